@@ -1,0 +1,52 @@
+"""The families of failure. What a caller does about an error follows from its class alone.
+
+Foreign exceptions (aiohttp, docker, sqlite3, kazoo, ...) are mapped to these once, at the
+adapter that met them; nothing above an adapter catches a library's own exception.
+"""
+
+from __future__ import annotations
+
+
+class ShimError(Exception):
+    """Base of every error raised on purpose; ``str()`` is fit to be shown to a user."""
+
+
+class ConfigError(ShimError):
+    """A flag, file or environment variable is wrong: names it and the value. Exit code 2."""
+
+
+class FatalError(ShimError):
+    """The agent cannot go on (work_dir in use, journal of a newer version). Exit code 1."""
+
+
+class PeerError(ShimError):
+    """The other side broke the protocol: answer 4xx, drop, count. Never fatal to us."""
+
+
+class UnsafeMessage(ShimError):
+    """A message of ours that would abort a master: never sent (a bug of ours)."""
+
+
+class Transient(ShimError):
+    """The outside did not answer, or said "later". Says nothing about any task: retry."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds the other side asked us to wait, when it said so."""
+
+
+class Permanent(ShimError):
+    """The outside refused for good; ``str()`` holds its own words. Retrying cannot help."""
+
+
+class NotFound(Permanent):
+    """No such container, image or file."""
+
+
+class NameTaken(Permanent):
+    """A container of that name exists: look at it and adopt it, or give up."""
+
+
+class InvalidTask(Permanent):
+    """A TaskInfo that cannot be run here. ``str()`` names the field and the value."""
