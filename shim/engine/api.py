@@ -1,0 +1,148 @@
+"""What the shim asks of a Docker endpoint: six verbs about containers, and some extras.
+
+Contract of every engine (``tests/contract`` holds each of them to it):
+
+* Verbs may be called many times with the same name; doing it twice has the effect of once.
+* :class:`~shim.errors.Transient` means "no certain answer": the caller looks again, assumes
+  nothing. :class:`~shim.errors.Permanent` carries the endpoint's own words.
+* No verb touches a container that does not carry our own ``mesos-shim.id`` label, except by
+  the exact name of one that we named.
+* No verb takes a thread; any number may be under way at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from shim.model.container import Container
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image reference taken apart as ``POST /images/create`` wants it."""
+
+    text: str
+    """As the task wrote it, ``:latest`` added where a tag is missing."""
+    repository: str
+    tag: str
+    """A tag, or a digest ``sha256:...``."""
+    registry: str
+    """The key under which credentials are kept: ``host[:port]``, or ``docker.io``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Registry credentials: user and password, or an identity token. Never shown."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """Everything a create call needs; made by the pure mapping from a TaskInfo."""
+
+    name: str
+    image: ImageRef
+    body: Mapping[str, Any]
+    """JSON body of ``POST /containers/create``, names as in the Docker API."""
+    force_pull: bool = False
+    platform: str = ""
+    warnings: tuple[str, ...] = ()
+    """Harmless options of the task that this endpoint does not honour, for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an endpoint says about itself; zero where it does not say."""
+
+    kind: str
+    """``docker`` or ``triton``."""
+    version: str
+    api_version: str
+    name: str
+    """The engine host's name, or the datacenter's."""
+    cpus: float = 0.0
+    memory_mb: int = 0
+    disk_mb: int = 0
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    exit_code: int
+    output: bytes
+
+
+class Engine(Protocol):
+    """One Docker endpoint."""
+
+    @property
+    def kind(self) -> str:
+        """``docker`` or ``triton``."""
+
+    @property
+    def has_events(self) -> bool:
+        """Whether :meth:`events` works; otherwise state is learned by :meth:`list` alone."""
+
+    async def info(self) -> EngineInfo: ...
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """Create the container, return its id. NameTaken when one of that name exists."""
+
+    async def start(self, name: str) -> None:
+        """Start it; starting a running one is fine. NotFound when there is none."""
+
+    async def inspect(self, name: str) -> Container:
+        """Everything about one container, ``Container.inspect`` included. NotFound."""
+
+    async def stop(self, name: str, grace: float) -> None:
+        """Signal it, then kill it after ``grace`` whole seconds; returns when it is down.
+
+        A container that is down already is fine. NotFound when there is none.
+        """
+
+    async def remove(self, name: str) -> None:
+        """Remove it, running or not, with its anonymous volumes. One that is not there is fine.
+
+        Transient while the endpoint cannot remove it yet (provisioning, removal under way).
+        """
+
+    async def list(self) -> Sequence[Container]:
+        """All containers of ours (by label), in one call, without ``Container.inspect``."""
+
+    async def has_image(self, image: ImageRef) -> bool: ...
+
+    async def pull(
+        self, image: ImageRef, auth: Auth | None, progress: Callable[[str], None]
+    ) -> None:
+        """Pull it. Cancelling the coroutine cancels the pull. Permanent in the registry's words."""
+
+    def events(self) -> AsyncIterator[str]:
+        """Names of containers of ours something happened to. Ends, or raises Transient, when
+        the stream breaks: the caller relists and asks again."""
+
+    async def put_archive(self, name: str, path: str, tar: bytes) -> None:
+        """Unpack a tar in the container's file system."""
+
+    async def get_archive(self, name: str, path: str, limit: int) -> bytes:
+        """A tar of ``path``, at most ``limit`` bytes (Permanent beyond). NotFound."""
+
+    def logs(
+        self, name: str, *, since: float, follow: bool
+    ) -> AsyncIterator[tuple[int, float, bytes]]:
+        """``(stream, timestamp, line)`` with stream 1 stdout, 2 stderr; seconds since the epoch."""
+
+    async def exec(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str], timeout: float
+    ) -> ExecResult:
+        """Run a command in the container; Transient after ``timeout`` seconds."""
+
+    async def stats(self, name: str) -> Mapping[str, Any]:
+        """One sample of the endpoint's own statistics."""
+
+    async def close(self) -> None: ...
