@@ -1,0 +1,216 @@
+"""Status updates as a stock agent words them: states, sources, reasons, what they carry.
+
+Source: Mesos' docker executor and agent; the table stands in ``tests/core/test_status.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shim.model.facts import Failure
+from shim.model.ids import AgentId, Pid, TaskKey
+from shim.protos.mesos_pb2 import (
+    CheckStatusInfo,
+    ContainerStatus,
+    NetworkInfo,
+    Resource,
+    TaskInfo,
+    TaskState,
+    TaskStatus,
+)
+from shim.protos.messages_pb2 import StatusUpdateMessage
+
+Reason = TaskStatus.Reason
+_EXECUTOR = TaskStatus.SOURCE_EXECUTOR
+_AGENT = TaskStatus.SOURCE_SLAVE
+
+TERMINAL = frozenset(
+    {
+        TaskState.TASK_FINISHED,
+        TaskState.TASK_FAILED,
+        TaskState.TASK_KILLED,
+        TaskState.TASK_ERROR,
+        TaskState.TASK_LOST,
+        TaskState.TASK_DROPPED,
+        TaskState.TASK_GONE,
+        TaskState.TASK_GONE_BY_OPERATOR,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is to be said about a task; who, when and its uuid are added on sending."""
+
+    state: TaskState.ValueType
+    source: TaskStatus.Source.ValueType = _EXECUTOR
+    reason: Reason.ValueType | None = None
+    message: str = ""
+    data: bytes = b""
+    healthy: bool | None = None
+    check_status: bytes | None = None
+    exhausted: tuple[Resource, ...] = ()
+    """The resources whose limit ended it."""
+
+
+def starting() -> Report:
+    return Report(TaskState.TASK_STARTING)
+
+
+def running(inspect: bytes, check: CheckStatusInfo | None) -> Report:
+    status = check.SerializeToString() if check is not None else None
+    return Report(TaskState.TASK_RUNNING, data=inspect, check_status=status)
+
+
+def killing(reason: Reason.ValueType | None = None) -> Report:
+    return Report(TaskState.TASK_KILLING, reason=reason)
+
+
+def exited(
+    info: TaskInfo,
+    exit_code: int | None,
+    *,
+    oom_killed: bool,
+    error: str,
+) -> Report:
+    """The end of a task that nobody ended: only a known exit code 0 is a success."""
+    message = exit_text(exit_code, error)
+    if oom_killed and exit_code != 0:
+        memory = tuple(r for r in info.resources if r.name == "mem")
+        limit = sum(r.scalar.value for r in memory)
+        return Report(
+            TaskState.TASK_FAILED,
+            _AGENT,
+            Reason.REASON_CONTAINER_LIMITATION_MEMORY,
+            f"Memory limit exceeded: the container's limit is {limit:g}MB. {message}",
+            exhausted=memory,
+        )
+    state = TaskState.TASK_FINISHED if exit_code == 0 else TaskState.TASK_FAILED
+    return Report(state, message=message)
+
+
+def exit_text(exit_code: int | None, error: str) -> str:
+    text = (
+        "Failed to get exit status of container"
+        if exit_code is None
+        else f"Container exited with status {exit_code}"
+    )
+    return f"{text}: {error}" if error else text
+
+
+def expired(message: str) -> Report:
+    return Report(
+        TaskState.TASK_FAILED, _EXECUTOR, Reason.REASON_MAX_COMPLETION_TIME_REACHED, message
+    )
+
+
+def killed(message: str, healthy: bool | None = None) -> Report:
+    return Report(TaskState.TASK_KILLED, message=message, healthy=healthy)
+
+
+def killed_during_launch(message: str) -> Report:
+    return Report(TaskState.TASK_KILLED, _AGENT, Reason.REASON_TASK_KILLED_DURING_LAUNCH, message)
+
+
+def vanished(name: str) -> Report:
+    return Report(
+        TaskState.TASK_FAILED,
+        _AGENT,
+        Reason.REASON_EXECUTOR_TERMINATED,
+        f"Container {name} was removed from the Docker endpoint by somebody else",
+    )
+
+
+def launch_failed(failure: Failure, message: str) -> Report:
+    if failure is Failure.INVALID:
+        text = f"Failed to create docker run options: {message}"
+        return Report(TaskState.TASK_FAILED, _EXECUTOR, None, text)
+    reason = (
+        Reason.REASON_EXECUTOR_REGISTRATION_TIMEOUT
+        if failure is Failure.TIMEOUT
+        else Reason.REASON_CONTAINER_LAUNCH_FAILED
+    )
+    text = f"Failed to launch container: {message}"
+    return Report(TaskState.TASK_FAILED, _AGENT, reason, text)
+
+
+def refused(
+    state: TaskState.ValueType, reason: Reason.ValueType, message: str
+) -> Report:
+    """The agent's own word about a task that never ran here."""
+    return Report(state, _AGENT, reason, message)
+
+
+def empty_check(info: TaskInfo) -> CheckStatusInfo | None:
+    """What TASK_RUNNING carries of ``task.check`` before its first result."""
+    if not info.HasField("check"):
+        return None
+    status = CheckStatusInfo(type=info.check.type)
+    for name in ("command", "http", "tcp"):
+        if info.check.HasField(name):  # type: ignore[arg-type]
+            getattr(status, name).SetInParent()
+    return status
+
+
+def container_status(
+    container_id: str, info: TaskInfo, addresses: Sequence[str]
+) -> ContainerStatus:
+    """``container_status`` with the task's first NetworkInfo, its addresses the real ones."""
+    status = ContainerStatus()
+    status.container_id.value = container_id
+    if addresses:
+        network = status.network_infos.add()
+        if info.container.network_infos:
+            network.CopyFrom(info.container.network_infos[0])
+            del network.ip_addresses[:]
+        for address in addresses:
+            entry = network.ip_addresses.add(ip_address=address)
+            if ":" in address:
+                entry.protocol = NetworkInfo.IPv6
+    return status
+
+
+def message(
+    report: Report,
+    key: TaskKey,
+    *,
+    executor_id: str,
+    agent_id: AgentId,
+    pid: Pid,
+    uuid: bytes,
+    timestamp: float,
+    container: ContainerStatus | None,
+) -> StatusUpdateMessage:
+    """The message that is stored once and sent, byte for byte, until acknowledged."""
+    result = StatusUpdateMessage(pid=str(pid))
+    update = result.update
+    update.framework_id.value = key.framework_id
+    update.executor_id.value = executor_id
+    update.slave_id.value = agent_id
+    update.timestamp = timestamp
+    update.uuid = uuid
+    update.latest_state = report.state
+    status = update.status
+    status.task_id.value = key.task_id
+    status.state = report.state
+    status.slave_id.value = agent_id
+    status.executor_id.value = executor_id
+    status.timestamp = timestamp
+    status.uuid = uuid
+    status.source = report.source
+    if report.reason is not None:
+        status.reason = report.reason
+    if report.message:
+        status.message = report.message
+    if report.data:
+        status.data = report.data
+    if report.healthy is not None:
+        status.healthy = report.healthy
+    if report.check_status is not None:
+        status.check_status.ParseFromString(report.check_status)
+    if report.exhausted:
+        status.limitation.resources.extend(report.exhausted)
+    if container is not None:
+        status.container_status.CopyFrom(container)
+    return result
