@@ -131,4 +131,38 @@ EVENTS_RETRY = 1.0
 """After the event stream broke."""
 
 # --- discovery ------------------------------------------------------------------------------
+
+CONSUL_CONNECTIONS = 8
+"""An agent does about 100 writes a second on one connection: 10,000 tasks in seconds, not minutes,
+and still a small share of what an agent serves at once."""
+CONSUL_TIMEOUT = 10.0
+"""For one answer. An agent answers from memory; a write at a busy one takes tens of milliseconds."""
+CONSUL_CONNECT_TIMEOUT = 3.0
+CONSUL_ATTEMPTS = 3
+"""Of one call, for a connection that broke between two; longer outages are the sync's matter."""
+CONSUL_BODY = 64 * 1024 * 1024
+"""Of an answer. One service and its check take about 1.5 KB in the lists."""
+CONSUL_SERVICES = 50_000
+"""Wanted at once, which also bounds the queue: a service is in it once. 10,000 tasks of five ports."""
+CONSUL_PORTS = 32
+"""Services of one task. A task that was given whole ranges of ports does not serve on each."""
+CONSUL_LOOK_INTERVAL = 60.0
+"""Between two comparisons with what Consul has; its own anti-entropy runs as often."""
+CONSUL_RETRY_MIN = 0.5
+CONSUL_RETRY_MAX = 30.0
+"""Between two attempts to reach a Consul that does not answer; doubling in between."""
+CONSUL_REFUSED_RETRY = 600.0
+"""Before a write that Consul refused (a 400, missing rights) is tried again unchanged."""
+CONSUL_TASK_TTL = 3600.0
+"""Of a task's check. Fed at a third of it: 10,000 tasks cost 8 small writes a second, and a shim
+that is away for 20 minutes is never noticed."""
+CONSUL_AGENT_TTL = 60.0
+"""Of the agent's own check, also fed at a third."""
+CONSUL_DEREGISTER_AFTER = 6 * 3600
+"""Critical for so long, Consul drops a service by itself: well above a restart or an upgrade."""
+CONSUL_BLOCK = 60
+"""One blocking query. Consul adds up to a sixteenth."""
+CONSUL_BLOCK_PAUSE = 1.0
+"""Between two blocking queries, for a Consul that answers each at once."""
+
 # --- http -----------------------------------------------------------------------------------
