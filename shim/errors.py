@@ -36,6 +36,13 @@ class Transient(ShimError):
         """Seconds the other side asked us to wait, when it said so."""
 
 
+class Doubtful(Transient):
+    """The outside failed in words that may be about itself or about what was asked.
+
+    Retry a few times; then take it for :class:`Permanent`. ``str()`` holds its own words.
+    """
+
+
 class Permanent(ShimError):
     """The outside refused for good; ``str()`` holds its own words. Retrying cannot help."""
 
