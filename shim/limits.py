@@ -37,6 +37,9 @@ ZK_SESSION_TIMEOUT = 10.0
 ZK_RETRY = 2.0
 """After an answer of ZooKeeper that is no leader and not "connection lost"; as mesos-agent."""
 
+ZK_NEW_SESSION = 0.5
+"""Before a new session, after one was lost: some refuse us as soon as they begin."""
+
 DNS_RETRY = 2.0
 """The master's name cannot be resolved (yet)."""
 
@@ -70,6 +73,9 @@ PING_TIMEOUT = 75.0
 TOMBSTONES = 10_000
 """Kills remembered that came before their launch: one a task of the largest agent."""
 TOMBSTONE_AGE = 600.0
+
+FOREIGN_SENDERS_NAMED = 16
+"""Strangers named in the log, each once."""
 
 COMPLETED_FRAMEWORKS = 50
 """History kept for people, as a stock agent's."""
@@ -136,14 +142,14 @@ CONSUL_CONNECTIONS = 8
 """An agent does about 100 writes a second on one connection: 10,000 tasks in seconds, not minutes,
 and still a small share of what an agent serves at once."""
 CONSUL_TIMEOUT = 10.0
-"""For one answer. An agent answers from memory; a write at a busy one takes tens of milliseconds."""
+"""For one answer. An agent answers from memory; a write takes tens of milliseconds."""
 CONSUL_CONNECT_TIMEOUT = 3.0
 CONSUL_ATTEMPTS = 3
 """Of one call, for a connection that broke between two; longer outages are the sync's matter."""
 CONSUL_BODY = 64 * 1024 * 1024
 """Of an answer. One service and its check take about 1.5 KB in the lists."""
 CONSUL_SERVICES = 50_000
-"""Wanted at once, which also bounds the queue: a service is in it once. 10,000 tasks of five ports."""
+"""Wanted at once: 10,000 tasks of five ports. Bounds the queue too, where each is once."""
 CONSUL_PORTS = 32
 """Services of one task. A task that was given whole ranges of ports does not serve on each."""
 CONSUL_LOOK_INTERVAL = 60.0
