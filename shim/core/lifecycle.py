@@ -113,7 +113,7 @@ TABLE: dict[Phase, dict[Event, tuple[Phase, Action]]] = {
         Event.KILL: (Phase.STOPPING, Action.STOP_AGAIN),
         Event.REPORT: (Phase.STOPPING, _IGNORE),
     },
-    Phase.ENDED: {event: (Phase.ENDED, _IGNORE) for event in Event},
+    Phase.ENDED: dict.fromkeys(Event, (Phase.ENDED, _IGNORE)),
 }
 
 

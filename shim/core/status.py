@@ -135,9 +135,7 @@ def launch_failed(failure: Failure, message: str) -> Report:
     return Report(TaskState.TASK_FAILED, _AGENT, reason, text)
 
 
-def refused(
-    state: TaskState.ValueType, reason: Reason.ValueType, message: str
-) -> Report:
+def refused(state: TaskState.ValueType, reason: Reason.ValueType, message: str) -> Report:
     """The agent's own word about a task that never ran here."""
     return Report(state, _AGENT, reason, message)
 
@@ -148,7 +146,7 @@ def empty_check(info: TaskInfo) -> CheckStatusInfo | None:
         return None
     status = CheckStatusInfo(type=info.check.type)
     for name in ("command", "http", "tcp"):
-        if info.check.HasField(name):  # type: ignore[arg-type]
+        if info.check.HasField(name):
             getattr(status, name).SetInParent()
     return status
 

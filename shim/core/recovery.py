@@ -1,0 +1,104 @@
+"""Taking up again after a restart: what the journal says against what the endpoint holds.
+
+======================  =================================================================
+the container is        then
+======================  =================================================================
+running                 a task that ran goes on; a half-done launch is adopted: it runs
+created, provisioning   the launch is given again (it finds the container by its name)
+ended                   the task ended while nobody looked: its exit code is reported
+not there               it had run: it was removed by others. It was being created: whether
+                        it ran nobody can tell, so the launch is undone, never repeated.
+                        It was not yet asked for: the launch is given again
+======================  =================================================================
+
+A container of ours that no task knows is removed (``--docker_kill_orphans``). Tasks of frameworks
+without checkpointing were given up by the master when our link broke: they end without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shim.core import status
+from shim.core.context import Context
+from shim.core.frameworks import Frameworks
+from shim.core.lifecycle import Event, Phase
+from shim.core.task import Task
+from shim.core.tasks import Tasks
+from shim.model import facts
+from shim.model.container import Container
+from shim.model.container import Phase as Seen
+from shim.model.orders import CancelLaunch, Level, Remove, RemoveOrphan
+from shim.protos.mesos_pb2 import TaskState
+
+
+class Recovery:
+    def __init__(self, ctx: Context, tasks: Tasks, frameworks: Frameworks) -> None:
+        self._ctx = ctx
+        self._tasks = tasks
+        self._frameworks = frameworks
+
+    def match(self, containers: Iterable[Container]) -> None:
+        found = {c.container_id: c for c in containers if c.container_id is not None}
+        live = [task for task in self._tasks.table.values() if task.live]
+        self._ctx.notice(
+            Level.INFO, f"recovering {len(live)} tasks; {len(found)} containers of ours exist"
+        )
+        known = set(self._tasks.doomed) | {task.ref.container_id for task in live}
+        for container_id in found.keys() - known:
+            self._orphan(found[container_id])
+        for ref in self._tasks.doomed.values():
+            self._ctx.order(Remove(ref))
+        for task in live:
+            self._meet(task, found.get(task.ref.container_id))
+        self._end_unprotected()
+
+    def _orphan(self, container: Container) -> None:
+        if self._ctx.settings.kill_orphans:
+            self._ctx.notice(Level.WARNING, f"removing {container.name}: no task of ours knows it")
+            self._ctx.order(RemoveOrphan(container.name))
+        else:
+            self._ctx.notice(Level.WARNING, f"{container.name} belongs to no task of ours; left")
+
+    def _meet(self, task: Task, container: Container | None) -> None:
+        tasks = self._tasks
+        if container is None:
+            self._missing(task)
+        elif container.phase is Seen.RUNNING:
+            if task.phase in (Phase.STAGING, Phase.STARTING, Phase.CANCELLING):
+                self._ctx.counters["launches_adopted"] += 1
+                tasks.happened(task.ref, Event.STARTED, container)
+            tasks.resume(task)
+        elif container.phase is Seen.EXITED:
+            exited = facts.ContainerExited(
+                task.ref, container.exit_code, container.oom_killed, container.error
+            )
+            tasks.happened(task.ref, Event.EXITED, exited)
+        elif task.phase is Phase.CANCELLING:
+            self._ctx.order(CancelLaunch(task.ref))
+        else:
+            self._ctx.order(tasks.launch_order(task))
+
+    def _missing(self, task: Task) -> None:
+        tasks = self._tasks
+        if task.phase is Phase.STAGING:
+            self._ctx.order(tasks.launch_order(task))
+        elif task.phase is Phase.STARTING:
+            self._undo(task)
+        else:
+            event = Event.CANCELLED if task.phase is Phase.CANCELLING else Event.VANISHED
+            tasks.happened(task.ref, event)
+
+    def _undo(self, task: Task) -> None:
+        framework = self._frameworks.table[task.key.framework_id]
+        report = status.refused(
+            framework.lost(TaskState.TASK_DROPPED),
+            status.Reason.REASON_SLAVE_RESTARTED,
+            "Task launched during agent restart",
+        )
+        self._tasks.finish(task, report)
+
+    def _end_unprotected(self) -> None:
+        for task in list(self._tasks.table.values()):
+            if not self._frameworks.table[task.key.framework_id].info.checkpoint:
+                self._tasks.mute(task)
