@@ -74,6 +74,14 @@ TOMBSTONES = 10_000
 """Kills remembered that came before their launch: one a task of the largest agent."""
 TOMBSTONE_AGE = 600.0
 
+FACTS_A_TURN = 256
+"""Handled before other coroutines get a turn: about 10 ms of work."""
+DISK_RETRY = 1.0
+DISK_PATIENCE = 5.0
+"""How long the end of the process waits for the disk."""
+AUTHENTICATION_MESSAGES = 16
+"""Queued for one exchange, which has four."""
+
 FOREIGN_SENDERS_NAMED = 16
 """Strangers named in the log, each once."""
 

@@ -1,0 +1,193 @@
+"""Durable records: SQLite with a write-ahead log, synchronous=FULL, one commit for many records.
+
+A commit that returned is on disk; a commit that failed left nothing. One thread of its own does
+all disk work, so the loop never waits for the disk. The file is locked for as long as it is open:
+a second shim on the same work_dir is refused. A journal of a newer schema is refused as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from shim.errors import FatalError, Transient
+from shim.model import records
+from shim.model.ids import FrameworkId, TaskId, TaskKey
+from shim.model.records import Record, Snapshot
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE frameworks (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE tasks (
+    framework TEXT, task TEXT, info BLOB NOT NULL, state BLOB NOT NULL,
+    PRIMARY KEY (framework, task)
+);
+CREATE TABLE updates (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    framework TEXT NOT NULL, task TEXT NOT NULL, uuid BLOB NOT NULL, value BLOB NOT NULL
+);
+CREATE UNIQUE INDEX updates_by_uuid ON updates (framework, task, uuid);
+"""
+
+
+class Journal:
+    """``load()`` once, then ``commit()`` as often as wanted."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the journal. Raises FatalError naming the path and the reason."""
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(path.with_suffix(".lock"))
+            self._db = self._thread.submit(_open, path).result()
+        except OSError as error:
+            raise FatalError(f"--work_dir {path.parent}: {error.strerror}") from error
+        except sqlite3.Error as error:
+            raise FatalError(f"journal {path}: {error}") from error
+
+    def load(self) -> Snapshot:
+        """All that is durable."""
+        try:
+            return self._thread.submit(_load, self._db).result()
+        except sqlite3.Error as error:
+            raise FatalError(f"journal {self._path}: {error}") from error
+
+    async def commit(self, batch: Sequence[Record]) -> None:
+        """Make the records durable, all or none. Raises Transient when the disk refuses."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._thread, _commit, self._db, batch)
+        except (sqlite3.Error, OSError) as error:
+            raise Transient(f"journal {self._path}: {error}") from error
+
+    def close(self) -> None:
+        self._thread.submit(self._db.close).result()
+        self._thread.shutdown()
+        os.close(self._lock)
+
+
+def _lock(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(handle, 32).decode(errors="replace").strip()
+        os.close(handle)
+        raise FatalError(
+            f"--work_dir {path.parent} is in use by another shim (pid {owner or 'unknown'})"
+        ) from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+    return handle
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    os.chmod(path, 0o600)  # TaskInfos hold environments
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise FatalError(
+            f"journal {path} was written by a newer shim (version {version}, this one reads "
+            f"{SCHEMA_VERSION}): upgrade, or give another --work_dir"
+        )
+    if version == 0:
+        db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    return db
+
+
+def _load(db: sqlite3.Connection) -> Snapshot:
+    snapshot = Snapshot.empty()
+    snapshot.meta.update(db.execute("SELECT name, value FROM meta"))
+    for framework_id, value in db.execute("SELECT id, value FROM frameworks"):
+        snapshot.frameworks[FrameworkId(framework_id)] = value
+    for framework_id, task_id, info, state in db.execute(
+        "SELECT framework, task, info, state FROM tasks ORDER BY rowid"
+    ):
+        snapshot.tasks[_key(framework_id, task_id)] = (info, state)
+    for framework_id, task_id, value in db.execute(
+        "SELECT framework, task, value FROM updates ORDER BY seq"
+    ):
+        snapshot.updates.setdefault(_key(framework_id, task_id), []).append(value)
+    return snapshot
+
+
+def _key(framework_id: str, task_id: str) -> TaskKey:
+    return TaskKey(FrameworkId(framework_id), TaskId(task_id))
+
+
+def _commit(db: sqlite3.Connection, batch: Sequence[Record]) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for record in batch:
+            _WRITERS[type(record)](db, record)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _save_meta(db: sqlite3.Connection, r: records.SaveMeta) -> None:
+    if r.value is None:
+        db.execute("DELETE FROM meta WHERE name = ?", (r.name,))
+    else:
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (r.name, r.value))
+
+
+def _save_framework(db: sqlite3.Connection, r: records.SaveFramework) -> None:
+    if r.value is None:
+        db.execute("DELETE FROM frameworks WHERE id = ?", (r.framework_id,))
+    else:
+        db.execute("INSERT OR REPLACE INTO frameworks VALUES (?, ?)", (r.framework_id, r.value))
+
+
+def _add_task(db: sqlite3.Connection, r: records.AddTask) -> None:
+    db.execute("INSERT INTO tasks VALUES (?, ?, ?, ?)", (*r.key, r.info, r.state))
+
+
+def _save_task(db: sqlite3.Connection, r: records.SaveTask) -> None:
+    db.execute("UPDATE tasks SET state = ? WHERE framework = ? AND task = ?", (r.state, *r.key))
+
+
+def _drop_task(db: sqlite3.Connection, r: records.DropTask) -> None:
+    db.execute("DELETE FROM tasks WHERE framework = ? AND task = ?", r.key)
+
+
+def _add_update(db: sqlite3.Connection, r: records.AddUpdate) -> None:
+    db.execute(
+        "INSERT INTO updates (framework, task, uuid, value) VALUES (?, ?, ?, ?)",
+        (*r.key, r.uuid, r.value),
+    )
+
+
+def _drop_update(db: sqlite3.Connection, r: records.DropUpdate) -> None:
+    db.execute(
+        "DELETE FROM updates WHERE framework = ? AND task = ? AND uuid = ?", (*r.key, r.uuid)
+    )
+
+
+def _drop_updates(db: sqlite3.Connection, r: records.DropUpdates) -> None:
+    db.execute("DELETE FROM updates WHERE framework = ? AND task = ?", r.key)
+
+
+_WRITERS: dict[type, Callable[[sqlite3.Connection, Any], None]] = {
+    records.SaveMeta: _save_meta,
+    records.SaveFramework: _save_framework,
+    records.AddTask: _add_task,
+    records.SaveTask: _save_task,
+    records.DropTask: _drop_task,
+    records.AddUpdate: _add_update,
+    records.DropUpdate: _drop_update,
+    records.DropUpdates: _drop_updates,
+}

@@ -1,0 +1,157 @@
+"""The loop: one mailbox, one core, one barrier.
+
+Facts are handled one after the other in the order they came. What they lead to waits behind the
+barrier until it is durable; meanwhile the loop goes on with the next facts, so that a slow disk
+delays what must be durable and nothing else: pings are answered in any case. A disk that refuses
+(full, gone) is asked again until it takes the batch: nothing is sent, nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+
+from shim import limits
+from shim.barrier import Barrier
+from shim.core.agent import Core
+from shim.core.context import Decision, Now
+from shim.errors import Transient
+from shim.journal import Journal
+from shim.model.facts import DeadlinePassed, Fact
+from shim.model.orders import Exit, Order
+
+log = logging.getLogger(__name__)
+
+
+def now() -> Now:
+    """Both clocks."""
+    return Now(time.monotonic(), time.time())
+
+
+class SystemEntropy:
+    """Chance from the operating system."""
+
+    def uuid(self) -> bytes:
+        return uuid.UUID(bytes=os.urandom(16), version=4).bytes
+
+    def uniform(self, limit: float) -> float:
+        return random.uniform(0.0, limit)
+
+
+class Runtime:
+    """``carry`` is called with each order, from the loop, in order; it must not block."""
+
+    def __init__(self, core: Core, journal: Journal, carry: Callable[[Order], None]) -> None:
+        self._core = core
+        self._journal = journal
+        self._carry_out = carry
+        self._mailbox: deque[Fact] = deque()
+        self._wake = asyncio.Event()
+        self._barrier = Barrier()
+        self._committing: asyncio.Task[None] | None = None
+        self._ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self.commits = 0
+        self.disk_failing = False
+
+    def post(self, fact: Fact) -> None:
+        """Something happened. Called from the loop."""
+        self._mailbox.append(fact)
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """Facts not yet handled."""
+        return len(self._mailbox)
+
+    async def run(self) -> Exit:
+        """Until the core orders the end of the process."""
+        loop = asyncio.ensure_future(self._loop())
+        try:
+            await asyncio.wait({loop, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+            if loop.done():
+                loop.result()
+            return self._ended.result()
+        finally:
+            loop.cancel()
+
+    async def close(self) -> None:
+        """Carry out what is behind the barrier, as far as the disk lets us. After ``run``."""
+        if self._committing is not None:
+            await asyncio.wait({self._committing}, timeout=limits.DISK_PATIENCE)
+            self._committing.cancel()
+
+    async def _loop(self) -> None:
+        while True:
+            await self._something()
+            for _ in range(min(len(self._mailbox), limits.FACTS_A_TURN)):
+                self._handle(self._mailbox.popleft())
+            deadline = self._core.deadline()
+            if deadline is not None and deadline <= time.monotonic():
+                self._handle(DeadlinePassed())
+            self._flush()
+            await asyncio.sleep(0)
+
+    async def _something(self) -> None:
+        """Wait for a fact, or for the core's next deadline."""
+        if self._mailbox:
+            return
+        self._wake.clear()
+        deadline = self._core.deadline()
+        if deadline is None:
+            await self._wake.wait()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _handle(self, fact: Fact) -> None:
+        decision = self._core.handle(fact, now())
+        for order in self._barrier.add(decision):
+            self._carry(order)
+
+    def _flush(self) -> None:
+        """Get what collected behind the barrier through it."""
+        if self._barrier and (self._committing is None or self._committing.done()):
+            self._committing = asyncio.create_task(self._commit(), name="commit")
+
+    async def _commit(self) -> None:
+        while self._barrier:
+            batch = self._barrier.take()
+            if batch.records:
+                await self._durable(batch)
+            for order in batch.orders:
+                self._carry(order)
+
+    async def _durable(self, batch: Decision) -> None:
+        while True:
+            try:
+                await self._journal.commit(batch.records)
+                break
+            except Transient as error:
+                if not self.disk_failing:
+                    log.error("%s; nothing is sent until it takes our records", error)
+                self.disk_failing = True
+                await asyncio.sleep(limits.DISK_RETRY)
+        self.commits += 1
+        if self.disk_failing:
+            log.warning("the journal takes records again")
+            self.disk_failing = False
+
+    def _carry(self, order: Order) -> None:
+        if isinstance(order, Exit):
+            if not self._ended.done():
+                self._ended.set_result(order)
+            return
+        try:
+            self._carry_out(order)
+        except Exception:
+            # One task's trouble must never stop the loop that all others live from.
+            log.exception("order %s could not be carried out", type(order).__name__)
