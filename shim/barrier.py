@@ -24,7 +24,7 @@ class Barrier:
     def add(self, decision: Decision) -> Iterable[Order]:
         """Take a decision in; what is returned may be carried out at once (pings' answers)."""
         self._next.records.extend(decision.records)
-        at_once = []
+        at_once: list[Order] = []
         for order in decision.orders:
             (at_once if isinstance(order, Pong) else self._next.orders).append(order)
         return at_once

@@ -71,14 +71,11 @@ class Runtime:
 
     async def run(self) -> Exit:
         """Until the core orders the end of the process."""
-        loop = asyncio.ensure_future(self._loop())
-        try:
-            await asyncio.wait({loop, self._ended}, return_when=asyncio.FIRST_COMPLETED)
-            if loop.done():
-                loop.result()
-            return self._ended.result()
-        finally:
+        async with asyncio.TaskGroup() as group:
+            loop = group.create_task(self._loop(), name="loop")
+            ended = await self._ended
             loop.cancel()
+        return ended
 
     async def close(self) -> None:
         """Carry out what is behind the barrier, as far as the disk lets us. After ``run``."""
