@@ -4,7 +4,8 @@
 the container is        then
 ======================  =================================================================
 running                 a task that ran goes on; a half-done launch is adopted: it runs
-created, provisioning   the launch is given again (it finds the container by its name)
+created, provisioning   the launch is given again (it finds the container by its name); one
+                        that was being given up is given up: it never started
 ended                   the task ended while nobody looked: its exit code is reported
 not there               it had run: it was removed by others. It was being created: whether
                         it ran nobody can tell, so the launch is undone, never repeated.
@@ -28,7 +29,7 @@ from shim.core.tasks import Tasks
 from shim.model import facts
 from shim.model.container import Container
 from shim.model.container import Phase as Seen
-from shim.model.orders import CancelLaunch, Level, Remove, RemoveOrphan
+from shim.model.orders import Level, Remove, RemoveOrphan
 from shim.protos.mesos_pb2 import TaskState
 
 
@@ -75,7 +76,7 @@ class Recovery:
             )
             tasks.happened(task.ref, Event.EXITED, exited)
         elif task.phase is Phase.CANCELLING:
-            self._ctx.order(CancelLaunch(task.ref))
+            tasks.happened(task.ref, Event.CANCELLED)
         else:
             self._ctx.order(tasks.launch_order(task))
 
