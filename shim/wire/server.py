@@ -1,0 +1,120 @@
+"""Messages in: one listener for libprocess messages and for ordinary HTTP requests.
+
+A message is read, handed over and answered 202 before the next one of its connection is looked
+at: the master's ping may be right behind. The connection a master opened is its link to us: if
+it breaks, the agent counts as disconnected. So it is never closed here, not when idle, not when
+a body is too large, not when handing over fails.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from aiohttp import ClientError, web
+
+from shim import limits
+from shim.errors import PeerError
+from shim.model.ids import Pid
+from shim.wire.framing import is_message, sender_of, target_of
+
+Deliver = Callable[[str, Pid, str, bytes], None]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = logging.getLogger(__name__)
+
+
+class Inbox:
+    """Takes messages for the processes ``has_process`` knows to ``deliver``.
+
+    ``deliver(process id, sender, name, body)`` is called from the loop, in the order in which
+    the messages of one connection arrived. It must not block; what it raises is logged.
+    """
+
+    def __init__(self, has_process: Callable[[str], bool], deliver: Deliver) -> None:
+        self._has_process = has_process
+        self._deliver = deliver
+        self.answered: Counter[int] = Counter()
+        self.failed = 0
+        """Messages by the status of their answer, and those whose delivery raised."""
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not is_message(request.method, request.headers):
+            return await handler(request)
+        status = await self._receive(request)
+        self.answered[status] += 1
+        return web.Response(status=status)
+
+    async def _receive(self, request: web.Request) -> int:
+        """The status of the answer. The body is always read to its end, or the link closes."""
+        try:
+            body = await _body(request)
+            process, name = target_of(request.raw_path)
+            sender = sender_of(request.headers)
+        except (PeerError, ClientError, web.RequestPayloadError, ConnectionError) as error:
+            log.warning("message of %s refused: %s", request.remote, error)
+            return 400
+        if body is None:
+            log.error("%s of %s is larger than %d bytes", name, sender, limits.MESSAGE_BYTES)
+            return 413
+        if not self._has_process(process):
+            return 404
+        self._hand_over(process, sender, name, body)
+        return 202
+
+    def _hand_over(self, process: str, sender: Pid, name: str, body: bytes) -> None:
+        try:
+            self._deliver(process, sender, name, body)
+        except Exception:
+            self.failed += 1
+            log.exception("%s of %s to %s could not be delivered", name, sender, process)
+
+
+async def _body(request: web.Request) -> bytes | None:
+    """The whole body; None if it is too large, but read to its end nevertheless."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size <= limits.MESSAGE_BYTES:
+            parts.append(part)
+    return b"".join(parts) if size <= limits.MESSAGE_BYTES else None
+
+
+class Listener:
+    """A listening server. Made by ``serve``."""
+
+    def __init__(self, runner: web.AppRunner, port: int) -> None:
+        self._runner = runner
+        self.port = port
+        """The port that is listened on, also when 0 was asked for."""
+
+    async def close(self) -> None:
+        await self._runner.cleanup()
+
+
+async def serve(
+    setup: Callable[[web.Application], None], inbox: Inbox, ip: str, port: int
+) -> Listener:
+    """Listens on ``ip:port`` (0: any free port); ``setup`` adds the ordinary routes.
+
+    Raises OSError if the address cannot be had.
+    """
+    app = web.Application(middlewares=[inbox.middleware])
+    setup(app)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=limits.KEEPALIVE,
+        shutdown_timeout=limits.SERVER_CLOSE,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, ip, port).start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    return Listener(runner, cast(int, runner.addresses[0][1]))
