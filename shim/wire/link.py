@@ -1,0 +1,198 @@
+"""Messages out: one ordered connection per peer address, opened when there is something to say.
+
+Order matters (authenticate before register, one status update before the next), so there is no
+pool. Nothing is repeated here: when a connection breaks, what waited for it is dropped, the
+owner is told, and the protocol's own retries bring everything again. All processes of a master
+(observer, authenticator) share its address, hence its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from shim import limits
+from shim.model.ids import Pid
+from shim.wire.framing import encode_request
+
+Address = tuple[str, int]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect = Callable[[Address], Awaitable[Streams]]
+
+log = logging.getLogger(__name__)
+
+
+async def connect(address: Address) -> Streams:
+    """A connection that notices within LINK_STALL seconds when its path is gone."""
+    reader, writer = await asyncio.open_connection(*address)
+    raw = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        stall = int(limits.LINK_STALL)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, stall)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall * 1000)
+    return reader, writer
+
+
+class Links:
+    """All links out. ``on_broken(address)`` is called from the loop whenever one breaks."""
+
+    def __init__(
+        self,
+        on_broken: Callable[[Address], None],
+        *,
+        connect: Connect = connect,
+        idle: float = limits.LINK_IDLE,
+    ) -> None:
+        self._on_broken = on_broken
+        self._connect = connect
+        self._idle = idle
+        self._links: dict[Address, tuple[_Link, asyncio.Task[None]]] = {}
+        self.sent = 0
+        self.dropped = 0
+        """Messages handed over since the start, and those of them that a broken link lost."""
+
+    def send(self, to: Pid, sender: Pid, name: str, body: bytes) -> None:
+        """Puts the message behind all earlier ones to the same address; never blocks.
+
+        It may be lost, like any message. Raises ValueError for what is fit for no request.
+        """
+        data = encode_request(to, sender, name, body)
+        if to.address not in self._links:
+            link = _Link(to.address, self._connect, self._idle, self._broke)
+            task = asyncio.get_running_loop().create_task(self._keep(link), name=f"link {to}")
+            self._links[to.address] = link, task
+        self.sent += 1
+        self._links[to.address][0].push(data)
+
+    @property
+    def addresses(self) -> frozenset[Address]:
+        """Peers with a link, connected or trying to."""
+        return frozenset(self._links)
+
+    async def _keep(self, link: _Link) -> None:
+        try:
+            await link.run()
+        finally:
+            # At once: a message pushed to a link that has ended would wait for ever.
+            del self._links[link.address]
+
+    def _broke(self, address: Address, dropped: int) -> None:
+        self.dropped += dropped
+        # Not from here: a full queue breaks in the midst of the owner's own send().
+        asyncio.get_running_loop().call_soon(self._on_broken, address)
+
+    async def close(self, flush: float = limits.LINK_FLUSH) -> None:
+        """Lets what was sent leave, for ``flush`` seconds at most, and closes every link."""
+        links = list(self._links.values())
+        for link, _ in links:
+            link.finish()
+        tasks = [task for _, task in links]
+        if tasks:
+            await asyncio.wait(tasks, timeout=flush)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Link:
+    """The queue to one peer, and what empties it."""
+
+    def __init__(
+        self,
+        address: Address,
+        connect: Connect,
+        idle: float,
+        broke: Callable[[Address, int], None],
+    ) -> None:
+        self.address = address
+        self._connect = connect
+        self._idle = idle
+        self._broke = broke
+        self._queue: deque[bytes] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._finishing = False
+        self._backoff = 0.0
+
+    def push(self, data: bytes) -> None:
+        self._queue.append(data)
+        self._bytes += len(data)
+        if len(self._queue) > limits.LINK_QUEUE_MESSAGES or self._bytes > limits.LINK_QUEUE_BYTES:
+            self._drop("does not keep up")
+        self._wake.set()
+
+    def finish(self) -> None:
+        """Ends ``run`` as soon as the queue is empty."""
+        self._finishing = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        while await self._has_work():
+            await asyncio.sleep(self._backoff)
+            try:
+                async with asyncio.timeout(limits.LINK_CONNECT_TIMEOUT):
+                    reader, writer = await self._connect(self.address)
+            except OSError as error:
+                self._drop(f"cannot be reached: {error or 'timeout'}")
+                continue
+            try:
+                await self._converse(reader, writer)
+            finally:
+                writer.transport.abort()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until the peer breaks the connection, or there was nothing to say for a while."""
+        reading = asyncio.ensure_future(self._discard(reader))
+        writing = asyncio.ensure_future(self._write(writer))
+        try:
+            await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            if writing.done() and not reading.done() and writing.exception() is None:
+                # The peer closes too, after the last message: a reset could overtake it.
+                writer.write_eof()
+                await asyncio.wait({reading}, timeout=limits.LINK_FLUSH)
+                return
+            ended = writing if writing.done() else reading
+            self._drop(f"broke the link: {ended.exception() or 'end of stream'}")
+        finally:
+            reading.cancel()
+            writing.cancel()
+            await asyncio.gather(reading, writing, return_exceptions=True)
+
+    async def _discard(self, reader: asyncio.StreamReader) -> None:
+        """Answers say nothing; that there are any says that the peer is alive."""
+        while await reader.read(65_536):
+            self._backoff = 0.0
+
+    async def _write(self, writer: asyncio.StreamWriter) -> None:
+        """Returns when there is nothing more to say."""
+        while await self._has_work():
+            data = self._queue.popleft()
+            self._bytes -= len(data)
+            writer.write(data)
+            await writer.drain()
+
+    async def _has_work(self) -> bool:
+        """Waits for a message; False: none came for long, or none will."""
+        while not self._queue:
+            if self._finishing:
+                return False
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(self._idle):
+                    await self._wake.wait()
+            except TimeoutError:
+                return bool(self._queue)  # the last moment counts
+        return True
+
+    def _drop(self, why: str) -> None:
+        dropped = len(self._queue)
+        log.warning("%s:%d %s; %d messages dropped", *self.address, why, dropped)
+        longer = max(self._backoff * 2, limits.LINK_BACKOFF_MIN)
+        self._backoff = min(longer, limits.LINK_BACKOFF_MAX)
+        self._queue.clear()
+        self._bytes = 0
+        self._broke(self.address, dropped)
