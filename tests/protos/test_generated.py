@@ -1,4 +1,4 @@
-"""The checked-in classes are those of the .proto files, and the .proto files say what Mesos says."""
+"""The checked-in classes are those of the .proto files, and those say what Mesos says."""
 
 from __future__ import annotations
 
