@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+# --- flags ----------------------------------------------------------------------------------
+
+FLAG_FILE_BYTES = 1024 * 1024
+"""A file that stands for a flag's value. The largest, a docker config.json, has kilobytes."""
+
 # --- the wire -------------------------------------------------------------------------------
 
 MESSAGE_BYTES = 256 * 1024 * 1024
