@@ -12,7 +12,7 @@ Contract of every engine (``tests/contract`` holds each of them to it):
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -92,7 +92,10 @@ class Engine(Protocol):
     async def info(self) -> EngineInfo: ...
 
     async def create(self, spec: ContainerSpec) -> str:
-        """Create the container, return its id. NameTaken when one of that name exists."""
+        """Create the container, return its id. NameTaken when one of that name exists.
+
+        NotFound: its image is not there. Transient: it may exist now, or soon; look by name.
+        """
 
     async def start(self, name: str) -> None:
         """Start it; starting a running one is fine. NotFound when there is none."""
@@ -118,13 +121,20 @@ class Engine(Protocol):
     async def has_image(self, image: ImageRef) -> bool: ...
 
     async def pull(
-        self, image: ImageRef, auth: Auth | None, progress: Callable[[str], None]
+        self,
+        image: ImageRef,
+        auth: Auth | None,
+        progress: Callable[[str], None],
+        platform: str = "",
     ) -> None:
         """Pull it. Cancelling the coroutine cancels the pull. Permanent in the registry's words."""
 
-    def events(self) -> AsyncIterator[str]:
-        """Names of containers of ours something happened to. Ends, or raises Transient, when
-        the stream breaks: the caller relists and asks again."""
+    def events(self) -> AsyncGenerator[str, None]:
+        """Names of containers of ours that ended or were removed.
+
+        The first item is empty: the stream stands, and whoever lists now misses nothing. Ends,
+        or raises Transient, when the stream breaks: the caller lists and asks again.
+        """
 
     async def put_archive(self, name: str, path: str, tar: bytes) -> None:
         """Unpack a tar in the container's file system."""
@@ -134,8 +144,11 @@ class Engine(Protocol):
 
     def logs(
         self, name: str, *, since: float, follow: bool
-    ) -> AsyncIterator[tuple[int, float, bytes]]:
-        """``(stream, timestamp, line)`` with stream 1 stdout, 2 stderr; seconds since the epoch."""
+    ) -> AsyncGenerator[tuple[int, float, bytes], None]:
+        """``(stream, timestamp, line)`` with stream 1 stdout, 2 stderr; seconds since the epoch.
+
+        Lines keep their newline; a long one may come in several pieces. ``since`` is inclusive.
+        """
 
     async def exec(
         self, name: str, argv: Sequence[str], env: Mapping[str, str], timeout: float

@@ -1,0 +1,170 @@
+"""Which Docker endpoint to talk to, and with which certificates: decided once, at start."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from docker.context import ContextAPI
+from docker.context.config import get_current_context_name
+from docker.errors import DockerException
+
+from shim.errors import ConfigError
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+PLAIN_PORT, TLS_PORT = 2375, 2376
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the engine listens. ``str()`` is fit for a log: it holds no secret."""
+
+    host: str
+    """As the user wrote it."""
+    url: str
+    """Base of every request, without a slash at its end."""
+    socket: str = ""
+    """Path of the unix socket, empty for TCP."""
+    tls: ssl.SSLContext | None = field(default=None, repr=False, compare=False)
+    source: str = "default"
+    """The flag, variable or context it came from, for error messages."""
+
+    @property
+    def is_local(self) -> bool:
+        """The engine shares this machine's file systems (as far as anybody can tell)."""
+        return bool(self.socket)
+
+    def __str__(self) -> str:
+        return self.host
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A host and its certificates, each with the name of what gave it."""
+
+    host: str
+    source: str
+    cert_path: str = ""
+    cert_source: str = ""
+    verify: bool | None = None
+
+
+def resolve(
+    host: str = "",
+    cert_path: str = "",
+    tls_verify: bool | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Endpoint:
+    """The flags' endpoint, else the environment's, else the current docker context's.
+
+    A peer's certificate is verified unless that is switched off by name. Raises ConfigError
+    naming the flag (or variable) and its value.
+    """
+    choice = _choose(host, cert_path, tls_verify, environ)
+    parts = _split(choice)
+    if parts.scheme == "unix":
+        return Endpoint(choice.host, "http://docker", parts.path, None, choice.source)
+    secure = parts.scheme == "https" or bool(choice.cert_path) or choice.verify is True
+    scheme, port = ("https", TLS_PORT) if secure else ("http", PLAIN_PORT)
+    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    url = f"{scheme}://{name}:{parts.port or port}{parts.path.rstrip('/')}"
+    return Endpoint(choice.host, url, "", _tls(choice, environ) if secure else None, choice.source)
+
+
+def _choose(
+    host: str, cert_path: str, tls_verify: bool | None, environ: Mapping[str, str]
+) -> _Choice:
+    certs = cert_path or environ.get("DOCKER_CERT_PATH", "")
+    certs_from = "--docker_cert_path" if cert_path else "DOCKER_CERT_PATH"
+    if tls_verify is None and "DOCKER_TLS_VERIFY" in environ:
+        tls_verify = bool(environ["DOCKER_TLS_VERIFY"])
+    if host:
+        return _Choice(host, "--docker_host", certs, certs_from, tls_verify)
+    if environ.get("DOCKER_HOST"):
+        return _Choice(environ["DOCKER_HOST"], "DOCKER_HOST", certs, certs_from, tls_verify)
+    return _from_context(_Choice(DEFAULT_HOST, "default", certs, certs_from, tls_verify), environ)
+
+
+def _from_context(default: _Choice, environ: Mapping[str, str]) -> _Choice:
+    name = environ.get("DOCKER_CONTEXT") or get_current_context_name()
+    if name == "default":
+        return default
+    source = f"docker context {name!r}"
+    try:
+        context = ContextAPI.get_context(name)
+    except (DockerException, OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{source} cannot be read: {error}") from None
+    if context is None or "docker" not in context.endpoints:
+        raise ConfigError(f"{source} does not exist or has no docker endpoint")
+    endpoint = context.endpoints["docker"]
+    tls = context.tls_cfg.get("docker")
+    certs = str(Path(tls.cert[0]).parent) if tls is not None and tls.cert else ""
+    verify = False if certs and endpoint.get("SkipTLSVerify") else None
+    return _Choice(endpoint["Host"], source, certs, source, verify)
+
+
+class _Parts:
+    """A host taken apart; ``tcp://`` is ``http://`` until TLS is asked for."""
+
+    __slots__ = ("hostname", "path", "port", "scheme")
+
+    def __init__(self, scheme: str, hostname: str | None, port: int | None, path: str) -> None:
+        self.scheme, self.hostname, self.port, self.path = scheme, hostname, port, path
+
+
+def _split(choice: _Choice) -> _Parts:
+    text = choice.host
+    wrong = ConfigError(
+        f"{choice.source}: {text!r} is not a Docker endpoint: "
+        "unix:///path, tcp://host:port or https://host:port is"
+    )
+    if text.startswith("/"):
+        text = f"unix://{text}"
+    elif "://" not in text:
+        text = f"tcp://{text}"
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        raise wrong from None
+    if url.scheme == "unix" and url.path.startswith("/") and not url.netloc:
+        return _Parts("unix", None, None, url.path)
+    if url.scheme not in ("tcp", "http", "https") or not url.hostname or url.username:
+        raise wrong
+    return _Parts("https" if url.scheme == "https" else "http", url.hostname, port, url.path)
+
+
+def _tls(choice: _Choice, environ: Mapping[str, str]) -> ssl.SSLContext:
+    """Our certificate (if there is one) and whom to believe: ``ca.pem``, else the system's CAs."""
+    directory = Path(choice.cert_path or _config_directory(environ))
+    if choice.cert_path and not directory.is_dir():
+        raise ConfigError(f"{choice.cert_source}: {choice.cert_path!r} is not a directory")
+    authority, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    wanted = bool(choice.cert_path)
+    try:
+        context = ssl.create_default_context(cafile=authority if authority.exists() else None)
+        # Certificates made for daemons by hand often lack extensions that Python 3.13 insists on.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if wanted or cert.exists():
+            context.load_cert_chain(cert, key, password=_no_password)
+    except (OSError, ValueError) as error:
+        name = choice.cert_source if wanted else "TLS"
+        raise ConfigError(
+            f"{name}: no usable certificates in {str(directory)!r}: {error}"
+        ) from None
+    if choice.verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("key.pem is encrypted: a daemon cannot ask for its passphrase")
+
+
+def _config_directory(environ: Mapping[str, str]) -> str:
+    return environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")

@@ -1,0 +1,108 @@
+"""Docker's JSON about containers, turned into :class:`~shim.model.container.Container`. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shim.model.container import Container, Phase
+
+_PHASES = {
+    "created": Phase.CREATED,
+    "running": Phase.RUNNING,
+    "paused": Phase.RUNNING,
+    "restarting": Phase.RUNNING,
+    "removing": Phase.EXITED,
+    "exited": Phase.EXITED,
+    "dead": Phase.EXITED,
+}
+"""``State.Status``. A paused process lives; a restarting one will live again."""
+
+_EXITED = re.compile(r"Exited \((-?\d+)\)")
+
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+def from_inspect(raw: bytes) -> Container:
+    """The answer of ``GET /containers/{name}/json``. Raises ValueError when it is not one."""
+    data = json.loads(raw)
+    try:
+        state, name, identity = data["State"], data["Name"], data["Id"]
+        phase = _phase(state)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a container's description: {error!r} is missing") from None
+    ended = phase is Phase.EXITED
+    return Container(
+        name=name.removeprefix("/"),
+        id=identity,
+        phase=phase,
+        labels=(data.get("Config") or {}).get("Labels") or {},
+        exit_code=state.get("ExitCode") if ended else None,
+        oom_killed=bool(state.get("OOMKilled")),
+        error=state.get("Error") or "",
+        addresses=addresses(data),
+        inspect=b"[" + raw.strip() + b"]",
+    )
+
+
+def from_list(entry: Mapping[str, Any]) -> Container:
+    """One entry of ``GET /containers/json``: what it tells, which is less than inspect does."""
+    status = entry.get("Status") or ""
+    ended = _EXITED.match(status)
+    phase = _PHASES.get(entry.get("State") or "", Phase.PROVISIONING)
+    names = entry.get("Names") or [""]
+    networks = (entry.get("NetworkSettings") or {}).get("Networks") or {}
+    return Container(
+        # Links add names with a second slash; the container's own has one.
+        name=min(names, key=lambda name: name.count("/")).removeprefix("/"),
+        id=entry["Id"],
+        phase=phase,
+        labels=entry.get("Labels") or {},
+        exit_code=int(ended[1]) if ended and phase is Phase.EXITED else None,
+        addresses=_best(networks.values()),
+    )
+
+
+def _phase(state: Mapping[str, Any]) -> Phase:
+    """By ``Status``; engines before 1.9 and Triton tell only ``Running`` and ``StartedAt``."""
+    status = state.get("Status")
+    if status in _PHASES:
+        return _PHASES[status]
+    if state["Running"]:
+        return Phase.RUNNING
+    started = state.get("StartedAt") or _NEVER
+    return Phase.CREATED if started == _NEVER else Phase.EXITED
+
+
+def addresses(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The container's own addresses, IPv4 first; none with its host's network.
+
+    The network it was created with counts; where that is not told by name (an id, ``default``),
+    the top level's address, then the only or first attached one, private before public.
+    """
+    settings = data.get("NetworkSettings") or {}
+    networks = settings.get("Networks") or {}
+    mode = (data.get("HostConfig") or {}).get("NetworkMode") or ""
+    if mode in networks:
+        return _of(networks[mode])
+    return _of(settings) or _best(networks.values())
+
+
+def _of(network: Mapping[str, Any]) -> tuple[str, ...]:
+    found = (network.get("IPAddress"), network.get("GlobalIPv6Address"))
+    return tuple(address for address in found if address)
+
+
+def _best(networks: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    having = [found for network in networks if (found := _of(network))]
+    return min(having, key=_is_public, default=())
+
+
+def _is_public(found: tuple[str, ...]) -> bool:
+    try:
+        return not ipaddress.ip_address(found[0]).is_private
+    except ValueError:
+        return True
