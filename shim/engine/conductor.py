@@ -1,0 +1,151 @@
+"""Carries out the core's orders about containers and posts what comes of them.
+
+One errand (an asyncio task) per container that something is being done about; none for a
+container that merely runs, or waits for its removal to be due. Calls are bounded by turns; a
+stop takes none, since it waits for the task's grace period and not for the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from shim import limits
+from shim.engine.api import Auth, ContainerSpec, Engine, ImageRef
+from shim.engine.errand import ContainerOrder, Errand
+from shim.engine.hooks import LaunchHook
+from shim.engine.images import Images
+from shim.engine.launch import Tools
+from shim.engine.retry import until_done
+from shim.engine.turns import Turns
+from shim.engine.watch import Watch
+from shim.errors import NotFound
+from shim.model.facts import Fact
+from shim.model.orders import CancelLaunch, Launch, Remove, RemoveOrphan, Stop
+from shim.model.orders import Watch as WatchOrder
+
+EngineOrder = Launch | CancelLaunch | WatchOrder | Stop | Remove | RemoveOrphan
+
+
+def _anonymous(order: Launch, image: ImageRef) -> Auth | None:
+    return None
+
+
+class Conductor:
+    """The engine room's one door for orders."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        post: Callable[[Fact], None],
+        make_spec: Callable[[Launch], ContainerSpec],
+        *,
+        auth_for: Callable[[Launch, ImageRef], Auth | None] = _anonymous,
+        hooks: Sequence[LaunchHook] = (),
+        max_inflight: int = limits.MAX_INFLIGHT,
+        registration_timeout: float = 900.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``make_spec`` may raise InvalidTask. Needs a running loop."""
+        self._engine = engine
+        self._watch = Watch(engine, post, clock)
+        self._turns = Turns(max_inflight)
+        self._tools = Tools(
+            engine=engine,
+            post=post,
+            watch=self._watch,
+            turns=self._turns,
+            images=Images(engine, clock),
+            clock=clock,
+            make_spec=make_spec,
+            auth_for=auth_for,
+            hooks=hooks,
+            patience=registration_timeout,
+        )
+        self._errands: dict[str, Errand] = {}
+        self._due: dict[str, asyncio.TimerHandle] = {}
+        self._orphans: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def relist_age(self) -> float:
+        """Seconds since the endpoint last answered a list."""
+        return self._watch.age
+
+    @property
+    def watched(self) -> int:
+        return len(self._watch)
+
+    @property
+    def busy(self) -> int:
+        """Containers that something is being done about."""
+        return len(self._errands)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn."""
+        return self._turns.waiting
+
+    def carry_out(self, order: EngineOrder) -> None:
+        """Take an order; what comes of it is posted. Never blocks, never raises."""
+        match order:
+            case WatchOrder():
+                self._watch.take_over(order.ref)
+            case RemoveOrphan():
+                self._remove_orphan(order.name)
+            case Remove(delay=delay) if delay > 0:
+                self._later(order)
+            case _:
+                self._take(order)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        await self._watch.run()
+
+    async def close(self) -> None:
+        """Drop everything under way. Containers stay as they are."""
+        for handle in self._due.values():
+            handle.cancel()
+        tasks = list(self._orphans.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(errand.close() for errand in list(self._errands.values())))
+
+    def _take(self, order: ContainerOrder) -> None:
+        name = order.ref.name
+        errand = self._errands.get(name)
+        if errand is None:
+            errand = Errand(order.ref, self._tools, lambda: self._forget(name))
+            self._errands[name] = errand
+        errand.take(order)
+
+    def _forget(self, name: str) -> None:
+        del self._errands[name]
+
+    def _later(self, order: Remove) -> None:
+        """A delay needs no errand, only a timer; a new order for the same container replaces it."""
+        name = order.ref.name
+        if waiting := self._due.pop(name, None):
+            waiting.cancel()
+        self._due[name] = asyncio.get_running_loop().call_later(order.delay, self._fall_due, order)
+
+    def _fall_due(self, order: Remove) -> None:
+        self._due.pop(order.ref.name, None)
+        self._take(order)
+
+    def _remove_orphan(self, name: str) -> None:
+        if name not in self._orphans:
+            task = asyncio.create_task(self._end_orphan(name), name=f"orphan {name}")
+            self._orphans[name] = task
+            task.add_done_callback(lambda _: self._orphans.pop(name, None))
+
+    async def _end_orphan(self, name: str) -> None:
+        async for attempt in until_done():
+            with attempt:
+                try:
+                    await self._engine.stop(name, limits.ORPHAN_GRACE)
+                except NotFound:
+                    return
+                async with self._turns.turn(urgent=True):
+                    await self._engine.remove(name)

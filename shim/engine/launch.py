@@ -1,0 +1,229 @@
+"""One launch: prepare, image, create (or adopt), start, look.
+
+Every step may be repeated. What keeps a container from being started twice is this: until a
+start was sent, a launch may be given up or begun again; from then on the endpoint's word about
+this very container is awaited, however long that takes, and nothing is created any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+from shim.engine.api import Auth, ContainerSpec, Engine, ImageRef
+from shim.engine.hooks import LaunchHook
+from shim.engine.images import Images
+from shim.engine.retry import while_passing
+from shim.engine.turns import Turns
+from shim.engine.watch import Watch
+from shim.errors import Doubtful, InvalidTask, NameTaken, NotFound, Permanent, ShimError, Transient
+from shim.model.container import LABEL_SHIM, Container, Phase
+from shim.model.facts import Fact, Failure, LaunchAdvanced, LaunchFailed, Stage
+from shim.model.orders import Launch
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every errand works with."""
+
+    engine: Engine
+    post: Callable[[Fact], None]
+    watch: Watch
+    turns: Turns
+    images: Images
+    clock: Callable[[], float]
+    make_spec: Callable[[Launch], ContainerSpec]
+    """Raises InvalidTask."""
+    auth_for: Callable[[Launch, ImageRef], Auth | None]
+    hooks: Sequence[LaunchHook]
+    patience: float
+    """Seconds until a launch that does not get on is given up."""
+    uncertain: dict[str, float] = field(default_factory=dict)
+    """Names that a create whose answer was lost may still bring up, and until when."""
+
+
+class LaunchEnded(Exception):
+    """The launch came to nothing."""
+
+    def __init__(self, failure: Failure, message: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+class Launching:
+    """One launch under way. ``yielding`` marks where it may be interrupted."""
+
+    def __init__(
+        self, order: Launch, tools: Tools, yielding: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._order = order
+        self._tools = tools
+        self._yielding = yielding
+        self._stage = Stage.CREATING
+        self._trouble = ""
+        self._deadline = tools.clock() + tools.patience
+        self.start_sent = False
+        self.create_sent = False
+
+    async def run(self) -> Container | LaunchFailed:
+        """The container, which runs or ran; or why it never did."""
+        try:
+            return await self._run()
+        except LaunchEnded as ended:
+            self._tools.watch.forget(self._order.ref)
+            return LaunchFailed(self._order.ref, ended.failure, str(ended))
+
+    async def _run(self) -> Container:
+        try:
+            spec = self._tools.make_spec(self._order)
+        except InvalidTask as error:
+            raise LaunchEnded(Failure.INVALID, str(error)) from None
+        for warning in spec.warnings:
+            log.warning("%s: %s", self._order.ref, warning)
+        await self._prepare()
+        try:
+            return await self._insist(spec)
+        except ShimError as error:
+            raise LaunchEnded(Failure.LAUNCH, str(error)) from None
+
+    async def _prepare(self) -> None:
+        for hook in self._tools.hooks:
+            if hook.wanted(self._order):
+                self._advance(Stage.FETCHING)
+            try:
+                async with self._patiently():
+                    await hook.before_create(self._order)
+            except ShimError as error:
+                raise LaunchEnded(Failure.FETCH, str(error)) from None
+
+    async def _insist(self, spec: ContainerSpec) -> Container:
+        """Attempt until it runs, is refused, or takes too long."""
+        async for attempt in while_passing(self._sleep):
+            with attempt:
+                try:
+                    return await self._attempt(spec)
+                except Transient as error:
+                    self._trouble = str(error)
+                    raise
+        raise AssertionError("an attempt returns or raises")
+
+    async def _sleep(self, seconds: float) -> None:
+        if self.start_sent:
+            await asyncio.sleep(seconds)
+            return
+        async with self._patiently():
+            await asyncio.sleep(seconds)
+
+    async def _attempt(self, spec: ContainerSpec) -> Container:
+        if not self.start_sent:
+            await self._image(spec)
+        await self._wait_for_turn()
+        try:
+            return await self._bring_up(spec)
+        finally:
+            self._tools.turns.release()
+
+    async def _image(self, spec: ContainerSpec) -> None:
+        try:
+            async with self._patiently():
+                await self._tools.images.ensure(
+                    spec.image,
+                    lambda: self._tools.auth_for(self._order, spec.image),
+                    force=spec.force_pull and not self.create_sent,
+                    platform=spec.platform,
+                    report=lambda text: self._advance(Stage.PULLING, text),
+                )
+        except (Doubtful, Permanent) as error:
+            raise LaunchEnded(Failure.PULL, str(error)) from None
+
+    async def _wait_for_turn(self) -> None:
+        """Waiting in line costs no patience as long as the endpoint answers anybody."""
+        turns, watch, began = self._tools.turns, self._tools.watch, self._tools.clock()
+        while True:
+            try:
+                async with asyncio.timeout(self._tools.patience):
+                    with self._yielding():
+                        await turns.acquire(urgent=self.start_sent)
+                break
+            except TimeoutError:
+                if watch.age > self._tools.patience and not self.start_sent:
+                    raise self._too_long() from None
+        self._deadline += self._tools.clock() - began
+
+    async def _bring_up(self, spec: ContainerSpec) -> Container:
+        found = await (self._look() if self.start_sent else self._create(spec))
+        if found is None or found.phase in (Phase.CREATED, Phase.PROVISIONING):
+            await self._start()
+            found = await self._look()
+        return found
+
+    async def _create(self, spec: ContainerSpec) -> Container | None:
+        """None: it was created now. Otherwise what an earlier attempt of ours left."""
+        self._advance(Stage.CREATING)
+        self.create_sent = True
+        try:
+            await self._tools.engine.create(spec)
+        except NameTaken as error:
+            return await self._adopt(spec, error)
+        except NotFound as error:
+            self._tools.images.forget(spec.image)
+            raise Doubtful(str(error)) from None
+        except Transient:
+            self._uncertain()
+            raise
+        return None
+
+    async def _adopt(self, spec: ContainerSpec, taken: NameTaken) -> Container:
+        try:
+            found = await self._tools.engine.inspect(spec.name)
+        except NotFound:
+            raise Doubtful(str(taken)) from None
+        ours = spec.body["Labels"][LABEL_SHIM]
+        if found.owner != ours or found.container_id != self._order.ref.container_id:
+            raise Permanent(f"name taken by a container that is not this task's: {taken}")
+        return found
+
+    async def _start(self) -> None:
+        for hook in self._tools.hooks:
+            await hook.after_create(self._order)
+        with self._yielding():
+            """The last moment to give up."""
+        self.start_sent = True
+        self._tools.watch.expect(self._order.ref)
+        await self._tools.engine.start(self._order.ref.name)
+
+    async def _look(self) -> Container:
+        try:
+            return await self._tools.engine.inspect(self._order.ref.name)
+        except NotFound as error:
+            text = f"the container was removed while it was being started: {error}"
+            raise Permanent(text) from None
+
+    def _uncertain(self) -> None:
+        self._tools.uncertain[self._order.ref.name] = self._tools.clock()
+
+    def _advance(self, stage: Stage, detail: str = "") -> None:
+        self._stage = stage
+        self._tools.post(LaunchAdvanced(self._order.ref, stage, detail))
+
+    @asynccontextmanager
+    async def _patiently(self) -> AsyncIterator[None]:
+        """What may be interrupted, and has to be over when patience is."""
+        left = self._deadline - self._tools.clock()
+        try:
+            async with asyncio.timeout(max(left, 0)):
+                with self._yielding():
+                    yield
+        except TimeoutError:
+            raise self._too_long() from None
+
+    def _too_long(self) -> LaunchEnded:
+        text = f"not started within {self._tools.patience:g} s, while {self._stage.value}"
+        if self._trouble:
+            text = f"{text}: {self._trouble}"
+        return LaunchEnded(Failure.TIMEOUT, text)
