@@ -1,0 +1,68 @@
+"""The little of CloudAPI that certificates need: ListServices, with signed requests."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+
+from aiohttp import web
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+
+from tests.triton.accounts import Account, parse_fingerprint, verify
+from tests.triton.refusals import Refusal
+
+HASHES = {"sha1": hashes.SHA1, "sha256": hashes.SHA256, "sha384": hashes.SHA384}
+HASHES["sha512"] = hashes.SHA512
+KEY_ID = re.compile(r"/(?P<account>[^/]+)/keys/(?P<fingerprint>.+)")
+
+
+class CloudApi:
+    """``async with CloudApi(accounts, services) as api``: plain HTTP at ``api.url``."""
+
+    def __init__(self, accounts: Mapping[str, Account], services: Mapping[str, str]) -> None:
+        self._accounts = accounts
+        self._services = services
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+
+    async def __aenter__(self) -> CloudApi:
+        app = web.Application()
+        app.router.add_get("/{account}/services", self._list_services)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _list_services(self, request: web.Request) -> web.Response:
+        try:
+            account = self._login(request)
+        except (Refusal, InvalidSignature, KeyError, ValueError):
+            body = {"code": "InvalidCredentials", "message": "The credentials are invalid"}
+            return web.json_response(body, status=401)
+        if account.login != request.match_info["account"]:
+            body = {"code": "NotAuthorized", "message": "not your account"}
+            return web.json_response(body, status=403)
+        return web.json_response(dict(self._services))
+
+    def _login(self, request: web.Request) -> Account:
+        """http-signature over the Date header alone, its default."""
+        scheme, _, rest = request.headers["Authorization"].partition(" ")
+        fields = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+        match = KEY_ID.fullmatch(fields["keyId"])
+        if scheme != "Signature" or match is None or fields.get("headers", "date") != "date":
+            raise ValueError(rest)
+        account = self._accounts[match["account"]]
+        kind, _, name = fields["algorithm"].partition("-")
+        key = account.key(parse_fingerprint(match["fingerprint"]))
+        if kind not in type(key).__name__.lower() and kind != "ecdsa":
+            raise ValueError(kind)
+        signed = f"date: {request.headers['Date']}".encode()
+        verify(key, base64.b64decode(fields["signature"]), signed, HASHES[name]())
+        return account

@@ -1,0 +1,241 @@
+"""The state behind the endpoint: machines, their life, and the bill."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.triton import affinity, packages, validate
+from tests.triton.accounts import Account
+from tests.triton.backends import Backend
+from tests.triton.machines import INVISIBLE, Machine, State
+from tests.triton.refusals import Refusal, broken, no_such_container
+
+FABRICS = {"My-Fabric-Network": "fabric", "My-Other-Network": "fabric", "external": "external"}
+
+
+@dataclass(slots=True)
+class Options:
+    """The knobs of a datacenter; any may be turned while it runs."""
+
+    datacenter: str = "test-1"
+    provision_seconds: float = 0.0
+    idle_seconds: float = 120.0
+    """Every call but the long ones is cut off after so long, without an answer."""
+    volumes: bool = False
+    volume_seconds: float = 0.0
+    log_drivers: frozenset[str] = frozenset({"json-file"})
+    packages: tuple[packages.Package, ...] = packages.DEFAULT_PACKAGES
+    networks: Mapping[str, str] = field(default_factory=lambda: dict(FABRICS))
+    servers: int = 4
+    vmapi_status: int = 409
+    """What VMAPI sends for a duplicate name; 422 is as good."""
+    fail_provisions: deque[Refusal] = field(default_factory=deque)
+    """With these the next provisionings fail."""
+    maintenance: str = ""
+    """The operator's text; every call but GET is refused while it is not empty."""
+    maintenance_until: float | None = None
+    error_rate: float = 0.0
+    """Share of calls answered 500 without a code."""
+    log_rotate_lines: int = 0
+    """Only what came after the last rotation can be read; 0: never rotated."""
+
+
+class Datacenter:
+    def __init__(self, backend: Backend, options: Options | None = None) -> None:
+        self.backend = backend
+        self.options = options or Options()
+        self.accounts: dict[str, Account] = {}
+        self.machines: list[Machine] = []
+        """All there ever were: destroyed ones keep their bill."""
+        self.random = random.Random(1)
+        self._visible: dict[str, Machine] = {}
+        self._provisions: set[asyncio.Task[None]] = set()
+
+    # --- looking
+
+    def visible(self, account: Account) -> list[Machine]:
+        return [machine for machine in self._visible.values() if machine.account == account.login]
+
+    def find(self, account: Account, ref: str) -> Machine:
+        """By full id, then exact name, then unique prefix of the id."""
+        named = self._visible.get(f"{account.login}/{ref}")
+        if named is not None:
+            return named
+        if len(ref) >= 8:
+            found = [m for m in self.visible(account) if m.shown_id.startswith(ref)]
+            if len(found) == 1:
+                return found[0]
+        raise no_such_container(ref)
+
+    # --- creating
+
+    async def create(self, account: Account, name: str, body: Any) -> Machine:
+        """Validates at once, then provisions; a caller that goes away changes nothing."""
+        machine = await self._admit(account, name, body)
+        task = asyncio.create_task(self._provision(machine))
+        self._provisions.add(task)
+        task.add_done_callback(self._provisions.discard)
+        await asyncio.shield(task)
+        return machine
+
+    async def _admit(self, account: Account, name: str, body: Any) -> Machine:
+        validate.check_create(body, volumes=self.options.volumes, drivers=self.options.log_drivers)
+        if not account.approved:
+            message = f"Account {account.login} is not approved for provisioning"
+            raise Refusal(403, message, "NotAuthorized")
+        image = body["Image"]
+        if not await self.backend.has_image(image):
+            raise Refusal(404, f"No such image: {image}", "ResourceNotFound")
+        if not (body.get("Cmd") or body.get("Entrypoint")):
+            body["Cmd"] = await self.backend.image_command(image)
+            if not body["Cmd"]:
+                raise broken("No command specified")
+        return self._place(account, name or f"machine_{len(self.machines)}", body)
+
+    def _place(self, account: Account, name: str, body: dict[str, Any]) -> Machine:
+        """No await from the check of the name to its taking: two creates cannot both pass."""
+        filters = affinity.take(body)
+        package = packages.choose(
+            self.options.packages, body["HostConfig"].get("Memory") or 0, body["Labels"]
+        )
+        body["Labels"].pop(packages.LABEL, None)
+        self._network(body["HostConfig"].get("NetworkMode") or "")
+        validate.check_name(name)
+        key = f"{account.login}/{name}"
+        if key in self._visible:
+            detail = '"alias" (Duplicate) Already exists for this owner_uuid'
+            raise validate.problem(detail, self.options.vmapi_status)
+        alive = [*self._visible.values()] if filters else []
+        count = len(self.machines)
+        server = affinity.place(filters, alive, self.options.servers) if filters else count
+        machine = Machine(name, account.login, body, package, server % self.options.servers)
+        machine.labels = body["Labels"]
+        machine.mac = "90:b8:d0:" + ":".join(f"{b:02x}" for b in count.to_bytes(3, "big"))
+        self.machines.append(machine)
+        self._visible[key] = machine
+        return machine
+
+    def _network(self, mode: str) -> None:
+        if mode in ("", "bridge", "default"):
+            return
+        if sum(name == mode or name.startswith(mode) for name in self.options.networks) != 1:
+            raise Refusal(404, f"Network {mode} not found", "ResourceNotFound")
+
+    async def _provision(self, machine: Machine) -> None:
+        await asyncio.sleep(self.options.provision_seconds)
+        if self.options.fail_provisions:
+            self._forget(machine, State.FAILED)
+            raise self.options.fail_provisions.popleft()
+        own = await self.backend.provision(machine)
+        machine.address = own or self._address(machine)
+        machine.state, machine.paid_from = State.STOPPED, time.time()
+        machine.down.set()
+
+    def _address(self, machine: Machine) -> str:
+        """Published ports mean a public address, which is then the only one shown."""
+        number = len(self.machines)
+        public = machine.published or machine.host_config.get("PublishAllPorts")
+        net = "198.18" if public else "192.168"
+        return f"{net}.{number // 250 % 250}.{number % 250 + 2}"
+
+    # --- living
+
+    async def start(self, machine: Machine) -> None:
+        if machine.state is State.PROVISIONING:
+            raise broken("VM is still provisioning")
+        if machine.state is State.STOPPED:
+            machine.state, machine.started = State.RUNNING, time.time()
+            machine.held_down, machine.exit_code = False, None
+            machine.down.clear()
+            await self.backend.start(machine, lambda code: self._ended(machine, code))
+
+    async def stop(self, machine: Machine, grace: float) -> None:
+        if machine.state is State.RUNNING:
+            machine.held_down = True
+            await self.backend.stop(machine, grace)
+            await machine.down.wait()
+
+    async def kill(self, machine: Machine) -> None:
+        if machine.state is State.RUNNING:
+            machine.held_down = True
+            await self.backend.kill(machine)
+            await machine.down.wait()
+
+    async def remove(self, machine: Machine, force: bool) -> None:
+        if machine.state is State.PROVISIONING:
+            text = "Conflict, cannot currently remove a provisioning container"
+            raise broken(f"{text} (id {machine.shown_id})")
+        if machine.state is State.RUNNING and not force:
+            text = "Conflict, You cannot remove a running container."
+            raise broken(f"{text} Stop the container before attempting removal or use -f")
+        machine.held_down = True
+        await self.backend.remove(machine)
+        self._forget(machine, State.DESTROYED)
+
+    async def crash(self, machine: Machine) -> None:
+        """Its server died: the machine is down and nobody knows its exit code."""
+        machine.held_down = True
+        await self.backend.kill(machine)
+        await machine.down.wait()
+        machine.exit_code = machine.finished = None
+
+    def rename(self, machine: Machine, name: str) -> None:
+        validate.check_name(name)
+        del self._visible[f"{machine.account}/{machine.name}"]
+        machine.name = name
+        self._visible[f"{machine.account}/{name}"] = machine
+
+    def _ended(self, machine: Machine, code: int | None) -> None:
+        if machine.state is not State.RUNNING:
+            return
+        machine.state, machine.finished, machine.exit_code = State.STOPPED, time.time(), code
+        machine.down.set()
+        policy = machine.restart_policy
+        if not machine.held_down and (policy == "always" or (policy and code)):
+            delay = 2**machine.restarts * 0.1
+            machine.restarts += 1
+            task = asyncio.create_task(self._restart(machine, delay))
+            self._provisions.add(task)
+            task.add_done_callback(self._provisions.discard)
+
+    async def _restart(self, machine: Machine, delay: float) -> None:
+        await asyncio.sleep(delay)
+        if machine.state is State.STOPPED and not machine.held_down:
+            await self.start(machine)
+
+    def _forget(self, machine: Machine, state: State) -> None:
+        machine.state, machine.paid_until = state, time.time()
+        self._visible.pop(f"{machine.account}/{machine.name}", None)
+
+    # --- paying
+
+    def bill(self) -> dict[str, float]:
+        """Machine-seconds so far, by package."""
+        now, bill = time.time(), dict[str, float]()
+        for machine in self.machines:
+            name = machine.package.name
+            bill[name] = bill.get(name, 0.0) + machine.seconds(now)
+        return bill
+
+    def left(self) -> list[str]:
+        """Names of machines somebody still pays for, or soon will."""
+        return [machine.name for machine in self.machines if machine.state not in INVISIBLE]
+
+    async def close(self) -> None:
+        """Remove everything, so that no real container outlives a test."""
+        for task in [*self._provisions]:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Refusal):
+                await task
+        for machine in [*self._visible.values()]:
+            machine.held_down = True
+            await self.backend.remove(machine)
+            self._forget(machine, State.DESTROYED)
+        await self.backend.close()

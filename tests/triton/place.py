@@ -1,0 +1,130 @@
+"""Everything a client needs to use a double: the place, an account with a key, a certificate."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from shim.engine.certs import files
+from shim.engine.certs.certificate import new_style
+from tests.triton.accounts import Account
+from tests.triton.backends import Backend, Simulated
+from tests.triton.datacenter import Datacenter, Options
+from tests.triton.server import Endpoint
+
+ACCOUNT = "alice"
+
+
+@dataclass(slots=True)
+class Place:
+    endpoint: Endpoint
+    account: Account
+    key: Any
+    """The account's SSH key."""
+    certs: Path
+    """``key.pem``, ``cert.pem`` and ``ca.pem``, as DOCKER_CERT_PATH wants them."""
+
+    @property
+    def datacenter(self) -> Datacenter:
+        return self.endpoint.datacenter
+
+    @property
+    def options(self) -> Options:
+        return self.endpoint.datacenter.options
+
+    @property
+    def left(self) -> list[str]:
+        return self.datacenter.left()
+
+    def context(self, certs: Path | None = None) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.certs / "ca.pem")
+        if certs is not None:
+            context.load_cert_chain(certs / "cert.pem", certs / "key.pem")
+        return context
+
+    def environment(self) -> str:
+        return files.environment(self.certs, where(self.endpoint))
+
+
+def where(endpoint: Endpoint) -> files.Endpoint:
+    return files.Endpoint(endpoint.docker_host, True, endpoint.ca.read_bytes())
+
+
+@asynccontextmanager
+async def place(
+    directory: Path, options: Options | None = None, backend: Backend | None = None, port: int = 0
+) -> AsyncIterator[Place]:
+    """A double that serves, with one account whose certificate lies in ``directory``."""
+    datacenter = Datacenter(backend or Simulated(), options)
+    key = ec.generate_private_key(ec.SECP256R1())
+    account = datacenter.accounts[ACCOUNT] = Account(ACCOUNT, [key.public_key()])
+    served = directory / "server"
+    served.mkdir(exist_ok=True)
+    async with Endpoint(datacenter, served, port) as endpoint:
+        files.write(directory, new_style(ACCOUNT, key, datetime.now(UTC)), where(endpoint))
+        yield Place(endpoint, account, key, directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+    headers: Any
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """A plain HTTPS client that says exactly what a test wants to say."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, context: ssl.SSLContext) -> None:
+        self._session, self._url, self._context = session, url, context
+
+    async def __call__(self, method: str, path: str, **more: Any) -> Answer:
+        async with self._session.request(
+            method, self._url + path, ssl=self._context, **more
+        ) as answer:
+            return Answer(answer.status, await answer.read(), answer.headers)
+
+    async def create(self, name: str = "c1", query: str = "", **changes: Any) -> Answer:
+        """A create that would pass, but for ``changes`` to its body (None drops a field)."""
+        body = {"Image": "busybox:latest", "Cmd": ["sleep"], "HostConfig": {}, "Labels": {}}
+        body = {key: value for key, value in {**body, **changes}.items() if value is not ...}
+        return await self("POST", f"/v1.21/containers/create?name={name}{query}", json=body)
+
+    async def run(self, name: str = "c1", **changes: Any) -> Answer:
+        made = await self.create(name, **changes)
+        assert made.status == 200, made.text
+        return await self("POST", f"/v1.21/containers/{name}/start")
+
+    async def inspect(self, name: str = "c1") -> Any:
+        answer = await self("GET", f"/v1.21/containers/{name}/json")
+        assert answer.status == 200, answer.text
+        return answer.json
+
+    async def listed(self, query: str = "") -> Any:
+        answer = await self("GET", f"/v1.21/containers/json?all=1{query}")
+        assert answer.status == 200, answer.text
+        return answer.json
+
+
+@asynccontextmanager
+async def client(at: Place, *, certificate: bool = True) -> AsyncIterator[Client]:
+    context = at.context(at.certs if certificate else None)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        yield Client(session, at.endpoint.url, context)

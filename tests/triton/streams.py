@@ -1,0 +1,92 @@
+"""Answers that are raw bytes on the connection: logs, and the output of exec."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from tests.triton.backends import Line
+from tests.triton.datacenter import Datacenter
+from tests.triton.machines import Machine, State
+
+RAW = b"application/vnd.docker.raw-stream"
+POLL = 0.05
+
+
+async def send_logs(
+    request: web.Request, datacenter: Datacenter, machine: Machine
+) -> web.StreamResponse:
+    """Ends with the connection. Without ``tail`` (NaN to Triton) there is nothing to read."""
+    transport = request.transport
+    assert transport is not None
+    transport.write(b"HTTP/1.1 200 OK\r\nContent-Type: " + RAW + b"\r\n\r\n")
+    stamps = request.query.get("timestamps", "").lower() in ("1", "true")
+    lines = await _readable(datacenter, machine)
+    sent = len(lines)
+    for line in _tail(lines, request.query.get("tail", "")):
+        transport.write(_frame(machine, line, stamps))
+    while request.query.get("follow", "").lower() in ("1", "true") and not transport.is_closing():
+        running = machine.state is State.RUNNING
+        lines = await _readable(datacenter, machine)
+        for line in lines[sent:]:
+            transport.write(_frame(machine, line, stamps))
+        sent = len(lines)
+        if not running:
+            break
+        await asyncio.sleep(POLL)
+    return _close(transport)
+
+
+async def run_exec(datacenter: Datacenter, entry: dict[str, Any]) -> bytes:
+    body = entry["body"]
+    code, output = await datacenter.backend.exec(
+        entry["machine"], body["Cmd"], body.get("Env") or []
+    )
+    entry["running"], entry["code"] = False, code
+    return output
+
+
+async def send_exec(
+    request: web.Request, datacenter: Datacenter, entry: dict[str, Any]
+) -> web.StreamResponse:
+    transport = request.transport
+    assert transport is not None
+    transport.write(b"HTTP/1.1 101 UPGRADED\r\nContent-Type: " + RAW)
+    transport.write(b"\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+    entry["running"] = True
+    output = await run_exec(datacenter, entry)
+    if entry["body"].get("Tty"):
+        transport.write(output)
+    elif output:
+        transport.write(struct.pack(">BxxxI", 1, len(output)) + output)
+    return _close(transport)
+
+
+async def _readable(datacenter: Datacenter, machine: Machine) -> list[Line]:
+    lines = await datacenter.backend.output(machine)
+    rotate = datacenter.options.log_rotate_lines
+    return lines[len(lines) - (len(lines) % rotate or rotate) :] if rotate else lines
+
+
+def _tail(lines: list[Line], tail: str) -> list[Line]:
+    if tail == "all":
+        return lines
+    return lines[-int(tail) :] if tail.isdigit() and int(tail) else []
+
+
+def _frame(machine: Machine, line: Line, stamps: bool) -> bytes:
+    stream, moment, text = line
+    if stamps:
+        stamp = datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")[:-6]
+        text = f"{stamp}000Z ".encode() + text
+    return text if machine.tty else struct.pack(">BxxxI", stream, len(text)) + text
+
+
+def _close(transport: asyncio.Transport) -> web.StreamResponse:
+    """The answer is on the wire already; what is returned goes nowhere."""
+    transport.close()
+    return web.Response()

@@ -1,0 +1,190 @@
+"""Points 5 to 7, 9, 14, 16: what create refuses, how it waits, and what it silently drops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+import pytest
+
+from tests.triton.place import Client, Place
+from tests.triton.refusals import Refusal
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({"HostConfig": ...}, 422, '"HostConfig" must be an object'),
+        ({"Image": ...}, 422, '"Image" must be a string'),
+        ({"Image": "never-pulled:1"}, 404, "(ResourceNotFound) No such image: never-pulled:1"),
+        ({"Cmd": "sleep 1"}, 422, '"Cmd" must be an array of strings'),
+        ({"Entrypoint": "sh"}, 422, '"Entrypoint" must be an array of strings'),
+        ({"Env": {"a": "b"}}, 422, '"Env" must be an array of strings'),
+        ({"Cmd": []}, 500, "No command specified"),
+        ({"Hostname": None}, 500, "of null"),
+        ({"Labels": {"x": 1}}, 422, 'label "x" value is not a string: 1'),
+        ({"Labels": None, "Env": ["affinity:container!=x"]}, 500, "of null"),
+        ({"Labels": {"triton.nonsense": "1"}}, 422, "triton.nonsense"),
+        ({"Labels": {"triton.network.public": "external"}}, 422, "published ports"),
+        ({"HostConfig": {"NetworkMode": "host"}}, 400, "(NotImplemented)"),
+        ({"HostConfig": {"NetworkMode": "none"}}, 400, "(NotImplemented)"),
+        ({"HostConfig": {"NetworkMode": "container:x"}}, 400, "(NotImplemented)"),
+        ({"HostConfig": {"NetworkMode": "unknown"}}, 404, "unknown"),
+        ({"HostConfig": {"NetworkMode": "My-"}}, 404, "My-"),
+        ({"HostConfig": {"NetworkMode": "external", "Links": ["a:b"]}}, 400, "(NotImplemented)"),
+        ({"HostConfig": {"Binds": ["/etc:/etc"]}}, 500, "host volumes are not supported"),
+        ({"HostConfig": {"LogConfig": {"Type": "journald"}}}, 422, "journald"),
+        ({"HostConfig": {"VolumesFrom": ["a", "b", "c"]}}, 500, ""),
+        ({"Volumes": {f"/{n}": {} for n in range(9)}}, 500, "AssertionError"),
+        ({"HostConfig": {"PortBindings": {"0/tcp": [{}]}}}, 422, "invalid port"),
+        ({"HostConfig": {"Memory": 65 * 2**30}}, 422, "(NoSufficientPackage)"),
+        ({"Labels": {"com.joyent.package": "no-such"}}, 422, "com.joyent.package=no-such"),
+        ({"Labels": {"com.joyent.package": "a b"}}, 500, "invalid value for com.joyent.package"),
+        ({"Labels": {"com.docker.swarm.affinities": "nonsense"}}, 422, "not JSON"),
+        ({"Env": ["affinity:container=x"]}, 422, "affinity"),
+    ],
+)
+async def test_5_refused(
+    at: Place, call: Client, changes: dict[str, Any], status: int, words: str
+) -> None:
+    answer = await call.create(**changes)
+    assert (answer.status, words in answer.text) == (status, True), answer.text
+    assert at.left == []
+
+
+@pytest.mark.parametrize("port", ["8080", "0", "080"])
+async def test_5_ports_cannot_be_remapped(call: Client, port: str) -> None:
+    answer = await call.create(HostConfig={"PortBindings": {"80/tcp": [{"HostPort": port}]}})
+    assert answer.status == 500
+    assert "publish port: remapping of port numbers not allowed" in answer.text
+
+
+async def test_5_at_most_128_ports(call: Client) -> None:
+    ports = {f"{port}/tcp": [{}] for port in range(1, 130)}
+    assert (await call.create(HostConfig={"PortBindings": ports})).status == 500
+
+
+@pytest.mark.parametrize("status", [409, 422])
+async def test_5_a_duplicate_name_is_a_validation_failure(
+    at: Place, call: Client, status: int
+) -> None:
+    at.options.vmapi_status = status
+    assert (await call.create("twice")).status == 200
+    answer = await call.create("twice")
+    assert answer.status == status
+    assert answer.text.startswith("(ValidationFailed) problem creating container: ")
+    assert '"alias" (Duplicate) Already exists for this owner_uuid' in answer.text
+
+
+@pytest.mark.parametrize("name", ["_x", "a b", "x" * 190])
+async def test_5_a_name_must_keep_the_rule(call: Client, name: str) -> None:
+    assert (await call.create(name)).text.startswith("(ValidationFailed) ")
+
+
+async def test_5_an_account_must_be_approved(at: Place, call: Client) -> None:
+    at.account.approved = False
+    answer = await call.create()
+    assert answer.status == 403
+    assert answer.text.startswith("(NotAuthorized) ")
+
+
+async def test_5_created_answers_200(call: Client) -> None:
+    answer = await call.create()
+    assert answer.status == 200
+    assert answer.json["Warnings"] == []
+    assert len(answer.json["Id"]) == 64
+
+
+async def test_6_create_blocks_until_provisioned(at: Place, call: Client) -> None:
+    at.options.provision_seconds = 0.3
+    create = asyncio.create_task(call.create("slow"))
+    await asyncio.sleep(0.15)
+    (entry,) = await call.listed()
+    assert entry["Status"].startswith("Provisioning ")
+    assert len(entry["Id"]) == 32
+    assert (await call.inspect("slow"))["NetworkSettings"]["IPAddress"] == ""
+    refused = await call("DELETE", "/containers/slow?force=1")
+    assert refused.status == 500
+    assert "cannot currently remove a provisioning container" in refused.text
+    assert at.datacenter.bill()["sample-1G"] == 0
+    assert (await create).json["Id"].startswith(entry["Id"])
+    assert (await call("DELETE", "/containers/slow")).status == 204
+    assert at.left == []
+
+
+async def test_6_a_dropped_connection_does_not_stop_it(at: Place, call: Client) -> None:
+    at.options.provision_seconds = 0.3
+    create = asyncio.create_task(call.create("dropped"))
+    await asyncio.sleep(0.15)
+    create.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await create
+    await asyncio.sleep(0.3)
+    assert (await call.listed())[0]["Status"] == "Created"
+
+
+async def test_7_a_failed_machine_is_invisible(at: Place, call: Client) -> None:
+    at.options.fail_provisions.append(Refusal(500, "vm.provision failed"))
+    assert (await call.create("fails")).status == 500
+    assert await call.listed() == []
+    assert (await call("GET", "/containers/fails/json")).status == 404
+    assert at.left == []
+
+
+async def test_9_every_container_has_its_own_address_public_when_published(call: Client) -> None:
+    ports = {"80/tcp": [{"HostPort": "80"}], "443/tcp": [{}]}
+    await call.create("inner")
+    await call.create("outer", HostConfig={"PortBindings": ports})
+    inner, outer = [(await call.inspect(n))["NetworkSettings"] for n in ("inner", "outer")]
+    assert inner["IPAddress"].startswith("192.168.")
+    assert outer["IPAddress"].startswith("198.18.")
+    assert outer["Ports"]["80/tcp"] == [{"HostIp": "0.0.0.0", "HostPort": "80"}]
+
+
+async def test_14_ignored_options_are_dropped_silently(call: Client) -> None:
+    host = {
+        "Privileged": True,
+        "CapAdd": ["ALL"],
+        "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 1}],
+        "Devices": [{"PathOnHost": "/dev/null"}],
+        "NetworkMode": "My-Fabric-Network",
+        "AutoRemove": True,
+    }
+    answer = await call.create(HostConfig=host, StopSignal="SIGINT", Healthcheck={"Test": ["x"]})
+    assert answer.json["Warnings"] == []
+    shown = json.dumps(await call.inspect())
+    for name in ("Privileged", "CapAdd", "Ulimit", "Device", "StopSignal", "Health", "AutoRemove"):
+        assert name not in shown
+    assert (await call.inspect())["HostConfig"]["NetworkMode"] == "bridge"
+
+
+async def test_16_memory_chooses_the_package_and_is_the_package_s(call: Client) -> None:
+    await call.create(HostConfig={"Memory": 900 * 2**20})
+    inspect = await call.inspect()
+    assert inspect["Config"]["Labels"] == {"com.joyent.package": "sample-1G"}
+    assert inspect["HostConfig"]["Memory"] == 2**30
+
+
+async def test_16_a_package_label_overrides_memory_and_prefix(at: Place, call: Client) -> None:
+    label = at.options.packages[-1].uuid[:8]
+    await call.create(Labels={"com.joyent.package": label}, HostConfig={"Memory": 1})
+    (entry,) = await call.listed()
+    assert entry["Labels"]["com.joyent.package"] == "special-64G"
+    assert at.datacenter.machines[0].labels == {}
+
+
+async def test_16_affinity_entries_are_consumed_and_obeyed(at: Place, call: Client) -> None:
+    for number in range(4):
+        await call.create(f"db{number}", Env=["A=b", "affinity:container!=db*"])
+    assert {machine.server for machine in at.datacenter.machines} == {0, 1, 2, 3}
+    inspect = await call.inspect("db1")
+    assert inspect["Config"]["Env"] == ["A=b"]
+    assert json.loads(inspect["Config"]["Labels"]["com.docker.swarm.affinities"]) == [
+        "container!=db*"
+    ]
+    answer = await call.create("db4", Env=["affinity:container!=db*"])
+    assert answer.text.startswith("(NoAllocatableServersError) problem creating container: No comp")
+    soft = await call.create("db5", Env=["affinity:container!=~db*"])
+    assert soft.status == 200

@@ -1,0 +1,132 @@
+"""Points 8, 10, 11, 17 and 21: what list and inspect lack, the calls of a life, and its price."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import aiohttp
+import pytest
+
+from tests.triton.place import Client, Place
+
+
+def filtered(**filters: object) -> str:
+    return "&filters=" + json.dumps(filters)
+
+
+async def test_8_what_list_and_inspect_do_not_have(call: Client) -> None:
+    await call.run()
+    (entry,) = await call.listed()
+    assert not {"State", "NetworkSettings", "Mounts", "ImageID", "HostConfig"} & set(entry)
+    assert entry["Status"].startswith("Up ")
+    inspect = await call.inspect()
+    assert not {"Mounts", "GraphDriver"} & set(inspect)
+    assert not {"Status", "Dead", "Health"} & set(inspect["State"])
+    assert "Networks" not in inspect["NetworkSettings"]
+
+
+async def test_8_an_unknown_exit_code_is_shown_as_0(at: Place, call: Client) -> None:
+    await call.run()
+    await at.datacenter.crash(at.datacenter.machines[0])
+    state = (await call.inspect())["State"]
+    assert (state["Running"], state["ExitCode"], state["OOMKilled"]) == (False, 0, False)
+    assert state["FinishedAt"] == "0001-01-01T00:00:00Z" != state["StartedAt"]
+    assert (await call.listed())[0]["Status"] == "Exited"
+    assert (await call("POST", "/containers/c1/wait")).json == {}
+
+
+async def test_8_a_known_exit_code(call: Client) -> None:
+    await call.run(Env=["SIM_EXIT_AFTER=0", "SIM_EXIT_CODE=3"])
+    assert (await call("POST", "/containers/c1/wait")).json == {"StatusCode": 3}
+    assert (await call.listed())[0]["Status"].startswith("Exited (3) ")
+    assert (await call.inspect())["State"]["ExitCode"] == 3
+
+
+async def test_10_start_and_stop_never_answer_304(call: Client) -> None:
+    await call.run()
+    statuses = [
+        (await call("POST", f"/containers/c1/{verb}")).status
+        for verb in ("start", "start", "stop?t=1", "stop", "kill", "start")
+    ]
+    assert statuses == [204] * 6
+
+
+async def test_10_stop_wants_a_number(call: Client) -> None:
+    await call.run()
+    assert (await call("POST", "/containers/c1/stop?t=1.5")).status == 422
+
+
+async def test_10_kill_ignores_the_signal(call: Client) -> None:
+    await call.run()
+    assert (await call("POST", "/containers/c1/kill?signal=SIGUSR1")).status == 204
+    assert (await call.inspect())["State"]["ExitCode"] == 137
+
+
+async def test_10_a_running_container_is_not_removed_without_force(call: Client) -> None:
+    await call.run()
+    answer = await call("DELETE", "/containers/c1?v=1")
+    assert answer.status == 500
+    assert answer.text.startswith("Conflict, You cannot remove a running container")
+    assert (await call("DELETE", "/containers/c1?link=1&force=1")).status == 500
+    assert (await call("DELETE", "/containers/c1?force=1")).status == 204
+
+
+async def test_10_rename_answers_200(call: Client) -> None:
+    await call.create("old")
+    assert (await call("POST", "/containers/old/rename?name=new")).status == 200
+    assert (await call.inspect("new"))["Name"] == "/new"
+
+
+async def test_10_a_restart_policy_of_always_brings_it_back(at: Place, call: Client) -> None:
+    policy = {"RestartPolicy": {"Name": "always"}}
+    await call.run(Env=["SIM_EXIT_AFTER=0"], HostConfig=policy)
+    await asyncio.sleep(0.25)
+    assert at.datacenter.machines[0].restarts >= 1
+
+
+async def test_11_wait_is_cut_without_a_byte(at: Place, call: Client) -> None:
+    await call.run()
+    at.options.idle_seconds = 0.1
+    began = time.monotonic()
+    with pytest.raises(aiohttp.ClientError):
+        await call("POST", "/containers/c1/wait")
+    assert 0.1 <= time.monotonic() - began < 2
+
+
+async def test_17_filters(call: Client) -> None:
+    await call.run("one", Labels={"a": "b", "triton.cns.services": "x", "pair": "k=v"})
+    await call.create("two", Labels={"a": "c"})
+
+    async def names(**filters: object) -> set[str]:
+        return {entry["Names"][0] for entry in await call.listed(filtered(**filters))}
+
+    assert await names(status=["running"]) == {"/one"}
+    assert await names(status={"exited": True}) == {"/two"}
+    assert await names(status=["running", "exited"]) == set()
+    assert await names(label=["a=b"]) == {"/one"}
+    assert await names(label=["a"]) == {"/one", "/two"}
+    assert await names(label=["pair=k=v"]) == set()
+    assert await names(label=["triton.cns.services"]) == set()
+    assert await names(label=["com.joyent.package=sample-1G"]) == {"/one", "/two"}
+    assert await names(name=["^t"]) == {"/two"}
+
+
+async def test_17_broken_filters_are_server_errors(call: Client) -> None:
+    for text in (json.dumps({"status": ["nonsense"]}), "{broken"):
+        assert (await call("GET", "/containers/json", params={"filters": text})).status == 500
+
+
+async def test_21_stopped_containers_stay_and_cost(at: Place, call: Client) -> None:
+    await call.run(Env=["SIM_EXIT_AFTER=0"])
+    await asyncio.sleep(0.1)
+    first = at.datacenter.bill()["sample-1G"]
+    await asyncio.sleep(0.1)
+    second = at.datacenter.bill()["sample-1G"]
+    assert second - first >= 0.1
+    assert at.left == ["c1"]
+    await call("DELETE", "/containers/c1")
+    paid = at.datacenter.bill()
+    await asyncio.sleep(0.05)
+    assert (at.left, at.datacenter.bill()) == ([], paid)

@@ -1,0 +1,138 @@
+"""Points 12, 13, 15, 18 to 20: streams, what is missing, images, volumes, maintenance, the cut."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+import pytest
+
+from tests.triton.place import Client, Place
+
+
+async def test_12_logs_end_with_the_connection_and_need_a_tail(call: Client) -> None:
+    await call.run(Env=["SIM_OUTPUT=one\ntwo"])
+    assert (await call("GET", "/containers/c1/logs?stdout=1")).body == b""
+    answer = await call("GET", "/containers/c1/logs?tail=all&stdout=0&since=9999999999")
+    assert not {"Content-Length", "Transfer-Encoding"} & set(answer.headers)
+    assert answer.body == b"\x01\0\0\0\0\0\0\x04one\n\x01\0\0\0\0\0\0\x04two\n"
+    assert (await call("GET", "/containers/c1/logs?tail=1")).body[8:] == b"two\n"
+
+
+async def test_12_only_what_came_after_the_rotation(at: Place, call: Client) -> None:
+    at.options.log_rotate_lines = 2
+    await call.run(Env=["SIM_OUTPUT=one\ntwo\nthree"])
+    assert (await call("GET", "/containers/c1/logs?tail=all")).body[8:] == b"three\n"
+
+
+async def test_12_following_ends_when_the_container_does(call: Client) -> None:
+    await call.run(Env=["SIM_OUTPUT=one", "SIM_EXIT_AFTER=0.2"])
+    answer = await call("GET", "/containers/c1/logs?tail=all&follow=1&timestamps=1")
+    assert answer.body.endswith(b"Z one\n")
+
+
+async def test_13_events_are_refused_before_login(at: Place) -> None:
+    async with aiohttp.ClientSession() as session:
+        url = f"{at.endpoint.url}/v1.21/events"
+        async with session.get(url, ssl=at.context()) as answer:
+            assert answer.status == 400
+            assert (await answer.text()).startswith("(NotImplemented) ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "statuses"),
+    [
+        ("POST", "/containers/c1/pause", {400}),
+        ("POST", "/containers/c1/unpause", {400}),
+        ("GET", "/containers/c1/changes", {400}),
+        ("POST", "/containers/c1/update", {404, 405}),
+        ("POST", "/containers/prune", {404, 405}),
+        ("POST", "/networks/create", {400}),
+        ("GET", "/system/df", {404, 405}),
+        ("GET", "/swarm", {404, 405}),
+    ],
+)
+async def test_13_calls_that_do_not_exist(
+    call: Client, method: str, path: str, statuses: set[int]
+) -> None:
+    await call.create()
+    assert (await call(method, path)).status in statuses
+
+
+async def test_15_volumes_are_off(call: Client) -> None:
+    assert (await call("GET", "/volumes")).status == 500
+    assert (await call("POST", "/volumes/create", json={"Name": "data"})).status == 500
+
+
+async def test_15_volumes_when_on(at: Place, call: Client) -> None:
+    at.options.volumes = True
+    at.options.volume_seconds = 0.1
+    began = time.monotonic()
+    sizes = {
+        size: (
+            await call("POST", "/volumes/create", json={"Name": f"v{size}", "DriverOpts": opts})
+        ).status
+        for size, opts in [(s, {"size": s}) for s in ("10G", "15G", "200G", "1024M")]
+    }
+    assert sizes == {"10G": 200, "15G": 409, "200G": 200, "1024M": 409}
+    assert time.monotonic() - began >= 0.2
+    assert (await call.create("a", HostConfig={"Binds": ["v10G:/data:ro"]})).status == 200
+    refused = await call.create("b", HostConfig={"Binds": ["/etc:/etc"]})
+    assert refused.status == 422
+    assert "Invalid binds" in refused.text
+
+
+async def test_18_exec(call: Client) -> None:
+    await call.run()
+    made = await call("POST", "/containers/c1/exec", json={"Cmd": ["exit 3"], "Detach": True})
+    assert made.status == 200
+    ident = made.json["Id"]
+    assert (await call("POST", f"/exec/{ident}/start", json={})).status == 201
+    await asyncio.sleep(0.05)
+    assert (await call("GET", f"/exec/{ident}/json")).json == {"Running": False, "ExitCode": 3}
+    assert (await call("GET", f"/exec/{ident}/json")).status == 404
+
+
+async def test_18_exec_needs_a_running_container(call: Client) -> None:
+    await call.create()
+    answer = await call("POST", "/containers/c1/exec", json={"Cmd": ["true"]})
+    assert answer.status == 409
+    assert answer.text.startswith("(DockerContainerNotRunning) ")
+
+
+async def test_19_a_failed_pull_is_a_200_with_the_error_inside(call: Client) -> None:
+    answer = await call("POST", "/images/create?fromImage=missing/image&tag=1")
+    assert answer.status == 200
+    last = json.loads(answer.text.splitlines()[-1])
+    assert "not found" in last["error"] == last["errorDetail"]["message"]
+    assert (await call("POST", "/images/create?fromImage=busybox")).status == 400
+
+
+async def test_20_maintenance_refuses_all_but_get(at: Place, call: Client) -> None:
+    at.options.maintenance = "Back soon"
+    at.options.maintenance_until = time.time() + 600
+    answer = await call.create()
+    assert answer.status == 503
+    assert answer.text.startswith("Back soon (")
+    until = parsedate_to_datetime(answer.headers["Retry-After"]).timestamp()
+    assert 599 < until - time.time() < 602
+    assert await call.listed() == []
+
+
+async def test_20_errors_at_random_have_no_code(at: Place, call: Client) -> None:
+    at.options.error_rate = 1.0
+    answer = await call("GET", "/info")
+    assert answer.status == 500
+    assert not answer.text.startswith("(")
+
+
+async def test_20_a_long_stop_is_cut_but_goes_on(at: Place, call: Client) -> None:
+    await call.run(Env=["SIM_IGNORE_TERM=1"])
+    at.options.idle_seconds = 0.1
+    with pytest.raises(aiohttp.ClientError):
+        await call("POST", "/containers/c1/stop?t=1")
+    await asyncio.sleep(1.1)
+    assert (await call.inspect())["State"]["Running"] is False
