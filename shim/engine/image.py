@@ -8,7 +8,7 @@ from shim.engine.api import ImageRef
 from shim.errors import InvalidTask
 
 DOCKER_HUB = "docker.io"
-_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -40,7 +40,7 @@ def parse_image(text: str, field: str = "image") -> ImageRef:
 def registry_of(repository: str) -> str:
     """``host[:port]`` of the registry, or ``docker.io``: the key credentials are kept under."""
     host, _ = _split_host(repository)
-    return DOCKER_HUB if host is None or host.lower() in _HUB_HOSTS else host
+    return DOCKER_HUB if host is None or host.lower() in HUB_HOSTS else host
 
 
 def _split_host(repository: str) -> tuple[str | None, str]:

@@ -250,6 +250,12 @@ def _absolute(text: str) -> str:
     return text
 
 
+def _recursive(text: str) -> dict[str, bool]:
+    if text not in _RECURSIVE:
+        raise ValueError(f"Not one of {', '.join(_RECURSIVE)}")
+    return _RECURSIVE[text]
+
+
 def _mode(text: str) -> int:
     if not re.fullmatch(r"[0-7]{1,5}", text):
         raise ValueError("Not an octal file mode")
@@ -258,11 +264,17 @@ def _mode(text: str) -> int:
 
 _Grammar = dict[str, tuple[str, Callable[[str], Any]]]
 
+_RECURSIVE: dict[str, dict[str, bool]] = {
+    "enabled": {},
+    "disabled": {"NonRecursive": True},
+    "writable": {"ReadOnlyNonRecursive": True},
+    "readonly": {"ReadOnlyForceRecursive": True},
+}
 _GPUS: _Grammar = {
     "count": ("Count", _count),
     "driver": ("Driver", str),
     "device": ("DeviceIDs", lambda text: text.split(",")),
-    "capabilities": ("Capabilities", lambda text: [sorted({*text.split(","), "gpu"})]),
+    "capabilities": ("Capabilities", lambda text: [list(dict.fromkeys([*text.split(","), "gpu"]))]),
     "options": ("Options", lambda text: dict(units.key_value(pair) for pair in text.split(","))),
 }
 _MOUNT: _Grammar = {
@@ -277,6 +289,7 @@ _MOUNT: _Grammar = {
     "consistency": ("Consistency", str.lower),
     "bind-propagation": ("BindOptions.Propagation", str.lower),
     "bind-nonrecursive": ("BindOptions.NonRecursive", units.boolean),
+    "bind-recursive": ("BindOptions", _recursive),
     "volume-subpath": ("VolumeOptions.Subpath", str),
     "volume-nocopy": ("VolumeOptions.NoCopy", units.boolean),
     "volume-label": ("VolumeOptions.Labels", _label),

@@ -103,7 +103,7 @@ def _volume(draft: Draft, path: str, text: str) -> None:
     if source.startswith("/") and draft.rules.triton:
         raise ValueError("Triton has no host directories")
     if source:
-        draft.append(path, text)
+        draft.append("HostConfig.Binds", text)
     else:
         draft.merge("Volumes", {target: {}})
 
@@ -138,11 +138,6 @@ def _network(draft: Draft, path: str, value: tuple[str, dict[str, Any]]) -> None
     if draft.rules.triton:
         raise ValueError("A container is on one network on Triton")
     draft.more_networks[name] = options
-
-
-def _mac(draft: Draft, path: str, text: str) -> None:
-    draft.put(path, text)
-    draft.put("MacAddress", text)
 
 
 def _restart(draft: Draft, path: str, name: str) -> None:
@@ -418,7 +413,7 @@ OPTIONS = (
         "others than json-file, local, journald leave the sandbox without output: a warning",
     ),
     Option("log-opt", f"{_HC}.LogConfig.Config", _option_pair, merge, YES, "`k=v`"),
-    Option("mac-address", f"{NET}.MacAddress", forms.mac_address, _mac, NO, "and `MacAddress`"),
+    Option("mac-address", f"{NET}.MacAddress", forms.mac_address, last, NO, "and `MacAddress`"),
     Option(
         "memory",
         f"{_HC}.Memory",

@@ -124,6 +124,8 @@ def _finish_links(draft: Draft) -> None:
 def _finish_endpoints(draft: Draft) -> None:
     """Put the network's name where its options were gathered."""
     options = draft.body.pop("NetworkingConfig", {}).get("EndpointsConfig", {}).get("<net>", {})
+    if "MacAddress" in options:
+        draft.body["MacAddress"] = options["MacAddress"]  # read by engines before API 1.44
     if options or draft.more_networks:
         endpoints = {draft.network: options, **draft.more_networks}
         draft.body["NetworkingConfig"] = {"EndpointsConfig": endpoints}
