@@ -1,0 +1,213 @@
+"""The leading master according to ZooKeeper: the child with the smallest sequence number.
+
+kazoo works in threads of its own: everything they find out is handed to the loop, and nothing
+here waits for them on the loop. Losing the connection is no news about masters: only when it
+lasts as long as the session, or the session is lost, is there no leader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from kazoo.client import KazooClient, KazooState
+from kazoo.exceptions import ConnectionLoss, KazooException, NoNodeError, SessionExpiredError
+from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.interfaces import IAsyncResult
+
+from shim import limits
+from shim.errors import PeerError
+from shim.model.ids import Pid
+from shim.protos import mesos_pb2 as mesos
+from shim.wire.detect import OnChange, ZooKeeperMaster
+
+log = logging.getLogger(__name__)
+_kazoo_log = logging.getLogger(f"{__name__}.kazoo")
+_kazoo_log.setLevel(logging.INFO)  # its DEBUG shows requests, the password among them
+
+_CANDIDATE = re.compile(r"(?:(?P<label>.*)_)?(?P<sequence>-?\d+)", re.ASCII | re.DOTALL)
+_LOOK = "look"
+_CONNECTION_LOST = (ConnectionLoss, SessionExpiredError, KazooTimeoutError)
+"""The client's state says the same, and what to do about it follows from that."""
+
+
+def leader_of(children: Iterable[str]) -> str | None:
+    """The leading master's node among all children of the group; others are skipped."""
+    candidates = [found for child in children if (found := _CANDIDATE.fullmatch(child))]
+    leader = min(candidates, key=lambda found: int(found["sequence"]), default=None)
+    return leader and leader[0]
+
+
+def pid_in(node: str, data: bytes) -> Pid:
+    """The pid that a master wrote to its node. Raises PeerError for what is no master's."""
+    found = _CANDIDATE.fullmatch(node)
+    label = found and found["label"]
+    try:
+        match label:
+            case "json.info":
+                return Pid.parse(json.loads(data)["pid"])
+            case "info":
+                return Pid.parse(mesos.MasterInfo.FromString(data).pid)
+            case None:
+                return Pid.parse(data.decode())
+    except (ValueError, KeyError, TypeError, AttributeError, DecodeError) as error:
+        raise PeerError(f"node {node}: {error!r}") from None
+    raise PeerError(f"node {node}: unknown label {label!r}")
+
+
+class ZooKeeperDetector:
+    """Follows the group of masters; begins a new session whenever the old one is lost."""
+
+    def __init__(
+        self, master: ZooKeeperMaster, session_timeout: float = limits.ZK_SESSION_TIMEOUT
+    ) -> None:
+        self._master = master
+        self._session_timeout = session_timeout
+        self._closed = asyncio.Event()
+        self._ending: set[asyncio.Future[None]] = set()
+
+    async def run(self, on_change: OnChange) -> None:
+        following = asyncio.ensure_future(self._follow(on_change))
+        closing = asyncio.ensure_future(self._closed.wait())
+        try:
+            await asyncio.wait({following, closing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            closing.cancel()
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await asyncio.gather(*self._ending)
+        if not following.cancelled():
+            following.result()
+
+    async def _follow(self, on_change: OnChange) -> None:
+        leader: Pid | None = None
+
+        def report(found: Pid | None) -> None:
+            nonlocal leader
+            if found != leader:
+                leader = found
+                log.info("leading master: %s", found or "none")
+                on_change(found)
+
+        while True:
+            session = _Session(self._master, self._session_timeout)
+            try:
+                await session.follow(report)
+            finally:
+                self._end(session)
+            report(None)
+            await asyncio.sleep(limits.ZK_NEW_SESSION)
+
+    def _end(self, session: _Session) -> None:
+        """Not waited for: against a dead ZooKeeper it takes seconds."""
+        ending = asyncio.get_running_loop().run_in_executor(None, session.end)
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def close(self) -> None:
+        """Ends ``run``, which first ends the session at ZooKeeper if that is still there."""
+        self._closed.set()
+
+
+class _Session:
+    """One ZooKeeper session: its client, and what the client's threads found out."""
+
+    def __init__(self, master: ZooKeeperMaster, timeout: float) -> None:
+        self._path = master.path
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[str] = asyncio.Queue()
+        self._client = KazooClient(
+            hosts=",".join(master.hosts),
+            timeout=timeout,
+            auth_data=[("digest", master.credentials)] if master.credentials else [],
+            connection_retry={"max_tries": -1, "delay": 0.1, "max_delay": limits.ZK_RETRY},
+            logger=_kazoo_log,
+        )
+        self._client.add_listener(self._happened)
+
+    async def follow(self, report: OnChange) -> None:
+        """Reports who leads, until the session is lost."""
+        self._client.start_async()
+        deadline: float | None = None
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    event = await self._events.get()
+            except TimeoutError:
+                log.warning("no ZooKeeper for %g s", self._timeout)
+                return
+            if event == KazooState.LOST:
+                return
+            if event == KazooState.SUSPENDED:
+                deadline = self._loop.time() + self._timeout
+            elif event == KazooState.CONNECTED:
+                deadline = None
+            if deadline is None:
+                await self._look(report)
+
+    async def _look(self, report: OnChange) -> None:
+        try:
+            report(await self._leader())
+        except _CONNECTION_LOST:
+            return
+        except (KazooException, PeerError) as error:
+            log.warning("no leader to be had from ZooKeeper: %r", error)
+            report(None)
+            self._loop.call_later(limits.ZK_RETRY, self._events.put_nowait, _LOOK)
+
+    async def _leader(self) -> Pid | None:
+        client, path, watch = self._client, self._path, self._changed
+        while True:
+            try:
+                node = leader_of(await self._ask(client.get_children_async(path, watch=watch)))
+                if node is None:
+                    return None
+                data, _ = await self._ask(client.get_async(f"{path}/{node}"))
+                return pid_in(node, data)
+            except NoNodeError:
+                # The leader left in between: look again. Or there is no group yet: watch for it.
+                if not await self._ask(client.exists_async(path, watch=watch)):
+                    return None
+
+    def _ask(self, result: IAsyncResult) -> asyncio.Future[Any]:
+        """A kazoo result as one of the loop's."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        result.rawlink(lambda done: self._tell(_settle, future, done))
+        return future
+
+    # The rest runs in kazoo's threads.
+
+    def _happened(self, state: str) -> None:
+        self._tell(self._events.put_nowait, state)
+
+    def _changed(self, _: object) -> None:
+        self._tell(self._events.put_nowait, _LOOK)
+
+    def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
+        # RuntimeError: the loop has ended before the thread did.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def end(self) -> None:
+        """Blocks, for ten seconds or so at most."""
+        try:
+            self._client.stop()
+            self._client.close()
+        except (KazooException, OSError) as error:
+            log.warning("session not ended: %r", error)
+
+
+def _settle(future: asyncio.Future[Any], done: IAsyncResult) -> None:
+    if future.done():
+        return
+    if done.exception is not None:
+        future.set_exception(done.exception)
+    else:
+        future.set_result(done.value)

@@ -1,0 +1,334 @@
+"""What --master may say, and who is found: the static master, and a real ZooKeeper's leader."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.security import make_digest_acl
+
+from shim import limits
+from shim.errors import ConfigError, PeerError
+from shim.model.ids import Pid
+from shim.protos import mesos_pb2 as mesos
+from shim.wire.detect import (
+    Detector,
+    MasterAddress,
+    StaticDetector,
+    StaticMaster,
+    ZooKeeperMaster,
+    detector_for,
+    parse_master,
+)
+from shim.wire.zookeeper import ZooKeeperDetector, leader_of, pid_in
+from tests.wire.conftest import Door
+
+ONE, TWO = Pid("master", "10.0.0.1", 5050), Pid("master", "10.0.0.2", 5050)
+RECORDED = Path(__file__).parents[1] / "data/transcripts/zookeeper.json"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("m1:5050", StaticMaster("m1", 5050)),
+        (" 10.0.0.1:5050\n", StaticMaster("10.0.0.1", 5050)),
+        ("master@10.0.0.1:5050", StaticMaster("10.0.0.1", 5050)),
+        ("zk://h1:2181/mesos", ZooKeeperMaster(("h1:2181",), "/mesos")),
+        ("zk://h1,h2:2182/a/b/", ZooKeeperMaster(("h1:2181", "h2:2182"), "/a/b")),
+        ("zk://u:p@ss/w@h1:1/m", ZooKeeperMaster(("h1:1",), "/m", "u:p@ss/w")),
+    ],
+)
+def test_forms_of_master(text: str, expected: MasterAddress, tmp_path: Path) -> None:
+    assert parse_master(text) == expected
+    file = tmp_path / "master"
+    file.write_text(f"{text}\n")
+    assert parse_master(f"file://{file}") == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "m1",
+        "m1:0",
+        "m1:65536",
+        "m1:http",
+        "http://m1:5050",
+        "a b:5050",
+        "zk://",
+        "zk:///mesos",
+        "zk://h1:2181",
+        "zk://h1:2181/",
+        "zk://h1:x/mesos",
+        "zk://h1,,h2/mesos",
+        "zk://user@h1/mesos",
+        "file:///nowhere/at/all",
+    ],
+)
+def test_what_master_may_not_be(text: str) -> None:
+    with pytest.raises(ConfigError) as failure:
+        parse_master(text)
+    assert f"--master={text.replace('user@', '***@')}:" in str(failure.value)
+
+
+def test_passwords_are_never_shown() -> None:
+    master = parse_master("zk://user:s3cret@h1:2181/mesos")
+    assert str(master) == "zk://***@h1:2181/mesos"
+    assert "s3cret" not in repr(master)
+    with pytest.raises(ConfigError) as failure:
+        parse_master("zk://user:s3c@ret@h1:2181/")
+    assert "ret" not in str(failure.value)
+
+
+def test_the_smallest_sequence_leads_whatever_its_label() -> None:
+    children = ["json.info_0000000012", "info_0000000007", "log_replicas", "0000000009", "x"]
+    assert leader_of(children) == "info_0000000007"
+    assert leader_of([*children, "0000000003"]) == "0000000003"
+    assert leader_of(["log_replicas"]) is None
+    assert leader_of([]) is None
+
+
+def test_what_masters_write() -> None:
+    info = mesos.MasterInfo(id="i", ip=1, port=5050, pid=str(ONE))
+    assert pid_in("json.info_0000000001", json.dumps({"pid": str(ONE)}).encode()) == ONE
+    assert pid_in("info_0000000001", info.SerializeToString()) == ONE
+    assert pid_in("0000000001", str(ONE).encode()) == ONE
+    (recorded,) = json.loads(RECORDED.read_text())["children"].items()
+    data = json.dumps(recorded[1]["data"]).encode()
+    assert pid_in(recorded[0], data) == Pid("master", "127.0.0.1", 5050)
+
+
+@pytest.mark.parametrize(
+    ("node", "data"),
+    [
+        ("json.info_1", b"{"),
+        ("json.info_1", b"{}"),
+        ("json.info_1", b"[]"),
+        ("json.info_1", b'{"pid": 7}'),
+        ("json.info_1", b'{"pid": "master"}'),
+        ("info_1", b"\xff\xff"),
+        ("info_1", b""),
+        ("1", b"\xff"),
+        ("yaml.info_1", b"pid: x"),
+    ],
+)
+def test_what_no_master_writes(node: str, data: bytes) -> None:
+    with pytest.raises(PeerError, match=f"node {node}"):
+        pid_in(node, data)
+
+
+class Seen(list[Pid | None]):
+    """What a detector reported."""
+
+    def __init__(self) -> None:
+        self._more = asyncio.Event()
+
+    def __call__(self, leader: Pid | None) -> None:
+        self.append(leader)
+        self._more.set()
+
+    async def until(self, holds: Callable[[Seen], bool]) -> None:
+        async with asyncio.timeout(15):
+            while not holds(self):
+                self._more.clear()
+                await self._more.wait()
+
+
+@asynccontextmanager
+async def running(detector: Detector) -> AsyncIterator[Seen]:
+    seen = Seen()
+    task = asyncio.ensure_future(detector.run(seen))
+    yield seen
+    await detector.close()
+    async with asyncio.timeout(15):
+        await task
+
+
+async def test_a_static_master_is_found_once() -> None:
+    async with running(detector_for(parse_master("localhost:5050"))) as seen:
+        await seen.until(lambda s: len(s) == 1)
+        await asyncio.sleep(0.05)
+    assert seen == [Pid("master", "127.0.0.1", 5050)]
+
+
+async def test_a_name_may_come_up_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DNS_RETRY", 0.01)
+    answers = iter([socket.gaierror("not yet"), [(0, 0, 0, "", ("10.0.0.1", 5050))]])
+
+    async def getaddrinfo(*_: object, **__: object) -> object:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    async with running(StaticDetector(StaticMaster("m1", 5050))) as seen:
+        await seen.until(lambda s: s == [ONE])
+
+
+async def test_closing_ends_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def getaddrinfo(*_: object, **__: object) -> object:
+        raise socket.gaierror("never")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    async with running(StaticDetector(StaticMaster("m1", 5050))) as seen:
+        await asyncio.sleep(0.01)
+    assert seen == []
+
+
+# --- a real ZooKeeper -----------------------------------------------------------------------
+
+SESSION = 2.0
+
+
+def following(port: int, credentials: str | None = None) -> ZooKeeperDetector:
+    return ZooKeeperDetector(
+        ZooKeeperMaster((f"127.0.0.1:{port}",), "/mesos", credentials), SESSION
+    )
+
+
+async def stand(zk: KazooClient, pid: Pid, label: str = "json.info_") -> str:
+    """A master joins the group; returns its node."""
+    data = json.dumps({"pid": str(pid)}).encode()
+    return str(
+        await asyncio.to_thread(
+            zk.create, f"/mesos/{label}", data, ephemeral=True, sequence=True, makepath=True
+        )
+    )
+
+
+async def fall(zk: KazooClient, node: str) -> None:
+    await asyncio.to_thread(zk.delete, node)
+
+
+@pytest.mark.needs_zookeeper
+async def test_leaders_come_and_go(zookeeper: int, zk: KazooClient) -> None:
+    async with running(following(zookeeper)) as seen:
+        await asyncio.sleep(0.3)
+        assert seen == [], "no group yet"
+        zk.create("/mesos/log_replicas", b"", makepath=True)
+        one = await stand(zk, ONE)
+        await seen.until(lambda s: s == [ONE])
+        two = await stand(zk, TWO)
+        await asyncio.sleep(0.1)
+        assert seen == [ONE], "a follower is no change"
+        await fall(zk, one)
+        await seen.until(lambda s: s == [ONE, TWO])
+        await fall(zk, two)
+        await seen.until(lambda s: s == [ONE, TWO, None])
+        await stand(zk, ONE)
+        await seen.until(lambda s: s == [ONE, TWO, None, ONE])
+
+
+@pytest.mark.needs_zookeeper
+async def test_a_leader_that_cannot_be_read_is_none(
+    zookeeper: int, zk: KazooClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ZK_RETRY", 0.1)
+    strange = await stand(zk, ONE, "yaml.info_")
+    await stand(zk, TWO)
+    async with running(following(zookeeper)) as seen:
+        await asyncio.sleep(0.5)
+        assert seen == []
+        await fall(zk, strange)
+        await seen.until(lambda s: s == [TWO])
+
+
+@pytest.mark.needs_zookeeper
+async def test_a_blink_is_no_news(zk: KazooClient, door: Door) -> None:
+    await stand(zk, ONE)
+    async with running(following(door.port)) as seen:
+        await seen.until(lambda s: s == [ONE])
+        await door.shut()
+        await asyncio.sleep(0.2)
+        await door.open()
+        await asyncio.sleep(SESSION + 0.3)
+        assert seen == [ONE]
+        await stand(zk, TWO)
+        await fall(zk, f"/mesos/{leader_of(zk.get_children('/mesos'))}")
+        await seen.until(lambda s: s == [ONE, TWO])
+
+
+@pytest.mark.needs_zookeeper
+async def test_what_happened_during_a_blink_is_noticed(zk: KazooClient, door: Door) -> None:
+    one = await stand(zk, ONE)
+    await stand(zk, TWO)
+    async with running(following(door.port)) as seen:
+        await seen.until(lambda s: s == [ONE])
+        await door.shut()
+        await fall(zk, one)
+        await door.open()
+        await seen.until(lambda s: s == [ONE, TWO])
+
+
+@pytest.mark.needs_zookeeper
+async def test_without_zookeeper_for_a_session_there_is_no_leader(
+    zk: KazooClient, door: Door
+) -> None:
+    await stand(zk, ONE)
+    async with running(following(door.port)) as seen:
+        await seen.until(lambda s: s == [ONE])
+        await door.shut()
+        began = asyncio.get_running_loop().time()
+        await seen.until(lambda s: s == [ONE, None])
+        assert asyncio.get_running_loop().time() - began >= SESSION * 0.9
+        await door.open()
+        await seen.until(lambda s: s == [ONE, None, ONE])
+
+
+@pytest.mark.needs_zookeeper
+async def test_the_loop_never_waits(zk: KazooClient, door: Door) -> None:
+    """Not while connecting, not while breaking, not while ending."""
+    worst, last = 0.0, asyncio.get_running_loop().time()
+
+    async def tick() -> None:
+        nonlocal worst, last
+        while True:
+            await asyncio.sleep(0.01)
+            now = asyncio.get_running_loop().time()
+            worst, last = max(worst, now - last), now
+
+    ticking = asyncio.ensure_future(tick())
+    await asyncio.to_thread(zk.ensure_path, "/mesos")
+    await stand(zk, ONE)
+    async with running(following(door.port)) as seen:
+        await seen.until(lambda s: s == [ONE])
+        await door.shut()
+        await asyncio.sleep(0.3)
+    ticking.cancel()
+    assert worst < 1
+
+
+@pytest.mark.needs_zookeeper
+async def test_credentials_open_and_are_not_logged(
+    zookeeper: int,
+    zk: KazooClient,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(limits, "ZK_RETRY", 0.2)
+    zk.create("/mesos", b"", acl=[make_digest_acl("user", "s3cret", all=True)])
+    zk.add_auth("digest", "user:s3cret")
+    await stand(zk, ONE)
+    caplog.clear()
+    async with running(following(zookeeper)) as stranger:
+        async with running(following(zookeeper, "user:s3cret")) as friend:
+            await friend.until(lambda s: s == [ONE])
+        assert stranger == []
+    zk.delete("/mesos", recursive=True)
+    assert "NoAuthError" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+async def test_nobody_there_can_be_closed() -> None:
+    async with running(following(1)) as seen:
+        await asyncio.sleep(0.1)
+    assert seen == []
