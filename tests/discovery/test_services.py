@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from shim import limits
+from shim.discovery.config import Checks, Register
+from shim.discovery.services import Site, agent_service, registration
+from tests.discovery.tasks import OWN, SITE, bridged, discovery, publish, ref, task
+
+WEB = bridged((31000, 80), (31001, 443)) + discovery(
+    'number: 31000 name: "http"', 'number: 31001 name: "https"'
+)
+PREFIX = "mesos:shim-1:mesos-00000000-0000-0000-0000-000000000001:"
+
+
+def test_each_port_is_a_service_at_the_containers_own_address() -> None:
+    made = registration(publish(task(WEB)), SITE)
+    assert [(s.id, s.name, s.address, s.port) for s in made.services] == [
+        (f"{PREFIX}80", "web", "10.0.0.7", 80),
+        (f"{PREFIX}443", "web-https", "10.0.0.7", 443),
+    ]
+    assert made.notes == ()
+
+
+def test_without_an_own_address_the_published_port_is_registered() -> None:
+    made = registration(publish(task(WEB), addresses=()), SITE)
+    assert [(s.address, s.port) for s in made.services] == [
+        ("192.0.2.1", 31000),
+        ("192.0.2.1", 31001),
+    ]
+
+
+def test_a_port_that_nobody_can_reach_is_noted_instead() -> None:
+    made = registration(publish(task(bridged() + discovery("number: 80")), addresses=()), SITE)
+    assert made.services == ()
+    assert "port 80 is not published" in made.notes[0]
+
+
+@pytest.mark.parametrize(("addresses", "address"), [(OWN, "10.0.0.7"), ((), "192.0.2.1")])
+def test_a_task_without_ports_is_one_service(addresses: tuple[str, ...], address: str) -> None:
+    (service,) = registration(publish(task(), addresses), SITE).services
+    assert (service.id, service.address, service.port) == (f"{PREFIX}0", address, 0)
+
+
+def test_meta_tells_whose_it_is() -> None:
+    (service,) = registration(publish(task(labels={"version": "3"})), SITE).services
+    assert service.meta == {
+        "mesos_owner": "shim-1",
+        "mesos_task": "web.1",
+        "mesos_framework": "F0",
+        "mesos_agent": "S0",
+        "mesos_container": ref().name,
+        "mesos_datacenter": "us-east-1",
+        "mesos_revision": service.check.revision,
+        "version": "3",
+    }
+
+
+def test_nothing_of_a_task_that_opts_out_nor_of_its_ports_that_do() -> None:
+    assert registration(publish(task(labels={"consul": "false"})), SITE).services == ()
+    none = replace(SITE, register=Register.NONE)
+    assert registration(publish(task(labels={"consul": "x"})), none).services == ()
+    labels = 'labels { labels { key: "consul" value: "false" } }'
+    made = registration(publish(task(discovery("number: 1", f"number: 2 {labels}"))), SITE)
+    assert [service.port for service in made.services] == [1]
+
+
+def test_a_task_with_whole_ranges_is_not_a_thousand_services() -> None:
+    text = 'resources { name: "ports" type: RANGES ranges { range { begin: 1 end: 999 } } }'
+    made = registration(publish(task(text)), SITE)
+    assert len(made.services) == limits.CONSUL_PORTS
+    assert "of 999 ports" in made.notes[0]
+
+
+def test_udp_and_tcp_of_one_number_have_two_ids() -> None:
+    text = discovery("number: 53", 'number: 53 protocol: "udp"')
+    ids = [service.id for service in registration(publish(task(text)), SITE).services]
+    assert ids == [f"{PREFIX}53", f"{PREFIX}53-udp"]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "url"),
+    [(OWN, "http://10.0.0.7:443/"), ((), "http://192.0.2.1:31001/")],
+)
+def test_a_check_by_consul_goes_where_the_port_is_reached(
+    addresses: tuple[str, ...], url: str
+) -> None:
+    site = replace(SITE, checks=Checks.CONSUL)
+    info = task(WEB + "health_check { type: HTTP http { port: 443 } }")
+    made = registration(publish(info, addresses), site)
+    assert {service.check.fields["HTTP"] for service in made.services} == {url}
+
+
+def test_the_body_is_what_consul_takes() -> None:
+    (service,) = registration(publish(task(discovery("number: 8"))), SITE).services
+    assert service.body == {
+        "ID": f"{PREFIX}8",
+        "Name": "web",
+        "Address": "10.0.0.7",
+        "Port": 8,
+        "Tags": ["mesos"],
+        "Meta": service.meta,
+        "Check": {
+            "CheckID": f"{PREFIX}8:check",
+            "Name": "Mesos task",
+            "TTL": "3600s",
+            "DeregisterCriticalServiceAfter": "21600s",
+            "Status": "passing",
+        },
+    }
+
+
+def test_the_agent_is_a_service_too() -> None:
+    service = agent_service(SITE, "S0", "192.0.2.9", 5051, healthy=False)
+    assert (service.id, service.name) == ("mesos:shim-1:agent", "mesos-agent-us-east-1")
+    assert (service.check.status, service.check.ttl) == ("critical", 60.0)
+    assert service.meta["mesos_agent"] == "S0"
+
+
+def test_an_owner_that_a_filter_could_not_quote_is_refused() -> None:
+    with pytest.raises(ValueError, match="owner"):
+        Site(owner='a" or "1', datacenter="d", engine_host="h")

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shim.discovery.ports import Port
+from shim.discovery.tags import meta_of, tags_of
+
+
+def test_tags_come_from_labels_and_the_port_each_once() -> None:
+    labels = {"urlprefix-/shop": "tag", "consul.tags": "a, b,,mesos", "version": "3"}
+    port = Port(53, 53, "dns", "udp", {"internal": "tag", "a": "tag"})
+    assert tags_of(labels, None) == ("mesos", "urlprefix-/shop", "a", "b")
+    assert tags_of(labels, port) == (*tags_of(labels, None), "internal", "dns", "udp")
+
+
+def test_labels_become_meta_unless_they_are_ours_or_consuls() -> None:
+    labels = {
+        "version": "3",
+        "HAPROXY/0 vhost": "x",
+        "consul": "web",
+        "consul.tags": "a",
+        "consul-x": "1",
+        "mesos_owner": "somebody",
+        "blue": "tag",
+        "": "none",
+    }
+    notes: list[str] = []
+    assert meta_of({"mesos_owner": "me"}, labels, notes) == {
+        "mesos_owner": "me",
+        "version": "3",
+        "HAPROXY_0_vhost": "x",
+    }
+    assert notes == []
+
+
+@given(st.dictionaries(st.text(max_size=200), st.text(max_size=300), max_size=80))
+def test_meta_stays_within_consuls_limits(labels: dict[str, str]) -> None:
+    meta = meta_of({"mesos_owner": "me"}, labels, [])
+    assert meta["mesos_owner"] == "me"
+    assert len(meta) <= 64
+    for key, value in meta.items():
+        assert 0 < len(key) <= 128
+        assert key.isascii()
+        assert len(value.encode()) <= 512
+
+
+def test_what_is_lost_is_noted() -> None:
+    notes: list[str] = []
+    meta = meta_of({}, {"long": "ä" * 300} | {f"k{i}": "v" for i in range(70)}, notes)
+    assert meta["long"] == "ä" * 256
+    assert "'long'" in notes[0]
+    assert "'k63'" in notes[1]
+    assert len(notes) == 2
