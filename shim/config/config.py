@@ -1,0 +1,90 @@
+"""The agent's configuration as everything else sees it: typed and never changing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from shim.discovery.config import DiscoveryConfig
+from shim.engine.mapping.rules import DnsDefault, Unsupported
+from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
+from shim.resources import Ports
+from shim.wire.auth import Credential
+from shim.wire.detect import MasterAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything the flags decide. Names are the flags'; times in seconds, sizes in bytes.
+
+    ``repr`` shows no secret. None, or an empty text, where a flag is not set.
+    """
+
+    master: MasterAddress
+    ip: str
+    port: int
+    advertise_ip: str
+    advertise_port: int | None
+    hostname: str
+    hostname_lookup: bool
+    registration_backoff_factor: float
+    authentication_backoff_factor: float
+    credential: Credential | None = field(repr=False)
+
+    resources: tuple[Resource, ...]
+    """As given, without ports; what it does not name comes from the endpoint."""
+    ports: Ports
+    attributes: tuple[Attribute, ...]
+    default_role: str
+    domain: DomainInfo | None
+
+    work_dir: Path
+    recover: Literal["reconnect", "cleanup"]
+    executor_registration_timeout: float
+    executor_shutdown_grace_period: float
+
+    docker_host: str
+    docker_cert_path: str
+    docker_tls_verify: bool | None
+    engine: Literal["auto", "docker", "triton"]
+    max_inflight: int | None
+    docker_config: Mapping[str, Any] | None = field(repr=False)
+    docker_stop_timeout: float
+    docker_remove_delay: float
+    docker_kill_orphans: bool
+    sandbox_directory: str
+    default_container_dns: tuple[DnsDefault, ...]
+    cgroups_enable_cfs: bool
+    fetcher_cache_size: int
+    fetcher_cache_dir: Path
+
+    triton_unsupported: Unsupported
+    triton_prices: Path | None
+
+    discovery: DiscoveryConfig | None
+    """``--consul`` and what belongs to it."""
+
+    http_credentials: Mapping[str, str] = field(repr=False)
+    """Principal -> secret."""
+    authenticate_http_readonly: bool
+    authenticate_http_readwrite: bool
+    log_level: str
+    log_format: Literal["text", "json"]
+
+    notes: tuple[str, ...]
+    """What people should read in the log about how the flags were understood."""
+    texts: Mapping[str, str]
+    """Every flag that is set, as text, for ``/flags``: without secrets."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that must never be logged."""
+        found = [*self.http_credentials.values()]
+        if self.credential is not None:
+            found.append(self.credential.secret.decode(errors="replace"))
+        if self.discovery is not None:
+            found += [self.discovery.token, self.discovery.auth]
+        found.append(getattr(self.master, "credentials", None) or "")
+        return tuple(filter(None, found))

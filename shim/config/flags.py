@@ -1,0 +1,350 @@
+"""The one table of the agent's flags: parser, help, README and ``/flags`` are made from it.
+
+A value comes from ``--name=value`` (or ``--name value``; ``--name`` and ``--no-name`` for
+booleans), else from the environment as ``MESOS_NAME``, else it is the default. ``file:///path``
+stands for what that file holds, except where the value is a path itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shim.config.secrets import credential, docker_config, http_credentials
+from shim.config.values import (
+    BOOLEAN,
+    COUNT,
+    DURATION,
+    HOSTNAME,
+    IPV4,
+    PATH,
+    PORT,
+    SIZE,
+    TEXT,
+    Kind,
+    one_of,
+)
+from shim.engine.mapping.rules import parse_default_container_dns
+from shim.resources import parse_attributes, parse_domain, parse_ports, role
+from shim.wire.detect import parse_master
+
+PREFIX = "MESOS_"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag of the agent."""
+
+    name: str
+    kind: Kind
+    default: str | None
+    """As a user would write it; None: not set."""
+    help: str
+    absent: str = ""
+    """What counts when it is not set, for people."""
+    secret: bool = False
+    """The value may hold a secret: shown nowhere."""
+
+    @property
+    def environment(self) -> str:
+        return PREFIX + self.name.upper()
+
+    @property
+    def is_boolean(self) -> bool:
+        return self.kind is BOOLEAN
+
+    @property
+    def usage(self) -> str:
+        """``--name=VALUE``, or ``--[no-]name``."""
+        if self.is_boolean:
+            return f"--[no-]{self.name}"
+        return f"--{self.name}={self.kind.placeholder}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    title: str
+    flags: tuple[Flag, ...]
+
+
+GROUPS = (
+    Group(
+        "Master and addresses",
+        (
+            Flag(
+                "master",
+                Kind("MASTER", parse_master),
+                None,
+                "the master: `host:port`, or `zk://[user:password@]h1:p1,h2:p2/path`, or "
+                "`consul://...`, or a `file://` that holds one of them",
+                absent="required",
+                secret=True,
+            ),
+            Flag(
+                "ip",
+                IPV4,
+                None,
+                "address to listen on, and to advertise unless `--advertise_ip` says otherwise",
+                absent="listens on all; advertises the address from which the master is reached",
+            ),
+            Flag("port", PORT, "5051", "port to listen on; 0 takes a free one"),
+            Flag("advertise_ip", IPV4, None, "address at which the master reaches the agent"),
+            Flag(
+                "advertise_port",
+                PORT,
+                None,
+                "port at which the master reaches the agent",
+                absent="`--port`",
+            ),
+            Flag(
+                "hostname",
+                HOSTNAME,
+                None,
+                "name shown in offers and used by frameworks and browsers",
+                absent="looked up for the advertised address",
+            ),
+            Flag(
+                "hostname_lookup",
+                BOOLEAN,
+                "true",
+                "look the host name up in DNS; otherwise it is the advertised address",
+            ),
+            Flag(
+                "registration_backoff_factor",
+                DURATION,
+                "1secs",
+                "the first registration waits a random time up to this; then it doubles to 1mins",
+            ),
+            Flag(
+                "authentication_backoff_factor",
+                DURATION,
+                "1secs",
+                "the same between attempts to authenticate",
+            ),
+            Flag(
+                "credential",
+                Kind("PATH|JSON", credential, from_file=False),
+                None,
+                'principal and secret for the master: a file with `{"principal": ..., "secret": '
+                "...}` or with the two words, or that JSON itself",
+                absent="does not authenticate",
+                secret=True,
+            ),
+        ),
+    ),
+    Group(
+        "What the agent offers",
+        (
+            Flag(
+                "resources",
+                Kind("RESOURCES", TEXT.parse),
+                None,
+                "total resources, as `cpus:100;mem(role):4096` or JSON; cpus, mem and disk that "
+                "are not named come from the endpoint",
+                absent="local: the engine's own; Triton: `cpus:100;mem:245760;disk:4096`",
+            ),
+            Flag(
+                "ports",
+                Kind("none|virtual|[FIRST-LAST,...]", parse_ports),
+                "none",
+                "`none`: no `ports` resource; `virtual`: ports 1-65535 that are never bound; "
+                "ranges: bound on a local engine",
+            ),
+            Flag(
+                "attributes",
+                Kind("ATTRIBUTES", parse_attributes),
+                None,
+                "attributes, as `rack:r1;level:10;keys:[1-5]`",
+            ),
+            Flag("default_role", Kind("ROLE", role), "*", "role of resources without one"),
+            Flag(
+                "domain",
+                Kind("JSON", parse_domain),
+                None,
+                'fault domain: `{"fault_domain": {"region": {"name": ...}, "zone": ...}}`',
+            ),
+        ),
+    ),
+    Group(
+        "State",
+        (
+            Flag("work_dir", PATH, "/var/lib/mesos-shim", "journal and kept logs of tasks"),
+            Flag(
+                "recover",
+                one_of("reconnect", "cleanup"),
+                "reconnect",
+                "the tasks of an earlier life: take them over, or end them and exit",
+            ),
+            Flag(
+                "executor_registration_timeout",
+                DURATION,
+                "15mins",
+                "how long a launch may take, image and provisioning included",
+            ),
+            Flag(
+                "executor_shutdown_grace_period",
+                DURATION,
+                "5secs",
+                "between the first signal and the kill, for tasks whose framework shuts down",
+            ),
+        ),
+    ),
+    Group(
+        "Docker endpoint",
+        (
+            Flag(
+                "docker_host",
+                Kind("URL", TEXT.parse),
+                None,
+                "the endpoint: `unix:///path`, `tcp://host:port` or `https://host:port`",
+                absent="`DOCKER_HOST`, else the current docker context",
+            ),
+            Flag(
+                "docker_cert_path",
+                PATH,
+                None,
+                "directory of ca.pem, cert.pem and key.pem",
+                absent="`DOCKER_CERT_PATH`",
+            ),
+            Flag(
+                "docker_tls_verify",
+                BOOLEAN,
+                None,
+                "use TLS and verify the endpoint's certificate",
+                absent="`DOCKER_TLS_VERIFY`",
+            ),
+            Flag(
+                "engine",
+                one_of("auto", "docker", "triton"),
+                "auto",
+                "what the endpoint is; `auto` asks it",
+            ),
+            Flag(
+                "max_inflight",
+                COUNT,
+                None,
+                "launches under way at once",
+                absent="local: 8; Triton: as many as come",
+            ),
+            Flag(
+                "docker_config",
+                Kind("PATH|JSON", docker_config, from_file=False),
+                None,
+                "registry credentials for every pull: a docker `config.json`, as path or JSON",
+                secret=True,
+            ),
+            Flag(
+                "docker_stop_timeout",
+                DURATION,
+                "0secs",
+                "grace period of a stopped container whose task names none",
+            ),
+            Flag(
+                "docker_remove_delay",
+                DURATION,
+                "0secs",
+                "how long a stopped container is kept",
+            ),
+            Flag(
+                "docker_kill_orphans",
+                BOOLEAN,
+                "true",
+                "remove containers of ours that no record knows",
+            ),
+            Flag(
+                "sandbox_directory",
+                TEXT,
+                "/mnt/mesos/sandbox",
+                "path of the sandbox inside the containers",
+            ),
+            Flag(
+                "default_container_dns",
+                Kind("JSON", parse_default_container_dns),
+                None,
+                "resolvers of containers whose task names none, as mesos-agent's JSON",
+            ),
+            Flag(
+                "cgroups_enable_cfs",
+                BOOLEAN,
+                "false",
+                "cpus are a hard limit, beside being shares",
+            ),
+            Flag(
+                "fetcher_cache_size",
+                SIZE,
+                "2GB",
+                "files of `command.uris` kept for the next task that wants them",
+            ),
+            Flag(
+                "fetcher_cache_dir",
+                PATH,
+                None,
+                "where they are kept",
+                absent="`fetch` below `--work_dir`",
+            ),
+        ),
+    ),
+    Group(
+        "Triton",
+        (
+            Flag(
+                "triton_unsupported",
+                one_of("refuse", "warn"),
+                "refuse",
+                "tasks with options that Triton would ignore silently",
+            ),
+            Flag(
+                "triton_prices",
+                PATH,
+                None,
+                "JSON file, package -> price per hour, for the running cost in state and metrics",
+            ),
+        ),
+    ),
+    Group(
+        "Consul",
+        (
+            Flag(
+                "consul",
+                Kind("URL", TEXT.parse),
+                None,
+                "a Consul agent, `http(s)://host:8500`; token, CA and certificate come from "
+                "Consul's own `CONSUL_*` variables",
+                absent="`CONSUL_HTTP_ADDR`, else nothing is registered",
+            ),
+            Flag(
+                "consul_register",
+                one_of("all", "labelled", "none"),
+                "all",
+                "tasks to register: every one, those with a label `consul`, or none",
+            ),
+            Flag(
+                "consul_checks",
+                one_of("mesos", "consul"),
+                "mesos",
+                "`mesos`: Consul is told what the task's health check says; `consul`: Consul's "
+                "agent reaches the containers and runs HTTP and TCP checks itself",
+            ),
+        ),
+    ),
+    Group(
+        "HTTP and log",
+        (
+            Flag(
+                "http_credentials",
+                Kind("PATH|JSON", http_credentials, from_file=False),
+                None,
+                'who may use the agent\'s pages: a file with `{"credentials": [{"principal": '
+                '..., "secret": ...}]}`, or that JSON itself',
+                secret=True,
+            ),
+            Flag("authenticate_http_readonly", BOOLEAN, "false", "reading needs a password"),
+            Flag("authenticate_http_readwrite", BOOLEAN, "false", "changing needs a password"),
+            Flag(
+                "log_level", one_of("debug", "info", "warning", "error"), "info", "what is logged"
+            ),
+            Flag("log_format", one_of("text", "json"), "text", "how, on stderr"),
+        ),
+    ),
+)
+
+FLAGS: dict[str, Flag] = {flag.name: flag for group in GROUPS for flag in group.flags}

@@ -1,0 +1,95 @@
+"""Flags and environment -> :class:`Config`, checked as far as that goes without asking anybody."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shim.config.config import Config
+from shim.config.flags import FLAGS
+from shim.config.parser import Given, parse
+from shim.discovery.config import discovery_config
+from shim.errors import ConfigError
+from shim.protos.mesos_pb2 import Resource
+from shim.resources import Ports, PortsMode, parse_resources
+
+
+def load(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration that flags and environment give. Reads the files they name.
+
+    Raises ConfigError naming flag (or variable) and value.
+    """
+    given = parse(argv, environ)
+    values: dict[str, Any] = dict.fromkeys(FLAGS)
+    values |= {name: _value(one) for name, one in given.items()}
+    if values["master"] is None:
+        raise ConfigError("--master is missing: host:port or zk://host:port,.../path")
+    resources = _resources(given.get("resources"), values["default_role"])
+    ports, kept, notes = _ports(given["ports"], values["ports"], resources)
+    consul, register, checks = (
+        values.pop(name) for name in ("consul", "consul_register", "consul_checks")
+    )
+    texts = {name: one.text for name, one in given.items() if not one.flag.secret}
+    return Config(
+        **_without_none(values)
+        | {
+            "resources": kept,
+            "ports": ports,
+            "discovery": discovery_config(consul, register, checks, environ),
+            "notes": notes,
+            "texts": texts | {"master": str(values["master"])},
+        }
+    )
+
+
+def _value(given: Given) -> Any:
+    if not given.text:
+        raise given.wrong("empty")
+    try:
+        return given.flag.kind.parse(given.text)
+    except ValueError as error:
+        raise given.wrong(error) from None
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags that are not set, as the fields of Config have it."""
+    work_dir: Path = values["work_dir"]
+    absent = {
+        "ip": "",
+        "advertise_ip": "",
+        "hostname": "",
+        "attributes": (),
+        "docker_host": "",
+        "docker_cert_path": "",
+        "default_container_dns": (),
+        "fetcher_cache_dir": work_dir / "fetch",
+        "http_credentials": {},
+    }
+    return {name: absent.get(name) if one is None else one for name, one in values.items()}
+
+
+def _resources(given: Given | None, default_role: str) -> tuple[Resource, ...]:
+    if given is None:
+        return ()
+    try:
+        return tuple(parse_resources(given.text, default_role))
+    except ValueError as error:
+        raise given.wrong(error) from None
+
+
+def _ports(
+    given: Given, ports: Ports, resources: Sequence[Resource]
+) -> tuple[Ports, tuple[Resource, ...], tuple[str, ...]]:
+    """Ports named in --resources count as asked for, unless --ports itself says otherwise."""
+    named = [resource for resource in resources if resource.name == "ports"]
+    others = tuple(resource for resource in resources if resource.name != "ports")
+    if not named:
+        return ports, others, ()
+    if given.source != "default" and ports.mode == "none":
+        return ports, others, ("--ports=none: the ports in --resources are not offered",)
+    if given.source != "default" and ports.mode == "real":
+        raise given.wrong("--resources names ports too: say them in one place")
+    mode: PortsMode = "virtual" if ports.mode == "virtual" else "real"
+    return Ports(mode, ()), tuple(resources), (f"--resources names ports: --ports={mode}",)

@@ -1,0 +1,68 @@
+"""The flags for people: ``--help`` and the README's table."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator
+
+from shim.config.flags import GROUPS, PREFIX, Flag
+
+_USAGE_WIDTH = 40
+
+
+def help_text(command: str = "mesos-shim agent") -> str:
+    """What ``mesos-shim agent --help`` prints."""
+    width = min(shutil.get_terminal_size().columns, 110)
+    lines = [
+        f"usage: {command} --master=MASTER [FLAGS]",
+        "",
+        *textwrap.wrap(
+            f"Every flag may come from the environment too: --work_dir as {PREFIX}WORK_DIR. "
+            "file:///path as a value stands for what that file holds.",
+            width,
+        ),
+    ]
+    for group in GROUPS:
+        lines += ["", f"{group.title}:"]
+        lines += [line for flag in group.flags for line in _lines(flag, width)]
+    return "\n".join(lines)
+
+
+def _lines(flag: Flag, width: int) -> Iterator[str]:
+    usage = f"  {flag.usage}"
+    text = f"{flag.help} ({_default(flag)})".replace("`", "")
+    indent = " " * _USAGE_WIDTH
+    wrapped = textwrap.wrap(text, max(width - _USAGE_WIDTH, 30))
+    if len(usage) >= _USAGE_WIDTH:
+        yield usage
+        usage = ""
+    yield usage.ljust(_USAGE_WIDTH) + wrapped[0]
+    yield from (indent + line for line in wrapped[1:])
+
+
+def _default(flag: Flag) -> str:
+    if flag.default is not None:
+        return f"default: {flag.default}"
+    return "required" if flag.absent == "required" else f"unset: {flag.absent or 'none'}"
+
+
+def markdown_table() -> str:
+    """The README's table, one section a group."""
+    sections = []
+    for group in GROUPS:
+        rows = [f"| {_cell(f'`{flag.usage}`')} | {_cell(_meaning(flag))} |" for flag in group.flags]
+        sections.append("\n".join([f"| {group.title} | |", "|---|---|", *rows]))
+    return "\n\n".join(sections)
+
+
+def _meaning(flag: Flag) -> str:
+    if flag.default is not None:
+        return f"{flag.help}. Default `{flag.default}`"
+    if flag.absent == "required":
+        return f"{flag.help}. Required"
+    return f"{flag.help}. Unset: {flag.absent}" if flag.absent else flag.help
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
