@@ -87,6 +87,12 @@ DISK_PATIENCE = 5.0
 AUTHENTICATION_MESSAGES = 16
 """Queued for one exchange, which has four."""
 
+WITHDRAW_PATIENCE = 1.0
+"""How long a kill waits for service discovery before its first signal."""
+
+ENDPOINT_RETRY = 5.0
+"""Between two looks whether the Docker endpoint is there, at start."""
+
 FOREIGN_SENDERS_NAMED = 16
 """Strangers named in the log, each once."""
 

@@ -29,49 +29,77 @@ _PONG = PongSlaveMessage()
 
 
 class Messenger:
-    """Everything libprocess that the agent process ``pid`` sends and receives."""
+    """Everything libprocess that the agent process sends and receives.
 
-    def __init__(self, pid: Pid, credential: Credential | None, post: Callable[[Fact], None]):
-        self._pid = pid
+    Until :meth:`open` says where facts go, pings are answered and nothing else
+    is taken: the core comes up only when the endpoint has answered, which may take a while.
+    """
+
+    def __init__(self, process: str, credential: Credential | None) -> None:
+        self._process = process
+        self._pid: Pid | None = None
         self._credential = credential
-        self._post = post
+        self._post: Callable[[Fact], None] | None = None
         self._sessions: dict[str, asyncio.Queue[tuple[Pid, Message]]] = {}
         self._session_numbers = count(1)
         self._old_pings: set[Pid] = set()
         self.links = Links(lambda address: log.info("link to %s:%d broke", *address))
         self.inbox = Inbox(self._has_process, self._deliver)
         self.counters: Counter[str] = Counter()
+        self._encoding: asyncio.Task[None] | None = None
+
+    def introduce(self, pid: Pid) -> None:
+        """Who we are, as soon as the port is known."""
+        self._pid = pid
+
+    @property
+    def pid(self) -> Pid:
+        assert self._pid is not None
+        return self._pid
+
+    def open(self, post: Callable[[Fact], None]) -> None:
+        """From now on messages are facts."""
+        self._post = post
 
     async def close(self) -> None:
         await self.links.close()
 
     # --- out ------------------------------------------------------------------------------
 
-    async def send(self, to: Pid, message: Message) -> None:
-        """Encode and queue. A message that could abort a master is never sent, and loudly so.
+    def send(self, to: Pid, message: Message) -> None:
+        """Encode and queue, in call order. What could abort a master is never sent, and loudly so.
 
-        Messages are queued in call order; a re-registration, large as it may be, is encoded
-        beside the loop, and nothing is to be sent before it is answered anyway.
+        A re-registration may be large and is encoded beside the loop; until it is answered
+        there is nothing else to say to a master but pongs.
         """
+        if isinstance(message, ReregisterSlaveMessage):
+            self._encoding = asyncio.create_task(self._send_beside(to, message))
+        else:
+            self._queue(to, message, self._encode(message))
+
+    async def _send_beside(self, to: Pid, message: Message) -> None:
+        self._queue(to, message, await asyncio.to_thread(self._encode, message))
+
+    def _encode(self, message: Message) -> bytes | None:
         try:
-            if isinstance(message, ReregisterSlaveMessage):
-                body = await asyncio.to_thread(codec.encode, message, frozenset(CAPABILITIES))
-            else:
-                body = codec.encode(message, frozenset(CAPABILITIES))
+            return codec.encode(message, frozenset(CAPABILITIES))
         except UnsafeMessage as error:
             self.counters["unsafe_messages"] += 1
             log.critical("not sent, it could abort the master: %s", error)
-            return
-        self.links.send(to, self._pid, codec.name_of(message), body)
+            return None
+
+    def _queue(self, to: Pid, message: Message, body: bytes | None) -> None:
+        if body is not None:
+            self.links.send(to, self.pid, codec.name_of(message), body)
 
     def pong(self, to: Pid) -> None:
         name = codec.PONG if to in self._old_pings else codec.name_of(_PONG)
-        self.links.send(to, self._pid, name, b"")
+        self.links.send(to, self.pid, name, b"")
 
     # --- in -------------------------------------------------------------------------------
 
     def _has_process(self, process: str) -> bool:
-        return process == self._pid.id or process in self._sessions
+        return process == self._process or process in self._sessions
 
     def _deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:
         try:
@@ -86,14 +114,18 @@ class Messenger:
             return
         if isinstance(message, PingSlaveMessage) and name == codec.PING:
             self._old_pings.add(sender)
-        self._post(MessageReceived(sender, message))
+        if self._post is not None:
+            self._post(MessageReceived(sender, message))
+        elif isinstance(message, PingSlaveMessage):
+            self.pong(sender)
 
     # --- authentication -------------------------------------------------------------------
 
     async def authenticate(self, order: Authenticate) -> None:
         """One exchange under an id of its own; its outcome is posted."""
         assert self._credential is not None
-        me = Pid(f"{_AUTHENTICATEE}({next(self._session_numbers)})", self._pid.ip, self._pid.port)
+        number = next(self._session_numbers)
+        me = Pid(f"{_AUTHENTICATEE}({number})", self.pid.ip, self.pid.port)
         session = self._sessions[me.id] = asyncio.Queue(limits.AUTHENTICATION_MESSAGES)
         try:
             async with asyncio.timeout(order.timeout):
@@ -102,13 +134,14 @@ class Messenger:
             outcome = Failed(f"no answer within {order.timeout:.0f} s")
         finally:
             del self._sessions[me.id]
+        assert self._post is not None
         self._post(_fact(order.attempt, outcome))
 
     async def _exchange(
         self, me: Pid, master: Pid, session: asyncio.Queue[tuple[Pid, Message]]
     ) -> Completed | Refused | Failed:
         assert self._credential is not None
-        authenticatee = Authenticatee(self._credential, self._pid)
+        authenticatee = Authenticatee(self._credential, self.pid)
         self._reply(me, master, authenticatee.start())
         while True:
             sender, message = await session.get()

@@ -1,0 +1,251 @@
+"""Putting the agent together: one process, one loop, every room plugged into the runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from shim import limits, runtime
+from shim.config import Config
+from shim.config.addresses import Address, advertised
+from shim.config.offer import slave_info
+from shim.core.agent import Core
+from shim.core.context import Settings
+from shim.discovery.client import ConsulClient
+from shim.discovery.services import Site
+from shim.discovery.sync import ConsulSync
+from shim.effects import Effects
+from shim.engine.api import ContainerSpec, Engine, EngineInfo
+from shim.engine.conductor import Conductor
+from shim.engine.connect import connect
+from shim.engine.mapping import Rules, container_spec
+from shim.errors import NotFound, Transient
+from shim.identity import check_unchanged, shim_id
+from shim.journal import Journal
+from shim.messenger import Messenger
+from shim.model.container import Container
+from shim.model.facts import ContainersFound, LeaveRequested, MasterDetected
+from shim.model.ids import Pid
+from shim.model.orders import Exit, Launch
+from shim.model.records import Snapshot
+from shim.wire.detect import detector_for
+from shim.wire.server import Listener, serve
+
+log = logging.getLogger(__name__)
+
+PROCESS = "slave(1)"
+
+
+async def run_agent(config: Config) -> int:
+    """Run the agent until it is stopped or ends by itself: the process's exit code.
+
+    Raises ConfigError and FatalError with the one line that a user must read.
+    """
+    journal = Journal(config.work_dir / "journal.db")
+    try:
+        ended = await _Agent(config, journal, journal.load()).run()
+    finally:
+        journal.close()
+    (log.error if ended.code else log.info)("ended: %s", ended.reason)
+    return ended.code
+
+
+class _Agent:
+    def __init__(self, config: Config, journal: Journal, snapshot: Snapshot) -> None:
+        self._config = config
+        self._journal = journal
+        self._snapshot = snapshot
+        self._messenger = Messenger(PROCESS, config.credential)
+        self._stop = asyncio.Event()
+        self._leave = asyncio.Event()
+
+    async def run(self) -> Exit:
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._stop.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._leave.set)
+        address = await advertised(self._config)
+        listener = await serve(
+            self._routes, self._messenger.inbox, address.listen, self._config.port
+        )
+        try:
+            return await self._until_stopped(self._serve(address, listener))
+        finally:
+            await self._messenger.close()
+            await listener.close()
+
+    async def _until_stopped(self, work: asyncio.Coroutine[None, None, Exit]) -> Exit:
+        working = asyncio.create_task(work)
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if working.done():
+            return working.result()
+        working.cancel()
+        await asyncio.wait({working})
+        return Exit(0, "stopped; tasks go on and are taken up again at the next start")
+
+    def _routes(self, app: web.Application) -> None:
+        """Ordinary HTTP beside the messages."""
+
+    async def _serve(self, address: Address, listener: Listener) -> Exit:
+        config = self._config
+        port = config.advertise_port or listener.port
+        pid = Pid(PROCESS, address.ip, port)
+        self._messenger.introduce(pid)
+        owner, mark = shim_id(self._snapshot, config.shim_id, address.hostname, port)
+        await self._journal.commit([mark])
+        engine = await connect(config, owner)
+        try:
+            info = await _answer(engine)
+            return await self._act(address, pid, owner, engine, info)
+        finally:
+            await engine.close()
+
+    async def _act(
+        self, address: Address, pid: Pid, owner: str, engine: Engine, info: EngineInfo
+    ) -> Exit:
+        config = self._config
+        described = slave_info(config, info, address.hostname, pid.port)
+        check_unchanged(self._snapshot, described, pid.ip)
+        settings = Settings(
+            pid=pid,
+            info=described,
+            version=config.mesos_version,
+            authenticate=config.credential is not None,
+            registration_backoff=config.registration_backoff_factor,
+            authentication_backoff=config.authentication_backoff_factor,
+            shutdown_grace=config.executor_shutdown_grace_period,
+            stop_timeout=config.docker_stop_timeout,
+            remove_delay=config.docker_remove_delay,
+            cleanup=config.recover == "cleanup",
+            kill_orphans=config.docker_kill_orphans,
+            engine_ip=address.ip if info.kind == "docker" else None,
+        )
+        core = Core(settings, runtime.SystemEntropy(), self._snapshot, runtime.now())
+        # The core holds what it needs; ten thousand tasks twice would be a waste.
+        self._snapshot = Snapshot.empty()
+        effects: Effects
+        loop = runtime.Runtime(core, self._journal, lambda order: effects.carry_out(order))
+        conductor = self._conductor(engine, info, owner, loop)
+        discovery = self._discovery(info, owner, address)
+        effects = Effects(self._messenger, conductor, discovery)
+        self._messenger.open(loop.post)
+        async with asyncio.TaskGroup() as group:
+            beside = [
+                group.create_task(conductor.run(), name="watch"),
+                group.create_task(self._lead(loop), name="detector"),
+                group.create_task(self._recover(engine, loop), name="recovery"),
+                group.create_task(self._leaver(loop), name="leaver"),
+            ]
+            if discovery is not None:
+                beside.append(group.create_task(discovery.run(), name="consul"))
+            try:
+                ended = await loop.run()
+            finally:
+                for task in beside:
+                    task.cancel()
+                await loop.close()
+                await effects.close()
+                await conductor.close()
+        return ended
+
+    def _conductor(
+        self, engine: Engine, info: EngineInfo, owner: str, loop: runtime.Runtime
+    ) -> Conductor:
+        config = self._config
+        rules = Rules(
+            shim_id=owner,
+            kind="triton" if info.kind == "triton" else "docker",
+            api_version=info.api_version,
+            sandbox_directory=config.sandbox_directory,
+            default_container_dns=config.default_container_dns,
+            ports=config.ports,
+            host_memory_mb=info.memory_mb,
+            enable_cfs=config.cgroups_enable_cfs,
+            triton_unsupported=config.triton_unsupported,
+        )
+
+        def make_spec(order: Launch) -> ContainerSpec:
+            return container_spec(
+                order.ref,
+                order.task,
+                agent_id=order.agent_id,
+                executor_id=order.executor_id,
+                rules=rules,
+            )
+
+        return Conductor(
+            engine,
+            loop.post,
+            make_spec,
+            max_inflight=config.max_inflight or limits.MAX_INFLIGHT,
+            registration_timeout=config.executor_registration_timeout,
+        )
+
+    def _discovery(self, info: EngineInfo, owner: str, address: Address) -> ConsulSync | None:
+        consul = self._config.discovery
+        if consul is None:
+            return None
+        site = Site(owner, info.name, address.hostname, consul.register, consul.checks)
+        return ConsulSync(ConsulClient(consul), site)
+
+    async def _lead(self, loop: runtime.Runtime) -> None:
+        detector = detector_for(self._config.master)
+        await detector.run(lambda pid: loop.post(MasterDetected(pid)))
+
+    async def _leaver(self, loop: runtime.Runtime) -> None:
+        await self._leave.wait()
+        loop.post(LeaveRequested())
+
+    async def _recover(self, engine: Engine, loop: runtime.Runtime) -> None:
+        """The one look at the endpoint that turns a journal into a state."""
+        while True:
+            try:
+                containers = await _look(engine)
+                break
+            except Transient as error:
+                log.error("recovery waits for the Docker endpoint: %s", error)
+                await asyncio.sleep(limits.ENDPOINT_RETRY)
+        loop.post(ContainersFound(tuple(containers)))
+
+
+async def _answer(engine: Engine) -> EngineInfo:
+    """What the endpoint is; asked until it answers, pings are answered meanwhile."""
+    while True:
+        try:
+            info = await engine.info()
+        except Transient as error:
+            log.error("the Docker endpoint %s does not answer: %s", engine, error)
+            await asyncio.sleep(limits.ENDPOINT_RETRY)
+            continue
+        log.info(
+            "Docker endpoint %s: %s %s (API %s), %g cpus, %d MB",
+            engine,
+            info.name,
+            info.version,
+            info.api_version,
+            info.cpus,
+            info.memory_mb,
+        )
+        return info
+
+
+async def _look(engine: Engine) -> Sequence[Container]:
+    """All containers of ours, in full; a few inspects at a time."""
+    gate = asyncio.Semaphore(limits.MAX_INFLIGHT)
+
+    async def inspect(name: str) -> Container | None:
+        async with gate:
+            try:
+                return await engine.inspect(name)
+            except NotFound:
+                return None
+
+    listed = await engine.list()
+    found = await asyncio.gather(*(inspect(container.name) for container in listed))
+    return [container for container in found if container is not None]

@@ -1,0 +1,47 @@
+"""Who this shim is, from one start to the next."""
+
+from __future__ import annotations
+
+import re
+
+from shim.errors import FatalError
+from shim.model.records import SaveMeta, Snapshot
+from shim.protos import journal_pb2
+from shim.protos.mesos_pb2 import SlaveInfo
+
+_META = "shim_id"
+
+
+def shim_id(snapshot: Snapshot, wanted: str, hostname: str, port: int) -> tuple[str, SaveMeta]:
+    """The owner mark on our containers, and the record that keeps it.
+
+    Once chosen it stays: under another one we would not find our own containers again. Without a
+    journal it is made from hostname and port, so that a shim that lost its work_dir still
+    recognises what it left behind. ``wanted`` is ``--shim_id``; raises FatalError if it differs
+    from what this work_dir was used with.
+    """
+    kept = snapshot.meta.get(_META, b"").decode()
+    if kept and wanted and kept != wanted:
+        raise FatalError(f"--shim_id={wanted}: this work_dir belongs to shim {kept}")
+    chosen = kept or wanted or re.sub(r"[^\w.-]", "-", f"{hostname}-{port}", flags=re.ASCII)
+    return chosen, SaveMeta(_META, chosen.encode())
+
+
+def check_unchanged(snapshot: Snapshot, info: SlaveInfo, ip: str) -> None:
+    """A master that remembers an agent dismisses one that comes back as another machine.
+
+    Raises FatalError naming the flag, and what it was.
+    """
+    if "agent" not in snapshot.meta:
+        return
+    kept = journal_pb2.Agent.FromString(snapshot.meta["agent"])
+    for flag, old, new in (
+        ("--hostname", kept.info.hostname, info.hostname),
+        ("--advertise_ip", kept.ip, ip),
+    ):
+        if old != new:
+            raise FatalError(
+                f"{flag}={new}: agent {kept.info.id.value} is registered with {old}, and a master "
+                f"kills all tasks of an agent that comes back with another one. Start with "
+                f"{flag}={old}, or drain it (SIGUSR1) and use another --work_dir"
+            )
