@@ -1,0 +1,66 @@
+"""What the one suite needs to know about each engine: how to say "run for ever" to it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shim.engine.api import ContainerSpec, Engine, ImageRef
+from shim.engine.image import parse_image
+from shim.model.container import LABEL_CONTAINER, LABEL_SHIM
+
+
+@dataclass
+class Rig:
+    """An engine and commands that do the same on each."""
+
+    engine: Engine
+    other: Engine
+    """The same endpoint seen by another shim."""
+    shim_id: str
+    image: ImageRef
+    runs: Sequence[str]
+    """Until it is asked to end."""
+    stubborn: Sequence[str]
+    """Until it is killed."""
+    says: Callable[[str, str], Sequence[str]]
+    """Prints to stdout and stderr, then ends with 0."""
+    ends: Callable[[int], Sequence[str]]
+    """Ends at once with an exit code."""
+    writable: str = "/tmp"
+    made: list[str] = field(default_factory=list)
+
+    def spec(self, command: Sequence[str], **body: Any) -> ContainerSpec:
+        container_id = str(uuid.uuid4())
+        name = f"mesos-{container_id}"
+        self.made.append(name)
+        labels = {LABEL_SHIM: self.shim_id, LABEL_CONTAINER: container_id}
+        wanted = {
+            "Image": self.image.text,
+            "Cmd": list(command),
+            "Labels": labels,
+            "HostConfig": {"NetworkMode": "none"},
+        }
+        return ContainerSpec(name, self.image, {**wanted, **body})
+
+    async def create(self, command: Sequence[str], **body: Any) -> str:
+        spec = self.spec(command, **body)
+        await self.engine.create(spec)
+        return spec.name
+
+    async def run(self, command: Sequence[str]) -> str:
+        name = await self.create(command)
+        await self.engine.start(name)
+        return name
+
+    async def close(self) -> None:
+        for name in self.made:
+            await self.engine.remove(name)
+        await self.engine.close()
+        await self.other.close()
+
+
+def missing_image(text: str) -> ImageRef:
+    return parse_image(text)

@@ -1,0 +1,268 @@
+"""The Engine contract: every engine is held to each of these."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import tarfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+import pytest
+
+from shim.engine.api import Engine
+from shim.errors import NameTaken, NotFound, Permanent, Transient
+from shim.model.container import Container, Phase
+from tests.contract.rigs import Rig, missing_image
+
+
+async def ended(rig: Rig, name: str) -> Container:
+    async with asyncio.timeout(20):
+        while (found := await rig.engine.inspect(name)).phase is not Phase.EXITED:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return found
+
+
+def a_tar(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+async def test_info_tells_what_the_endpoint_offers(rig: Rig) -> None:
+    info = await rig.engine.info()
+    assert info.kind == rig.engine.kind
+    assert info.version
+    assert info.api_version
+    assert info.cpus > 0
+    assert info.memory_mb > 100
+    assert info.disk_mb > 100
+
+
+async def test_a_created_container_is_described_in_full(rig: Rig) -> None:
+    spec = rig.spec(rig.runs)
+    identity = await rig.engine.create(spec)
+    found = await rig.engine.inspect(spec.name)
+    assert (found.name, found.id, found.phase) == (spec.name, identity, Phase.CREATED)
+    assert found.labels == spec.body["Labels"]
+    assert found.exit_code is None
+    (described,) = json.loads(found.inspect)
+    assert described["Id"] == identity
+
+
+async def test_a_name_is_taken_once(rig: Rig) -> None:
+    spec = rig.spec(rig.runs)
+    await rig.engine.create(spec)
+    with pytest.raises(NameTaken, match=spec.name):
+        await rig.engine.create(spec)
+
+
+async def test_a_missing_image_is_not_found(rig: Rig) -> None:
+    spec = rig.spec(rig.runs, Image="mesos-shim-test/missing:1")
+    object.__setattr__(spec, "image", missing_image("mesos-shim-test/missing:1"))
+    with pytest.raises(NotFound, match="No such image"):
+        await rig.engine.create(spec)
+
+
+async def test_starting_twice_is_starting_once(rig: Rig) -> None:
+    name = await rig.run(rig.runs)
+    await rig.engine.start(name)
+    assert (await rig.engine.inspect(name)).phase is Phase.RUNNING
+
+
+async def test_a_command_that_is_not_there_is_refused_in_the_endpoints_words(rig: Rig) -> None:
+    name = await rig.create(["/nosuch"])
+    with pytest.raises(Permanent, match="OCI runtime create failed"):
+        await rig.engine.start(name)
+    found = await rig.engine.inspect(name)
+    assert (found.phase, found.exit_code) == (Phase.CREATED, None)
+    assert "OCI runtime" in found.error
+
+
+async def read_logs(engine: Engine, name: str) -> None:
+    async with aclosing(engine.logs(name, since=0, follow=False)) as lines:
+        async for _ in lines:
+            pass
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda engine, name: engine.start(name), id="start"),
+        pytest.param(lambda engine, name: engine.inspect(name), id="inspect"),
+        pytest.param(lambda engine, name: engine.stop(name, 1), id="stop"),
+        pytest.param(lambda engine, name: engine.stats(name), id="stats"),
+        pytest.param(lambda engine, name: engine.exec(name, ["true"], {}, 5), id="exec"),
+        pytest.param(read_logs, id="logs"),
+    ],
+)
+async def test_what_is_not_there_is_not_found(
+    rig: Rig, call: Callable[[Engine, str], Awaitable[object]]
+) -> None:
+    with pytest.raises(NotFound, match="No such container"):
+        await call(rig.engine, "mesos-nobody")
+
+
+@pytest.mark.parametrize("code", [0, 3])
+async def test_the_exit_code_is_the_process_own(rig: Rig, code: int) -> None:
+    name = await rig.run(rig.ends(code))
+    found = await ended(rig, name)
+    assert (found.exit_code, found.oom_killed, found.error) == (code, False, "")
+
+
+async def test_a_gentle_stop_returns_when_it_is_down(rig: Rig) -> None:
+    name = await rig.run(rig.runs)
+    await asyncio.sleep(0.2)  # until it listens to signals
+    began = time.monotonic()
+    await rig.engine.stop(name, 30)
+    assert time.monotonic() - began < 10
+    found = await rig.engine.inspect(name)
+    assert (found.phase, found.exit_code) == (Phase.EXITED, 143)
+
+
+async def test_a_stubborn_one_is_killed_after_its_grace(rig: Rig) -> None:
+    name = await rig.run(rig.stubborn)
+    await asyncio.sleep(0.2)
+    began = time.monotonic()
+    await rig.engine.stop(name, 1.9)
+    assert 0.9 <= time.monotonic() - began < 8
+    assert (await rig.engine.inspect(name)).exit_code == 137
+
+
+async def test_a_second_stop_shortens_the_first(rig: Rig) -> None:
+    name = await rig.run(rig.stubborn)
+    await asyncio.sleep(0.2)
+    first = asyncio.create_task(rig.engine.stop(name, 60))
+    await asyncio.sleep(0.2)
+    began = time.monotonic()
+    await rig.engine.stop(name, 0)
+    await first
+    assert time.monotonic() - began < 10
+    assert (await rig.engine.inspect(name)).phase is Phase.EXITED
+
+
+async def test_stopping_what_is_down_is_fine(rig: Rig) -> None:
+    name = await rig.run(rig.ends(3))
+    await ended(rig, name)
+    await rig.engine.stop(name, 1)
+    assert (await rig.engine.inspect(name)).exit_code == 3
+
+
+async def test_removing_needs_no_stop_and_may_be_repeated(rig: Rig) -> None:
+    name = await rig.run(rig.runs)
+    await rig.engine.remove(name)
+    await rig.engine.remove(name)
+    with pytest.raises(NotFound):
+        await rig.engine.inspect(name)
+
+
+async def test_removing_at_once_from_two_sides_ends_well(rig: Rig) -> None:
+    name = await rig.run(rig.runs)
+    results = await asyncio.gather(
+        *(rig.engine.remove(name) for _ in range(3)), return_exceptions=True
+    )
+    assert all(result is None or isinstance(result, Transient) for result in results)
+    await rig.engine.remove(name)
+
+
+async def test_a_list_holds_ours_only_in_every_phase(rig: Rig) -> None:
+    created = await rig.create(rig.runs)
+    running = await rig.run(rig.runs)
+    down = await rig.run(rig.ends(3))
+    await ended(rig, down)
+    listed = {found.name: found for found in await rig.engine.list()}
+    assert {name: found.phase for name, found in listed.items()} == {
+        created: Phase.CREATED,
+        running: Phase.RUNNING,
+        down: Phase.EXITED,
+    }
+    assert listed[down].exit_code == 3
+    assert listed[running].owner == rig.shim_id
+    assert listed[running].inspect == b""
+    assert list(await rig.other.list()) == []
+
+
+async def test_an_image_is_there_or_not(rig: Rig) -> None:
+    assert await rig.engine.has_image(rig.image)
+    assert not await rig.engine.has_image(missing_image("mesos-shim-test/missing:1"))
+
+
+async def test_a_pull_fails_in_the_registrys_words(rig: Rig) -> None:
+    with pytest.raises((Permanent, Transient), match=r"127\.0\.0\.1:1"):
+        await rig.engine.pull(missing_image("127.0.0.1:1/nothing:1"), None, lambda text: None)
+
+
+async def test_events_name_what_ended_and_what_was_removed(rig: Rig) -> None:
+    if not rig.engine.has_events:
+        pytest.skip("this endpoint has none")
+    async with aclosing(rig.engine.events()) as events, asyncio.timeout(20):
+        assert await anext(events) == ""
+        name = await rig.run(rig.ends(0))
+        assert await anext(events) == name
+        await rig.engine.remove(name)
+        assert await anext(events) == name
+
+
+async def test_files_go_in_and_out(rig: Rig) -> None:
+    name = await rig.create(rig.runs)
+    await rig.engine.put_archive(name, rig.writable, a_tar("hello", b"you"))
+    got = await rig.engine.get_archive(name, f"{rig.writable}/hello", 10_240)
+    with tarfile.open(fileobj=io.BytesIO(got)) as tar:
+        (member,) = tar.getmembers()
+        content = tar.extractfile(member)
+        assert content is not None
+        assert content.read() == b"you"
+    with pytest.raises(Permanent, match="more than 100 bytes"):
+        await rig.engine.get_archive(name, f"{rig.writable}/hello", 100)
+    with pytest.raises(NotFound):
+        await rig.engine.get_archive(name, f"{rig.writable}/nothing", 10_240)
+
+
+@pytest.mark.parametrize("follow", [False, True])
+async def test_logs_tell_streams_and_times(rig: Rig, follow: bool) -> None:
+    began = time.time()
+    name = await rig.run(rig.says("one", "two"))
+    if not follow:
+        await ended(rig, name)
+    lines = []
+    async with aclosing(rig.engine.logs(name, since=0, follow=follow)) as got, asyncio.timeout(20):
+        lines = [line async for line in got]
+    assert sorted((stream, text) for stream, _, text in lines) == [(1, b"one\n"), (2, b"two\n")]
+    assert all(began - 1 < stamp < time.time() + 1 for _, stamp, _ in lines)
+    latest = max(stamp for _, stamp, _ in lines)
+    async with aclosing(rig.engine.logs(name, since=latest + 0.001, follow=False)) as got:
+        assert [line async for line in got] == []
+
+
+async def test_a_command_runs_in_the_container(rig: Rig) -> None:
+    name = await rig.run(rig.runs)
+    said = await rig.engine.exec(name, ["echo", "hello"], {}, 20)
+    assert (said.exit_code, said.output) == (0, b"hello\n")
+    told = await rig.engine.exec(name, ["sh", "-c", "echo $WORD"], {"WORD": "env"}, 20)
+    assert told.output == b"env\n"
+    assert (await rig.engine.exec(name, ["false"], {}, 20)).exit_code == 1
+    with pytest.raises(Transient, match="has not ended after"):
+        await rig.engine.exec(name, ["sleep", "5"], {}, 0.3)
+
+
+async def test_no_command_runs_in_a_container_that_is_down(rig: Rig) -> None:
+    name = await rig.run(rig.ends(0))
+    await ended(rig, name)
+    with pytest.raises(Permanent, match="is not running"):
+        await rig.engine.exec(name, ["true"], {}, 20)
+
+
+async def test_stats_are_one_sample(rig: Rig) -> None:
+    name = await rig.run(rig.runs)
+    assert name in (await rig.engine.stats(name))["name"]
+
+
+async def test_many_calls_at_once(rig: Rig) -> None:
+    name = await rig.run(rig.runs)
+    found = await asyncio.gather(*(rig.engine.inspect(name) for _ in range(100)))
+    assert {container.phase for container in found} == {Phase.RUNNING}

@@ -1,0 +1,339 @@
+"""An engine in memory that keeps the Engine contract, and can be made to fail in every way.
+
+``tests/contract`` holds it to the same suite as the real engines. Faults are planned with
+:meth:`FakeEngine.fail`: before a call has its effect, or after (an answer lost); ``hold`` makes
+a call wait until it is let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import tarfile
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRef
+from shim.errors import NameTaken, NotFound, Permanent, Transient
+from shim.model.container import LABEL_SHIM, Container, Phase
+
+KILLED = 137
+
+T = TypeVar("T")
+
+
+@dataclass
+class Box:
+    """A container of the fake: what a test may look at and change."""
+
+    name: str
+    id: str
+    image: str
+    labels: Mapping[str, str]
+    command: Sequence[str]
+    phase: Phase = Phase.CREATED
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str = ""
+    starts: int = 0
+    stops: list[float] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    output: list[tuple[int, float, bytes]] = field(default_factory=list)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def obeys(self) -> bool:
+        """Whether it ends on a gentle stop; ``stubborn`` in its command says no."""
+        return "stubborn" not in self.command
+
+
+@dataclass
+class Fault:
+    error: Exception | None
+    after: bool
+    hold: asyncio.Event | None = None
+
+
+class FakeEngine:
+    """Containers whose first command word says what they do.
+
+    ``sleep``: runs until stopped; ``exit N``: ends at once with N; ``say OUT ERR``: prints both
+    and ends; ``nosuch``: cannot be started; with ``stubborn``, only force ends it.
+    """
+
+    kind = "fake"
+
+    def __init__(self, shim_id: str = "fake", *, has_events: bool = True) -> None:
+        self.shim_id = shim_id
+        self.has_events = has_events
+        self.boxes: dict[str, Box] = {}
+        self.images: set[str] = {"busybox:1"}
+        self.registry: set[str] = set()
+        self.pulls: list[tuple[str, Auth | None]] = []
+        self.pulls_cancelled = 0
+        self.away = False
+        self.calls: Counter[str] = Counter()
+        self.in_flight = self.most_in_flight = 0
+        self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self._listeners: set[asyncio.Queue[str | None]] = set()
+        self._ids = 0
+
+    # --- what tests do to it ----------------------------------------------------------------
+
+    def fail(
+        self, verb: str, error: Exception | None = None, *, after: bool = False, times: int = 1
+    ) -> None:
+        """The next ``times`` calls of ``verb`` raise, with (``after``) or without their effect."""
+        for _ in range(times):
+            self._faults[verb].append(Fault(error or Transient(f"{verb}: no answer"), after))
+
+    def hold(self, verb: str, error: Exception | None = None) -> asyncio.Event:
+        """The next call of ``verb`` takes effect once the event is set."""
+        event = asyncio.Event()
+        self._faults[verb].append(Fault(error, after=False, hold=event))
+        return event
+
+    def end(self, name: str, code: int | None = 0, *, silently: bool = False, **what: Any) -> None:
+        """The container's process ends by itself; ``silently``: no event tells."""
+        box = self.boxes[name]
+        box.phase, box.exit_code = Phase.EXITED, code
+        for key, value in what.items():
+            setattr(box, key, value)
+        box.ended.set()
+        if not silently:
+            self._tell(name)
+
+    def destroy(self, name: str, *, silently: bool = False) -> None:
+        """Somebody removes it behind our back."""
+        box = self.boxes.pop(name)
+        box.ended.set()
+        if not silently:
+            self._tell(name)
+
+    def break_events(self) -> None:
+        for listener in self._listeners:
+            listener.put_nowait(None)
+
+    def add(self, name: str, labels: Mapping[str, str], phase: Phase = Phase.RUNNING) -> Box:
+        """A container that is there already."""
+        self._ids += 1
+        box = Box(name, f"{self._ids:064x}", "busybox:1", labels, ("sleep",), phase)
+        self.boxes[name] = box
+        return box
+
+    # --- the engine ---------------------------------------------------------------------------
+
+    async def info(self) -> EngineInfo:
+        return await self._call(
+            "info", lambda: EngineInfo("fake", "1", "1.41", "fake", 2.0, 4096, 10_000)
+        )
+
+    async def create(self, spec: ContainerSpec) -> str:
+        def effect() -> str:
+            if spec.name in self.boxes:
+                raise NameTaken(f"The container name {spec.name!r} is already in use")
+            if spec.image.text not in self.images:
+                raise NotFound(f"No such image: {spec.image.text}")
+            box = self.add(spec.name, spec.body["Labels"], Phase.CREATED)
+            box.image, box.command = spec.image.text, spec.body.get("Cmd") or ("sleep",)
+            return box.id
+
+        return await self._call("create", effect)
+
+    async def start(self, name: str) -> None:
+        def effect() -> None:
+            box = self._box(name)
+            if box.phase is Phase.RUNNING:
+                return
+            if box.command[0] in ("nosuch", "/nosuch"):
+                box.error = "OCI runtime create failed"
+                raise Permanent(box.error)
+            box.starts += 1
+            box.phase, box.exit_code = Phase.RUNNING, None
+            box.ended.clear()
+            if box.command[0] == "say":
+                for stream, word in enumerate(box.command[1:], 1):
+                    box.output.append((stream, time.time(), f"{word}\n".encode()))
+            if box.command[0] in ("exit", "say"):
+                self.end(name, int(box.command[1]) if box.command[0] == "exit" else 0)
+
+        await self._call("start", effect)
+
+    async def inspect(self, name: str) -> Container:
+        return await self._call("inspect", lambda: self._describe(self._box(name), full=True))
+
+    async def stop(self, name: str, grace: float) -> None:
+        box = await self._call("stop", lambda: self._box(name))
+        box.stops.append(grace)
+        if box.phase is Phase.RUNNING and not box.obeys:
+            try:
+                async with asyncio.timeout(int(grace)):
+                    await box.ended.wait()
+            except TimeoutError:
+                pass
+        if box.phase is Phase.RUNNING:
+            self.end(name, 143 if box.obeys else KILLED)
+
+    async def remove(self, name: str) -> None:
+        def effect() -> None:
+            if name in self.boxes:
+                self.destroy(name)
+
+        await self._call("remove", effect)
+
+    async def list(self) -> Sequence[Container]:
+        return await self._call(
+            "list",
+            lambda: [
+                self._describe(box, full=False)
+                for box in self.boxes.values()
+                if box.labels.get(LABEL_SHIM) == self.shim_id
+            ],
+        )
+
+    async def has_image(self, image: ImageRef) -> bool:
+        return await self._call("has_image", lambda: image.text in self.images)
+
+    async def pull(
+        self,
+        image: ImageRef,
+        auth: Auth | None,
+        progress: Callable[[str], None],
+        platform: str = "",
+    ) -> None:
+        def effect() -> None:
+            if image.text not in self.registry:
+                raise Permanent(f"manifest for {image.text} not found: manifest unknown")
+            self.images.add(image.text)
+
+        self.pulls.append((image.text, auth))
+        progress("0 of 1 layers")
+        try:
+            await self._call("pull", effect)
+        except asyncio.CancelledError:
+            self.pulls_cancelled += 1
+            raise
+        progress("1 of 1 layers")
+
+    async def events(self) -> AsyncGenerator[str, None]:
+        await self._call("events", lambda: None)
+        mine: asyncio.Queue[str | None] = asyncio.Queue()
+        self._listeners.add(mine)
+        try:
+            yield ""
+            while (name := await mine.get()) is not None:
+                yield name
+        finally:
+            self._listeners.discard(mine)
+        raise Transient("events: connection reset")
+
+    async def put_archive(self, name: str, path: str, tar: bytes) -> None:
+        def effect() -> None:
+            with tarfile.open(fileobj=io.BytesIO(tar)) as members:
+                for member in members:
+                    content = members.extractfile(member)
+                    if content is not None:
+                        full = f"{path.rstrip('/')}/{member.name}"
+                        self._box(name).files[full] = content.read()
+
+        await self._call("put_archive", effect)
+
+    async def get_archive(self, name: str, path: str, limit: int) -> bytes:
+        def effect() -> bytes:
+            content = self._box(name).files.get(path)
+            if content is None:
+                raise NotFound(f"Could not find the file {path} in container {name}")
+            buffer = io.BytesIO()
+            with tarfile.open(fileobj=buffer, mode="w") as members:
+                member = tarfile.TarInfo(path.rpartition("/")[2])
+                member.size = len(content)
+                members.addfile(member, io.BytesIO(content))
+            if buffer.tell() > limit:
+                raise Permanent(f"{path}: more than {limit} bytes")
+            return buffer.getvalue()
+
+        return await self._call("get_archive", effect)
+
+    async def logs(
+        self, name: str, *, since: float, follow: bool
+    ) -> AsyncGenerator[tuple[int, float, bytes], None]:
+        box = await self._call("logs", lambda: self._box(name))
+        for line in box.output:
+            if line[1] >= since:
+                yield line
+        if follow:
+            await box.ended.wait()
+
+    async def exec(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str], timeout: float
+    ) -> ExecResult:
+        def effect() -> ExecResult:
+            if self._box(name).phase is not Phase.RUNNING:
+                raise Permanent(f"Container {name} is not running")
+            if argv[0] == "false":
+                return ExecResult(1, b"")
+            words = argv[1:] if argv[0] == "echo" else env.values()
+            return ExecResult(0, " ".join(words).encode() + b"\n")
+
+        if argv[0] == "sleep":
+            raise Transient(f"exec: {argv[0]!r} has not ended after {timeout:g} s")
+        return await self._call("exec", effect)
+
+    async def stats(self, name: str) -> Mapping[str, Any]:
+        return await self._call("stats", lambda: {"name": self._box(name).name})
+
+    async def close(self) -> None:
+        self.break_events()
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _call(self, verb: str, effect: Callable[[], T]) -> T:
+        self.calls[verb] += 1
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            return await self._answer(verb, effect)
+        finally:
+            self.in_flight -= 1
+
+    async def _answer(self, verb: str, effect: Callable[[], T]) -> T:
+        await asyncio.sleep(0)
+        fault = self._faults[verb].popleft() if self._faults[verb] else None
+        if fault and fault.hold:
+            await fault.hold.wait()
+        if self.away:
+            raise Transient(f"{verb}: connection refused")
+        if fault and fault.error and not fault.after:
+            raise fault.error
+        result = effect()
+        await asyncio.sleep(0)
+        if fault and fault.error:
+            raise fault.error
+        return result
+
+    def _box(self, name: str) -> Box:
+        try:
+            return self.boxes[name]
+        except KeyError:
+            raise NotFound(f"No such container: {name}") from None
+
+    def _tell(self, name: str) -> None:
+        for listener in self._listeners:
+            listener.put_nowait(name)
+
+    @staticmethod
+    def _describe(box: Box, *, full: bool) -> Container:
+        return Container(
+            name=box.name,
+            id=box.id,
+            phase=box.phase,
+            labels=box.labels,
+            exit_code=box.exit_code,
+            oom_killed=box.oom_killed if full else False,
+            error=box.error if full else "",
+            inspect=json.dumps([{"Id": box.id, "Name": f"/{box.name}"}]).encode() if full else b"",
+        )

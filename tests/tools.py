@@ -1,0 +1,50 @@
+"""Which of the real parts that some tests need are on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+
+
+def _docker() -> bool:
+    try:
+        client = docker.from_env(timeout=5)
+    except DockerException:
+        return False
+    try:
+        return bool(client.ping())
+    except (DockerException, OSError):
+        return False
+    finally:
+        client.close()
+
+
+def _program(name: str) -> Callable[[], bool]:
+    return lambda: shutil.which(name) is not None
+
+
+DETECT: Mapping[str, Callable[[], bool]] = {
+    "docker": _docker,
+    "registry": _program("docker-registry"),
+    "consul": _program("consul"),
+    "zookeeper": lambda: _program("java")() and Path("/usr/share/java/zookeeper.jar").exists(),
+    "chromium": _program("chromium"),
+    "compose": _program("docker-compose"),
+    "master": lambda: bool(os.environ.get("MESOS_MASTER_BIN")),
+}
+"""By the name in ``needs_<name>``."""
+
+
+@cache
+def have(tool: str) -> bool:
+    """What ``SHIM_TEST_HAVE`` lists, or, where that is unset, what is found here."""
+    listed = os.environ.get("SHIM_TEST_HAVE")
+    if tool == "master" or listed is None:
+        return DETECT.get(tool, _program(tool))()
+    return tool in listed.replace(",", " ").split()
