@@ -1,0 +1,223 @@
+"""An agent that speaks like the recorded ones, without any containers: a script moves its tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import TypeVar
+
+from aiohttp import web
+from google.protobuf.message import Message
+
+from shim.model.ids import Pid
+from shim.protos import authentication_pb2 as auth
+from shim.protos import mesos_pb2 as mesos
+from shim.protos import messages_pb2 as internal
+from shim.wire import codec
+from shim.wire.auth import Authenticatee, Completed, Credential, Failed, Refused
+from shim.wire.link import Links
+from shim.wire.server import Inbox, serve
+
+M = TypeVar("M", bound=Message)
+Capability = mesos.SlaveInfo.Capability
+
+SIMPLE = (
+    Capability.MULTI_ROLE,
+    Capability.HIERARCHICAL_ROLE,
+    Capability.AGENT_DRAINING,
+    Capability.TASK_RESOURCE_LIMITS,
+)
+STOCK = (*SIMPLE, Capability.RESERVATION_REFINEMENT, Capability.RESOURCE_PROVIDER)
+
+
+def scalar(name: str, value: float) -> mesos.Resource:
+    resource = mesos.Resource(name=name, type=mesos.Value.SCALAR, role="*")
+    resource.scalar.value = value
+    return resource
+
+
+def slave_info(**totals: float) -> mesos.SlaveInfo:
+    amounts = totals or {"cpus": 4.0, "mem": 4096.0, "disk": 10000.0}
+    info = mesos.SlaveInfo(hostname="127.0.0.1", port=5051, checkpoint=True)
+    info.resources.extend(scalar(name, value) for name, value in amounts.items())
+    return info
+
+
+class FakeAgent:
+    """``answers_pings`` may be switched off; everything received is in ``received``."""
+
+    def __init__(self, master: str, *, capabilities: tuple[int, ...] = SIMPLE) -> None:
+        self.master = Pid.parse(f"master@{master}")
+        self.info = slave_info()
+        self.capabilities = capabilities
+        self.resource_version = uuid.uuid4().bytes
+        self.answers_pings = True
+        self.received: list[tuple[Pid, Message]] = []
+        self.pings: list[tuple[Pid, bool]] = []
+        self._news = asyncio.Condition()
+        self._taken = 0
+        self._attempts = 0
+
+    async def __aenter__(self) -> FakeAgent:
+        await self.start(0)
+        return self
+
+    async def start(self, port: int) -> None:
+        inbox = Inbox(lambda process: True, self._deliver)
+        self._listener = await serve(
+            lambda app: app.add_routes([web.get("/", _hello)]), inbox, "127.0.0.1", port
+        )
+        self.pid = Pid("slave(1)", "127.0.0.1", self._listener.port)
+        self.links = Links(lambda address: None)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """As a killed process: the master's link breaks."""
+        await self.links.close(flush=0.2)
+        await self._listener.close()
+
+    async def restart(self) -> None:
+        """Comes up at the same address, with nothing in its mailbox."""
+        port = self.pid.port
+        await self.stop()
+        await self.start(port)
+
+    def _deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:
+        message = codec.decode(name, body)
+        if isinstance(message, internal.PingSlaveMessage):
+            self.pings.append((sender, message.connected))
+            if self.answers_pings:
+                self.send(internal.PongSlaveMessage(), to=sender)
+            return
+        self.received.append((sender, message))
+        asyncio.get_running_loop().create_task(self._tell())
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    def send(self, message: Message, *, to: Pid | None = None, sender: Pid | None = None) -> None:
+        """As it is, also what would abort a master."""
+        body = message.SerializeToString(deterministic=True)
+        self.links.send(to or self.master, sender or self.pid, codec.name_of(message), body)
+
+    async def next(self, kind: type[M], timeout: float = 10) -> M:
+        """The next message; it has to be of this kind."""
+        async with asyncio.timeout(timeout), self._news:
+            await self._news.wait_for(lambda: len(self.received) > self._taken)
+            _, message = self.received[self._taken]
+            self._taken += 1
+        assert isinstance(message, kind), f"waited for {kind.__name__}, got {message}"
+        return message
+
+    def skip(self) -> None:
+        """Forget what was received and not looked at."""
+        self._taken = len(self.received)
+
+    @property
+    def untaken(self) -> list[Message]:
+        return [message for _, message in self.received[self._taken :]]
+
+    # ---- what an agent does -----------------------------------------------------------------
+
+    def registration(self) -> internal.RegisterSlaveMessage:
+        message = internal.RegisterSlaveMessage(slave=self.info, version="1.12.0")
+        for capability in self.capabilities:
+            message.agent_capabilities.add(type=capability)
+        message.resource_version_uuid.value = self.resource_version
+        return message
+
+    async def register(self) -> str:
+        """The agent id."""
+        self.send(self.registration())
+        answer = await self.next(internal.SlaveRegisteredMessage)
+        self.info.id.CopyFrom(answer.slave_id)
+        return answer.slave_id.value
+
+    def reregistration(
+        self,
+        *tasks: mesos.Task,
+        frameworks: tuple[mesos.FrameworkInfo, ...] = (),
+    ) -> internal.ReregisterSlaveMessage:
+        message = internal.ReregisterSlaveMessage(slave=self.info, version="1.12.0")
+        message.tasks.extend(tasks)
+        message.frameworks.extend(frameworks)
+        for capability in self.capabilities:
+            message.agent_capabilities.add(type=capability)
+        message.resource_version_uuid.value = self.resource_version
+        return message
+
+    async def reregister(
+        self, *tasks: mesos.Task, frameworks: tuple[mesos.FrameworkInfo, ...] = ()
+    ) -> internal.SlaveReregisteredMessage:
+        self.send(self.reregistration(*tasks, frameworks=frameworks))
+        return await self.next(internal.SlaveReregisteredMessage)
+
+    def update(
+        self,
+        run: internal.RunTaskMessage,
+        state: mesos.TaskState.ValueType,
+        **fields: object,
+    ) -> internal.StatusUpdateMessage:
+        """A status update as the stock agent sends it; not sent yet."""
+        message = internal.StatusUpdateMessage(pid=str(self.pid))
+        update = message.update
+        update.framework_id.CopyFrom(run.framework.id)
+        update.executor_id.value = run.task.task_id.value
+        update.slave_id.CopyFrom(self.info.id)
+        update.timestamp = time.time()
+        update.uuid = uuid.uuid4().bytes
+        update.latest_state = state
+        status = mesos.TaskStatus(state=state, source=mesos.TaskStatus.SOURCE_EXECUTOR, **fields)
+        status.task_id.CopyFrom(run.task.task_id)
+        status.slave_id.CopyFrom(self.info.id)
+        status.executor_id.value = run.task.task_id.value
+        status.timestamp = update.timestamp
+        status.uuid = update.uuid
+        update.status.CopyFrom(status)
+        return message
+
+    async def report(
+        self, run: internal.RunTaskMessage, state: mesos.TaskState.ValueType, **fields: object
+    ) -> internal.StatusUpdateMessage:
+        """Send an update and wait for its acknowledgement."""
+        message = self.update(run, state, **fields)
+        self.send(message)
+        ack = await self.next(internal.StatusUpdateAcknowledgementMessage)
+        assert ack.uuid == message.update.uuid
+        return message
+
+    async def authenticate(self, principal: str, secret: bytes) -> Completed | Refused | Failed:
+        self._attempts += 1
+        me = Pid(f"crammd5-authenticatee({self._attempts})", self.pid.ip, self.pid.port)
+        exchange = Authenticatee(Credential(principal, secret), self.pid)
+        self.send(exchange.start(), sender=me)
+        while True:
+            async with asyncio.timeout(10), self._news:
+                await self._news.wait_for(lambda: len(self.received) > self._taken)
+                peer, message = self.received[self._taken]
+                self._taken += 1
+            reply = exchange.receive(message)
+            if isinstance(reply, Completed | Refused | Failed):
+                return reply
+            assert isinstance(
+                reply, auth.AuthenticationStartMessage | auth.AuthenticationStepMessage
+            )
+            self.send(reply, to=peer, sender=me)
+
+
+def task_of(run: internal.RunTaskMessage, state: mesos.TaskState.ValueType) -> mesos.Task:
+    """What a restarted agent reports of a task."""
+    task = mesos.Task(name=run.task.name, state=state)
+    task.task_id.CopyFrom(run.task.task_id)
+    task.framework_id.CopyFrom(run.framework.id)
+    task.slave_id.CopyFrom(run.task.slave_id)
+    task.resources.extend(run.task.resources)
+    return task
+
+
+async def _hello(request: web.Request) -> web.Response:
+    return web.Response()

@@ -1,0 +1,184 @@
+"""An ordinary framework in a process of its own: unmodified pymesos, driven by JSON lines.
+
+    python tests/e2e/scheduler.py '{"master": "127.0.0.1:5050", "framework": {...}}'
+
+One command a line on stdin (``{"do": ...}``), one event a line on stdout (``{"event": ...}``).
+Offers are held until a launch wants one. See ``tests/e2e/client.py`` for the other side.
+"""
+
+# ruff: noqa: N802, N803 - pymesos names its callbacks so
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+
+from shim.framework import http_parser_compat
+
+http_parser_compat.provide()
+
+from pymesos import MesosSchedulerDriver, Scheduler  # noqa: E402
+
+FRAMEWORK = {
+    "user": "root",
+    "name": "e2e",
+    "roles": ["*"],
+    "capabilities": [
+        {"type": "MULTI_ROLE"},
+        {"type": "PARTITION_AWARE"},
+        {"type": "TASK_KILLING_STATE"},
+    ],
+    "checkpoint": True,
+    "failover_timeout": 600,
+}
+
+_printing = threading.Lock()
+
+
+def say(event: str, **body: object) -> None:
+    with _printing:
+        print(json.dumps({"event": event, **body}), flush=True)
+
+
+class Reporter(Scheduler):
+    """Tells everything that happens; launches when told to and offers are there."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.offers: dict[str, dict] = {}
+        self.waiting: list[dict] = []
+        self.acknowledge = True
+
+    # ---- events -----------------------------------------------------------------------------
+
+    def registered(self, driver, frameworkId, masterInfo):
+        say("registered", framework_id=frameworkId["value"], master=masterInfo)
+
+    def reregistered(self, driver, masterInfo):
+        with self.lock:
+            self.offers.clear()
+        say("reregistered", framework_id=driver.framework_id, master=masterInfo)
+
+    def disconnected(self, driver):
+        with self.lock:
+            self.offers.clear()
+        say("disconnected")
+
+    def processHeartBeat(self, driver):
+        say("heartbeat")
+
+    def resourceOffers(self, driver, offers):
+        say("offers", offers=offers)
+        with self.lock:
+            self.offers.update({offer["id"]["value"]: offer for offer in offers})
+            self.use(driver)
+
+    def offerRescinded(self, driver, offerId):
+        with self.lock:
+            self.offers.pop(offerId["value"], None)
+        say("rescinded", offer_id=offerId["value"])
+
+    def statusUpdate(self, driver, update):
+        say("update", status=update)
+        if self.acknowledge:
+            driver.acknowledgeStatusUpdate(update)
+
+    def operationStatusUpdate(self, driver, update):
+        say("operation", status=update)
+
+    def frameworkMessage(self, driver, executorId, slaveId, message):
+        say("message", executor_id=executorId["value"], agent_id=slaveId["value"], data=message)
+
+    def slaveLost(self, driver, slaveId):
+        say("agent_lost", agent_id=slaveId["value"])
+
+    def executorLost(self, driver, executorId, slaveId, status):
+        say("executor_lost", executor_id=executorId["value"], status=status)
+
+    def error(self, driver, message):
+        say("error", message=message)
+
+    # ---- commands ---------------------------------------------------------------------------
+
+    def use(self, driver) -> None:
+        """Spend held offers on waiting operations, all of a command on one offer."""
+        while self.waiting and self.offers:
+            _, offer = self.offers.popitem()
+            command = self.waiting.pop(0)
+            operations = [place(o, offer["agent_id"]) for o in command["operations"]]
+            filters = {"refuse_seconds": command.get("refuse_seconds", 0)}
+            driver.acceptOffers(offer["id"], operations, filters)
+
+    def obey(self, driver, command: dict) -> bool:
+        """False: the end."""
+        do = command["do"]
+        with self.lock:
+            if do == "accept":
+                self.waiting.append(command)
+                self.use(driver)
+            elif do == "decline":
+                for offer in list(self.offers.values()):
+                    seconds = command.get("refuse_seconds", 5)
+                    driver.declineOffer(offer["id"], {"refuse_seconds": seconds})
+                self.offers.clear()
+            elif do == "kill":
+                driver.killTask({"value": command["task_id"]})
+            elif do == "reconcile":
+                driver.reconcileTasks([{"task_id": {"value": t}} for t in command["tasks"]])
+            elif do == "acknowledging":
+                self.acknowledge = command["on"]
+            elif do == "acknowledge":
+                driver.acknowledgeStatusUpdate(command["status"])
+            elif do == "revive":
+                driver.reviveOffers(command.get("roles", ()))
+            elif do == "suppress":
+                driver.suppressOffers(command.get("roles", ()))
+            elif do == "message":
+                driver.sendFrameworkMessage(
+                    {"value": command["executor_id"]},
+                    {"value": command["agent_id"]},
+                    command["data"],
+                )
+            elif do == "stop":
+                driver.stop(command.get("failover", False))
+                return False
+            else:
+                say("error", message=f"unknown command {do}")
+        return True
+
+
+def place(operation: dict, agent_id: dict) -> dict:
+    """The operation with the offer's agent filled in where a TaskInfo needs it."""
+    for task in operation.get("launch", {}).get("task_infos", []):
+        task["agent_id"] = agent_id
+    for task in operation.get("launch_group", {}).get("task_group", {}).get("tasks", []):
+        task["agent_id"] = agent_id
+    return operation
+
+
+def main() -> None:
+    settings = json.loads(sys.argv[1])
+    framework = {**FRAMEWORK, **settings.get("framework", {})}
+    reporter = Reporter()
+    driver = MesosSchedulerDriver(
+        reporter,
+        {name: value for name, value in framework.items() if value is not None},
+        settings["master"],
+        implicit_acknowledgements=False,
+    )
+    driver.start()
+    try:
+        for line in sys.stdin:
+            if not reporter.obey(driver, json.loads(line)):
+                break
+        else:
+            driver.stop(failover=True)
+        driver.join()
+    except KeyboardInterrupt:
+        say("error", message="the driver aborted")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
