@@ -36,6 +36,7 @@ DETECT: Mapping[str, Callable[[], bool]] = {
     "zookeeper": lambda: _program("java")() and Path("/usr/share/java/zookeeper.jar").exists(),
     "chromium": _program("chromium"),
     "compose": _program("docker-compose"),
+    "ssh": _program("ssh-agent"),
     "master": lambda: bool(os.environ.get("MESOS_MASTER_BIN")),
 }
 """By the name in ``needs_<name>``."""

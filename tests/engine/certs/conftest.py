@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+
+S = serialization
+FORMATS = {
+    "openssh": S.PrivateFormat.OpenSSH,
+    "pkcs1": S.PrivateFormat.TraditionalOpenSSL,
+    "pkcs8": S.PrivateFormat.PKCS8,
+}
+KEYS: dict[str, Any] = {
+    "rsa": rsa.generate_private_key(65537, 2048),
+    "p256": ec.generate_private_key(ec.SECP256R1()),
+    "p384": ec.generate_private_key(ec.SECP384R1()),
+    "p521": ec.generate_private_key(ec.SECP521R1()),
+    "ed25519": ed25519.Ed25519PrivateKey.generate(),
+    "dsa": dsa.generate_private_key(2048),
+}
+
+WriteKey = Callable[..., Path]
+
+
+def encode(kind: str, form: str = "openssh", passphrase: bytes | None = None) -> bytes:
+    encryption: Any = S.NoEncryption()
+    if passphrase:
+        encryption = S.BestAvailableEncryption(passphrase)
+    data = KEYS[kind].private_bytes(S.Encoding.PEM, FORMATS[form], encryption)
+    assert isinstance(data, bytes)
+    return data
+
+
+def public_line(kind: str) -> bytes:
+    data = KEYS[kind].public_key().public_bytes(S.Encoding.OpenSSH, S.PublicFormat.OpenSSH)
+    assert isinstance(data, bytes)
+    return data
+
+
+@pytest.fixture
+def write_key(tmp_path: Path) -> WriteKey:
+    def write(kind: str, form: str = "openssh", passphrase: bytes | None = None) -> Path:
+        path = tmp_path / f"id_{kind}"
+        path.write_bytes(encode(kind, form, passphrase))
+        path.chmod(0o600)
+        return path
+
+    return write
