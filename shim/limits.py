@@ -155,6 +155,36 @@ INSPECTS_AT_ONCE = 4
 EVENTS_RETRY = 1.0
 """After the event stream broke."""
 
+# --- Triton ---------------------------------------------------------------------------------
+
+TRITON_MAX_INFLIGHT = 4096
+"""Launches at once: a create waits for its whole provisioning, and a waiting one is cheap."""
+TRITON_CALL_TIMEOUT = 125.0
+"""Triton itself cuts every short call after two minutes; what it says until then is heard."""
+TRITON_CREATE_TIMEOUT = 3660.0
+"""Triton cuts a create after an hour."""
+TRITON_PULL_IDLE = 160.0
+"""Triton cuts a silent pull after 150 s."""
+TRITON_TLS_BUFFER = 32 * 1024
+"""Receive buffer of one TLS connection: two records of the largest size. asyncio's own choice,
+256 KiB, would be half a gigabyte for 2,000 creates."""
+CREATES_HELD = 256
+"""Creates that wait on their connection for an answer (about 60 kB each); the rest is watched by
+one list for all."""
+CREATES_SENT_AT_ONCE = 16
+"""TLS handshakes under way: each takes about 2 ms of this loop, which has pings to answer."""
+CREATE_HEARD = 2.0
+"""A create is held at least this long: refusals come before provisioning begins."""
+CREATE_POLL = 2.0
+"""Between two lists while creates are waited for."""
+PROVISIONING_UNSEEN = 60.0
+"""A create that nobody answered and no list ever showed: it did not arrive."""
+STOP_POLL = 2.0
+"""Between two looks at a container whose stop was cut off."""
+LOGIN_WARN_DAYS = 30.0
+LOGIN_WARN_INTERVAL = 86_400.0
+"""The warning that a certificate expires soon: daily."""
+
 # --- discovery ------------------------------------------------------------------------------
 
 CONSUL_CONNECTIONS = 8

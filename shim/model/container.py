@@ -45,6 +45,8 @@ class Container:
     """The endpoint's own words about why it could not run, e.g. ``State.Error``."""
     addresses: tuple[str, ...] = ()
     """Its own addresses, IPv4 first; empty when it shares its host's network."""
+    created: float = 0.0
+    """Seconds since the epoch; 0.0 when the endpoint was not asked."""
     inspect: bytes = b""
     """The full inspect answer as a JSON array of one object; empty when only listed."""
 
