@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from aiohttp import web
 
 from shim import limits, runtime
 from shim.config import Config
-from shim.config.addresses import Address, advertised
-from shim.config.offer import slave_info
+from shim.config.addresses import Addresses, find_addresses
+from shim.config.offer import offer_of
 from shim.core.agent import Core
 from shim.core.context import Settings
 from shim.discovery.client import ConsulClient
@@ -23,7 +23,7 @@ from shim.engine.api import ContainerSpec, Engine, EngineInfo
 from shim.engine.conductor import Conductor
 from shim.engine.connect import connect
 from shim.engine.mapping import Rules, container_spec
-from shim.errors import NotFound, Transient
+from shim.errors import FatalError, NotFound, Transient
 from shim.identity import check_unchanged, shim_id
 from shim.journal import Journal
 from shim.messenger import Messenger
@@ -32,12 +32,15 @@ from shim.model.facts import ContainersFound, LeaveRequested, MasterDetected
 from shim.model.ids import Pid
 from shim.model.orders import Exit, Launch
 from shim.model.records import Snapshot
+from shim.protos.mesos_pb2 import SlaveInfo
 from shim.wire.detect import detector_for
 from shim.wire.server import Listener, serve
 
 log = logging.getLogger(__name__)
 
 PROCESS = "slave(1)"
+MESOS_VERSION = "1.11.0"
+"""What we claim to be: the last release whose agents speak as we do. Masters refuse below 1.0."""
 
 
 async def run_agent(config: Config) -> int:
@@ -68,17 +71,15 @@ class _Agent:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop.set)
         loop.add_signal_handler(signal.SIGUSR1, self._leave.set)
-        address = await advertised(self._config)
-        listener = await serve(
-            self._routes, self._messenger.inbox, address.listen, self._config.port
-        )
+        address = await asyncio.to_thread(find_addresses, self._config)
+        listener = await _listen(self._routes, self._messenger, address)
         try:
             return await self._until_stopped(self._serve(address, listener))
         finally:
             await self._messenger.close()
             await listener.close()
 
-    async def _until_stopped(self, work: asyncio.Coroutine[None, None, Exit]) -> Exit:
+    async def _until_stopped(self, work: Coroutine[None, None, Exit]) -> Exit:
         working = asyncio.create_task(work)
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -92,10 +93,10 @@ class _Agent:
     def _routes(self, app: web.Application) -> None:
         """Ordinary HTTP beside the messages."""
 
-    async def _serve(self, address: Address, listener: Listener) -> Exit:
+    async def _serve(self, address: Addresses, listener: Listener) -> Exit:
         config = self._config
-        port = config.advertise_port or listener.port
-        pid = Pid(PROCESS, address.ip, port)
+        port = address.advertise_port or listener.port
+        pid = Pid(PROCESS, address.advertise_ip, port)
         self._messenger.introduce(pid)
         owner, mark = shim_id(self._snapshot, config.shim_id, address.hostname, port)
         await self._journal.commit([mark])
@@ -107,15 +108,15 @@ class _Agent:
             await engine.close()
 
     async def _act(
-        self, address: Address, pid: Pid, owner: str, engine: Engine, info: EngineInfo
+        self, address: Addresses, pid: Pid, owner: str, engine: Engine, info: EngineInfo
     ) -> Exit:
         config = self._config
-        described = slave_info(config, info, address.hostname, pid.port)
+        described = _describe(config, info, address.hostname, pid.port)
         check_unchanged(self._snapshot, described, pid.ip)
         settings = Settings(
             pid=pid,
             info=described,
-            version=config.mesos_version,
+            version=MESOS_VERSION,
             authenticate=config.credential is not None,
             registration_backoff=config.registration_backoff_factor,
             authentication_backoff=config.authentication_backoff_factor,
@@ -124,13 +125,12 @@ class _Agent:
             remove_delay=config.docker_remove_delay,
             cleanup=config.recover == "cleanup",
             kill_orphans=config.docker_kill_orphans,
-            engine_ip=address.ip if info.kind == "docker" else None,
+            engine_ip=address.advertise_ip if info.kind == "docker" else None,
         )
         core = Core(settings, runtime.SystemEntropy(), self._snapshot, runtime.now())
         # The core holds what it needs; ten thousand tasks twice would be a waste.
         self._snapshot = Snapshot.empty()
-        effects: Effects
-        loop = runtime.Runtime(core, self._journal, lambda order: effects.carry_out(order))
+        loop = runtime.Runtime(core, self._journal)
         conductor = self._conductor(engine, info, owner, loop)
         discovery = self._discovery(info, owner, address)
         effects = Effects(self._messenger, conductor, discovery)
@@ -145,7 +145,7 @@ class _Agent:
             if discovery is not None:
                 beside.append(group.create_task(discovery.run(), name="consul"))
             try:
-                ended = await loop.run()
+                ended = await loop.run(effects.carry_out)
             finally:
                 for task in beside:
                     task.cancel()
@@ -164,7 +164,7 @@ class _Agent:
             api_version=info.api_version,
             sandbox_directory=config.sandbox_directory,
             default_container_dns=config.default_container_dns,
-            ports=config.ports,
+            ports=config.ports.mode,
             host_memory_mb=info.memory_mb,
             enable_cfs=config.cgroups_enable_cfs,
             triton_unsupported=config.triton_unsupported,
@@ -187,7 +187,7 @@ class _Agent:
             registration_timeout=config.executor_registration_timeout,
         )
 
-    def _discovery(self, info: EngineInfo, owner: str, address: Address) -> ConsulSync | None:
+    def _discovery(self, info: EngineInfo, owner: str, address: Addresses) -> ConsulSync | None:
         consul = self._config.discovery
         if consul is None:
             return None
@@ -212,6 +212,31 @@ class _Agent:
                 log.error("recovery waits for the Docker endpoint: %s", error)
                 await asyncio.sleep(limits.ENDPOINT_RETRY)
         loop.post(ContainersFound(tuple(containers)))
+
+
+async def _listen(
+    routes: Callable[[web.Application], None], messenger: Messenger, address: Addresses
+) -> Listener:
+    try:
+        return await serve(routes, messenger.inbox, address.bind_ip, address.port)
+    except OSError as error:
+        where = f"--ip={address.bind_ip} --port={address.port}"
+        raise FatalError(f"{where}: cannot listen there: {error.strerror}") from None
+
+
+def _describe(config: Config, info: EngineInfo, hostname: str, port: int) -> SlaveInfo:
+    """The agent as it registers: without id."""
+    offer = offer_of(config, info)
+    for note in (*config.notes, *offer.notes):
+        log.info("%s", note)
+    return SlaveInfo(
+        hostname=hostname,
+        port=port,
+        resources=offer.resources,
+        attributes=offer.attributes,
+        checkpoint=True,
+        domain=config.domain,
+    )
 
 
 async def _answer(engine: Engine) -> EngineInfo:

@@ -33,7 +33,7 @@ class Effects:
         self._discovery = discovery
         self._running: set[asyncio.Task[Any]] = set()
         self._withdrawals: dict[Ref, asyncio.Task[Any]] = {}
-        self._table: dict[type, Callable[[Any], None]] = {
+        self._table: dict[type, Callable[[Any], object]] = {
             orders.Send: lambda o: messenger.send(o.to, o.message),
             orders.Pong: lambda o: messenger.pong(o.to),
             orders.Authenticate: lambda o: self._start(messenger.authenticate(o)),

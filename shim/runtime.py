@@ -45,12 +45,10 @@ class SystemEntropy:
 
 
 class Runtime:
-    """``carry`` is called with each order, from the loop, in order; it must not block."""
-
-    def __init__(self, core: Core, journal: Journal, carry: Callable[[Order], None]) -> None:
+    def __init__(self, core: Core, journal: Journal) -> None:
         self._core = core
         self._journal = journal
-        self._carry_out = carry
+        self._carry_out: Callable[[Order], None] | None = None
         self._mailbox: deque[Fact] = deque()
         self._wake = asyncio.Event()
         self._barrier = Barrier()
@@ -69,8 +67,12 @@ class Runtime:
         """Facts not yet handled."""
         return len(self._mailbox)
 
-    async def run(self) -> Exit:
-        """Until the core orders the end of the process."""
+    async def run(self, carry_out: Callable[[Order], None]) -> Exit:
+        """Until the core orders the end of the process.
+
+        ``carry_out`` is called with each order, from the loop, in order; it must not block.
+        """
+        self._carry_out = carry_out
         async with asyncio.TaskGroup() as group:
             loop = group.create_task(self._loop(), name="loop")
             ended = await self._ended
@@ -147,6 +149,7 @@ class Runtime:
             if not self._ended.done():
                 self._ended.set_result(order)
             return
+        assert self._carry_out is not None
         try:
             self._carry_out(order)
         except Exception:
