@@ -54,6 +54,7 @@ class Config:
     docker_stop_timeout: float
     docker_remove_delay: float
     docker_kill_orphans: bool
+    shim_id: str
     sandbox_directory: str
     default_container_dns: tuple[DnsDefault, ...]
     cgroups_enable_cfs: bool

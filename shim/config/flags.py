@@ -245,6 +245,14 @@ GROUPS = (
                 "how long a stopped container is kept",
             ),
             Flag(
+                "shim_id",
+                TEXT,
+                None,
+                "owner mark on our containers: shims that share an endpoint never touch each "
+                "other's; stays what it was once the work_dir has been used",
+                absent="`<hostname>-<port>`",
+            ),
+            Flag(
                 "docker_kill_orphans",
                 BOOLEAN,
                 "true",
