@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from shim.config.master import Master
 from shim.discovery.config import DiscoveryConfig
+from shim.engine.credentials import DockerConfig
 from shim.engine.mapping.rules import DnsDefault, Unsupported
 from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
 from shim.resources import Ports
 from shim.wire.auth import Credential
-from shim.wire.detect import MasterAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class Config:
     ``repr`` shows no secret. None, or an empty text, where a flag is not set.
     """
 
-    master: MasterAddress
+    master: Master
     ip: str
     port: int
     advertise_ip: str
@@ -41,6 +42,7 @@ class Config:
     domain: DomainInfo | None
 
     work_dir: Path
+    shim_id: str
     recover: Literal["reconnect", "cleanup"]
     executor_registration_timeout: float
     executor_shutdown_grace_period: float
@@ -50,7 +52,7 @@ class Config:
     docker_tls_verify: bool | None
     engine: Literal["auto", "docker", "triton"]
     max_inflight: int | None
-    docker_config: Mapping[str, Any] | None = field(repr=False)
+    docker_config: DockerConfig | None = field(repr=False)
     docker_stop_timeout: float
     docker_remove_delay: float
     docker_kill_orphans: bool

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shim.config.master import parse_master
 from shim.config.secrets import credential, docker_config, http_credentials
 from shim.config.values import (
     BOOLEAN,
@@ -21,11 +22,11 @@ from shim.config.values import (
     SIZE,
     TEXT,
     Kind,
+    identifier,
     one_of,
 )
 from shim.engine.mapping.rules import parse_default_container_dns
 from shim.resources import parse_attributes, parse_domain, parse_ports, role
-from shim.wire.detect import parse_master
 
 PREFIX = "MESOS_"
 
@@ -74,8 +75,8 @@ GROUPS = (
                 "master",
                 Kind("MASTER", parse_master),
                 None,
-                "the master: `host:port`, or `zk://[user:password@]h1:p1,h2:p2/path`, or "
-                "`consul://...`, or a `file://` that holds one of them",
+                "the master: `host:port`, `zk://[user:password@]h1:p1,h2:p2/path`, "
+                "`consul://host:port/service/NAME`, or a `file://` that holds one of them",
                 absent="required",
                 secret=True,
             ),
@@ -87,7 +88,13 @@ GROUPS = (
                 absent="listens on all; advertises the address from which the master is reached",
             ),
             Flag("port", PORT, "5051", "port to listen on; 0 takes a free one"),
-            Flag("advertise_ip", IPV4, None, "address at which the master reaches the agent"),
+            Flag(
+                "advertise_ip",
+                IPV4,
+                None,
+                "address at which the master reaches the agent",
+                absent="as `--ip`",
+            ),
             Flag(
                 "advertise_port",
                 PORT,
@@ -169,6 +176,14 @@ GROUPS = (
         (
             Flag("work_dir", PATH, "/var/lib/mesos-shim", "journal and kept logs of tasks"),
             Flag(
+                "shim_id",
+                Kind("NAME", identifier),
+                None,
+                "owner mark on this agent's containers: no other agent may use the same one on "
+                "the same endpoint or account",
+                absent="made from host name and port, and kept in `--work_dir`",
+            ),
+            Flag(
                 "recover",
                 one_of("reconnect", "cleanup"),
                 "reconnect",
@@ -200,7 +215,7 @@ GROUPS = (
             ),
             Flag(
                 "docker_cert_path",
-                PATH,
+                Kind("PATH", TEXT.parse, from_file=False),
                 None,
                 "directory of ca.pem, cert.pem and key.pem",
                 absent="`DOCKER_CERT_PATH`",
@@ -236,7 +251,7 @@ GROUPS = (
                 "docker_stop_timeout",
                 DURATION,
                 "0secs",
-                "grace period of a stopped container whose task names none",
+                "grace period of a container that is stopped and whose task names none",
             ),
             Flag(
                 "docker_remove_delay",

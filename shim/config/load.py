@@ -60,6 +60,7 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
         "ip": "",
         "advertise_ip": "",
         "hostname": "",
+        "shim_id": "",
         "attributes": (),
         "docker_host": "",
         "docker_cert_path": "",

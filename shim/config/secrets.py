@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shim.config.files import read_file
+from shim.engine.credentials import DockerConfig, docker_config_of_agent
 from shim.wire.auth import Credential
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,9 @@ def http_credentials(text: str) -> Mapping[str, str]:
     return {one.principal: one.secret.decode() for one in found}
 
 
-def docker_config(text: str) -> Mapping[str, Any]:
+def docker_config(text: str) -> DockerConfig:
     """A docker ``config.json`` (or the older ``.dockercfg``), inline or in a file."""
-    return _object(_contents(text))
+    return docker_config_of_agent(_object(_contents(text)))
 
 
 def _contents(text: str) -> str:

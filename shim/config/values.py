@@ -94,6 +94,12 @@ def hostname(text: str) -> str:
     return text
 
 
+def identifier(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", text):
+        raise ValueError("not 1 to 63 letters, digits, dots, dashes and underscores")
+    return text
+
+
 def path(text: str) -> Path:
     """A path on this machine, or ``file:///path``."""
     name = text.removeprefix("file://")

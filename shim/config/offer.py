@@ -1,0 +1,45 @@
+"""What the agent offers: the flags' word, completed by what the endpoint says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shim.config.config import Config
+from shim.engine.api import EngineInfo
+from shim.protos.mesos_pb2 import Attribute, Resource
+from shim.resources import TRITON_BUDGET, complete, default_resources, endpoint_attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The totals to register."""
+
+    resources: tuple[Resource, ...]
+    attributes: tuple[Attribute, ...]
+    notes: tuple[str, ...]
+    """For the log: where figures come from that nobody gave."""
+
+
+def offer_of(config: Config, info: EngineInfo) -> Offer:
+    """Pure. ``info`` is the endpoint's own answer."""
+    if info.kind == "triton":
+        defaults, origin = TRITON_BUDGET, "a budget, not a measurement: say more with --resources"
+    else:
+        defaults = default_resources(info.cpus, info.memory_mb, info.disk_mb)
+        origin = _measured(info)
+    named = {resource.name for resource in config.resources}
+    added = {name: amount for name, amount in defaults.items() if name not in named}
+    resources = complete(config.resources, defaults, config.ports.ranges, config.default_role)
+    shown = ";".join(f"{name}:{amount:g}" for name, amount in added.items())
+    return Offer(
+        tuple(resources),
+        tuple(endpoint_attributes(config.attributes, info.name, info.kind)),
+        (f"offering {shown}, which is {origin}",) if added else (),
+    )
+
+
+def _measured(info: EngineInfo) -> str:
+    figures = {"cpus": info.cpus, "mem": info.memory_mb, "disk": info.disk_mb}
+    silent = [name for name, amount in figures.items() if not amount]
+    guess = f"; {', '.join(silent)} guessed, for it does not say" if silent else ""
+    return f"what the engine {info.name or info.kind} can spare{guess}"
