@@ -42,7 +42,6 @@ class Config:
     domain: DomainInfo | None
 
     work_dir: Path
-    shim_id: str
     recover: Literal["reconnect", "cleanup"]
     executor_registration_timeout: float
     executor_shutdown_grace_period: float

@@ -176,14 +176,6 @@ GROUPS = (
         (
             Flag("work_dir", PATH, "/var/lib/mesos-shim", "journal and kept logs of tasks"),
             Flag(
-                "shim_id",
-                Kind("NAME", identifier),
-                None,
-                "owner mark on this agent's containers: no other agent may use the same one on "
-                "the same endpoint or account",
-                absent="made from host name and port, and kept in `--work_dir`",
-            ),
-            Flag(
                 "recover",
                 one_of("reconnect", "cleanup"),
                 "reconnect",
@@ -261,7 +253,7 @@ GROUPS = (
             ),
             Flag(
                 "shim_id",
-                TEXT,
+                Kind("NAME", identifier),
                 None,
                 "owner mark on our containers: shims that share an endpoint never touch each "
                 "other's; stays what it was once the work_dir has been used",
