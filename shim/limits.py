@@ -7,6 +7,13 @@ from __future__ import annotations
 FLAG_FILE_BYTES = 1024 * 1024
 """A file that stands for a flag's value. The largest, a docker config.json, has kilobytes."""
 
+CHECK_TIMEOUT = 15.0
+"""One look of `mesos-shim check`: longer than any connect timeout that says more than "late"."""
+CHECK_PAGE_BYTES = 65_536
+"""Beginning of a master's /state, which goes on for megabytes: the master's own words."""
+CHECK_DAYS_LEFT = 30
+"""A client certificate that ends sooner should be renewed now."""
+
 # --- the wire -------------------------------------------------------------------------------
 
 MESSAGE_BYTES = 256 * 1024 * 1024
@@ -208,9 +215,10 @@ CONSUL_RETRY_MAX = 30.0
 """Between two attempts to reach a Consul that does not answer; doubling in between."""
 CONSUL_REFUSED_RETRY = 600.0
 """Before a write that Consul refused (a 400, missing rights) is tried again unchanged."""
-CONSUL_TASK_TTL = 3600.0
-"""Of a task's check. Fed at a third of it: 10,000 tasks cost 8 small writes a second, and a shim
-that is away for 20 minutes is never noticed."""
+CONSUL_TASK_TTL = 6 * 3600.0
+"""Of a task's check. Health is told when it changes; this only tells that there is a shim. Fed at
+a third of it: 10,000 tasks cost 1.4 small writes a second, and a shim that is away for two hours
+is never noticed. A shorter one would take healthy tasks out of DNS because their shim is down."""
 CONSUL_AGENT_TTL = 60.0
 """Of the agent's own check, also fed at a third."""
 CONSUL_DEREGISTER_AFTER = 6 * 3600
