@@ -55,7 +55,7 @@ class RealMaster:
             start_new_session=True,
         )
         async with asyncio.timeout(30), aiohttp.ClientSession() as session:
-            while not await _answers(session, f"http://{self.address}/health"):
+            while not await _answers(session, f"http://{self.address}/health"):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         return self
 

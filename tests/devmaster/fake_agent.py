@@ -7,11 +7,9 @@ import time
 import uuid
 from typing import TypeVar
 
-from aiohttp import web
 from google.protobuf.message import Message
 
 from shim.model.ids import Pid
-from shim.protos import authentication_pb2 as auth
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from shim.wire import codec
@@ -65,9 +63,7 @@ class FakeAgent:
 
     async def start(self, port: int) -> None:
         inbox = Inbox(lambda process: True, self._deliver)
-        self._listener = await serve(
-            lambda app: app.add_routes([web.get("/", _hello)]), inbox, "127.0.0.1", port
-        )
+        self._listener = await serve(lambda app: None, inbox, "127.0.0.1", port)
         self.pid = Pid("slave(1)", "127.0.0.1", self._listener.port)
         self.links = Links(lambda address: None)
 
@@ -203,9 +199,7 @@ class FakeAgent:
             reply = exchange.receive(message)
             if isinstance(reply, Completed | Refused | Failed):
                 return reply
-            assert isinstance(
-                reply, auth.AuthenticationStartMessage | auth.AuthenticationStepMessage
-            )
+            assert reply is not None
             self.send(reply, to=peer, sender=me)
 
 
@@ -217,7 +211,3 @@ def task_of(run: internal.RunTaskMessage, state: mesos.TaskState.ValueType) -> m
     task.slave_id.CopyFrom(run.task.slave_id)
     task.resources.extend(run.task.resources)
     return task
-
-
-async def _hello(request: web.Request) -> web.Response:
-    return web.Response()
