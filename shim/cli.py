@@ -62,7 +62,7 @@ def _agent(argv: Sequence[str]) -> int:
         return 0
     loaded = config.load(argv)
     telemetry.start_logging(loaded.log_level, loaded.log_format, loaded.secrets)
-    from shim.runtime import run_agent
+    from shim.app import run_agent
 
     return asyncio.run(run_agent(loaded))
 
