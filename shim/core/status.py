@@ -52,6 +52,8 @@ class Report:
     check_status: bytes | None = None
     exhausted: tuple[Resource, ...] = ()
     """The resources whose limit ended it."""
+    launched: bool = True
+    """There is, or was, a container to tell of (``container_status``)."""
 
 
 def starting() -> Report:
@@ -110,7 +112,8 @@ def killed(message: str, healthy: bool | None = None) -> Report:
 
 
 def killed_during_launch(message: str) -> Report:
-    return Report(TaskState.TASK_KILLED, _AGENT, Reason.REASON_TASK_KILLED_DURING_LAUNCH, message)
+    reason = Reason.REASON_TASK_KILLED_DURING_LAUNCH
+    return Report(TaskState.TASK_KILLED, _AGENT, reason, message, launched=False)
 
 
 def vanished(name: str) -> Report:
@@ -132,7 +135,7 @@ def launch_failed(failure: Failure, message: str) -> Report:
         else Reason.REASON_CONTAINER_LAUNCH_FAILED
     )
     text = f"Failed to launch container: {message}"
-    return Report(TaskState.TASK_FAILED, _AGENT, reason, text)
+    return Report(TaskState.TASK_FAILED, _AGENT, reason, text, launched=False)
 
 
 def refused(state: TaskState.ValueType, reason: Reason.ValueType, message: str) -> Report:

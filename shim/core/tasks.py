@@ -256,12 +256,18 @@ class Tasks:
         report = self._while_draining(task, report)
         if report.state == TaskState.TASK_RUNNING:
             report = _with_checks(task, report)
-        addresses = task.addresses or ((ctx.settings.engine_ip,) if ctx.settings.engine_ip else ())
-        container = status.container_status(task.ref.container_id, task.info, addresses)
+        container = self._container_status(task) if report.launched else None
         update = self._update(task.key, report, task.key.task_id, container)
         task.note(update.update.status)
         self._save(task)
         self._streams.add(task.key, update)
+
+    def _container_status(self, task: Task) -> ContainerStatus:
+        """Where the task is: its own address, else that of the engine's host."""
+        addresses, host = task.addresses, self._ctx.settings.engine_ip
+        if not addresses and host is not None:
+            addresses = (host,)
+        return status.container_status(task.ref.container_id, task.info, addresses)
 
     def refuse(
         self, framework: Framework, key: TaskKey, report: Report, executor_id: str | None = None
