@@ -182,6 +182,8 @@ CREATES_SENT_AT_ONCE = 16
 """TLS handshakes under way: each takes about 2 ms of this loop, which has pings to answer."""
 CREATE_HEARD = 2.0
 """A create is held at least this long: refusals come before provisioning begins."""
+CREATE_SHED = 0.1
+"""Between two looks for creates to let go, while others want their connections."""
 CREATE_POLL = 2.0
 """Between two lists while creates are waited for."""
 PROVISIONING_UNSEEN = 60.0
