@@ -255,7 +255,7 @@ def _tell_run(
 
 
 def _versions(agent: Agent) -> list[internal.ResourceVersionUUID]:
-    if not agent.can(AgentCapability.RESOURCE_PROVIDER):
+    if not agent.resource_version:
         return []
     version = internal.ResourceVersionUUID()
     version.uuid.value = agent.resource_version

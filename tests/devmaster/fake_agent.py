@@ -123,7 +123,8 @@ class FakeAgent:
         message = internal.RegisterSlaveMessage(slave=self.info, version="1.12.0")
         for capability in self.capabilities:
             message.agent_capabilities.add(type=capability)
-        message.resource_version_uuid.value = self.resource_version
+        if self.resource_version:
+            message.resource_version_uuid.value = self.resource_version
         return message
 
     async def register(self) -> str:

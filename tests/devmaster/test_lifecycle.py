@@ -64,15 +64,22 @@ async def test_resources_have_the_format_that_the_agent_claims(master: str) -> N
         (run,) = await launched(simple, framework, "old")
         assert [(r.role, r.HasField("role")) for r in run.task.resources] == [("*", True)] * 2
         assert {r.allocation_info.role for r in run.task.resources} == {"*"}
+        assert [v.uuid.value for v in run.resource_version_uuids] == [simple.resource_version]
+
+
+async def test_an_agent_without_a_resource_version_gets_none(master: str) -> None:
+    async with FakeAgent(master) as agent, Framework(master) as framework:
+        agent.resource_version = b""
+        await agent.register()
+        (run,) = await launched(agent, framework, "one")
         assert not run.resource_version_uuids
 
 
-async def test_a_stock_agent_gets_the_new_format_and_its_resource_version(master: str) -> None:
+async def test_a_stock_agent_gets_the_new_format(master: str) -> None:
     async with FakeAgent(master, capabilities=STOCK) as stock, Framework(master) as framework:
         await stock.register()
         (run,) = await launched(stock, framework, "new")
         assert not any(r.HasField("role") for r in run.task.resources)
-        assert [v.uuid.value for v in run.resource_version_uuids] == [stock.resource_version]
 
 
 async def test_an_offer_holds_all_that_is_free(master: str) -> None:
@@ -135,7 +142,7 @@ async def test_reconciliation_tells_the_latest_state(master: str) -> None:
     [
         ({"cpus": 99}, "more"),
         ({"resources": []}, "no resources"),
-        ({"command": None}, "CommandInfo"),
+        ({"executor": {"executor_id": {"value": "x"}}}, "CommandInfo"),
         (
             {
                 "container": {
@@ -154,8 +161,7 @@ async def test_a_bad_task_is_an_error_and_never_reaches_the_agent(
 ) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         await agent.register()
-        info = {k: v for k, v in task("bad", **fields).items() if v is not None}
-        await framework.launch(info, task("good"))
+        await framework.launch(task("bad", **fields), task("good"))
         status = await framework.end("bad")
         assert (status["state"], status["reason"]) == ("TASK_ERROR", "REASON_TASK_INVALID")
         assert word.lower() in status["message"].lower()
