@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from shim.config.flags import GROUPS, PREFIX, Flag
 
@@ -66,3 +68,38 @@ def _meaning(flag: Flag) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+# --- the README -----------------------------------------------------------------------------
+
+BEGIN, END = "<!-- flags: written by scripts/flags-table -->", "<!-- /flags -->"
+
+
+def with_table(document: str) -> str:
+    """The document, with the table as it is now between its markers. ValueError without them."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"has no lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{markdown_table()}\n\n{END}{after}"
+
+
+def main(argv: Sequence[str]) -> int:
+    """``[--check] FILE``: 1 when the file is not in step (and was not to be written)."""
+    path = Path(argv[-1])
+    document = path.read_text(encoding="utf-8")
+    try:
+        wanted = with_table(document)
+    except ValueError as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 2
+    if argv[0] != "--check":
+        path.write_text(wanted, encoding="utf-8")
+        return 0
+    if document != wanted:
+        print(f"{path}: the table of flags is old; run scripts/flags-table", file=sys.stderr)
+    return int(document != wanted)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

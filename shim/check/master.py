@@ -1,0 +1,109 @@
+"""Is there a master, does it lead, and is it what ``--master`` says? Nothing is registered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+import aiohttp
+
+from shim import limits
+from shim.check.findings import Failed
+from shim.config.master import ConsulMaster, Master, detector_for
+from shim.model.ids import Pid
+from shim.wire.detect import StaticMaster
+
+_FIELD = r'"{}"\s*:\s*"([^"]*)"'
+
+
+class MasterLook:
+    """Two looks, the second at what the first found."""
+
+    def __init__(self, master: Master) -> None:
+        self._master = master
+        self.leader: Pid | None = None
+
+    async def detect(self) -> str:
+        """Who leads, according to ``--master``."""
+        found: asyncio.Future[Pid] = asyncio.get_running_loop().create_future()
+
+        def changed(pid: Pid | None) -> None:
+            if pid is not None and not found.done():
+                found.set_result(pid)
+
+        running = asyncio.ensure_future(detector_for(self._master).run(changed))
+        try:
+            async with asyncio.timeout(limits.CHECK_TIMEOUT / 2):
+                self.leader = await found
+        except TimeoutError:
+            raise Failed(f"{self._master}: nobody found who leads") from None
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        return f"{self._master} names {self.leader}"
+
+    async def ask(self) -> str:
+        """What the leader says of itself over HTTP."""
+        if self.leader is None:
+            raise Failed("not asked: none was found")
+        url = f"http://{self.leader.ip}:{self.leader.port}"
+        try:
+            async with aiohttp.ClientSession() as session:
+                version = await _version(session, f"{url}/version")
+                state = await _beginning(session, f"{url}/state")
+        except (aiohttp.ClientError, OSError) as error:
+            raise Failed(f"{url}: {error}") from None
+        self._compare(state)
+        return f"{url}: Mesos {version}"
+
+    def _compare(self, state: str) -> None:
+        """An agent ignores whoever is not the very pid that it was told of, without a word."""
+        pid, leader = (_field(state, name) for name in ("pid", "leader"))
+        if leader and pid and leader != pid:
+            raise Failed(f"{pid} does not lead, {leader} does", f"try {self._instead(leader)}")
+        if isinstance(self._master, StaticMaster) and pid and pid != str(self.leader):
+            raise Failed(
+                f"it calls itself {pid}, and its messages to an agent come from there",
+                f"try {self._instead(pid)}",
+            )
+
+    def _instead(self, pid: str) -> str:
+        if isinstance(self._master, StaticMaster):
+            return f"--master={pid.rpartition('@')[2]}, or zk:// to follow the leader"
+        where = "Consul" if isinstance(self._master, ConsulMaster) else "ZooKeeper"
+        return f"again: what {where} says is late"
+
+
+async def _version(session: aiohttp.ClientSession, url: str) -> str:
+    async with session.get(url) as answer:
+        text = (await answer.content.read(limits.CHECK_PAGE_BYTES)).decode(errors="replace")
+    if answer.status != 200:
+        raise Failed(f"{url}: {answer.status} {answer.reason}")
+    try:
+        return str(json.loads(text)["version"])
+    except (ValueError, KeyError, TypeError):
+        raise Failed(f"{url}: not a Mesos master's answer: {text[:80]!r}") from None
+
+
+async def _beginning(session: aiohttp.ClientSession, url: str) -> str:
+    """Of the state: the master's own words come before agents and frameworks.
+
+    Empty when it wants a password.
+    """
+    async with session.get(url) as answer:
+        if answer.status != 200:
+            return ""
+        data = b""
+        while len(data) < limits.CHECK_PAGE_BYTES:
+            chunk = await answer.content.read(limits.CHECK_PAGE_BYTES - len(data))
+            if not chunk:
+                break
+            data += chunk
+        return data.decode(errors="replace")
+
+
+def _field(state: str, name: str) -> str:
+    """The first of that name in a JSON text that may be cut anywhere."""
+    found = re.search(_FIELD.format(name), state)
+    return found[1] if found else ""

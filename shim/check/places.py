@@ -1,0 +1,114 @@
+"""The endpoint and its certificate, Consul, our own address, the work directory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from shim import limits
+from shim.check.findings import Failed
+from shim.config import Config
+from shim.config.addresses import Addresses, find_addresses
+from shim.discovery.config import DiscoveryConfig
+from shim.engine.connect import connect
+
+_NOBODY = "mesos-shim-check"
+"""An owner mark that no container has: listing these asks for the right and finds nothing."""
+
+
+async def endpoint(config: Config) -> str:
+    """The endpoint answers, lets us in, and lets us list containers."""
+    engine = await connect(config, config.shim_id or _NOBODY)
+    try:
+        info = await engine.info()
+        ours = await engine.list()
+    finally:
+        await engine.close()
+    account = f", account {info.account}" if info.account else ""
+    size = f", {info.cpus:g} cpus, {info.memory_mb} MB" if info.cpus else ""
+    return (
+        f"{engine}: {info.kind} {info.version} (API {info.api_version}) "
+        f"on {info.name}{account}{size}, {len(ours)} containers of ours"
+    )
+
+
+def certificate_file(config: Config, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The client certificate in use, if there is one in a directory that was named."""
+    directory = config.docker_cert_path or environ.get("DOCKER_CERT_PATH")
+    path = Path(directory or "/nonexistent") / "cert.pem"
+    return path if path.exists() else None
+
+
+def certificate(path: Path) -> str:
+    """It is valid now, and for a while."""
+    try:
+        end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        raise Failed(f"{path}: {error}") from None
+    days = (end - datetime.now(UTC)).total_seconds() / 86400
+    if days <= 0:
+        raise Failed(f"{path}: expired on {end:%Y-%m-%d}")
+    late = "; renew it soon" if days < limits.CHECK_DAYS_LEFT else ""
+    return f"{path}: valid until {end:%Y-%m-%d}, {days:.0f} days{late}"
+
+
+async def consul(config: DiscoveryConfig) -> str:
+    """Its agent answers, has a leader, and lets us read services."""
+    from shim.discovery.client import ConsulClient  # loads python-consul, needed by few
+
+    client = ConsulClient(config)
+    try:
+        leader = await client.status.leader()
+        if not leader:
+            raise Failed(f"{config.url}: the agent answers, but the cluster has no leader")
+        await client.services(_NOBODY)
+    finally:
+        await client.close()
+    return f"{config.url}: leader {leader}"
+
+
+async def address(config: Config, master_ip: str | None) -> str:
+    """The advertised address is one that a master can reach, and the port can be had."""
+    found = await asyncio.to_thread(find_addresses, config)
+    if master_ip and _is_loopback(found.advertise_ip) and not _is_loopback(master_ip):
+        raise Failed(f"advertises {found.advertise_ip}, which the master at {master_ip} is not at")
+    _bind(found)
+    port = found.advertise_port or found.port
+    advertised = f"{found.advertise_ip}:{port} as {found.hostname}"
+    return f"listens on {found.bind_ip}:{found.port}, advertises {advertised}"
+
+
+def _bind(found: Addresses) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((found.bind_ip, found.port))
+            probe.listen()
+        except OSError as error:
+            raise Failed(f"{found.bind_ip}:{found.port}: {error.strerror}") from None
+
+
+def _is_loopback(ip: str) -> bool:
+    return ip.startswith("127.")
+
+
+def work_dir(path: Path) -> str:
+    """Files can be made there; or the directory can, at the agent's first start."""
+    existing = next(one for one in (path, *path.parents) if one.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(20, "Not a directory")
+        free = os.statvfs(existing)
+    except OSError as error:
+        raise Failed(f"{path}: {error.strerror}") from None
+    made = "" if path.exists() else " (made at the first start)"
+    return f"{path}{made}: can be written, {free.f_bavail * free.f_frsize // 2**20} MB free"
