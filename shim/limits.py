@@ -175,13 +175,14 @@ TRITON_PULL_IDLE = 160.0
 TRITON_TLS_BUFFER = 32 * 1024
 """Receive buffer of one TLS connection: two records of the largest size. asyncio's own choice,
 256 KiB, would be half a gigabyte for 2,000 creates."""
-CREATES_HELD = 256
+CREATES_HELD = 128
 """Creates that wait on their connection for an answer (about 60 kB each); the rest is watched by
 one list for all."""
 CREATES_SENT_AT_ONCE = 16
 """TLS handshakes under way: each takes about 2 ms of this loop, which has pings to answer."""
-CREATE_HEARD = 2.0
-"""A create is held at least this long: refusals come before provisioning begins."""
+CREATE_HEARD = 1.0
+"""A create is held at least this long: most refusals come before provisioning begins. One that
+comes later is heard when the create is tried again."""
 CREATE_SHED = 0.1
 """Between two looks for creates to let go, while others want their connections."""
 CREATE_POLL = 2.0

@@ -1,0 +1,267 @@
+"""The :class:`~shim.engine.api.Engine` of a Triton datacenter."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from shim import limits
+from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRef
+from shim.engine.docker import registry_auth
+from shim.engine.frames import Frames, Line, LogLines
+from shim.engine.progress import Progress
+from shim.engine.transport import read, without_empty
+from shim.engine.triton import reading
+from shim.engine.triton.answers import pull_error, refusal
+from shim.engine.triton.creates import Creates
+from shim.engine.triton.link import Link, Lost, timeout
+from shim.engine.triton.login import Login
+from shim.errors import NameTaken, NotFound, Permanent, Transient
+from shim.model.container import LABEL_SHIM, Container, Phase
+
+STREAM = timeout(idle=limits.TRITON_CREATE_TIMEOUT)
+PULL = timeout(idle=limits.TRITON_PULL_IDLE)
+ARCHIVE = timeout(limits.ENGINE_ARCHIVE_TIMEOUT)
+
+
+class TritonEngine:
+    """One datacenter's Docker endpoint."""
+
+    kind = "triton"
+    has_events = False
+
+    def __init__(
+        self,
+        url: str,
+        login: Login,
+        *,
+        shim_id: str,
+        on_list: Callable[[Sequence[Container]], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Needs a running loop; talks to nobody yet.
+
+        ``url`` is ``https://host:port``; ``shim_id`` says which containers are ours; ``on_list``
+        hears what every list showed, whoever asked for it.
+        """
+        self.login = login
+        self._link = Link(url, login)
+        self._shim_id = shim_id
+        self._on_list = on_list
+        self._clock = clock
+        self._creates = Creates(self._link, self.list, clock)
+
+    def __repr__(self) -> str:
+        return f"TritonEngine({self._link})"
+
+    @property
+    def provisioning(self) -> int:
+        """Creates under way."""
+        return self._creates.held + self._creates.waiting
+
+    async def close(self) -> None:
+        self._creates.close()
+        await self._link.close()
+
+    async def info(self) -> EngineInfo:
+        version = await self._link.json("version", "GET", "/version")
+        info = await self._link.json("info", "GET", "/info")
+        status = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
+        return EngineInfo(
+            kind=self.kind,
+            version=version["Version"],
+            api_version="1.21",
+            name=info.get("Name") or "",
+            account=str(status.get("SDCAccount") or ""),
+        )
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """Waits for the provisioning, also for that of an earlier create of the same name."""
+        try:
+            return await self._creates.create(spec)
+        except NameTaken:
+            if (await self.inspect(spec.name)).phase is Phase.PROVISIONING:
+                await self._creates.settled(spec.name)
+            raise
+
+    async def start(self, name: str) -> None:
+        await self._link.call("start", "POST", f"{_container(name)}/start")
+
+    async def inspect(self, name: str) -> Container:
+        raw = await self._link.call("inspect", "GET", f"{_container(name)}/json")
+        return reading.from_inspect(raw)
+
+    async def stop(self, name: str, grace: float) -> None:
+        """Triton cuts the call after two minutes, whatever the grace: then looking tells."""
+        whole, began = max(0, int(grace)), self._clock()
+        try:
+            await self._link.call(
+                "stop", "POST", f"{_container(name)}/stop", params={"t": str(whole)}, long=True
+            )
+        except Lost as cut:
+            await self._watch_it_stop(name, began + whole + limits.ENGINE_STOP_SLACK, cut)
+
+    async def _watch_it_stop(self, name: str, until: float, cut: Transient) -> None:
+        """A stop whose answer was cut off goes on; sending it again would begin a new grace."""
+        while True:
+            container = await self.inspect(name)
+            if container.phase is not Phase.RUNNING:
+                return
+            if self._clock() > until:
+                raise Transient(f"{name} still runs: {cut}")
+            await asyncio.sleep(limits.STOP_POLL)
+
+    async def remove(self, name: str) -> None:
+        try:
+            await self._link.call("remove", "DELETE", _container(name), params={"force": "1"})
+        except NotFound:
+            return
+
+    async def list(self) -> Sequence[Container]:
+        began = self._clock()
+        # A value is cut at its second "=", so an id that has one is looked for by key alone.
+        wanted = LABEL_SHIM if "=" in self._shim_id else f"{LABEL_SHIM}={self._shim_id}"
+        params = {"all": "1", "filters": json.dumps({"label": [wanted]})}
+        answer = await self._link.json("list", "GET", "/containers/json", params=params)
+        found = [reading.from_list(entry) for entry in answer]
+        ours = [container for container in found if container.owner == self._shim_id]
+        self._creates.listed(ours, began)
+        self._on_list(ours)
+        return ours
+
+    async def has_image(self, image: ImageRef) -> bool:
+        try:
+            await self._link.call("image", "GET", f"/images/{quote(image.text, safe='/:@')}/json")
+        except NotFound:
+            return False
+        return True
+
+    async def pull(
+        self,
+        image: ImageRef,
+        auth: Auth | None,
+        progress: Callable[[str], None],
+        platform: str = "",
+    ) -> None:
+        """Triton has one platform: another wish is refused before anything is asked."""
+        if platform not in ("", "linux/amd64"):
+            raise Permanent(f"Triton runs linux/amd64 images only, not {platform}")
+        params = without_empty({"fromImage": image.repository, "tag": image.tag})
+        headers = {} if auth is None else {"X-Registry-Auth": registry_auth(auth)}
+        seen = Progress()
+        async with self._link.open(
+            "pull", "POST", "/images/create", params=params, headers=headers, limit=PULL, long=True
+        ) as response:
+            async for line in response.content:
+                if not line.strip():
+                    continue
+                piece = json.loads(line)
+                if piece.get("error"):
+                    raise pull_error(str(piece["error"]))
+                progress(seen.take(piece))
+
+    async def events(self) -> AsyncGenerator[str, None]:
+        """There are none, and there will be none: see ``has_events``."""
+        raise Permanent("Triton has no events")
+        yield ""
+
+    async def put_archive(self, name: str, path: str, tar: bytes) -> None:
+        await self._link.call(
+            "upload",
+            "PUT",
+            f"{_container(name)}/archive",
+            params={"path": path},
+            data=tar,
+            headers={"Content-Type": "application/x-tar"},
+            limit=ARCHIVE,
+            long=True,
+        )
+
+    async def get_archive(self, name: str, path: str, limit: int) -> bytes:
+        async with self._link.open(
+            "download",
+            "GET",
+            f"{_container(name)}/archive",
+            params={"path": path},
+            limit=ARCHIVE,
+            long=True,
+        ) as response:
+            return await read(response, limit)
+
+    async def logs(self, name: str, *, since: float, follow: bool) -> AsyncGenerator[Line, None]:
+        """Triton ignores ``since``, so that is ours to do; without ``tail`` it sends nothing."""
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": "all"}
+        if follow:
+            params["follow"] = "1"
+        lines = LogLines()
+        async with self._link.open(
+            "logs", "GET", f"{_container(name)}/logs", params=params, limit=STREAM, long=True
+        ) as response:
+            async for data in response.content.iter_any():
+                for line in lines.feed(data):
+                    if line[1] >= since:
+                        yield line
+
+    async def exec(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str], timeout: float
+    ) -> ExecResult:
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._exec(name, argv, env)
+        except TimeoutError:
+            raise Transient(f"exec: {argv[0]!r} has not ended after {timeout:g} s") from None
+
+    async def _exec(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> ExecResult:
+        body = {
+            "Cmd": list(argv),
+            "Env": [f"{key}={value}" for key, value in env.items()],
+            "AttachStdout": True,
+            "AttachStderr": True,
+        }
+        made = await self._link.json("exec", "POST", f"{_container(name)}/exec", json=body)
+        identity = made["Id"]
+        output = await self._output_of(f"/exec/{identity}/start")
+        # Looking at an exec forgets it, so there is one look, after the end of its output.
+        ended = await self._link.json("exec", "GET", f"/exec/{identity}/json")
+        return ExecResult(int(ended["ExitCode"]), output)
+
+    async def _output_of(self, path: str) -> bytes:
+        """Triton upgrades the connection, which then is raw frames until its end."""
+        reader, writer = await self._link.raw(path, b'{"Detach": false, "Tty": false}')
+        output, frames = bytearray(), Frames()
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)
+            if head[1] not in (b"101", b"200"):
+                body = await reader.read(limits.ENGINE_ERROR_BYTES)
+                raise refusal("exec", int(head[1]), body, {}, str(self.login))
+            while data := await reader.read(limits.EXEC_OUTPUT_BYTES):
+                for _, payload in frames.feed(data):
+                    output += payload[: limits.EXEC_OUTPUT_BYTES - len(output)]
+        except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
+            raise Transient(f"exec: {self._link}: {error or type(error).__name__}") from None
+        finally:
+            writer.transport.abort()
+        return bytes(output)
+
+    async def stats(self, name: str) -> Mapping[str, Any]:
+        params = {"stream": "false"}
+        path = f"{_container(name)}/stats"
+        return dict(await self._link.json("stats", "GET", path, params=params))
+
+
+async def is_triton(url: str, login: Login) -> bool:
+    """Whether ``url`` is a Triton endpoint: asks for a ping, which needs no account. Transient."""
+    link = Link(url, login)
+    try:
+        async with link.open("ping", "GET", "/_ping") as answer:
+            return answer.headers.get("Server", "").startswith("Triton/")
+    finally:
+        await link.close()
+
+
+def _container(name: str) -> str:
+    return f"/containers/{quote(name, safe='')}"

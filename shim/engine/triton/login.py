@@ -1,0 +1,111 @@
+"""The client certificate: loaded, loaded again when its files are renewed, and watched for age."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from shim import limits
+from shim.engine.certs.certificate import Described, describe
+from shim.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+_Stamp = tuple[tuple[int, int], ...]
+
+
+class Login:
+    """What we show Triton. ``directory`` holds ``key.pem``, ``cert.pem`` and maybe ``ca.pem``."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        verify: bool = True,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """ConfigError when the files cannot be used."""
+        self._directory = directory
+        self._verify = verify
+        self._now = now
+        self._warned: datetime | None = None
+        self._stamp = self._look()
+        try:
+            self._context, self._described = self._load()
+        except (OSError, ValueError, ConfigError) as error:
+            raise ConfigError(f"no usable certificates in {directory}: {error}") from None
+
+    def __str__(self) -> str:
+        """Which certificate of which account, vouched for by which key, and until when."""
+        described = self._described
+        verb = "expired" if self.days_left < 0 else "expires"
+        key = f"signed by key {described.key}" if described.new_style else "self-signed"
+        return (
+            f"the certificate {self._directory / 'cert.pem'} of account {described.account} "
+            f"({key}, {verb} {described.not_after:%Y-%m-%d})"
+        )
+
+    @property
+    def days_left(self) -> float:
+        """Days until the certificate expires, negative afterwards."""
+        return self._described.days_left(self._now())
+
+    def context(self) -> ssl.SSLContext:
+        """For the next connection. Files that changed are read again; if they do not (yet) fit
+        together, what was loaded before stays."""
+        stamp = self._look()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._reload()
+        self._warn()
+        return self._context
+
+    def _reload(self) -> None:
+        try:
+            self._context, self._described = self._load()
+        except (OSError, ValueError, ConfigError) as error:
+            log.warning("%s changed but cannot be used, the old one stays: %s", self, error)
+            return
+        self._warned = None
+        log.info("took up %s", self)
+
+    def _warn(self) -> None:
+        """Expiry is a date that everybody forgets: a line a day during the last month."""
+        now = self._now()
+        if self._warned and (now - self._warned).total_seconds() < limits.LOGIN_WARN_INTERVAL:
+            return
+        if self.days_left < limits.LOGIN_WARN_DAYS:
+            self._warned = now
+            log.warning("%s: `mesos-shim certs --renew` makes a new one", self)
+
+    def _look(self) -> _Stamp:
+        return tuple(_stamp(self._directory / name) for name in ("key.pem", "cert.pem", "ca.pem"))
+
+    def _load(self) -> tuple[ssl.SSLContext, Described]:
+        authority, cert, key = (
+            self._directory / name for name in ("ca.pem", "cert.pem", "key.pem")
+        )
+        described = describe(cert.read_bytes())
+        context = ssl.create_default_context(cafile=authority if authority.exists() else None)
+        # Triton's own certificates lack extensions that Python 3.13 insists on.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.load_cert_chain(cert, key, password=_no_password)
+        if not self._verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context, described
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_ino)
+
+
+def _no_password() -> str:
+    raise ValueError("key.pem is encrypted: a daemon cannot ask for its passphrase")
