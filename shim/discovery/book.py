@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shim import limits
 from shim.discovery.checks import PASSING
 from shim.discovery.services import Service, Site, check_id, service_prefix
 from shim.discovery.tags import OWNER
@@ -156,10 +157,11 @@ class Book:
             return Act.REPORT
         return None
 
-    def wrote(self, act: Act, key: str, service: Service | None, now: float) -> None:
-        """``act`` succeeded; ``service`` is what was written."""
+    def wrote(
+        self, act: Act, key: str, service: Service | None, have: Seen | None, now: float
+    ) -> None:
+        """``act`` succeeded; ``service`` was written over ``have``, as known when it began."""
         self._touched.add(key)
-        have = self.known.get(key)
         if act is Act.WITHDRAW or service is None:
             self.known.pop(key, None)
             return
@@ -167,7 +169,7 @@ class Book:
             self.known[key] = replace(have, maintenance=None)
             return
         if service.check.ttl is not None:
-            self._feed_at[key] = now + service.check.ttl / 3
+            self._feed_at[key] = now + self._patience(act, service.check.ttl)
         # A TTL check that was there before keeps its status through a registration.
         status = "" if act is Act.REGISTER and have is not None else service.check.status
         self.known[key] = Seen(
@@ -215,6 +217,12 @@ class Book:
         for key, service in self.wanted.items():
             if service.check.ttl is not None and key in self.known:
                 self._feed_at.setdefault(key, now + _spread(key) * service.check.ttl / 3)
+
+    @staticmethod
+    def _patience(act: Act, ttl: float) -> float:
+        """Seconds to the next feeding. The first one comes soon: a Consul that restarts remembers
+        what a check was fed, but not the status that it was registered with."""
+        return min(limits.CONSUL_LOOK_INTERVAL, ttl / 3) if act is Act.REGISTER else ttl / 3
 
     def _is_hungry(self, want: Service, now: float) -> bool:
         return want.check.status == PASSING and now >= self._feed_at.get(want.id, now + 1)

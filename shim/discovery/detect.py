@@ -73,7 +73,10 @@ class ConsulDetector:
         )
         # Consul's rule: an index that went back (or is none) means to start afresh.
         fresh = told if told.isdigit() and int(told) >= max(before, 1) else None
-        place = leading(nodes)
+        try:
+            place = leading(nodes)
+        except (KeyError, TypeError) as error:
+            raise Transient(f"an answer that is none of Consul's: {error!r}") from error
         if place is None:
             self._warn(
                 "service %r in Consul: %s", self._service, f"{len(nodes)} passing, none leads"

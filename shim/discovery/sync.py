@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
@@ -139,19 +140,21 @@ class ConsulSync:
     async def _look_forever(self) -> None:
         while True:
             delay = await self._look()
-            try:
-                await asyncio.wait_for(self._poke.wait(), delay)
-            except TimeoutError:
-                continue
-            self._poke.clear()
-            await asyncio.sleep(limits.CONSUL_RETRY_MIN)
+            # Not wait_for(): in Python 3.11 it may swallow a cancellation.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._poke.wait()
+            if self._poke.is_set():
+                self._poke.clear()
+                await asyncio.sleep(limits.CONSUL_RETRY_MIN)
 
     async def _write_forever(self) -> None:
         while True:
             key = await self._queue.get()
             try:
                 await self._up.wait()
-                await self._settle(key)
+                if key not in self._held:
+                    await self._settle(key)
             finally:
                 self._queue.done(key)
 
@@ -209,37 +212,35 @@ class ConsulSync:
             self._queue.put(key, urgent=urgent)
 
     async def _depart(self, keys: list[str], timeout: float) -> bool:
-        if self._up.is_set():
-            loop = asyncio.get_running_loop()
-            waiting = [self._departures.setdefault(key, loop.create_future()) for key in keys]
         self._enqueue(keys, urgent=True)
         if not keys:
             return True
         if not self._up.is_set():
             return False
+        loop = asyncio.get_running_loop()
+        waiting = [self._departures.setdefault(key, loop.create_future()) for key in keys]
         await asyncio.wait(waiting, timeout=timeout)
         return all(future.done() and future.result() for future in waiting)
 
     async def _settle(self, key: str) -> None:
         """Write until the id is as wanted, or a write fails."""
-        try:
-            for _ in range(_ACTS_AT_ONCE):
-                act = self._book.act(key, monotonic())
-                if act is None:
-                    break
-                await self._carry_out(act, key)
-        except Transient as error:
-            self._stumble(key, error)
-            return
-        except Permanent as error:
-            self._refuse(key, error)
-            return
+        for _ in range(_ACTS_AT_ONCE):
+            act, service = self._book.act(key, monotonic()), self._book.wanted.get(key)
+            if act is None:
+                break
+            try:
+                await self._carry_out(act, key, service)
+            except Transient as error:
+                return self._stumble(key, error)
+            except Permanent as error:
+                return self._refuse(key, service, error)
         self._attempts.pop(key, None)
         if self._book.left(key):
             self._departed(key, True)
+        return None
 
-    async def _carry_out(self, act: Act, key: str) -> None:
-        service, have = self._book.wanted.get(key), self._book.known.get(key)
+    async def _carry_out(self, act: Act, key: str, service: Service | None) -> None:
+        have = self._book.known.get(key)
         self._writes += 1
         if service is None:
             await self._remove(key)
@@ -252,7 +253,7 @@ class ConsulSync:
             await self._client.resume(key)
         else:
             await self._report(service)
-        self._book.wrote(act, key, service, monotonic())
+        self._book.wrote(act, key, service, have, monotonic())
 
     async def _remove(self, key: str) -> None:
         try:
@@ -281,9 +282,12 @@ class ConsulSync:
         self._lose()
         self._poke.set()
 
-    def _refuse(self, key: str, error: Permanent) -> None:
+    def _refuse(self, key: str, service: Service | None, error: Permanent) -> None:
         self._failures += 1
         log.warning("Consul refuses %s: %s", key, error)
+        if self._book.wanted.get(key) is not service:
+            self._queue.put(key)  # It changed meanwhile: another matter.
+            return
         self._departed(key, False)
         self._hold(key, limits.CONSUL_REFUSED_RETRY)
 

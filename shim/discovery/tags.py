@@ -33,16 +33,21 @@ def tags_of(labels: Mapping[str, str], port: Port | None) -> tuple[str, ...]:
 def meta_of(own: Mapping[str, str], labels: Mapping[str, str], notes: list[str]) -> dict[str, str]:
     """``own`` first, then the task's labels while Consul has room; what is lost is noted."""
     meta = {key: _cut(value) for key, value in own.items()}
+    cut, lost = [], []
     for label, value in labels.items():
         key = re.sub(r"[^A-Za-z0-9_-]", "_", label)[:_KEY_LENGTH]
         if label in (LABEL, LABEL_TAGS) or value == "tag" or not _free(key, meta):
             continue
         if len(meta) == _PAIRS:
-            notes.append(f"label {label!r} and those after it do not fit into Consul's Meta")
-            break
+            lost.append(label)
+            continue
         meta[key] = _cut(value)
         if meta[key] != value:
-            notes.append(f"label {label!r} is cut to {_VALUE_BYTES} bytes in Consul's Meta")
+            cut.append(label)
+    if cut:
+        notes.append(f"labels {cut} are cut to {_VALUE_BYTES} bytes in Consul's Meta")
+    if lost:
+        notes.append(f"labels {lost} do not fit into Consul's Meta")
     return meta
 
 

@@ -5,7 +5,6 @@ Here are the token, TLS, time limits, retries, and the one place where errors ge
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -147,7 +146,7 @@ def _check(what: str, status: int, body: str) -> None:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return "no answer in time"
     return str(error) or type(error).__name__
 

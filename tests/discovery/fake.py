@@ -5,6 +5,7 @@ Its answers are those seen at 1.8.7.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from typing import Any
@@ -25,6 +26,9 @@ class FakeConsul:
         self.refusal: tuple[int, str] | None = None
         """The answer to each request, if not None."""
         self.refuse_names: set[str] = set()
+        self.open = asyncio.Event()
+        """Cleared: no request is answered."""
+        self.open.set()
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -67,6 +71,7 @@ class FakeConsul:
 
     @web.middleware
     async def _refuse(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        await self.open.wait()
         if self.refusal is not None:
             return web.Response(status=self.refusal[0], text=self.refusal[1])
         answer: web.StreamResponse = await handler(request)

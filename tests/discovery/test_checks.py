@@ -23,7 +23,7 @@ def check(
 def test_a_task_without_a_health_check_passes() -> None:
     for mode in Checks:
         made = check("", None, mode)
-        assert (made.status, made.ttl, made.fields["TTL"]) == ("passing", 3600.0, "3600s")
+        assert (made.status, made.ttl, made.fields["TTL"]) == ("passing", 21600.0, "21600s")
 
 
 @pytest.mark.parametrize("text", [HTTP, TCP, COMMAND])
@@ -40,7 +40,7 @@ def test_one_with_a_health_check_is_critical_until_healthy(
 def test_mesos_health_feeds_a_ttl() -> None:
     made = check(HTTP, mode=Checks.MESOS)
     assert "HTTP" not in made.fields
-    assert made.ttl == 3600.0
+    assert made.ttl == 21600.0
 
 
 def test_consul_runs_what_it_can_reach() -> None:
@@ -63,9 +63,9 @@ def test_consul_runs_what_it_can_reach() -> None:
 
 
 def test_a_command_and_an_unreachable_port_stay_with_mesos() -> None:
-    assert check(COMMAND).ttl == 3600.0
-    assert check(HTTP, place=None).ttl == 3600.0
-    assert check(TCP, place=None).ttl == 3600.0
+    assert check(COMMAND).ttl == 21600.0
+    assert check(HTTP, place=None).ttl == 21600.0
+    assert check(TCP, place=None).ttl == 21600.0
 
 
 def test_the_revision_tells_definitions_apart_not_states() -> None:

@@ -105,7 +105,7 @@ def test_the_body_is_what_consul_takes() -> None:
         "Check": {
             "CheckID": f"{PREFIX}8:check",
             "Name": "Mesos task",
-            "TTL": "3600s",
+            "TTL": "21600s",
             "DeregisterCriticalServiceAfter": "21600s",
             "Status": "passing",
         },

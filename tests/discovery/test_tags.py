@@ -49,6 +49,7 @@ def test_what_is_lost_is_noted() -> None:
     notes: list[str] = []
     meta = meta_of({}, {"long": "ä" * 300} | {f"k{i}": "v" for i in range(70)}, notes)
     assert meta["long"] == "ä" * 256
-    assert "'long'" in notes[0]
-    assert "'k63'" in notes[1]
-    assert len(notes) == 2
+    assert notes == [
+        "labels ['long'] are cut to 512 bytes in Consul's Meta",
+        f"labels {[f'k{i}' for i in range(63, 70)]} do not fit into Consul's Meta",
+    ]

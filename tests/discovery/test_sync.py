@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from shim import limits
+from shim.discovery.book import ENDING
+from shim.discovery.services import Service, agent_service, registration
+from shim.model.orders import Publish
+from tests.discovery.fake import FakeConsul
+from tests.discovery.tasks import SITE, discovery, publish, ref, task
+from tests.discovery.world import running, settled, until
+
+HEALTH = "health_check { type: TCP tcp { port: 80 } }"
+
+
+def order(number: int = 1, healthy: bool | None = True, name: str = "web") -> Publish:
+    info = task(HEALTH + discovery("number: 80"), name=name)
+    return publish(info, healthy=healthy, number=number)
+
+
+def service(number: int = 1, healthy: bool | None = True) -> Service:
+    return registration(order(number, healthy), SITE).services[0]
+
+
+def address(fake: FakeConsul) -> str:
+    return f"127.0.0.1:{fake.port}"
+
+
+@contextmanager
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "CONSUL_RETRY_MIN", 0.02)
+        patch.setattr(limits, "CONSUL_RETRY_MAX", 0.1)
+        yield
+
+
+async def looks(fake: FakeConsul, count: int) -> None:
+    """Until so many more looks have begun, the last one's outcome included."""
+    end = fake.reads + count + 1
+    await until(lambda: fake.reads >= end)
+
+
+async def test_a_task_comes_changes_and_goes(fake: FakeConsul) -> None:
+    async with running(address(fake), SITE) as sync:
+        sync.publish(order(healthy=None))
+        await until(lambda: settled(sync))
+        assert fake.checks[service().check_id]["Status"] == "critical"
+        sync.publish(order(healthy=True))
+        await until(lambda: fake.checks[service().check_id]["Status"] == "passing")
+        assert await sync.withdraw(ref(), timeout=5)
+        assert fake.services == {}
+        assert fake.writes == {"register": 1, "report": 1, "maintenance": 1, "deregister": 1}
+
+
+async def test_ten_thousand_services_and_nothing_to_write(
+    fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CONSUL_TASK_TTL", 1e9)  # None of them is to be fed yet.
+    for number in range(10_000):
+        fake.hold(service(number))
+    async with running(address(fake), SITE) as sync:
+        for number in range(10_000):
+            sync.publish(order(number))
+        sync.ready()
+        await until(lambda: sync.stats.connected, 60)
+        await looks(fake, 2)
+        assert sync.stats.wanted == sync.stats.known == 10_000
+        assert fake.writes == {}
+
+
+async def test_a_look_that_shows_nothing_is_not_believed_at_once(
+    fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CONSUL_RETRY_MIN", 0.02)
+    async with running(address(fake), SITE) as sync:
+        sync.publish(order())
+        await until(lambda: settled(sync))
+        sync.ready()
+        fake.writes.clear()
+        fake.blind = True
+        await until(lambda: not sync.stats.connected)
+        await looks(fake, 1)
+        assert fake.writes == {}
+        fake.blind = False
+        await until(lambda: settled(sync))
+        assert fake.writes == {}
+
+
+async def test_a_consul_that_lost_all_gets_all_again(fake: FakeConsul) -> None:
+    async with running(address(fake), SITE) as sync:
+        sync.publish(order(1))
+        sync.publish(order(2))
+        await until(lambda: settled(sync))
+        fake.services.clear()
+        fake.checks.clear()
+        await until(lambda: len(fake.services) == 2)
+
+
+@pytest.mark.parametrize("refusal", [(500, "No cluster leader"), (403, "ACL not found"), (200, "")])
+async def test_nothing_is_written_on_a_failed_read(
+    fake: FakeConsul, monkeypatch: pytest.MonkeyPatch, refusal: tuple[int, str]
+) -> None:
+    fake.hold(service(2))
+    with quick(monkeypatch):
+        async with running(address(fake), SITE) as sync:
+            sync.ready()
+            fake.refusal = refusal
+            sync.publish(order())
+            await until(lambda: sync.stats.failures > 3)
+            assert fake.writes == {}
+            fake.refusal = None
+            await until(lambda: list(fake.services) == [service().id])
+
+
+async def test_strangers_with_our_mark_stay_until_ready(fake: FakeConsul) -> None:
+    fake.hold(service(7))
+    foreign = registration(order(8), replace(SITE, owner="shim-2")).services[0]
+    fake.hold(foreign)
+    async with running(address(fake), SITE) as sync:
+        await looks(fake, 3)
+        assert len(fake.services) == 2
+        sync.ready()
+        await until(lambda: list(fake.services) == [foreign.id])
+
+
+async def test_a_dead_consul_delays_nothing(
+    fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with quick(monkeypatch):
+        async with running(address(fake), SITE) as sync:
+            sync.publish(order(1))
+            await until(lambda: settled(sync))
+            await fake.stop()
+            await until(lambda: not sync.stats.connected)
+            before = time.monotonic()
+            for number in range(2, 500):
+                sync.publish(order(number))
+            assert not await sync.withdraw(ref(1), timeout=30)
+            assert time.monotonic() - before < 5
+            assert sync.stats.pending <= 500
+            await fake.start()
+            await until(lambda: settled(sync))
+            assert service(1).id not in fake.services
+            assert len(fake.services) == 498
+
+
+async def test_a_consul_that_hangs_holds_a_kill_only_so_long(fake: FakeConsul) -> None:
+    async with running(address(fake), SITE, interval=60) as sync:
+        sync.publish(order())
+        await until(lambda: settled(sync))
+        fake.open.clear()
+        before = time.monotonic()
+        assert not await sync.withdraw(ref(), timeout=0.1)
+        assert time.monotonic() - before < 2
+        fake.open.set()
+        await until(lambda: fake.services == {})
+
+
+async def test_a_kill_that_waits_is_let_go_when_consul_dies(
+    fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with quick(monkeypatch):
+        async with running(address(fake), SITE, interval=60) as sync:
+            sync.publish(order())
+            await until(lambda: settled(sync))
+            await fake.stop()
+            before = time.monotonic()
+            assert not await sync.withdraw(ref(), timeout=60)
+            assert time.monotonic() - before < 20
+
+
+async def test_what_is_refused_is_said_once_and_left_alone(
+    fake: FakeConsul, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.refuse_names.add("forbidden")
+    async with running(address(fake), SITE) as sync:
+        sync.publish(order(1, name="forbidden"))
+        sync.publish(order(2))
+        await until(lambda: len(fake.services) == 1 and sync.stats.refused == 1)
+        await looks(fake, 3)
+        said = [r for r in caplog.records if "Missing service:write" in r.getMessage()]
+        assert len(said) == 1
+        assert sync.stats.connected
+        fake.refuse_names.clear()
+        sync.publish(order(1, healthy=False, name="forbidden"))
+        await until(lambda: len(fake.services) == 2)
+
+
+async def test_our_own_maintenance_ends_an_operators_stays(fake: FakeConsul) -> None:
+    for number, why in ((1, ENDING), (2, "by hand"), (3, "by hand")):
+        fake.hold(service(number))
+        fake.checks[f"_service_maintenance:{service(number).id}"] = {
+            "Status": "critical",
+            "Notes": why,
+            "ServiceID": service(number).id,
+            "ttl": False,
+        }
+    fake.services[service(3).id]["Port"] = 1
+    async with running(address(fake), SITE) as sync:
+        for number in (1, 2, 3):
+            sync.publish(order(number))
+        await until(lambda: settled(sync))
+        await looks(fake, 1)
+        held = {key for key in fake.checks if key.startswith("_service_maintenance")}
+        assert held == {f"_service_maintenance:{service(n).id}" for n in (2, 3)}
+        assert fake.services[service(3).id]["Port"] == 80
+
+
+async def test_a_check_that_was_lost_is_registered_again(fake: FakeConsul) -> None:
+    async with running(address(fake), SITE, interval=60) as sync:
+        sync.publish(order(healthy=False))
+        await until(lambda: settled(sync))
+        fake.checks.clear()
+        sync.publish(order(healthy=True))
+        await until(lambda: fake.checks.get(service().check_id, {}).get("Status") == "passing")
+
+
+async def test_the_agent_beats_and_leaves(
+    fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CONSUL_AGENT_TTL", 0.3)
+    healthy = [True]
+
+    def me() -> Service:
+        return agent_service(SITE, "S0", "192.0.2.9", 5051, healthy[0])
+
+    async with running(address(fake), SITE, me=me) as sync:
+        await until(lambda: fake.writes["report"] >= 3)
+        check = fake.checks[me().check_id]
+        assert check["Status"] == "passing"
+        assert fake.writes["register"] == 1
+        healthy[0] = False
+        await until(lambda: check["Status"] == "critical")
+        assert await sync.withdraw_agent(timeout=5)
+        assert fake.services == {}
+        await asyncio.sleep(0.3)
+        assert fake.services == {}
+
+
+async def test_a_task_whose_name_changes_is_told_once(
+    fake: FakeConsul, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    async with running(address(fake), SITE) as sync:
+        for healthy in (None, True, False):
+            sync.publish(order(healthy=healthy, name="My_Web"))
+        await until(lambda: settled(sync))
+    assert [r.getMessage() for r in caplog.records if "my-web" in r.getMessage()] == [
+        f"task {ref()} in Consul: name 'My_Web' is registered as 'my-web', which DNS can find"
+    ]
+
+
+async def test_more_services_than_the_bound_are_not_taken(
+    fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CONSUL_SERVICES", 2)
+    async with running(address(fake), SITE) as sync:
+        for number in range(4):
+            sync.publish(order(number))
+        await until(lambda: settled(sync))
+        assert len(fake.services) == 2
