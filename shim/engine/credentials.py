@@ -6,14 +6,11 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from shim.engine.api import Auth, ImageRef
 from shim.engine.image import DOCKER_HUB, HUB_HOSTS
 from shim.errors import ConfigError, InvalidTask
-from shim.limits import FLAG_FILE_BYTES
 from shim.protos.mesos_pb2 import Secret, TaskInfo
 
 HUB_KEY = "https://index.docker.io/v1/"
@@ -33,19 +30,12 @@ class DockerConfig:
         return self.auths.get(image.registry.lower())
 
 
-def load_docker_config(value: str) -> DockerConfig:
-    """``--docker_config``: inline JSON, an absolute path, or a ``file://`` URL."""
-    if value.lstrip().startswith("{"):
-        return _config_of_agent(value, "--docker_config")
-    path = Path(unquote(urlsplit(value).path) if value.startswith("file://") else value)
-    if not path.is_absolute():
-        raise ConfigError(f"--docker_config is neither JSON nor an absolute path: {value!r}")
+def docker_config_of_agent(document: Mapping[str, Any]) -> DockerConfig:
+    """``--docker_config``, read and found to be a JSON object. ConfigError."""
     try:
-        with path.open("rb") as file:
-            text = file.read(FLAG_FILE_BYTES).decode()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--docker_config {str(path)!r} cannot be read: {error}") from None
-    return _config_of_agent(text, f"--docker_config {str(path)!r}")
+        return _config(document)
+    except ValueError as error:
+        raise ConfigError(f"--docker_config is not a Docker config: {error}") from None
 
 
 def docker_config_of_task(task: TaskInfo, sandbox: Mapping[str, bytes]) -> DockerConfig | None:
@@ -78,24 +68,21 @@ def _config_of_task(data: bytes, name: str) -> DockerConfig:
         raise InvalidTask(f"Not a Docker config ({error}): {name}") from None
 
 
-def _config_of_agent(text: str, name: str) -> DockerConfig:
-    try:
-        return _parse(text)
-    except ValueError as error:
-        raise ConfigError(f"{name}: not a Docker config ({error})") from None
-
-
 def _parse(text: str) -> DockerConfig:
-    """``config.json`` when it has ``auths`` (or helpers), else the older ``.dockercfg``."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError("not JSON") from None
     if not isinstance(document, dict):
         raise ValueError("not a JSON object")
+    return _config(document)
+
+
+def _config(document: Mapping[str, Any]) -> DockerConfig:
+    """``config.json`` when it has ``auths`` (or helpers), else the older ``.dockercfg``."""
     helpers = [name for name in ("credsStore", "credHelpers") if document.get(name)]
     auths = document.get("auths", {} if helpers else document)
-    if not isinstance(auths, dict):
+    if not isinstance(auths, Mapping):
         raise ValueError("auths is not an object")
     warnings = tuple(f"{name} names programs of a host and is not used" for name in helpers)
     return DockerConfig(_auths(auths), warnings)

@@ -89,7 +89,7 @@ def fields(text: str) -> list[str]:
         rows = list(csv.reader([text], strict=True))
     except csv.Error as error:
         raise ValueError(f"Not a list of comma-separated values ({error})") from None
-    if len(rows) != 1 or not all(rows[0]):
+    if len(rows) != 1 or not rows[0] or not all(rows[0]):
         raise ValueError("Not a list of comma-separated values")
     return rows[0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shim.engine.mapping.draft import Draft, Field, Triton, invalid, no_nul
+from shim.engine.mapping.draft import Draft, Field, Triton, invalid, no_nul, plain
 from shim.protos.mesos_pb2 import Environment, Secret
 
 FIELDS = (
@@ -84,7 +84,7 @@ def _name(name: str, field: str) -> str:
 
 
 def _value(variable: Environment.Variable) -> str:
-    field = f"command.environment.variables[{variable.name}]"
+    field = f"command.environment.variables[{plain(variable.name)}]"
     if variable.type == Environment.Variable.SECRET:
         return no_nul(f"{field}.secret", _secret(variable.secret, f"{field}.secret"))
     if variable.type != Environment.Variable.VALUE:

@@ -48,6 +48,11 @@ def shown(value: object) -> str:
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
 
 
+def plain(name: str) -> str:
+    """A name fit to stand in a field's path: cut, and without control characters."""
+    return shown(name)[1:-1]
+
+
 def no_nul(name: str, text: str) -> str:
     """The text, which no program could be given if it held a NUL."""
     if "\0" in text:

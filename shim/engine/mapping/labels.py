@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shim.engine.mapping.draft import Draft, Field, Triton, no_nul
+from shim.engine.mapping.draft import Draft, Field, Triton, no_nul, plain
 from shim.model.container import (
     LABEL_AGENT,
     LABEL_CONTAINER,
@@ -61,7 +61,7 @@ def asks_for_public_network(draft: Draft) -> bool:
 
 def _map_placement(draft: Draft) -> None:
     for label in draft.task.labels.labels:
-        no_nul(f"labels[{label.key}]", label.value)
+        no_nul(f"labels[{plain(label.key)}]", label.value)
         if label.key.startswith(AFFINITY):
             name, value = affinity(label.key, label.value)
             draft.set_env(name, value)

@@ -626,7 +626,10 @@ def _replace_network(draft: Draft, path: str, value: tuple[str, dict[str, Any]])
 
 
 def _check_health(draft: Draft, keys: list[str]) -> None:
+    """No matter which comes first; so it is only known at the end."""
+    values = zip(keys, draft.container.docker.parameters, strict=True)
+    off = any(key == "no-healthcheck" and units.boolean(p.value) for key, p in values)
     health = [key for key in keys if key.startswith("health-")]
-    if draft.get("Healthcheck") and "no-healthcheck" in keys and health:
+    if off and health:
         field = "container.docker.parameters"
         invalid("no-healthcheck excludes the other health options", field, ", ".join(health))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from shim.engine.mapping.draft import Draft, Field, Triton, invalid
+from shim.engine.mapping.draft import Draft, Field, Triton, invalid, plain
 from shim.engine.units import INT64_MAX
 from shim.protos.mesos_pb2 import TaskInfo
 
@@ -74,7 +74,7 @@ def map_resources(draft: Draft) -> None:
     _map_memory(draft)
     _map_gpus(draft)
     for name in sorted(set(draft.task.limits) - {"cpus", "mem"}):
-        draft.warn(f"limits: {name} has no effect")
+        draft.warn(f"limits: {plain(name)} has no effect")
 
 
 def total(task: TaskInfo, name: str) -> float | None:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shim.errors import ConfigError
-
 Kind = Literal["docker", "triton"]
 PortsMode = Literal["none", "virtual", "real"]
 Unsupported = Literal["refuse", "warn"]
@@ -69,7 +67,7 @@ class Rules:
 
 
 def parse_default_container_dns(text: str) -> tuple[DnsDefault, ...]:
-    """The JSON of ``--default_container_dns``. ConfigError names what is wrong with it."""
+    """The JSON of ``--default_container_dns``. ValueError says what is wrong with it."""
     try:
         document = json.loads(text)
         return tuple(
@@ -78,7 +76,7 @@ def parse_default_container_dns(text: str) -> tuple[DnsDefault, ...]:
             for entry in document.get(section, [])
         )
     except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
-        raise ConfigError(f"--default_container_dns: {error or 'not such a document'}") from None
+        raise ValueError(str(error) or "not such a document") from None
 
 
 _MODES: Mapping[str, tuple[str, ...]] = {"docker": ("BRIDGE", "USER"), "mesos": ("CNI", "HOST")}

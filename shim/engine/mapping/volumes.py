@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 
-from shim.engine.mapping.draft import Draft, Field, Triton, invalid, no_nul, shown
+from shim.engine.mapping.draft import Draft, Field, Triton, invalid, no_nul, plain, shown
 from shim.engine.mapping.rules import Rules
 from shim.protos.mesos_pb2 import MountPropagation, TaskInfo, Volume
 
@@ -164,8 +164,8 @@ def _anonymous(draft: Draft, volume: Volume, field: str) -> None:
         invalid("A task has no parent whose sandbox it could see", f"{field}.source.sandbox_path")
     if not volume.container_path.startswith("/"):
         invalid(
-            f"Both host_path '{path}' and container_path '{volume.container_path}' of a volume"
-            " are relative",
+            f"Both host_path {shown(path)} and container_path {shown(volume.container_path)} of a"
+            " volume are relative",
             field,
         )
     if posixpath.normpath(path).split("/")[0] in ("..", "") or "\0" in path:
@@ -180,7 +180,7 @@ def _anonymous(draft: Draft, volume: Volume, field: str) -> None:
     mode = ", and writable" if volume.mode == Volume.RO else ""
     draft.warn(
         f"{field}.host_path {shown(path)}: there is no host to keep the sandbox, so"
-        f" {volume.container_path} is an anonymous volume, gone with the container{mode}"
+        f" {plain(volume.container_path)} is an anonymous volume, gone with the container{mode}"
     )
 
 

@@ -1,0 +1,82 @@
+"""Tasks for the tests, written as text: only what differs from a plain Docker task is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+
+from shim.engine.api import ContainerSpec
+from shim.engine.mapping import Rules, container_spec
+from shim.errors import InvalidTask
+from shim.model.container import Ref
+from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.protos.mesos_pb2 import TaskInfo
+
+REF = Ref(TaskKey(FrameworkId("F-0000"), TaskId("web.1")), ContainerId("0c2f-11"))
+PLAIN = """
+    name: "web" task_id { value: "web.1" } slave_id { value: "S0" }
+    command { shell: false }
+    container { type: DOCKER docker { image: "nginx:1" network: BRIDGE } }
+"""
+MESOS = 'container { type: MESOS mesos { image { type: DOCKER docker { name: "nginx:1" } } } }'
+
+
+def task(text: str = "") -> TaskInfo:
+    """The plain task with ``text`` (protobuf's text format) over it."""
+    result = text_format.Parse(PLAIN, TaskInfo())
+    return text_format.Merge(text, result)
+
+
+def spec(text: str = "", **rules: Any) -> ContainerSpec:
+    return spec_of(task(text), **rules)
+
+
+def spec_of(info: TaskInfo, **rules: Any) -> ContainerSpec:
+    settings = Rules(**({"shim_id": "shim-1"} | rules))
+    return container_spec(REF, info, agent_id="A-S1", executor_id="web.1", rules=settings)
+
+
+def body(text: str = "", **rules: Any) -> Any:
+    return spec(text, **rules).body
+
+
+def host(text: str = "", **rules: Any) -> Any:
+    return body(text, **rules)["HostConfig"]
+
+
+def refusal(text: str, **rules: Any) -> str:
+    """The message with which the task is refused."""
+    with pytest.raises(InvalidTask) as caught:
+        spec(text, **rules)
+    return str(caught.value)
+
+
+def parameters(*options: str) -> str:
+    """``key=value`` texts as docker parameters."""
+    info = TaskInfo()
+    for option in options:
+        key, _, value = option.partition("=")
+        info.container.docker.parameters.add(key=key, value=value)
+    return text_format.MessageToString(info)
+
+
+def resources(**values: float) -> str:
+    return "".join(
+        f'resources {{ name: "{name}" type: SCALAR scalar {{ value: {value} }} }}'
+        for name, value in values.items()
+    )
+
+
+def ports(*ranges: tuple[int, int]) -> str:
+    inner = "".join(f"range {{ begin: {a} end: {b} }}" for a, b in ranges)
+    return f'resources {{ name: "ports" type: RANGES ranges {{ {inner} }} }}'
+
+
+def mapping(host_port: int, container_port: int, protocol: str = "") -> str:
+    word = f'protocol: "{protocol}"' if protocol else ""
+    return (
+        "container { docker { port_mappings {"
+        f" host_port: {host_port} container_port: {container_port} {word} }} }} }}"
+    )

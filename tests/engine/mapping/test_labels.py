@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+
+from shim.engine.mapping.labels import affinity
+from tests.engine.mapping.tasks import body, parameters, refusal
+
+OURS = {
+    "mesos-shim.id": "shim-1",
+    "org.apache.mesos.agent_id": "A-S1",
+    "org.apache.mesos.framework_id": "F-0000",
+    "org.apache.mesos.executor_id": "web.1",
+    "org.apache.mesos.task_id": "web.1",
+    "org.apache.mesos.container_id": "0c2f-11",
+}
+LABELS = """labels {
+    labels { key: "team" value: "web" }
+    labels { key: "com.joyent.package" value: "g4-small" }
+    labels { key: "triton.cns.services" value: "web:80" }
+    labels { key: "com.docker.swarm.affinities" value: "[]" }
+    labels { key: "affinity:container" value: "!=~web*" }
+}"""
+
+
+def test_the_contracts_labels() -> None:
+    assert body()["Labels"] == OURS
+
+
+def test_the_tasks_labels_stay_outside() -> None:
+    assert body(LABELS)["Labels"] == OURS
+
+
+def test_on_triton_placement_goes_through() -> None:
+    made = body(LABELS, kind="triton")
+    assert made["Labels"] == OURS | {
+        "com.joyent.package": "g4-small",
+        "triton.cns.services": "web:80",
+        "com.docker.swarm.affinities": "[]",
+    }
+    assert made["Env"][-1] == "affinity:container!=~web*"
+
+
+@pytest.mark.parametrize("key", OURS)
+def test_a_parameter_cannot_take_an_own_label(key: str) -> None:
+    assert refusal(parameters(f"label={key}=x")) == (
+        f"This label is the agent's own: container.docker.parameters[0] 'label={key}'"
+    )
+
+
+@pytest.mark.parametrize("key", OURS)
+def test_a_label_of_the_task_cannot_either(key: str) -> None:
+    text = f'labels {{ labels {{ key: "{key}" value: "x" }} }}'
+    assert body(text, kind="triton")["Labels"] == OURS
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "variable"),
+    [
+        ("affinity:container", "!=web*", "affinity:container!=web*"),
+        ("affinity:container", "==~web*", "affinity:container==~web*"),
+        ("affinity:container!=web*", "", "affinity:container!=web*"),
+        ("affinity:container!", "web*", "affinity:container!=web*"),
+        ("affinity:role", "==db", "affinity:role==db"),
+    ],
+)
+def test_ways_to_write_an_affinity(key: str, value: str, variable: str) -> None:
+    assert "=".join(affinity(key, value)) == variable
