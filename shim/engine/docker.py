@@ -19,7 +19,15 @@ from shim.engine.endpoint import Endpoint
 from shim.engine.failures import pull_failure
 from shim.engine.frames import Frames, Line, LogLines
 from shim.engine.progress import Progress
-from shim.engine.transport import STREAM, WORK, Transport, read, timeout, without_empty
+from shim.engine.transport import (
+    STREAM,
+    WORK,
+    Transport,
+    read,
+    timeout,
+    understood,
+    without_empty,
+)
 from shim.errors import NotFound, Transient
 from shim.model.container import LABEL_SHIM, Container
 
@@ -55,17 +63,19 @@ class DockerEngine:
         await self._http.close()
 
     async def info(self) -> EngineInfo:
-        version, answer = await asyncio.gather(self._version(), self._get("info", "/info"))
-        data = json.loads(answer)
-        return EngineInfo(
-            kind=self.kind,
-            version=version["Version"],
-            api_version=self._api,
-            name=data.get("Name") or "",
-            cpus=float(data.get("NCPU") or 0),
-            memory_mb=int(data.get("MemTotal") or 0) // 2**20,
-            disk_mb=self._disk_mb(data.get("DockerRootDir") or ""),
-        )
+        version = await self._version()
+        answer = await self._get("info", "/info")
+        with understood("info"):
+            data = json.loads(answer)
+            return EngineInfo(
+                kind=self.kind,
+                version=version["Version"],
+                api_version=self._api,
+                name=data.get("Name") or "",
+                cpus=float(data.get("NCPU") or 0),
+                memory_mb=int(data.get("MemTotal") or 0) // 2**20,
+                disk_mb=self._disk_mb(data.get("DockerRootDir") or ""),
+            )
 
     async def create(self, spec: ContainerSpec) -> str:
         params = without_empty({"name": spec.name, "platform": spec.platform})
@@ -73,14 +83,16 @@ class DockerEngine:
         answer = await self._http.call(
             "create", "POST", path, params=params, json=dict(spec.body), limit=WORK
         )
-        return str(json.loads(answer)["Id"])
+        with understood("create"):
+            return str(json.loads(answer)["Id"])
 
     async def start(self, name: str) -> None:
         await self._act("start", "POST", f"{_container(name)}/start")
 
     async def inspect(self, name: str) -> Container:
         raw = await self._get("inspect", f"{_container(name)}/json")
-        return reading.from_inspect(raw)
+        with understood("inspect"):
+            return reading.from_inspect(raw)
 
     async def stop(self, name: str, grace: float) -> None:
         whole = max(0, int(grace))
@@ -97,7 +109,8 @@ class DockerEngine:
     async def list(self) -> Sequence[Container]:
         params = {"all": "1", "filters": json.dumps({"label": [self._label]})}
         answer = await self._get("list", "/containers/json", params=params)
-        return [reading.from_list(entry) for entry in json.loads(answer)]
+        with understood("list"):
+            return [reading.from_list(entry) for entry in json.loads(answer)]
 
     async def has_image(self, image: ImageRef) -> bool:
         try:
@@ -194,7 +207,8 @@ class DockerEngine:
             "AttachStderr": True,
         }
         made = await self._act("exec", "POST", f"{_container(name)}/exec", json=body)
-        identity = json.loads(made)["Id"]
+        with understood("exec"):
+            identity = json.loads(made)["Id"]
         path = await self._path(f"/exec/{identity}/start")
         output, frames = bytearray(), Frames()
         async with self._http.open(
@@ -203,20 +217,24 @@ class DockerEngine:
             async for data in response.content.iter_any():
                 for _, payload in frames.feed(data):
                     output += payload[: limits.EXEC_OUTPUT_BYTES - len(output)]
-        ended = json.loads(await self._get("exec", f"/exec/{identity}/json"))
-        return ExecResult(int(ended["ExitCode"]), bytes(output))
+        ended = await self._get("exec", f"/exec/{identity}/json")
+        with understood("exec"):
+            return ExecResult(int(json.loads(ended)["ExitCode"]), bytes(output))
 
     async def stats(self, name: str) -> Mapping[str, Any]:
         params = {"stream": "0", "one-shot": "1"}
-        sample = json.loads(await self._get("stats", f"{_container(name)}/stats", params=params))
-        return dict(sample)
+        sample = await self._get("stats", f"{_container(name)}/stats", params=params)
+        with understood("stats"):
+            return dict(json.loads(sample))
 
     async def _version(self) -> Mapping[str, Any]:
         """What the endpoint speaks, and settle on the newest API both of us know."""
-        answer = dict(json.loads(await self._http.call("version", "GET", "/version")))
-        newest = tuple(int(part) for part in answer["ApiVersion"].split("."))
-        self._api = ".".join(str(part) for part in min(newest, API_NEWEST))
-        return answer
+        raw = await self._http.call("version", "GET", "/version")
+        with understood("version"):
+            answer = dict(json.loads(raw))
+            newest = tuple(int(part) for part in answer["ApiVersion"].split("."))
+            self._api = ".".join(str(part) for part in min(newest, API_NEWEST))
+            return answer
 
     async def _path(self, path: str) -> str:
         if not self._api:
@@ -266,4 +284,6 @@ def _stream_error(piece: Mapping[str, Any]) -> str:
 async def _json_lines(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
     async for line in response.content:
         if line.strip():
-            yield json.loads(line)
+            with understood("stream"):
+                piece = json.loads(line)
+            yield piece

@@ -19,8 +19,8 @@ its size; create has no ``platform``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import aiohttp
@@ -95,6 +95,15 @@ async def read(response: aiohttp.ClientResponse, limit: int) -> bytes:
             raise Permanent(f"{response.url.path}: the answer has more than {limit} bytes")
         parts.append(part)
     return b"".join(parts)
+
+
+@contextmanager
+def understood(verb: str) -> Iterator[None]:
+    """Around what takes an answer apart: one that is not Docker's is no answer at all."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Transient(f"{verb}: the endpoint's answer is not Docker's: {error!r}") from None
 
 
 def without_empty(params: Mapping[str, str]) -> dict[str, str]:

@@ -439,6 +439,20 @@ async def test_waiting_in_line_costs_no_patience_while_the_endpoint_answers() ->
 
 
 @timeless
+async def test_patience_begins_anew_after_waiting_in_line() -> None:
+    async with stage(max_inflight=1) as on:
+        held = on.engine.hold("create")
+        on.launch("first")
+        await asyncio.sleep(1)
+        ref = on.launch("second")
+        await asyncio.sleep(PATIENCE - 10)
+        on.engine.fail("create", times=10)
+        held.set()
+        await on.until(ContainerStarted, ref)
+        assert asyncio.get_running_loop().time() > PATIENCE
+
+
+@timeless
 async def test_waiting_in_line_before_a_silent_endpoint_ends() -> None:
     async with stage(max_inflight=1) as on:
         on.engine.hold("create")
@@ -525,6 +539,18 @@ async def test_a_cancelled_create_leaves_nothing_without_being_told_to_remove() 
         held.set()
         await on.quiet()
         assert on.engine.boxes == {}
+        assert on.kinds(ref) == ["LaunchAdvanced", "LaunchCancelled"]
+
+
+@timeless
+async def test_a_cancelled_create_that_is_refused_is_told_once() -> None:
+    async with stage() as on:
+        held = on.engine.hold("create", Permanent("no"))
+        ref = on.launch()
+        await asyncio.sleep(1)
+        on.conductor.carry_out(CancelLaunch(ref))
+        held.set()
+        await on.quiet()
         assert on.kinds(ref) == ["LaunchAdvanced", "LaunchCancelled"]
 
 
