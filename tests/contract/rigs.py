@@ -30,6 +30,7 @@ class Rig:
     ends: Callable[[int], Sequence[str]]
     """Ends at once with an exit code."""
     writable: str = "/tmp"
+    network: str = "none"
     made: list[str] = field(default_factory=list)
 
     def spec(self, command: Sequence[str], **body: Any) -> ContainerSpec:
@@ -41,7 +42,7 @@ class Rig:
             "Image": self.image.text,
             "Cmd": list(command),
             "Labels": labels,
-            "HostConfig": {"NetworkMode": "none"},
+            "HostConfig": {"NetworkMode": self.network},
         }
         return ContainerSpec(name, self.image, {**wanted, **body})
 

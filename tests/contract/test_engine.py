@@ -39,6 +39,9 @@ async def test_info_tells_what_the_endpoint_offers(rig: Rig) -> None:
     assert info.kind == rig.engine.kind
     assert info.version
     assert info.api_version
+    if info.kind == "triton":
+        assert (info.cpus, info.memory_mb, info.disk_mb) == (0, 0, 0)  # it does not say
+        return
     assert info.cpus > 0
     assert info.memory_mb > 100
     assert info.disk_mb > 100
@@ -49,7 +52,7 @@ async def test_a_created_container_is_described_in_full(rig: Rig) -> None:
     identity = await rig.engine.create(spec)
     found = await rig.engine.inspect(spec.name)
     assert (found.name, found.id, found.phase) == (spec.name, identity, Phase.CREATED)
-    assert found.labels == spec.body["Labels"]
+    assert spec.body["Labels"].items() <= found.labels.items()
     assert found.exit_code is None
     (described,) = json.loads(found.inspect)
     assert described["Id"] == identity
@@ -76,6 +79,8 @@ async def test_starting_twice_is_starting_once(rig: Rig) -> None:
 
 
 async def test_a_command_that_is_not_there_is_refused_in_the_endpoints_words(rig: Rig) -> None:
+    if rig.engine.kind == "triton":
+        pytest.skip("only a real datacenter can tell in which words")
     name = await rig.create(["/nosuch"])
     with pytest.raises(Permanent, match="OCI runtime create failed"):
         await rig.engine.start(name)
@@ -259,7 +264,8 @@ async def test_no_command_runs_in_a_container_that_is_down(rig: Rig) -> None:
 
 async def test_stats_are_one_sample(rig: Rig) -> None:
     name = await rig.run(rig.runs)
-    assert name in (await rig.engine.stats(name))["name"]
+    sample = await rig.engine.stats(name)
+    assert sample["memory_stats"] if rig.engine.kind == "triton" else name in sample["name"]
 
 
 async def test_many_calls_at_once(rig: Rig) -> None:

@@ -48,6 +48,15 @@ class Call:
             raise Refusal(409, message, "DockerContainerNotRunning")
         return machine
 
+    @property
+    def reachable(self) -> Machine:
+        """For its files."""
+        machine = self.machine
+        if machine.state is not State.RUNNING and not self.datacenter.options.archive_when_stopped:
+            message = f"Container {machine.name} is not running: not supported by its platform"
+            raise Refusal(409, message, "NotSupported")
+        return machine
+
     def query(self, name: str) -> str:
         return self.request.query.get(name, "")
 
@@ -188,12 +197,12 @@ async def stats(call: Call) -> web.StreamResponse:
 
 
 async def get_archive(call: Call) -> web.StreamResponse:
-    tar = await call.datacenter.backend.get_archive(call.running, call.query("path"))
+    tar = await call.datacenter.backend.get_archive(call.reachable, call.query("path"))
     return web.Response(body=tar, content_type="application/x-tar")
 
 
 async def put_archive(call: Call) -> web.StreamResponse:
-    machine = call.machine
+    machine = call.reachable
     await call.datacenter.backend.put_archive(
         machine, call.query("path"), await call.request.read()
     )

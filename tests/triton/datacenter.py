@@ -30,6 +30,8 @@ class Options:
     """Every call but the long ones is cut off after so long, without an answer."""
     volumes: bool = False
     volume_seconds: float = 0.0
+    archive_when_stopped: bool = True
+    """Whether the platform can move files of a stopped container; old ones cannot."""
     log_drivers: frozenset[str] = frozenset({"json-file"})
     packages: tuple[packages.Package, ...] = packages.DEFAULT_PACKAGES
     networks: Mapping[str, str] = field(default_factory=lambda: dict(FABRICS))
@@ -154,7 +156,12 @@ class Datacenter:
             machine.state, machine.started = State.RUNNING, time.time()
             machine.held_down, machine.exit_code = False, None
             machine.down.clear()
-            await self.backend.start(machine, lambda code: self._ended(machine, code))
+            try:
+                await self.backend.start(machine, lambda code: self._ended(machine, code))
+            except Refusal:
+                machine.held_down = True
+                self._ended(machine, 127)
+                raise
 
     async def stop(self, machine: Machine, grace: float) -> None:
         if machine.state is State.RUNNING:

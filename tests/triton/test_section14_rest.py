@@ -103,6 +103,19 @@ async def test_18_exec_needs_a_running_container(call: Client) -> None:
     assert answer.text.startswith("(DockerContainerNotRunning) ")
 
 
+async def test_archives_of_stopped_containers_depend_on_the_platform(
+    at: Place, call: Client
+) -> None:
+    await call.create()
+    path = "/containers/c1/archive?path=/tmp"
+    assert (await call("PUT", path, data=b"tar")).status == 200
+    assert (await call("GET", path)).body == b"tar"
+    at.options.archive_when_stopped = False
+    for method in ("PUT", "GET"):
+        answer = await call(method, path)
+        assert (answer.status, answer.text.split()[0]) == (409, "(NotSupported)")
+
+
 async def test_19_a_failed_pull_is_a_200_with_the_error_inside(call: Client) -> None:
     answer = await call("POST", "/images/create?fromImage=missing/image&tag=1")
     assert answer.status == 200

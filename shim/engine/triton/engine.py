@@ -83,10 +83,10 @@ class TritonEngine:
         """Waits for the provisioning, also for that of an earlier create of the same name."""
         try:
             return await self._creates.create(spec)
-        except NameTaken:
+        except NameTaken as taken:
             if (await self.inspect(spec.name)).phase is Phase.PROVISIONING:
                 await self._creates.settled(spec.name)
-            raise
+            raise NameTaken(f"{spec.name}: {taken}") from None
 
     async def start(self, name: str) -> None:
         await self._link.call("start", "POST", f"{_container(name)}/start")
