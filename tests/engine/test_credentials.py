@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shim.engine.api import Auth
@@ -156,6 +156,7 @@ JSON = st.recursive(
 )
 
 
+@settings(derandomize=True)
 @given(JSON)
 def test_any_json_is_a_config_or_refused(document: object) -> None:
     with contextlib.suppress(InvalidTask):

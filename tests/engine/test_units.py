@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shim.engine import units
@@ -117,6 +117,7 @@ def test_lists_and_pairs() -> None:
     assert units.protocol("") == "tcp"
 
 
+@settings(derandomize=True)
 @given(
     st.sampled_from(
         [
@@ -141,6 +142,7 @@ def test_only_value_errors(convert: Callable[[str], Any], text: str) -> None:
         convert(text)
 
 
+@settings(derandomize=True)
 @given(st.integers(min_value=0, max_value=2**63 - 1))
 def test_durations_and_sizes_are_exact(value: int) -> None:
     assert units.duration(f"{value}ns") == value

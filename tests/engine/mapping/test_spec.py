@@ -145,6 +145,11 @@ TRITON_READS_OF_HOST = {
 }  # fmt: skip
 
 
+ANYTHING = settings(
+    max_examples=400, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
 def attempt(info: Any, rules: Rules) -> ContainerSpec | None:
     try:
         made = container_spec(REF, info, agent_id="A", executor_id="e", rules=rules)
@@ -178,7 +183,7 @@ def check(info: Any, rules: Rules) -> None:
         assert all(b["HostPort"] == "" for port in bindings.values() for b in port)
 
 
-@settings(max_examples=400, suppress_health_check=list(HealthCheck), deadline=None)
+@ANYTHING
 @given(st.lists(TASKS, min_size=1, max_size=4), RULES)
 def test_any_task(extras: list[Any], rules: Rules) -> None:
     info = task()
@@ -187,7 +192,7 @@ def test_any_task(extras: list[Any], rules: Rules) -> None:
     check(with_image(info), rules)
 
 
-@settings(max_examples=400, suppress_health_check=list(HealthCheck), deadline=None)
+@ANYTHING
 @given(CONTAINERS, RULES)
 def test_any_container(extra: Any, rules: Rules) -> None:
     info = task()
@@ -202,7 +207,7 @@ def with_image(info: TaskInfo) -> TaskInfo:
     return info
 
 
-@settings(max_examples=400, suppress_health_check=list(HealthCheck), deadline=None)
+@ANYTHING
 @given(PARAMETERS, RULES)
 def test_any_parameters(pairs: list[tuple[str, str]], rules: Rules) -> None:
     info = task()
@@ -218,6 +223,7 @@ SCALARS = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(derandomize=True)
 @given(st.lists(SCALARS, max_size=5))
 def test_saying_a_scalar_twice_says_it_once(options: list[str]) -> None:
     once, twice = task(), task()
