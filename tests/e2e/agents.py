@@ -1,0 +1,113 @@
+"""The agent as users run it: ``python -m shim agent`` in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import aiohttp
+
+from tests.e2e.client import ROOT
+
+
+class AgentProcess:
+    """One agent; ``start`` again after ``kill`` is the same agent coming back."""
+
+    def __init__(self, master: str, work_dir: Path, shim_id: str, *flags: str, **env: str) -> None:
+        self._arguments = [
+            f"--master={master}",
+            "--ip=127.0.0.1",
+            f"--work_dir={work_dir}",
+            f"--shim_id={shim_id}",
+            "--registration_backoff_factor=50ms",
+            *flags,
+        ]
+        self._env = {**os.environ, **env}
+        self._log_path = work_dir.parent / f"{work_dir.name}.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self.port = 0
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """Everything it has logged so far."""
+        return self._log_path.read_text()
+
+    async def start(self) -> None:
+        """Returns when the process runs, not when it is registered."""
+        self.port = self.port or await free_port()
+        with self._log_path.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "shim",
+                "agent",
+                *self._arguments,
+                f"--port={self.port}",
+                stdout=log,
+                stderr=log,
+                env=self._env,
+                cwd=ROOT,
+            )
+
+    async def end(self, how: signal.Signals = signal.SIGTERM, timeout: float = 20) -> int:
+        """Signal it and wait: its exit code."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(how)
+        async with asyncio.timeout(timeout):
+            return await self._process.wait()
+
+    async def kill(self) -> None:
+        """As a crash: no last words."""
+        await self.end(signal.SIGKILL)
+
+    async def exit_code(self, timeout: float = 30) -> int:
+        """When it ends by itself."""
+        assert self._process is not None
+        async with asyncio.timeout(timeout):
+            return await self._process.wait()
+
+    async def said(self, text: str, timeout: float = 20) -> None:
+        """Wait until its log holds ``text``."""
+        try:
+            async with asyncio.timeout(timeout):
+                while text not in self.log:
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"never logged {text!r}:\n{self.log[-3000:]}") from None
+
+
+async def free_port() -> int:
+    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port
+
+
+async def agents_of(master: str) -> list[dict[str, object]]:
+    """What ``/slaves`` of a master says."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{master}/slaves") as answer,
+    ):
+        found: list[dict[str, object]] = (await answer.json())["slaves"]
+        return found
+
+
+async def eventually(condition, what: str, timeout: float = 20) -> None:  # type: ignore[no-untyped-def]
+    """Wait until the (async) condition holds."""
+    try:
+        async with asyncio.timeout(timeout):
+            while not await condition():
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"never came: {what}") from None

@@ -1,0 +1,299 @@
+"""The main job: an ordinary framework's Docker tasks, from launch to end, through a master."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from tests.e2e.client import Json, task
+from tests.e2e.conftest import System
+
+pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
+
+GENTLE = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+STUBBORN = "trap '' TERM; while :; do sleep 0.1; done"
+
+
+def a_task(system: System, task_id: str, command: str = GENTLE, **fields: Any) -> Json:
+    return task(task_id, command, **{"image": system.image, **fields})
+
+
+def docker_of(info: Json) -> Json:
+    docker: Json = info["container"]["docker"]
+    return docker
+
+
+def grace(seconds: float) -> Json:
+    return {"grace_period": {"nanoseconds": int(seconds * 1e9)}}
+
+
+async def test_tasks_run_and_end_as_they_end(system: System) -> None:
+    await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(
+            a_task(system, "finishes", "sleep 0.3"),
+            a_task(system, "fails", "exit 3"),
+            a_task(system, "no-image", image="127.0.0.1:9/absent:1"),
+            a_task(system, "Long.Sleeper"),
+        )
+        running = await framework.state("Long.Sleeper", "TASK_RUNNING")
+        assert (await framework.end("finishes"))["message"] == "Container exited with status 0"
+        assert (await framework.end("fails"))["message"] == "Container exited with status 3"
+        refused = await framework.end("no-image")
+        await framework.kill("Long.Sleeper")
+        await framework.end("Long.Sleeper")
+        assert framework.states("finishes") == ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"]
+        assert framework.states("fails") == ["TASK_STARTING", "TASK_RUNNING", "TASK_FAILED"]
+        assert framework.states("no-image") == ["TASK_FAILED"]
+        assert framework.states("Long.Sleeper") == [
+            "TASK_STARTING",
+            "TASK_RUNNING",
+            "TASK_KILLING",
+            "TASK_KILLED",
+        ]
+    assert refused["reason"] == "REASON_CONTAINER_LAUNCH_FAILED"
+    assert refused["source"] == "SOURCE_AGENT"
+    assert running["executor_id"]["value"] == "Long.Sleeper"
+    (network,) = running["container_status"]["network_infos"]
+    assert network["ip_addresses"][0]["ip_address"].startswith("172.")
+    await system.no_containers()
+
+
+async def test_running_carries_inspect_and_container_is_labelled(system: System) -> None:
+    await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(a_task(system, "Up.Case"))
+        status = await framework.state("Up.Case", "TASK_RUNNING")
+        container = system.container_of("Up.Case")
+        await framework.kill("Up.Case")
+        await framework.end("Up.Case")
+        framework_id = framework.framework_id
+    (inspect,) = json.loads(base64.b64decode(status["data"]))
+    assert inspect["Id"] == container.id
+    container_id = status["container_status"]["container_id"]["value"]
+    assert container.name == f"mesos-{container_id}" == container.name.lower()
+    labels = container.labels
+    assert labels["org.apache.mesos.framework_id"] == framework_id
+    assert labels["org.apache.mesos.executor_id"] == "Up.Case"
+    assert labels["org.apache.mesos.container_id"] == container_id
+    assert not container.attrs["HostConfig"]["Binds"]
+    assert not container.attrs["Mounts"]
+
+
+async def test_a_stubborn_task_is_killed_by_force_after_its_grace(system: System) -> None:
+    await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(a_task(system, "stubborn", STUBBORN, kill_policy=grace(1)))
+        await framework.state("stubborn", "TASK_RUNNING")
+        before = asyncio.get_running_loop().time()
+        await framework.kill("stubborn")
+        ended = await framework.end("stubborn")
+        took = asyncio.get_running_loop().time() - before
+    assert ended["state"] == "TASK_KILLED"
+    assert ended["message"] == "Container exited with status 137"
+    assert 0.9 < took < 4
+    await system.no_containers()
+
+
+async def test_a_kill_that_meets_the_launch(system: System) -> None:
+    await system.agent()
+    async with system.framework() as framework:
+        names = [f"t{number}" for number in range(8)]
+        await framework.launch(*(a_task(system, name) for name in names))
+        for name in names:
+            await framework.kill(name)
+        for name in names:
+            assert (await framework.end(name))["state"] == "TASK_KILLED"
+    await system.no_containers()
+
+
+async def test_without_killing_capability_no_killing(system: System) -> None:
+    await system.agent()
+    async with system.framework(capabilities=[{"type": "MULTI_ROLE"}]) as framework:
+        await framework.launch(a_task(system, "plain"))
+        await framework.state("plain", "TASK_RUNNING")
+        await framework.kill("plain")
+        await framework.end("plain")
+        assert framework.states("plain") == ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLED"]
+
+
+async def test_the_memory_limit_is_named(system: System) -> None:
+    await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(a_task(system, "greedy", "tail /dev/zero", mem=32))
+        ended = await framework.end("greedy", timeout=40)
+    assert ended["state"] == "TASK_FAILED"
+    assert ended["reason"] == "REASON_CONTAINER_LIMITATION_MEMORY"
+    (limit,) = ended["limitation"]["resources"]
+    assert limit["scalar"]["value"] == 32
+
+
+async def test_removed_behind_our_back(system: System) -> None:
+    await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(a_task(system, "victim"))
+        await framework.state("victim", "TASK_RUNNING")
+        await asyncio.to_thread(system.container_of("victim").remove, force=True)
+        ended = await framework.end("victim", timeout=40)
+    assert ended["state"] == "TASK_FAILED"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image": "127.0.0.1:9/Upper:1"}, "lower case"),
+        ({"parameters": [{"key": "no-such-flag", "value": "1"}]}, "no-such-flag"),
+        ({"parameters": [{"key": "memory", "value": "lots"}]}, "lots"),
+        ({"parameters": [{"key": "network", "value": "no-such-network"}]}, "no-such-network"),
+        ({"parameters": [{"key": "entrypoint", "value": "/no/such/program"}]}, "/no/such/program"),
+    ],
+)
+async def test_what_cannot_run_fails_by_name(system: System, change: Json, words: str) -> None:
+    await system.agent()
+    bad, good = a_task(system, "bad"), a_task(system, "good", "exit 0")
+    docker_of(bad).update(change)
+    async with system.framework() as framework:
+        await framework.launch(bad, good)
+        ended = await framework.end("bad")
+        assert ended["state"] == "TASK_FAILED"
+        assert words.lower() in ended["message"].lower()
+        assert (await framework.end("good"))["state"] == "TASK_FINISHED"
+    await system.no_containers()
+
+
+async def test_a_command_with_nul(system: System) -> None:
+    await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(a_task(system, "nul", "echo \0"), a_task(system, "good", "exit 0"))
+        ended = await framework.end("nul")
+        assert "NUL" in ended["message"]
+        assert (await framework.end("good"))["state"] == "TASK_FINISHED"
+
+
+async def test_groups_and_executors_are_answered_at_once(system: System) -> None:
+    await system.agent()
+    plain = a_task(system, "own-executor")
+    executor = {
+        "executor_id": {"value": "e1"},
+        "command": {"value": "run"},
+        "resources": plain["resources"],
+    }
+    custom = {k: v for k, v in plain.items() if k not in ("command", "container")}
+    members = [{k: v for k, v in a_task(system, name).items() if k != "container"} for name in "ab"]
+    async with system.framework() as framework:
+        await framework.launch({**custom, "executor": executor})
+        assert (await framework.end("own-executor"))["state"] in ("TASK_FAILED", "TASK_ERROR")
+        group_executor = {
+            "executor_id": {"value": "g1"},
+            "type": "DEFAULT",
+            "framework_id": {"value": framework.framework_id},
+            "resources": plain["resources"],
+        }
+        group = {"executor": group_executor, "task_group": {"tasks": members}}
+        await framework.accept({"type": "LAUNCH_GROUP", "launch_group": group})
+        for name in "ab":
+            assert (await framework.end(name))["state"] in ("TASK_FAILED", "TASK_ERROR")
+
+
+async def test_teardown_ends_everything(system: System) -> None:
+    await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(a_task(system, "one"), a_task(system, "two"))
+        await framework.state("one", "TASK_RUNNING")
+        await framework.state("two", "TASK_RUNNING")
+        await framework.stop()
+    await system.no_containers()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_restart_keeps_agent_and_tasks(system: System, how: signal.Signals) -> None:
+    agent = await system.agent()
+    before = await system.agent_id()
+    async with system.framework() as framework:
+        await framework.launch(
+            a_task(system, "goes-on"),
+            a_task(system, "ends-meanwhile", "sleep 1.5; exit 7", kill_policy=grace(1)),
+        )
+        await framework.state("goes-on", "TASK_RUNNING")
+        await framework.state("ends-meanwhile", "TASK_RUNNING")
+        started = system.container_of("goes-on").attrs["State"]["StartedAt"]
+        await agent.end(how)
+        await asyncio.sleep(2)
+        await agent.start()
+        ended = await framework.end("ends-meanwhile")
+        assert (ended["state"], ended["message"]) == (
+            "TASK_FAILED",
+            "Container exited with status 7",
+        )
+        container = system.container_of("goes-on")
+        assert container.attrs["State"]["StartedAt"] == started
+        assert await system.agent_id() == before
+        await framework.kill("goes-on")
+        assert (await framework.end("goes-on"))["state"] == "TASK_KILLED"
+    await system.no_containers()
+
+
+async def test_environment_and_limits(system: System) -> None:
+    await system.agent()
+    info = a_task(system, "env", cpus=0.5, mem=64)
+    info["command"]["environment"] = {"variables": [{"name": "A", "value": "b=c"}]}
+    async with system.framework() as framework:
+        await framework.launch(info)
+        await framework.state("env", "TASK_RUNNING")
+        attrs = system.container_of("env").attrs
+        await framework.kill("env")
+        await framework.end("env")
+    env = dict(entry.split("=", 1) for entry in attrs["Config"]["Env"])
+    assert env["A"] == "b=c"
+    assert env["MESOS_SANDBOX"] == "/mnt/mesos/sandbox"
+    assert env["MESOS_CONTAINER_NAME"] == attrs["Name"].lstrip("/")
+    assert env["MESOS_ALLOCATION_ROLE"] == "*"
+    assert attrs["HostConfig"]["Memory"] == 64 * 2**20
+    assert attrs["HostConfig"]["CpuShares"] == 512
+
+
+async def test_ports_of_a_local_engine_are_bound(system: System) -> None:
+    await system.agent("--ports=[31500-31510]")
+    info = a_task(system, "web", "cd /www && httpd -f -p 80 & wait")
+    info["resources"].append(
+        {"name": "ports", "type": "RANGES", "ranges": {"range": [{"begin": 31505, "end": 31505}]}}
+    )
+    docker_of(info)["port_mappings"] = [{"host_port": 31505, "container_port": 80}]
+    async with system.framework() as framework:
+        await framework.launch(info)
+        await framework.state("web", "TASK_RUNNING")
+        reader, writer = await asyncio.open_connection("127.0.0.1", 31505)
+        writer.write(b"GET /index.html HTTP/1.0\r\n\r\n")
+        assert b"it works" in await reader.read()
+        writer.close()
+        await framework.kill("web")
+        await framework.end("web")
+
+
+@pytest.mark.parametrize("network", ["HOST", "NONE"])
+async def test_other_networks(system: System, network: str) -> None:
+    await system.agent()
+    info = a_task(system, "net")
+    docker_of(info)["network"] = network
+    async with system.framework() as framework:
+        await framework.launch(info)
+        await framework.state("net", "TASK_RUNNING")
+        attrs = system.container_of("net").attrs
+        await framework.kill("net")
+        await framework.end("net")
+    assert attrs["HostConfig"]["NetworkMode"] == network.lower()
+
+
+async def test_reconciliation_of_what_never_was(system: System) -> None:
+    await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(a_task(system, "known"))
+        await framework.state("known", "TASK_RUNNING")
+        await framework.kill("unknown")
+        await framework.kill("known")
+        assert (await framework.end("known"))["state"] == "TASK_KILLED"
