@@ -79,6 +79,8 @@ class FakeAgent:
         """Comes up at the same address, with nothing in its mailbox."""
         port = self.pid.port
         await self.stop()
+        # A master that has not noticed yet may send its answers over two connections, in any order.
+        await asyncio.sleep(0.2)
         await self.start(port)
 
     def _deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:

@@ -1,0 +1,97 @@
+"""What became of the tasks of one ``run``: pure bookkeeping over status updates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Mapping[str, Any]
+
+TERMINAL = frozenset(
+    {
+        "TASK_FINISHED",
+        "TASK_FAILED",
+        "TASK_KILLED",
+        "TASK_ERROR",
+        "TASK_LOST",
+        "TASK_DROPPED",
+        "TASK_GONE",
+        "TASK_GONE_BY_OPERATOR",
+    }
+)
+_EXIT_STATUS = re.compile(r"exited with status (\d+)")
+
+
+@dataclass(slots=True)
+class Tracker:
+    """Tasks by id. Feed it with every update; it says what to print."""
+
+    task_ids: tuple[str, ...]
+    states: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+
+    def update(self, status: Json) -> str:
+        """Take an update in; the line to print about it."""
+        task_id, state = status["task_id"]["value"], status["state"]
+        if task_id in self.task_ids and self.states.get(task_id) not in TERMINAL:
+            self.states[task_id] = state
+            if state in TERMINAL:
+                self.codes[task_id] = exit_code(status)
+        return describe(status)
+
+    @property
+    def done(self) -> bool:
+        return all(self.states.get(task_id) in TERMINAL for task_id in self.task_ids)
+
+    @property
+    def alive(self) -> list[str]:
+        return [task_id for task_id in self.task_ids if self.states.get(task_id) not in TERMINAL]
+
+    @property
+    def code(self) -> int:
+        """The exit code of the run: that of the first task in order that did not end well."""
+        ended = [self.codes.get(task_id, 1) for task_id in self.task_ids]
+        return next((code for code in ended if code), 0)
+
+
+def exit_code(status: Json) -> int:
+    """The task's own exit code where its end tells one; 0 for finished, 1 for any other end."""
+    if status["state"] == "TASK_FINISHED":
+        return 0
+    match = _EXIT_STATUS.search(status.get("message", ""))
+    if match and 0 < int(match[1]) < 256:
+        return int(match[1])
+    return 1
+
+
+def addresses(status: Json) -> list[str]:
+    """IP addresses of the task, as its container status tells."""
+    infos: Iterable[Json] = status.get("container_status", {}).get("network_infos", [])
+    found = [a.get("ip_address", "") for info in infos for a in info.get("ip_addresses", [])]
+    return [address for address in found if address]
+
+
+def ports(status: Json) -> list[str]:
+    """``host:container`` pairs as the container status tells."""
+    infos: Iterable[Json] = status.get("container_status", {}).get("network_infos", [])
+    return [
+        f"{m['host_port']}:{m['container_port']}"
+        for info in infos
+        for m in info.get("port_mappings", [])
+    ]
+
+
+def describe(status: Json) -> str:
+    """``web-1 TASK_RUNNING at 172.17.0.2``, with the reason and message where there are any."""
+    words = [status["task_id"]["value"], status["state"]]
+    if where := addresses(status) if status["state"] == "TASK_RUNNING" else []:
+        words.append(f"at {', '.join(where)}")
+    if "healthy" in status:
+        words.append("healthy" if status["healthy"] else "unhealthy")
+    if reason := status.get("reason"):
+        words.append(reason)
+    line = " ".join(words)
+    message = status.get("message")
+    return f"{line}: {message}" if message else line
