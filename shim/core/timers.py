@@ -26,6 +26,10 @@ class Timers:
     def cancel(self, key: Hashable) -> None:
         self._at.pop(key, None)
 
+    def pending(self) -> list[Hashable]:
+        """What has a deadline."""
+        return list(self._at)
+
     def next(self) -> float | None:
         """The earliest deadline, or None."""
         self._drop_stale()

@@ -1,0 +1,80 @@
+"""``scripts/sim``: see tests/sim/README.md."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+from tests.sim.plan import make
+from tests.sim.run import run_seed, shrink, violation
+
+_CHUNK = 50
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/sim", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10_000, help="how many (default 10000)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--keep-going", action="store_true", help="do not stop at failures")
+    parser.add_argument("--seed", type=int, help="run this one alone, and show what happened")
+    parser.add_argument("--whole", action="store_true", help="with --seed: do not make it smaller")
+    flags = parser.parse_args()
+    if flags.seed is not None:
+        return _one(flags.seed, flags.whole)
+    return _many(range(flags.first, flags.first + flags.seeds), flags.jobs, flags.keep_going)
+
+
+def _one(seed: int, whole: bool) -> int:
+    plan = make(seed)
+    failed = violation(plan) is not None
+    if failed and not whole:
+        plan = shrink(plan)
+    trace: list[str] = []
+    found = violation(plan, trace)
+    print(f"seed {seed}: {plan.length:g} s, slow {plan.slow:g} s, triton {plan.triton}")
+    print("faults:", {name: rate for name, rate in plan.faults.items() if rate})
+    print("frameworks:", plan.frameworks)
+    for act in plan.acts:
+        print(act)
+    print("\n".join(trace))
+    print("holds" if found is None else f"FAILED: {found}")
+    return 0 if found is None else 1
+
+
+def _many(seeds: range, jobs: int, keep_going: bool) -> int:
+    began, done, failures = time.monotonic(), 0, 0
+    with multiprocessing.Pool(jobs) as pool:
+        for count, found in pool.imap_unordered(_chunk, _chunks(seeds)):
+            done += count
+            failures += len(found)
+            for seed, what in found:
+                print(f"seed {seed}: {what}", flush=True)
+            if failures and not keep_going:
+                pool.terminate()
+                break
+            if sys.stderr.isatty():
+                print(f"\r{done} of {len(seeds)} ", end="", file=sys.stderr, flush=True)
+    took = time.monotonic() - began
+    print(f"{done} seeds in {took:.1f} s ({done / took:.0f}/s), {failures} failed")
+    if failures:
+        print("reproduce one with: scripts/sim --seed N")
+    return 1 if failures else 0
+
+
+def _chunks(seeds: range) -> Iterator[range]:
+    for start in range(seeds.start, seeds.stop, _CHUNK):
+        yield range(start, min(start + _CHUNK, seeds.stop))
+
+
+def _chunk(seeds: range) -> tuple[int, list[tuple[int, str]]]:
+    found = ((seed, run_seed(seed)) for seed in seeds)
+    return len(seeds), [(seed, what) for seed, what in found if what is not None]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,339 @@
+"""Carries out orders about containers on the simulated endpoint, as their docstrings promise.
+
+One errand a container, its steps written as generators that yield what they wait for: ``("sleep",
+seconds)`` or ``("call", verb, argument)``. It dies with its process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from shim.errors import NameTaken, NotFound, Permanent, Transient
+from shim.model import facts, orders
+from shim.model.container import Container, Phase, Ref
+from shim.model.facts import Failure, Stage
+
+if TYPE_CHECKING:
+    from tests.sim.process import Process
+
+Steps = Generator[tuple[Any, ...], Any, Any]
+
+
+class Interrupted(Exception):
+    """A newer order makes what is under way pointless."""
+
+
+class Conductor:
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.world = process.world
+        self.errands: dict[Ref, Errand] = {}
+        self.watched: dict[str, Ref] = {}
+        self.checked: dict[Ref, orders.StartChecks] = {}
+        self.published: dict[Ref, orders.Publish] = {}
+        self.orphans: set[str] = set()
+
+    def take(self, order: Any) -> None:
+        match order:
+            case orders.Watch():
+                self.watch(order.ref)
+            case orders.RemoveOrphan():
+                self.orphans.add(order.name)
+                self._remove_orphan(order.name)
+            case orders.StartChecks():
+                self.checked[order.ref] = order
+            case orders.StopChecks():
+                self.checked.pop(order.ref, None)
+            case orders.Publish():
+                self.published[order.ref] = order
+            case orders.Withdraw():
+                self.published.pop(order.ref, None)
+            case _:
+                errand = self.errands.get(order.ref)
+                if errand is None:
+                    errand = self.errands[order.ref] = Errand(self, order.ref)
+                errand.take(order)
+
+    @property
+    def idle(self) -> bool:
+        return not (self.errands or self.watched or self.orphans)
+
+    def post(self, fact: facts.Fact) -> None:
+        self.process.post(fact)
+
+    def call(self, verb: str, argument: Any, answer: Any) -> None:
+        def answered(result: Any, error: Any) -> None:
+            if not self.process.dead:
+                answer(result, error)
+
+        self.world.engine.request(verb, argument, answered)
+
+    def _remove_orphan(self, name: str) -> None:
+        def answered(result: Any, error: Any) -> None:
+            if error is None:
+                self.orphans.discard(name)
+            else:
+                self.world.clock.after(1.0, again)
+
+        def again() -> None:
+            if not self.process.dead:
+                self._remove_orphan(name)
+
+        self.call("remove", name, answered)
+
+    # --- watching -------------------------------------------------------------------------
+
+    def watch(self, ref: Ref) -> None:
+        self.watched[ref.name] = ref
+        box = self.world.engine.boxes.get(ref.name)
+        if box is None or box.phase is not Phase.RUNNING:
+            self.changed(ref.name)
+
+    def changed(self, name: str) -> None:
+        """An event, or the next list, finds it."""
+        if name in self.watched:
+            rng, plan = self.world.rng, self.world.plan
+            lost = rng.random() < plan.faults["event_lost"]
+            self.world.clock.after(rng.uniform(0, 10.0) if lost else 0.01, self._look, name)
+
+    def _look(self, name: str) -> None:
+        if name in self.watched and not self.process.dead:
+            self.call("inspect", name, lambda found, error: self._looked(name, found, error))
+
+    def _looked(self, name: str, found: Container | None, error: Exception | None) -> None:
+        ref = self.watched.get(name)
+        if ref is None:
+            return
+        if isinstance(error, NotFound):
+            del self.watched[name]
+            self.post(facts.ContainerVanished(ref))
+        elif found is None:
+            self.world.clock.after(10.0, self._look, name)
+        else:
+            self.told(ref, found)
+
+    def told(self, ref: Ref, found: Container) -> bool:
+        if found.phase is not Phase.EXITED:
+            return False
+        if self.watched.pop(ref.name, None) is not None:
+            self.post(facts.ContainerExited(ref, found.exit_code, found.oom_killed, found.error))
+        return True
+
+
+class Errand:
+    """The orders about one container that are not carried out yet."""
+
+    def __init__(self, conductor: Conductor, ref: Ref) -> None:
+        self.c = conductor
+        self.ref = ref
+        self.launch: orders.Launch | None = None
+        self.stop: orders.Stop | None = None
+        self.remove: orders.Remove | None = None
+        self.cancelled = False
+        self.answered = False
+        self.launching = False
+        self.start_sent = False
+        self.create_sent = False
+        self.yields = False
+        self._waiting = 0
+        self._steps: Steps | None = None
+
+    def take(self, order: Any) -> None:
+        match order:
+            case orders.Launch():
+                self.launch = self.launch or order
+            case orders.CancelLaunch():
+                self._cancel()
+            case orders.Stop():
+                self.stop = order
+                self._interrupt(not self.launching)
+            case orders.Remove():
+                self.remove, self.stop = order, None
+                if self.launch is not None:
+                    self._cancel()
+                self._interrupt(not self.launching)
+        if self._steps is None:
+            self._next()
+
+    def _cancel(self) -> None:
+        if self.cancelled or (self.launching and self.start_sent):
+            return
+        self.cancelled = True
+        if self.launch is not None:
+            self.answered = True
+            self.c.post(facts.LaunchCancelled(self.ref))
+            self._interrupt(True)
+
+    def _interrupt(self, wanted: bool) -> None:
+        if wanted and self.yields and self._steps is not None:
+            self.yields = False
+            self._waiting += 1
+            self._advance(None, Interrupted())
+
+    # --- driving the generators ------------------------------------------------------------
+
+    def _next(self) -> None:
+        if self.launch is not None:
+            self._steps = self._do_launch()
+        elif self.cancelled:
+            self._steps = self._do_cancel()
+        elif self.remove is not None:
+            self._steps = self._do_remove()
+        elif self.stop is not None:
+            self._steps = self._do_stop()
+        else:
+            self._steps = None
+            self.c.errands.pop(self.ref, None)
+            return
+        self._advance(None, None)
+
+    def _advance(self, result: Any, error: BaseException | None) -> None:
+        steps = self._steps
+        assert steps is not None
+        try:
+            wanted = steps.throw(error) if error is not None else steps.send(result)
+        except (StopIteration, Interrupted):
+            self._next()
+            return
+        self._waiting += 1
+        if wanted[0] == "sleep":
+            self.c.world.clock.after(wanted[1], self._resume, self._waiting, None, None)
+        else:
+            ticket = self._waiting
+            self.c.call(
+                wanted[1], wanted[2], lambda found, error: self._resume(ticket, found, error)
+            )
+
+    def _resume(self, ticket: int, result: Any, error: Any) -> None:
+        if ticket == self._waiting and not self.c.process.dead:
+            self.yields = False
+            self._advance(result, error)
+
+    def _sleep(self, seconds: float) -> Steps:
+        """Interruptible."""
+        if self.launching and self.cancelled:
+            raise Interrupted
+        self.yields = True
+        yield ("sleep", seconds)
+
+    # --- the errands ------------------------------------------------------------------------
+
+    def _do_launch(self) -> Steps:
+        self.launching, self.start_sent, self.create_sent = True, False, False
+        try:
+            outcome = yield from self._launch()
+        finally:
+            self.launching, self.launch = False, None
+        if self.cancelled:
+            return
+        if isinstance(outcome, Container):
+            self._started(outcome)
+        else:
+            self.c.post(outcome)
+
+    def _started(self, found: Container) -> None:
+        self.c.post(facts.ContainerStarted(self.ref, found))
+        self.c.watch(self.ref)
+        self.c.told(self.ref, found)
+
+    def _launch(self) -> Steps:
+        spec = self.c.world.engine.specs[self.ref.key]
+        if spec.trouble == "invalid":
+            return facts.LaunchFailed(self.ref, Failure.INVALID, "bad port")
+        self.c.post(facts.LaunchAdvanced(self.ref, Stage.PULLING))
+        yield from self._sleep(spec.pull)
+        if spec.trouble == "pull":
+            return facts.LaunchFailed(self.ref, Failure.PULL, "manifest unknown")
+        while True:
+            try:
+                return (yield from self._attempt())
+            except Transient:
+                if self.start_sent:
+                    yield ("sleep", 1.0)
+                else:
+                    yield from self._sleep(1.0)
+            except Permanent as error:
+                return facts.LaunchFailed(self.ref, Failure.LAUNCH, str(error))
+
+    def _attempt(self) -> Steps:
+        name = self.ref.name
+        found = None
+        if self.start_sent:
+            found = yield ("call", "inspect", name)
+        else:
+            yield from self._sleep(0.0)
+            self.c.post(facts.LaunchAdvanced(self.ref, Stage.CREATING))
+            self.create_sent = True
+            try:
+                yield ("call", "create", self.ref)
+            except NameTaken:
+                try:
+                    found = yield ("call", "inspect", name)
+                except NotFound:
+                    raise Transient("removed meanwhile") from None
+        if found is None or found.phase in (Phase.CREATED, Phase.PROVISIONING):
+            if self.cancelled:
+                raise Interrupted
+            self.start_sent = True
+            yield ("call", "start", name)
+            found = yield ("call", "inspect", name)
+        return found
+
+    def _do_cancel(self) -> Steps:
+        if not self.answered:
+            yield from self._look_for_remains()
+        elif self.create_sent:
+            yield from self._remove_certainly()
+        self.cancelled = self.answered = self.create_sent = False
+
+    def _look_for_remains(self) -> Steps:
+        while True:
+            try:
+                found = yield ("call", "inspect", self.ref.name)
+            except NotFound:
+                break
+            except Transient:
+                yield ("sleep", 1.0)
+                continue
+            if found.phase in (Phase.RUNNING, Phase.EXITED):
+                self._started(found)
+                return
+            break
+        self.c.post(facts.LaunchCancelled(self.ref))
+        yield from self._remove_certainly()
+
+    def _do_remove(self) -> Steps:
+        yield from self._remove_certainly()
+        self.remove = self.stop = None
+        self.c.post(facts.ContainerRemoved(self.ref))
+
+    def _remove_certainly(self) -> Steps:
+        self.c.watched.pop(self.ref.name, None)
+        while True:
+            try:
+                yield ("call", "remove", self.ref.name)
+                return
+            except Transient:
+                yield ("sleep", 1.0)
+
+    def _do_stop(self) -> Steps:
+        assert self.stop is not None
+        order = self.stop
+        while True:
+            try:
+                self.yields = True
+                yield ("call", "stop", (self.ref.name, order.grace))
+                found = yield ("call", "inspect", self.ref.name)
+            except NotFound:
+                if self.c.watched.pop(self.ref.name, None) is not None:
+                    self.c.post(facts.ContainerVanished(self.ref))
+                break
+            except Transient:
+                yield from self._sleep(1.0)
+                continue
+            if self.c.told(self.ref, found):
+                break
+            yield from self._sleep(1.0)
+        if self.stop is order:
+            self.stop = None

@@ -1,0 +1,408 @@
+"""A simulated master, as the facts tell: admission, three ways back, books, pings, acks.
+
+What it does not do: offers, allocation, operations. It holds to the rules an agent can rely on,
+and to those that hurt one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import Message
+
+from shim.core.status import TERMINAL
+from shim.model.ids import FrameworkId, Pid, TaskId, TaskKey
+from shim.protos import messages_pb2 as m
+from shim.protos.mesos_pb2 import DrainConfig, Resource, TaskInfo, TaskState
+from tests.sim.clock import Violation
+from tests.sim.framework import Scheduler
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+PING = 15.0
+MISSES = 5
+REREGISTER_TIMEOUT = 600.0
+
+
+@dataclass(slots=True)
+class Registry:
+    """What survives a failover."""
+
+    admitted: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    draining: dict[str, DrainConfig] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Booked:
+    """A task in the master's books."""
+
+    state: int = TaskState.TASK_STAGING
+    update: tuple[int, bytes] | None = None
+    """State and uuid of the last update forwarded."""
+    killed: bool = False
+
+
+@dataclass(slots=True)
+class Agent:
+    id: str
+    observer: int
+    connected: bool = True
+    missed: int = 0
+    tasks: dict[TaskKey, Booked] = field(default_factory=dict)
+
+
+class Master:
+    def __init__(self, world: World, number: int, registry: Registry) -> None:
+        self._world = world
+        self.pid = Pid("master", f"10.0.0.{number}", 5050)
+        self.alive = True
+        self.registry = registry
+        self.recovered = set(registry.admitted)
+        self.agent: Agent | None = None
+        self.known: set[FrameworkId] = set()
+        self.completed: set[FrameworkId] = set()
+        self._observers = 0
+        self._agents = 0
+        self._admitting = False
+        self.reserved: list[Resource] = []
+
+    # --- messages ---------------------------------------------------------------------------
+
+    def received(self, to: Pid, message: Message | None) -> None:
+        if message is None:
+            if self.agent is not None and to.id == f"slave-observer({self.agent.observer})":
+                self.agent.missed = 0
+            return
+        self._world.say("master", self.pid, "receives", type(message).__name__)
+        match message:
+            case m.RegisterSlaveMessage():
+                self._register(message)
+            case m.ReregisterSlaveMessage():
+                self._reregister(message)
+            case m.StatusUpdateMessage():
+                self._status_update(message)
+            case m.UnregisterSlaveMessage():
+                if self.agent is not None and self.agent.id == message.slave_id.value:
+                    self._remove_agent("it unregistered")
+            case m.ExitedExecutorMessage():
+                pass
+            case _:
+                raise Violation(f"a master does not expect {type(message).__name__}")
+
+    def _send(self, message: Message) -> None:
+        self._world.net.to_agent(self.pid, message)
+
+    def _tell(self, message: Message) -> None:
+        """To the agent, if its link stands; otherwise it is lost."""
+        if self.agent is not None and self.agent.connected:
+            self._send(message)
+
+    # --- admission --------------------------------------------------------------------------
+
+    def _register(self, message: m.RegisterSlaveMessage) -> None:
+        if self._admitting:
+            return
+        if self.agent is not None:
+            if self.agent.connected:
+                self._welcome()
+                return
+            self._remove_agent("it registered anew")
+        self._admitting = True
+        self._world.clock.after(self._world.rng.uniform(0.001, 0.05), self._admit, message)
+
+    def _admit(self, message: m.RegisterSlaveMessage) -> None:
+        if not self.alive:
+            return
+        self._admitting = False
+        self.reserved = list(message.checkpointed_resources)
+        self._agents += 1
+        agent_id = f"{self.pid.ip}-{len(self.registry.admitted)}-S{self._agents}"
+        self.registry.admitted.add(agent_id)
+        self._add(agent_id)
+        self._welcome()
+
+    def _add(self, agent_id: str) -> None:
+        self._observers += 1
+        self.agent = Agent(agent_id, self._observers)
+        self._ping(self.agent)
+        if self._world.process is None:
+            self._world.clock.after(0.01, self.link_broke)
+
+    def _welcome(self) -> None:
+        assert self.agent is not None
+        message = m.SlaveRegisteredMessage()
+        message.slave_id.value = self.agent.id
+        message.connection.total_ping_timeout_seconds = PING * MISSES
+        self._send(message)
+
+    def _reregister(self, message: m.ReregisterSlaveMessage) -> None:
+        agent_id = message.slave.id.value
+        if agent_id in self.registry.gone:
+            self._send(m.ShutdownMessage(message="Agent has been marked gone"))
+        elif self.agent is not None and self.agent.id == agent_id:
+            self._path_a(message)
+        elif not self._admitting:
+            if self.agent is not None:
+                self._remove_agent("another agent has its address")
+            self._admitting = True
+            delay = self._world.rng.uniform(0.001, 0.05)
+            self._world.clock.after(delay, self._path_bc, message)
+
+    def _path_a(self, message: m.ReregisterSlaveMessage) -> None:
+        agent = self.agent
+        assert agent is not None
+        agent.connected = True
+        reported = _reported(message)
+        missing = [key for key in agent.tasks if key not in reported]
+        self._send(self._reregistered(missing))
+        for key, task in agent.tasks.items():
+            if task.killed and key in reported:
+                self._send(_kill(key))
+        self._after_return(reported, drain_first=False)
+        self.send_reserved()
+
+    def _path_bc(self, message: m.ReregisterSlaveMessage) -> None:
+        if not self.alive:
+            return
+        self._admitting = False
+        agent_id = message.slave.id.value
+        if agent_id in self.registry.gone:
+            return
+        self.recovered.discard(agent_id)
+        self.registry.admitted.add(agent_id)
+        self._add(agent_id)
+        assert self.agent is not None
+        self.reserved = list(message.checkpointed_resources)
+        reported = _reported(message)
+        for key, state in reported.items():
+            self.agent.tasks[key] = Booked(state)
+            self.known.add(key.framework_id)
+        self._drain_again()
+        self._send(self._reregistered([]))
+        self._after_return(reported, drain_first=True)
+
+    def send_reserved(self) -> None:
+        self._send(m.CheckpointResourcesMessage(resources=self.reserved))
+
+    def _reregistered(self, missing: list[TaskKey]) -> m.SlaveReregisteredMessage:
+        assert self.agent is not None
+        answer = m.SlaveReregisteredMessage()
+        answer.slave_id.value = self.agent.id
+        answer.connection.total_ping_timeout_seconds = PING * MISSES
+        for key in missing:
+            part = answer.reconciliations.add()
+            part.framework_id.value = key.framework_id
+            scheduler = self._world.schedulers[key.framework_id]
+            part.framework.CopyFrom(scheduler.info)
+            status = part.statuses.add(state=TaskState.TASK_STAGING)
+            status.task_id.value = key.task_id
+        return answer
+
+    def _after_return(self, reported: dict[TaskKey, int], *, drain_first: bool) -> None:
+        for framework_id in sorted({key.framework_id for key in reported} & self.completed):
+            self._send(_shutdown_framework(framework_id))
+        if not drain_first:
+            self._drain_again()
+        for framework_id in sorted(self.known - self.completed):
+            scheduler = self._world.schedulers[framework_id]
+            if scheduler.connected:
+                self._update_framework(scheduler)
+
+    # --- presence ---------------------------------------------------------------------------
+
+    def _ping(self, agent: Agent) -> None:
+        if not self.alive or self.agent is not agent:
+            return
+        if agent.missed >= MISSES:
+            self.mark_unreachable("no pongs")
+            return
+        agent.missed += 1
+        pid = Pid(f"slave-observer({agent.observer})", self.pid.ip, self.pid.port)
+        self._world.net.to_agent(pid, m.PingSlaveMessage(connected=agent.connected))
+        self._world.clock.after(PING, self._ping, agent)
+
+    def link_broke(self) -> None:
+        """The persistent connection to the agent ended."""
+        agent = self.agent
+        if agent is None or not agent.connected:
+            return
+        self._world.say("master", self.pid, "sees the link break")
+        agent.connected = False
+        for key in list(agent.tasks):
+            scheduler = self._world.schedulers[key.framework_id]
+            if not scheduler.traits["checkpoint"]:
+                self._lose(key, "the link broke")
+        self._world.clock.after(REREGISTER_TIMEOUT, self._reregister_timeout, agent)
+
+    def _reregister_timeout(self, agent: Agent) -> None:
+        if self.alive and self.agent is agent and not agent.connected:
+            self.mark_unreachable("no re-registration")
+
+    def mark_unreachable(self, why: str) -> None:
+        self._world.say("master", self.pid, "marks the agent unreachable:", why)
+        assert self.agent is not None
+        for key in list(self.agent.tasks):
+            self._lose(key, None)
+        self.agent = None
+
+    def _remove_agent(self, why: str) -> None:
+        assert self.agent is not None
+        self._world.say("master", self.pid, "removes the agent:", why)
+        for key in list(self.agent.tasks):
+            self._lose(key, why)
+        self.registry.admitted.discard(self.agent.id)
+        self.agent = None
+
+    def _lose(self, key: TaskKey, why: str | None) -> None:
+        """``why`` is given when the agent will not bring it back."""
+        assert self.agent is not None
+        del self.agent.tasks[key]
+        if why is not None:
+            self._world.judge.excuse(key, why)
+
+    # --- tasks ------------------------------------------------------------------------------
+
+    @property
+    def open(self) -> bool:
+        """Whether offers of the agent go out."""
+        agent = self.agent
+        return agent is not None and agent.connected and agent.id not in self.registry.draining
+
+    def launch(self, scheduler: Scheduler, key: TaskKey, launch: Message) -> None:
+        assert self.agent is not None
+        self.known.add(scheduler.id)
+        self.agent.tasks[key] = Booked()
+        self._send(launch)
+        if self._world.rng.random() < self._world.faults["launch_doubled"]:
+            self._send(launch)
+
+    def kill(self, key: TaskKey, message: Message) -> None:
+        if self.agent is not None and key in self.agent.tasks:
+            self.agent.tasks[key].killed = True
+            self._tell(message)
+
+    def tell(self, message: Message) -> None:
+        self._tell(message)
+
+    def _status_update(self, message: m.StatusUpdateMessage) -> None:
+        update = message.update
+        agent = self.agent
+        framework_id = FrameworkId(update.framework_id.value)
+        if agent is None or agent.id != update.slave_id.value or framework_id in self.completed:
+            return
+        key = TaskKey(framework_id, TaskId(update.status.task_id.value))
+        task = agent.tasks.get(key)
+        if task is not None:
+            if task.state not in TERMINAL:
+                task.state = update.latest_state
+            task.update = (update.status.state, update.uuid)
+        scheduler = self._world.schedulers[framework_id]
+        self._world.clock.after(self._world.rng.uniform(0.0, 0.002), scheduler.hears, message, key)
+
+    def acknowledge(self, scheduler: Scheduler, key: TaskKey, update: m.StatusUpdate) -> None:
+        agent = self.agent
+        if agent is None or not agent.connected or agent.id != update.slave_id.value:
+            return
+        task = agent.tasks.get(key)
+        if task is not None:
+            if task.update is None:
+                return
+            state, uuid = task.update
+            if uuid == update.uuid and state in TERMINAL:
+                del agent.tasks[key]
+                self._see_drained()
+        message = m.StatusUpdateAcknowledgementMessage(uuid=update.uuid)
+        message.slave_id.value = agent.id
+        message.framework_id.value = key.framework_id
+        message.task_id.value = key.task_id
+        self._send(message)
+
+    # --- frameworks -------------------------------------------------------------------------
+
+    def subscribe(self, scheduler: Scheduler) -> None:
+        """It came back, or changed."""
+        if self.agent is not None and self.agent.connected and scheduler.id in self.known:
+            self._update_framework(scheduler)
+
+    def _update_framework(self, scheduler: Scheduler) -> None:
+        message = m.UpdateFrameworkMessage(pid="@0.0.0.0:0")
+        message.framework_id.value = scheduler.id
+        message.framework_info.CopyFrom(scheduler.info)
+        self._send(message)
+
+    def remove_framework(self, framework_id: FrameworkId) -> None:
+        self.completed.add(framework_id)
+        if self.agent is not None:
+            for key in list(self.agent.tasks):
+                if key.framework_id == framework_id:
+                    del self.agent.tasks[key]
+        self._tell(_shutdown_framework(framework_id))
+        self._see_drained()
+
+    # --- operators --------------------------------------------------------------------------
+
+    def drain(self, config: DrainConfig) -> None:
+        if self.agent is not None:
+            self.registry.draining[self.agent.id] = config
+            self._drain_again()
+            self._see_drained()
+
+    def _drain_again(self) -> None:
+        agent = self.agent
+        if agent is not None and agent.connected and agent.id in self.registry.draining:
+            message = m.DrainSlaveMessage()
+            message.config.CopyFrom(self.registry.draining[agent.id])
+            self._send(message)
+
+    def _see_drained(self) -> None:
+        agent = self.agent
+        if agent is None or agent.tasks:
+            return
+        config = self.registry.draining.get(agent.id)
+        if config is not None and config.mark_gone:
+            self._world.clock.after(0.01, self._gone_when_drained, agent)
+
+    def _gone_when_drained(self, agent: Agent) -> None:
+        if self.alive and self.agent is agent and not agent.tasks:
+            self.mark_gone()
+
+    def mark_gone(self) -> None:
+        agent = self.agent
+        if agent is not None:
+            self.registry.gone.add(agent.id)
+            self._send(m.ShutdownMessage(message="Agent has been marked gone"))
+            self._remove_agent("it was marked gone")
+
+
+def _reported(message: m.ReregisterSlaveMessage) -> dict[TaskKey, Any]:
+    return {
+        TaskKey(FrameworkId(t.framework_id.value), TaskId(t.task_id.value)): t.state
+        for t in message.tasks
+    }
+
+
+def _kill(key: TaskKey) -> m.KillTaskMessage:
+    message = m.KillTaskMessage()
+    message.framework_id.value = key.framework_id
+    message.task_id.value = key.task_id
+    return message
+
+
+def _shutdown_framework(framework_id: FrameworkId) -> m.ShutdownFrameworkMessage:
+    message = m.ShutdownFrameworkMessage()
+    message.framework_id.value = framework_id
+    return message
+
+
+def task_info(key: TaskKey, agent_id: str) -> TaskInfo:
+    info = TaskInfo(name=f"task {key.task_id}")
+    info.task_id.value = key.task_id
+    info.slave_id.value = agent_id
+    for name, value in (("cpus", 0.1), ("mem", 32.0)):
+        resource = info.resources.add(name=name, type=0)
+        resource.scalar.value = value
+        resource.allocation_info.role = "prod"
+    return info

@@ -1,0 +1,157 @@
+"""What a seed stands for: the weather of a run, and what happens to it when.
+
+A plan is made before the run and is plain data, so that a failing one can be made smaller by
+leaving things out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+#: how often each thing happens, per theme; a run has one to three themes
+THEMES: dict[str, dict[str, int]] = {
+    "tasks": {"kill": 3, "exit": 3, "health": 2, "kill_executor": 1, "foreign_removal": 1},
+    "crashes": {"crash": 6, "stop": 1},
+    "links": {"break_link": 4, "partition": 4, "blink": 2},
+    "masters": {"failover": 4, "amnesia": 1, "blink": 1},
+    "engine": {"engine_away": 4, "foreign_removal": 2, "exit": 2},
+    "disk": {"disk_refuses": 3, "crash": 2},
+    "frameworks": {"detach": 3, "teardown": 2, "new_info": 2, "checkpoint_resources": 1},
+    "operators": {"drain": 4, "reactivate": 3, "gone": 1, "leave": 1},
+    "disasters": {"wipe": 1, "gone": 1, "crash": 2},
+}
+
+_FAULTS = {
+    "engine_error": (0.0, 0.0, 0.1, 0.3),
+    "answer_lost": (0.0, 0.0, 0.1, 0.3),
+    "event_lost": (0.0, 0.2, 1.0),
+    "ack_lost": (0.0, 0.0, 0.3, 0.6),
+    "ack_doubled": (0.0, 0.0, 0.3),
+    "ack_late": (0.0, 0.0, 0.5),
+    "launch_doubled": (0.0, 0.0, 0.2),
+    "authentication_fails": (0.0, 0.3),
+}
+
+
+@dataclass(slots=True)
+class Act:
+    """One thing that happens: ``what`` is a method of the world, ``how`` its arguments."""
+
+    at: float
+    what: str
+    how: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        how = ", ".join(f"{k}={v!r}" for k, v in self.how.items())
+        return f"{self.at:8.3f}  {self.what}({how})"
+
+
+@dataclass(slots=True)
+class Plan:
+    seed: int
+    faults: dict[str, float]
+    slow: float
+    """Seconds that the engine's works take at most."""
+    triton: bool
+    """Creates take long, and show as provisioning meanwhile."""
+    authenticate: bool
+    frameworks: list[dict[str, bool]]
+    acts: list[Act]
+    length: float
+    """Seconds until the weather clears up."""
+
+
+def make(seed: int) -> Plan:
+    rng = Random(seed)
+    themes = rng.sample(sorted(THEMES), rng.choice((1, 1, 2, 2, 3)))
+    length = rng.choice((2.0, 5.0, 20.0, 60.0, 150.0))
+    frameworks = [
+        {
+            "checkpoint": rng.random() < 0.75,
+            "partition_aware": rng.random() < 0.5,
+            "killing": rng.random() < 0.5,
+        }
+        for _ in range(rng.choice((1, 1, 2)))
+    ]
+    tasks = rng.choice((1, 1, 2, 3, 5))
+    acts = [_launch(rng, i, length, len(frameworks)) for i in range(tasks)]
+    weights: dict[str, int] = {"kill": 1, "exit": 1}
+    for theme in themes:
+        for what, weight in THEMES[theme].items():
+            weights[what] = weights.get(what, 0) + weight
+    names = sorted(weights)
+    chosen = rng.choices(names, [weights[n] for n in names], k=rng.choice((1, 3, 6, 10, 15)))
+    acts += [_act(rng, what, length, tasks, len(frameworks)) for what in chosen]
+    acts.sort(key=lambda act: act.at)
+    return Plan(
+        seed,
+        {name: rng.choice(rates) for name, rates in _FAULTS.items()},
+        rng.choice((0.02, 0.02, 0.5, 5.0)),
+        rng.random() < 0.25,
+        rng.random() < 0.25,
+        frameworks,
+        acts,
+        length,
+    )
+
+
+def _launch(rng: Random, index: int, length: float, frameworks: int) -> Act:
+    how = {
+        "task": index,
+        "framework": rng.randrange(frameworks),
+        "ends": rng.choice((None, None, 0.01, 1.0, 8.0, 60.0)),
+        "code": rng.choice((0, 0, 1, 137, None)),
+        "oom": rng.random() < 0.1,
+        "pull": rng.choice((0.0, 0.0, 0.5, 8.0)),
+        "trouble": rng.choice(("",) * 8 + ("pull", "create", "start", "invalid")),
+        "grace": rng.choice((None, None, 0.0, 3.0, 30.0)),
+        "limit": rng.choice((None,) * 6 + (0.0, 1.5, 30.0)),
+        "stubborn": rng.random() < 0.3,
+        "checked": rng.random() < 0.4,
+        "kind": rng.choice(("task",) * 14 + ("executor", "group", "volume")),
+    }
+    return Act(rng.uniform(0.5, 0.5 + length * 0.7), "launch", how)
+
+
+def _act(rng: Random, what: str, length: float, tasks: int, frameworks: int) -> Act:
+    task, framework = rng.randrange(tasks), rng.randrange(frameworks)
+    how: dict[str, Any] = {}
+    match what:
+        case "kill":
+            how = {"task": task, "grace": rng.choice((None, None, 0.0, 10.0))}
+        case "kill_executor" | "foreign_removal":
+            how = {"task": task}
+        case "exit":
+            how = {"task": task, "code": rng.choice((0, 1, 143))}
+        case "health":
+            how = {"task": task, "healthy": rng.random() < 0.5, "kill": rng.random() < 0.4}
+        case "crash" | "wipe":
+            how = {"fuse": rng.choice((0, 0, 1, 2, 3, 4, 5, 6, 8, 12)), "down": _duration(rng)}
+        case "stop":
+            how = {"down": _duration(rng)}
+        case "partition":
+            how = {
+                "up": rng.random() < 0.7,
+                "down": rng.random() < 0.7,
+                "seconds": rng.choice((1.0, 20.0, 80.0, 160.0)),
+                "noticed": rng.random() < 0.5,
+            }
+        case "blink" | "failover" | "amnesia":
+            how = {"gap": rng.choice((0.0, 0.0, 0.5, 8.0)), "detect": rng.choice((0.01, 1.0, 5.0))}
+        case "engine_away" | "disk_refuses":
+            how = {"seconds": rng.choice((0.5, 3.0, 30.0, 120.0))}
+        case "detach":
+            how = {"framework": framework, "seconds": rng.choice((0.1, 3.0, 40.0))}
+        case "teardown":
+            how = {"framework": framework}
+        case "new_info":
+            how = {"framework": framework, "killing": rng.random() < 0.5}
+        case "drain":
+            how = {"mark_gone": rng.random() < 0.2, "grace": rng.choice((None, 0.0, 2.0))}
+    return Act(rng.uniform(0.2, length), what, how)
+
+
+def _duration(rng: Random) -> float:
+    return rng.choice((0.3, 0.3, 2.0, 20.0, 100.0))

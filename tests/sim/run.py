@@ -1,0 +1,54 @@
+"""Runs of many seeds, of one, and of fewer steps."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+from tests.sim.clock import Violation
+from tests.sim.disk import Disk
+from tests.sim.plan import Plan, make
+from tests.sim.world import World
+
+
+def violation(plan: Plan, trace: list[str] | None = None, disk: Disk | None = None) -> str | None:
+    """What is wrong with a run of the plan; None: nothing."""
+    world = World(copy.deepcopy(plan), trace, disk)
+    try:
+        world.run()
+    except Violation as found:
+        world.say("VIOLATION", found)
+        return str(found)
+    return None
+
+
+def run_seed(seed: int, trace: list[str] | None = None) -> str | None:
+    return violation(make(seed), trace)
+
+
+def shrink(plan: Plan) -> Plan:
+    """A smaller plan that fails as well: without acts and faults that it does not take."""
+    smaller = plan
+    while True:
+        for candidate in _smaller(smaller):
+            if violation(candidate) is not None:
+                smaller = candidate
+                break
+        else:
+            return smaller
+
+
+def _smaller(plan: Plan) -> Iterator[Plan]:
+    for i in range(len(plan.acts)):
+        less = copy.deepcopy(plan)
+        del less.acts[i]
+        yield less
+    for name, rate in plan.faults.items():
+        if rate:
+            less = copy.deepcopy(plan)
+            less.faults[name] = 0.0
+            yield less
+    if plan.triton or plan.authenticate:
+        less = copy.deepcopy(plan)
+        less.triton = less.authenticate = False
+        yield less

@@ -1,0 +1,553 @@
+"""One run: the shim and everything around it, from a plan to a verdict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from random import Random
+
+from shim.core.context import Settings
+from shim.model import facts, orders
+from shim.model.ids import Pid, TaskId, TaskKey
+from shim.model.records import Record
+from shim.protos import messages_pb2 as m
+from shim.protos.mesos_pb2 import DrainConfig, Resource, SlaveInfo
+from tests.sim.clock import Clock, Crash, Violation
+from tests.sim.disk import Disk
+from tests.sim.engine import Engine, Spec
+from tests.sim.framework import Scheduler
+from tests.sim.judge import Judge
+from tests.sim.master import Master, Registry, task_info
+from tests.sim.net import Net
+from tests.sim.plan import Plan
+from tests.sim.process import Process
+
+AGENT = Pid("slave(1)", "10.9.9.9", 5051)
+MOST_EVENTS = 30_000
+LONGEST = 6 * 3600.0
+"""Simulated seconds that a run may take to settle: retries wait for ten minutes."""
+
+
+class World:
+    def __init__(self, plan: Plan, trace: list[str] | None = None, disk: Disk | None = None):
+        self.plan = plan
+        self.trace = trace
+        self.rng = Random(f"world {plan.seed}")
+        self._uuids = Random(f"core {plan.seed}")
+        self.entropy = self
+        self.faults = dict(plan.faults)
+        self.clock = Clock()
+        self.disk = disk or Disk()
+        self.net = Net(self)
+        self.judge = Judge(self)
+        self.engine = Engine(self.clock, plan, Random(f"engine {plan.seed}"), self.say)
+        self.engine.changed = self._container_changed
+        self.schedulers = {}
+        for i, traits in enumerate(plan.frameworks):
+            scheduler = Scheduler(self, i, traits)
+            self.schedulers[scheduler.id] = scheduler
+        self.settings = Settings(AGENT, _agent_info(), "1.11.0", authenticate=plan.authenticate)
+        self.process: Process | None = None
+        self.detected: Pid | None = None
+        self.master: Master | None = None
+        self.registry = Registry()
+        self._masters = 0
+        self._down = 0.3
+        self._lives = 0
+        self._wiping = False
+        self.wiped = False
+        self.settling = False
+
+    # --- chance for the core ---------------------------------------------------------------
+
+    def uuid(self) -> bytes:
+        value = bytearray(self._uuids.randbytes(16))
+        value[6] = value[6] & 0x0F | 0x40
+        value[8] = value[8] & 0x3F | 0x80
+        return bytes(value)
+
+    def uniform(self, limit: float) -> float:
+        return self._uuids.uniform(0.0, limit)
+
+    # --- running ---------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Raises Violation when an invariant does not hold."""
+        self._new_master()
+        self.detected = self.master.pid
+        self._boot()
+        start = self.clock.now
+        for act in self.plan.acts:
+            self.clock.after(act.at, self._act, act.what, act.how)
+        self.clock.after(self.plan.length, self._clear_up)
+        while not (self.settling and self._quiet()):
+            self._step()
+            if self.clock.events > MOST_EVENTS or self.clock.now > start + LONGEST:
+                raise Violation(f"it does not settle: {self._unsettled()}")
+        self.judge.verdict()
+        self._nothing_left()
+
+    def _step(self) -> None:
+        try:
+            if not self.clock.run_next():
+                raise Violation("nothing will ever happen again")
+        except Crash as crash:
+            self.say("CRASH", crash)
+            self._died()
+
+    def say(self, *words: object) -> None:
+        if self.trace is not None:
+            text = " ".join(_brief(word) for word in words)
+            self.trace.append(f"{self.clock.now - 1000:10.4f}  {text}")
+
+    def _act(self, what: str, how: dict) -> None:
+        if self.settling:
+            return
+        self.say("ACT", what, how)
+        getattr(self, what)(**how)
+
+    # --- the shim's process ----------------------------------------------------------------
+
+    def _boot(self) -> None:
+        if self.process is not None:
+            return
+        self._lives += 1
+        for key in [*self.disk.tasks, *self.disk.updates]:
+            if not self.schedulers[key.framework_id].traits["checkpoint"]:
+                self.judge.excuse(key, "the shim restarted, and its framework does not checkpoint")
+        self.say("START of the shim, life", self._lives)
+        self.process = Process(self)
+        self.clock.after(self.rng.uniform(0.0, 0.05), self._detect, self._lives)
+
+    def _detect(self, life: int) -> None:
+        if life == self._lives:
+            self._post(facts.MasterDetected(self.detected))
+
+    def _post(self, fact: facts.Fact) -> None:
+        if self.process is not None:
+            self.process.post(fact)
+
+    def _died(self) -> None:
+        assert self.process is not None
+        self.process.die()
+        self.process = None
+        if self._wiping:
+            self._lose_disk()
+        self.net.agent_died()
+        if self.clock.now >= self.net.down.cut_until:
+            self.clock.after(0.01, self._notice_death, self._lives)
+        # A request on its way to the endpoint arrives before the next life looks at it.
+        self.clock.after(max(self._down, self.plan.slow + 0.1), self._boot)
+
+    def _notice_death(self, life: int) -> None:
+        if self.master is not None and life == self._lives:
+            self.master.link_broke()
+
+    def _lose_disk(self) -> None:
+        self._wiping, self.wiped = False, True
+        self.say("the work_dir is lost")
+        for scheduler in self.schedulers.values():
+            for key in scheduler.launched:
+                self.judge.excuse(key, "wiped")
+        self.disk.wipe()
+
+    def exited(self, order: orders.Exit) -> None:
+        """It ended itself; a supervisor starts it again."""
+        self.say("EXIT", order.code, order.reason)
+        for scheduler in self.schedulers.values():
+            for key in scheduler.launched:
+                self.judge.excuse(key, "the agent left")
+        self.clock.after(0.0, self._reap, self.process)
+
+    def _reap(self, process: Process) -> None:
+        if self.process is process:
+            self.process = None
+            self.net.agent_died()
+            self.clock.after(0.01, self._notice_death, self._lives)
+            self.clock.after(max(1.0, self.plan.slow + 0.1), self._boot)
+
+    def commit(self, batch: Sequence[Record]) -> None:
+        self.disk.commit(batch)
+
+    def disk_delay(self) -> float:
+        return self.rng.choice((0.0005, 0.002, 0.002, 0.02, 0.3))
+
+    def authenticate(self, process: Process, order: orders.Authenticate) -> None:
+        fails = self.rng.random() < self.faults["authentication_fails"]
+        refused = fails and self.rng.random() < 0.3
+        fact = (
+            facts.AuthenticationFailed(order.attempt, refused, "simulated")
+            if fails
+            else facts.Authenticated(order.attempt)
+        )
+        self.clock.after(self.rng.uniform(0.01, order.timeout / 2), process.post, fact)
+
+    def _container_changed(self, name: str) -> None:
+        if self.process is not None:
+            self.process.conductor.changed(name)
+
+    # --- masters ---------------------------------------------------------------------------
+
+    def master_at(self, pid: Pid) -> Master | None:
+        master = self.master
+        return master if master is not None and master.pid.address == pid.address else None
+
+    def _new_master(self) -> None:
+        self._masters += 1
+        self.master = Master(self, self._masters, self.registry)
+
+    def failover(self, gap: float, detect: float) -> None:
+        if self.master is None:
+            return
+        self.master.alive = False
+        self.master = None
+        self.net.break_down()
+        for scheduler in self.schedulers.values():
+            scheduler.connected = False
+        if gap:
+            self._now_detected(None)
+        self.clock.after(gap, self._elected, detect)
+
+    def _elected(self, detect: float) -> None:
+        if self.master is not None:
+            return
+        self._new_master()
+        self.clock.after(detect, self._leads, self.master)
+        for scheduler in self.schedulers.values():
+            self.clock.after(self.rng.choice((0.1, 1.0, 20.0)), self._attach, scheduler)
+
+    def _leads(self, master: Master) -> None:
+        if self.master is master and self.detected != master.pid:
+            self._now_detected(master.pid)
+
+    def _now_detected(self, pid: Pid | None) -> None:
+        self.detected = pid
+        self._post(facts.MasterDetected(pid))
+
+    def amnesia(self, gap: float, detect: float) -> None:
+        """A failover to a master without the registry."""
+        self.registry = Registry()
+        self.failover(gap, detect)
+
+    def blink(self, gap: float, detect: float) -> None:
+        if self.detected is not None:
+            self._now_detected(None)
+            self.clock.after(gap, self._unblink)
+
+    def _unblink(self) -> None:
+        if self.master is not None and self.detected is None:
+            self._now_detected(self.master.pid)
+
+    def break_link(self) -> None:
+        self.net.break_down()
+        if self.master is not None:
+            self.master.link_broke()
+
+    def partition(self, up: bool, down: bool, seconds: float, noticed: bool) -> None:
+        until = self.clock.now + seconds
+        if up:
+            self.net.up.cut_until = until
+        if down:
+            self.net.down.cut_until = until
+        if noticed:
+            self.clock.after(1.0, self.break_link)
+
+    def gone(self) -> None:
+        if self.master is not None:
+            self.master.mark_gone()
+
+    def leave(self) -> None:
+        self._post(facts.LeaveRequested())
+
+    def drain(self, mark_gone: bool, grace: float | None) -> None:
+        if self.master is not None:
+            config = DrainConfig(mark_gone=mark_gone)
+            if grace is not None:
+                config.max_grace_period.nanoseconds = int(grace * 1e9)
+            self.master.drain(config)
+
+    def reactivate(self) -> None:
+        self.registry.draining.clear()
+
+    def checkpoint_resources(self) -> None:
+        master = self.master
+        if master is None or master.agent is None or not master.agent.connected:
+            return
+        master.reserved = [] if master.reserved else [_reservation()]
+        master.send_reserved()
+
+    # --- frameworks ------------------------------------------------------------------------
+
+    def launch(
+        self,
+        task: int,
+        framework: int,
+        kind: str,
+        grace: float | None,
+        limit: float | None,
+        checked: bool,
+        **spec: object,
+    ) -> None:
+        scheduler = self._scheduler(framework)
+        key = TaskKey(scheduler.id, TaskId(f"t{task}"))
+        master = self.master
+        if scheduler.gone or key in scheduler.launched:
+            return
+        if master is None or not master.open or not scheduler.connected:
+            again = partial(self.launch, task, framework, kind, grace, limit, checked, **spec)
+            if not self.settling:
+                self.clock.after(0.5, again)
+            return
+        self.say("launched:", key, kind)
+        self.engine.specs[key] = Spec(**spec)
+        info = task_info(key, master.agent.id)
+        if grace is not None:
+            info.kill_policy.grace_period.nanoseconds = int(grace * 1e9)
+        if limit is not None:
+            info.max_completion_time.nanoseconds = int(limit * 1e9)
+        if checked:
+            info.health_check.type = 1
+            info.health_check.command.value = "true"
+        scheduler.launched[key] = info
+        master.launch(scheduler, key, _launch_message(scheduler, info, kind))
+
+    def _scheduler(self, index: int) -> Scheduler:
+        return list(self.schedulers.values())[index]
+
+    def _key(self, task: int) -> TaskKey | None:
+        for scheduler in self.schedulers.values():
+            key = TaskKey(scheduler.id, TaskId(f"t{task}"))
+            if key in scheduler.launched and scheduler.connected and not scheduler.gone:
+                return key
+        return None
+
+    def kill(self, task: int, grace: float | None) -> None:
+        key = self._key(task)
+        if key is None or self.master is None:
+            return
+        message = m.KillTaskMessage()
+        message.framework_id.value, message.task_id.value = key
+        if grace is not None:
+            message.kill_policy.grace_period.nanoseconds = int(grace * 1e9)
+        self.master.kill(key, message)
+
+    def kill_executor(self, task: int) -> None:
+        key = self._key(task)
+        if key is not None and self.master is not None:
+            message = m.ShutdownExecutorMessage()
+            message.framework_id.value, message.executor_id.value = key
+            self.master.tell(message)
+
+    def detach(self, framework: int, seconds: float) -> None:
+        scheduler = self._scheduler(framework)
+        scheduler.connected = False
+        self.clock.after(seconds, self._attach, scheduler)
+
+    def _attach(self, scheduler: Scheduler) -> None:
+        if not scheduler.gone and self.master is not None:
+            scheduler.connected = True
+            self.master.subscribe(scheduler)
+
+    def new_info(self, framework: int, killing: bool) -> None:
+        scheduler = self._scheduler(framework)
+        scheduler.traits["killing"] = killing
+        if scheduler.connected:
+            self._attach(scheduler)
+
+    def teardown(self, framework: int) -> None:
+        scheduler = self._scheduler(framework)
+        scheduler.gone = True
+        for key in scheduler.launched:
+            self.judge.excuse(key, "its framework was torn down")
+        if self.master is not None:
+            self.master.remove_framework(scheduler.id)
+
+    # --- faults ----------------------------------------------------------------------------
+
+    def crash(self, fuse: int, down: float) -> None:
+        if self.process is not None:
+            self._down = down
+            self.process.fuse = fuse
+
+    def stop(self, down: float) -> None:
+        if self.process is not None:
+            self._down = down
+            self._died()
+
+    def wipe(self, fuse: int, down: float) -> None:
+        if self.process is not None:
+            self._wiping = True
+            self.crash(fuse, down)
+
+    def engine_away(self, seconds: float) -> None:
+        self.engine.away_until = self.clock.now + seconds
+
+    def disk_refuses(self, seconds: float) -> None:
+        self.disk.refuses_until = self.clock.now + seconds
+
+    def exit(self, task: int, code: int) -> None:
+        for name in self._boxes_of(task):
+            self.engine.exit(name, code)
+
+    def foreign_removal(self, task: int) -> None:
+        for name in self._boxes_of(task):
+            self.engine.remove_by_others(name)
+
+    def _boxes_of(self, task: int) -> list[str]:
+        boxes = self.engine.boxes
+        return [name for name in boxes if boxes[name].ref.key.task_id == f"t{task}"]
+
+    def health(self, task: int, healthy: bool, kill: bool) -> None:
+        if self.process is None:
+            return
+        for ref in list(self.process.conductor.checked):
+            if ref.key.task_id == f"t{task}":
+                self._post(facts.HealthReported(ref, healthy, kill and not healthy))
+
+    # --- the end ---------------------------------------------------------------------------
+
+    def _clear_up(self) -> None:
+        """From here on nothing goes wrong any more."""
+        self.say("the weather CLEARS UP")
+        self.settling = True
+        self.faults = dict.fromkeys(self.faults, 0.0)
+        self.plan.slow = min(self.plan.slow, 0.5)
+        self.engine.calm = True
+        self.engine.away_until = self.disk.refuses_until = 0.0
+        self.net.heal()
+        self.registry.draining.clear()
+        if self.process is not None:
+            self.process.fuse = None
+        if self.master is None:
+            self._elected(0.1)
+        self._unblink()
+        if self.detected != self.master.pid:
+            self.clock.after(0.2, self._leads, self.master)
+        if self.wiped:
+            self.clock.after(1.0, self.break_link)
+        for scheduler in self.schedulers.values():
+            self._attach(scheduler)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """What runs ends by and by; frameworks that are gone are forgotten by a new master."""
+        for box in list(self.engine.boxes.values()):
+            self.engine.exit(box.ref.name, 0)
+        master = self.master
+        for scheduler in self.schedulers.values():
+            if scheduler.gone and scheduler.id in master.known - master.completed:
+                master.remove_framework(scheduler.id)
+        self.clock.after(5.0, self._tidy)
+
+    def _quiet(self) -> bool:
+        return not self._unsettled()
+
+    def _unsettled(self) -> list[str]:
+        process, disk, master = self.process, self.disk, self.master
+        if process is None or process.dead:
+            return ["the shim is down"]
+        core = process.core
+        return [
+            what
+            for what, holds in (
+                ("tasks are on disk", disk.tasks),
+                ("updates are on disk", disk.updates),
+                ("the endpoint has containers", self.engine.boxes),
+                ("something waits for the disk", not process.settled),
+                ("the agent is not registered", not core.ctx.connected),
+                ("the master has no agent", master.agent is None or not master.agent.connected),
+                ("the master has tasks", master.agent is not None and master.agent.tasks),
+                ("the conductor is busy", not process.conductor.idle),
+                ("containers are doomed", core.tasks.doomed),
+                ("frameworks are on disk", disk.frameworks),
+                ("it drains", core.tasks.drain is not None),
+            )
+            if holds
+        ]
+
+    def _nothing_left(self) -> None:
+        """Master, endpoint, journal and memory agree that there is nothing."""
+        assert self.process is not None
+        core, conductor = self.process.core, self.process.conductor
+        left = {
+            "tasks in memory": core.tasks.table,
+            "streams": len(core.streams),
+            "frameworks in memory": core.frameworks.table,
+            "records": self.disk.meta.keys() - {"agent", "resources"},
+            "timers": [k for k in core.ctx.timers.pending() if k not in ("ping", "leave")],
+            "published": conductor.published,
+            "checks": conductor.checked,
+        }
+        for what, there in left.items():
+            if there:
+                raise Violation(f"in the end there are still {what}: {there}")
+        if core.ctx.agent_id != self.master.agent.id:
+            raise Violation("the agent and the master do not agree on its id")
+        if list(core.messages.resources) != list(self.master.reserved):
+            raise Violation("the agent and the master do not agree on what is reserved")
+
+
+_SHORTER = (
+    (
+        re.compile(
+            r"Ref\(key=TaskKey\(framework_id='(.*?)', task_id='(.*?)'\), container_id='(.{4}).*?'\)"
+        ),
+        r"\1/\2#\3",
+    ),
+    (re.compile(r"TaskKey\(framework_id='(.*?)', task_id='(.*?)'\)"), r"\1/\2"),
+    (re.compile(r"Pid\(id='(.*?)', ip='(.*?)', port=\d+\)"), r"\1@\2"),
+    (re.compile(r"<\w+\.(\w+): .*?>"), r"\1"),
+    (re.compile(r"mesos-(.{4})[-0-9a-f]{32}"), r"#\1"),
+    (re.compile(r" \{ value: (\".*?\") \}"), r": \1"),
+)
+_LONGEST_LINE = 300
+
+
+def _brief(word: object) -> str:
+    if isinstance(word, str):
+        return word
+    text = " ".join(repr(word).split())
+    for pattern, shorter in _SHORTER:
+        text = pattern.sub(shorter, text)
+    return text[:_LONGEST_LINE]
+
+
+def _agent_info() -> SlaveInfo:
+    info = SlaveInfo(hostname="shim", port=5051, checkpoint=True)
+    for name, value in (("cpus", 8.0), ("mem", 1024.0)):
+        resource = info.resources.add(name=name, type=0, role="*")
+        resource.scalar.value = value
+    return info
+
+
+def _reservation() -> Resource:
+    resource = Resource(name="cpus", type=0, role="prod")
+    resource.scalar.value = 1.0
+    resource.reservation.principal = "p"
+    return resource
+
+
+def _launch_message(
+    scheduler: Scheduler, info: object, kind: str
+) -> m.RunTaskMessage | m.RunTaskGroupMessage:
+    if kind == "group":
+        group = m.RunTaskGroupMessage()
+        group.framework.CopyFrom(scheduler.info)
+        group.executor.executor_id.value = "pods"
+        group.task_group.tasks.add().CopyFrom(info)
+        return group
+    message = m.RunTaskMessage(pid="@0.0.0.0:0")
+    message.framework.CopyFrom(scheduler.info)
+    message.task.CopyFrom(info)
+    if kind == "executor":
+        message.task.executor.executor_id.value = "custom"
+    elif kind == "volume":
+        message.task.resources.add().CopyFrom(_reservation())
+        message.task.resources[-1].scalar.value = 7.0
+        message.task.resources[-1].allocation_info.role = "prod"
+    if kind != "executor":
+        message.task.command.value = "true"
+        message.task.container.type = 1
+        message.task.container.docker.image = "image"
+    return message
