@@ -162,6 +162,23 @@ INSPECTS_AT_ONCE = 4
 EVENTS_RETRY = 1.0
 """After the event stream broke."""
 
+CHECKS_AT_ONCE = 256
+"""Probes over the network: 1,000 checks at 10 s intervals need this many when each takes 2.5 s."""
+EXECS_AT_ONCE = 8
+"""Probes in containers on a local engine: each costs the daemon some 50 ms of a core, which
+launches want too."""
+TRITON_EXECS_AT_ONCE = 128
+"""Each waits about a second for its compute node."""
+CHECK_CONNECT_TIMEOUT = 5.0
+"""An address that does not answer by then is tried otherwise; a handshake takes milliseconds."""
+CHECK_INTERVAL_MIN = 0.1
+"""For an interval of 0: back to back, without keeping the loop from anything else."""
+CHECK_TIMEOUT_MAX = 3600.0
+"""For a timeout of 0, no limit: a probe that hangs must not hold its place for ever."""
+CHECK_BODY = 65_536
+"""Of an answer to a probe: read, so that small ones end well, and thrown away."""
+CHECK_REDIRECTS = 10
+
 # --- Triton ---------------------------------------------------------------------------------
 
 TRITON_MAX_INFLIGHT = 4096
