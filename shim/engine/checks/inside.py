@@ -1,0 +1,126 @@
+"""Probes that run in the container: a task's own command, or with what its image happens to have.
+
+The script prints what the tool said and a last line ``= TOOL EXITCODE``. Addresses and paths are
+arguments, never part of the script's text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+
+from shim import limits
+from shim.engine.api import Engine, ExecResult
+from shim.engine.checks.outcome import Outcome, Sign
+from shim.engine.checks.wanted import Command, Http, Target, Tcp
+from shim.errors import NotFound, Permanent, Transient
+
+_HTTP = r"""
+host=$1 port=$2 scheme=$3 path=$4 seconds=$5 bare=$6
+url="$scheme://$host:$port$path"
+request() { printf 'GET %s HTTP/1.0\r\nHost: %s:%s\r\n\r\n' "${path:-/}" "$host" "$port"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+if have curl; then
+  curl -s -S -L -k -g -m "$seconds" -o /dev/null -w '\nHTTP/ %{http_code}\n' "$url" 2>&1
+  echo "= curl $?"
+elif have wget; then
+  set -- -S -t 1 -T "$seconds" -O /dev/null
+  [ "$scheme" = https ] && set -- --no-check-certificate "$@"
+  wget "$@" "$url" 2>&1
+  echo "= wget $?"
+elif [ "$scheme" = http ] && have nc; then
+  request | nc -w "$seconds" "$bare" "$port" 2>&1 | { read -r version code rest
+    echo "$version $code"; }
+  echo "= nc 0"
+elif [ "$scheme" = http ] && have bash; then
+  bash -c 'exec 3<>"/dev/tcp/$0/$1" || exit 7
+    printf "GET %s HTTP/1.0\r\nHost: %s:%s\r\n\r\n" "$2" "$0" "$1" >&3
+    read -r version code rest <&3; echo "$version $code"' "$bare" "$port" "${path:-/}" 2>&1
+  echo "= bash $?"
+else
+  echo "= none 0"
+fi
+"""
+
+_TCP = r"""
+if command -v bash >/dev/null 2>&1; then
+  bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$6" "$2" 2>&1 && echo connected
+  echo "= bash $?"
+elif [ -r /proc/net/tcp ]; then
+  hex=$(printf ':%04X' "$2")
+  for table in /proc/net/tcp /proc/net/tcp6; do
+    [ -r "$table" ] && while read -r slot local remote state rest; do
+      case "$state$local" in 0A*"$hex") echo connected ;; esac
+    done <"$table"
+  done
+  echo "= table 0"
+else
+  echo "= none 0"
+fi
+"""
+
+_LAST = re.compile(rb"^= (\w+) (\d+)\s*\Z", re.MULTILINE)
+_STATUS = re.compile(rb"HTTP/[\d.]* +([1-5]\d\d)\b")
+_REFUSED = re.compile(rb"connection refused", re.IGNORECASE)
+
+
+class Inside:
+    """Runs probes in containers, so many at once."""
+
+    def __init__(self, engine: Engine, at_once: int) -> None:
+        self._engine = engine
+        self._slots = asyncio.Semaphore(at_once)
+
+    async def probe(self, target: Target, name: str, timeout: float) -> Outcome:
+        """A TCP or HTTP target is tried on the container's loopback; IMPOSSIBLE without a tool."""
+        if isinstance(target, Command):
+            return await self._run(name, target, timeout)
+        outcome = await self._run(name, Command(script(target, timeout)), timeout)
+        if outcome.sign is not Sign.ANSWERED:
+            return outcome
+        return understand(target, outcome.detail.encode())
+
+    async def _run(self, name: str, command: Command, timeout: float) -> Outcome:
+        async with self._slots:
+            try:
+                async with asyncio.timeout(timeout):
+                    result = await self._exec(name, command, timeout)
+            except TimeoutError:
+                return Outcome(Sign.SILENT, detail=f"no answer within {timeout:g} s")
+            except (NotFound, Transient) as error:
+                return Outcome(Sign.UNKNOWN, detail=str(error))
+            except Permanent as error:
+                return Outcome(Sign.SILENT, detail=str(error))
+        return Outcome(Sign.ANSWERED, result.exit_code, result.output.decode("utf-8", "replace"))
+
+    async def _exec(self, name: str, command: Command, timeout: float) -> ExecResult:
+        """The engine's limit lies beyond ours: what it raises is no verdict on the task."""
+        beyond = timeout + limits.ENGINE_CALL_TIMEOUT
+        return await self._engine.exec(name, command.argv, command.env, beyond)
+
+
+def script(target: Http | Tcp, timeout: float) -> tuple[str, ...]:
+    """The command that probes ``target`` from inside with whatever tool is there."""
+    bare = "::1" if target.ipv6 else "127.0.0.1"
+    host = f"[{bare}]" if target.ipv6 else bare
+    seconds = str(max(1, math.ceil(timeout)))
+    scheme, path = (target.scheme, target.path) if isinstance(target, Http) else ("", "")
+    text = _HTTP if isinstance(target, Http) else _TCP
+    return ("/bin/sh", "-c", text, "sh", host, str(target.port), scheme, path, seconds, bare)
+
+
+def understand(target: Http | Tcp, output: bytes) -> Outcome:
+    """What the script's output says."""
+    last = _LAST.search(output)
+    if last is None or last[1] == b"none":
+        return Outcome(Sign.IMPOSSIBLE, detail="the image has no tool to probe with")
+    said = output[: last.start()]
+    if isinstance(target, Tcp):
+        return Outcome(Sign.ANSWERED if b"connected" in said else Sign.REFUSED)
+    statuses = _STATUS.findall(said)
+    if statuses:
+        return Outcome(Sign.ANSWERED, int(statuses[-1]))
+    words = " ".join(said.decode("utf-8", "replace").split())[:200]
+    refused = _REFUSED.search(said) or (last[1], last[2]) in ((b"curl", b"7"), (b"bash", b"7"))
+    return Outcome(Sign.REFUSED if refused else Sign.SILENT, detail=words)

@@ -1,0 +1,151 @@
+"""What a task wants checked, taken out of its TaskInfo. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from shim.errors import InvalidTask
+from shim.protos.mesos_pb2 import CheckInfo, CommandInfo, Environment, HealthCheck, NetworkInfo
+
+PORT_MAX = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds: before the first probe, from a result to the next probe, for one answer."""
+
+    delay: float
+    interval: float
+    timeout: float
+    """0: no limit of the task's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Run in the container; exit code 0 is success."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """GET; 200 to 399 is success."""
+
+    port: int
+    path: str = ""
+    scheme: str = "http"
+    ipv6: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """Connect; that it succeeds is success."""
+
+    port: int
+    ipv6: bool = False
+
+
+Target = Command | Http | Tcp
+
+
+def timing(check: HealthCheck | CheckInfo) -> Timing:
+    """Raises InvalidTask for what is no number of seconds."""
+    name = _name(check)
+    return Timing(
+        *(
+            _seconds(getattr(check, field), f"{name}.{field}")
+            for field in ("delay_seconds", "interval_seconds", "timeout_seconds")
+        )
+    )
+
+
+def grace(check: HealthCheck) -> float:
+    return _seconds(check.grace_period_seconds, "health_check.grace_period_seconds")
+
+
+def target(check: HealthCheck | CheckInfo) -> Target:
+    """What is probed. Raises InvalidTask naming the field that is missing or wrong."""
+    name = _name(check)
+    if check.type == HealthCheck.COMMAND:
+        return _command(check, name)
+    if check.type == HealthCheck.HTTP:
+        return _http(check, name)
+    if check.type == HealthCheck.TCP:
+        return _tcp(check, name)
+    raise InvalidTask(f"No type: {name}.type")
+
+
+def _command(check: HealthCheck | CheckInfo, name: str) -> Command:
+    _require(check, "command", name)
+    command = check.command if isinstance(check, HealthCheck) else check.command.command
+    name = f"{name}.command" if isinstance(check, HealthCheck) else f"{name}.command.command"
+    if command.shell:
+        if not command.HasField("value"):
+            _invalid("Shell specified but no command value provided", f"{name}.value")
+        argv: tuple[str, ...] = ("/bin/sh", "-c", command.value)
+    else:
+        value = (command.value,) if command.HasField("value") else ()
+        argv = (*value, *command.arguments)
+    if not argv:
+        _invalid("No command", f"{name}.value")
+    return Command(argv, _environment(command))
+
+
+def _environment(command: CommandInfo) -> dict[str, str]:
+    return {variable.name: _value(variable) for variable in command.environment.variables}
+
+
+def _value(variable: Environment.Variable) -> str:
+    if variable.type == Environment.Variable.SECRET:
+        return variable.secret.value.data.decode("utf-8", "replace")
+    return variable.value
+
+
+def _http(check: HealthCheck | CheckInfo, name: str) -> Http:
+    _require(check, "http", name)
+    http = check.http
+    if http.path and not http.path.startswith("/"):
+        _invalid("Not an absolute path", f"{name}.http.path", http.path)
+    port = _port(http.port, f"{name}.http.port")
+    if not isinstance(http, HealthCheck.HTTPCheckInfo):
+        return Http(port, http.path)
+    scheme = http.scheme or "http"
+    if scheme not in ("http", "https"):
+        _invalid("Neither http nor https", f"{name}.http.scheme", scheme)
+    return Http(port, http.path, scheme, http.protocol == NetworkInfo.IPv6)
+
+
+def _tcp(check: HealthCheck | CheckInfo, name: str) -> Tcp:
+    _require(check, "tcp", name)
+    tcp = check.tcp
+    ipv6 = isinstance(tcp, HealthCheck.TCPCheckInfo) and tcp.protocol == NetworkInfo.IPv6
+    return Tcp(_port(tcp.port, f"{name}.tcp.port"), ipv6)
+
+
+def _name(check: HealthCheck | CheckInfo) -> str:
+    return "health_check" if isinstance(check, HealthCheck) else "check"
+
+
+def _require(check: HealthCheck | CheckInfo, part: str, name: str) -> None:
+    if not check.HasField(part):  # type: ignore[arg-type]
+        _invalid(f"No {part} to check with", f"{name}.{part}")
+
+
+def _port(port: int, name: str) -> int:
+    if not 0 < port <= PORT_MAX:
+        _invalid("Not a port", name, port)
+    return port
+
+
+def _seconds(value: float, name: str) -> float:
+    if math.isnan(value) or value < 0:
+        _invalid("Not a number of seconds", name, value)
+    return value
+
+
+def _invalid(reason: str, name: str, value: object = None) -> NoReturn:
+    raise InvalidTask(f"{reason}: {name}" + ("" if value is None else f" {value!r}"))
