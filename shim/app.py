@@ -20,6 +20,7 @@ from shim.discovery.services import Site
 from shim.discovery.sync import ConsulSync
 from shim.effects import Effects
 from shim.engine.api import ContainerSpec, Engine, EngineInfo
+from shim.engine.checks.checker import Checker
 from shim.engine.conductor import Conductor
 from shim.engine.connect import connect
 from shim.engine.mapping import Rules, container_spec
@@ -132,12 +133,14 @@ class _Agent:
         self._snapshot = Snapshot.empty()
         loop = runtime.Runtime(core, self._journal)
         conductor = self._conductor(engine, info, owner, loop)
+        checker = self._checker(engine, loop, settings.engine_ip)
         discovery = self._discovery(info, owner, address)
-        effects = Effects(self._messenger, conductor, discovery)
+        effects = Effects(self._messenger, conductor, checker, discovery)
         self._messenger.open(loop.post)
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(conductor.run(), name="watch"),
+                group.create_task(checker.run(), name="checks"),
                 group.create_task(self._lead(loop), name="detector"),
                 group.create_task(self._recover(engine, loop), name="recovery"),
                 group.create_task(self._leaver(loop), name="leaver"),
@@ -151,6 +154,7 @@ class _Agent:
                     task.cancel()
                 await loop.close()
                 await effects.close()
+                await checker.close()
                 await conductor.close()
         return ended
 
@@ -186,6 +190,10 @@ class _Agent:
             max_inflight=config.max_inflight or limits.MAX_INFLIGHT,
             registration_timeout=config.executor_registration_timeout,
         )
+
+    def _checker(self, engine: Engine, loop: runtime.Runtime, host: str | None) -> Checker:
+        execs = limits.TRITON_EXECS_AT_ONCE if engine.kind == "triton" else limits.EXECS_AT_ONCE
+        return Checker(engine, loop.post, host=host or "", execs_at_once=execs)
 
     def _discovery(self, info: EngineInfo, owner: str, address: Addresses) -> ConsulSync | None:
         consul = self._config.discovery

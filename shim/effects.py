@@ -9,6 +9,7 @@ from typing import Any
 
 from shim import limits
 from shim.discovery.sync import ConsulSync
+from shim.engine.checks.checker import Checker
 from shim.engine.conductor import Conductor
 from shim.messenger import Messenger
 from shim.model import orders
@@ -27,6 +28,7 @@ class Effects:
         self,
         messenger: Messenger,
         conductor: Conductor,
+        checker: Checker,
         discovery: ConsulSync | None,
     ) -> None:
         self._conductor = conductor
@@ -43,8 +45,8 @@ class Effects:
             orders.Stop: self._stop,
             orders.Remove: conductor.carry_out,
             orders.RemoveOrphan: conductor.carry_out,
-            orders.StartChecks: lambda o: None,
-            orders.StopChecks: lambda o: None,
+            orders.StartChecks: checker.start,
+            orders.StopChecks: lambda o: checker.stop(o.ref),
             orders.Publish: self._publish,
             orders.Withdraw: self._withdraw,
             orders.Notice: lambda o: log.log(_LEVELS[o.level], "%s", o.text),
