@@ -128,7 +128,8 @@ class Creates:
         try:
             while self._waiting:
                 await asyncio.sleep(limits.CREATE_POLL)
-                if self._clock() - self._listed_at >= limits.CREATE_POLL / 2:
+                stale = self._clock() - self._listed_at >= limits.CREATE_POLL / 2
+                if self._waiting and stale:
                     with contextlib.suppress(ShimError):
                         await self._look()
         finally:

@@ -1,0 +1,147 @@
+"""Creates against the double: blocked, let go, lost, failed, and thousands of them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shim import limits
+from shim.engine.triton import TritonEngine
+from shim.errors import Doubtful, NameTaken, NotFound, Permanent, Transient
+from shim.model.container import Phase
+from tests.engine.triton.conftest import Spec
+from tests.triton.place import Place
+from tests.triton.refusals import Refusal
+
+
+async def until(condition: object) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.01)
+
+
+async def test_a_create_returns_when_it_is_provisioned(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    at.options.provision_seconds = 0.3
+    create = asyncio.create_task(engine.create(spec()))
+    await until(lambda: at.left)
+    (listed,) = await engine.list()
+    assert (listed.phase, len(listed.id)) == (Phase.PROVISIONING, 32)
+    found = await engine.inspect("mesos-1")
+    assert (found.phase, found.addresses) == (Phase.PROVISIONING, ())
+    assert engine.provisioning == 1
+    assert len(await create) == 64
+    assert engine.provisioning == 0
+
+
+async def test_more_creates_than_connections(
+    at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CREATE_HEARD", 0.05)
+    monkeypatch.setattr(limits, "CREATE_SHED", 0.01)
+    engine._creates._places = asyncio.Semaphore(3)
+    monkeypatch.setattr(limits, "CREATES_HELD", 3)
+    at.options.provision_seconds = 1.0
+    creates = [asyncio.create_task(engine.create(spec(f"mesos-{n}"))) for n in range(20)]
+    await until(lambda: len(at.left) == 20)
+    assert all(machine.paid_from is None for machine in at.datacenter.machines)
+    assert engine._creates.held <= 3
+    ids = await asyncio.gather(*creates)
+    assert set(ids) == {machine.id for machine in at.datacenter.machines}
+
+
+async def test_few_creates_hear_triton_s_own_words(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    at.options.provision_seconds = 0.2
+    words = "problem creating container: No compute resources available: full"
+    at.options.fail_provisions.append(Refusal(409, words, "NoAllocatableServersError"))
+    with pytest.raises(Permanent, match="No compute resources available: full"):
+        await engine.create(spec())
+
+
+async def test_a_lost_answer_is_found_by_name(at: Place, engine: TritonEngine, spec: Spec) -> None:
+    at.options.provision_seconds = 0.3
+    create = asyncio.create_task(engine.create(spec()))
+    await until(lambda: at.left)
+    for connection in list(at.endpoint._runner.server.connections):  # type: ignore[union-attr]
+        connection.transport.abort()  # type: ignore[attr-defined]
+    assert await create == at.datacenter.machines[0].id
+    assert len(at.datacenter.machines) == 1
+
+
+async def test_a_machine_that_fails_unheard_is_doubtful(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    at.options.provision_seconds = 0.3
+    at.options.fail_provisions.append(Refusal(500, "vm.provision failed"))
+    create = asyncio.create_task(engine.create(spec()))
+    await until(lambda: at.left)
+    engine._creates._held["mesos-1"].scope.reschedule(0)
+    with pytest.raises(Doubtful, match="failed while it was provisioned"):
+        await create
+
+
+async def test_a_create_that_never_arrived_is_transient(
+    at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PROVISIONING_UNSEEN", 0.1)
+    waiting = engine._creates.settled("mesos-1")
+    with pytest.raises(Transient, match="was not answered, and Triton never listed it"):
+        await waiting
+
+
+async def test_a_name_that_is_taken(at: Place, engine: TritonEngine, spec: Spec) -> None:
+    await engine.create(spec())
+    with pytest.raises(NameTaken, match="mesos-1: problem creating container"):
+        await engine.create(spec())
+
+
+async def test_a_name_that_is_being_provisioned_is_waited_for(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    at.options.provision_seconds = 0.3
+    first = asyncio.create_task(engine.create(spec()))
+    await until(lambda: at.left)
+    with pytest.raises(NameTaken):
+        await engine.create(spec())
+    assert (await engine.inspect("mesos-1")).phase is Phase.CREATED
+    await first
+
+
+async def test_removal_is_transient_while_provisioning(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    at.options.provision_seconds = 0.3
+    create = asyncio.create_task(engine.create(spec()))
+    await until(lambda: at.left)
+    with pytest.raises(Transient, match="cannot currently remove a provisioning container"):
+        await engine.remove("mesos-1")
+    await create
+    await engine.remove("mesos-1")
+    assert at.left == []
+
+
+async def test_waiting_costs_one_list_an_interval_and_idling_none(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    def lists() -> int:
+        return at.endpoint.calls.count(("GET", "/containers/json"))
+
+    at.options.provision_seconds = 0.6
+    creates = [asyncio.create_task(engine.create(spec(f"mesos-{n}"))) for n in range(5)]
+    await until(lambda: len(at.left) == 5)
+    for held in engine._creates._held.values():
+        held.scope.reschedule(0)
+    await asyncio.gather(*creates)
+    assert 2 <= lists() <= 0.6 / limits.CREATE_POLL + 2
+    after = lists()
+    await asyncio.sleep(4 * limits.CREATE_POLL)
+    assert lists() == after
+
+
+async def test_a_missing_image_is_not_found(engine: TritonEngine, spec: Spec) -> None:
+    with pytest.raises(NotFound, match="No such image"):
+        await engine.create(spec(Image="nothing:1"))

@@ -1,0 +1,202 @@
+"""What the contract suite does not ask: Triton's own ways, against the simulated double."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import pytest
+
+from shim.engine.api import Auth
+from shim.engine.certs import files
+from shim.engine.certs.certificate import new_style
+from shim.engine.image import parse_image
+from shim.engine.triton import TritonEngine, is_triton
+from shim.engine.triton.login import Login
+from shim.errors import NotFound, Permanent, Transient
+from shim.model.container import Phase
+from tests.engine.triton.conftest import OWNER, Spec
+from tests.triton.place import ACCOUNT, Place, where
+
+
+async def run(engine: TritonEngine, spec: Spec, **body: object) -> None:
+    await engine.create(spec(**body))
+    await engine.start("mesos-1")
+
+
+async def test_info(engine: TritonEngine) -> None:
+    info = await engine.info()
+    assert (info.kind, info.name, info.account) == ("triton", "test-1", ACCOUNT)
+    assert (info.api_version, info.cpus, info.memory_mb) == ("1.21", 0.0, 0)
+
+
+async def test_it_is_recognised_without_an_account(at: Place) -> None:
+    at.datacenter.accounts.clear()
+    assert await is_triton(at.endpoint.url, Login(at.certs))
+
+
+async def test_every_call_pins_the_version(
+    at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    request = engine._link._short._request
+
+    async def watched(method: str, url: str, **more: object) -> object:
+        seen.append(url)
+        return await request(method, url, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine._link._short, "_request", watched)
+    await run(engine, spec)
+    await engine.list()
+    assert seen
+    assert all(url.startswith(f"{at.endpoint.url}/v1.21/") for url in seen)
+
+
+async def test_an_unknown_exit_code_is_none(at: Place, engine: TritonEngine, spec: Spec) -> None:
+    await run(engine, spec)
+    await at.datacenter.crash(at.datacenter.machines[0])
+    found = await engine.inspect("mesos-1")
+    assert (found.phase, found.exit_code) == (Phase.EXITED, None)
+    assert (await engine.list())[0].exit_code is None
+
+
+async def test_what_was_paid_for_is_read_back(engine: TritonEngine, spec: Spec) -> None:
+    await run(engine, spec, HostConfig={"Memory": 900 * 2**20})
+    assert (await engine.list())[0].labels["com.joyent.package"] == "sample-1G"
+
+
+async def test_a_stop_that_is_cut_off_is_watched_to_its_end(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    await run(engine, spec, Env=["SIM_IGNORE_TERM=1"])
+    at.options.idle_seconds = 0.1
+    began = time.monotonic()
+    await engine.stop("mesos-1", 1)
+    assert 0.9 < time.monotonic() - began < 3
+    assert at.endpoint.calls.count(("POST", "/containers/mesos-1/stop")) == 1
+
+
+async def test_stopping_twice_is_fine_and_nothing_is_not_found(
+    engine: TritonEngine, spec: Spec
+) -> None:
+    await run(engine, spec)
+    await engine.stop("mesos-1", 5)
+    await engine.stop("mesos-1", 5)
+    with pytest.raises(NotFound):
+        await engine.stop("nobody", 5)
+
+
+async def test_maintenance(at: Place, engine: TritonEngine, spec: Spec) -> None:
+    at.options.maintenance = "Back soon"
+    at.options.maintenance_until = time.time() + 60
+    with pytest.raises(Transient, match="Back soon") as caught:
+        await engine.create(spec())
+    assert caught.value.retry_after is not None
+    assert 50 < caught.value.retry_after <= 61
+    assert await engine.list() == []
+
+
+async def test_a_revoked_key_says_which_and_a_renewed_one_is_taken_up(
+    at: Place, engine: TritonEngine
+) -> None:
+    at.account.keys.clear()
+    with pytest.raises(Transient, match=f"of account {ACCOUNT} .*renew") as caught:
+        await engine.list()
+    assert str(at.certs / "cert.pem") in str(caught.value)
+    at.account.keys.append(at.key.public_key())
+    at.datacenter.accounts["bob"] = at.account
+    files.write(at.certs, new_style("bob", at.key, datetime.now(UTC)), where(at.endpoint))
+    at.account.login = "bob"
+    assert (await engine.info()).account == "bob"
+
+
+async def test_another_shim_of_the_account_is_not_seen(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    await run(engine, spec)
+    for owner in ("other", "with=sign"):
+        other = TritonEngine(at.endpoint.url, Login(at.certs), shim_id=owner)
+        assert await other.list() == []
+        await other.close()
+    assert [found.owner for found in await engine.list()] == [OWNER]
+
+
+async def test_whoever_wants_to_know_hears_every_list(at: Place, spec: Spec) -> None:
+    heard: list[int] = []
+    engine = TritonEngine(
+        at.endpoint.url, Login(at.certs), shim_id=OWNER, on_list=lambda all: heard.append(len(all))
+    )
+    await engine.list()
+    await engine.create(spec())
+    await engine.list()
+    assert heard == [0, 1]
+    await engine.close()
+
+
+async def test_logs_are_cut_by_us_since_triton_ignores_since(
+    engine: TritonEngine, spec: Spec
+) -> None:
+    await run(engine, spec, Env=["SIM_OUTPUT=one\ntwo", "SIM_EXIT_AFTER=0.2"])
+    async with aclosing(engine.logs("mesos-1", since=0, follow=True)) as lines:
+        assert [text async for _, _, text in lines] == [b"one\n", b"two\n"]
+    async with aclosing(engine.logs("mesos-1", since=time.time() + 9, follow=False)) as lines:
+        assert [line async for line in lines] == []
+
+
+async def test_exec_looks_once_because_looking_forgets(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    await run(engine, spec)
+    result = await engine.exec("mesos-1", ["echo", "hi"], {}, 5)
+    assert (result.exit_code, result.output) == (0, b"hi\n")
+    assert (await engine.exec("mesos-1", ["sh", "-c", "exit 3"], {}, 5)).exit_code == 3
+    assert (await engine.exec("mesos-1", ["env"], {"A": "b"}, 5)).output == b"A=b"
+    assert at.endpoint.execs == {}
+
+
+async def test_exec_errors(engine: TritonEngine, spec: Spec) -> None:
+    await engine.create(spec())
+    with pytest.raises(Permanent, match="is not running"):
+        await engine.exec("mesos-1", ["true"], {}, 5)
+    with pytest.raises(NotFound, match="No such exec"):
+        await engine._output_of("/exec/nothing/start")
+
+
+async def test_pulls(engine: TritonEngine) -> None:
+    heard: list[str] = []
+    await engine.pull(parse_image("new/image"), None, heard.append)
+    assert await engine.has_image(parse_image("new/image"))
+    assert heard
+    with pytest.raises(Permanent, match="image missing:1 not found in registry"):
+        await engine.pull(parse_image("missing:1"), None, heard.append)
+    with pytest.raises(Permanent, match="authentication required"):
+        await engine.pull(parse_image("private:1"), None, heard.append)
+    await engine.pull(parse_image("private:1"), Auth("u", "secret"), heard.append)
+    with pytest.raises(Permanent, match="linux/arm64"):
+        await engine.pull(parse_image("x"), None, heard.append, "linux/arm64")
+
+
+async def test_an_endpoint_that_is_away_is_transient(at: Place) -> None:
+    engine = TritonEngine("https://localhost:1", Login(at.certs), shim_id=OWNER)
+    with pytest.raises(Transient, match="localhost:1"):
+        await engine.list()
+    with pytest.raises(Transient, match="localhost:1"):
+        await engine._output_of("/exec/x/start")
+    await engine.close()
+
+
+async def test_random_errors_are_transient(at: Place, engine: TritonEngine) -> None:
+    at.options.error_rate = 1.0
+    with pytest.raises(Transient, match="an internal error occurred"):
+        await engine.list()
+
+
+async def test_nothing_is_left(at: Place, engine: TritonEngine, spec: Spec) -> None:
+    await run(engine, spec, Env=["SIM_EXIT_AFTER=0.05"])
+    await asyncio.sleep(0.1)
+    assert at.left == ["mesos-1"]
+    await engine.remove("mesos-1")
+    await engine.remove("mesos-1")
+    assert at.left == []

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from shim.engine.certs import files
+from shim.engine.certs.certificate import new_style, old_style
+from shim.engine.triton.login import Login
+from shim.errors import ConfigError
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+WHERE = files.Endpoint("tcp://localhost:1", True, None)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def write(directory: Path, days: int = 365, account: str = "alice") -> None:
+    files.write(directory, new_style(account, KEY, NOW, days), WHERE)
+
+
+def test_it_says_whose_it_is_and_until_when(tmp_path: Path) -> None:
+    write(tmp_path)
+    login = Login(tmp_path, now=Clock())
+    assert str(login).startswith(f"the certificate {tmp_path}/cert.pem of account alice (signed by")
+    assert "expires 2027-05-01" in str(login)
+    assert login.days_left == 365
+    files.write(tmp_path, old_style("bob", KEY, NOW - timedelta(400)), WHERE)
+    assert "self-signed, expired 2026-03-27" in str(Login(tmp_path, now=Clock()))
+
+
+def test_renewed_files_are_taken_up(tmp_path: Path) -> None:
+    write(tmp_path)
+    login = Login(tmp_path, now=Clock())
+    before = login.context()
+    assert login.context() is before
+    write(tmp_path, account="bob")
+    assert login.context() is not before
+    assert "account bob" in str(login)
+
+
+def test_files_that_do_not_fit_together_yet_leave_the_old_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path)
+    login = Login(tmp_path, now=Clock())
+    before, certificate = login.context(), (tmp_path / "cert.pem").read_bytes()
+    write(tmp_path, account="bob")
+    renewed = (tmp_path / "cert.pem").read_bytes()
+    (tmp_path / "cert.pem").write_bytes(certificate)
+    assert login.context() is before
+    assert login.context() is before
+    assert caplog.text.count("cannot be used, the old one stays") == 1
+    (tmp_path / "cert.pem").unlink()
+    assert login.context() is before
+    (tmp_path / "cert.pem").write_bytes(renewed)
+    assert login.context() is not before
+
+
+def test_a_warning_a_day_in_the_last_month(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, days=31)
+    clock = Clock()
+    login = Login(tmp_path, now=clock)
+    with caplog.at_level(logging.WARNING):
+        login.context()
+        assert not caplog.records
+        clock.now += timedelta(days=2)
+        login.context()
+        login.context()
+        assert len(caplog.records) == 1
+        clock.now += timedelta(days=1)
+        login.context()
+        assert len(caplog.records) == 2
+    assert "certs --renew" in caplog.text
+
+
+def test_unusable_files_are_a_config_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no usable certificates in"):
+        Login(tmp_path)
+    write(tmp_path)
+    (tmp_path / "key.pem").write_text("nonsense")
+    with pytest.raises(ConfigError, match="no usable certificates in"):
+        Login(tmp_path)
