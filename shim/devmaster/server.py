@@ -88,14 +88,16 @@ class DevMaster:
     # ---- life ------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Listens when it returns. Raises OSError if the port is taken."""
+        """Listens when it returns. Raises OSError if the port is taken, FatalError for a registry
+        that cannot be read."""
+        known = registry.load(self._registry_path) if self._registry_path else Registry()
         world = World(
             pid=Pid("master", self._ip, await self._listen()),
             id=str(uuid.uuid4()),
             options=self._options,
             new_uuid=lambda: uuid.uuid4().bytes,
             hostname=self._hostname,
-            registry=registry.load(self._registry_path) if self._registry_path else Registry(),
+            registry=known,
         )
         self.master = Master(world, self._credentials)
         self._links = Links(self._link_broke, idle=limits.KEEPALIVE)

@@ -55,7 +55,7 @@ class RealMaster:
             start_new_session=True,
         )
         async with asyncio.timeout(30), aiohttp.ClientSession() as session:
-            while not await _answers(session, f"http://{self.address}/health"):  # noqa: ASYNC110
+            while not await _answers(session, f"http://{self.address}/health"):
                 await asyncio.sleep(0.05)
         return self
 
