@@ -32,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"no command {name!r}: {', '.join(COMMANDS)}", 2)
     try:
         return COMMANDS[name][0](rest)
-    except ConfigError as error:
-        return _complain(str(error), 2)
     except ShimError as error:
-        return _complain(str(error), 1)
+        return _failed(error)
+    except ExceptionGroup as group:
+        return _failed(_known(group))
     except KeyboardInterrupt:
         return 130
 
@@ -45,6 +45,20 @@ def usage() -> str:
     return "\n".join(
         ["usage: mesos-shim COMMAND FLAGS", "", *rows, "", "mesos-shim COMMAND --help says more."]
     )
+
+
+def _failed(error: ShimError) -> int:
+    return _complain(str(error), 2 if isinstance(error, ConfigError) else 1)
+
+
+def _known(group: ExceptionGroup[Exception]) -> ShimError:
+    """The first reason that is fit for a user; any other failure is a bug and shown as one."""
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            return _known(error)
+        if isinstance(error, ShimError):
+            return error
+    raise group
 
 
 def _complain(reason: str, code: int) -> int:

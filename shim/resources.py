@@ -30,7 +30,7 @@ _UNKNOWN = {"cpus": 1.0, "mem": 1 * _GB, "disk": 10 * _GB}
 _RESERVE = {"mem": 1 * _GB, "disk": 5 * _GB}
 """Left to the engine's host, but never more than half, as mesos-agent does."""
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _ENTRY = re.compile(r"\s*([^\s:;(){}\[\]]+)\s*(?:\(\s*([^\s()]*)\s*\))?\s*:(.*)", re.DOTALL)
 _LARGEST = 2.0**53 / 1000
 """Up to here a double holds three decimals exactly."""
@@ -190,7 +190,7 @@ def _check_value(resource: Resource) -> None:
         raise ValueError(f"{name}: an empty set, or an item that is there twice")
     wanted = {**dict.fromkeys(SCALARS, "scalar"), "ports": "ranges"}.get(name, kind)
     if kind != wanted:
-        raise ValueError(f"{name}: a {kind}, where a master expects {wanted}")
+        raise ValueError(f"{name}: {kind}, where a master expects {wanted}")
 
 
 def _check_kinds(resources: Iterable[Resource]) -> None:
@@ -230,7 +230,7 @@ def parse_ranges(text: str) -> Ranges:
 
 
 def _span(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"\s*(\d{1,20})\s*(?:-\s*(\d{1,20})\s*)?", text)
+    found = re.fullmatch(r"\s*([0-9]{1,20})\s*(?:-\s*([0-9]{1,20})\s*)?", text)
     if not found:
         raise ValueError(f"{text.strip()!r} is not a range, such as 31000-32000")
     return int(found[1]), int(found[2] or found[1])
@@ -253,6 +253,8 @@ def parse_ports(text: str) -> Ports:
     """The value of ``--ports``: ``none``, ``virtual`` or ranges within 1-65535."""
     if text in ("none", "virtual"):
         return Ports("virtual", VIRTUAL_PORTS) if text == "virtual" else Ports("none", ())
+    if not text.startswith("["):
+        raise ValueError(f"{text!r} is not none, virtual or [first-last, ...]")
     spans = parse_ranges(text)
     _check_spans("ports", list(spans), 65535)
     if spans[0][0] == 0:

@@ -14,6 +14,7 @@ from shim.engine.mapping.rules import DnsDefault, Unsupported
 from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
 from shim.resources import Ports
 from shim.wire.auth import Credential
+from shim.wire.detect import ZooKeeperMaster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +86,17 @@ class Config:
         """Texts that must never be logged."""
         found = [*self.http_credentials.values()]
         if self.credential is not None:
-            found.append(self.credential.secret.decode(errors="replace"))
+            found.append(self.credential.secret.decode())
+        if isinstance(self.master, ZooKeeperMaster) and self.master.credentials:
+            found.append(_password(self.master.credentials))
         if self.discovery is not None:
-            found += [self.discovery.token, self.discovery.auth]
-        found.append(getattr(self.master, "credentials", None) or "")
+            found += [self.discovery.token, _password(self.discovery.auth)]
+        if self.docker_config is not None:
+            for auth in self.docker_config.auths.values():
+                found += [auth.password, auth.identity_token]
         return tuple(filter(None, found))
+
+
+def _password(pair: str) -> str:
+    """Of ``user:password``."""
+    return pair.partition(":")[2]

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-_DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(ns|us|ms|secs|mins|hrs|days|weeks)")
+_DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)(ns|us|ms|secs|mins|hrs|days|weeks)")
 _SECONDS = {
     "ns": Decimal("1e-9"),
     "us": Decimal("1e-6"),
@@ -25,7 +25,7 @@ _SECONDS = {
     "weeks": Decimal(604800),
 }
 _LONGEST = Decimal(2**63 - 1) * _SECONDS["ns"]
-_SIZE = re.compile(r"(\d{1,15})(B|KB|MB|GB|TB)")
+_SIZE = re.compile(r"([0-9]{1,15})(B|KB|MB|GB|TB)")
 _BYTES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 
@@ -95,8 +95,8 @@ def hostname(text: str) -> str:
 
 
 def identifier(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", text):
-        raise ValueError("not 1 to 63 letters, digits, dots, dashes and underscores")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", text):
+        raise ValueError("not 1 to 128 letters, digits, dots, dashes and underscores")
     return text
 
 

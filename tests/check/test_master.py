@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from shim import limits
+from shim.check.findings import Failed
+from shim.check.master import MasterLook
+from shim.devmaster.server import DevMaster
+from shim.model.ids import Pid
+from shim.wire.detect import StaticMaster, ZooKeeperMaster
+
+Start = Callable[..., object]
+
+
+class Master:
+    """Answers of a master, to be changed."""
+
+    def __init__(self) -> None:
+        self.version: object = {"version": "1.11.0"}
+        self.state: object = {}
+        self.state_status = 200
+
+    def routes(self, app: web.Application) -> None:
+        app.router.add_get("/version", self._version)
+        app.router.add_get("/state", self._state)
+
+    async def _version(self, request: web.Request) -> web.Response:
+        return web.json_response(self.version)
+
+    async def _state(self, request: web.Request) -> web.Response:
+        return web.json_response(self.state, status=self.state_status)
+
+
+@pytest.fixture
+def master() -> Master:
+    return Master()
+
+
+@pytest.fixture
+async def pid(master: Master) -> AsyncIterator[Pid]:
+    app = web.Application()
+    master.routes(app)
+    async with TestServer(app, host="127.0.0.1") as server:
+        assert server.port is not None
+        found = Pid("master", "127.0.0.1", server.port)
+        master.state = {"version": "1.11.0", "pid": str(found), "leader": str(found), "slaves": []}
+        yield found
+
+
+async def look(pid: Pid) -> str:
+    found = MasterLook(StaticMaster(pid.ip, pid.port))
+    await found.detect()
+    assert found.leader == pid
+    return await found.ask()
+
+
+async def test_a_leading_master(pid: Pid) -> None:
+    assert await look(pid) == f"http://127.0.0.1:{pid.port}: Mesos 1.11.0"
+
+
+async def test_the_embedded_master_is_one() -> None:
+    async with DevMaster("127.0.0.1", 0) as master:
+        assert "Mesos 1." in await look(Pid("master", "127.0.0.1", master.port))
+
+
+async def test_one_that_does_not_lead_names_who_does(master: Master, pid: Pid) -> None:
+    master.state = {"pid": str(pid), "leader": "master@10.0.0.2:5050"}
+    with pytest.raises(Failed, match=r"does not lead, master@10\.0\.0\.2:5050 does") as caught:
+        await look(pid)
+    assert "--master=10.0.0.2:5050" in caught.value.advice
+
+
+async def test_one_behind_another_address_would_be_ignored(master: Master, pid: Pid) -> None:
+    master.state = {"pid": "master@10.0.0.2:5050"}
+    with pytest.raises(Failed, match=r"it calls itself master@10\.0\.0\.2:5050") as caught:
+        await look(pid)
+    assert "--master=10.0.0.2:5050" in caught.value.advice
+
+
+async def test_zookeeper_gives_the_very_pid(master: Master, pid: Pid) -> None:
+    found = MasterLook(ZooKeeperMaster(("z:2181",), "/mesos"))
+    found.leader = pid
+    master.state = {"pid": "master@10.0.0.2:5050"}
+    assert "Mesos 1.11.0" in await found.ask()
+
+
+async def test_a_state_that_wants_a_password_is_no_failure(master: Master, pid: Pid) -> None:
+    master.state_status = 401
+    assert "Mesos 1.11.0" in await look(pid)
+
+
+async def test_only_the_beginning_of_a_large_state_is_read(master: Master, pid: Pid) -> None:
+    filler = "x" * (2 * limits.CHECK_PAGE_BYTES)
+    master.state = {"pid": str(pid), "slaves": filler, "leader": "master@10.0.0.2:5050"}
+    assert json.dumps(master.state).index("leader") > limits.CHECK_PAGE_BYTES
+    assert "Mesos 1.11.0" in await look(pid)
+
+
+@pytest.mark.parametrize("version", [[], {}, "nginx"])
+async def test_something_else_on_that_port(master: Master, pid: Pid, version: object) -> None:
+    master.version = version
+    with pytest.raises(Failed, match="not a Mesos master's answer"):
+        await look(pid)
+
+
+async def test_nobody_there(unused_tcp_port: int) -> None:
+    with pytest.raises(Failed, match="Cannot connect"):
+        await look(Pid("master", "127.0.0.1", unused_tcp_port))
+
+
+async def test_nobody_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CHECK_TIMEOUT", 0.02)
+    found = MasterLook(StaticMaster("no.such.name.invalid", 5050))
+    with pytest.raises(Failed, match=r"master@no.such.name.invalid:5050: nobody found"):
+        await found.detect()
+    with pytest.raises(Failed, match="not asked"):
+        await found.ask()

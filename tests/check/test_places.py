@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from shim.check import places
+from shim.check.findings import Failed
+from shim.config import Config, load
+from shim.engine.api import EngineInfo
+from shim.engine.certs.certificate import new_style
+from shim.engine.certs.keys import PrivateKey
+from shim.errors import Permanent, ShimError
+
+
+def config(*argv: str, master: str = "127.0.0.1:5050", **environ: str) -> Config:
+    return load([f"--master={master}", *argv], environ)
+
+
+# --- the endpoint ---------------------------------------------------------------------------
+
+
+class Endpoint:
+    """As much of an engine as is looked at."""
+
+    def __init__(self, info: EngineInfo, refusal: ShimError | None = None) -> None:
+        self._info, self._refusal, self.closed = info, refusal, False
+
+    def __str__(self) -> str:
+        return "tcp://dc"
+
+    async def info(self) -> EngineInfo:
+        return self._info
+
+    async def list(self) -> Sequence[object]:
+        if self._refusal is not None:
+            raise self._refusal
+        return []
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def use(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint) -> None:
+    async def connect(config: Config, shim_id: str) -> Endpoint:
+        return endpoint
+
+    monkeypatch.setattr(places, "connect", connect)
+
+
+async def test_the_endpoint_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Endpoint(EngineInfo("triton", "1.9.0", "1.21", "us-east-1", account="bob"))
+    use(monkeypatch, engine)
+    assert await places.endpoint(config()) == (
+        "tcp://dc: triton 1.9.0 (API 1.21) on us-east-1, account bob, 0 containers of ours"
+    )
+    assert engine.closed
+
+
+async def test_the_right_to_list_is_tried_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Endpoint(EngineInfo("docker", "24", "1.43", "vm"), Permanent("Forbidden"))
+    use(monkeypatch, engine)
+    with pytest.raises(Permanent, match="Forbidden"):
+        await places.endpoint(config())
+    assert engine.closed
+
+
+@pytest.mark.needs_docker
+async def test_a_real_engine() -> None:
+    assert ": docker " in await places.endpoint(config())
+
+
+# --- the certificate ------------------------------------------------------------------------
+
+
+def certificate(directory: Path, key: PrivateKey, days: int, age: int = 0) -> Path:
+    made = datetime.now(UTC) - timedelta(days=age)
+    file = directory / "cert.pem"
+    file.write_bytes(new_style("bob", key, made, days).certificate_pem)
+    return file
+
+
+@pytest.fixture(scope="module")
+def key() -> PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def test_a_certificate_that_lasts(tmp_path: Path, key: PrivateKey) -> None:
+    found = places.certificate(certificate(tmp_path, key, 100))
+    assert "100 days" in found
+    assert "renew" not in found
+
+
+def test_one_that_ends_soon(tmp_path: Path, key: PrivateKey) -> None:
+    assert places.certificate(certificate(tmp_path, key, 100, age=80)).endswith("renew it soon")
+
+
+def test_one_that_has_ended(tmp_path: Path, key: PrivateKey) -> None:
+    with pytest.raises(Failed, match="expired on"):
+        places.certificate(certificate(tmp_path, key, 10, age=20))
+
+
+def test_something_else(tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").write_text("x")
+    with pytest.raises(Failed, match=r"cert\.pem"):
+        places.certificate(tmp_path / "cert.pem")
+
+
+def test_where_the_certificate_is(tmp_path: Path) -> None:
+    file = tmp_path / "cert.pem"
+    environ = {"DOCKER_CERT_PATH": str(tmp_path)}
+    assert places.certificate_file(config(), environ) is None
+    file.touch()
+    assert places.certificate_file(config(), environ) == file
+    assert places.certificate_file(config(f"--docker_cert_path={tmp_path}"), {}) == file
+    assert places.certificate_file(config(), {}) is None
+
+
+# --- Consul ---------------------------------------------------------------------------------
+
+
+class Consul:
+    leader = "10.0.0.1:8300"
+    services_status = 200
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if request.path == "/v1/status/leader":
+            return web.json_response(self.leader)
+        return web.json_response({}, status=self.services_status)
+
+
+@pytest.fixture
+async def consul() -> AsyncIterator[tuple[Consul, Config]]:
+    double, app = Consul(), web.Application()
+    app.router.add_get("/v1/{rest:.*}", double.answer)
+    async with TestServer(app, host="127.0.0.1") as server:
+        yield double, config(f"--consul=127.0.0.1:{server.port}")
+
+
+async def look_at(consul: Config) -> str:
+    assert consul.discovery is not None
+    return await places.consul(consul.discovery)
+
+
+async def test_a_consul_with_a_leader(consul: tuple[Consul, Config]) -> None:
+    assert (await look_at(consul[1])).endswith("leader 10.0.0.1:8300")
+
+
+async def test_a_consul_without(consul: tuple[Consul, Config]) -> None:
+    consul[0].leader = ""
+    with pytest.raises(Failed, match="no leader"):
+        await look_at(consul[1])
+
+
+async def test_a_consul_that_lets_nobody_in(consul: tuple[Consul, Config]) -> None:
+    consul[0].services_status = 403
+    with pytest.raises(ShimError, match="403"):
+        await look_at(consul[1])
+
+
+# --- our own --------------------------------------------------------------------------------
+
+
+async def test_the_address(unused_tcp_port: int) -> None:
+    found = await places.address(config(f"--port={unused_tcp_port}"), "127.0.0.1")
+    port = unused_tcp_port
+    assert found.startswith(f"listens on 0.0.0.0:{port}, advertises 127.0.0.1:{port} as ")
+
+
+async def test_a_port_that_is_taken() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(Failed, match=f"127.0.0.1:{port}: Address already in use"):
+            await places.address(config("--ip=127.0.0.1", f"--port={port}"), None)
+
+
+async def test_an_address_that_the_leader_cannot_reach() -> None:
+    wanted = config("--ip=127.0.0.1", "--port=0", master="zk://127.0.0.1/mesos")
+    assert "127.0.0.1" in await places.address(wanted, "127.0.0.1")
+    with pytest.raises(Failed, match=r"advertises 127\.0\.0\.1, which the master at 10\.0\.0\.1"):
+        await places.address(wanted, "10.0.0.1")
+
+
+def test_a_work_dir_that_is_there_or_can_be(tmp_path: Path) -> None:
+    assert places.work_dir(tmp_path).startswith(f"{tmp_path}: can be written")
+    assert "(made at the first start)" in places.work_dir(tmp_path / "a" / "b")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_work_dir_that_cannot(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Failed, match="Not a directory"):
+        places.work_dir(tmp_path / "file" / "x")
+
+
+def test_a_work_dir_that_nobody_may_write() -> None:
+    with pytest.raises(Failed, match="/proc/shim: "):
+        places.work_dir(Path("/proc/shim"))

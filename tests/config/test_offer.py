@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from shim.config import load
+from shim.config.offer import Offer, offer_of
+from shim.engine.api import EngineInfo
+
+LOCAL = EngineInfo("docker", "24", "1.43", "dc1", cpus=8.0, memory_mb=16384, disk_mb=102_400)
+TRITON = EngineInfo("triton", "1.9.0", "1.21", "us-east-1", account="bob")
+
+
+def offer(info: EngineInfo, *argv: str) -> Offer:
+    return offer_of(load(["--master=m:5050", *argv], {}), info)
+
+
+def scalars(found: Offer) -> dict[str, float]:
+    return {r.name: r.scalar.value for r in found.resources if r.HasField("scalar")}
+
+
+def test_a_local_engine_offers_what_it_has_less_a_reserve() -> None:
+    found = offer(LOCAL)
+    assert scalars(found) == {"cpus": 8.0, "mem": 15360.0, "disk": 97280.0}
+    assert found.notes == (
+        "offering cpus:8;mem:15360;disk:97280, which is what the engine dc1 can spare",
+    )
+
+
+def test_a_small_engine_keeps_half() -> None:
+    small = EngineInfo("docker", "24", "1.43", "dc1", cpus=1.0, memory_mb=1024, disk_mb=4000)
+    assert scalars(offer(small)) == {"cpus": 1.0, "mem": 512.0, "disk": 2000.0}
+
+
+def test_what_an_engine_does_not_say_is_guessed_aloud() -> None:
+    found = offer(EngineInfo("docker", "24", "1.43", "dc1", cpus=2.0))
+    assert scalars(found) == {"cpus": 2.0, "mem": 1024.0, "disk": 10240.0}
+    assert "mem, disk guessed" in found.notes[0]
+
+
+def test_triton_offers_a_budget_and_says_so() -> None:
+    found = offer(TRITON)
+    assert scalars(found) == {"cpus": 100.0, "mem": 245_760.0, "disk": 4096.0}
+    assert "a budget, not a measurement" in found.notes[0]
+
+
+def test_what_is_named_is_not_completed() -> None:
+    found = offer(LOCAL, "--resources=cpus:2;disk:0")
+    assert scalars(found) == {"cpus": 2.0, "mem": 15360.0}
+    assert found.notes == ("offering mem:15360, which is what the engine dc1 can spare",)
+    assert offer(LOCAL, "--resources=cpus:2;mem:8;disk:0").notes == ()
+
+
+def test_ports_are_offered_when_asked_for() -> None:
+    ports = [r for r in offer(LOCAL, "--ports=[80,31000-31001]").resources if r.name == "ports"]
+    assert [(r.begin, r.end) for r in ports[0].ranges.range] == [(80, 80), (31000, 31001)]
+    assert not [r for r in offer(LOCAL).resources if r.name == "ports"]
+
+
+def test_the_default_role_is_that_of_everything() -> None:
+    roles = {r.role for r in offer(LOCAL, "--default_role=a/b", "--ports=virtual").resources}
+    assert roles == {"a/b"}
+
+
+def test_the_endpoint_is_among_the_attributes_unless_given() -> None:
+    found = {a.name: a.text.value for a in offer(TRITON).attributes}
+    assert found == {"datacenter": "us-east-1", "engine": "triton"}
+    found = {a.name: a.text.value for a in offer(TRITON, "--attributes=datacenter:x").attributes}
+    assert found == {"datacenter": "x", "engine": "triton"}

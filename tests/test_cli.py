@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from shim import __version__, cli
+from shim.errors import ConfigError, FatalError
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"mesos-shim {__version__}\n"
+
+
+@pytest.mark.parametrize(("argv", "code"), [(["--help"], 0), ([], 2)])
+def test_help_names_every_command(
+    argv: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(argv) == code
+    out = capsys.readouterr().out
+    assert all(f"\n  {name} " in out for name in ("agent", "dev", "run", "certs", "check"))
+
+
+@pytest.mark.parametrize("name", ["agent", "check"])
+def test_help_of_a_command_names_its_flags(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([name, "--help"]) == 0
+    assert "--executor_registration_timeout=DURATION" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["agnt"], "mesos-shim: no command 'agnt': agent, dev, run, certs, check\n"),
+        (["agent", "--prot=1"], "mesos-shim: unknown flag --prot: did you mean --port?\n"),
+        (
+            ["agent", "--master=m:1", "--port=x"],
+            "mesos-shim: --port=x: not a port from 0 to 65535\n",
+        ),
+        (["check", "--master=m"], "mesos-shim: --master=m: not host:port"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_one_line(
+    argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(argv) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(said)
+    assert err.count("\n") == 1
+
+
+def failing(error: Exception) -> tuple[cli.Command, str]:
+    def command(argv: Sequence[str]) -> int:
+        raise error
+
+    return command, ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (FatalError("no\nspace"), 1),
+        (ConfigError("no\nspace"), 2),
+        (ExceptionGroup("tasks", [ValueError(), FatalError("no space")]), 1),
+        (ExceptionGroup("tasks", [ExceptionGroup("more", [ConfigError("no space")])]), 2),
+    ],
+)
+def test_a_failure_is_one_line(
+    error: Exception,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(cli.COMMANDS, "agent", failing(error))
+    assert cli.main(["agent"]) == code
+    assert capsys.readouterr().err == "mesos-shim: no space\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), ExceptionGroup("x", [ValueError("a bug")])])
+def test_a_bug_is_not_hidden(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cli.COMMANDS, "agent", failing(error))
+    with pytest.raises(type(error)):
+        cli.main(["agent"])
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(argv: Sequence[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, "run", (command, ""))
+    assert cli.main(["run"]) == 130
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "shim", "agent", "--nonsense"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("mesos-shim: unknown flag --nonsense")
