@@ -9,7 +9,7 @@ from shim.engine.api import ContainerSpec, ImageRef
 from shim.engine.image import parse_image
 from shim.engine.mapping import command, isolation, labels, network, resources, volumes
 from shim.engine.mapping.draft import NET, Draft, Field, Triton, invalid
-from shim.engine.mapping.options import apply_parameters
+from shim.engine.mapping.parameters import apply_parameters
 from shim.engine.mapping.rules import Rules
 from shim.model.container import Ref
 from shim.protos.mesos_pb2 import Image, TaskInfo
