@@ -285,5 +285,5 @@ async def _json_lines(response: aiohttp.ClientResponse) -> AsyncIterator[dict[st
     async for line in response.content:
         if line.strip():
             with understood("stream"):
-                piece = json.loads(line)
+                piece = dict(json.loads(line))
             yield piece

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from docker.context import ContextAPI
 from docker.context.config import get_current_context_name
-from docker.errors import DockerException
 
 from shim.errors import ConfigError
 
@@ -96,7 +95,7 @@ def _from_context(default: _Choice, environ: Mapping[str, str]) -> _Choice:
     source = f"docker context {name!r}"
     try:
         context = ContextAPI.get_context(name)
-    except (DockerException, OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # the docker package raises bare ones for a broken context
         raise ConfigError(f"{source} cannot be read: {error}") from None
     if context is None or "docker" not in context.endpoints:
         raise ConfigError(f"{source} does not exist or has no docker endpoint")

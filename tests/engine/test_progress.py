@@ -16,7 +16,7 @@ def test_a_pull_in_one_line() -> None:
             {
                 "status": "Downloading",
                 "id": "b",
-                "progressDetail": {"current": mb, "total": 4 * mb},
+                "progressDetail": begun,
             },
             {"status": "Download complete", "id": "b", "progressDetail": {}},
             {"status": "Extracting", "id": "b", "progressDetail": {"current": 1, "total": 4 * mb}},
