@@ -1,0 +1,159 @@
+"""What benchmarks share: a master that only speaks the wire, the agent's process, figures.
+
+The master is as thin as it can be, so that what is measured is the agent: it registers whoever
+asks, sends launches when told to, and acknowledges every update at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from google.protobuf.message import Message
+
+from shim.model.ids import Pid
+from shim.protos import messages_pb2 as m
+from shim.protos.mesos_pb2 import ContainerInfo, FrameworkInfo, TaskInfo, TaskState, Value
+from shim.wire import codec
+from shim.wire.link import Links
+from shim.wire.server import Inbox, Listener, serve
+
+FRAMEWORK_ID = "bench-0000"
+
+
+class ThinMaster:
+    """``seen[(task id, state)]`` is when (monotonic seconds) the first such update came."""
+
+    def __init__(self) -> None:
+        self.agent: Pid | None = None
+        self.agent_id = f"{uuid.uuid4()}-S0"
+        self.seen: dict[tuple[str, int], float] = {}
+        self.updates = 0
+        self.acknowledge = True
+        self.registered = asyncio.Event()
+        self.on_update: Callable[[m.StatusUpdate], None] = lambda update: None
+        self._links = Links(lambda address: None)
+        self._listener: Listener | None = None
+        self._news = asyncio.Condition()
+
+    async def __aenter__(self) -> ThinMaster:
+        inbox = Inbox(lambda process: True, self._deliver)
+        self._listener = await serve(lambda app: None, inbox, "127.0.0.1", 0)
+        self.pid = Pid("master", "127.0.0.1", self._listener.port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._listener is not None
+        await self._links.close(0)
+        await self._listener.close()
+
+    @property
+    def address(self) -> str:
+        return f"{self.pid.ip}:{self.pid.port}"
+
+    def tell(self, message: Message) -> None:
+        assert self.agent is not None
+        self._links.send(self.agent, self.pid, codec.name_of(message), message.SerializeToString())
+
+    def _deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:
+        message = codec.decode(name, body, codec.TO_MASTER)
+        if isinstance(message, m.RegisterSlaveMessage | m.ReregisterSlaveMessage):
+            self._register(sender, message)
+        elif isinstance(message, m.StatusUpdateMessage):
+            self._update(message.update)
+
+    def _register(self, sender: Pid, message: Message) -> None:
+        self.agent = sender
+        answer: m.SlaveRegisteredMessage | m.SlaveReregisteredMessage
+        if isinstance(message, m.ReregisterSlaveMessage):
+            self.agent_id = message.slave.id.value
+            answer = m.SlaveReregisteredMessage()
+        else:
+            answer = m.SlaveRegisteredMessage()
+        answer.slave_id.value = self.agent_id
+        self.tell(answer)
+        self.registered.set()
+
+    def _update(self, update: m.StatusUpdate) -> None:
+        status = update.status
+        self.updates += 1
+        self.seen.setdefault((status.task_id.value, status.state), time.monotonic())
+        if self.acknowledge:
+            self.ack(update)
+        self.on_update(update)
+        asyncio.get_running_loop().create_task(self._notify())
+
+    def ack(self, update: m.StatusUpdate) -> None:
+        message = m.StatusUpdateAcknowledgementMessage(uuid=update.uuid)
+        message.slave_id.value = self.agent_id
+        message.framework_id.value = update.framework_id.value
+        message.task_id.value = update.status.task_id.value
+        self.tell(message)
+
+    async def _notify(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def until(self, done: Callable[[], bool], timeout: float = 600) -> None:
+        async with asyncio.timeout(timeout), self._news:
+            await self._news.wait_for(done)
+
+    def launch(self, task_id: str, image: str, command: str = "sleep 100000") -> None:
+        self.tell(run_task(self.agent_id, task_id, image, command))
+
+    def kill(self, task_id: str) -> None:
+        message = m.KillTaskMessage()
+        message.framework_id.value = FRAMEWORK_ID
+        message.task_id.value = task_id
+        message.kill_policy.grace_period.nanoseconds = 0
+        self.tell(message)
+
+    def reached(self, names: list[str], *states: TaskState.ValueType) -> Callable[[], bool]:
+        """Whether every one of the tasks was in one of the states."""
+        return lambda: all(any((name, state) in self.seen for state in states) for name in names)
+
+
+def framework_info() -> FrameworkInfo:
+    info = FrameworkInfo(user="root", name="bench", checkpoint=True, roles=["*"])
+    info.id.value = FRAMEWORK_ID
+    info.capabilities.add(type=FrameworkInfo.Capability.MULTI_ROLE)
+    return info
+
+
+def run_task(agent_id: str, task_id: str, image: str, command: str) -> m.RunTaskMessage:
+    message = m.RunTaskMessage(framework=framework_info(), pid="@0.0.0.0:0", launch_executor=True)
+    message.task.CopyFrom(task_info(agent_id, task_id, image, command))
+    return message
+
+
+def task_info(agent_id: str, task_id: str, image: str, command: str) -> TaskInfo:
+    info = TaskInfo(name=task_id)
+    info.task_id.value = task_id
+    info.slave_id.value = agent_id
+    for name, amount in (("cpus", 0.01), ("mem", 32.0)):
+        resource = info.resources.add(name=name, type=Value.SCALAR)
+        resource.scalar.value = amount
+        resource.allocation_info.role = "*"
+    info.command.value = command
+    info.container.type = ContainerInfo.DOCKER
+    info.container.docker.image = image
+    info.container.docker.network = ContainerInfo.DockerInfo.BRIDGE
+    return info
+
+
+def rss_kb(pid: int) -> int:
+    """Resident memory of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise ValueError(f"no VmRSS of {pid}")
+
+
+def children(pid: int) -> int:
+    """How many processes a process has started that live."""
+    return sum(
+        len(task.read_text().split()) for task in Path(f"/proc/{pid}/task").glob("*/children")
+    )
