@@ -208,6 +208,10 @@ PROVISIONING_UNSEEN = 60.0
 """A create that nobody answered and no list ever showed: it did not arrive."""
 STOP_POLL = 2.0
 """Between two looks at a container whose stop was cut off."""
+BILLS_KEPT = 10_000
+"""Accounts of containers that are gone: one a task of the largest agent."""
+ALONE_ALARM = 120.0
+"""A container of ours without a task: removals take seconds, so this one was forgotten."""
 LOGIN_WARN_DAYS = 30.0
 LOGIN_WARN_INTERVAL = 86_400.0
 """The warning that a certificate expires soon: daily."""

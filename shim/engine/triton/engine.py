@@ -51,7 +51,9 @@ class TritonEngine:
         self.login = login
         self._link = Link(url, login)
         self._shim_id = shim_id
-        self._on_list = on_list
+        self.on_list = on_list
+        self.packages: dict[str, int] = {}
+        """MiB of each package that an inspect has shown: what is paid for, whatever was asked."""
         self._clock = clock
         self._creates = Creates(self._link, self.list, clock)
 
@@ -93,7 +95,11 @@ class TritonEngine:
 
     async def inspect(self, name: str) -> Container:
         raw = await self._link.call("inspect", "GET", f"{_container(name)}/json")
-        return reading.from_inspect(raw)
+        container = reading.from_inspect(raw)
+        package, memory = reading.package(container)
+        if package:
+            self.packages[package] = memory
+        return container
 
     async def stop(self, name: str, grace: float) -> None:
         """Triton cuts the call after two minutes, whatever the grace: then looking tells."""
@@ -130,7 +136,7 @@ class TritonEngine:
         found = [reading.from_list(entry) for entry in answer]
         ours = [container for container in found if container.owner == self._shim_id]
         self._creates.listed(ours, began)
-        self._on_list(ours)
+        self.on_list(ours)
         return ours
 
     async def has_image(self, image: ImageRef) -> bool:

@@ -64,6 +64,8 @@ async def test_an_unknown_exit_code_is_none(at: Place, engine: TritonEngine, spe
 
 async def test_what_was_paid_for_is_read_back(engine: TritonEngine, spec: Spec) -> None:
     await run(engine, spec, HostConfig={"Memory": 900 * 2**20})
+    await engine.inspect("mesos-1")
+    assert engine.packages == {"sample-1G": 1024}
     assert (await engine.list())[0].labels["com.joyent.package"] == "sample-1G"
 
 

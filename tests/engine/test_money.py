@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shim import limits
+from shim.engine.money import Bill, Meter, load_prices, parse_prices
+from shim.errors import ConfigError
+from shim.model.container import LABEL_FRAMEWORK, LABEL_TASK, Container, Phase
+from shim.model.ids import FrameworkId, TaskId, TaskKey
+
+START = 1_800_000_000.0
+
+
+def machine(
+    name: str, package: str = "p-1G", *, framework: str = "f", phase: Phase = Phase.RUNNING
+) -> Container:
+    labels = {"com.joyent.package": package, LABEL_FRAMEWORK: framework, LABEL_TASK: name}
+    return Container(name, name, phase, labels, created=START)
+
+
+def test_it_is_paid_from_creation_to_removal_running_or_not() -> None:
+    meter = Meter()
+    meter.observe([machine("a", phase=Phase.CREATED), machine("b", phase=Phase.EXITED)], START + 5)
+    assert meter.bill(START + 10).seconds == {"p-1G": 20}
+    meter.observe([machine("b", phase=Phase.EXITED)], START + 10)
+    bill = meter.bill(START + 100)
+    assert bill.seconds == {"p-1G": 110}
+    assert bill.machines == {"p-1G": 1}
+    assert [(each.name, each.seconds) for each in bill.tasks] == [("b", 100), ("a", 10)]
+    assert bill.tasks[0].key == TaskKey(FrameworkId("f"), TaskId("b"))
+
+
+def test_provisioning_costs_nothing_yet() -> None:
+    meter = Meter()
+    meter.observe([machine("a", phase=Phase.PROVISIONING)], START + 5)
+    assert meter.bill(START + 10).seconds == {}
+
+
+def test_a_clock_that_is_behind_pays_nothing_negative() -> None:
+    meter = Meter()
+    meter.observe([machine("a")], START - 50)
+    assert meter.bill(START - 60).seconds == {"p-1G": 0}
+
+
+def test_prices_make_money() -> None:
+    meter = Meter({"p-1G": 0.36, "p-2G": 0.72})
+    meter.observe([machine("a"), machine("b", "p-2G", framework="g"), machine("c", "rare")], START)
+    bill = meter.bill(START + 100)
+    assert bill.cost_per_hour == pytest.approx(1.08)
+    assert bill.framework_cost == pytest.approx({"f": 0.01, "g": 0.02})
+    assert bill.unpriced == {"rare"}
+    assert {each.name: each.cost for each in bill.tasks} == {
+        "a": pytest.approx(0.01),
+        "b": pytest.approx(0.02),
+        "c": None,
+    }
+    meter.observe([], START + 100)
+    later: Bill = meter.bill(START + 900)
+    assert later.cost_per_hour == 0
+    assert later.framework_cost == pytest.approx({"f": 0.01, "g": 0.02})
+
+
+def test_without_prices_nothing_is_unpriced() -> None:
+    meter = Meter()
+    meter.observe([machine("a")], START)
+    bill = meter.bill(START + 1)
+    assert (bill.unpriced, bill.cost_per_hour, bill.tasks[0].cost) == (frozenset(), 0, None)
+
+
+def test_an_alarm_for_what_has_no_task_for_too_long() -> None:
+    meter = Meter()
+    meter.observe([machine("a"), machine("b")], START)
+    assert meter.without_task({"a"}, START) == ()
+    assert meter.without_task({"a"}, START + limits.ALONE_ALARM - 1) == ()
+    assert meter.without_task({"a"}, START + limits.ALONE_ALARM) == ("b",)
+    assert meter.without_task({"a", "b"}, START + limits.ALONE_ALARM + 1) == ()
+    assert meter.without_task({"a"}, START + limits.ALONE_ALARM + 2) == ()
+
+
+def test_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BILLS_KEPT", 2)
+    meter = Meter()
+    for number in range(4):
+        meter.observe([machine(f"m{number}")], START + number)
+    meter.observe([], START + 10)
+    assert [each.name for each in meter.bill(START + 10).tasks] == ["m3", "m2"]
+    assert meter.bill(START + 10).seconds == {"p-1G": 1 + 2 + 3 + 10}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nonsense", "not JSON"),
+        ("[]", "not an object"),
+        ('{"p": "cheap"}', "'p': 'cheap' is not a price"),
+        ('{"p": -1}', "is not a price"),
+        ('{"p": true}', "is not a price"),
+        ('{"p": NaN}', "is not a price"),
+        ('{"p": Infinity}', "is not a price"),
+    ],
+)
+def test_prices_that_are_none(text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_prices(text)
+
+
+def test_prices_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    path.write_text('{"p-1G": 0.02, "p-2G": 1}')
+    assert load_prices(path) == {"p-1G": 0.02, "p-2G": 1.0}
+    with pytest.raises(ConfigError, match=r"none\.json"):
+        load_prices(tmp_path / "none.json")
