@@ -230,7 +230,7 @@ GROUPS = (
                 COUNT,
                 None,
                 "launches under way at once",
-                absent="local: 8; Triton: as many as come",
+                absent="local: 8; Triton: 4096",
             ),
             Flag(
                 "docker_config",

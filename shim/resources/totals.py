@@ -1,25 +1,23 @@
-"""Texts of ``--resources``, ``--attributes``, ``--domain`` and ``--ports`` -> Mesos messages. Pure.
-
-Raises ValueError with a reason that names the part that is wrong.
-"""
+"""``--resources``: what an agent offers in total, such as a master accepts it."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-from google.protobuf import json_format
+from shim.protos.mesos_pb2 import Resource, Value
+from shim.resources.forms import (
+    NUMBER,
+    UINT64,
+    Ranges,
+    check_spans,
+    fill,
+    parse_items,
+    parse_json,
+    parse_ranges,
+)
 
-from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource, Value
-
-Ranges = tuple[tuple[int, int], ...]
-
-VIRTUAL_PORTS: Ranges = ((1, 65535),)
-PortsMode = Literal["none", "virtual", "real"]
 SCALARS = ("cpus", "mem", "disk", "gpus")
 TRITON_BUDGET = {"cpus": 100.0, "mem": 245_760.0, "disk": 4096.0}
 """Nobody can ask a datacenter how large it is: so much is offered unless --resources says more."""
@@ -30,22 +28,9 @@ _UNKNOWN = {"cpus": 1.0, "mem": 1 * _GB, "disk": 10 * _GB}
 _RESERVE = {"mem": 1 * _GB, "disk": 5 * _GB}
 """Left to the engine's host, but never more than half, as mesos-agent does."""
 
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _ENTRY = re.compile(r"\s*([^\s:;(){}\[\]]+)\s*(?:\(\s*([^\s()]*)\s*\))?\s*:(.*)", re.DOTALL)
 _LARGEST = 2.0**53 / 1000
 """Up to here a double holds three decimals exactly."""
-_UINT64 = 2**64
-
-
-class Ports(NamedTuple):
-    """What ``--ports`` says: whether tasks' ports mean anything, and those that are offered."""
-
-    mode: PortsMode
-    """No ports, numbers that are never bound, or ports that are bound on the engine's host."""
-    ranges: Ranges
-
-
-# --- resources ------------------------------------------------------------------------------
 
 
 def parse_resources(text: str, default_role: str = "*") -> list[Resource]:
@@ -114,9 +99,9 @@ def _from_text(entry: str, default_role: str) -> Resource:
         return _with_ranges(resource, parse_ranges(value))
     if value.startswith("{"):
         resource.type = Value.SET
-        resource.set.item.extend(_items(value))
+        resource.set.item.extend(parse_items(value))
         return resource
-    if not _NUMBER.fullmatch(value):
+    if not NUMBER.fullmatch(value):
         raise ValueError(f"{name}: {value!r} is no number, [ranges] or {{set}}")
     resource.type = Value.SCALAR
     resource.scalar.value = float(value)
@@ -124,7 +109,7 @@ def _from_text(entry: str, default_role: str) -> Resource:
 
 
 def _array(text: str) -> list[Any]:
-    entries = _json(text)
+    entries = parse_json(text)
     if not isinstance(entries, list):
         raise ValueError("not a JSON array of resources")
     return entries
@@ -132,7 +117,7 @@ def _array(text: str) -> list[Any]:
 
 def _from_json(entry: Any, default_role: str) -> Resource:
     resource = Resource()
-    _fill(entry, resource)
+    fill(entry, resource)
     if len(resource.reservations) == 1 and resource.reservations[0].type != _DYNAMIC:
         resource.role = resource.reservations[0].role
         del resource.reservations[:]
@@ -185,7 +170,7 @@ def _check_value(resource: Resource) -> None:
             raise ValueError(f"gpus: {resource.scalar.value} is not a whole number")
     elif kind == "ranges":
         spans = [(span.begin, span.end) for span in resource.ranges.range]
-        _check_spans(name, spans, 65535 if name == "ports" else _UINT64 - 1)
+        check_spans(name, spans, 65535 if name == "ports" else UINT64 - 1)
     elif len({*resource.set.item}) != len(resource.set.item) or not resource.set.item:
         raise ValueError(f"{name}: an empty set, or an item that is there twice")
     wanted = {**dict.fromkeys(SCALARS, "scalar"), "ports": "ranges"}.get(name, kind)
@@ -217,133 +202,8 @@ def _scalar(amount: float) -> Value.Scalar:
     return Value.Scalar(value=round(amount, 3))
 
 
-# --- ranges ---------------------------------------------------------------------------------
-
-
-def parse_ranges(text: str) -> Ranges:
-    """``[1-2, 5-6]``, sorted; they must not overlap."""
-    body = text.strip()
-    if not (body.startswith("[") and body.endswith("]")):
-        raise ValueError(f"{text!r} is not [first-last, ...]")
-    spans = [_span(part) for part in body[1:-1].split(",")]
-    return tuple(_check_spans("ranges", spans, _UINT64 - 1))
-
-
-def _span(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"\s*([0-9]{1,20})\s*(?:-\s*([0-9]{1,20})\s*)?", text)
-    if not found:
-        raise ValueError(f"{text.strip()!r} is not a range, such as 31000-32000")
-    return int(found[1]), int(found[2] or found[1])
-
-
-def _check_spans(name: str, spans: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
-    ordered = sorted(spans)
-    if not ordered:
-        raise ValueError(f"{name}: no range")
-    for begin, end in ordered:
-        if begin > end or end > last:
-            raise ValueError(f"{name}: {begin}-{end} is not within 0-{last}, the smaller first")
-    for before, after in pairwise(ordered):
-        if after[0] <= before[1]:
-            raise ValueError(f"{name}: {before[0]}-{before[1]} and {after[0]}-{after[1]} overlap")
-    return ordered
-
-
-def parse_ports(text: str) -> Ports:
-    """The value of ``--ports``: ``none``, ``virtual`` or ranges within 1-65535."""
-    if text in ("none", "virtual"):
-        return Ports("virtual", VIRTUAL_PORTS) if text == "virtual" else Ports("none", ())
-    if not text.startswith("["):
-        raise ValueError(f"{text!r} is not none, virtual or [first-last, ...]")
-    spans = parse_ranges(text)
-    _check_spans("ports", list(spans), 65535)
-    if spans[0][0] == 0:
-        raise ValueError("there is no port 0")
-    return Ports("real", spans)
-
-
 def _with_ranges(resource: Resource, spans: Ranges) -> Resource:
     resource.type = Value.RANGES
     for begin, end in spans:
         resource.ranges.range.add(begin=begin, end=end)
     return resource
-
-
-def _items(text: str) -> list[str]:
-    if not text.endswith("}"):
-        raise ValueError(f"{text!r} is not {{item, ...}}")
-    items = [item.strip() for item in text[1:-1].split(",")]
-    if not all(items):
-        raise ValueError(f"{text!r} has an empty item")
-    return items
-
-
-# --- attributes -----------------------------------------------------------------------------
-
-
-def parse_attributes(text: str) -> tuple[Attribute, ...]:
-    """``rack:r1;level:10;keys:[1-5]``: a number, ranges, or else text."""
-    return tuple(_attribute(entry) for entry in text.split(";") if entry.strip())
-
-
-def endpoint_attributes(
-    given: Sequence[Attribute], datacenter: str, engine: str
-) -> list[Attribute]:
-    """``given``, and ``datacenter`` and ``engine`` unless it names them."""
-    named = {attribute.name for attribute in given}
-    added = [
-        Attribute(name=name, type=Value.TEXT, text=Value.Text(value=value))
-        for name, value in (("datacenter", datacenter), ("engine", engine))
-        if name not in named and value
-    ]
-    return [*given, *added]
-
-
-def _attribute(entry: str) -> Attribute:
-    name, colon, value = (part.strip() for part in entry.partition(":"))
-    if not (name and colon and value):
-        raise ValueError(f"{entry.strip()!r} is not name:value")
-    attribute = Attribute(name=name)
-    if value.startswith("["):
-        attribute.type = Value.RANGES
-        for begin, end in parse_ranges(value):
-            attribute.ranges.range.add(begin=begin, end=end)
-    elif value.startswith("{"):
-        raise ValueError(f"{name}: a set, which no master takes as an attribute")
-    elif _NUMBER.fullmatch(value) and math.isfinite(float(value)):
-        attribute.type = Value.SCALAR
-        attribute.scalar.value = round(float(value), 3)
-    else:
-        attribute.type = Value.TEXT
-        attribute.text.value = value
-    return attribute
-
-
-# --- domain ---------------------------------------------------------------------------------
-
-
-def parse_domain(text: str) -> DomainInfo:
-    """``{"fault_domain": {"region": {"name": "r"}, "zone": {"name": "z"}}}``."""
-    domain = DomainInfo()
-    _fill(_json(text), domain)
-    fault = domain.fault_domain
-    if not (fault.region.name and fault.zone.name):
-        raise ValueError("needs fault_domain.region.name and fault_domain.zone.name")
-    return domain
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON: {error}") from None
-
-
-def _fill(document: Any, message: Resource | DomainInfo) -> None:
-    try:
-        json_format.ParseDict(document, message)
-    except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{message.DESCRIPTOR.name}: {error}") from None
-    if not message.IsInitialized():
-        missing = message.FindInitializationErrors()  # type: ignore[union-attr]  # no stub
-        raise ValueError(f"{message.DESCRIPTOR.name}: {', '.join(missing)} missing")

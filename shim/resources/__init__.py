@@ -1,0 +1,31 @@
+"""Texts of ``--resources``, ``--ports``, ``--attributes``, ``--domain`` -> Mesos messages. Pure.
+
+Parsers raise ValueError with a reason that names the part that is wrong.
+"""
+
+from shim.resources.description import endpoint_attributes, parse_attributes, parse_domain
+from shim.resources.forms import Ranges
+from shim.resources.ports import VIRTUAL_PORTS, Ports, PortsMode, parse_ports
+from shim.resources.totals import (
+    TRITON_BUDGET,
+    complete,
+    default_resources,
+    parse_resources,
+    role,
+)
+
+__all__ = [
+    "TRITON_BUDGET",
+    "VIRTUAL_PORTS",
+    "Ports",
+    "PortsMode",
+    "Ranges",
+    "complete",
+    "default_resources",
+    "endpoint_attributes",
+    "parse_attributes",
+    "parse_domain",
+    "parse_ports",
+    "parse_resources",
+    "role",
+]
