@@ -101,7 +101,7 @@ class _Agent:
         self._messenger.introduce(pid)
         owner, mark = shim_id(self._snapshot, config.shim_id, address.hostname, port)
         await self._journal.commit([mark])
-        engine = await connect(config, owner)
+        engine = await _connected(config, owner)
         try:
             info = await _answer(engine)
             return await self._act(address, pid, owner, engine, info)
@@ -187,7 +187,7 @@ class _Agent:
             engine,
             loop.post,
             make_spec,
-            max_inflight=config.max_inflight or limits.MAX_INFLIGHT,
+            max_inflight=config.max_inflight or _inflight(info),
             registration_timeout=config.executor_registration_timeout,
         )
 
@@ -245,6 +245,21 @@ def _describe(config: Config, info: EngineInfo, hostname: str, port: int) -> Sla
         checkpoint=True,
         domain=config.domain,
     )
+
+
+def _inflight(info: EngineInfo) -> int:
+    """A local engine has a knee; on Triton launches wait for provisioning, so all at once."""
+    return limits.TRITON_MAX_INFLIGHT if info.kind == "triton" else limits.MAX_INFLIGHT
+
+
+async def _connected(config: Config, owner: str) -> Engine:
+    """The engine; asked which kind it is until it says."""
+    while True:
+        try:
+            return await connect(config, owner)
+        except Transient as error:
+            log.error("the Docker endpoint does not say what it is: %s", error)
+            await asyncio.sleep(limits.ENDPOINT_RETRY)
 
 
 async def _answer(engine: Engine) -> EngineInfo:

@@ -31,6 +31,13 @@ class Endpoint:
     tls: ssl.SSLContext | None = field(default=None, repr=False, compare=False)
     source: str = "default"
     """The flag, variable or context it came from, for error messages."""
+    certificates: str = ""
+    """Directory with our client certificate, which may be renewed there; empty: we have none."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether the endpoint has to prove who it is."""
+        return self.tls is None or self.tls.verify_mode is not ssl.CERT_NONE
 
     @property
     def is_local(self) -> bool:
@@ -71,7 +78,11 @@ def resolve(
     scheme, port = ("https", TLS_PORT) if secure else ("http", PLAIN_PORT)
     name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     url = f"{scheme}://{name}:{parts.port or port}{parts.path.rstrip('/')}"
-    return Endpoint(choice.host, url, "", _tls(choice, environ) if secure else None, choice.source)
+    if not secure:
+        return Endpoint(choice.host, url, source=choice.source)
+    directory = Path(choice.cert_path or _config_directory(environ))
+    certificates = str(directory) if (directory / "cert.pem").exists() else ""
+    return Endpoint(choice.host, url, "", _tls(choice, environ), choice.source, certificates)
 
 
 def _choose(
