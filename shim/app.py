@@ -12,11 +12,12 @@ from aiohttp import web
 from shim import limits, runtime
 from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
+from shim.config.master import detector_for
 from shim.config.offer import offer_of
 from shim.core.agent import Core
 from shim.core.context import Settings
 from shim.discovery.client import ConsulClient
-from shim.discovery.services import Site
+from shim.discovery.services import Service, Site, agent_service
 from shim.discovery.sync import ConsulSync
 from shim.effects import Effects
 from shim.engine.api import ContainerSpec, Engine, EngineInfo
@@ -25,7 +26,7 @@ from shim.engine.conductor import Conductor
 from shim.engine.connect import connect
 from shim.engine.mapping import Rules, container_spec
 from shim.errors import FatalError, NotFound, Transient
-from shim.identity import check_unchanged, shim_id
+from shim.identity import check_unchanged, keep_hostname, shim_id
 from shim.journal import Journal
 from shim.messenger import Messenger
 from shim.model.container import Container
@@ -34,7 +35,6 @@ from shim.model.ids import Pid
 from shim.model.orders import Exit, Launch
 from shim.model.records import Snapshot
 from shim.protos.mesos_pb2 import SlaveInfo
-from shim.wire.detect import detector_for
 from shim.wire.server import Listener, serve
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,7 @@ class _Agent:
             loop.add_signal_handler(name, self._stop.set)
         loop.add_signal_handler(signal.SIGUSR1, self._leave.set)
         address = await asyncio.to_thread(find_addresses, self._config)
+        address = keep_hostname(self._snapshot, self._config.hostname, address)
         listener = await _listen(self._routes, self._messenger, address)
         try:
             return await self._until_stopped(self._serve(address, listener))
@@ -134,7 +135,7 @@ class _Agent:
         loop = runtime.Runtime(core, self._journal)
         conductor = self._conductor(engine, info, owner, loop)
         checker = self._checker(engine, loop, settings.engine_ip)
-        discovery = self._discovery(info, owner, address)
+        discovery = self._discovery(core, info, owner, address, pid)
         effects = Effects(self._messenger, conductor, checker, discovery)
         self._messenger.open(loop.post)
         async with asyncio.TaskGroup() as group:
@@ -142,7 +143,7 @@ class _Agent:
                 group.create_task(conductor.run(), name="watch"),
                 group.create_task(checker.run(), name="checks"),
                 group.create_task(self._lead(loop), name="detector"),
-                group.create_task(self._recover(engine, loop), name="recovery"),
+                group.create_task(self._recover(engine, loop, discovery), name="recovery"),
                 group.create_task(self._leaver(loop), name="leaver"),
             ]
             if discovery is not None:
@@ -154,6 +155,8 @@ class _Agent:
                     task.cancel()
                 await loop.close()
                 await effects.close()
+                if discovery is not None and self._leave.is_set():
+                    await discovery.withdraw_agent(limits.WITHDRAW_PATIENCE)
                 await checker.close()
                 await conductor.close()
         return ended
@@ -195,12 +198,20 @@ class _Agent:
         execs = limits.TRITON_EXECS_AT_ONCE if engine.kind == "triton" else limits.EXECS_AT_ONCE
         return Checker(engine, loop.post, host=host or "", execs_at_once=execs)
 
-    def _discovery(self, info: EngineInfo, owner: str, address: Addresses) -> ConsulSync | None:
+    def _discovery(
+        self, core: Core, info: EngineInfo, owner: str, address: Addresses, pid: Pid
+    ) -> ConsulSync | None:
         consul = self._config.discovery
         if consul is None:
             return None
         site = Site(owner, info.name, address.hostname, consul.register, consul.checks)
-        return ConsulSync(ConsulClient(consul), site)
+
+        def me() -> Service:
+            """The agent's own service; healthy while a master knows it."""
+            ctx = core.ctx
+            return agent_service(site, ctx.agent_id or "", pid.ip, pid.port, ctx.connected)
+
+        return ConsulSync(ConsulClient(consul), site, me=me)
 
     async def _lead(self, loop: runtime.Runtime) -> None:
         detector = detector_for(self._config.master)
@@ -210,7 +221,9 @@ class _Agent:
         await self._leave.wait()
         loop.post(LeaveRequested())
 
-    async def _recover(self, engine: Engine, loop: runtime.Runtime) -> None:
+    async def _recover(
+        self, engine: Engine, loop: runtime.Runtime, discovery: ConsulSync | None
+    ) -> None:
         """The one look at the endpoint that turns a journal into a state."""
         while True:
             try:
@@ -220,6 +233,9 @@ class _Agent:
                 log.error("recovery waits for the Docker endpoint: %s", error)
                 await asyncio.sleep(limits.ENDPOINT_RETRY)
         loop.post(ContainersFound(tuple(containers)))
+        await loop.settled()
+        if discovery is not None:
+            discovery.ready()
 
 
 async def _listen(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from shim.config.addresses import Addresses
 from shim.errors import FatalError
 from shim.model.records import SaveMeta, Snapshot
 from shim.protos import journal_pb2
@@ -25,6 +27,17 @@ def shim_id(snapshot: Snapshot, wanted: str, hostname: str, port: int) -> tuple[
         raise FatalError(f"--shim_id={wanted}: this work_dir belongs to shim {kept}")
     chosen = kept or wanted or re.sub(r"[^\w.-]", "-", f"{hostname}-{port}", flags=re.ASCII)
     return chosen, SaveMeta(_META, chosen.encode())
+
+
+def keep_hostname(snapshot: Snapshot, wanted: str, found: Addresses) -> Addresses:
+    """A name that was only looked up stays what it was: DNS may say otherwise for a while.
+
+    ``wanted`` is ``--hostname``, which is not overruled.
+    """
+    if wanted or "agent" not in snapshot.meta:
+        return found
+    kept = journal_pb2.Agent.FromString(snapshot.meta["agent"])
+    return replace(found, hostname=kept.info.hostname)
 
 
 def check_unchanged(snapshot: Snapshot, info: SlaveInfo, ip: str) -> None:

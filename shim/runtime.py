@@ -67,6 +67,11 @@ class Runtime:
         """Facts not yet handled."""
         return len(self._mailbox)
 
+    async def settled(self) -> None:
+        """Until what was posted before was handled, and its orders carried out."""
+        while self._mailbox or self._barrier or (self._committing and not self._committing.done()):
+            await asyncio.sleep(limits.SETTLE_INTERVAL)
+
     async def run(self, carry_out: Callable[[Order], None]) -> Exit:
         """Until the core orders the end of the process.
 
