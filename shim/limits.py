@@ -100,9 +100,6 @@ WITHDRAW_PATIENCE = 1.0
 ENDPOINT_RETRY = 5.0
 """Between two looks whether the Docker endpoint is there, at start."""
 
-SETTLE_INTERVAL = 0.01
-"""Between two looks whether the loop is through with what it was given at start."""
-
 FOREIGN_SENDERS_NAMED = 16
 """Strangers named in the log, each once."""
 

@@ -51,6 +51,7 @@ class Runtime:
         self._carry_out: Callable[[Order], None] | None = None
         self._mailbox: deque[Fact] = deque()
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
         self._barrier = Barrier()
         self._committing: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
@@ -60,6 +61,7 @@ class Runtime:
     def post(self, fact: Fact) -> None:
         """Something happened. Called from the loop."""
         self._mailbox.append(fact)
+        self._idle.clear()
         self._wake.set()
 
     @property
@@ -68,9 +70,8 @@ class Runtime:
         return len(self._mailbox)
 
     async def settled(self) -> None:
-        """Until what was posted before was handled, and its orders carried out."""
-        while self._mailbox or self._barrier or (self._committing and not self._committing.done()):
-            await asyncio.sleep(limits.SETTLE_INTERVAL)
+        """Until every fact posted so far was handled, and its orders carried out."""
+        await self._idle.wait()
 
     async def run(self, carry_out: Callable[[Order], None]) -> Exit:
         """Until the core orders the end of the process.
@@ -123,8 +124,13 @@ class Runtime:
 
     def _flush(self) -> None:
         """Get what collected behind the barrier through it."""
-        if self._barrier and (self._committing is None or self._committing.done()):
+        if self._committing is not None and not self._committing.done():
+            return
+        if self._barrier:
             self._committing = asyncio.create_task(self._commit(), name="commit")
+            self._committing.add_done_callback(lambda _: self._wake.set())
+        elif not self._mailbox:
+            self._idle.set()
 
     async def _commit(self) -> None:
         while self._barrier:
