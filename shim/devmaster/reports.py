@@ -10,6 +10,9 @@ from shim.protos import messages_pb2 as internal
 
 
 def status_update(world: World, sender: Pid, message: internal.StatusUpdateMessage) -> None:
+    if reason := admission.refused_status(message):
+        world.refuse(sender, message, reason)
+        return
     if fatal := admission.abort_status(message):
         world.abort(sender, message, fatal)
         return

@@ -76,6 +76,11 @@ def validate(resource: Resource) -> None:
         raise InvalidResource(f"{resource.name}: disk information on what is no disk")
     if resource.HasField("reservation") and resource.role == "*":
         raise InvalidResource(f"{resource.name}: a reservation needs a role other than '*'")
+    for outer, inner in itertools.pairwise(resource.reservations):
+        if inner.type != Resource.ReservationInfo.DYNAMIC:
+            raise InvalidResource(f"{resource.name}: only a dynamic reservation refines another")
+        if not inner.role.startswith(f"{outer.role}/"):
+            raise InvalidResource(f"{resource.name}: {inner.role} does not refine {outer.role}")
 
 
 def _validate_ranges(resource: Resource) -> None:

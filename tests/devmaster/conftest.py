@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -59,8 +60,13 @@ class RealMaster:
                 await asyncio.sleep(0.05)
         return self
 
+    async def died(self) -> None:
+        """Waits until the master has aborted."""
+        assert await self._process.wait() != 0
+
     async def __aexit__(self, *_: object) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         self._log.close()
 
