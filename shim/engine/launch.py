@@ -64,7 +64,7 @@ class Launching:
         self._order = order
         self._tools = tools
         self._yielding = yielding
-        self._stage = Stage.CREATING
+        self._told: LaunchAdvanced | None = None
         self._trouble = ""
         self._deadline = tools.clock() + tools.patience
         self.start_sent = False
@@ -208,8 +208,11 @@ class Launching:
         self._tools.uncertain[self._order.ref.name] = self._tools.clock()
 
     def _advance(self, stage: Stage, detail: str = "") -> None:
-        self._stage = stage
-        self._tools.post(LaunchAdvanced(self._order.ref, stage, detail))
+        """Told once, however often an attempt is repeated."""
+        fact = LaunchAdvanced(self._order.ref, stage, detail)
+        if fact != self._told:
+            self._told = fact
+            self._tools.post(fact)
 
     @asynccontextmanager
     async def _patiently(self) -> AsyncIterator[None]:
@@ -223,7 +226,9 @@ class Launching:
             raise self._too_long() from None
 
     def _too_long(self) -> LaunchEnded:
-        text = f"not started within {self._tools.patience:g} s, while {self._stage.value}"
+        text = f"not started within {self._tools.patience:g} s"
+        if self._told is not None:
+            text += f", while {self._told.stage.value}"
         if self._trouble:
-            text = f"{text}: {self._trouble}"
+            text += f": {self._trouble}"
         return LaunchEnded(Failure.TIMEOUT, text)

@@ -16,10 +16,14 @@ _exponential = tenacity.wait_random_exponential(
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Doubling, with chance so that thousands do not come back at once; or as we were told."""
+    """Doubling, with chance so that thousands do not come back at once; or as we were told.
+
+    But not hours: a kill has to get through soon after a maintenance that ended early.
+    """
     error = state.outcome.exception() if state.outcome else None
     told = error.retry_after if isinstance(error, Transient) else None
-    return max(_exponential(state), limits.ENGINE_RETRY_MIN) if told is None else told
+    wanted = _exponential(state) if told is None else told
+    return min(max(wanted, limits.ENGINE_RETRY_MIN), limits.ENGINE_RETRY_MAX)
 
 
 class _WhilePassing:

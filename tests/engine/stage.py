@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+import uuid
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
-from shim.engine.api import Auth, ContainerSpec, ImageRef
+from shim.engine.api import ContainerSpec
 from shim.engine.conductor import Conductor
 from shim.engine.image import parse_image
 from shim.model.container import LABEL_CONTAINER, LABEL_SHIM, Ref
@@ -18,23 +18,25 @@ from shim.model.orders import Launch
 from shim.protos.mesos_pb2 import TaskInfo
 from tests.fakes.engine import FakeEngine
 
-F = TypeVar("F")
-
 PATIENCE = 900.0
 
 
 class Stage:
     """What a test needs at hand. Commands and images go by task."""
 
-    def __init__(self, engine: FakeEngine, **options: Any) -> None:
+    def __init__(
+        self, engine: Any, *, image: str = "busybox:1", shim_id: str = "", **options: Any
+    ) -> None:
         self.engine = engine
+        self.shim_id = shim_id or engine.shim_id
+        self.image = image
+        self.host: dict[str, object] = {}
         self.facts: list[Fact] = []
         self.commands: dict[str, Sequence[str]] = {}
         self.images: dict[str, str] = {}
         self.spec_error: Exception | None = None
         self.force_pull = False
         self._news = asyncio.Event()
-        self._ids = itertools.count(1)
         self.conductor = Conductor(
             engine,
             self._post,
@@ -52,21 +54,23 @@ class Stage:
         if self.spec_error is not None:
             raise self.spec_error
         task = order.ref.key.task_id
+        image = parse_image(self.images.get(task, self.image))
         body = {
+            "Image": image.text,
             "Cmd": self.commands.get(task, ["sleep"]),
             "Labels": self.labels(order.ref),
+            "HostConfig": self.host,
         }
-        image = parse_image(self.images.get(task, "busybox:1"))
         return ContainerSpec(order.ref.name, image, body, self.force_pull)
 
     def labels(self, ref: Ref) -> dict[str, str]:
-        return {LABEL_SHIM: self.engine.shim_id, LABEL_CONTAINER: ref.container_id}
+        return {LABEL_SHIM: self.shim_id, LABEL_CONTAINER: ref.container_id}
 
     def ref(self, task: str = "task", command: Sequence[str] = ("sleep",), image: str = "") -> Ref:
         self.commands[task] = command
         if image:
             self.images[task] = image
-        return Ref(TaskKey(FrameworkId("f"), TaskId(task)), ContainerId(f"0000-{next(self._ids)}"))
+        return Ref(TaskKey(FrameworkId("f"), TaskId(task)), ContainerId(str(uuid.uuid4())))
 
     def launch(self, task: str = "task", command: Sequence[str] = ("sleep",), **kw: Any) -> Ref:
         ref = self.ref(task, command, **kw)
@@ -83,7 +87,7 @@ class Stage:
         await self.until(ContainerStarted, ref)
         return ref
 
-    async def until(self, kind: type[F], ref: Ref, seconds: float = 5000) -> F:
+    async def until(self, kind: Any, ref: Ref, seconds: float = 5000) -> Any:
         """The first fact of that kind about the container."""
         async with asyncio.timeout(seconds):
             while True:
@@ -95,7 +99,7 @@ class Stage:
 
     async def quiet(self) -> None:
         """Nothing is being done about any container any more."""
-        while self.conductor.busy:  # noqa: ASYNC110 (no event for it outside of tests)
+        while self.conductor.busy:
             await asyncio.sleep(0.01)
 
     def of(self, ref: Ref) -> list[Any]:
@@ -107,7 +111,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    engine: FakeEngine | None = None, *, watching: bool = True, **options: Any
+    engine: Any = None, *, watching: bool = True, **options: Any
 ) -> AsyncIterator[Stage]:
     made = Stage(engine or FakeEngine(), **options)
     watch = asyncio.create_task(made.conductor.run()) if watching else None
@@ -120,7 +124,3 @@ async def stage(
             watch.cancel()
             await asyncio.wait([watch])
         await made.conductor.close()
-
-
-def auth_of(password: str) -> Callable[[Launch, ImageRef], Auth]:
-    return lambda order, image: Auth("user", password, server=image.registry)
