@@ -9,6 +9,7 @@ delays what must be durable and nothing else: pings are answered in any case. A 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -103,19 +104,15 @@ class Runtime:
             await asyncio.sleep(0)
 
     async def _something(self) -> None:
-        """Wait for a fact, or for the core's next deadline."""
+        """Wait for a fact, the end of a commit, or the core's next deadline."""
         if self._mailbox:
             return
-        self._wake.clear()
         deadline = self._core.deadline()
-        if deadline is None:
-            await self._wake.wait()
-            return
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
                 await self._wake.wait()
-        except TimeoutError:
-            pass
+        self._wake.clear()
 
     def _handle(self, fact: Fact) -> None:
         decision = self._core.handle(fact, now())
