@@ -19,28 +19,33 @@ from shim.errors import NotFound, Permanent, Transient
 _HTTP = r"""
 host=$1 port=$2 scheme=$3 path=$4 seconds=$5 bare=$6
 url="$scheme://$host:$port$path"
-request() { printf 'GET %s HTTP/1.0\r\nHost: %s:%s\r\n\r\n' "${path:-/}" "$host" "$port"; }
-have() { command -v "$1" >/dev/null 2>&1; }
-if have curl; then
-  curl -s -S -L -k -g -m "$seconds" -o /dev/null -w '\nHTTP/ %{http_code}\n' "$url" 2>&1
-  echo "= curl $?"
-elif have wget; then
+with_curl() {
+  curl -s -S -L -k -g -m "$seconds" -o /dev/null -w '\nHTTP/ %{http_code}\n' "$url"
+}
+with_wget() {
   set -- -S -t 1 -T "$seconds" -O /dev/null
   [ "$scheme" = https ] && set -- --no-check-certificate "$@"
-  wget "$@" "$url" 2>&1
-  echo "= wget $?"
-elif [ "$scheme" = http ] && have nc; then
-  request | nc -w "$seconds" "$bare" "$port" 2>&1 | { read -r version code rest
-    echo "$version $code"; }
-  echo "= nc 0"
-elif [ "$scheme" = http ] && have bash; then
+  wget "$@" "$url"
+}
+with_bash() {
   bash -c 'exec 3<>"/dev/tcp/$0/$1" || exit 7
     printf "GET %s HTTP/1.0\r\nHost: %s:%s\r\n\r\n" "$2" "$0" "$1" >&3
-    read -r version code rest <&3; echo "$version $code"' "$bare" "$port" "${path:-/}" 2>&1
-  echo "= bash $?"
-else
-  echo "= none 0"
-fi
+    read -r version code rest <&3; echo "$version $code"' "$bare" "$port" "${path:-/}"
+}
+with_nc() {
+  { printf 'GET %s HTTP/1.0\r\nHost: %s:%s\r\n\r\n' "${path:-/}" "$bare" "$port"; sleep 1; } |
+    nc -w "$seconds" "$bare" "$port" | { read -r version code rest; echo "$version $code"; }
+}
+tool=none code=0
+for next in curl wget bash nc; do
+  command -v "$next" >/dev/null 2>&1 || continue
+  case "$scheme $next" in "https bash" | "https nc") continue ;; esac
+  tool=$next
+  said=$("with_$next" 2>&1); code=$?
+  echo "$said"
+  case "$code $said" in "7 "* | *[Rr]efused* | *HTTP/*\ [1-5][0-9][0-9]*) break ;; esac
+done
+echo "= $tool $code"
 """
 
 _TCP = r"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -13,6 +14,7 @@ from shim import limits
 from shim.engine.checks.outcome import Outcome, Sign
 from shim.engine.checks.wanted import Http, Tcp
 
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -54,7 +56,7 @@ class Outside:
         limit = aiohttp.ClientTimeout(sock_connect=connecting)
         for _ in range(limits.CHECK_REDIRECTS):
             async with self._session.get(url, allow_redirects=False, timeout=limit) as response:
-                await response.content.read(limits.CHECK_BODY)
+                await _read(response)
                 onward = _redirect(response, url)
                 if onward is None:
                     return Outcome(Sign.ANSWERED, response.status)
@@ -76,9 +78,20 @@ async def _connect(host: str, port: int, timeout: float) -> Outcome:
     return Outcome(Sign.ANSWERED)
 
 
+async def _read(response: aiohttp.ClientResponse) -> None:
+    """The body, thrown away: one that is cut off is no answer, of an endless one some is enough."""
+    left = limits.CHECK_BODY
+    async for part in response.content.iter_any():
+        left -= len(part)
+        if left < 0:
+            return
+
+
 def _url(target: Http, host: str, port: int) -> URL:
+    """The path goes out as it was written, but for what would break the request line."""
     name = f"[{host}]" if ":" in host else host
-    return URL(f"{target.scheme}://{name}:{port}{target.path}")
+    path = quote(target.path, safe=_PRINTABLE)
+    return URL(f"{target.scheme}://{name}:{port}{path}", encoded=True)
 
 
 def _redirect(response: aiohttp.ClientResponse, url: URL) -> URL | None:
