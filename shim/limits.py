@@ -79,6 +79,11 @@ AUTHENTICATION_TIMEOUT_MIN = 5.0
 AUTHENTICATION_TIMEOUT_MAX = 60.0
 AUTHENTICATION_REFUSED_RETRY = 60.0
 """A wrong secret is a human's to mend: asking more often only fills the master's log."""
+DOUBT_INTERVAL = 60.0
+"""Between two re-registrations because a master speaks of a task that we do not know."""
+REFUSAL_AGE = 14 * 24 * 3600.0
+"""Nobody tells us that a framework is gone of which we only refused tasks: after this long, twice
+the failover timeout that frameworks usually ask for, its refusals are not repeated any more."""
 PING_TIMEOUT = 75.0
 """Silence after which the master is taken for lost, until it names another figure."""
 
@@ -252,4 +257,67 @@ CONSUL_BLOCK = 60
 CONSUL_BLOCK_PAUSE = 1.0
 """Between two blocking queries, for a Consul that answers each at once."""
 
+# --- sandboxes ------------------------------------------------------------------------------
+
+SANDBOX_SEGMENT_BYTES = 2 * 1024 * 1024
+SANDBOX_STREAM_BYTES = 16 * 1024 * 1024
+"""Kept of one task's stdout, or stderr: its first segment, and the newest."""
+SANDBOX_TOTAL_BYTES = 1024 * 1024 * 1024
+"""Of all sandboxes on disk. Beyond, completed ones go, oldest first."""
+SANDBOXES_KEPT = 20_000
+"""Twice the tasks of the largest agent: bounds the directories, and the index in memory."""
+SANDBOX_AGE = 7 * 24 * 3600.0
+"""After its task ended; a stock agent's --gc_delay."""
+SANDBOX_SWEEP = 60.0
+LOG_FETCH_BYTES = 8 * 1024 * 1024
+"""Read from an engine in one go, about half a second of this loop; beyond, only the end is asked
+for."""
+LOG_TAIL_LINES = 5000
+"""Of an output that is larger. Engines find the end without reading what is before it."""
+LOG_FETCHES_AT_ONCE = 4
+"""Of ended containers. Launches want the daemon and this loop, too."""
+LOG_FETCH_PATIENCE = 20.0
+"""A stopped container costs money: its removal waits no longer for its last output."""
+LOG_OVERLAP = 1.0
+"""Asked for again when a log is resumed: engines stamp the two streams independently."""
+LOGS_FOLLOWED = 32
+"""Tasks whose output somebody watches, each a connection. Of one more, the one that was read
+least recently is followed no longer; it catches up when it is read again."""
+LOG_WATCHED = 60.0
+"""An output is followed so long after it was last read. A browser's tail reads every second."""
+LOG_READ_PATIENCE = 5.0
+"""How long a reader waits for an engine; then it gets what there is."""
+LOG_SLICE_BYTES = 64 * 1024
+LOG_SLICE_PAUSE = 0.02
+"""All followed logs together come in at 3 MB/s, at most a tenth of this loop's time."""
+LOG_RETRY = 2.0
+ARCHIVE_BYTES = 32 * 1024 * 1024
+"""A file, or a directory with all below it, fetched out of a running container for a page."""
+ARCHIVE_AGE = 3.0
+"""A page's tail asks every second."""
+ARCHIVES_HELD_BYTES = 64 * 1024 * 1024
+ARCHIVES_AT_ONCE = 2
+
+STATS_AGE = 10.0
+"""Samples this old are taken anew when somebody looks."""
+STATS_AT_ONCE = 4
+STATS_PATIENCE = 0.25
+"""A page waits so long for fresh samples; then it gets the ones there are."""
+STATS_PAUSE = 0.01
+"""Before each sample: at most 400 a second, so that pages of 10,000 tasks leave the daemon room."""
+
 # --- http -----------------------------------------------------------------------------------
+
+PAGE_SLICE_SECONDS = 0.005
+"""A large page is built in pieces this long; others get the loop in between."""
+PAGE_SLICE_BYTES = 256 * 1024
+PAGE_WARM_INTERVAL = 2.0
+"""Between two rounds that prepare what pages say of each task, so that no request waits for it."""
+COMPLETED_EXECUTORS_SHOWN = 150
+"""Of one framework, as a stock agent: pages stay small."""
+FILE_READ_BYTES = 65_536
+"""Of one /files/read, as a stock agent (16 pages of memory)."""
+HEALTH_RELIST_AGE = 90.0
+"""The endpoint has not answered a list for so long: /health says 503. A list comes every 10 s."""
+AGENT_LOG_BYTES = 1024 * 1024
+"""The newest part of the agent's own log, for /slave/log."""
