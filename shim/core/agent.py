@@ -23,10 +23,11 @@ from shim.core.streams import Streams
 from shim.core.tasks import Tasks
 from shim.model import facts
 from shim.model.container import Ref
-from shim.model.ids import AgentId, TaskKey
+from shim.model.ids import AgentId, FrameworkId, TaskKey
 from shim.model.records import Snapshot
-from shim.protos import journal_pb2, messages_pb2
+from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import DrainConfig
+from shim.protos.messages_pb2 import RegisterSlaveMessage, ReregisterSlaveMessage
 
 
 class Core:
@@ -44,6 +45,7 @@ class Core:
             ctx, self.tasks, self.frameworks, self.streams, self.registration, self.departure
         )
         self._restore(snapshot)
+        self._leave_when_recovered = False
         self._facts: dict[type, Callable[[Any], None]] = {
             facts.MasterDetected: lambda f: self.registration.detected(f.pid),
             facts.MessageReceived: lambda f: self.messages.received(f.sender, f.message),
@@ -67,6 +69,7 @@ class Core:
         """What the fact leads to."""
         self.ctx.now = now
         self._facts[type(fact)](fact)
+        self.messages.see_drained()
         self.departure.advance()
         return self.ctx.take()
 
@@ -87,11 +90,17 @@ class Core:
     def _health(self, fact: facts.HealthReported) -> None:
         self.tasks.happened(fact.ref, Event.REPORT, fact)
         task = self.tasks.table.get(fact.ref.key)
-        if fact.kill and task is not None and task.ref == fact.ref:
+        if task is None or task.ref != fact.ref:
+            return
+        if fact.kill and task.cause == journal_pb2.NONE:
             self.tasks.kill(task, journal_pb2.UNHEALTHY, None)
 
     def _leave(self) -> None:
-        self.departure.begin(Mode.LEAVING, Mode.LEAVING.value, forget=True)
+        """What to kill is known once we have recovered."""
+        if self.registration.state is State.RECOVERING:
+            self._leave_when_recovered = True
+        else:
+            self.departure.begin(Mode.LEAVING, Mode.LEAVING.value, forget=True)
 
     def _found(self, fact: facts.ContainersFound) -> None:
         if self.registration.state is not State.RECOVERING:
@@ -101,12 +110,15 @@ class Core:
             self.departure.begin(Mode.CLEANUP, Mode.CLEANUP.value, forget=True)
         else:
             self.registration.recovered()
+        if self._leave_when_recovered:
+            self._leave()
 
     def _deadlines(self) -> None:
         for key in self.ctx.timers.pop_due(self.ctx.now.mono):
             match key:
                 case ("update", TaskKey() as task_key):
-                    self.streams.retry(task_key)
+                    if not self.tasks.give_up_refusal(task_key):
+                        self.streams.retry(task_key)
                 case ("expire", Ref() as ref):
                     self.tasks.expire(ref)
                 case "register":
@@ -118,14 +130,19 @@ class Core:
 
     # --- what a master must know ----------------------------------------------------------
 
-    def _fill(self, request: messages_pb2.ReregisterSlaveMessage) -> None:
-        """Every task whose terminal update is not acknowledged, and their frameworks."""
+    def _fill(self, request: RegisterSlaveMessage | ReregisterSlaveMessage) -> None:
+        """Reservations and volumes outlive an agent id; tasks and frameworks belong to one.
+
+        Reported is every task whose terminal update is not acknowledged.
+        """
         request.checkpointed_resources.extend(self.messages.resources)
-        used = set()
+        if isinstance(request, RegisterSlaveMessage):
+            return
+        used: dict[FrameworkId, None] = {}
         for key, task in self.tasks.table.items():
             if task.cause != journal_pb2.MUTED:
                 request.tasks.append(task.wire)
-                used.add(key.framework_id)
+                used[key.framework_id] = None
         request.frameworks.extend(self.frameworks.table[id_].info for id_ in used)
 
     # --- restart --------------------------------------------------------------------------
@@ -139,7 +156,8 @@ class Core:
             self.streams.restore(snapshot.updates)
             for key in snapshot.updates:
                 self.frameworks.table[key.framework_id].keys.add(key)
-            self.tasks.restore(snapshot.tasks, kept)
+            self.tasks.restore(snapshot.tasks)
+        self.tasks.restore_doomed(kept)
         if "drain" in kept:
             self.tasks.drain = DrainConfig.FromString(kept["drain"])
         if "resources" in kept:

@@ -53,7 +53,8 @@ class Departure:
             return
         self._plan = _Plan(mode, reason, forget)
         self._ctx.notice(Level.WARNING, f"ending all tasks: {reason}")
-        self._registration.leave()
+        if mode is not Mode.LEAVING:
+            self._registration.end()
         for task in list(self._tasks.table.values()):
             if mode is Mode.LEAVING:
                 self._tasks.kill(task, Cause.KILL, None)
@@ -85,7 +86,9 @@ class Departure:
             goodbye = UnregisterSlaveMessage()
             goodbye.slave_id.value = ctx.agent_id
             ctx.order(Send(ctx.master, goodbye))
+        self._registration.end()
         if plan.forget:
+            self._tasks.silence_all()
             ctx.record(SaveMeta("agent", None))
         ctx.record(SaveMeta("drain", None))
         ctx.order(Exit(1 if plan.mode is Mode.DISMISSED else 0, plan.reason))

@@ -75,8 +75,10 @@ class MasterMessages:
             self._warn_of(sender, message)
             return
         handler = self._handlers.get(type(message))
-        if handler is None or self._registration.state is State.RECOVERING:
+        if handler is None or self._registration.state in (State.RECOVERING, State.ENDED):
             ctx.counters["unexpected_messages"] += 1
+            if handler is not None:
+                self._registration.doubt()
             return
         handler(message)
 
@@ -104,10 +106,10 @@ class MasterMessages:
             return
         already = self._ctx.connected
         self._registration.reregistered(message)
-        for reconciliation in message.reconciliations:
-            self._reconcile(reconciliation)
         if not already:
             self._streams.resume()
+        for reconciliation in message.reconciliations:
+            self._reconcile(reconciliation)
 
     def _reconcile(self, message: messages_pb2.ReconcileTasksMessage) -> None:
         """The master has tasks that we did not report: those we do not know never came."""
@@ -120,13 +122,15 @@ class MasterMessages:
             info = messages_pb2.ReconcileTasksMessage().framework
             info.user, info.name, info.id.value = "", "", framework_id
             framework = self._frameworks.seen(info, "")
+        report = status.refused(
+            framework.lost(TaskState.TASK_DROPPED),
+            _Reason.REASON_RECONCILIATION,
+            "Reconciliation: task unknown to the agent",
+        )
         for task in message.statuses:
-            report = status.refused(
-                framework.lost(TaskState.TASK_DROPPED),
-                _Reason.REASON_RECONCILIATION,
-                "Reconciliation: task unknown to the agent",
-            )
-            self._tasks.refuse(framework, TaskKey(framework_id, TaskId(task.task_id.value)), report)
+            key = TaskKey(framework_id, TaskId(task.task_id.value))
+            self._tasks.unmute(key)
+            self._tasks.refuse(framework, key, report)
 
     def _pid_of(self, framework_id: FrameworkId) -> str:
         known = self._frameworks.table.get(framework_id)
@@ -139,7 +143,7 @@ class MasterMessages:
         self._registration.lose("the master's link to us broke")
         for framework in list(self._frameworks.table.values()):
             if not framework.info.checkpoint:
-                self._end_silently(framework)
+                self._tasks.silence(framework)
 
     def _shutdown(self, message: messages_pb2.ShutdownMessage) -> None:
         gone = "gone" in message.message
@@ -152,11 +156,12 @@ class MasterMessages:
     def _run_task(self, message: messages_pb2.RunTaskMessage) -> None:
         info = message.task
         if info.slave_id.value != self._ctx.agent_id:
-            self._ctx.counters["misdirected_launches"] += 1
+            self._misdirected()
             return
         framework = self._frameworks.seen(message.framework, message.pid)
         key = TaskKey(FrameworkId(message.framework.id.value), TaskId(info.task_id.value))
         if key in self._tasks.table or self._streams.closed(key):
+            self._tasks.unmute(key)
             self._ctx.counters["duplicate_launches"] += 1
             return
         refusal = self._refusal(framework, key, info)
@@ -168,6 +173,12 @@ class MasterMessages:
             return
         self._allocate(framework, info.resources)
         self._tasks.accept(framework, key, info)
+
+    def _misdirected(self) -> None:
+        """For another agent; or for us, before the answer to our first registration."""
+        self._ctx.counters["misdirected_launches"] += 1
+        if self._ctx.agent_id is None:
+            self._registration.doubt()
 
     def _refusal(self, framework: Framework, key: TaskKey, info: TaskInfo) -> status.Report | None:
         if self._tombstones.pop(key, None) is not None:
@@ -206,13 +217,17 @@ class MasterMessages:
                 resource.allocation_info.role = framework.info.role
 
     def _run_task_group(self, message: messages_pb2.RunTaskGroupMessage) -> None:
+        tasks = message.task_group.tasks
+        if not tasks or any(info.slave_id.value != self._ctx.agent_id for info in tasks):
+            self._misdirected()
+            return
         framework_id = FrameworkId(message.framework.id.value)
-        framework = self._frameworks.seen(message.framework, "")
+        framework = self._frameworks.seen(message.framework, self._pid_of(framework_id))
         text = (
             "TaskInfo in a task group: this agent has no host to run a group's executor on; "
             "launch its tasks one by one"
         )
-        for info in message.task_group.tasks:
+        for info in tasks:
             key = TaskKey(framework_id, TaskId(info.task_id.value))
             report = status.refused(TaskState.TASK_FAILED, _Reason.REASON_TASK_GROUP_INVALID, text)
             self._tasks.refuse(framework, key, report, message.executor.executor_id.value)
@@ -239,6 +254,7 @@ class MasterMessages:
             self._tasks.kill(task, Cause.KILL, policy)
         elif framework_id not in self._frameworks.table:
             self._bury(key)
+            self._registration.doubt()
         else:
             framework = self._frameworks.table[framework_id]
             report = status.refused(
@@ -266,23 +282,11 @@ class MasterMessages:
         done = self._streams.acknowledge(key, message.uuid)
         if done is not None and done.update.status.state in status.TERMINAL:
             self._tasks.acknowledged(key)
-            self._end_drain()
 
     def _shutdown_framework(self, message: messages_pb2.ShutdownFrameworkMessage) -> None:
         framework = self._frameworks.table.get(FrameworkId(message.framework_id.value))
         if framework is not None:
-            self._end_silently(framework)
-            self._end_drain()
-
-    def _end_silently(self, framework: Framework) -> None:
-        """Nobody hears of its tasks any more: end them, and drop what was still to be said."""
-        for key in list(framework.keys):
-            task = self._tasks.table.get(key)
-            if task is not None:
-                self._tasks.mute(task)
-            else:
-                self._streams.drop(key)
-                self._frameworks.release(key)
+            self._tasks.silence(framework)
 
     def _shutdown_executor(self, message: messages_pb2.ShutdownExecutorMessage) -> None:
         """Of a command task the executor is the task."""
@@ -300,7 +304,7 @@ class MasterMessages:
             return
         info = message.framework_info if message.HasField("framework_info") else known.info
         self._frameworks.seen(info, message.pid)
-        self._streams.resume(known.keys)
+        self._streams.resume(sorted(known.keys))
 
     def _checkpoint_resources(self, message: messages_pb2.CheckpointResourcesMessage) -> None:
         self.resources = list(message.resources)
@@ -315,7 +319,8 @@ class MasterMessages:
         for task in list(self._tasks.table.values()):
             self._tasks.kill(task, Cause.KILL, None, drained=True)
 
-    def _end_drain(self) -> None:
+    def see_drained(self) -> None:
+        """A drain is over when nothing of any framework is left here."""
         if self._tasks.drain is not None and not self._frameworks.table:
             self._set_drain(None)
             self._ctx.notice(Level.INFO, "drained")

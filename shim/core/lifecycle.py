@@ -44,7 +44,7 @@ class Event(enum.Enum):
 
 
 class Action(enum.Enum):
-    """What the core does on a transition; each is one method of :class:`shim.core.agent.Core`."""
+    """What the core does on a transition; each is one method of :class:`shim.core.tasks.Tasks`."""
 
     IGNORE = enum.auto()
     BEGIN = enum.auto()
@@ -53,6 +53,7 @@ class Action(enum.Enum):
     END = enum.auto()
     VANISH = enum.auto()
     CANCEL = enum.auto()
+    CANCEL_AGAIN = enum.auto()
     GIVE_UP = enum.auto()
     STOP = enum.auto()
     STOP_LATE = enum.auto()
@@ -100,14 +101,15 @@ TABLE: dict[Phase, dict[Event, tuple[Phase, Action]]] = {
         Event.CANCELLED: (Phase.ENDED, Action.GIVE_UP),
         Event.EXITED: (Phase.ENDED, Action.END),
         Event.VANISHED: (Phase.ENDED, Action.GIVE_UP),
-        Event.KILL: (Phase.CANCELLING, _IGNORE),
+        Event.KILL: (Phase.CANCELLING, Action.CANCEL_AGAIN),
         Event.REPORT: (Phase.CANCELLING, _IGNORE),
     },
     Phase.STOPPING: {
         Event.CREATING: (Phase.STOPPING, _IGNORE),
         Event.STARTED: (Phase.STOPPING, _IGNORE),
         Event.FAILED: (Phase.STOPPING, _IGNORE),
-        Event.CANCELLED: (Phase.STOPPING, _IGNORE),
+        # The cancelling came too late, and found nothing any more.
+        Event.CANCELLED: (Phase.ENDED, Action.VANISH),
         Event.EXITED: (Phase.ENDED, Action.END),
         Event.VANISHED: (Phase.ENDED, Action.VANISH),
         Event.KILL: (Phase.STOPPING, Action.STOP_AGAIN),

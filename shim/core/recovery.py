@@ -27,7 +27,7 @@ from shim.core.lifecycle import Event, Phase
 from shim.core.task import Task
 from shim.core.tasks import Tasks
 from shim.model import facts
-from shim.model.container import Container
+from shim.model.container import Container, Ref
 from shim.model.container import Phase as Seen
 from shim.model.orders import Level, Remove, RemoveOrphan
 from shim.protos.mesos_pb2 import TaskState
@@ -46,8 +46,9 @@ class Recovery:
             Level.INFO, f"recovering {len(live)} tasks; {len(found)} containers of ours exist"
         )
         known = set(self._tasks.doomed) | {task.ref.container_id for task in live}
-        for container_id in found.keys() - known:
-            self._orphan(found[container_id])
+        for container_id, container in found.items():
+            if container_id not in known:
+                self._orphan(container)
         for ref in self._tasks.doomed.values():
             self._ctx.order(Remove(ref))
         for task in live:
@@ -55,7 +56,11 @@ class Recovery:
         self._end_unprotected()
 
     def _orphan(self, container: Container) -> None:
-        if self._ctx.settings.kill_orphans:
+        key, container_id = container.task_key, container.container_id
+        if self._ctx.settings.cleanup and key is not None and container_id is not None:
+            # Waited for: the process ends when all is gone.
+            self._tasks.doom(Ref(key, container_id))
+        elif self._ctx.settings.kill_orphans:
             self._ctx.notice(Level.WARNING, f"removing {container.name}: no task of ours knows it")
             self._ctx.order(RemoveOrphan(container.name))
         else:
@@ -63,13 +68,16 @@ class Recovery:
 
     def _meet(self, task: Task, container: Container | None) -> None:
         tasks = self._tasks
+        tasks.limit_time(task)
         if container is None:
             self._missing(task)
         elif container.phase is Seen.RUNNING:
+            tasks.watch(task)
             if task.phase in (Phase.STAGING, Phase.STARTING, Phase.CANCELLING):
                 self._ctx.counters["launches_adopted"] += 1
                 tasks.happened(task.ref, Event.STARTED, container)
-            tasks.resume(task)
+            else:
+                tasks.resume(task)
         elif container.phase is Seen.EXITED:
             exited = facts.ContainerExited(
                 task.ref, container.exit_code, container.oom_killed, container.error
@@ -100,6 +108,6 @@ class Recovery:
         self._tasks.finish(task, report)
 
     def _end_unprotected(self) -> None:
-        for task in list(self._tasks.table.values()):
-            if not self._frameworks.table[task.key.framework_id].info.checkpoint:
-                self._tasks.mute(task)
+        for framework in list(self._frameworks.table.values()):
+            if not framework.info.checkpoint:
+                self._tasks.silence(framework)

@@ -44,15 +44,18 @@ CAPABILITIES = (
 not among them."""
 
 
+_Request = RegisterSlaveMessage | ReregisterSlaveMessage
+
+
 class State(enum.Enum):
     RECOVERING = "recovering"
     DISCONNECTED = "disconnected"
     CONNECTED = "connected"
-    LEAVING = "leaving"
+    ENDED = "ended"
 
 
 class Registration:
-    def __init__(self, ctx: Context, fill: Callable[[ReregisterSlaveMessage], None]) -> None:
+    def __init__(self, ctx: Context, fill: Callable[[_Request], None]) -> None:
         self._ctx = ctx
         self._fill = fill
         self.state = State.RECOVERING
@@ -61,6 +64,8 @@ class Registration:
         self._failures = 0
         self._backoff = 0.0
         self._ping_timeout = limits.PING_TIMEOUT
+        self._doubted = False
+        self._doubted_at = -limits.DOUBT_INTERVAL
         self.asking_since: float | None = None
         """When the round under way began (monotonic seconds); None when registered."""
 
@@ -76,10 +81,11 @@ class Registration:
         if self.state in (State.DISCONNECTED, State.CONNECTED):
             self._begin()
 
-    def leave(self) -> None:
-        """No round begins any more; a registration that stands, stands."""
-        self.state = State.LEAVING
-        for timer in ("register", "silence"):
+    def end(self) -> None:
+        """Nothing is said to a master any more but answers to its pings."""
+        self.state = State.ENDED
+        self._ctx.connected = False
+        for timer in ("ping", "register", "silence"):
             self._ctx.timers.cancel(timer)
 
     def lose(self, why: str) -> None:
@@ -118,6 +124,15 @@ class Registration:
         ctx.timers.set("register", ctx.now.mono + ctx.entropy.uniform(self._backoff))
         self._backoff = min(2 * self._backoff, limits.REGISTER_RETRY_MAX)
 
+    def doubt(self) -> None:
+        """The master may count on tasks that never came: registering again tells us which."""
+        now = self._ctx.now.mono
+        if self.state is not State.CONNECTED:
+            self._doubted = True
+        elif now - self._doubted_at >= limits.DOUBT_INTERVAL and self._ctx.master is not None:
+            self._doubted_at = now
+            self._ctx.order(Send(self._ctx.master, self._request()))
+
     def _authentication_timeout(self) -> float:
         spread = self._ctx.settings.authentication_backoff * 2.0 ** min(self._failures + 1, 6)
         limit = limits.AUTHENTICATION_TIMEOUT_MIN + self._ctx.entropy.uniform(spread)
@@ -143,9 +158,9 @@ class Registration:
             wait = limits.AUTHENTICATION_REFUSED_RETRY
         ctx.timers.set("register", ctx.now.mono + wait)
 
-    def _request(self) -> RegisterSlaveMessage | ReregisterSlaveMessage:
+    def _request(self) -> _Request:
         settings = self._ctx.settings
-        request: RegisterSlaveMessage | ReregisterSlaveMessage
+        request: _Request
         if self._ctx.agent_id is None:
             request = RegisterSlaveMessage(slave=settings.info, version=settings.version)
         else:
@@ -153,15 +168,14 @@ class Registration:
             request.slave.id.value = self._ctx.agent_id
         for capability in CAPABILITIES:
             request.agent_capabilities.add(type=capability)
-        if isinstance(request, ReregisterSlaveMessage):
-            self._fill(request)
+        self._fill(request)
         return request
 
     def silent(self) -> None:
         """Nobody answers: refusals are silent, so say what to look at."""
         ctx = self._ctx
         ctx.timers.set("silence", ctx.now.mono + limits.REGISTER_SILENCE)
-        since = ctx.now.mono - (self.asking_since or ctx.now.mono)
+        since = 0.0 if self.asking_since is None else ctx.now.mono - self.asking_since
         ctx.notice(
             Level.WARNING,
             f"no answer from {ctx.master} to our registration for {since:.0f} s. A master refuses "
@@ -181,6 +195,8 @@ class Registration:
             ctx.agent_id = agent_id
             ctx.notice(Level.INFO, f"registered with {ctx.master} as {agent_id}")
             self._connected(message.connection)
+            if self._doubted:
+                self.doubt()
 
     def reregistered(self, message: SlaveReregisteredMessage) -> None:
         ctx = self._ctx
@@ -190,6 +206,7 @@ class Registration:
         elif self.state is State.DISCONNECTED:
             ctx.notice(Level.INFO, f"re-registered with {ctx.master} as {agent_id}")
             self._connected(message.connection)
+            self._doubted = False
 
     def _stranger(self, agent_id: AgentId) -> None:
         ours = self._ctx.agent_id

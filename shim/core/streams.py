@@ -86,6 +86,11 @@ class Streams:
             self._ctx.timers.cancel(("update", key))
             self._ctx.record(DropUpdates(key))
 
+    def oldest(self, key: TaskKey) -> float | None:
+        """When the update in flight was made, in seconds since the epoch."""
+        stream = self._streams.get(key)
+        return None if stream is None else stream.queue[0].update.timestamp
+
     def resume(self, keys: Iterable[TaskKey] | None = None) -> None:
         """Send the heads (of ``keys``) at once, with fresh timers."""
         for key in list(self._streams if keys is None else keys):
@@ -109,11 +114,6 @@ class Streams:
         stream.interval = interval
         ctx.timers.set(("update", key), ctx.now.mono + interval)
         ctx.order(Send(ctx.master, stream.queue[0]))
-
-    def head(self, key: TaskKey) -> StatusUpdateMessage | None:
-        """The update in flight, once it was sent."""
-        stream = self._streams.get(key)
-        return stream.queue[0] if stream is not None else None
 
 
 def _is_terminal(update: StatusUpdateMessage) -> bool:

@@ -55,11 +55,6 @@ class Task:
         # The inspect text is the scheduler's; the master throws it away as well.
         statuses[-1].ClearField("data")
 
-    def sent(self, status: TaskStatus) -> None:
-        """``status`` was forwarded to a master: both fields or neither, or it aborts."""
-        self.wire.status_update_state = status.state
-        self.wire.status_update_uuid = status.uuid
-
     def state(self) -> bytes:
         """The changing part, as the journal keeps it."""
         kept = journal_pb2.TaskState(

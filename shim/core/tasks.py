@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid as uuidlib
 from collections.abc import Callable
 
+from shim import limits
 from shim.core import status
 from shim.core.context import Context
 from shim.core.frameworks import Framework, Frameworks
@@ -57,6 +58,7 @@ class Tasks:
             Action.END: self._end,
             Action.VANISH: self._vanish,
             Action.CANCEL: self._cancel,
+            Action.CANCEL_AGAIN: self._cancel_again,
             Action.GIVE_UP: self._give_up,
             Action.STOP: self._stop,
             Action.STOP_LATE: self._stop_late,
@@ -75,14 +77,15 @@ class Tasks:
         self.table[key] = task
         framework.keys.add(key)
         ctx.record(AddTask(key, info.SerializeToString(), task.state()))
-        self._limit_time(task)
+        self.limit_time(task)
         ctx.order(self.launch_order(task))
 
     def launch_order(self, task: Task) -> Launch:
         assert self._ctx.agent_id is not None
         return Launch(task.ref, task.info, self._ctx.agent_id, task.key.task_id)
 
-    def _limit_time(self, task: Task) -> None:
+    def limit_time(self, task: Task) -> None:
+        """Have it end when its max_completion_time is over."""
         if task.info.HasField("max_completion_time"):
             left = task.accepted + task.info.max_completion_time.nanoseconds / 1e9
             at = self._ctx.now.mono + max(0.0, left - self._ctx.now.wall)
@@ -207,6 +210,10 @@ class Tasks:
         self._save(task)
         self._ctx.order(CancelLaunch(task.ref))
 
+    def _cancel_again(self, task: Task, what: object) -> None:
+        """Another cause, or grace."""
+        self._save(task)
+
     def _give_up(self, task: Task, what: object) -> None:
         if task.cause == Cause.EXPIRED:
             self.finish(task, status.expired("Given up before the container was started"))
@@ -249,7 +256,6 @@ class Tasks:
 
     def tell(self, task: Task, report: Report) -> None:
         """Make a status update of the task durable and deliver it."""
-        ctx = self._ctx
         if task.cause == Cause.MUTED:
             self._save(task)
             return
@@ -279,6 +285,17 @@ class Tasks:
         framework.keys.add(key)
         update = self._update(key, report, executor_id or key.task_id, None)
         self._streams.add(key, update)
+
+    def give_up_refusal(self, key: TaskKey) -> bool:
+        """Whether a refusal is too old to be said again: it is forgotten then."""
+        said = self._streams.oldest(key)
+        if key in self.table or said is None:
+            return False
+        if self._ctx.now.wall - said < limits.REFUSAL_AGE:
+            return False
+        self._streams.drop(key)
+        self._frameworks.release(key)
+        return True
 
     def _update(
         self, key: TaskKey, report: Report, executor_id: str, container: ContainerStatus | None
@@ -342,6 +359,28 @@ class Tasks:
         else:
             self._forget(task.key)
 
+    def unmute(self, key: TaskKey) -> None:
+        """The master asks for the task after all: it will be told of its end."""
+        task = self.table.get(key)
+        if task is not None and task.cause == Cause.MUTED:
+            task.cause = Cause.KILL
+            self._save(task)
+
+    def silence(self, framework: Framework) -> None:
+        """Nobody hears of its tasks any more: end them, and drop what was still to be said."""
+        for key in sorted(framework.keys):
+            task = self.table.get(key)
+            if task is not None:
+                self.mute(task)
+            else:
+                self._streams.drop(key)
+                self._frameworks.release(key)
+
+    def silence_all(self) -> None:
+        """Under another agent id nothing of this one's may be said."""
+        for framework in list(self._frameworks.table.values()):
+            self.silence(framework)
+
     def _forget(self, key: TaskKey) -> None:
         if self.table.pop(key, None) is not None:
             self._ctx.record(DropTask(key))
@@ -349,23 +388,26 @@ class Tasks:
 
     # --- after a restart ------------------------------------------------------------------
 
-    def restore(self, tasks: dict[TaskKey, tuple[bytes, bytes]], meta: dict[str, bytes]) -> None:
+    def restore(self, tasks: dict[TaskKey, tuple[bytes, bytes]]) -> None:
         assert self._ctx.agent_id is not None
         for key, (info, state) in tasks.items():
             task = Task.restore(key, self._ctx.agent_id, info, state)
             self.table[key] = task
             self._frameworks.table[key.framework_id].keys.add(key)
+
+    def restore_doomed(self, meta: dict[str, bytes]) -> None:
         for name, value in meta.items():
             if name.startswith(_DOOMED):
-                framework_id, task_id = value.decode().split("\n")
+                framework_id, _, task_id = value.decode().partition("\n")
                 container_id = ContainerId(name.removeprefix(_DOOMED))
                 key = TaskKey(FrameworkId(framework_id), TaskId(task_id))
                 self.doomed[container_id] = Ref(key, container_id)
 
+    def watch(self, task: Task) -> None:
+        self._ctx.order(Watch(task.ref, task.info))
+
     def resume(self, task: Task) -> None:
         """Go on with a task whose container runs, as before the restart."""
-        self._ctx.order(Watch(task.ref, task.info))
-        self._limit_time(task)
         if task.phase is Phase.STOPPING:
             self._ctx.order(Stop(task.ref, task.grace))
         else:

@@ -47,7 +47,8 @@ class Judge:
         self._world = world
         self.heard: dict[TaskKey, dict[bytes, TaskState.ValueType]] = {}
         self.excused: dict[TaskKey, str] = {}
-        """Tasks whose end nobody has to hear, and why."""
+        """Tasks whose end nobody has to hear, and why: a master may also tell another end of them
+        (a framework without checkpointing, a work_dir that was lost)."""
 
     # --- what the shim does -----------------------------------------------------------------
 
@@ -114,7 +115,7 @@ class Judge:
             return
         state = status.state
         said = list(heard.values())
-        if said and said[-1] in TERMINAL:
+        if said and said[-1] in TERMINAL and key not in self.excused:
             ended, now = TaskState.Name(said[-1]), TaskState.Name(state)
             raise Violation(f"{key} was {ended} and is {now} now")
         if said and state not in TERMINAL and _RANK[state] < _RANK[said[-1]]:

@@ -178,8 +178,9 @@ class Master:
         self.reserved = list(message.checkpointed_resources)
         reported = _reported(message)
         for key, state in reported.items():
-            self.agent.tasks[key] = Booked(state)
-            self.known.add(key.framework_id)
+            if key.framework_id not in self.completed:
+                self.agent.tasks[key] = Booked(state)
+                self.known.add(key.framework_id)
         self._drain_again()
         self._send(self._reregistered([]))
         self._after_return(reported, drain_first=True)

@@ -16,10 +16,11 @@ _DELAY = 0.003
 
 
 class Way:
-    """One direction. While it is cut, what is sent is lost, or arrives after the healing."""
+    """One direction. While it is cut, what is sent waits for the healing, or is lost."""
 
     def __init__(self) -> None:
         self.cut_until = 0.0
+        self.lossy = False
         self.last = 0.0
         self.life = 0
         """Grows when the link breaks: what was on it then is lost."""
@@ -36,7 +37,7 @@ class Net:
         clock, rng = self._world.clock, self._world.rng
         at = clock.now + rng.uniform(_DELAY / 3, _DELAY)
         if clock.now < way.cut_until:
-            if rng.random() < 0.5:
+            if way.lossy:
                 return None
             at += way.cut_until - clock.now
         way.last = max(way.last, at)
@@ -58,6 +59,9 @@ class Net:
         delay = self._arrival(self.down)
         if delay is not None:
             self._world.clock.after(delay, self._at_agent, self.down.life, sender, message)
+        else:
+            # Nothing is lost on a link that stands.
+            self._world.clock.after(1.0, self._world.link_failed, sender)
 
     def _at_agent(self, life: int, sender: Pid, message: Message) -> None:
         process = self._world.process
@@ -73,6 +77,3 @@ class Net:
         self.down.life += 1
         if self._world.rng.random() < 0.5:
             self.up.life += 1
-
-    def heal(self) -> None:
-        self.up.cut_until = self.down.cut_until = 0.0

@@ -75,14 +75,14 @@ def make(seed: int) -> Plan:
         }
         for _ in range(rng.choice((1, 1, 2)))
     ]
-    tasks = rng.choice((1, 1, 2, 3, 5))
+    tasks = rng.choice((1, 2, 3, 5, 8))
     acts = [_launch(rng, i, length, len(frameworks)) for i in range(tasks)]
     weights: dict[str, int] = {"kill": 1, "exit": 1}
     for theme in themes:
         for what, weight in THEMES[theme].items():
             weights[what] = weights.get(what, 0) + weight
     names = sorted(weights)
-    chosen = rng.choices(names, [weights[n] for n in names], k=rng.choice((1, 3, 6, 10, 15)))
+    chosen = rng.choices(names, [weights[n] for n in names], k=rng.choice((1, 4, 8, 16, 32)))
     acts += [_act(rng, what, length, tasks, len(frameworks)) for what in chosen]
     acts.sort(key=lambda act: act.at)
     return Plan(
@@ -136,7 +136,7 @@ def _act(rng: Random, what: str, length: float, tasks: int, frameworks: int) -> 
                 "up": rng.random() < 0.7,
                 "down": rng.random() < 0.7,
                 "seconds": rng.choice((1.0, 20.0, 80.0, 160.0)),
-                "noticed": rng.random() < 0.5,
+                "lossy": rng.random() < 0.5,
             }
         case "blink" | "failover" | "amnesia":
             how = {"gap": rng.choice((0.0, 0.0, 0.5, 8.0)), "detect": rng.choice((0.01, 1.0, 5.0))}

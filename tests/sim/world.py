@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from random import Random
 
+from google.protobuf.message import Message
+
 from shim.core.context import Settings
 from shim.model import facts, orders
 from shim.model.ids import Pid, TaskId, TaskKey
@@ -244,14 +246,18 @@ class World:
         if self.master is not None:
             self.master.link_broke()
 
-    def partition(self, up: bool, down: bool, seconds: float, noticed: bool) -> None:
-        until = self.clock.now + seconds
-        if up:
-            self.net.up.cut_until = until
-        if down:
-            self.net.down.cut_until = until
-        if noticed:
-            self.clock.after(1.0, self.break_link)
+    def link_failed(self, sender: Pid) -> None:
+        """A master's connection to us gave up."""
+        master = self.master_at(sender)
+        if master is not None:
+            self.net.break_down()
+            master.link_broke()
+
+    def partition(self, up: bool, down: bool, seconds: float, lossy: bool) -> None:
+        for cut, way in ((up, self.net.up), (down, self.net.down)):
+            if cut:
+                way.cut_until = self.clock.now + seconds
+                way.lossy = lossy
 
     def gone(self) -> None:
         if self.master is not None:
@@ -273,6 +279,8 @@ class World:
     def checkpoint_resources(self) -> None:
         master = self.master
         if master is None or master.agent is None or not master.agent.connected:
+            return
+        if self.clock.now < self.net.down.cut_until:
             return
         master.reserved = [] if master.reserved else [_reservation()]
         master.send_reserved()
@@ -408,14 +416,13 @@ class World:
     # --- the end ---------------------------------------------------------------------------
 
     def _clear_up(self) -> None:
-        """From here on nothing goes wrong any more."""
+        """From here on nothing new goes wrong; a partition ends in its time."""
         self.say("the weather CLEARS UP")
         self.settling = True
         self.faults = dict.fromkeys(self.faults, 0.0)
         self.plan.slow = min(self.plan.slow, 0.5)
         self.engine.calm = True
         self.engine.away_until = self.disk.refuses_until = 0.0
-        self.net.heal()
         self.registry.draining.clear()
         if self.process is not None:
             self.process.fuse = None
@@ -448,42 +455,57 @@ class World:
         if process is None or process.dead:
             return ["the shim is down"]
         core = process.core
+        unheard = self._never_heard()
         return [
             what
             for what, holds in (
                 ("tasks are on disk", disk.tasks),
-                ("updates are on disk", disk.updates),
+                ("updates are on disk", disk.updates.keys() - unheard),
                 ("the endpoint has containers", self.engine.boxes),
                 ("something waits for the disk", not process.settled),
                 ("the agent is not registered", not core.ctx.connected),
                 ("the master has no agent", master.agent is None or not master.agent.connected),
+                ("they disagree on the id", master.agent and master.agent.id != core.ctx.agent_id),
                 ("the master has tasks", master.agent is not None and master.agent.tasks),
                 ("the conductor is busy", not process.conductor.idle),
                 ("containers are doomed", core.tasks.doomed),
-                ("frameworks are on disk", disk.frameworks),
-                ("it drains", core.tasks.drain is not None),
+                ("frameworks are on disk", disk.frameworks and not unheard),
+                ("it drains", core.tasks.drain is not None and not unheard),
             )
             if holds
         ]
+
+    def _never_heard(self) -> set[TaskKey]:
+        """Refusals of frameworks that are gone: no master tells us, so they wait for their time.
+
+        (Refused tasks are not reported at re-registration, so that no ShutdownFrameworkMessage
+        comes if the first one was lost.)
+        """
+        gone = {s.id for s in self.schedulers.values() if s.gone}
+        if not gone:
+            return set()
+        refused = self.disk.updates.keys() - self.disk.accepted.keys()
+        return {key for key in refused if key.framework_id in gone}
 
     def _nothing_left(self) -> None:
         """Master, endpoint, journal and memory agree that there is nothing."""
         assert self.process is not None
         core, conductor = self.process.core, self.process.conductor
+        unheard = self._never_heard()
+        known = {"agent", "resources"} | ({"drain"} if unheard else set())
+        timers = {"ping", "leave"} | {("update", key) for key in unheard}
         left = {
             "tasks in memory": core.tasks.table,
-            "streams": len(core.streams),
-            "frameworks in memory": core.frameworks.table,
-            "records": self.disk.meta.keys() - {"agent", "resources"},
-            "timers": [k for k in core.ctx.timers.pending() if k not in ("ping", "leave")],
+            "streams": len(core.streams) - len(unheard),
+            "frameworks in memory": core.frameworks.table if not unheard else None,
+            "records": self.disk.meta.keys() - known,
+            "timers": [timer for timer in core.ctx.timers.pending() if timer not in timers],
             "published": conductor.published,
             "checks": conductor.checked,
         }
         for what, there in left.items():
             if there:
                 raise Violation(f"in the end there are still {what}: {there}")
-        if core.ctx.agent_id != self.master.agent.id:
-            raise Violation("the agent and the master do not agree on its id")
         if list(core.messages.resources) != list(self.master.reserved):
             raise Violation("the agent and the master do not agree on what is reserved")
 
@@ -508,6 +530,9 @@ def _brief(word: object) -> str:
     if isinstance(word, str):
         return word
     text = " ".join(repr(word).split())
+    message = getattr(word, "message", None)
+    if isinstance(message, Message):
+        text = f"{message.DESCRIPTOR.name} {text}"
     for pattern, shorter in _SHORTER:
         text = pattern.sub(shorter, text)
     return text[:_LONGEST_LINE]
