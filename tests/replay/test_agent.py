@@ -1,0 +1,178 @@
+"""In the recorded situations the shim says what the recorded agent said, field for field."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.message import Message
+
+from shim.model import facts
+from shim.model.ids import Pid
+from shim.protos import messages_pb2 as m
+from shim.protos.mesos_pb2 import TaskState
+from shim.wire import codec
+from tests.replay.stage import MASTER, Recorded, Script, Stage, fields, recorded
+
+OPERATIONS = {"resource_version_uuid", "resource_version_uuid.value"}
+"""Of an agent that claims RESOURCE_PROVIDER, which we do not."""
+PORTS = {
+    "slave.resources.ranges",
+    "slave.resources.ranges.range",
+    "slave.resources.ranges.range.begin",
+    "slave.resources.ranges.range.end",
+}
+"""A shim has no ports unless asked for."""
+
+
+def of_agent(name: str, kind: type[Message]) -> list[Message]:
+    return [r.message for r in recorded(name) if r.by_agent and isinstance(r.message, kind)]
+
+
+def updates(messages: list[Message]) -> dict[str, list[m.StatusUpdateMessage]]:
+    """By task, in order."""
+    found: dict[str, list[m.StatusUpdateMessage]] = {}
+    for message in messages:
+        if isinstance(message, m.StatusUpdateMessage):
+            found.setdefault(message.update.status.task_id.value, []).append(message)
+    return found
+
+
+def play(stage: Stage, script: list[Recorded]) -> None:
+    """Register as the recorded agent, then hear what the recorded master said."""
+    heard = [r.message for r in script if not r.by_agent]
+    (agent_id,) = {r.task.slave_id.value for r in heard if isinstance(r, m.RunTaskMessage)}
+    stage.register(agent_id)
+    for message in heard:
+        stage.hear(message)
+
+
+def same_updates(name: str, stage: Stage) -> None:
+    theirs, ours = updates(of_agent(name, m.StatusUpdateMessage)), updates(stage.sent)
+    assert ours.keys() == theirs.keys()
+    for task_id, expected in theirs.items():
+        sent = ours[task_id]
+        assert [u.update.status.state for u in sent] == [u.update.status.state for u in expected]
+        for our, their in zip(sent, expected, strict=True):
+            same_update(our, their)
+
+
+def same_update(our: m.StatusUpdateMessage, their: m.StatusUpdateMessage) -> None:
+    assert fields(our) == fields(their), TaskState.Name(their.update.status.state)
+    a, b = our.update, their.update
+    assert (our.pid, a.framework_id, a.executor_id, a.slave_id, a.latest_state) == (
+        their.pid,
+        b.framework_id,
+        b.executor_id,
+        b.slave_id,
+        b.latest_state,
+    )
+    for name in ("state", "source", "reason", "healthy", "slave_id", "executor_id"):
+        assert getattr(a.status, name) == getattr(b.status, name), name
+    assert a.uuid == a.status.uuid
+    assert a.timestamp == a.status.timestamp
+    if "daemon" not in b.status.message:
+        assert a.status.message == b.status.message
+
+
+def test_lifecycle() -> None:
+    """Four tasks: one ends, one fails, one has no image, one is killed; then a teardown."""
+    scripts = {
+        "finishes": Script(exit_code=0),
+        "fails": Script(exit_code=3, addresses=()),
+        "no-image": Script(fails="manifest unknown"),
+        "Long.Sleeper": Script(),
+    }
+    stage = Stage(scripts)
+    play(stage, list(recorded("lifecycle")))
+    same_updates("lifecycle", stage)
+
+
+def test_health() -> None:
+    stage = Stage(
+        {
+            "web": Script(health=((True, False),)),
+            "sick": Script(health=((False, False), (False, True)), stopped_code=137),
+        }
+    )
+    play(stage, list(recorded("health")))
+    same_updates("health", stage)
+
+
+def test_registration() -> None:
+    (theirs,) = of_agent("register", m.RegisterSlaveMessage)
+    (ours,) = Stage().sent
+    assert isinstance(ours, m.RegisterSlaveMessage)
+    assert fields(ours) == fields(theirs) - OPERATIONS - PORTS
+    assert ours.slave.attributes == theirs.slave.attributes
+    assert (ours.slave.hostname, ours.slave.port) == (theirs.slave.hostname, theirs.slave.port)
+
+
+@pytest.mark.parametrize("name", ["agent-restart", "master-restart"])
+def test_reregistration_with_a_running_task(name: str) -> None:
+    """After a master's restart: the same task, its last update named as forwarded or not at all."""
+    launch = next(
+        r.message for r in recorded("agent-restart") if isinstance(r.message, m.RunTaskMessage)
+    )
+    (theirs,) = of_agent(name, m.ReregisterSlaveMessage)
+    assert isinstance(theirs, m.ReregisterSlaveMessage)
+    stage = Stage({launch.task.task_id.value: Script(addresses=())})
+    play(stage, [r for r in recorded("agent-restart") if not _is_answer(r.message)])
+    stage.do(facts.MasterDetected(None))
+    stage.do(facts.MasterDetected(MASTER))
+    stage.do(facts.DeadlinePassed())
+    ours = stage.sent[-1]
+    assert isinstance(ours, m.ReregisterSlaveMessage)
+    # The role: with RESERVATION_REFINEMENT it was left out of the launch, and is put back here.
+    allowed = {
+        "tasks.status_update_state",
+        "tasks.status_update_uuid",
+        "tasks.statuses.data",
+        "tasks.resources.role",
+    }
+    expected = {f for f in fields(theirs) if not f.startswith("completed_frameworks")}
+    assert fields(ours) - allowed == expected - OPERATIONS - PORTS - allowed
+    assert not ours.executor_infos
+    (task,), (their_task,) = ours.tasks, theirs.tasks
+    assert task.state == their_task.state
+    for resource in their_task.resources:
+        resource.ClearField("role")
+    assert task.resources == their_task.resources
+    assert [s.state for s in task.statuses] == [s.state for s in their_task.statuses]
+    assert codec.encode(ours)
+
+
+def _is_answer(message: Message) -> bool:
+    return isinstance(message, m.SlaveReregisteredMessage | m.UpdateFrameworkMessage)
+
+
+def test_a_group_is_refused_and_its_executor_freed() -> None:
+    (theirs,) = of_agent("group", m.ExitedExecutorMessage)
+    launch = next(
+        r.message for r in recorded("group") if isinstance(r.message, m.RunTaskGroupMessage)
+    )
+    stage = Stage()
+    stage.register(launch.task_group.tasks[0].slave_id.value)
+    stage.hear(launch)
+    for sent in updates(stage.sent).values():
+        assert sent[-1].update.status.state == TaskState.TASK_FAILED
+        assert sent[-1].update.executor_id == launch.executor.executor_id
+    ours = stage.sent[-1]
+    assert isinstance(ours, m.ExitedExecutorMessage)
+    assert fields(ours) == fields(theirs)
+    assert ours.executor_id == theirs.executor_id
+
+
+def test_marked_gone_forgets_the_agent() -> None:
+    stage = Stage()
+    stage.register("gone-S0")
+    (shutdown,) = [r.message for r in recorded("gone") if isinstance(r.message, m.ShutdownMessage)]
+    decision = stage.core.handle(facts.MessageReceived(MASTER, shutdown), stage.now)
+    assert any(getattr(record, "name", "") == "agent" for record in decision.records)
+
+
+def test_pings_are_answered_to_the_observer() -> None:
+    observer = Pid("slave-observer(1)", MASTER.ip, MASTER.port)
+    stage = Stage()
+    stage.register("s-S0")
+    ping = m.PingSlaveMessage(connected=True)
+    decision = stage.core.handle(facts.MessageReceived(observer, ping), stage.now)
+    assert [order.to for order in decision.orders] == [observer]  # type: ignore[union-attr]
