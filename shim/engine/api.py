@@ -143,11 +143,12 @@ class Engine(Protocol):
         """A tar of ``path``, at most ``limit`` bytes (Permanent beyond). NotFound."""
 
     def logs(
-        self, name: str, *, since: float, follow: bool
+        self, name: str, *, since: float, follow: bool, tail: int | None = None
     ) -> AsyncGenerator[tuple[int, float, bytes], None]:
         """``(stream, timestamp, line)`` with stream 1 stdout, 2 stderr; seconds since the epoch.
 
         Lines keep their newline; a long one may come in several pieces. ``since`` is inclusive.
+        ``tail``: only the last so many lines.
         """
 
     async def exec(

@@ -176,8 +176,12 @@ class DockerEngine:
         ) as response:
             return await read(response, limit)
 
-    async def logs(self, name: str, *, since: float, follow: bool) -> AsyncGenerator[Line, None]:
+    async def logs(
+        self, name: str, *, since: float, follow: bool, tail: int | None = None
+    ) -> AsyncGenerator[Line, None]:
         params = {"stdout": "1", "stderr": "1", "timestamps": "1", "since": f"{since:.9f}"}
+        if tail is not None:
+            params["tail"] = str(tail)
         if follow:
             params["follow"] = "1"
         path = await self._path(f"{_container(name)}/logs")

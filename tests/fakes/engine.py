@@ -259,14 +259,18 @@ class FakeEngine:
         return await self._call("get_archive", effect)
 
     async def logs(
-        self, name: str, *, since: float, follow: bool
+        self, name: str, *, since: float, follow: bool, tail: int | None = None
     ) -> AsyncGenerator[tuple[int, float, bytes], None]:
         box = await self._call("logs", lambda: self._box(name))
-        for line in box.output:
+        told = len(box.output)
+        for line in box.output[-tail:] if tail else list(box.output):
             if line[1] >= since:
                 yield line
-        if follow:
-            await box.ended.wait()
+        while follow and not box.ended.is_set():
+            await asyncio.sleep(0.01)
+            for line in box.output[told:]:
+                yield line
+            told = len(box.output)
 
     async def exec(
         self, name: str, argv: Sequence[str], env: Mapping[str, str], timeout: float

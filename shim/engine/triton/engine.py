@@ -198,9 +198,12 @@ class TritonEngine:
         ) as response:
             return await read(response, limit)
 
-    async def logs(self, name: str, *, since: float, follow: bool) -> AsyncGenerator[Line, None]:
+    async def logs(
+        self, name: str, *, since: float, follow: bool, tail: int | None = None
+    ) -> AsyncGenerator[Line, None]:
         """Triton ignores ``since``, so that is ours to do; without ``tail`` it sends nothing."""
-        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": "all"}
+        wanted = "all" if tail is None else str(tail)
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": wanted}
         if follow:
             params["follow"] = "1"
         lines = LogLines()
