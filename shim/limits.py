@@ -200,7 +200,7 @@ TRITON_TLS_BUFFER = 32 * 1024
 CREATES_HELD = 128
 """Creates that wait on their connection for an answer (about 60 kB each); the rest is watched by
 one list for all."""
-CREATES_SENT_AT_ONCE = 16
+CREATES_SENT_AT_ONCE = 32
 """TLS handshakes under way: each takes about 2 ms of this loop, which has pings to answer."""
 CREATE_HEARD = 1.0
 """A create is held at least this long: most refusals come before provisioning begins. One that
