@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
+import re
 import signal
+from collections import Counter
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -41,6 +44,7 @@ async def _serve(args: argparse.Namespace) -> None:
         services = {"docker": at.endpoint.docker_host}
         async with CloudApi(at.datacenter.accounts, services) as cloudapi:
             _introduce(at, cloudapi, args.out)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _count, at)
             await _interrupted()
             _settle(at)
 
@@ -59,6 +63,14 @@ def _introduce(at: Place, cloudapi: CloudApi, out: Path) -> None:
     print(f"# account {ACCOUNT}, key {key}, CloudAPI {cloudapi.url}")
     print(f"# mesos-shim certs --account {ACCOUNT} --key {key} --url {cloudapi.url} --out DIR")
     print("# Ctrl-C ends it, removes all machines and prints the bill", flush=True)
+
+
+def _count(at: Place) -> None:
+    """What was asked for so far, as one line of JSON."""
+    calls = Counter(
+        f"{method} {re.sub('mesos-[^/]*', 'NAME', path)}" for method, path in at.endpoint.calls
+    )
+    print(json.dumps(calls), flush=True)
 
 
 def _settle(at: Place) -> None:

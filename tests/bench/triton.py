@@ -1,0 +1,221 @@
+"""Thousands of launches against a Triton that takes its time, and thousands of tasks that run.
+
+The agent, the double of Triton and this master are three processes; what is measured is the
+agent's. Printed are:
+
+* how soon all launches are in provisioning at once, and how soon after it they run;
+* pongs meanwhile, p50, p99 and longest; threads; resident memory per waiting launch;
+* with all tasks running and nothing happening: share of a core, and lists a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import ssl
+import sys
+import tempfile
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from shim.model.ids import Pid
+from shim.protos import messages_pb2 as m
+from shim.protos.mesos_pb2 import TaskState
+from shim.wire import codec
+from tests.bench.kit import ThinMaster, rss_kb
+from tests.e2e.agents import AgentProcess
+from tests.e2e.client import ROOT
+
+IMAGE = "busybox:latest"
+PING_EVERY = 0.02
+
+
+class PingingMaster(ThinMaster):
+    """Pings far more often than a real one, and notes how long each pong took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pongs: list[float] = []
+        self._sent: deque[float] = deque()
+
+    def _deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:
+        if isinstance(codec.decode(name, body, codec.TO_MASTER), m.PongSlaveMessage):
+            self.pongs.append(time.monotonic() - self._sent.popleft())
+        else:
+            super()._deliver(process, sender, name, body)
+
+    async def ping_forever(self) -> None:
+        while True:
+            self._sent.append(time.monotonic())
+            self.tell(m.PingSlaveMessage(connected=True))
+            await asyncio.sleep(PING_EVERY)
+
+
+class Double:
+    """``python -m tests.triton`` in a process of its own."""
+
+    def __init__(self, out: Path, provision_seconds: float) -> None:
+        self.certs = out
+        self._arguments = ["--out", str(out), "--provision-seconds", str(provision_seconds)]
+        self._process: asyncio.subprocess.Process | None = None
+        self.host = ""
+
+    async def __aenter__(self) -> Double:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.triton",
+            *self._arguments,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        while not (line := await self._line()).startswith("# Ctrl-C"):
+            if line.startswith("export DOCKER_HOST="):
+                self.host = line.partition("=")[2]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        await self._process.wait()
+
+    async def lists(self) -> int:
+        """How many lists it has been asked for."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGUSR1)
+        return int(json.loads(await self._line()).get("GET /containers/json", 0))
+
+    async def provisioning(self, session: aiohttp.ClientSession) -> int:
+        """How many machines are being provisioned right now."""
+        context = ssl.create_default_context(cafile=self.certs / "ca.pem")
+        context.load_cert_chain(self.certs / "cert.pem", self.certs / "key.pem")
+        url = self.host.replace("tcp:", "https:") + "/v1.21/containers/json?all=1"
+        async with session.get(url, ssl=context) as answer:
+            return sum(each["Status"].startswith("Prov") for each in await answer.json())
+
+    async def _line(self) -> str:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return (await self._process.stdout.readline()).decode().strip()
+
+
+@dataclass
+class Watched:
+    """What the agent's process needed while it was watched."""
+
+    rss_kb: int = 0
+    threads: int = 0
+    provisioning: list[tuple[float, int]] = field(default_factory=list)
+
+    async def watch(self, agent: AgentProcess, double: Double) -> None:
+        async with aiohttp.ClientSession() as session:
+            while True:
+                self.rss_kb = max(self.rss_kb, rss_kb(agent.pid))
+                self.threads = max(self.threads, threads(agent.pid))
+                self.provisioning.append((time.monotonic(), await double.provisioning(session)))
+                await asyncio.sleep(1)
+
+
+async def burst(
+    master: PingingMaster, agent: AgentProcess, double: Double, count: int, prefix: str
+) -> None:
+    before, watched = rss_kb(agent.pid), Watched()
+    names = [f"{prefix}-{number}" for number in range(count)]
+    beside = [
+        asyncio.create_task(master.ping_forever()),
+        asyncio.create_task(watched.watch(agent, double)),
+    ]
+    began = time.monotonic()
+    for name in names:
+        master.launch(name, IMAGE)
+    sent = time.monotonic() - began
+    await master.until(master.reached(names, TaskState.TASK_RUNNING), 3600)
+    took = max(master.seen[name, TaskState.TASK_RUNNING] for name in names) - began
+    for task in beside:
+        task.cancel()
+    await asyncio.wait(beside)
+    most = max(number for _, number in watched.provisioning)
+    when = next(at for at, number in watched.provisioning if number == most) - began
+    print(
+        f"{count} launches sent in {sent:.2f} s: {most} in provisioning at once after {when:.0f} s"
+    )
+    print(f"  all running after {took:.0f} s; {watched.threads} threads")
+    each = (watched.rss_kb - before) / count
+    print(f"  memory: {before / 1024:.0f} MB before, {each:.1f} kB more per waiting launch")
+    pongs = sorted(master.pongs)
+    p50, p99 = (pongs[int(len(pongs) * share)] * 1000 for share in (0.5, 0.99))
+    print(f"  pongs: p50 {p50:.0f} ms, p99 {p99:.0f} ms, longest {pongs[-1] * 1000:.0f} ms")
+    assert not any(
+        (name, state) in master.seen
+        for name in names
+        for state in (TaskState.TASK_FAILED, TaskState.TASK_LOST)
+    )
+
+
+async def idle(agent: AgentProcess, double: Double, count: int, seconds: float) -> None:
+    await asyncio.sleep(5)
+    cpu, lists, began = cpu_seconds(agent.pid), await double.lists(), time.monotonic()
+    await asyncio.sleep(seconds)
+    took = time.monotonic() - began
+    share = (cpu_seconds(agent.pid) - cpu) / took
+    listed = (await double.lists() - lists) / took * 60
+    size = rss_kb(agent.pid) / 1024
+    print(f"{count} tasks run, nothing happens: {share:.1%} of a core, {listed:.1f} lists a minute")
+    print(f"  memory: {size:.0f} MB")
+
+
+def threads(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def measure(given: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        async with (
+            Double(directory / "double", given.provision_seconds) as double,
+            PingingMaster() as master,
+        ):
+            flags = [f"--docker_host={double.host}", f"--docker_cert_path={double.certs}"]
+            resources = "--resources=cpus:1000;mem:100000000;disk:1000000"
+            agent = AgentProcess(
+                master.address, directory / "agent", f"bench-{os.getpid()}", *flags, resources
+            )
+            await agent.start()
+            try:
+                await asyncio.wait_for(master.registered.wait(), 30)
+                await burst(master, agent, double, given.launches, "first")
+                if given.running > given.launches:
+                    await burst(master, agent, double, given.running - given.launches, "more")
+                await idle(agent, double, max(given.launches, given.running), given.idle_seconds)
+            except BaseException:
+                print(agent.log[-3000:], file=sys.stderr)
+                raise
+            finally:
+                await agent.end()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench triton", description=__doc__)
+    parser.add_argument("--launches", type=int, default=2000)
+    parser.add_argument("--provision-seconds", type=float, default=30.0)
+    parser.add_argument("--running", type=int, default=10_000)
+    parser.add_argument("--idle-seconds", type=float, default=60.0)
+    asyncio.run(measure(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
