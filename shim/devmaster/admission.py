@@ -85,7 +85,7 @@ def refused_framework(info: mesos.FrameworkInfo) -> str | None:
         return "'roles' needs MULTI_ROLE"
     if len(set(info.roles)) != len(info.roles):
         return "'roles' has a duplicate"
-    if not 0 <= info.failover_timeout < 2**63 / 1e9:
+    if not abs(info.failover_timeout) < 2**63 / 1e9:
         return f"failover_timeout {info.failover_timeout} is out of range"
     if info.HasField("id") and info.id.value and (reason := bad_id(info.id.value)):
         return reason

@@ -195,8 +195,8 @@ def _launch_group(
     group: mesos.Offer.Operation.LaunchGroup,
 ) -> Bag:
     """All tasks of the group, or none."""
+    reason = task_rules.refused_group_executor(group.executor, framework)
     _prepare_executor(group.executor, framework, role)
-    reason = task_rules.refused_executor(group.executor, framework)
     for info in group.task_group.tasks:
         reason = reason or task_rules.refused(info, framework, agent)
         _prepare(info, framework, role)

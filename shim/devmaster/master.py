@@ -12,7 +12,7 @@ from collections.abc import Callable
 from google.protobuf.message import Message
 
 from shim.devmaster import agents, frameworks, offers, operations, reports
-from shim.devmaster.state import Effect, Tell, World
+from shim.devmaster.state import Effect, Link, Tell, World
 from shim.model.ids import AgentId, FrameworkId, Pid
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as internal
@@ -81,6 +81,9 @@ class Master:
 
     def link_lost(self, address: tuple[str, int], now: float) -> list[Effect]:
         self.world.now = now
+        for number, session in list(self._sessions.items()):
+            if session.peer.address == address:
+                self._end_session(number, None)
         agents.link_lost(self.world, address)
         return self._flush()
 
@@ -149,6 +152,7 @@ class Master:
         session = _Session(sender, agent, Authenticator(self._secrets, challenge))
         self._sessions[number] = session
         agents.authentication_started(self.world, agent)
+        self.world.out.append(Link(sender.address))
         self.world.timer("authentication", str(number), self.world.options.authentication_timeout)
         self._answer(number, session, session.authenticator.start())
 

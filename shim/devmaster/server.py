@@ -83,6 +83,7 @@ class DevMaster:
         self._wake = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self._stopped = False
         self.master: Master
 
     # ---- life ------------------------------------------------------------------------------
@@ -108,6 +109,10 @@ class DevMaster:
 
     async def stop(self) -> None:
         """As a killed master: connections break, nobody is told anything."""
+        self._stopped = True
+        for site in list(self._runner.sites) if self._runner else ():
+            # First of all: a framework connects again as soon as its stream ends.
+            await site.stop()
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
@@ -199,7 +204,7 @@ class DevMaster:
         for effect in effects:
             if isinstance(effect, Log):
                 log.log(effect.level, "%s", effect.text)
-            elif not self.world.aborted:
+            elif not (self.world.aborted or self._stopped):
                 self._do(effect)
 
     def _do(self, effect: Effect) -> None:

@@ -50,6 +50,18 @@ def refused_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str 
     return _resource_list(executor.resources)
 
 
+def refused_group_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str | None:
+    """A group's executor: nobody fills in what is missing, as for a task's own."""
+    if not executor.HasField("framework_id"):
+        return "'ExecutorInfo.framework_id' must be set"
+    if executor.type == mesos.ExecutorInfo.DEFAULT and executor.HasField("command"):
+        return "a DEFAULT executor brings its own command"
+    reason = refused_executor(executor, framework)
+    held = Bag() if reason else Bag.of(executor.resources)
+    missing = [name for name in ("cpus", "mem", "disk") if not held.scalar(name)]
+    return reason or (f"the executor uses no {missing[0]}" if missing else None)
+
+
 def _duplicate(task: mesos.TaskInfo, framework: Framework) -> str | None:
     task_id = TaskId(task.task_id.value)
     if task_id in framework.tasks or task_id in framework.unreachable_tasks:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import aiohttp
@@ -15,33 +17,71 @@ import pytest
 from shim.devmaster.server import DevMaster
 
 REAL = os.environ.get("MESOS_MASTER_BIN")
+BOTH = ["embedded", pytest.param("real", marks=pytest.mark.needs_master)]
+SECRETS = {"agent": b"tanstaaf"}
 
 
-@pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.needs_master)])
+class Embedded(DevMaster):
+    """An embedded master that must not have seen anything fatal when it is stopped."""
+
+    async def stop(self) -> None:
+        await super().stop()
+        assert self.world.aborted is None
+
+
+@pytest.fixture(params=BOTH)
 async def master(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """``host:port`` of a fresh master that pings every second."""
     if request.param == "embedded":
-        async with DevMaster(port=0, ping_timeout=1.0) as dev:
+        async with Embedded(port=0, ping_timeout=1.0) as dev:
             yield dev.address
-            assert dev.world.aborted is None
         return
-    if REAL is None:
-        pytest.skip("MESOS_MASTER_BIN is not set")
+    assert REAL
     async with RealMaster(REAL, tmp_path, "--registry=in_memory") as real:
         yield real.address
+
+
+@pytest.fixture(params=BOTH)
+async def strict_master(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """A master that takes authenticated agents only; it knows SECRETS."""
+    if request.param == "embedded":
+        async with Embedded(port=0, credentials=SECRETS, authenticate_agents=True) as dev:
+            yield dev.address
+        return
+    assert REAL
+    credentials = tmp_path / "credentials.json"
+    entries = [{"principal": p, "secret": s.decode()} for p, s in SECRETS.items()]
+    credentials.write_text(json.dumps({"credentials": entries}))
+    flags = (f"--credentials={credentials}", "--authenticate_agents", "--registry=in_memory")
+    async with RealMaster(REAL, tmp_path, *flags) as real:
+        yield real.address
+
+
+@pytest.fixture(params=BOTH)
+async def lives(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[], AbstractAsyncContextManager[Embedded | RealMaster]]:
+    """One master's lives, one after the other: each call a new process on the same registry."""
+    port = await _free_port()
+    if request.param == "embedded":
+        path = tmp_path / "registry.json"
+        return lambda: Embedded(port=port, ping_timeout=1.0, registry_path=path)
+    assert REAL
+    return lambda: RealMaster(str(REAL), tmp_path, "--registry=replicated_log", port=port)
 
 
 class RealMaster:
     """A mesos-master process on a free port."""
 
-    def __init__(self, binary: str, work_dir: Path, *flags: str) -> None:
+    def __init__(self, binary: str, work_dir: Path, *flags: str, port: int = 0) -> None:
+        self._port = port
         self._binary = binary
         self._work_dir = work_dir
         self._flags = flags
         self.address = ""
 
     async def __aenter__(self) -> RealMaster:
-        port = await _free_port()
+        port = self._port or await _free_port()
         self.address = f"127.0.0.1:{port}"
         self._log = (self._work_dir / "master.log").open("ab")
         self._process = await asyncio.create_subprocess_exec(
@@ -56,7 +96,7 @@ class RealMaster:
             start_new_session=True,
         )
         async with asyncio.timeout(30), aiohttp.ClientSession() as session:
-            while not await _answers(session, f"http://{self.address}/health"):
+            while not await _serves(session, f"http://{self.address}/api/v1/scheduler"):
                 await asyncio.sleep(0.05)
         return self
 
@@ -71,10 +111,11 @@ class RealMaster:
         self._log.close()
 
 
-async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+async def _serves(session: aiohttp.ClientSession, url: str) -> bool:
+    """Until it leads and has read its registry a master answers 503."""
     try:
-        async with session.get(url) as response:
-            return response.status == 200
+        async with session.post(url, json={}) as response:
+            return response.status == 400
     except aiohttp.ClientError:
         return False
 
