@@ -27,18 +27,6 @@ take_stock() {
   LEFT_OUT=${LEFT_OUT#, }
 }
 
-why_not_installed() {
-  if [ "${NO_INSTALL:-}" = 1 ]; then
-    echo "installing is off"
-  elif ! on_debian; then
-    echo "no apt-get here"
-  elif ! is_root; then
-    echo "not root"
-  else
-    echo "could not be installed or started, see above"
-  fi
-}
-
 report() {
   say "testing with: ${SHIM_TEST_HAVE:-no tools}"
   [ -z "$LEFT_OUT" ] || say "missing, $(why_not_installed): $LEFT_OUT; tests that need them are skipped"
@@ -56,7 +44,7 @@ done
 
 cd "$ROOT"
 lock_checkout
-ensure_venv
+ensure_venv test
 # shellcheck disable=SC2086  # one word a tool
 {
   ensure_tools $TOOLS

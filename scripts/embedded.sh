@@ -1,0 +1,202 @@
+# shellcheck shell=bash
+# Sourced by start.sh: the demo without any image but the sample's. `mesos-shim dev` (embedded
+# master and agent in one process) and a web task, all of it under .run/PROJECT.
+
+AGENT_SECONDS=60
+WEB_SECONDS=60
+IMAGE_SECONDS=600
+# A task may ask for a longer grace period: then it is cut short.
+DRAIN_SECONDS=60
+FRAMEWORK_SECONDS=60
+
+# What the agent offers as ports; the web task takes one of them.
+FIRST_PORT=31000
+LAST_PORT=32000
+
+# shellcheck disable=SC2153  # start.sh sets PROJECT
+embedded_dir() { echo "$RUN/$PROJECT"; }
+embedded_owner() { echo "demo-$PROJECT-$(printf '%s' "$ROOT" | cksum | cut -d ' ' -f 1)"; }
+embedded_is_up() { pid_in "$(embedded_dir)/dev.pid" >/dev/null; }
+
+shim() { (cd / && "$VENV/bin/python" -m shim "$@") 9>&-; }
+engine_do() { "$VENV/bin/python" "$ROOT/scripts/demo_engine.py" "$@" 9>&-; }
+probe() { "${PYTHON:-$VENV/bin/python}" "$ROOT/scripts/probe.py" "$@"; }
+
+# need_free_port ADDRESS PORT WHAT FLAG VARIABLE
+need_free_port() {
+  case $2 in '' | *[!0-9]*) die "$4 or $5: $2 is not a port" ;; esac
+  probe free "$1" "$2" >/dev/null || return 0
+  die "port $2, wanted for $3, is taken by another program; give another one: $4 N (or $5=N)"
+}
+
+embedded_ports() {
+  need_free_port 127.0.0.1 "$MASTER_PORT" "the master" --master-port MASTER_PORT
+  need_free_port 127.0.0.1 "$AGENT_PORT" "the agent" --agent-port AGENT_PORT
+  need_free_port 0.0.0.0 "$WEB_PORT" "the web task" --web-port WEB_PORT
+  if [ "$WEB_PORT" -lt "$FIRST_PORT" ] || [ "$WEB_PORT" -gt "$LAST_PORT" ]; then
+    die "--web-port (or WEB_PORT): the agent offers ports $FIRST_PORT to $LAST_PORT, not $WEB_PORT"
+  fi
+}
+
+# Sets WEB_IMAGE: from a registry, else built from what Debian has.
+embedded_image() {
+  local said
+  say "looking for $SAMPLE_IMAGE, at most $IMAGE_SECONDS s"
+  if said=$(limit "$IMAGE_SECONDS" "$VENV/bin/python" "$ROOT/scripts/demo_engine.py" \
+    image "$SAMPLE_IMAGE" 9>&- 2>&1); then
+    WEB_IMAGE=$(tail -n 1 <<<"$said")
+    return
+  fi
+  say "no $SAMPLE_IMAGE to be had ($(tail -n 1 <<<"$said")): building a tiny web server from busybox"
+  busybox_is_static || apt_install busybox-static || true
+  busybox_is_static || die "no image for the web task: $SAMPLE_IMAGE cannot be pulled, and there is" \
+    "no static busybox (Debian: apt-get install busybox-static); or set SAMPLE_IMAGE to an image" \
+    "that the engine has and that serves port 80"
+  WEB_IMAGE=$(engine_do hello "$(command -v busybox)") || die "could not build the web task's image"
+}
+
+agent_is_there() { probe get "http://127.0.0.1:$MASTER_PORT/slaves" slaves.0.id >/dev/null; }
+agent_or_end() { agent_is_there || is_over "$(embedded_dir)/dev.pid"; }
+
+embedded_master() {
+  local dir
+  dir=$(embedded_dir)
+  say "starting the embedded master and the agent (log ${dir#"$ROOT/"}/dev.log)"
+  (
+    cd /
+    spawn "$dir/dev.pid" "$dir/dev.log" "$VENV/bin/python" -m shim dev \
+      --port "$MASTER_PORT" --agent_port "$AGENT_PORT" --hostname=127.0.0.1 \
+      --work_dir="$dir/work" --shim_id="$(embedded_owner)" --ports="[$FIRST_PORT-$LAST_PORT]" \
+      --registration_backoff_factor=100ms
+  )
+  wait_for "the agent to register with the master" "$AGENT_SECONDS" agent_or_end || true
+  agent_is_there && return 0
+  say "master and agent did not come up; their last words:"
+  tail -n 5 "$dir/dev.log" >&2
+  return 1
+}
+
+web_answers() { probe get "$WEB" >/dev/null; }
+
+embedded_web() {
+  local dir pid
+  dir=$(embedded_dir)
+  say "launching the web task ($WEB_IMAGE) through the master, as any framework would"
+  pid=$(shim run --master "127.0.0.1:$MASTER_PORT" --image "$WEB_IMAGE" --name web --mem 64 \
+    --port "$WEB_PORT:80" --detach "$dir/web.log") || {
+    tail -n 5 "$dir/web.log" >&2
+    return 1
+  }
+  remember "$dir/web.pid" "$pid"
+  wait_for "the web task to answer at $WEB" "$WEB_SECONDS" web_answers
+}
+
+embedded_save() {
+  local name
+  {
+    echo "export KIND=embedded MESOS_MASTER=127.0.0.1:$MASTER_PORT"
+    for name in MASTER_PORT AGENT_PORT WEB WEB_IMAGE DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY; do
+      [ -z "${!name:-}" ] || printf 'export %s=%q\n' "$name" "${!name}"
+    done
+  } >"$(embedded_dir)/settings"
+}
+
+# What start was told, for the commands that come later from another shell.
+embedded_load() {
+  # shellcheck source=/dev/null
+  [ ! -r "$(embedded_dir)/settings" ] || . "$(embedded_dir)/settings"
+}
+
+embedded_start() {
+  local dir
+  dir=$(embedded_dir)
+  if embedded_is_up; then
+    embedded_load
+    say "it is running already"
+    embedded_summary
+    return
+  fi
+  need_python
+  ensure_engine || exit 1
+  ensure_venv
+  if [ -d "$dir" ]; then
+    say "an earlier demo ended without being stopped: clearing up after it"
+    embedded_stop
+  fi
+  embedded_ports
+  embedded_image
+  mkdir -p "$dir"
+  WEB=http://$(engine_do host):$WEB_PORT || exit 1
+  embedded_save
+  if ! { embedded_master && embedded_web; }; then
+    mkdir -p "$RUN/failed"
+    cp "$dir"/*.log "$RUN/failed/"
+    embedded_stop
+    die "the demo did not start; its logs are kept in .run/failed"
+  fi
+  embedded_summary
+}
+
+embedded_summary() {
+  local dir=.run/$PROJECT home=$ROOT/ again project=
+  [ "$PWD" != "$ROOT" ] || home=
+  again="bash $(quoted "${home}start.sh")"
+  [ "$PROJECT" = mesos ] || project=" -p $PROJECT"
+  cat <<END
+
+Mesos is running: an embedded master (for trying, not for production) and one agent.
+
+  master     http://127.0.0.1:$MASTER_PORT/
+  agent      http://127.0.0.1:$AGENT_PORT/state
+  web task   $WEB/
+
+Look          curl $WEB/
+              $again status$project
+              $again logs$project         (files: ${home}$dir/*.log)
+Launch more   $(quoted "${home}.venv/bin/mesos-shim") run --master 127.0.0.1:$MASTER_PORT --image $WEB_IMAGE --name more
+Use it        eval "\$(bash $(quoted "${home}env.sh") $PROJECT)"
+Stop          $again stop$project
+END
+}
+
+# Everything goes: frameworks first, so that they see their tasks end; then the agent kills
+# what is left and leaves; then the engine is asked whether anything was forgotten.
+embedded_stop() {
+  local dir left
+  dir=$(embedded_dir)
+  embedded_load
+  venv_is_whole || ensure_venv
+  end_process "the web task's framework" "$dir/web.pid" TERM "$FRAMEWORK_SECONDS"
+  end_process "master and agent" "$dir/dev.pid" USR1 "$DRAIN_SECONDS"
+  left=$(engine_do clear "$(embedded_owner)") ||
+    die "could not ask the engine for containers that are left; run this again when it answers"
+  [ "$left" = 0 ] || say "removed $left containers that were left over"
+  rm -rf "$dir"
+}
+
+# tell YES NO COMMAND…
+tell() {
+  local yes=$1 no=$2
+  shift 2
+  if "$@"; then echo "$yes"; else echo "$no"; fi
+}
+
+embedded_status() {
+  local dir
+  dir=$(embedded_dir)
+  embedded_load
+  if ! embedded_is_up; then
+    echo "not running: bash start.sh starts it"
+    return 3
+  fi
+  echo "master and agent run (pid $(pid_in "$dir/dev.pid"))"
+  tell "the agent is registered: http://127.0.0.1:$MASTER_PORT/slaves" \
+    "the agent is NOT registered, see .run/$PROJECT/dev.log" agent_is_there
+  tell "the web task answers: $WEB/" "the web task does NOT answer" web_answers
+  probe tasks "http://127.0.0.1:$MASTER_PORT/tasks"
+}
+
+embedded_logs() {
+  [ -d "$(embedded_dir)" ] || die "no logs: nothing runs"
+  tail -n 100 "$@" "$(embedded_dir)"/*.log
+}
