@@ -184,6 +184,31 @@ CHECK_BODY = 65_536
 """Of an answer to a probe: read, so that small ones end well, and thrown away."""
 CHECK_REDIRECTS = 10
 
+FETCH_URIS = 256
+"""Of one task; tasks have a handful."""
+FETCH_BYTES = 2 * 1024**3
+"""One download: as much as the whole default cache. It goes through this process's link twice."""
+UNPACKED_BYTES = 4 * 1024**3
+"""All files of one task, unpacked: an archive of zeros grows a thousandfold."""
+UNPACKED_MEMBERS = 100_000
+ARCHIVE_HEADER_BYTES = 1024 * 1024
+"""Long names and attributes of one member, which are held in memory."""
+ARCHIVE_DIRECTORY_BYTES = 32 * 1024 * 1024
+"""A zip's table of contents, held in memory: about 100 bytes a member."""
+XZ_MEMORY = 128 * 1024 * 1024
+"""What xz -9 needs, twice: an archive may ask for 4 GB."""
+FETCH_STALL = 60.0
+"""Without a byte; as mesos-agent."""
+FETCH_CONNECT_TIMEOUT = 15.0
+FETCHES_AT_ONCE = 16
+"""Downloads; more would only share the link."""
+FETCH_THREADS = 4
+"""For writing and unpacking: a core's work each, kept away from the loop."""
+FETCH_PIECE = 1024 * 1024
+"""Written at once."""
+DOCKER_CONFIG_BYTES = 1024 * 1024
+"""A fetched .docker/config.json; real ones have kilobytes."""
+
 # --- Triton ---------------------------------------------------------------------------------
 
 TRITON_MAX_INFLIGHT = 4096
