@@ -1,0 +1,148 @@
+"""The whole agent in front of a Triton that takes its time: nothing paid for is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from shim.protos import messages_pb2 as m
+from shim.protos.mesos_pb2 import TaskState
+from tests.bench.kit import ThinMaster
+from tests.e2e.agents import AgentProcess
+from tests.triton.machines import State
+from tests.triton.place import Place, place
+from tests.triton.refusals import Refusal
+
+IMAGE = "busybox:latest"
+RUNNING, KILLED, FAILED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED, TaskState.TASK_FAILED
+
+
+class Master(ThinMaster):
+    """Keeps what each update said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: dict[str, str] = {}
+        self.on_update = self._note
+
+    def _note(self, update: m.StatusUpdate) -> None:
+        self.said[update.status.task_id.value] = update.status.message
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    try:
+        async with asyncio.timeout(20):
+            while not condition():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"never came: {what}") from None
+
+
+@pytest.fixture
+async def at(tmp_path: Path) -> AsyncIterator[Place]:
+    directory = tmp_path / "triton"
+    directory.mkdir()
+    async with place(directory) as made:
+        yield made
+
+
+@asynccontextmanager
+async def shim(
+    at: Place, tmp_path: Path, name: str = "one"
+) -> AsyncIterator[tuple[Master, AgentProcess]]:
+    flags = [f"--docker_host={at.endpoint.docker_host}", f"--docker_cert_path={at.certs}"]
+    async with Master() as master:
+        agent = AgentProcess(master.address, tmp_path / name, name, *flags)
+        await agent.start()
+        try:
+            await asyncio.wait_for(master.registered.wait(), 20)
+            yield master, agent
+        except BaseException:
+            print(agent.log)
+            raise
+        finally:
+            await agent.end()
+
+
+async def test_a_task_lives_and_leaves_nothing(at: Place, tmp_path: Path) -> None:
+    at.options.provision_seconds = 0.3
+    async with shim(at, tmp_path) as (master, _):
+        names = ["a", "b", "c"]
+        for name in names:
+            master.launch(name, IMAGE)
+        await master.until(master.reached(names, RUNNING), 20)
+        assert {machine.state for machine in at.datacenter.machines} == {State.RUNNING}
+        for name in names:
+            master.kill(name)
+        await master.until(master.reached(names, KILLED), 20)
+        await until(lambda: at.left == [], "nothing left")
+    assert len(at.datacenter.machines) == 3
+
+
+async def test_killed_while_provisioned(at: Place, tmp_path: Path) -> None:
+    at.options.provision_seconds = 1.0
+    async with shim(at, tmp_path) as (master, _):
+        master.launch("a", IMAGE)
+        await until(lambda: at.left, "provisioning")
+        master.kill("a")
+        await master.until(master.reached(["a"], KILLED), 20)
+        await until(lambda: at.left == [], "nothing left")
+    assert at.datacenter.machines[0].started is None
+
+
+async def test_killed_with_the_agent_while_provisioned(at: Place, tmp_path: Path) -> None:
+    at.options.provision_seconds = 1.5
+    async with shim(at, tmp_path) as (master, agent):
+        master.launch("a", IMAGE)
+        await until(lambda: at.left, "provisioning")
+        await agent.kill()
+        await agent.start()
+        await master.until(master.reached(["a"], RUNNING), 30)
+        assert len(at.datacenter.machines) == 1
+        master.kill("a")
+        await master.until(master.reached(["a"], KILLED), 20)
+        await until(lambda: at.left == [], "nothing left")
+
+
+async def test_triton_s_own_words_reach_the_framework(at: Place, tmp_path: Path) -> None:
+    words = "problem creating container: No compute resources available: all full"
+    at.options.fail_provisions.append(Refusal(409, words, "NoAllocatableServersError"))
+    async with shim(at, tmp_path) as (master, _):
+        master.launch("a", IMAGE)
+        await master.until(master.reached(["a"], FAILED), 20)
+    assert "No compute resources available: all full" in master.said["a"]
+    assert "NoAllocatableServersError, Triton request" in master.said["a"]
+    assert at.left == []
+
+
+async def test_an_exit_code_nobody_knows_is_no_success(at: Place, tmp_path: Path) -> None:
+    async with shim(at, tmp_path) as (master, _):
+        master.launch("a", IMAGE)
+        await master.until(master.reached(["a"], RUNNING), 20)
+        await at.datacenter.crash(at.datacenter.machines[0])
+        await master.until(master.reached(["a"], FAILED), 30)
+        await until(lambda: at.left == [], "nothing left")
+
+
+async def test_two_shims_of_one_account_leave_each_other_alone(at: Place, tmp_path: Path) -> None:
+    async with shim(at, tmp_path, "one") as (first, _):
+        first.launch("a", IMAGE)
+        await first.until(first.reached(["a"], RUNNING), 20)
+        async with shim(at, tmp_path, "two") as (second, agent):
+            second.launch("b", IMAGE)
+            await second.until(second.reached(["b"], RUNNING), 20)
+            await agent.kill()
+            await agent.start()
+            await asyncio.sleep(1)
+            assert len(at.left) == 2
+            second.kill("b")
+            await second.until(second.reached(["b"], KILLED), 20)
+            await until(lambda: len(at.left) == 1, "one left")
+        assert at.datacenter.machines[0].state is State.RUNNING
+        first.kill("a")
+        await first.until(first.reached(["a"], KILLED), 20)
+        await until(lambda: at.left == [], "nothing left")
