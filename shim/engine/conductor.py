@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from shim import limits
 from shim.engine.api import Auth, ContainerSpec, Engine, ImageRef
@@ -21,6 +21,7 @@ from shim.engine.retry import until_done
 from shim.engine.turns import Turns
 from shim.engine.watch import Watch
 from shim.errors import NotFound
+from shim.model.container import Ref
 from shim.model.facts import Fact
 from shim.model.orders import CancelLaunch, Launch, Remove, RemoveOrphan, Stop
 from shim.model.orders import Watch as WatchOrder
@@ -29,6 +30,10 @@ EngineOrder = Launch | CancelLaunch | WatchOrder | Stop | Remove | RemoveOrphan
 
 
 def _anonymous(order: Launch, image: ImageRef) -> Auth | None:
+    return None
+
+
+async def _nothing(ref: Ref) -> None:
     return None
 
 
@@ -43,6 +48,7 @@ class Conductor:
         *,
         auth_for: Callable[[Launch, ImageRef], Auth | None] = _anonymous,
         hooks: Sequence[LaunchHook] = (),
+        last_words: Callable[[Ref], Awaitable[None]] = _nothing,
         max_inflight: int = limits.MAX_INFLIGHT,
         registration_timeout: float = 900.0,
         clock: Callable[[], float] = time.monotonic,
@@ -62,6 +68,7 @@ class Conductor:
             auth_for=auth_for,
             hooks=hooks,
             patience=registration_timeout,
+            last_words=last_words,
         )
         self._errands: dict[str, Errand] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}

@@ -181,6 +181,7 @@ class Errand:
         await self._remove_certainly()
 
     async def _carry_out_remove(self) -> None:
+        await self._tools.last_words(self._ref)
         await self._remove_certainly()
         self._remove = self._stop = None
         self._tools.post(ContainerRemoved(self._ref))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ from shim.engine.retry import while_passing
 from shim.engine.turns import Turns
 from shim.engine.watch import Watch
 from shim.errors import Doubtful, InvalidTask, NameTaken, NotFound, Permanent, ShimError, Transient
-from shim.model.container import LABEL_SHIM, Container, Phase
+from shim.model.container import LABEL_SHIM, Container, Phase, Ref
 from shim.model.facts import Fact, Failure, LaunchAdvanced, LaunchFailed, Stage
 from shim.model.orders import Launch
 
@@ -43,6 +43,8 @@ class Tools:
     hooks: Sequence[LaunchHook]
     patience: float
     """Seconds until a launch that does not get on is given up."""
+    last_words: Callable[[Ref], Awaitable[None]]
+    """Take what a container leaves behind; waited for, in bounded time, before its removal."""
     uncertain: dict[str, float] = field(default_factory=dict)
     """Names that a create whose answer was lost may still bring up, and until when."""
 

@@ -1,0 +1,1 @@
+"""Sandboxes without a host: output and files of tasks, kept by the shim or asked of the engine."""

@@ -1,0 +1,24 @@
+"""What a task's sandbox holds, as pages see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STDOUT, STDERR = "stdout", "stderr"
+OUTPUTS = (STDERR, STDOUT)
+"""Files that every sandbox has, sorted by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file or directory."""
+
+    name: str
+    size: int = 0
+    mtime: float = 0.0
+    """Seconds since the epoch."""
+    mode: str = "-rw-r--r--"
+    """As ``ls -l`` shows it."""
+    nlink: int = 1
+    uid: str = "root"
+    gid: str = "root"
