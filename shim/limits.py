@@ -160,12 +160,21 @@ ORPHAN_GRACE = 10.0
 
 RELIST_INTERVAL = 10.0
 """Events tell within milliseconds; this is the net below them."""
+POLL_INTERVAL = 2.0
+POLL_BUSY = 60.0
+"""Where there are no events, lists come as often as POLL_INTERVAL until nothing has started or
+ended for POLL_BUSY: each makes Triton load an account's packages and firewall rules."""
 RELIST_SHARE = 0.05
 """At most this part of the time is spent on lists: an interval grows with what a list takes."""
 INSPECTS_AT_ONCE = 4
 """After a list that found much changed."""
 EVENTS_RETRY = 1.0
 """After the event stream broke."""
+ENDPOINT_FRESH = 1.0
+"""An answer this young proves that the endpoint is there."""
+RETRY_BLIND = 300.0
+"""So long a repetition waits for a list to be answered: then it is tried all the same, in case
+only lists hang. Ten thousand of them are 33 calls a second, which cost little."""
 
 CHECKS_AT_ONCE = 256
 """Probes over the network: 1,000 checks at 10 s intervals need this many when each takes 2.5 s."""

@@ -9,9 +9,9 @@ the number of containers; nothing at all per container but an entry in a diction
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
-from contextlib import aclosing
 
 from shim import limits
 from shim.engine.api import Engine
@@ -39,11 +39,27 @@ class Watch:
         self._look_now = asyncio.Event()
         self._list_now = asyncio.Event()
         self._listed_at = clock()
+        self._stirred_at = clock()
 
     @property
     def age(self) -> float:
         """Seconds since the endpoint last answered a list (or since we began to ask)."""
         return self._clock() - self._listed_at
+
+    async def rest(self, seconds: float) -> None:
+        """Between two attempts at something: ``seconds``, and until the endpoint is there.
+
+        So ten thousand launches and stops cost nothing while an endpoint is away: one list every
+        few seconds asks for all of them.
+        """
+        failed = self._clock()
+        await asyncio.sleep(seconds)
+        if self._listed_at >= failed - limits.ENDPOINT_FRESH:
+            return
+        self._list_now.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limits.RETRY_BLIND):
+                await self._answered.wait()
 
     def __len__(self) -> int:
         return len(self._watched)
@@ -54,6 +70,7 @@ class Watch:
     def expect(self, ref: Ref) -> None:
         """It will be started now: events about it count from here on."""
         self._starting[ref.name] = False
+        self._stir()
 
     def add(self, ref: Ref) -> None:
         """Watch it. An event that came since :meth:`expect` is looked into."""
@@ -96,6 +113,7 @@ class Watch:
     def _end(self, ref: Ref, fact: Fact) -> bool:
         if ref in self:
             self.forget(ref)
+            self._stir()
             self._post(fact)
         return True
 
@@ -117,7 +135,7 @@ class Watch:
             await asyncio.sleep(limits.EVENTS_RETRY)
 
     async def _listen(self) -> None:
-        async with aclosing(self._engine.events()) as names:
+        async with contextlib.aclosing(self._engine.events()) as names:
             async for name in names:
                 if name:
                     self.look(name)
@@ -133,20 +151,36 @@ class Watch:
             except ShimError as error:
                 log.warning("the engine gave no list for %.0f s: %s", self.age, error)
             took = self._clock() - began
-            await self._until_due(max(limits.RELIST_INTERVAL, took / limits.RELIST_SHARE))
+            await self._until_due(max(self._interval(), took / limits.RELIST_SHARE))
+
+    def _interval(self) -> float:
+        return limits.POLL_INTERVAL if self._polls_often() else limits.RELIST_INTERVAL
+
+    def _polls_often(self) -> bool:
+        """Without events lists are all there is, so there are more while tasks come and go."""
+        if self._engine.has_events:
+            return False
+        return self._clock() - self._stirred_at < limits.POLL_BUSY
+
+    def _stir(self) -> None:
+        """A task came or went: others are likely to."""
+        waits = not self._engine.has_events and not self._polls_often()
+        self._stirred_at = self._clock()
+        if waits:
+            self._list_now.set()
 
     async def _list(self) -> None:
         listed = await self._engine.list()
         self._listed_at = self._clock()
+        self._answered.set()
+        self._answered = asyncio.Event()
         for name in changed(self._watched, listed):
             self.look(name)
 
     async def _until_due(self, interval: float) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(interval):
                 await self._list_now.wait()
-        except TimeoutError:
-            return
 
     async def _look_forever(self) -> None:
         while True:

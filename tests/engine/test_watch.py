@@ -59,6 +59,21 @@ async def test_without_events_lists_do() -> None:
 
 
 @timeless
+async def test_without_events_lists_come_often_only_while_tasks_come_and_go() -> None:
+    async with stage(FakeEngine(has_events=False)) as on:
+        ref = await on.running()
+        on.engine.end(ref.name, 3)
+        await on.until(ContainerExited, ref, seconds=limits.POLL_INTERVAL + 0.1)
+        await asyncio.sleep(limits.POLL_BUSY + limits.RELIST_INTERVAL)
+        before = on.engine.calls["list"]
+        await asyncio.sleep(10 * limits.RELIST_INTERVAL)
+        assert 9 <= on.engine.calls["list"] - before <= 11
+        ref = await on.running("second")
+        on.engine.end(ref.name, 3)
+        await on.until(ContainerExited, ref, seconds=limits.POLL_INTERVAL + 0.1)
+
+
+@timeless
 async def test_removed_behind_our_back_is_vanished_not_exited() -> None:
     async with stage() as on:
         ref = await on.running()
