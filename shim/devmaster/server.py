@@ -335,10 +335,24 @@ class DevMaster:
 async def _pour(queue: asyncio.Queue[Json | None], response: web.StreamResponse) -> None:
     """Write events as records, ``length\\n{json}``, until the stream is closed or broken."""
     with contextlib.suppress(ConnectionError):
-        while (event := await queue.get()) is not None:
-            text = json.dumps(event, separators=(",", ":")).encode()
-            await response.write(b"%d\n%b" % (len(text), text))
+        while (records := await _next_records(queue)) is not None:
+            await response.write(records)
         await response.write_eof()
+
+
+async def _next_records(queue: asyncio.Queue[Json | None]) -> bytes | None:
+    """Everything that waits by now, in one piece; None at the end of the stream."""
+    records = b""
+    while True:
+        event = await queue.get()
+        if event is None:
+            if records:
+                queue.put_nowait(None)
+            return records or None
+        text = json.dumps(event, separators=(",", ":")).encode()
+        records += b"%d\n%b" % (len(text), text)
+        if queue.empty():
+            return records
 
 
 def _version(world: World) -> Json:

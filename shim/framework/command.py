@@ -12,6 +12,7 @@ from pathlib import Path
 
 from shim.errors import ConfigError, FatalError
 from shim.framework import runner
+from shim.framework.logs import Logs
 from shim.framework.taskinfo import Port, Wanted
 
 READY_FD = "MESOS_RUN_READY_FD"
@@ -71,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--principal", help="framework principal; its secret is in MESOS_RUN_SECRET")
     detach = "go on in the background once all tasks run, writing to LOG; print the pid"
     add("--detach", metavar="LOG", type=Path, help=detach)
+    add("--follow", action="store_true", help="print the tasks' stdout and stderr")
     add("arguments", nargs="*", help="arguments, after --")
 
 
@@ -95,6 +97,7 @@ def main(arguments: argparse.Namespace) -> int:
         info,
         os.environ.get("MESOS_RUN_SECRET"),
         _say_ready,
+        Logs() if arguments.follow else None,
     )
 
 

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 from shim.errors import FatalError
 from shim.framework import http_parser_compat
+from shim.framework.logs import Logs
 from shim.framework.taskinfo import Room, Wanted
-from shim.framework.tracker import Tracker
+from shim.framework.tracker import TERMINAL, Tracker
 
 Json = dict[str, Any]
 
@@ -85,13 +86,22 @@ class Run:
     They only take note and launch: printing and waiting is the main thread's, in ``follow``.
     """
 
-    def __init__(self, wanted: Wanted, instances: int, print_line: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        wanted: Wanted,
+        instances: int,
+        print_line: Callable[[str], None],
+        logs: Logs | None = None,
+    ) -> None:
         unique = uuid.uuid4().hex[:8]
         self.wanted = wanted
         self.tracker = Tracker(tuple(f"{wanted.name}-{unique}-{n}" for n in range(instances)))
         self.failure: str | None = None
         self.news: queue.SimpleQueue[Json] = queue.SimpleQueue()
         self._print = print_line
+        self._logs = logs
+        self._agents: dict[str, str] = {}
+        self._framework_id = ""
         self._lock = threading.Lock()
         self._pending = list(self.tracker.task_ids)
         self._is_registered = False
@@ -100,6 +110,7 @@ class Run:
 
     def registered(self, driver: Driver, framework_id: Json, master: Json) -> None:
         self._is_registered = True
+        self._framework_id = framework_id["value"]
         self._print(f"framework {framework_id['value']} at {master['hostname']}:{master['port']}")
 
     def reregistered(self, driver: Driver, master: Json) -> None:
@@ -120,6 +131,7 @@ class Run:
             if info is None:
                 break
             self._pending.remove(task_id)
+            self._agents[task_id] = _agent_url(offer)
             placed.append(info)
         seconds = REFUSE_SHORTLY if self._pending else REFUSE_FOR_LONG
         filters = {"refuse_seconds": seconds}
@@ -174,9 +186,28 @@ class Run:
         try:
             status = self.news.get(timeout=timeout)
         except queue.Empty:
-            return None
-        self._print(self.tracker.update(status))
+            status = None
+        if status is not None:
+            self._print(self.tracker.update(status))
+        if self._logs is not None:
+            self._follow_logs(self._logs, status)
         return status
+
+    def _follow_logs(self, logs: Logs, status: Json | None) -> None:
+        task_id = status["task_id"]["value"] if status else ""
+        if status and task_id in self._agents:
+            logs.add(self._agents[task_id], self._framework_id, task_id)
+            if status["state"] in TERMINAL:
+                del self._agents[task_id]
+                if error := logs.end(task_id):
+                    _tell(f"no logs of {task_id}: {error}")
+        logs.poll()
+
+
+def _agent_url(offer: Json) -> str:
+    address = offer.get("url", {}).get("address", {})
+    host = address.get("ip") or address.get("hostname") or offer.get("hostname")
+    return f"http://{host}:{address.get('port', 5051)}"
 
 
 def follow(
@@ -242,9 +273,10 @@ def run(
     info: Mapping[str, Any],
     secret: str | None,
     ready: Callable[[], None] = lambda: None,
+    logs: Logs | None = None,
 ) -> int:
     """The exit code: the task's own, or that of the first of several that failed."""
-    this = Run(wanted, instances, lambda line: print(line, flush=True))
+    this = Run(wanted, instances, lambda line: print(line, flush=True), logs)
     driver = connect(this, dict(info), master, secret)
     interrupted = threading.Event()
     catch_signals(interrupted)

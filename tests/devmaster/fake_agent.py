@@ -7,6 +7,7 @@ import time
 import uuid
 from typing import TypeVar
 
+from aiohttp import web
 from google.protobuf.message import Message
 
 from shim.model.ids import Pid
@@ -52,6 +53,7 @@ class FakeAgent:
         self.resource_version = uuid.uuid4().bytes
         self.answers_pings = True
         self.received: list[tuple[Pid, Message]] = []
+        self.files: dict[str, str] = {}
         self.pings: list[tuple[Pid, bool]] = []
         self._news = asyncio.Condition()
         self._taken = 0
@@ -63,9 +65,19 @@ class FakeAgent:
 
     async def start(self, port: int) -> None:
         inbox = Inbox(lambda process: True, self._deliver)
-        self._listener = await serve(lambda app: None, inbox, "127.0.0.1", port)
+        self._listener = await serve(self._routes, inbox, "127.0.0.1", port)
         self.pid = Pid("slave(1)", "127.0.0.1", self._listener.port)
         self.links = Links(lambda address: None)
+
+    def _routes(self, app: web.Application) -> None:
+        app.router.add_get("/files/read", self._read)
+
+    async def _read(self, request: web.Request) -> web.Response:
+        offset = int(request.query["offset"])
+        if request.query["path"] not in self.files:
+            return web.Response(status=404)
+        data = self.files[request.query["path"]][offset:]
+        return web.json_response({"offset": offset, "data": data})
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()

@@ -85,6 +85,25 @@ async def test_several_instances_all_have_to_finish(agent: FakeAgent) -> None:
     assert (await lines(process))[0] == 0
 
 
+async def test_it_follows_the_logs_to_their_end(agent: FakeAgent) -> None:
+    process = await start(address(agent), "--image=busybox", "--follow")
+    run = await agent.next(internal.RunTaskMessage)
+    framework_id, task_id = run.framework.id.value, run.task.task_id.value
+    sandbox = f"/frameworks/{framework_id}/executors/{task_id}/runs/latest"
+    agent.files = {f"{sandbox}/stdout": "one\n", f"{sandbox}/stderr": "oops\n"}
+    await agent.report(run, mesos.TASK_RUNNING)
+    assert process.stdout
+    async with asyncio.timeout(10):
+        while await process.stdout.readline() != b"one\n":
+            pass
+    agent.files[f"{sandbox}/stdout"] += "two\n"
+    await agent.report(run, mesos.TASK_FINISHED)
+    code, out, err = await lines(process)
+    assert code == 0
+    assert "two\n" in out
+    assert "oops\n" in err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_kills_the_task(agent: FakeAgent, number: signal.Signals) -> None:
     process = await start(address(agent), "--image=busybox")

@@ -1,0 +1,88 @@
+"""``--follow``: a task's stdout and stderr while it runs, read through its agent's ``/files``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TextIO
+
+Fetch = Callable[[str], bytes]
+
+TIMEOUT = 5.0
+"""Seconds for one read of at most 64 kB."""
+
+PIECES = 1000
+"""Reads in a row of one file: then the other tasks get their turn."""
+
+
+def fetch(url: str) -> bytes:
+    """The body of a 200 answer. Raises OSError otherwise."""
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+        body: bytes = response.read()
+        return body
+
+
+@dataclass(slots=True)
+class _File:
+    url: str
+    out: TextIO
+    offset: int = 0
+    error: str | None = "nothing was read"
+
+
+@dataclass(slots=True)
+class Logs:
+    """Files of the tasks of one framework. ``poll`` prints what is new."""
+
+    fetch: Fetch = fetch
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    _files: dict[str, list[_File]] = field(default_factory=dict)
+
+    def add(self, agent: str, framework_id: str, task_id: str) -> None:
+        """Follow a task on the agent at ``http://ip:port``; again has no effect."""
+        if task_id in self._files:
+            return
+        parts = ("frameworks", framework_id, "executors", task_id, "runs", "latest")
+        directory = "/" + "/".join(parts)
+        self._files[task_id] = [
+            _File(_read_url(agent, f"{directory}/stdout"), self.out),
+            _File(_read_url(agent, f"{directory}/stderr"), self.err),
+        ]
+
+    def poll(self) -> None:
+        """Print what was written since the last time."""
+        for files in self._files.values():
+            for file in files:
+                self._drain(file)
+
+    def end(self, task_id: str) -> str | None:
+        """Print the rest of a task that has ended. What went wrong, if nothing could be read."""
+        files = self._files.pop(task_id, [])
+        for file in files:
+            self._drain(file)
+        return next((file.error for file in files if file.error), None)
+
+    def _drain(self, file: _File) -> None:
+        for _ in range(PIECES):
+            try:
+                data = json.loads(self.fetch(f"{file.url}&offset={file.offset}"))["data"]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                # Not there yet, or just busy: only the last word counts.
+                file.error = str(error) or type(error).__name__
+                return
+            file.error = None
+            if not data:
+                return
+            file.offset += len(data.encode())
+            file.out.write(data)
+            file.out.flush()
+
+
+def _read_url(agent: str, path: str) -> str:
+    return f"{agent}/files/read?path={urllib.parse.quote(path)}"
