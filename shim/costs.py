@@ -1,0 +1,104 @@
+"""What a Triton datacenter costs, shown: metrics, a part of the state, and an alarm in the log."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from shim.engine.money import Bill, Meter, TaskBill
+from shim.engine.triton import TritonEngine
+from shim.model.container import Container
+from shim.telemetry import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class Costs:
+    """Hears every list of the engine from now on."""
+
+    def __init__(
+        self,
+        engine: TritonEngine,
+        meter: Meter,
+        known: Callable[[], Collection[str]],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``known`` gives the names of the containers of all tasks."""
+        self._engine = engine
+        self._meter = meter
+        self._known = known
+        self._now = now
+        self._alone: frozenset[str] = frozenset()
+        engine.on_list = self._listed
+
+    @property
+    def bill(self) -> Bill:
+        return self._meter.bill(self._now())
+
+    def publish(self, metrics: Metrics) -> None:
+        """All figures are read when somebody asks for them."""
+        gauge, engine = metrics.gauge, self._engine
+        package, framework = "package", "framework"
+        metrics.counters(
+            "triton_machine_seconds",
+            "Machine-seconds from creation to removal",
+            package,
+            lambda: self.bill.seconds,
+        )
+        metrics.gauges("triton_machines", "Machines", package, lambda: self.bill.machines)
+        gauge("triton_cost_per_hour", "Price of all machines", lambda: self.bill.cost_per_hour)
+        metrics.counters(
+            "triton_cost", "Cost since the start", framework, lambda: self.bill.framework_cost
+        )
+        gauge(
+            "triton_containers_without_task",
+            "Containers of ours that are paid for and that no task is known for",
+            lambda: len(self._alone),
+        )
+        gauge("triton_provisioning", "Creates under way", lambda: engine.provisioning)
+        gauge(
+            "triton_certificate_days_left",
+            "Days until the client certificate expires",
+            lambda: engine.login.days_left,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """For ``/state``: money by package, framework and task."""
+        bill = self.bill
+        return {
+            "certificate_days_left": round(self._engine.login.days_left, 1),
+            "containers_without_task": sorted(self._alone),
+            "cost_per_hour": bill.cost_per_hour,
+            "frameworks": dict(bill.framework_cost),
+            "packages": {
+                name: {
+                    "machine_seconds": seconds,
+                    "machines": bill.machines.get(name, 0),
+                    "mem": self._engine.packages.get(name),
+                    "price_per_hour": self._meter.prices.get(name),
+                }
+                for name, seconds in bill.seconds.items()
+            },
+            "tasks": [self._task(account) for account in bill.tasks],
+        }
+
+    def _task(self, account: TaskBill) -> dict[str, Any]:
+        return {
+            "container": account.name,
+            "cost": account.cost,
+            "framework_id": account.key.framework_id if account.key else None,
+            "machine_seconds": account.seconds,
+            "mem": self._engine.packages.get(account.package),
+            "package": account.package,
+            "task_id": account.key.task_id if account.key else None,
+        }
+
+    def _listed(self, containers: Sequence[Container]) -> None:
+        now = self._now()
+        self._meter.observe(containers, now)
+        alone = frozenset(self._meter.without_task(self._known(), now))
+        for name in sorted(alone - self._alone):
+            log.error("%s is paid for, and no task is known for it", name)
+        self._alone = alone

@@ -1,0 +1,84 @@
+"""What people see of the money, from a datacenter's own lists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shim import limits
+from shim.costs import Costs
+from shim.engine.api import ContainerSpec
+from shim.engine.image import parse_image
+from shim.engine.money import Meter
+from shim.engine.triton import TritonEngine
+from shim.engine.triton.login import Login
+from shim.model.container import LABEL_FRAMEWORK, LABEL_SHIM, LABEL_TASK
+from shim.telemetry import Metrics
+from tests.triton.place import Place, place
+
+
+@pytest.fixture
+async def at(tmp_path: Path) -> AsyncIterator[Place]:
+    async with place(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def engine(at: Place) -> AsyncIterator[TritonEngine]:
+    made = TritonEngine(at.endpoint.url, Login(at.certs), shim_id="me")
+    yield made
+    await made.close()
+
+
+def spec() -> ContainerSpec:
+    labels = {LABEL_SHIM: "me", LABEL_FRAMEWORK: "f", LABEL_TASK: "t"}
+    body = {
+        "Image": "busybox:latest",
+        "Cmd": ["sleep"],
+        "Labels": labels,
+        "HostConfig": {"Memory": 900 * 2**20},
+    }
+    return ContainerSpec("mesos-1", parse_image("busybox"), body)
+
+
+async def test_metrics_and_state(engine: TritonEngine) -> None:
+    later = time.time() + 3600
+    costs = Costs(engine, Meter({"sample-1G": 0.5}), lambda: {"mesos-1"}, lambda: later)
+    metrics = Metrics()
+    costs.publish(metrics)
+    await engine.create(spec())
+    await engine.inspect("mesos-1")
+    await engine.list()
+    text = metrics.render()[0].decode()
+    assert 'mesos_shim_triton_machines{package="sample-1G"} 1.0' in text
+    assert "mesos_shim_triton_cost_per_hour 0.5" in text
+    assert "mesos_shim_triton_containers_without_task 0.0" in text
+    assert "mesos_shim_triton_certificate_days_left 36" in text
+    assert 'mesos_shim_triton_machine_seconds_total{package="sample-1G"} 360' in text
+    state = costs.state()
+    (task,) = state["tasks"]
+    assert (task["framework_id"], task["task_id"], task["mem"]) == ("f", "t", 1024)
+    assert task["machine_seconds"] == pytest.approx(3600, abs=5)
+    assert state["frameworks"] == {"f": pytest.approx(0.5, abs=0.001)}
+    assert state["packages"]["sample-1G"]["price_per_hour"] == 0.5
+
+
+async def test_an_alarm_once_for_what_no_task_is_known_for(
+    engine: TritonEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [time.time()]
+    costs = Costs(engine, Meter(), set, lambda: now[0])
+    await engine.create(spec())
+    await engine.list()
+    assert costs.state()["containers_without_task"] == []
+    now[0] += limits.ALONE_ALARM
+    await engine.list()
+    await engine.list()
+    assert costs.state()["containers_without_task"] == ["mesos-1"]
+    assert caplog.text.count("mesos-1 is paid for, and no task is known for it") == 1
+    await engine.remove("mesos-1")
+    await engine.list()
+    assert costs.state()["containers_without_task"] == []
