@@ -171,7 +171,9 @@ INSPECTS_AT_ONCE = 4
 EVENTS_RETRY = 1.0
 """After the event stream broke."""
 ENDPOINT_FRESH = 1.0
-"""An answer this young proves that the endpoint is there."""
+"""An answer this young proves that the endpoint is there; nobody asks for lists more often."""
+COMPLAINT_INTERVAL = 60.0
+"""Between two lines in the log about the same trouble."""
 RETRY_BLIND = 300.0
 """So long a repetition waits for a list to be answered: then it is tried all the same, in case
 only lists hang. Ten thousand of them are 33 calls a second, which cost little."""
@@ -355,3 +357,8 @@ HEALTH_RELIST_AGE = 90.0
 """The endpoint has not answered a list for so long: /health says 503. A list comes every 10 s."""
 AGENT_LOG_BYTES = 1024 * 1024
 """The newest part of the agent's own log, for /slave/log."""
+
+# --- the embedded master --------------------------------------------------------------------
+
+STREAM_EVENTS = 100_000
+"""Waiting for one framework: ten for each of ten thousand tasks. More, and it does not read."""

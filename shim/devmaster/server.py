@@ -47,13 +47,6 @@ from shim.wire.server import Inbox
 
 log = logging.getLogger(__name__)
 
-CALL_BYTES = 256 * 1024 * 1024
-"""One call of a framework: as large as the largest message it may cause."""
-
-STREAM_EVENTS = 100_000
-"""Events waiting for one framework. More, and it does not read: it is cut off, as it would be
-by the socket buffers of a real master sooner or later."""
-
 
 class DevMaster:
     """``options`` are the fields of :class:`Options`; port 0 takes any free one.
@@ -227,8 +220,9 @@ class DevMaster:
         queue = self._streams.get(stream_id)
         if queue is None:
             return
-        if queue.qsize() > STREAM_EVENTS:
+        if queue.qsize() > limits.STREAM_EVENTS:
             log.error("framework at stream %s does not read: cut off", stream_id)
+            del self._streams[stream_id]
             event = None
         queue.put_nowait(event)
 
@@ -271,7 +265,7 @@ class DevMaster:
     async def _call(self, request: web.Request) -> Json:
         if request.content_type != "application/json":
             raise Refused(415, "Expecting 'Content-Type' of application/json")
-        body = await request.clone(client_max_size=CALL_BYTES).read()
+        body = await request.clone(client_max_size=limits.MESSAGE_BYTES).read()
         try:
             call = json.loads(body)
         except ValueError as error:
@@ -327,7 +321,7 @@ class DevMaster:
             )
             await _pour(queue, response)
         finally:
-            del self._streams[stream_id]
+            self._streams.pop(stream_id, None)
             self._perform(self.master.stream_lost(stream_id, time.time()))
         return response
 
