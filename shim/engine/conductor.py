@@ -148,7 +148,7 @@ class Conductor:
             task.add_done_callback(lambda _: self._orphans.pop(name, None))
 
     async def _end_orphan(self, name: str) -> None:
-        async for attempt in until_done():
+        async for attempt in until_done(self._watch.rest):
             with attempt:
                 try:
                     await self._engine.stop(name, limits.ORPHAN_GRACE)

@@ -168,7 +168,7 @@ class Errand:
         self._cancelled = self._answered = self._create_sent = False
 
     async def _look_for_remains(self) -> None:
-        async for attempt in until_done():
+        async for attempt in until_done(self._tools.watch.rest):
             with attempt:
                 try:
                     found = await self._tools.engine.inspect(self._ref.name)
@@ -189,7 +189,7 @@ class Errand:
     async def _remove_certainly(self) -> None:
         name = self._ref.name
         self._tools.watch.forget(self._ref)
-        async for attempt in until_done():
+        async for attempt in until_done(self._tools.watch.rest):
             with attempt:
                 async with self._tools.turns.turn(urgent=True):
                     await self._tools.engine.remove(name)
@@ -205,7 +205,7 @@ class Errand:
         assert self._stop is not None
         self._tools.watch.add(self._ref)
         with self._yielding():
-            async for attempt in until_done():
+            async for attempt in until_done(self._tools.watch.rest):
                 with attempt:
                     await self._stop_once(self._stop.grace)
         self._stop = None

@@ -116,10 +116,10 @@ class Launching:
 
     async def _sleep(self, seconds: float) -> None:
         if self.start_sent:
-            await asyncio.sleep(seconds)
+            await self._tools.watch.rest(seconds)
             return
         async with self._patiently():
-            await asyncio.sleep(seconds)
+            await self._tools.watch.rest(seconds)
 
     async def _attempt(self, spec: ContainerSpec) -> Container:
         if not self.start_sent:

@@ -45,9 +45,9 @@ def while_passing(sleep: Sleep = asyncio.sleep) -> tenacity.AsyncRetrying:
     return _retrying(_WhilePassing(), sleep)
 
 
-def until_done() -> tenacity.AsyncRetrying:
+def until_done(sleep: Sleep) -> tenacity.AsyncRetrying:
     """Again whatever the endpoint answers: giving up would leave something behind."""
-    return _retrying(lambda error: isinstance(error, ShimError), asyncio.sleep)
+    return _retrying(lambda error: isinstance(error, ShimError), sleep)
 
 
 def _retrying(again: Callable[[BaseException], bool], sleep: Sleep) -> tenacity.AsyncRetrying:

@@ -39,7 +39,11 @@ class Watch:
         self._look_now = asyncio.Event()
         self._list_now = asyncio.Event()
         self._listed_at = clock()
+        self._asked_at = clock()
+        self._complained_at = -limits.COMPLAINT_INTERVAL
         self._stirred_at = clock()
+        self._answered = asyncio.Event()
+        """Set, and replaced, at each list that was answered."""
 
     @property
     def age(self) -> float:
@@ -56,7 +60,8 @@ class Watch:
         await asyncio.sleep(seconds)
         if self._listed_at >= failed - limits.ENDPOINT_FRESH:
             return
-        self._list_now.set()
+        if self._clock() - self._asked_at >= limits.ENDPOINT_FRESH:
+            self._list_now.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limits.RETRY_BLIND):
                 await self._answered.wait()
@@ -145,13 +150,18 @@ class Watch:
     async def _list_forever(self) -> None:
         while True:
             self._list_now.clear()
-            began = self._clock()
+            self._asked_at = began = self._clock()
             try:
                 await self._list()
             except ShimError as error:
-                log.warning("the engine gave no list for %.0f s: %s", self.age, error)
+                self._complain(error)
             took = self._clock() - began
             await self._until_due(max(self._interval(), took / limits.RELIST_SHARE))
+
+    def _complain(self, error: ShimError) -> None:
+        if self._clock() - self._complained_at >= limits.COMPLAINT_INTERVAL:
+            self._complained_at = self._clock()
+            log.warning("the engine gave no list for %.0f s: %s", self.age, error)
 
     def _interval(self) -> float:
         return limits.POLL_INTERVAL if self._polls_often() else limits.RELIST_INTERVAL

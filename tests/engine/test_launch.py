@@ -176,6 +176,32 @@ async def test_an_endpoint_away_for_a_minute_delays_a_launch() -> None:
 
 
 @timeless
+async def test_thousands_that_wait_for_an_endpoint_cost_it_and_us_nothing() -> None:
+    async with stage() as on:
+        on.engine.away = True
+        refs = [on.launch(f"task-{n}") for n in range(1000)]
+        await asyncio.sleep(30)
+        asked = on.engine.calls.total()
+        await asyncio.sleep(limits.RETRY_BLIND)
+        blind, lists = len(refs), limits.RETRY_BLIND / limits.ENDPOINT_FRESH
+        assert on.engine.calls.total() - asked <= blind + lists
+        on.engine.away = False
+        for ref in refs:
+            await on.until(ContainerStarted, ref, seconds=limits.RELIST_INTERVAL + 1)
+
+
+@timeless
+async def test_a_launch_is_tried_again_even_if_only_lists_hang() -> None:
+    async with stage() as on:
+        await asyncio.sleep(1)
+        on.engine.hold("list")
+        await asyncio.sleep(2 * limits.RELIST_INTERVAL)
+        on.engine.fail("create")
+        ref = on.launch()
+        await on.until(ContainerStarted, ref, seconds=limits.RETRY_BLIND + 5)
+
+
+@timeless
 async def test_an_endpoint_away_too_long_fails_a_launch() -> None:
     async with stage() as on:
         on.engine.away = True

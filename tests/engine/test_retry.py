@@ -58,11 +58,9 @@ async def test_doubts_are_counted_and_other_failures_are_not_doubts() -> None:
         await Attempts(*doubts, Transient("y"), Doubtful("x")).passing()
 
 
-async def test_until_done_means_until_done(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_until_done_means_until_done() -> None:
     errors: list[ShimError] = [Permanent("a"), Doubtful("b"), Transient("c"), NotFound("d")] * 5
-    retrying = until_done()
-    retrying.sleep = Attempts().sleep
-    async for attempt in retrying:
+    async for attempt in until_done(Attempts().sleep):
         with attempt:
             if errors:
                 raise errors.pop()
