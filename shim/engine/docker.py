@@ -227,7 +227,9 @@ class DockerEngine:
 
     async def stats(self, name: str) -> Mapping[str, Any]:
         params = {"stream": "0", "one-shot": "1"}
-        sample = await self._get("stats", f"{_container(name)}/stats", params=params)
+        # The daemon answers with its next collection: up to a second later.
+        path = f"{_container(name)}/stats"
+        sample = await self._get("stats", path, params=params, long=True)
         with understood("stats"):
             return dict(json.loads(sample))
 

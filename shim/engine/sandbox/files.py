@@ -1,0 +1,138 @@
+"""Files that a task wrote into its sandbox, fetched out of its container when somebody looks.
+
+They live as long as the container. A fetch brings a file, or a directory with all that is below it,
+so it is bounded, and held for a few seconds: pages ask again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import posixpath
+import stat
+import tarfile
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from shim import limits
+from shim.engine.api import Engine
+from shim.errors import NotFound, Permanent, Transient
+from shim.model.container import Ref
+from shim.model.sandbox import Entry
+
+_TYPES = {
+    tarfile.DIRTYPE: stat.S_IFDIR,
+    tarfile.SYMTYPE: stat.S_IFLNK,
+    tarfile.CHRTYPE: stat.S_IFCHR,
+    tarfile.BLKTYPE: stat.S_IFBLK,
+    tarfile.FIFOTYPE: stat.S_IFIFO,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file with its content, or a directory with what is directly in it."""
+
+    is_directory: bool
+    content: bytes = field(default=b"", repr=False)
+    entries: tuple[Entry, ...] = ()
+    link: str = ""
+    """Where a symbolic link points; it has no content then."""
+
+
+class Files:
+    """Paths are relative to the sandbox directory; the empty one is that directory."""
+
+    def __init__(self, engine: Engine, sandbox_directory: str) -> None:
+        """Needs a running loop."""
+        self._engine = engine
+        self._root = posixpath.normpath(sandbox_directory)
+        self._held: OrderedDict[tuple[str, str], Fetched] = OrderedDict()
+        self._sizes: dict[tuple[str, str], int] = {}
+        self._fetching: dict[tuple[str, str], asyncio.Task[Fetched]] = {}
+        self._gate = asyncio.Semaphore(limits.ARCHIVES_AT_ONCE)
+
+    async def fetch(self, ref: Ref, path: str) -> Fetched:
+        """NotFound; Permanent when it is too large or points out of the sandbox; Transient."""
+        found = await self._fetch_once(ref.name, self._inside(path))
+        if found.link:
+            target = posixpath.join(self._root, posixpath.dirname(path), found.link)
+            found = await self._fetch_once(ref.name, self._inside(target))
+            if found.link:
+                raise Permanent(f"{path} is a link to a link")
+        return found
+
+    def _inside(self, path: str) -> str:
+        full = posixpath.normpath(posixpath.join(self._root, path))
+        if full != self._root and not full.startswith(f"{self._root}/"):
+            raise Permanent(f"{full} is not in the sandbox")
+        return full
+
+    async def _fetch_once(self, name: str, path: str) -> Fetched:
+        """However many ask at a time, the engine is asked once."""
+        key = (name, path)
+        if key in self._held:
+            return self._held[key]
+        task = self._fetching.get(key)
+        if task is None:
+            task = self._fetching[key] = asyncio.create_task(self._fetch(key))
+            task.add_done_callback(lambda _: self._fetching.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _fetch(self, key: tuple[str, str]) -> Fetched:
+        async with self._gate:
+            tar = await self._engine.get_archive(*key, limits.ARCHIVE_BYTES)
+            found = await asyncio.to_thread(_take_apart, tar)
+        self._hold(key, found)
+        return found
+
+    def _hold(self, key: tuple[str, str], found: Fetched) -> None:
+        self._held[key], self._sizes[key] = found, len(found.content)
+        asyncio.get_running_loop().call_later(limits.ARCHIVE_AGE, self._drop, key)
+        while sum(self._sizes.values()) > limits.ARCHIVES_HELD_BYTES:
+            self._drop(next(iter(self._held)))
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        self._held.pop(key, None)
+        self._sizes.pop(key, None)
+
+    async def close(self) -> None:
+        tasks = list(self._fetching.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _take_apart(tar: bytes) -> Fetched:
+    try:
+        with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+            top = archive.next()
+            if top is None:
+                raise NotFound("the engine sent an empty archive")
+            if top.isdir():
+                inside = [member for member in archive if _depth(member) == _depth(top) + 1]
+                return Fetched(is_directory=True, entries=tuple(map(_entry, inside)))
+            if top.issym():
+                return Fetched(is_directory=False, link=top.linkname)
+            content = archive.extractfile(top)
+            return Fetched(is_directory=False, content=content.read() if content else b"")
+    except tarfile.TarError as error:
+        raise Transient(f"the engine's archive is none: {error}") from None
+
+
+def _depth(member: tarfile.TarInfo) -> int:
+    name = posixpath.normpath(member.name)
+    return 0 if name == "." else name.count("/") + 1
+
+
+def _entry(member: tarfile.TarInfo) -> Entry:
+    kind = _TYPES.get(member.type, stat.S_IFREG)
+    return Entry(
+        name=posixpath.basename(member.name.rstrip("/")),
+        size=member.size,
+        mtime=float(member.mtime),
+        mode=stat.filemode(kind | member.mode),
+        nlink=2 if member.isdir() else 1,
+        uid=member.uname or ("root" if member.uid == 0 else str(member.uid)),
+        gid=member.gname or ("root" if member.gid == 0 else str(member.gid)),
+    )

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shim import limits
+from shim.engine.sandbox.sampler import Sampler, usage_of
+from shim.errors import Transient
+from shim.model.container import Ref
+from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+
+
+class Engine:
+    def __init__(self, took: float = 0.0) -> None:
+        self.took, self.asked, self.most, self.now = took, 0, 0, 0
+        self.away = False
+
+    async def stats(self, name: str) -> dict[str, Any]:
+        self.asked += 1
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(self.took)
+        self.now -= 1
+        if self.away:
+            raise Transient("away")
+        return {"memory_stats": {"usage": self.asked}}
+
+
+def refs(count: int) -> list[Ref]:
+    keys = [TaskKey(FrameworkId("f"), TaskId(str(n))) for n in range(count)]
+    return [Ref(key, ContainerId(f"c{key.task_id}")) for key in keys]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "STATS_PAUSE", 0.0)
+
+
+async def test_nobody_looks_nobody_asks_and_many_looks_are_one_round() -> None:
+    engine, there = Engine(), refs(10)
+    sampler = Sampler(engine, lambda: there)  # type: ignore[arg-type]
+    await asyncio.sleep(0.01)
+    assert engine.asked == 0
+    answers = await asyncio.gather(*(sampler.usages() for _ in range(20)))
+    assert engine.asked == 10
+    assert all(set(answer) == set(there) for answer in answers)
+
+
+async def test_old_samples_are_given_while_new_ones_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "STATS_PATIENCE", 0.02)
+    monkeypatch.setattr(limits, "STATS_AGE", 0.0)
+    engine, there = Engine(took=0.1), refs(2)
+    sampler = Sampler(engine, lambda: there)  # type: ignore[arg-type]
+    assert await sampler.usages() == {}
+    await asyncio.sleep(0.15)
+    before = await sampler.usages()
+    assert set(before) == set(there)
+    engine.away = True
+    await asyncio.sleep(0.15)
+    assert set(await sampler.usages()) == set(there)
+    there.pop()
+    await asyncio.sleep(0.15)
+    assert set(await sampler.usages()) == set(there)
+    await sampler.close()
+
+
+async def test_so_many_at_once_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "STATS_AT_ONCE", 3)
+    engine, there = Engine(took=0.001), refs(30)
+    assert len(await Sampler(engine, lambda: there).usages()) == 30  # type: ignore[arg-type]
+    assert engine.most == 3
+
+
+def test_usage_of_either_cgroup_version() -> None:
+    cpu = {"cpu_usage": {"usage_in_usermode": 2_500_000_000, "usage_in_kernelmode": 5e8}}
+    old = {"cpu_stats": cpu, "memory_stats": {"usage": 1000, "stats": {"rss": 400}}}
+    new = {"cpu_stats": cpu, "memory_stats": {"usage": 1000, "stats": {"inactive_file": 300}}}
+    assert usage_of(old, 1.0).mem_rss_bytes == 400
+    assert usage_of(new, 1.0).mem_rss_bytes == 700
+    assert usage_of(new, 1.0).cpus_user_time_secs == 2.5
+    assert usage_of(new, 1.0).cpus_system_time_secs == 0.5
+
+
+def test_usage_of_networks_and_of_nothing() -> None:
+    two = {"networks": {"eth0": {"rx_bytes": 1, "tx_errors": 2}, "eth1": {"rx_bytes": 10}}}
+    assert usage_of(two, 1.0).network["rx_bytes"] == 11
+    assert usage_of(two, 1.0).network["tx_errors"] == 2
+    for odd in ({}, {"memory_stats": None, "networks": None, "cpu_stats": []}):
+        assert usage_of(odd, 1.0).mem_rss_bytes == 0
+        assert not usage_of(odd, 1.0).network
