@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,14 +92,16 @@ def usage_of(answer: Mapping[str, Any], now: float) -> Usage:
         mem_rss_bytes=int(rss or max(0.0, used - _number(detail, "inactive_file"))),
         mem_total_bytes=int(used),
         processes=int(_number(_part(answer, "pids_stats"), "current")),
-        network={
-            name: sum(int(_number(net, name)) for net in networks)
-            for name in ("rx_packets", "rx_bytes", "rx_errors", "rx_dropped")
-            + ("tx_packets", "tx_bytes", "tx_errors", "tx_dropped")
-        }
-        if networks
-        else {},
+        network=_summed(networks) if networks else {},
     )
+
+
+def _summed(networks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {
+        f"{way}_{what}": sum(int(_number(net, f"{way}_{what}")) for net in networks)
+        for way in ("rx", "tx")
+        for what in ("packets", "bytes", "errors", "dropped")
+    }
 
 
 def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
