@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from shim.model.container import Container
 
@@ -136,8 +136,8 @@ class Engine(Protocol):
         or raises Transient, when the stream breaks: the caller lists and asks again.
         """
 
-    async def put_archive(self, name: str, path: str, tar: bytes) -> None:
-        """Unpack a tar in the container's file system."""
+    async def put_archive(self, name: str, path: str, tar: bytes | BinaryIO) -> None:
+        """Unpack a tar at ``path``, a directory in the container; a file is read to its end."""
 
     async def get_archive(self, name: str, path: str, limit: int) -> bytes:
         """A tar of ``path``, at most ``limit`` bytes (Permanent beyond). NotFound."""

@@ -7,7 +7,7 @@ import base64
 import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import aiohttp
@@ -156,7 +156,7 @@ class DockerEngine:
                 attributes = (event.get("Actor") or {}).get("Attributes") or {}
                 yield attributes.get("name") or ""
 
-    async def put_archive(self, name: str, path: str, tar: bytes) -> None:
+    async def put_archive(self, name: str, path: str, tar: bytes | BinaryIO) -> None:
         await self._act(
             "upload",
             "PUT",

@@ -146,6 +146,8 @@ class Errand:
         finally:
             self._create_sent = launching.create_sent
             self._launch = self._launching = None
+            for hook in self._tools.hooks:
+                hook.after_launch(self._ref)
         if self._cancelled:
             return
         if isinstance(outcome, Container):

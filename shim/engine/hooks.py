@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from shim.model.container import Ref
 from shim.model.orders import Launch
 
 
@@ -25,3 +26,6 @@ class LaunchHook(Protocol):
 
     async def after_create(self, order: Launch) -> None:
         """The container exists and has not been started. Permanent ends the launch."""
+
+    def after_launch(self, ref: Ref) -> None:
+        """The launch is over, whatever came of it: nothing kept for it is asked for again."""

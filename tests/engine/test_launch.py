@@ -9,7 +9,7 @@ import pytest
 from shim import limits
 from shim.engine.api import Auth, ImageRef
 from shim.errors import Doubtful, InvalidTask, Permanent, Transient
-from shim.model.container import Phase
+from shim.model.container import Phase, Ref
 from shim.model.facts import (
     ContainerExited,
     ContainerRemoved,
@@ -407,6 +407,9 @@ class Hook:
     async def after_create(self, order: Launch) -> None:
         self.seen.append(self.engine.boxes[order.ref.name].phase.value)
 
+    def after_launch(self, ref: Ref) -> None:
+        self.seen.append("after")
+
 
 @timeless
 async def test_hooks_stand_around_the_create() -> None:
@@ -414,7 +417,7 @@ async def test_hooks_stand_around_the_create() -> None:
     hook = Hook(engine)
     async with stage(engine, hooks=[hook]) as on:
         ref = await on.running()
-        assert hook.seen == ["before", "created"]
+        assert hook.seen == ["before", "created", "after"]
         stages = [fact.stage for fact in on.of(ref)[:2]]
         assert stages == [Step.FETCHING, Step.CREATING]
 
@@ -427,6 +430,7 @@ async def test_a_hook_that_fails_is_a_failed_fetch() -> None:
     async with stage(engine, hooks=[hook]) as on:
         failed = await on.until(LaunchFailed, on.launch())
         assert (failed.failure, failed.message) == (Failure.FETCH, "http://example.com/x: 404")
+        assert hook.seen == ["before", "after"]
         assert engine.calls["create"] == 0
 
 

@@ -15,7 +15,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRef
 from shim.errors import NameTaken, NotFound, Permanent, Transient
@@ -231,9 +231,11 @@ class FakeEngine:
             self._listeners.discard(mine)
         raise Transient("events: connection reset")
 
-    async def put_archive(self, name: str, path: str, tar: bytes) -> None:
+    async def put_archive(self, name: str, path: str, tar: bytes | BinaryIO) -> None:
         def effect() -> None:
-            with tarfile.open(fileobj=io.BytesIO(tar)) as members:
+            with tarfile.open(
+                fileobj=io.BytesIO(tar if isinstance(tar, bytes) else tar.read())
+            ) as members:
                 for member in members:
                     content = members.extractfile(member)
                     if content is not None:

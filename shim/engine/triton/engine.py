@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from shim import limits
@@ -175,7 +175,7 @@ class TritonEngine:
         raise Permanent("Triton has no events")
         yield ""
 
-    async def put_archive(self, name: str, path: str, tar: bytes) -> None:
+    async def put_archive(self, name: str, path: str, tar: bytes | BinaryIO) -> None:
         await self._link.call(
             "upload",
             "PUT",

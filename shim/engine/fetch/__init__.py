@@ -1,0 +1,1 @@
+"""``command.uris`` and the sandbox: fetched here, unpacked on the way, put into the container."""

@@ -1,0 +1,259 @@
+"""Reading archives that nobody vouches for: one bounded stream of checked members. Blocking.
+
+Nothing is ever unpacked here. Members go from the archive straight into the tar that is put into
+the container, so a link or a path in an archive never meets a file system of ours.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import posixpath
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import BinaryIO, Protocol
+
+from shim import limits
+from shim.engine.fetch.plan import Kind
+from shim.errors import Permanent
+
+_NOWHERE = "/sandbox"
+"""Where tarfile's filter believes that members go: it must not exist, so that paths are text."""
+_LONG = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+_ZIP_END = b"PK\x05\x06"
+
+_DAMAGES = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    struct.error,
+)
+
+
+class Readable(Protocol):
+    """All that is asked of a content."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+Member = tuple[tarfile.TarInfo, Readable | None]
+"""A member with a clean relative name, and its content if it is a file."""
+
+
+class Budget:
+    """What is left of the bytes and members that one task's files may have."""
+
+    def __init__(
+        self,
+        size: int = limits.UNPACKED_BYTES,
+        members: int = limits.UNPACKED_MEMBERS,
+    ) -> None:
+        self._size = self._left = size
+        self._members = self._members_left = members
+        self.stopped = False
+        """Set from another thread: whoever spends next, stops."""
+
+    def spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise Permanent(f"unpacked, the files have more than {self._size} bytes")
+        if self.stopped:
+            raise Permanent("given up")
+
+    def count(self) -> None:
+        self._members_left -= 1
+        if self._members_left < 0:
+            raise Permanent(f"there are more than {self._members} files")
+
+
+@contextmanager
+def damage() -> Iterator[None]:
+    """Around everything that reads an archive: Permanent, in words, for one that is bad."""
+    try:
+        yield
+    except tarfile.FilterError as error:
+        raise Permanent(f"the archive leads out of the sandbox or to a device: {error}") from None
+    except _DAMAGES as error:
+        raise Permanent(f"the archive cannot be unpacked: {error}") from None
+
+
+def members(kind: Kind, file: BinaryIO, budget: Budget) -> Iterator[Member]:
+    """The members of an archive; each content is to be read before the next member is asked for."""
+    return _zip(file, budget) if kind is Kind.ZIP else _tar(kind, file, budget)
+
+
+def decompressed(kind: Kind, file: BinaryIO) -> Readable:
+    """The content of what is compressed; ValueError, OSError, EOFError when it is damaged."""
+    if kind in (Kind.TAR_GZ, Kind.GZ):
+        return gzip.GzipFile(fileobj=file)
+    if kind is Kind.TAR_BZ2:
+        return bz2.BZ2File(file)
+    if kind is Kind.TAR_XZ:
+        return io.BufferedReader(_Xz(file))
+    return file
+
+
+class _Xz(io.RawIOBase):
+    """An xz stream read with bounded memory, which LZMAFile does not offer."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._decoder = self._new()
+
+    def _new(self) -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(memlimit=limits.XZ_MEMORY)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        while True:
+            data = b""
+            if self._decoder.eof:
+                data = (self._decoder.unused_data or self._file.read(65_536)).lstrip(b"\0")
+                if not data:
+                    return 0
+                self._decoder = self._new()
+            elif self._decoder.needs_input:
+                data = self._file.read(65_536)
+                if not data:
+                    raise EOFError("the compressed data ends too early")
+            piece = self._decoder.decompress(data, len(buffer))
+            if piece:
+                buffer[: len(piece)] = piece
+                return len(piece)
+
+
+class Spending(io.RawIOBase):
+    """A stream whose every byte is paid for, whoever reads it and why."""
+
+    def __init__(self, file: Readable, budget: Budget) -> None:
+        self._file = file
+        self._budget = budget
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._budget.spend(len(data))
+        return data
+
+
+class _Header(tarfile.TarInfo):
+    """A header that does not ask for memory without measure."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _LONG and header.size > limits.ARCHIVE_HEADER_BYTES:
+            raise Permanent(f"a header of {header.size} bytes in the archive")
+        return header
+
+
+def _tar(kind: Kind, file: BinaryIO, budget: Budget) -> Iterator[Member]:
+    stream = Spending(decompressed(kind, file), budget)
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as tar:
+        for found in tar:
+            budget.count()
+            member = _checked(found)
+            if member is None:
+                continue
+            if found.issparse():
+                budget.spend(found.size)
+            yield member, tar.extractfile(found) if found.isreg() else None
+            tar.members.clear()  # type: ignore[attr-defined]
+
+
+def _zip(file: BinaryIO, budget: Budget) -> Iterator[Member]:
+    _check_table(file)
+    with zipfile.ZipFile(file) as archive:
+        for entry in archive.infolist():
+            budget.count()
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise Permanent(
+                    f"a member of the zip is compressed by method {entry.compress_type}"
+                )
+            if entry.flag_bits & 1:
+                raise Permanent("the zip is encrypted")
+            with closing(Spending(archive.open(entry), budget)) as content:
+                member = _checked(_from_zip(entry, content))
+                if member is not None:
+                    yield member, content if member.isreg() else None
+
+
+def _check_table(file: BinaryIO) -> None:
+    """The table of contents is read at once: refuse one that is too large, or lies about it."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - 65_557))
+    tail = file.read()
+    at = tail.rfind(_ZIP_END)
+    if at < 0 or len(tail) < at + 22:
+        raise Permanent("the archive cannot be read: it is no zip file")
+    (table,) = struct.unpack_from("<I", tail, at + 12)
+    if table > limits.ARCHIVE_DIRECTORY_BYTES:
+        raise Permanent(f"a table of contents of {table} bytes in the zip")
+    file.seek(0)
+
+
+def _from_zip(entry: zipfile.ZipInfo, content: Spending) -> tarfile.TarInfo:
+    """A zip's entry in a tar's terms. Modes are there when a Unix made the zip."""
+    member = tarfile.TarInfo(entry.filename)
+    mode = entry.external_attr >> 16
+    member.mode = stat.S_IMODE(mode) or 0o644
+    member.size = entry.file_size
+    if entry.is_dir():
+        member.type, member.mode, member.size = tarfile.DIRTYPE, 0o755, 0
+    elif stat.S_ISLNK(mode):
+        member.type, member.size = tarfile.SYMTYPE, 0
+        member.linkname = content.read(4096).decode("utf-8", "surrogateescape")
+    return member
+
+
+def _checked(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """A new header with a clean name and a harmless mode; None for the root itself.
+
+    tarfile's filter refuses devices and what leads out of the tree. It takes paths as text, so a
+    ``..`` behind a name, which may be a link, is refused here. Nothing else of the old header is
+    kept: its extended attributes would win over the clean name.
+    """
+    for path in (member.name, member.linkname if member.issym() else ""):
+        if _climbs(path, leading=path is not member.name):
+            raise Permanent(f"the archive leads out of the sandbox: {path!r}")
+    safe = tarfile.data_filter(member, _NOWHERE)
+    name = posixpath.normpath(safe.name)
+    if name == ".":
+        return None
+    clean = tarfile.TarInfo(name)
+    clean.type = tarfile.REGTYPE if member.isreg() else member.type
+    clean.mode = 0o755 if safe.mode is None else safe.mode
+    clean.size = member.size if member.isreg() else 0
+    clean.mtime = int(member.mtime)
+    clean.linkname = posixpath.normpath(safe.linkname) if member.islnk() else safe.linkname
+    return clean
+
+
+def _climbs(path: str, *, leading: bool) -> bool:
+    """Whether it goes up: anywhere, or (``leading`` is fine) after it went down."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    while leading and parts[:1] == [".."]:
+        parts.pop(0)
+    return ".." in parts

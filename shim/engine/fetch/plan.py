@@ -1,0 +1,119 @@
+"""What ``command.uris`` asks for, checked before anything is fetched. Pure."""
+
+from __future__ import annotations
+
+import enum
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from shim import limits
+from shim.errors import Permanent
+from shim.protos.mesos_pb2 import CommandInfo
+
+_ILLEGAL = ("\\", "'", "\0")
+_USERINFO = re.compile(r"(?<=://)[^/@]*@")
+
+
+class Kind(enum.Enum):
+    """How a file is unpacked; by the end of its name, as a stock agent does."""
+
+    TAR = (".tar",)
+    TAR_GZ = (".tgz", ".tar.gz")
+    TAR_BZ2 = (".tbz2", ".tar.bz2")
+    TAR_XZ = (".txz", ".tar.xz")
+    ZIP = (".zip",)
+    GZ = (".gz",)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One URI: what to fetch and what becomes of it."""
+
+    url: str
+    name: str
+    """Where it goes, relative to the sandbox."""
+    executable: bool
+    kind: Kind | None
+    """None: it is not unpacked."""
+    cache: bool
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password."""
+        return _USERINFO.sub("", self.url)
+
+
+def plan(uris: Sequence[CommandInfo.URI], file_root: Path | None = None) -> list[Item]:
+    """Raises Permanent with the reason, the field and the value.
+
+    ``file_root`` is the directory below which ``file://`` may read; None: nowhere.
+    """
+    if len(uris) > limits.FETCH_URIS:
+        _refuse(f"More than {limits.FETCH_URIS} URIs", "command.uris", str(len(uris)))
+    return [_item(uri, f"command.uris[{i}]", file_root) for i, uri in enumerate(uris)]
+
+
+def _item(uri: CommandInfo.URI, field: str, file_root: Path | None) -> Item:
+    url = uri.value.lstrip()
+    if any(character in url for character in _ILLEGAL):
+        _refuse("Illegal characters in URI", f"{field}.value", _USERINFO.sub("", url))
+    _check_scheme(url, f"{field}.value", file_root)
+    name = _name(uri, url, field)
+    unpack = uri.extract and not uri.executable
+    return Item(url, name, uri.executable, kind_of(name) if unpack else None, uri.cache)
+
+
+def kind_of(name: str) -> Kind | None:
+    for kind in Kind:
+        if name.endswith(kind.value):
+            return kind
+    return None
+
+
+def _check_scheme(url: str, field: str, file_root: Path | None) -> None:
+    scheme, separator, _ = url.partition("://")
+    if scheme in ("http", "https") and separator:
+        if not _has_path(url, field):
+            _refuse("Malformed URI (missing path)", field, _USERINFO.sub("", url))
+    elif scheme == "file" and separator:
+        if file_root is None:
+            _refuse("There is no agent host whose files could be fetched", field, url)
+    elif separator:
+        _refuse("Only http and https URIs can be fetched", field, _USERINFO.sub("", url))
+    else:
+        _refuse("There is no agent host whose files could be fetched", field, url)
+
+
+def _has_path(url: str, field: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname and parts.port != 0 and parts.path.strip("/"))
+    except ValueError as error:
+        _refuse(f"Malformed URI ({error})", field, _USERINFO.sub("", url))
+
+
+def _name(uri: CommandInfo.URI, url: str, field: str) -> str:
+    """``output_file``, or what follows the last slash, a query included."""
+    if uri.HasField("output_file"):
+        name, field = uri.output_file, f"{field}.output_file"
+        if not name:
+            _refuse("URI output file path is empty", field)
+    else:
+        name, field = url.rpartition("/")[2], f"{field}.value"
+        if not name:
+            _refuse("Malformed URI (missing path)", field, _USERINFO.sub("", url))
+    inside = not name.startswith("/") and ".." not in name.split("/") and "\0" not in name
+    if not inside or posixpath.normpath(name) == ".":
+        _refuse("URI output file must be within the sandbox directory", field, name)
+    return posixpath.normpath(name)
+
+
+def _refuse(reason: str, field: str, value: str | None = None) -> NoReturn:
+    raise Permanent(
+        f"Could not fetch: {reason}: {field}" + ("" if value is None else f" {value!r}")
+    )
