@@ -24,6 +24,8 @@ from shim.engine.api import ContainerSpec, Engine, EngineInfo
 from shim.engine.checks.checker import Checker
 from shim.engine.conductor import Conductor
 from shim.engine.connect import connect
+from shim.engine.fetch.fetcher import Fetcher
+from shim.engine.fetch.sandbox import with_sandbox
 from shim.engine.mapping import Rules, container_spec
 from shim.errors import FatalError, NotFound, Transient
 from shim.identity import check_unchanged, keep_hostname, shim_id
@@ -133,7 +135,9 @@ class _Agent:
         # The core holds what it needs; ten thousand tasks twice would be a waste.
         self._snapshot = Snapshot.empty()
         loop = runtime.Runtime(core, self._journal)
-        conductor = self._conductor(engine, info, owner, loop)
+        rules = self._rules(info, owner)
+        fetcher = self._fetcher(engine, rules)
+        conductor = self._conductor(engine, info, rules, fetcher, loop)
         checker = self._checker(engine, loop, settings.engine_ip)
         discovery = self._discovery(core, info, owner, address, pid)
         effects = Effects(self._messenger, conductor, checker, discovery)
@@ -159,13 +163,12 @@ class _Agent:
                     await discovery.withdraw_agent(limits.WITHDRAW_PATIENCE)
                 await checker.close()
                 await conductor.close()
+                await fetcher.close()
         return ended
 
-    def _conductor(
-        self, engine: Engine, info: EngineInfo, owner: str, loop: runtime.Runtime
-    ) -> Conductor:
+    def _rules(self, info: EngineInfo, owner: str) -> Rules:
         config = self._config
-        rules = Rules(
+        return Rules(
             shim_id=owner,
             kind="triton" if info.kind == "triton" else "docker",
             api_version=info.api_version,
@@ -177,19 +180,43 @@ class _Agent:
             triton_unsupported=config.triton_unsupported,
         )
 
+    def _fetcher(self, engine: Engine, rules: Rules) -> Fetcher:
+        config = self._config
+        return Fetcher(
+            engine,
+            rules,
+            config.work_dir / "fetch",
+            cache_directory=config.fetcher_cache_dir,
+            cache_size=config.fetcher_cache_size,
+            docker_config=config.docker_config,
+        )
+
+    def _conductor(
+        self,
+        engine: Engine,
+        info: EngineInfo,
+        rules: Rules,
+        fetcher: Fetcher,
+        loop: runtime.Runtime,
+    ) -> Conductor:
+        config = self._config
+
         def make_spec(order: Launch) -> ContainerSpec:
-            return container_spec(
+            spec = container_spec(
                 order.ref,
                 order.task,
                 agent_id=order.agent_id,
                 executor_id=order.executor_id,
                 rules=rules,
             )
+            return spec if rules.triton else with_sandbox(spec, rules.sandbox_directory)
 
         return Conductor(
             engine,
             loop.post,
             make_spec,
+            auth_for=fetcher.auth_for,
+            hooks=[fetcher],
             max_inflight=config.max_inflight or _inflight(info),
             registration_timeout=config.executor_registration_timeout,
         )
