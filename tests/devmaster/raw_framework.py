@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 from typing import Any
 
@@ -88,7 +89,9 @@ class RawFramework:
         if body is not None:
             call[kind.lower()] = body
         with_stream = {"Mesos-Stream-Id": self.stream_id, **headers}
-        async with self._session.post(self._url, json=call, headers=with_stream) as response:
+        with_stream["Content-Type"] = "application/json"
+        data = io.BytesIO(json.dumps(call).encode())
+        async with self._session.post(self._url, data=data, headers=with_stream) as response:
             return response.status, await response.text()
 
     async def accept(self, offer: Json, *operations: Json, refuse: float = 0) -> tuple[int, str]:

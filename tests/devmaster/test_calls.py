@@ -270,6 +270,21 @@ async def test_stale_offers_drop_their_tasks(master: str) -> None:
         assert "uuid" not in status
 
 
+async def test_a_large_task_arrives_whole(master: str) -> None:
+    data = bytes(range(256)) * 20_000
+    async with FakeAgent(master) as agent, RawFramework(master) as framework:
+        await agent.register()
+        info = task("one", data=base64.b64encode(data).decode())
+        assert (await framework.accept(await framework.offer(), launch(info)))[0] == 202
+        run = await agent.next(internal.RunTaskMessage)
+        assert run.task.data == data
+        agent.send(agent.update(run, mesos.TASK_RUNNING, data=data))
+        status = await framework.status()
+        assert base64.b64decode(status["data"]) == data
+        await framework.call("RECONCILE", {"tasks": []})
+        assert "data" not in await framework.status()
+
+
 async def test_limits_need_an_agent_that_knows_them(master: str) -> None:
     limits = {"cpus": {"value": 1.0}, "mem": {"value": 64}}
     old = tuple(c for c in SIMPLE if c != mesos.SlaveInfo.Capability.TASK_RESOURCE_LIMITS)

@@ -15,25 +15,8 @@ import pytest
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from tests.devmaster.fake_agent import STOCK, FakeAgent, scalar, task_of
+from tests.devmaster.pages import get, post
 from tests.e2e.client import Framework, Json, task
-
-
-async def post(master: str, call: Json, path: str = "/api/v1", **headers: str) -> tuple[int, str]:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(f"http://{master}{path}", json=call, headers=headers) as response,
-    ):
-        return response.status, await response.text()
-
-
-async def get(master: str, path: str) -> Json:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"http://{master}{path}") as response,
-    ):
-        assert response.status == 200
-        body: Json = await response.json()
-        return body
 
 
 async def launched(

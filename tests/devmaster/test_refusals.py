@@ -11,7 +11,7 @@ from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from tests.devmaster.conftest import Embedded
 from tests.devmaster.fake_agent import FakeAgent, scalar
-from tests.devmaster.test_lifecycle import get
+from tests.devmaster.pages import get
 
 Spoil = Callable[[internal.RegisterSlaveMessage], None]
 

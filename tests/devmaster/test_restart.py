@@ -15,7 +15,7 @@ from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from tests.devmaster.conftest import Embedded, RealMaster
 from tests.devmaster.fake_agent import FakeAgent, task_of
-from tests.devmaster.test_lifecycle import get, post
+from tests.devmaster.pages import get, post
 from tests.e2e.client import Framework, task
 
 Lives = Callable[[], AbstractAsyncContextManager[Embedded | RealMaster]]
@@ -51,6 +51,29 @@ async def _come_back(agent: FakeAgent, framework: Framework, run: internal.RunTa
     await agent.report(run, mesos.TASK_FINISHED)
     await framework.stop()
     await agent.next(internal.ShutdownFrameworkMessage)
+
+
+async def test_a_framework_that_stays_away_is_known_by_its_agent(lives: Lives) -> None:
+    async with AsyncExitStack() as stack:
+        async with lives() as master:
+            agent = await stack.enter_async_context(FakeAgent(master.address))
+            await agent.register()
+            async with Framework(master.address) as framework:
+                await framework.launch(task("one"))
+                run = await agent.next(internal.RunTaskMessage)
+                await agent.report(run, mesos.TASK_RUNNING)
+                await framework.stop(failover=True)
+        async with lives() as master:
+            await agent.reregister(task_of(run, mesos.TASK_RUNNING), frameworks=(run.framework,))
+            agent.send(agent.update(run, mesos.TASK_FINISHED))
+            await asyncio.sleep(0.3)
+            assert not agent.untaken
+            (known,) = (await get(master.address, "/frameworks"))["frameworks"]
+            assert (known["id"], known["active"]) == (run.framework.id.value, False)
+            assert [t["state"] for t in known["tasks"]] == ["TASK_FINISHED"]
+            async with Framework(master.address, id={"value": run.framework.id.value}):
+                await agent.next(internal.UpdateFrameworkMessage)
+                await agent.report(run, mesos.TASK_FINISHED)
 
 
 async def test_an_agent_marked_gone_stays_gone(lives: Lives) -> None:
