@@ -189,6 +189,7 @@ class _Agent:
             cache_directory=config.fetcher_cache_dir,
             cache_size=config.fetcher_cache_size,
             docker_config=config.docker_config,
+            file_root=config.fetcher_file_root,
         )
 
     def _conductor(

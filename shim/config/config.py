@@ -62,6 +62,7 @@ class Config:
     cgroups_enable_cfs: bool
     fetcher_cache_size: int
     fetcher_cache_dir: Path
+    fetcher_file_root: Path | None
 
     triton_unsupported: Unsupported
     triton_prices: Path | None

@@ -296,6 +296,13 @@ GROUPS = (
                 "where they are kept",
                 absent="`fetch` below `--work_dir`",
             ),
+            Flag(
+                "fetcher_file_root",
+                PATH,
+                None,
+                "directory of this host below which tasks may fetch `file://` URIs",
+                absent="no such URI is fetched",
+            ),
         ),
     ),
     Group(
