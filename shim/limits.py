@@ -110,8 +110,8 @@ FOREIGN_SENDERS_NAMED = 16
 
 COMPLETED_FRAMEWORKS = 50
 """History kept for people, as a stock agent's."""
-COMPLETED_TASKS = 1000
-"""A framework."""
+COMPLETED_TASKS = 150
+"""Of one framework, as a stock agent's executors: pages stay small."""
 
 LEAVE_PATIENCE = 60.0
 """How long a leaving agent waits for the last acknowledgements once its tasks have ended."""
@@ -350,8 +350,6 @@ PAGE_SLICE_SECONDS = 0.005
 PAGE_SLICE_BYTES = 256 * 1024
 PAGE_WARM_INTERVAL = 2.0
 """Between two rounds that prepare what pages say of each task, so that no request waits for it."""
-COMPLETED_EXECUTORS_SHOWN = 150
-"""Of one framework, as a stock agent: pages stay small."""
 FILE_READ_BYTES = 65_536
 """Of one /files/read, as a stock agent (16 pages of memory)."""
 HEALTH_RELIST_AGE = 90.0

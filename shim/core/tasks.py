@@ -337,7 +337,8 @@ class Tasks:
         task.phase = Phase.ENDED
         ctx.timers.cancel(("expire", task.ref))
         self.tell(task, report)
-        self.history.ended(task, ctx.now.wall)
+        framework = self._frameworks.table[task.key.framework_id]
+        self.history.ended(task, framework.info, ctx.now.wall)
         ctx.order(Withdraw(task.ref))
         ctx.order(StopChecks(task.ref))
         self.doom(task.ref)
