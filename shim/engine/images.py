@@ -29,7 +29,7 @@ class _Pull:
     """One pull (or the question whether one is needed) and who waits for it."""
 
     task: asyncio.Task[None] | None = None
-    waiters: list[Report] = field(default_factory=list)
+    waiters: set[Report] = field(default_factory=set)
     text: str = ""
     """What was told last; empty as long as nothing is being pulled."""
     told: float = 0.0
@@ -77,7 +77,7 @@ class Images:
             pull = self._pulls[wish] = _Pull()
             pull.task = asyncio.create_task(self._provide(wish, pull))
         assert pull.task is not None
-        pull.waiters.append(report)
+        pull.waiters.add(report)
         if pull.text:
             report(pull.text)
         try:

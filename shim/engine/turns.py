@@ -22,7 +22,7 @@ class Turns:
 
     @property
     def waiting(self) -> int:
-        return len(self._urgent) + len(self._others)
+        return sum(not one.cancelled() for one in (*self._urgent, *self._others))
 
     @asynccontextmanager
     async def turn(self, *, urgent: bool = False) -> AsyncIterator[None]:
@@ -44,19 +44,16 @@ class Turns:
         try:
             await granted
         except asyncio.CancelledError:
-            if granted.cancelled():
-                queue.remove(granted)
-            else:
+            if not granted.cancelled():
                 self.release()
             raise
 
     def release(self) -> None:
+        """The turn goes to the next who still waits."""
         for queue in (self._urgent, self._others):
             while queue:
                 granted = queue.popleft()
                 if not granted.cancelled():
                     granted.set_result(None)
                     return
-                queue.appendleft(granted)
-                break
         self._free += 1
