@@ -3,22 +3,31 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/scripts/lib.sh"
+. "$ROOT/scripts/ask.sh"
+. "$ROOT/scripts/settings.sh"
+. "$ROOT/scripts/triton.sh"
+. "$ROOT/scripts/datacenters.sh"
+. "$ROOT/scripts/compose_checks.sh"
+. "$ROOT/scripts/compose.sh"
 . "$ROOT/scripts/embedded.sh"
 
 usage() {
   cat <<'END'
 usage: bash start.sh [start] [FLAGS]   set everything up and start it
-       bash start.sh status [FLAGS]    what runs
+       bash start.sh status [-p NAME]  what runs
        bash start.sh logs [-f]         the newest lines of all logs; -f goes on
-       bash start.sh stop [FLAGS]      take everything down, containers included
+       bash start.sh stop [-p NAME]    take everything down, containers included
 
+  --compose            Mesos master, Marathon, Consul, ZooKeeper and the shim as containers
+  --embedded           only a small master of our own and the agent, as one process here
+                       (without either: --compose where its images can be had)
   -p, --project NAME   several can run side by side, on ports of their own (mesos)
-  --master-port N      MASTER_PORT (5050)
-  --agent-port N       AGENT_PORT (5051)
-  --web-port N         WEB_PORT, where the sample task answers (31080)
-  --no-install         NO_INSTALL=1: install no system packages
+  --datacenters LIST   one more agent each: NAME=ENDPOINT,... (on Triton: NAME,...)
+  --no-install         install no system packages (NO_INSTALL=1)
 
-SAMPLE_IMAGE names the image of the sample task, a web server on port 80 (nginx:alpine).
+  --master-port N --agent-port N --marathon-port N --consul-port N --web-port N
+                       ports of this machine; they, every image and every memory limit stand
+                       in compose/.env, and can be set in the environment: MASTER_PORT=6050
 END
 }
 
@@ -27,9 +36,8 @@ wrong() {
   exit 2
 }
 
-# value FLAG REST…: the flag's value, glued on with = or the next word.
 parse() {
-  VERB='' LOG_ARGS=()
+  VERB='' MODE='' FOLLOW=()
   while [ $# -gt 0 ]; do
     case $1 in
     start | status | logs | stop)
@@ -37,7 +45,8 @@ parse() {
       VERB=$1
       ;;
     -h | --help) usage && exit ;;
-    -f) LOG_ARGS+=("$1") ;;
+    -f) FOLLOW=(-f) ;;
+    --compose | --embedded) MODE=${1#--} ;;
     --no-install) export NO_INSTALL=1 ;;
     --*=*)
       local flag=${1%%=*} value=${1#*=}
@@ -45,7 +54,7 @@ parse() {
       set -- "$flag" "$value" "$@"
       continue
       ;;
-    -p | --project | --master-port | --agent-port | --web-port)
+    -p | --project | --datacenters | --*-port)
       [ -n "${2:-}" ] || wrong "$1 needs a value"
       take "$1" "$2"
       shift
@@ -60,33 +69,70 @@ parse() {
 take() {
   case $1 in
   -p | --project) PROJECT=$2 ;;
-  --master-port) MASTER_PORT=$2 ;;
-  --agent-port) AGENT_PORT=$2 ;;
-  --web-port) WEB_PORT=$2 ;;
+  --datacenters) DATACENTERS=$2 ;;
+  --master-port) export MASTER_PORT=$2 ;;
+  --agent-port) export AGENT_PORT=$2 ;;
+  --marathon-port) export MARATHON_PORT=$2 ;;
+  --consul-port) export CONSUL_PORT=$2 ;;
+  --web-port) export WEB_PORT=$2 ;;
+  *) wrong "unknown argument: $1" ;;
   esac
 }
 
+# Sets MODE. What was asked for must be possible; what was not asked for is said.
+choose_mode() {
+  case $MODE in
+  embedded) ;;
+  compose) compose_is_possible || die "--compose: $WHY" ;;
+  *)
+    MODE=compose
+    compose_is_possible && return
+    [ -z "${DATACENTERS:-}" ] || die "--datacenters needs --compose: $WHY"
+    say "$WHY: starting the embedded demo instead (--compose insists)"
+    MODE=embedded
+    ;;
+  esac
+}
+
+start() {
+  if demo_is_up; then
+    say "it is running already"
+    "${KIND}_summary"
+    return
+  fi
+  ensure_engine || exit 1
+  choose_mode
+  [ "${KIND:-$MODE}" = "$MODE" ] ||
+    die "parts of the $KIND demo $PROJECT are still there; first: bash start.sh stop -p $PROJECT"
+  "${MODE}_start"
+}
+
+stop() {
+  if [ ! -d "$(demo_dir)" ]; then
+    say "nothing runs"
+    return
+  fi
+  "${KIND:-embedded}_stop"
+  say "stopped; nothing is left"
+}
+
 PROJECT=${COMPOSE_PROJECT_NAME:-mesos}
-: "${MASTER_PORT:=5050}" "${AGENT_PORT:=5051}" "${WEB_PORT:=31080}" "${SAMPLE_IMAGE:=nginx:alpine}"
 parse "$@"
-case $PROJECT in
-*[!a-z0-9_-]* | [!a-z0-9]*) wrong "--project $PROJECT: lower case letters, digits, - and _ only" ;;
-esac
+need_project_name "$PROJECT" ||
+  wrong "--project $PROJECT: lower case letters, digits, - and _ only"
+load_settings
+load_defaults
 
 case $VERB in
-start)
+start | stop)
   lock_checkout
-  embedded_start
+  "$VERB"
   ;;
-stop)
-  lock_checkout
-  if [ -d "$(embedded_dir)" ]; then
-    embedded_stop
-    say "stopped; nothing is left"
-  else
-    say "nothing runs"
+*)
+  if ! demo_is_up; then
+    echo "not running: bash start.sh starts it"
+    exit 3
   fi
+  "${KIND}_$VERB" ${FOLLOW[@]+"${FOLLOW[@]}"}
   ;;
-status) embedded_status ;;
-logs) embedded_logs ${LOG_ARGS[@]+"${LOG_ARGS[@]}"} ;;
 esac

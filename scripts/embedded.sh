@@ -14,20 +14,10 @@ FIRST_PORT=31000
 LAST_PORT=32000
 
 # shellcheck disable=SC2153  # start.sh sets PROJECT
-embedded_dir() { echo "$RUN/$PROJECT"; }
 embedded_owner() { echo "demo-$PROJECT-$(printf '%s' "$ROOT" | cksum | cut -d ' ' -f 1)"; }
-embedded_is_up() { pid_in "$(embedded_dir)/dev.pid" >/dev/null; }
 
 shim() { (cd / && "$VENV/bin/python" -m shim "$@") 9>&-; }
 engine_do() { "$VENV/bin/python" "$ROOT/scripts/demo_engine.py" "$@" 9>&-; }
-probe() { "${PYTHON:-$VENV/bin/python}" "$ROOT/scripts/probe.py" "$@"; }
-
-# need_free_port ADDRESS PORT WHAT FLAG VARIABLE
-need_free_port() {
-  case $2 in '' | *[!0-9]*) die "$4 or $5: $2 is not a port" ;; esac
-  probe free "$1" "$2" >/dev/null || return 0
-  die "port $2, wanted for $3, is taken by another program; give another one: $4 N (or $5=N)"
-}
 
 embedded_ports() {
   need_free_port 127.0.0.1 "$MASTER_PORT" "the master" --master-port MASTER_PORT
@@ -56,11 +46,11 @@ embedded_image() {
 }
 
 agent_is_there() { probe get "http://127.0.0.1:$MASTER_PORT/slaves" slaves.0.id >/dev/null; }
-agent_or_end() { agent_is_there || is_over "$(embedded_dir)/dev.pid"; }
+agent_or_end() { agent_is_there || is_over "$(demo_dir)/dev.pid"; }
 
 embedded_master() {
   local dir
-  dir=$(embedded_dir)
+  dir=$(demo_dir)
   say "starting the embedded master and the agent (log ${dir#"$ROOT/"}/dev.log)"
   (
     cd /
@@ -80,7 +70,7 @@ web_answers() { probe get "$WEB" >/dev/null; }
 
 embedded_web() {
   local dir pid
-  dir=$(embedded_dir)
+  dir=$(demo_dir)
   say "launching the web task ($WEB_IMAGE) through the master, as any framework would"
   pid=$(shim run --master "127.0.0.1:$MASTER_PORT" --image "$WEB_IMAGE" --name web --mem 64 \
     --port "$WEB_PORT:80" --detach "$dir/web.log") || {
@@ -91,31 +81,9 @@ embedded_web() {
   wait_for "the web task to answer at $WEB" "$WEB_SECONDS" web_answers
 }
 
-embedded_save() {
-  local name
-  {
-    echo "export KIND=embedded MESOS_MASTER=127.0.0.1:$MASTER_PORT"
-    for name in MASTER_PORT AGENT_PORT WEB WEB_IMAGE DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY; do
-      [ -z "${!name:-}" ] || printf 'export %s=%q\n' "$name" "${!name}"
-    done
-  } >"$(embedded_dir)/settings"
-}
-
-# What start was told, for the commands that come later from another shell.
-embedded_load() {
-  # shellcheck source=/dev/null
-  [ ! -r "$(embedded_dir)/settings" ] || . "$(embedded_dir)/settings"
-}
-
 embedded_start() {
   local dir
-  dir=$(embedded_dir)
-  if embedded_is_up; then
-    embedded_load
-    say "it is running already"
-    embedded_summary
-    return
-  fi
+  dir=$(demo_dir)
   need_python
   ensure_engine || exit 1
   ensure_venv
@@ -127,7 +95,9 @@ embedded_start() {
   embedded_image
   mkdir -p "$dir"
   WEB=http://$(engine_do host):$WEB_PORT || exit 1
-  embedded_save
+  MESOS_MASTER=127.0.0.1:$MASTER_PORT
+  save_settings embedded MESOS_MASTER MASTER_PORT AGENT_PORT WEB WEB_IMAGE \
+    DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
   if ! { embedded_master && embedded_web; }; then
     mkdir -p "$RUN/failed"
     cp "$dir"/*.log "$RUN/failed/"
@@ -163,8 +133,7 @@ END
 # what is left and leaves; then the engine is asked whether anything was forgotten.
 embedded_stop() {
   local dir left
-  dir=$(embedded_dir)
-  embedded_load
+  dir=$(demo_dir)
   venv_is_whole || ensure_venv
   end_process "the web task's framework" "$dir/web.pid" TERM "$FRAMEWORK_SECONDS"
   end_process "master and agent" "$dir/dev.pid" USR1 "$DRAIN_SECONDS"
@@ -174,29 +143,12 @@ embedded_stop() {
   rm -rf "$dir"
 }
 
-# tell YES NO COMMAND…
-tell() {
-  local yes=$1 no=$2
-  shift 2
-  if "$@"; then echo "$yes"; else echo "$no"; fi
-}
-
 embedded_status() {
-  local dir
-  dir=$(embedded_dir)
-  embedded_load
-  if ! embedded_is_up; then
-    echo "not running: bash start.sh starts it"
-    return 3
-  fi
-  echo "master and agent run (pid $(pid_in "$dir/dev.pid"))"
-  tell "the agent is registered: http://127.0.0.1:$MASTER_PORT/slaves" \
+  echo "master and agent run (pid $(pid_in "$(demo_dir)/dev.pid"))"
+  tell "the agent is registered: http://$MESOS_MASTER/slaves" \
     "the agent is NOT registered, see .run/$PROJECT/dev.log" agent_is_there
   tell "the web task answers: $WEB/" "the web task does NOT answer" web_answers
-  probe tasks "http://127.0.0.1:$MASTER_PORT/tasks"
+  probe tasks "http://$MESOS_MASTER/tasks"
 }
 
-embedded_logs() {
-  [ -d "$(embedded_dir)" ] || die "no logs: nothing runs"
-  tail -n 100 "$@" "$(embedded_dir)"/*.log
-}
+embedded_logs() { tail -n 100 "$@" "$(demo_dir)"/*.log; }

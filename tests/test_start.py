@@ -119,7 +119,7 @@ def is_of(demo: Demo, container: docker.models.containers.Container) -> bool:
 @pytest.mark.needs_busybox
 @pytest.mark.timeout(SECONDS)
 def test_the_embedded_demo(demo: Demo, client: docker.DockerClient) -> None:
-    started = demo("--no-install")
+    started = demo("--embedded", "--no-install")
     master, agent, web = (demo.environ[n] for n in ("MASTER_PORT", "AGENT_PORT", "WEB_PORT"))
     for address in (f"127.0.0.1:{master}", f"127.0.0.1:{agent}", f"http://127.0.0.1:{web}/"):
         assert address in started.stdout
@@ -128,7 +128,7 @@ def test_the_embedded_demo(demo: Demo, client: docker.DockerClient) -> None:
         assert b"Mesos task" in answer.read()
     assert len(ours(client, demo)) == 1
 
-    again = demo()
+    again = demo("--embedded")
     assert "running already" in again.stderr
     assert f"http://127.0.0.1:{web}/" in again.stdout
     assert len(ours(client, demo)) == 1
@@ -152,12 +152,12 @@ def test_the_embedded_demo(demo: Demo, client: docker.DockerClient) -> None:
 @pytest.mark.needs_busybox
 @pytest.mark.timeout(SECONDS)
 def test_a_demo_that_was_killed_is_cleared_up(demo: Demo, client: docker.DockerClient) -> None:
-    demo("--no-install")
+    demo("--embedded", "--no-install")
     for name in ("web", "dev"):
         os.kill(demo.pid(name), signal.SIGKILL)
     assert len(ours(client, demo)) == 1
     assert demo.evaluated("mesos").returncode != 0
-    assert "clearing up" in demo("--no-install").stderr
+    assert "clearing up" in demo("--embedded", "--no-install").stderr
     assert len(ours(client, demo)) == 1
     demo("stop")
     assert ours(client, demo) == []
@@ -195,7 +195,7 @@ def test_a_port_that_is_taken(demo: Demo, variable: str, flag: str) -> None:
         other.bind(("0.0.0.0", 0))
         other.listen()
         port = str(other.getsockname()[1])
-        error = demo("--no-install", f"{flag}={port}", code=1).stderr
+        error = demo("--embedded", "--no-install", f"{flag}={port}", code=1).stderr
     last = error.strip().splitlines()[-1]
     assert f"port {port}" in last
     assert flag in last
@@ -205,7 +205,7 @@ def test_a_port_that_is_taken(demo: Demo, variable: str, flag: str) -> None:
 def test_without_an_engine_one_clear_error(tmp_path: Path) -> None:
     demo = Demo(copy_tree(tmp_path / "tree"), dict(os.environ))
     nowhere = "unix:///nonexistent/docker.sock"
-    error = demo("--no-install", code=1, DOCKER_HOST=nowhere).stderr
+    error = demo("--embedded", "--no-install", code=1, DOCKER_HOST=nowhere).stderr
     assert len(error.splitlines()) == 1
     assert f"DOCKER_HOST={nowhere}" in error
     assert not (tmp_path / "tree/.venv").exists()

@@ -1,0 +1,204 @@
+# shellcheck shell=bash
+# Sourced by start.sh: ZooKeeper, Mesos master, Marathon, Consul and the shim as containers.
+
+UP_SECONDS=600
+CONSUL_SECONDS=120
+MASTER_SECONDS=180
+MARATHON_SECONDS=300
+SHIM_DRAIN_SECONDS=90
+DOWN_SECONDS=180
+
+compose_files() {
+  local kind=local more
+  more=$(demo_dir)/datacenters.yml
+  ! on_triton || kind=triton
+  printf '%s\n' -f "$ROOT/compose/docker-compose.yml" -f "$ROOT/compose/docker-compose.$kind.yml"
+  [ ! -r "$more" ] || printf '%s\n' -f "$more"
+}
+
+# compose SECONDS ARGS…: all it says goes to stderr.
+compose() {
+  local seconds=$1 file files=()
+  shift
+  while IFS= read -r file; do
+    files+=("$file")
+  done < <(compose_files)
+  limit "$seconds" "${COMPOSE[@]}" --project-directory "$ROOT/compose" --env-file "$ROOT/compose/.env" \
+    "${files[@]}" "$@" </dev/null >&2 9>&-
+}
+
+# What the compose files want to know of this endpoint.
+compose_environment() {
+  local socket
+  # shellcheck disable=SC2153  # start.sh sets PROJECT
+  export COMPOSE_PROJECT_NAME=$PROJECT SHIM_ID=demo-$PROJECT
+  # The first request of a Triton endpoint for a container waits for its machine.
+  export COMPOSE_HTTP_TIMEOUT=600 DOCKER_CLIENT_TIMEOUT=600
+  if on_triton; then
+    export TASK_NETWORK=bridge
+    triton_certificates
+    return
+  fi
+  export TASK_NETWORK=${PROJECT}_default
+  socket=$(engine_socket)
+  if [ -n "$socket" ]; then
+    export DOCKER_SOCKET=$socket
+    # Docker Desktop's is root's, as its own machine sees it.
+    [ "$(uname -s)" != Linux ] || DOCKER_GID=$(stat -L -c %g "$socket")
+    export DOCKER_GID=${DOCKER_GID:-0}
+  else
+    # Published to that machine's loopback nobody here could reach it.
+    export BIND_ADDRESS=${BIND_ADDRESS:-0.0.0.0}
+  fi
+}
+
+project_containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT"; }
+
+compose_ports() {
+  [ -n "$(engine_socket)" ] || return 0
+  need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$CONSUL_PORT" Consul --consul-port CONSUL_PORT
+  need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MASTER_PORT" "the master" --master-port MASTER_PORT
+  need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MARATHON_PORT" Marathon --marathon-port MARATHON_PORT
+  need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$AGENT_PORT" "the agent" --agent-port AGENT_PORT
+}
+
+# address SERVICE PORT PUBLISHED: where it answers, as seen from here.
+address() {
+  if on_triton; then
+    triton_address "$1" "$2"
+  else
+    echo "$(engine_host):$3"
+  fi
+}
+
+consul_leads() { [ -n "$(probe get "http://$CONSUL/v1/status/leader" | tr -d '"')" ]; }
+agents_are_there() {
+  probe get "http://$MESOS_MASTER/slaves" "slaves.$((AGENTS - 1)).id" >/dev/null
+}
+marathon_answers() { probe get "http://$MARATHON/v2/info" >/dev/null; }
+
+# came_up WHAT SECONDS URL COMMAND…
+came_up() {
+  local what=$1 seconds=$2 url=$3
+  shift 3
+  wait_for "$what" "$seconds" "$@" || return 1
+  say "$what: $url"
+  show "$url"
+}
+
+# Only where somebody looks at a screen.
+show() {
+  [ -z "${CI:-}${NO_BROWSER:-}" ] || return 0
+  if [ "$(uname -s)" = Darwin ]; then
+    open "$1" >/dev/null 2>&1 || true
+  elif [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && have xdg-open; then
+    xdg-open "$1" >/dev/null 2>&1 9>&- || true
+  fi
+}
+
+compose_wait() {
+  CONSUL=$(address consul 8500 "$CONSUL_PORT")
+  MESOS_MASTER=$(address master 5050 "$MASTER_PORT")
+  MARATHON=$(address marathon 8080 "$MARATHON_PORT")
+  save_settings compose CONSUL MESOS_MASTER MARATHON AGENTS TRITON TASK_NETWORK \
+    CONSUL_PORT MASTER_PORT MARATHON_PORT AGENT_PORT DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
+  came_up "Consul" "$CONSUL_SECONDS" "http://$CONSUL/ui/" consul_leads &&
+    came_up "the master, with $AGENTS agent(s) registered" "$MASTER_SECONDS" \
+      "http://$MESOS_MASTER/" agents_are_there &&
+    came_up "Marathon" "$MARATHON_SECONDS" "http://$MARATHON/ui/" marathon_answers
+}
+
+compose_start() {
+  compose_environment
+  mkdir -p "$(demo_dir)"
+  write_datacenters
+  # Where an earlier start got half way, the ports are taken by ourselves.
+  [ -n "$(project_containers)" ] || compose_ports
+  save_settings compose TRITON DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
+  say "starting containers (at most $UP_SECONDS s)"
+  if ! { compose "$UP_SECONDS" up -d && compose_wait; }; then
+    compose 30 ps || true
+    die "not everything came up; look: bash start.sh logs -p $PROJECT; take it down:" \
+      "bash start.sh stop -p $PROJECT"
+  fi
+  compose_summary
+}
+
+compose_summary() {
+  local home=$ROOT/ start project=
+  [ "$PWD" != "$ROOT" ] || home=
+  [ "$PROJECT" = mesos ] || project=" -p $PROJECT"
+  start="bash $(quoted "${home}start.sh")"
+  cat <<END
+
+Mesos with Marathon and Consul is running.
+
+  Consul     http://$CONSUL/ui/
+  master     http://$MESOS_MASTER/
+  Marathon   http://$MARATHON/ui/
+
+Use it        eval "\$(bash $(quoted "${home}env.sh") $PROJECT)"
+Hello world   curl -X POST -H 'Content-Type: application/json' -d @$(quoted "${home}compose/apps/nginx.json") http://$MARATHON/v2/apps
+              curl http://$CONSUL/v1/catalog/service/nginx
+Couchbase     bash $(quoted "${home}compose/apps/couchbase.sh") http://$MARATHON http://$CONSUL
+Look          $start status$project
+              $start logs$project
+Stop          $start stop$project
+END
+  if on_triton; then
+    say "master, Marathon and Consul ask for no password and have public addresses: for trying only"
+  fi
+}
+
+shim_is_over() { [ -z "$(service_container "$1")" ]; }
+
+# A drained agent kills its tasks and ends; the policy would start it again.
+drain() {
+  local container
+  container=$(service_container "$1")
+  [ -n "$container" ] || return 0
+  on_triton || docker update --restart=no "$container" >/dev/null
+  docker kill --signal USR1 "$container" >/dev/null
+  wait_for "$1 to end its tasks" "$SHIM_DRAIN_SECONDS" shim_is_over "$1" || true
+}
+
+# Marathon first: it would start every task again that we end.
+compose_stop() {
+  local service services left
+  find_compose || die "needs Docker Compose to stop what it started: $WHY"
+  compose_environment
+  compose 60 stop marathon || say "could not stop Marathon"
+  services=$(datacenter_services)
+  for service in shim $services; do
+    drain "$service"
+  done
+  compose "$DOWN_SECONDS" down -v --remove-orphans || die "could not take everything down; run this again"
+  # An agent's tasks bear its name: the service's, but for the first.
+  for service in shim $services; do
+    left=$(docker ps -aq --filter "label=mesos-shim.id=$SHIM_ID${service#shim}")
+    [ -n "$left" ] || continue
+    say "removing $(wc -l <<<"$left") containers that $service left over"
+    # shellcheck disable=SC2086  # one word a container
+    docker rm -f -v $left >/dev/null
+  done
+  rm -rf "$(demo_dir)"
+}
+
+compose_status() {
+  find_compose || die "$WHY"
+  compose_environment
+  compose 30 ps 2>&1
+  tell "Consul has a leader: http://$CONSUL/ui/" "Consul does NOT answer" consul_leads
+  tell "$AGENTS agent(s) registered: http://$MESOS_MASTER/" "NOT all agents are registered" agents_are_there
+  tell "Marathon answers: http://$MARATHON/ui/" "Marathon does NOT answer" marathon_answers
+  probe tasks "http://$MESOS_MASTER/tasks" || echo "the master does NOT answer"
+}
+
+compose_logs() {
+  find_compose || die "$WHY"
+  compose_environment
+  compose "$LOG_SECONDS" logs --tail=100 "$@" 2>&1
+}
+
+# A day: -f is ended by Ctrl-C.
+LOG_SECONDS=86400

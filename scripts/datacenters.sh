@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# Sourced by start.sh: --datacenters, one more shim for each endpoint, at the same master.
+
+# datacenter_pairs: one line NAME ENDPOINT each, of NAME=ENDPOINT,…; a Triton data center's
+# name alone stands for its endpoint: the one we use, with that name for its first label.
+datacenter_pairs() {
+  local word words
+  IFS=, read -r -a words <<<"${DATACENTERS:-}"
+  for word in ${words[@]+"${words[@]}"}; do
+    case $word in
+    =* | *=) ;;
+    *=*) echo "${word%%=*} ${word#*=}" ;;
+    *) ! on_triton || echo "$word ${DOCKER_HOST%%://*}://$word.${DOCKER_HOST#*.}" ;;
+    esac
+  done
+}
+
+datacenter_services() {
+  local file
+  file=$(demo_dir)/datacenters.yml
+  [ ! -r "$file" ] || sed -n 's/^  \(shim-[a-z0-9-]*\):$/\1/p' "$file"
+}
+
+# A service of its own each, so that Compose starts, restarts and removes it with the others.
+# Sets AGENTS: how many agents the master is to know.
+write_datacenters() {
+  local name endpoint file
+  file=$(demo_dir)/datacenters.yml
+  AGENTS=1
+  [ -n "${DATACENTERS:-}" ] || return 0
+  echo "services:" >"$file.new"
+  while read -r name endpoint; do
+    case $name in
+    '' | *[!a-z0-9-]*) wrong "--datacenters: $name is not a name (lower case letters, digits, -)" ;;
+    esac
+    AGENTS=$((AGENTS + 1))
+    datacenter_service "$name" "$endpoint" >>"$file.new"
+  done < <(datacenter_pairs)
+  [ "$AGENTS" -gt 1 ] || wrong "--datacenters $DATACENTERS: NAME=ENDPOINT,... is wanted here"
+  mv "$file.new" "$file"
+}
+
+datacenter_service() {
+  cat <<END
+  shim-$1:
+    image: \${SHIM_IMAGE}
+    restart: always
+    mem_limit: \${SHIM_MEMORY}
+    environment:
+      MESOS_MASTER: zk://zookeeper:2181/mesos
+      MESOS_CONSUL: http://consul:8500
+      MESOS_PORTS: \${SHIM_PORTS}
+      MESOS_HOSTNAME_LOOKUP: "false"
+      MESOS_ATTRIBUTES: "datacenter:$1"
+      MESOS_SHIM_ID: $SHIM_ID-$1
+      DOCKER_HOST: $2
+END
+  if on_triton; then
+    cat <<'END'
+      DOCKER_TLS_VERIFY: "1"
+      TLSCA:
+      TLSCERT:
+      TLSKEY:
+    network_mode: bridge
+    links: [zookeeper, consul]
+END
+  elif [ "${2#unix://}" != "$2" ]; then
+    cat <<END
+    group_add: ["\${DOCKER_GID:-0}"]
+    volumes:
+      - ${2#unix://}:${2#unix://}
+END
+  fi
+}

@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# Sourced by start.sh and env.sh: what a demo is made of, and what a running one was started with.
+
+# Defaults for everything the environment does not set, for us and for Compose.
+load_defaults() {
+  local name value
+  while IFS='=' read -r name value; do
+    case $name in
+    '' | '#'*) ;;
+    *) [ -n "${!name:-}" ] || export "$name=$value" ;;
+    esac
+  done <"$ROOT/compose/.env"
+}
+
+need_project_name() {
+  case $1 in
+  *[!a-z0-9_-]* | [!a-z0-9]*) return 1 ;;
+  esac
+}
+
+demo_dir() { echo "$RUN/$PROJECT"; }
+
+# save_settings KIND NAME…: for the commands that come later, from another shell.
+save_settings() {
+  local name
+  {
+    echo "export KIND=$1"
+    shift
+    for name; do
+      [ -z "${!name:-}" ] || printf 'export %s=%q\n' "$name" "${!name}"
+    done
+  } >"$(demo_dir)/settings"
+}
+
+# Sets KIND and what was saved with it.
+load_settings() {
+  KIND=
+  # shellcheck source=/dev/null
+  [ ! -r "$(demo_dir)/settings" ] || . "$(demo_dir)/settings"
+}
+
+# service_container SERVICE: the id of its running container.
+service_container() {
+  docker ps -q --no-trunc --filter "label=com.docker.compose.project=$PROJECT" \
+    --filter "label=com.docker.compose.service=$1" 2>/dev/null | head -n 1
+}
+
+demo_is_up() {
+  case $KIND in
+  embedded) pid_in "$(demo_dir)/dev.pid" >/dev/null ;;
+  compose) [ -n "$(service_container master)" ] ;;
+  *) false ;;
+  esac
+}
