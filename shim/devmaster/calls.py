@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shim.devmaster import agents, draining, offers, operations, tasks
+from shim.devmaster import draining, offers, operations, tasks, tell
 from shim.devmaster.state import TERMINAL, Framework, World
 from shim.model.ids import AgentId, ExecutorId, TaskId, TaskKey
 from shim.protos import mesos_pb2 as mesos
@@ -26,7 +26,7 @@ def kill(
     agent = world.agents[AgentId(entry.task.slave_id.value)]
     agent.killed[entry.key] = policy
     if agent.connected:
-        world.tell(agent, agents.kill_message(entry.key, policy))
+        world.tell(agent, tell.kill(entry.key, policy))
 
 
 def acknowledge(

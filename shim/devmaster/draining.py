@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from shim.devmaster import agents, offers
-from shim.devmaster.state import Agent, Drain, SaveRegistry, World
+from shim.devmaster.effects import SaveRegistry
+from shim.devmaster.state import Agent, Drain, World
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from shim.devmaster import admission, agents, offers, tasks
+from shim.devmaster import admission, offers, tasks, tell
+from shim.devmaster.effects import CloseStream, Emit
 from shim.devmaster.state import (
     KEPT_COMPLETED_FRAMEWORKS,
     VERSION,
-    CloseStream,
-    Emit,
     Framework,
     FrameworkCapability,
     World,
@@ -106,7 +105,7 @@ def update(world: World, framework: Framework, info: mesos.FrameworkInfo) -> Non
     framework.info = info
     for agent in world.agents.values():
         if agent.connected:
-            world.tell(agent, agents.update_framework_message(framework))
+            world.tell(agent, tell.update_framework(framework))
 
 
 def changed_for_good(framework: Framework, info: mesos.FrameworkInfo) -> str | None:
@@ -147,7 +146,7 @@ def remove(world: World, framework: Framework) -> None:
     """The framework is gone for good: every agent kills what it ran."""
     for agent in world.agents.values():
         if agent.connected:
-            agents.tell_shutdown_framework(world, agent, framework.id)
+            tell.shutdown_framework(world, agent, framework.id)
     offers.drop_of_framework(world, framework)
     for agent in world.agents.values():
         for entry in [e for k, e in agent.tasks.items() if k.framework_id == framework.id]:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from google.protobuf.message import Message
 
-from shim.devmaster import agents, frameworks, offers, operations, reports
-from shim.devmaster.state import Effect, Link, Tell, World
+from shim.devmaster import agents, frameworks, offers, operations, registration, reports
+from shim.devmaster.effects import Effect, Link, Tell
+from shim.devmaster.state import World
 from shim.model.ids import AgentId, FrameworkId, Pid
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as internal
@@ -24,8 +25,8 @@ _SESSION = re.compile(r"crammd5-authenticator-session\((\d+)\)")
 Handler = Callable[[World, Pid, Message], None]
 
 _FROM_AGENTS: dict[type[Message], Callable[..., None]] = {
-    internal.RegisterSlaveMessage: agents.register,
-    internal.ReregisterSlaveMessage: agents.reregister,
+    internal.RegisterSlaveMessage: registration.register,
+    internal.ReregisterSlaveMessage: registration.reregister,
     internal.UnregisterSlaveMessage: agents.unregister,
     internal.UpdateSlaveMessage: reports.update_slave,
     internal.StatusUpdateMessage: reports.status_update,

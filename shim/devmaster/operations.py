@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shim.devmaster import admission, agents, offers
+from shim.devmaster import admission, offers, tell
 from shim.devmaster.resources import Bag, InvalidResource, downgraded, is_dynamic, upgraded
 from shim.devmaster.state import Agent, AgentCapability, Framework, OperationEntry, World
 from shim.devmaster.v1json import to_json
@@ -146,7 +146,7 @@ def apply(
     """Book it, and tell the agent."""
     _convert(agent, taken, made)
     if not agent.can(AgentCapability.RESOURCE_PROVIDER):
-        agents.tell_checkpointed(world, agent)
+        tell.checkpointed(world, agent)
         return
     if not agent.resource_version:
         world.abort(agent.pid, "ApplyOperationMessage", "there is no resource_version_uuid")

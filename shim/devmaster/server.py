@@ -22,22 +22,11 @@ from aiohttp import web
 
 from shim import limits
 from shim.devmaster import operator_api, pages, registry, scheduler_api
+from shim.devmaster.effects import CloseStream, Effect, Emit, Link, Log, SaveRegistry, Tell
 from shim.devmaster.frameworks import subscribe
 from shim.devmaster.master import Master
 from shim.devmaster.scheduler_api import Refused
-from shim.devmaster.state import (
-    VERSION,
-    CloseStream,
-    Effect,
-    Emit,
-    Link,
-    Log,
-    Options,
-    Registry,
-    SaveRegistry,
-    Tell,
-    World,
-)
+from shim.devmaster.state import VERSION, Options, Registry, World
 from shim.devmaster.v1json import Json
 from shim.errors import PeerError
 from shim.model.ids import Pid

@@ -1,7 +1,7 @@
-"""What the embedded master knows, and what it may order. No I/O, no clock, no randomness.
+"""What the embedded master knows. No I/O, no clock, no randomness.
 
-:class:`World` is the master's memory. The modules beside this one change it and append
-:data:`Effect` values to ``world.out``, which the server carries out in order.
+:class:`World` is its memory. The modules beside this one change it and append effects to
+``world.out``, which the server carries out in order.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
 
+from shim.devmaster.effects import Effect, Emit, Log, Tell
 from shim.devmaster.resources import Bag
 from shim.devmaster.v1json import Json
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, Pid, TaskId, TaskKey
@@ -62,55 +63,6 @@ class Options:
     @property
     def total_ping_timeout(self) -> float:
         return self.ping_timeout * self.max_ping_timeouts
-
-
-# ---- effects -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Send ``message`` to an agent's process, from our process ``sender``."""
-
-    to: Pid
-    sender: str
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Hold one connection to this address from now on, and tell when it breaks."""
-
-    address: tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Emit:
-    """Write one event to a framework's stream."""
-
-    stream_id: str
-    event: Json
-
-
-@dataclass(frozen=True, slots=True)
-class CloseStream:
-    stream_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class SaveRegistry:
-    """Make the registry durable before what follows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    level: int
-    text: str
-
-
-Effect = Tell | Link | Emit | CloseStream | SaveRegistry | Log
-
-
-# ---- what is known -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

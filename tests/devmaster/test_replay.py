@@ -19,9 +19,10 @@ import pytest
 from google.protobuf.message import Message
 
 from shim.devmaster import operator_api, scheduler_api
+from shim.devmaster.effects import CloseStream, Effect, Emit, Tell
 from shim.devmaster.frameworks import subscribe
 from shim.devmaster.master import Master
-from shim.devmaster.state import CloseStream, Effect, Emit, Options, Tell, World
+from shim.devmaster.state import Options, World
 from shim.model.ids import Pid
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as internal
