@@ -164,6 +164,9 @@ POLL_INTERVAL = 2.0
 POLL_BUSY = 60.0
 """Where there are no events, lists come as often as POLL_INTERVAL until nothing has started or
 ended for POLL_BUSY: each makes Triton load an account's packages and firewall rules."""
+POLL_SHARE = 0.25
+"""As RELIST_SHARE, where a list is the only way to learn of an end. Its time is mostly the
+endpoint's: with 10,000 tasks a list takes seconds there, and a fifth of a second here."""
 RELIST_SHARE = 0.05
 """At most this part of the time is spent on lists: an interval grows with what a list takes."""
 INSPECTS_AT_ONCE = 4

@@ -156,7 +156,10 @@ class Watch:
             except ShimError as error:
                 self._complain(error)
             took = self._clock() - began
-            await self._until_due(max(self._interval(), took / limits.RELIST_SHARE))
+            await self._until_due(max(self._interval(), took / self._share()))
+
+    def _share(self) -> float:
+        return limits.RELIST_SHARE if self._engine.has_events else limits.POLL_SHARE
 
     def _complain(self, error: ShimError) -> None:
         if self._clock() - self._complained_at >= limits.COMPLAINT_INTERVAL:
