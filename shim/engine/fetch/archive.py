@@ -24,7 +24,7 @@ from shim import limits
 from shim.engine.fetch.plan import Kind
 from shim.errors import Permanent
 
-_NOWHERE = "/sandbox"
+_NOWHERE = "/nowhere/sandbox"
 """Where tarfile's filter believes that members go: it must not exist, so that paths are text."""
 _LONG = (
     tarfile.XHDTYPE,
@@ -207,7 +207,7 @@ def _check_table(file: BinaryIO) -> None:
     tail = file.read()
     at = tail.rfind(_ZIP_END)
     if at < 0 or len(tail) < at + 22:
-        raise Permanent("the archive cannot be read: it is no zip file")
+        raise Permanent("the archive cannot be unpacked: it is no zip file, or not a whole one")
     (table,) = struct.unpack_from("<I", tail, at + 12)
     if table > limits.ARCHIVE_DIRECTORY_BYTES:
         raise Permanent(f"a table of contents of {table} bytes in the zip")

@@ -1,0 +1,162 @@
+"""Downloads from servers that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from shim import limits
+from shim.engine.fetch.download import Downloads
+from shim.engine.fetch.plan import Item
+from shim.errors import Permanent
+from tests.engine.fetch.server import Server
+
+
+def item(url: str) -> Item:
+    return Item(url, "x", False, None, False)
+
+
+@pytest.fixture
+async def downloads(tmp_path: Path) -> AsyncIterator[Downloads]:
+    with ThreadPoolExecutor(1) as pool:
+        made = Downloads(pool, tmp_path / "root")
+        yield made
+        await made.close()
+
+
+class Got:
+    def __init__(self, downloads: Downloads, path: Path) -> None:
+        self._downloads, self._path = downloads, path
+        self.told: list[str] = []
+
+    async def bytes(self, url: str) -> bytes:
+        await self._downloads.fetch(item(url), self._path, self.told.append)
+        return self._path.read_bytes()
+
+    async def refusal(self, url: str) -> str:
+        with pytest.raises(Permanent) as caught:
+            await self.bytes(url)
+        return str(caught.value)
+
+
+@pytest.fixture
+def got(downloads: Downloads, tmp_path: Path) -> Got:
+    return Got(downloads, tmp_path / "file")
+
+
+@pytest.mark.parametrize("size", [0, 1, 3_000_000])
+async def test_the_content_arrives_whole(got: Got, server: Server, size: int) -> None:
+    server.files["a"] = bytes(range(256)) * (size // 256) + b"!" * (size % 256)
+    assert await got.bytes(server.url("a")) == server.files["a"]
+
+
+async def test_a_compressed_file_stays_compressed(got: Got, server: Server) -> None:
+    """Servers like to say of a .gz that its encoding is gzip."""
+    server.files["a.gz"] = gzip.compress(b"1")
+    assert await got.bytes(server.url("a.gz")) == server.files["a.gz"]
+    assert server.headers["Accept-Encoding"] == "identity"
+
+
+async def test_the_url_is_asked_for_as_it_is_written(got: Got, server: Server) -> None:
+    server.files["a%2Fb?sig=x%2By%3D&e={1}"] = b"1"
+    assert await got.bytes(server.url("a%2Fb?sig=x%2By%3D&e={1}")) == b"1"
+
+
+async def test_redirects_are_followed(got: Got, server: Server) -> None:
+    server.files["a"] = b"1"
+    assert await got.bytes(server.url("onward?to=/onward%3Fto%3D/a")) == b"1"
+
+
+async def test_a_redirect_in_a_circle(got: Got, server: Server) -> None:
+    circle = server.url("onward?to=") + "/onward%3Fto%3D" * 12
+    assert "redirects" in await got.refusal(circle) or "404" in await got.refusal(circle)
+
+
+async def test_a_redirect_to_a_file(got: Got, server: Server) -> None:
+    assert "file:///etc/passwd" in await got.refusal(server.url("onward?to=file:///etc/passwd"))
+
+
+async def test_what_is_not_there(got: Got, server: Server) -> None:
+    url = server.url("nothing")
+    assert await got.refusal(url) == f"{url}: the server answered 404 Not Found"
+
+
+async def test_no_password_is_told_and_it_is_sent(got: Got, server: Server) -> None:
+    url = server.url("nothing").replace("//", "//me:secret@")
+    assert await got.refusal(url) == f"{server.url('nothing')}: the server answered 404 Not Found"
+    assert server.headers["Authorization"].startswith("Basic ")
+
+
+async def test_a_server_that_stalls(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FETCH_STALL", 0.3)
+    with ThreadPoolExecutor(1) as pool:
+        downloads = Downloads(pool)
+        url = server.url("stall/a")
+        told = await Got(downloads, tmp_path / "file").refusal(url)
+        await downloads.close()
+    assert told == f"{url}: no byte came for 0.3 s"
+
+
+async def test_a_connection_that_breaks(got: Got, server: Server) -> None:
+    assert "the connection broke after" in await got.refusal(server.url("cut/a"))
+
+
+async def test_what_is_too_large_by_its_own_word(
+    got: Got, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FETCH_BYTES", 100)
+    server.files["a"] = bytes(101)
+    assert "it has more than 100 bytes" in await got.refusal(server.url("a"))
+
+
+async def test_what_never_ends(got: Got, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FETCH_BYTES", 3_000_000)
+    assert "it has more than 3000000 bytes" in await got.refusal(server.url("endless/a"))
+
+
+async def test_nobody_listens(got: Got) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    assert f"cannot connect to 127.0.0.1:{port}" in await got.refusal(f"http://127.0.0.1:{port}/a")
+
+
+async def test_a_name_that_nobody_knows(got: Got) -> None:
+    assert "cannot connect to nowhere.invalid:80" in await got.refusal("http://nowhere.invalid/a")
+
+
+async def test_how_far_it_is(got: Got, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PULL_REPORT_INTERVAL", 0.0)
+    server.files["a"] = bytes(3_000_000)
+    await got.bytes(server.url("a"))
+    assert got.told[-1].endswith("of 3000000 bytes")
+
+
+async def test_giving_up_leaves_no_thread_at_work(got: Got, server: Server) -> None:
+    fetch = asyncio.create_task(got.bytes(server.url("endless/a")))
+    await asyncio.sleep(0.3)
+    fetch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fetch
+    assert threading.active_count() < 8
+
+
+async def test_files_below_the_root_only(got: Got, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "good one").write_bytes(b"1")
+    (tmp_path / "secret").write_bytes(b"2")
+    (root / "link").symlink_to(tmp_path / "secret")
+    assert await got.bytes(f"file://{root}/good%20one") == b"1"
+    assert await got.bytes(f"file://localhost{root}/good%20one") == b"1"
+    for bad in (f"{root}/link", f"{root}/../secret", f"{tmp_path}/secret", f"{root}/none", root):
+        assert f"no file below {root}" in await got.refusal(f"file://{bad}")
+    assert "no agent host" in await got.refusal(f"file://elsewhere{root}/good%20one")

@@ -1,0 +1,171 @@
+"""What becomes part of the sandbox, and what does not."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shim import limits
+from shim.engine.api import ContainerSpec
+from shim.engine.fetch.archive import Budget
+from shim.engine.fetch.plan import Item, Kind, kind_of
+from shim.engine.fetch.sandbox import Sandbox, directory_tar, is_root, with_sandbox
+from shim.engine.image import parse_image
+from shim.errors import Permanent
+from tests.engine.fetch.archives import FILES, a_tar, link, packed
+
+
+def item(name: str, *, executable: bool = False, unpack: bool = True, cache: bool = False) -> Item:
+    kind = kind_of(name) if unpack and not executable else None
+    return Item(f"http://h/{name}", name, executable, kind, cache)
+
+
+class Made:
+    def __init__(self, directory: Path, *elsewhere: str, budget: Budget | None = None) -> None:
+        self.sandbox = Sandbox(directory, elsewhere, budget or Budget())
+
+    def __enter__(self) -> Made:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.sandbox.close()
+
+    def add(self, what: Item, data: bytes) -> None:
+        self.sandbox.add(what, io.BytesIO(data))
+
+    def files(self, part: str = "") -> dict[str, bytes | str]:
+        """Name -> content, or what a link leads to, or ``dir``."""
+        self.sandbox.close()
+        if part not in self.sandbox.tars:
+            return {}
+        with tarfile.open(self.sandbox.tars[part]) as tar:
+            return {member.name: self._shown(tar, member) for member in tar}
+
+    @staticmethod
+    def _shown(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | str:
+        if member.isdir():
+            return f"dir {member.mode:o}"
+        content = tar.extractfile(member) if member.isreg() else None
+        return member.linkname if content is None else content.read()
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Made]:
+    with Made(tmp_path) as made:
+        yield made
+
+
+def test_a_plain_file_and_a_program(made: Made) -> None:
+    made.add(item("a"), b"1")
+    made.add(item("deep/er/run.tgz", executable=True), b"2")
+    assert made.files() == {
+        "a": b"1",
+        "deep": "dir 755",
+        "deep/er": "dir 755",
+        "deep/er/run.tgz": b"2",
+    }
+    with tarfile.open(made.sandbox.tars[""]) as tar:
+        assert [m.mode for m in tar if m.isreg()] == [0o644, 0o755]
+
+
+@pytest.mark.parametrize("kind", [Kind.TAR, Kind.TAR_GZ, Kind.ZIP])
+def test_an_archive_is_unpacked_into_the_root_and_stays_beside_it(made: Made, kind: Kind) -> None:
+    name = f"sub/x{kind.value[0]}"
+    made.add(item(name), packed(kind))
+    found = made.files()
+    assert found == FILES | {"dir": "dir 755", "sub": "dir 755", name: packed(kind)}
+
+
+def test_a_cached_archive_does_not_stay(made: Made) -> None:
+    made.add(item("x.tar", cache=True), a_tar())
+    assert "x.tar" not in made.files()
+
+
+def test_a_gz_alone_is_unpacked_to_its_name_without_the_end(made: Made) -> None:
+    made.add(item("sub/log.gz", cache=True), gzip.compress(b"text"))
+    assert made.files() == {"log": b"text"}
+
+
+def test_extract_false_keeps_it_as_it_is(made: Made) -> None:
+    made.add(item("x.tar", unpack=False), b"no tar at all")
+    assert made.files() == {"x.tar": b"no tar at all"}
+
+
+def test_links_come_along(made: Made) -> None:
+    made.add(
+        item("x.tar", cache=True),
+        a_tar(FILES, link("l", "a.txt"), link("h", "a.txt", tarfile.LNKTYPE)),
+    )
+    found = made.files()
+    assert (found["l"], found["h"]) == ("a.txt", "a.txt")
+
+
+def test_docker_configs_are_kept_apart_and_so_is_the_archive_they_came_in(made: Made) -> None:
+    secret = {".docker/config.json": b"{}", "other": b"1"}
+    made.add(item("docker.tar.gz"), packed(Kind.TAR_GZ, secret))
+    made.add(item(".dockercfg"), b"{2}")
+    assert made.files() == {"other": b"1"}
+    assert made.sandbox.configs == {".docker/config.json": b"{}", ".dockercfg": b"{2}"}
+
+
+def test_a_docker_config_without_measure(made: Made) -> None:
+    with pytest.raises(Permanent, match=r"\.dockercfg has more than"):
+        made.add(item(".dockercfg"), bytes(limits.DOCKER_CONFIG_BYTES + 1))
+
+
+def test_nothing_is_nothing(made: Made) -> None:
+    assert made.files() == {}
+
+
+def test_a_directory_seen_elsewhere_has_its_part(tmp_path: Path) -> None:
+    with Made(tmp_path, "dir") as made:
+        made.add(item("x.tar", cache=True), a_tar(FILES | {"dir/sub/c": b"3"}))
+        made.add(item("dir/d", unpack=False), b"4")
+        assert made.files("dir") == {
+            "b.sh": FILES["dir/b.sh"],
+            "sub": "dir 755",
+            "sub/c": b"3",
+            "d": b"4",
+        }
+        assert made.files()["dir/d"] == b"4"
+
+
+def test_a_bomb_of_gz(tmp_path: Path) -> None:
+    budget = Budget(1000)
+    with Made(tmp_path, budget=budget) as made, pytest.raises(Permanent, match="than 1000 bytes"):
+        made.add(item("x.gz"), gzip.compress(bytes(100_000)))
+
+
+def test_a_broken_gz(made: Made) -> None:
+    with pytest.raises(Permanent, match="cannot be unpacked"):
+        made.add(item("x.gz"), gzip.compress(bytes(100_000))[:-20])
+
+
+def test_the_directory_is_everybodys() -> None:
+    with tarfile.open(fileobj=io.BytesIO(directory_tar("/mnt/mesos/sandbox", parents=True))) as tar:
+        found = [(m.name, m.mode, m.isdir(), m.uid) for m in tar]
+    assert found == [
+        ("mnt", 0o755, True, 0),
+        ("mnt/mesos", 0o755, True, 0),
+        ("mnt/mesos/sandbox", 0o1777, True, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("user", "root"),
+    [("", True), ("root", True), ("0", True), ("0:1000", True), ("1000", False), ("www", False)],
+)
+def test_who_is_root(user: str, root: bool) -> None:
+    assert is_root(user) is root
+
+
+def test_the_volume_is_added_to_those_of_the_task() -> None:
+    spec = ContainerSpec("n", parse_image("i"), {"Volumes": {"/data": {}}, "Image": "i"})
+    body = with_sandbox(spec, "/mnt/mesos/sandbox").body
+    assert body == {"Volumes": {"/data": {}, "/mnt/mesos/sandbox": {}}, "Image": "i"}
+    assert spec.body["Volumes"] == {"/data": {}}
