@@ -121,6 +121,7 @@ class MasterMessages:
         else:
             info = messages_pb2.ReconcileTasksMessage().framework
             info.user, info.name, info.id.value = "", "", framework_id
+            info.checkpoint = True
             framework = self._frameworks.seen(info, "")
         report = status.refused(
             framework.lost(TaskState.TASK_DROPPED),

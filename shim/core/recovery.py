@@ -5,7 +5,8 @@ the container is        then
 ======================  =================================================================
 running                 a task that ran goes on; a half-done launch is adopted: it runs
 created, provisioning   the launch is given again (it finds the container by its name); one
-                        that was being given up is given up: it never started
+                        that was being given up is given up: it never started. One of a
+                        task that ran is not what ran: it was removed by others
 ended                   the task ended while nobody looked: its exit code is reported
 not there               it had run: it was removed by others. It was being created: whether
                         it ran nobody can tell, so the launch is undone, never repeated.
@@ -45,12 +46,12 @@ class Recovery:
         self._ctx.notice(
             Level.INFO, f"recovering {len(live)} tasks; {len(found)} containers of ours exist"
         )
+        for ref in self._tasks.doomed.values():
+            self._ctx.order(Remove(ref))
         known = set(self._tasks.doomed) | {task.ref.container_id for task in live}
         for container_id, container in found.items():
             if container_id not in known:
                 self._orphan(container)
-        for ref in self._tasks.doomed.values():
-            self._ctx.order(Remove(ref))
         for task in live:
             self._meet(task, found.get(task.ref.container_id))
         self._end_unprotected()
@@ -85,8 +86,11 @@ class Recovery:
             tasks.happened(task.ref, Event.EXITED, exited)
         elif task.phase is Phase.CANCELLING:
             tasks.happened(task.ref, Event.CANCELLED)
-        else:
+        elif task.phase in (Phase.STAGING, Phase.STARTING):
             self._ctx.order(tasks.launch_order(task))
+        else:
+            # It ran: what is there now is not what ran, and is not started.
+            tasks.happened(task.ref, Event.VANISHED)
 
     def _missing(self, task: Task) -> None:
         tasks = self._tasks

@@ -1,0 +1,716 @@
+"""What each message of a master leads to."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.message import Message
+
+from shim import limits
+from shim.model import facts
+from shim.model.container import Ref
+from shim.model.ids import Pid
+from shim.model.orders import (
+    CancelLaunch,
+    Exit,
+    Launch,
+    Notice,
+    Order,
+    Remove,
+    Send,
+    Stop,
+    Watch,
+    Withdraw,
+)
+from shim.protos import messages_pb2 as m
+from shim.protos.mesos_pb2 import Resource, TaskInfo, TaskState, TaskStatus
+from shim.wire.safety import check
+from tests.core.harness import (
+    AGENT_ID,
+    MASTER,
+    Shim,
+    framework_info,
+    key_of,
+    of,
+    running,
+    sent,
+    statuses,
+    task_info,
+)
+
+Reason = TaskStatus.Reason
+STRANGER = Pid("master", "10.0.0.9", 5050)
+
+
+def state(status: TaskStatus) -> str:
+    return TaskState.Name(status.state)
+
+
+def reason(status: TaskStatus) -> str:
+    return Reason.Name(status.reason).removeprefix("REASON_")
+
+
+# --- who may say what ---------------------------------------------------------------------------
+
+
+def test_only_the_current_masters_messages_count() -> None:
+    shim = Shim()
+    message = m.RunTaskMessage()
+    message.framework.CopyFrom(framework_info())
+    message.task.CopyFrom(task_info())
+    shim.receive(message, STRANGER)
+    assert not shim.decision.records
+    (notice,) = shim.decision.orders
+    assert isinstance(notice, Notice)
+    assert str(STRANGER) in notice.text
+    assert str(MASTER) in notice.text
+    shim.receive(message, STRANGER)
+    assert not shim.decision.orders, "each stranger is named once"
+    assert shim.core.ctx.counters["foreign_messages"] == 2
+
+
+def test_strangers_do_not_fill_the_log() -> None:
+    shim = Shim()
+    for i in range(3 * limits.FOREIGN_SENDERS_NAMED):
+        shim.receive(m.ShutdownMessage(), Pid("master", f"10.1.0.{i}", 5050))
+    assert len(shim.core.messages._warned) == limits.FOREIGN_SENDERS_NAMED
+
+
+def test_without_a_master_nobody_is_the_master() -> None:
+    shim = Shim()
+    shim.detect(None)
+    shim.receive(m.ShutdownMessage())
+    assert not of(Exit, shim.decision.orders)
+
+
+def test_nothing_counts_before_recovery() -> None:
+    shim = Shim(registered=False)
+    shim.detect()
+    shim.run()
+    assert not shim.decision.records
+    assert shim.core.ctx.counters["unexpected_messages"] == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [m.ReconcileTasksMessage(), m.RegisterSlaveMessage(), m.ApplyOperationMessage()],
+    ids=lambda message: message.DESCRIPTOR.name,
+)
+def test_a_message_nobody_sends_an_agent_is_counted(message: Message) -> None:
+    shim = Shim()
+    decision = shim.receive(message)
+    assert not decision.records
+    assert not decision.orders
+    assert shim.core.ctx.counters["unexpected_messages"] == 1
+
+
+def test_a_message_to_executors_is_dropped() -> None:
+    shim = Shim()
+    message = m.FrameworkToExecutorMessage(data=b"x")
+    assert not shim.receive(message).orders
+
+
+@pytest.mark.parametrize("name", list(m.DESCRIPTOR.message_types_by_name))
+@pytest.mark.parametrize("registered", [False, True])
+def test_an_empty_message_of_any_kind_breaks_nothing(name: str, registered: bool) -> None:
+    shim = Shim(registered=registered)
+    if not registered:
+        shim.recover()
+        shim.detect()
+    shim.receive(getattr(m, name)())
+
+
+# --- launching ----------------------------------------------------------------------------------
+
+
+def test_a_launch_is_durable_with_its_framework_and_then_carried_out() -> None:
+    shim = Shim()
+    shim.run()
+    kinds = [type(record).__name__ for record in shim.decision.records]
+    assert kinds == ["SaveFramework", "AddTask"]
+    order = shim.last(Launch)
+    assert order.ref.key == key_of()
+    assert (order.agent_id, order.executor_id) == (AGENT_ID, "t")
+    assert TaskInfo.FromString(shim.disk.tasks[key_of()][0]) == order.task == task_info()
+
+
+def test_a_container_id_is_new_for_each_launch() -> None:
+    shim = Shim()
+    shim.run("a")
+    shim.run("b")
+    assert shim.ref("a").container_id != shim.ref("b").container_id
+
+
+def test_a_launch_for_another_agent_is_ignored() -> None:
+    shim = Shim()
+    shim.run(task_info(agent="S2"))
+    assert not shim.decision.records
+    assert shim.core.ctx.counters["misdirected_launches"] == 1
+
+
+def test_a_launch_twice_is_one_launch() -> None:
+    shim = Shim()
+    shim.run()
+    shim.run()
+    assert not shim.decision.records
+    assert not shim.decision.orders
+
+
+def test_a_launch_of_a_task_whose_end_is_not_acknowledged_is_ignored() -> None:
+    shim = Shim()
+    shim.running_task()
+    shim.exited()
+    shim.run()
+    assert not shim.decision.orders
+    assert shim.said() == ["TASK_FINISHED"]
+
+
+def test_a_task_id_may_be_used_again_after_its_end_was_acknowledged() -> None:
+    shim = Shim()
+    ref = shim.running_task()
+    shim.exited()
+    shim.acknowledge()
+    shim.run()
+    assert shim.ref().container_id != ref.container_id
+    shim.tell(facts.ContainerExited(ref, 1))
+    assert shim.said() == [], "a late word about the earlier container"
+    assert shim.core.ctx.counters["late_facts"] == 1
+
+
+def test_resources_without_allocation_get_the_frameworks_role() -> None:
+    shim = Shim()
+    info = task_info()
+    info.resources[0].ClearField("allocation_info")
+    shim.run(info)
+    kept = TaskInfo.FromString(shim.disk.tasks[key_of()][0])
+    assert kept.resources[0].allocation_info.role == "prod"
+    assert shim.task().wire.resources[0].allocation_info.role == "prod"
+
+
+def test_a_task_with_an_executor_is_refused_and_its_executor_freed() -> None:
+    shim = Shim()
+    info = task_info()
+    info.executor.executor_id.value = "custom"
+    shim.run(info)
+    (said,) = shim.statuses
+    assert (state(said), reason(said)) == ("TASK_FAILED", "TASK_INVALID")
+    assert said.executor_id.value == "custom"
+    assert "'custom'" in said.message
+    (exited,) = sent(m.ExitedExecutorMessage, shim.decision.orders)
+    check(exited)
+    assert not of(Launch, shim.decision.orders)
+    shim.acknowledge()
+    assert not shim.disk.frameworks
+
+
+def test_all_tasks_of_a_group_are_refused() -> None:
+    shim = Shim()
+    message = m.RunTaskGroupMessage()
+    message.framework.CopyFrom(framework_info())
+    message.executor.executor_id.value = "pod"
+    for name in "ab":
+        message.task_group.tasks.add().CopyFrom(task_info(name))
+    shim.receive(message)
+    assert [state(said) for said in shim.statuses] == ["TASK_FAILED"] * 2
+    assert {reason(said) for said in shim.statuses} == {"TASK_GROUP_INVALID"}
+    assert len(sent(m.ExitedExecutorMessage, shim.decision.orders)) == 1
+
+
+@pytest.mark.parametrize("agent", ["S2", None])
+def test_a_group_for_another_agent_is_ignored(agent: str | None) -> None:
+    shim = Shim(registered=agent is not None)
+    if agent is None:
+        shim.recover()
+        shim.detect()
+    message = m.RunTaskGroupMessage()
+    message.framework.CopyFrom(framework_info())
+    message.executor.executor_id.value = "pod"
+    message.task_group.tasks.add().CopyFrom(task_info("a", agent or AGENT_ID))
+    decision = shim.receive(message)
+    assert not decision.records
+    assert not decision.orders
+    assert not shim.core.frameworks.table
+
+
+def volume(amount: float = 1.0) -> Resource:
+    resource = Resource(name="disk", type=0, role="prod")
+    resource.scalar.value = amount
+    resource.reservation.principal = "p"
+    resource.disk.persistence.id = "v1"
+    return resource
+
+
+@pytest.mark.parametrize(("traits", "dropped"), [((), "TASK_LOST"), (("aware",), "TASK_DROPPED")])
+def test_a_task_on_resources_we_do_not_know_is_refused(
+    traits: tuple[str, ...], dropped: str
+) -> None:
+    shim = Shim()
+    shim.framework("F", *traits)
+    info = task_info()
+    info.resources.append(volume())
+    shim.run(info)
+    (said,) = shim.statuses
+    assert (state(said), reason(said)) == (dropped, "RESOURCES_UNKNOWN")
+    assert said.source == TaskStatus.SOURCE_SLAVE
+
+
+def test_what_was_checkpointed_is_known_reported_and_survives() -> None:
+    shim = Shim()
+    shim.receive(m.CheckpointResourcesMessage(resources=[volume()]))
+    shim.restart()
+    shim.detect()
+    (request,) = sent(m.ReregisterSlaveMessage, shim.wait(1.0))
+    assert list(request.checkpointed_resources) == [volume()]
+    shim.welcome()
+    info = task_info()
+    info.resources.append(volume())
+    shim.run(info)
+    assert of(Launch, shim.decision.orders)
+    shim.receive(m.CheckpointResourcesMessage())
+    assert not shim.core.messages.resources
+
+
+def test_reservations_outlive_the_agent_id() -> None:
+    shim = Shim()
+    shim.receive(m.CheckpointResourcesMessage(resources=[volume()]))
+    shim.receive(m.ShutdownMessage(message="Agent has been marked gone"))
+    shim.restart()
+    shim.detect()
+    (request,) = sent(m.RegisterSlaveMessage, shim.wait(1.0))
+    assert list(request.checkpointed_resources) == [volume()]
+
+
+# --- killing ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "own", "settings", "grace"),
+    [
+        (None, None, {}, 5.0),
+        (None, None, {"stop_timeout": 9.0}, 9.0),
+        (None, None, {"shutdown_grace": 7.0, "stop_timeout": 3.0}, 7.0),
+        (None, 2.0, {"stop_timeout": 9.0}, 2.0),
+        (1.0, 2.0, {}, 1.0),
+        (0.0, 2.0, {}, 0.0),
+        (-1.0, None, {}, 0.0),
+    ],
+)
+def test_whose_grace_counts(
+    asked: float | None, own: float | None, settings: dict[str, float], grace: float
+) -> None:
+    shim = Shim(**settings)
+    info = task_info()
+    if own is not None:
+        info.kill_policy.grace_period.nanoseconds = int(own * 1e9)
+    shim.running_task(info)
+    shim.kill(grace=asked)
+    assert shim.last(Stop).grace == grace
+
+
+def test_a_kill_is_durable_before_the_stop_and_survives_with_its_grace() -> None:
+    shim = Shim()
+    ref = shim.running_task()
+    shim.kill(grace=33.0)
+    kinds = [type(order).__name__ for order in shim.decision.orders]
+    assert kinds == ["Withdraw", "StopChecks", "Stop"]
+    shim.restart(running(ref))
+    assert shim.last(Stop) == Stop(ref, 33.0)
+
+
+def test_a_second_kill_may_change_the_grace_and_says_killing_once() -> None:
+    shim = Shim()
+    shim.framework("F", "killing")
+    shim.running_task()
+    shim.kill(grace=30.0)
+    shim.kill(grace=1.0)
+    assert shim.last(Stop).grace == 1.0
+    assert shim.said() == ["TASK_KILLING"]
+
+
+def test_killing_is_said_only_to_who_knows_it() -> None:
+    shim = Shim()
+    shim.running_task()
+    shim.kill()
+    assert shim.said() == []
+
+
+def test_a_kill_before_the_container_runs_gives_the_launch_up() -> None:
+    shim = Shim()
+    shim.run()
+    shim.kill()
+    assert shim.last(CancelLaunch).ref == shim.ref()
+    shim.tell(facts.LaunchCancelled(shim.ref()))
+    said = shim.end()
+    assert (state(said), reason(said)) == ("TASK_KILLED", "TASK_KILLED_DURING_LAUNCH")
+    assert said.source == TaskStatus.SOURCE_SLAVE
+
+
+def test_a_second_kill_of_a_launch_is_durable_with_its_grace() -> None:
+    shim = Shim()
+    shim.run()
+    shim.kill()
+    shim.kill(grace=50.0)
+    ref = shim.ref()
+    shim.restart(running(ref))
+    assert shim.last(Stop).grace == 50.0
+
+
+def test_a_kill_of_an_ended_task_does_nothing() -> None:
+    shim = Shim()
+    shim.running_task()
+    shim.exited()
+    shim.kill()
+    assert not shim.decision.orders
+    assert not shim.decision.records
+
+
+@pytest.mark.parametrize(("traits", "dropped"), [((), "TASK_LOST"), (("aware",), "TASK_DROPPED")])
+def test_a_kill_of_an_unknown_task_of_a_known_framework(
+    traits: tuple[str, ...], dropped: str
+) -> None:
+    shim = Shim()
+    shim.framework("F", *traits)
+    shim.run()
+    shim.kill("other")
+    (said,) = shim.statuses
+    assert (state(said), reason(said)) == (dropped, "EXECUTOR_TERMINATED")
+    assert said.message == "Cannot find executor"
+
+
+def test_a_kill_that_overtook_its_launch_ends_it_at_once() -> None:
+    shim = Shim()
+    shim.kill()
+    shim.run()
+    (said,) = shim.statuses
+    assert (state(said), reason(said)) == ("TASK_KILLED", "TASK_KILLED_DURING_LAUNCH")
+    assert not of(Launch, shim.decision.orders)
+    shim.acknowledge()
+    shim.run()
+    assert of(Launch, shim.decision.orders), "a kill ends one launch"
+
+
+def test_tombstones_are_bounded_in_number_and_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TOMBSTONES", 3)
+    shim = Shim()
+    for name in "abcd":
+        shim.kill(name, "G")
+    assert [key.task_id for key in shim.core.messages._tombstones] == ["b", "c", "d"]
+    shim.wait(limits.TOMBSTONE_AGE + 1)
+    shim.register()
+    shim.kill("e", "G")
+    assert [key.task_id for key in shim.core.messages._tombstones] == ["e"]
+
+
+def test_a_scheduler_may_shut_the_executor_of_a_command_task_down() -> None:
+    shim = Shim()
+    ref = shim.running_task()
+    message = m.ShutdownExecutorMessage()
+    message.framework_id.value, message.executor_id.value = "F", "t"
+    shim.receive(message)
+    assert shim.last(Stop).ref == ref
+
+
+def test_an_unknown_executor_is_no_ones() -> None:
+    shim = Shim()
+    message = m.ShutdownExecutorMessage()
+    message.framework_id.value, message.executor_id.value = "F", "t"
+    assert not shim.receive(message).orders
+
+
+# --- frameworks ---------------------------------------------------------------------------------
+
+
+def test_a_framework_that_is_removed_takes_its_tasks_along_in_silence() -> None:
+    shim = Shim()
+    shim.framework("F", "killing")
+    ref = shim.running_task("runs")
+    shim.run("staging")
+    shim.run("other", "G")
+    shim.shutdown_framework()
+    assert {type(order).__name__ for order in shim.decision.orders} == {
+        "CancelLaunch",
+        "Withdraw",
+        "StopChecks",
+        "Stop",
+    }
+    shim.tell(facts.LaunchCancelled(shim.ref("staging")))
+    shim.tell(facts.ContainerExited(ref, 143))
+    assert not statuses(shim.decision.orders)
+    assert of(Remove, shim.decision.orders)
+    assert not shim.disk.updates
+    assert list(shim.disk.tasks) == [key_of("other", "G")]
+    assert list(shim.disk.frameworks) == ["G"]
+
+
+def test_a_silent_end_is_silent_after_a_restart() -> None:
+    shim = Shim()
+    shim.run()
+    shim.kill()
+    shim.shutdown_framework()
+    shim.restart()
+    shim.register()
+    assert not shim.disk.tasks
+    assert not shim.disk.updates
+
+
+def test_a_silent_task_is_not_reported() -> None:
+    shim = Shim()
+    shim.running_task()
+    shim.shutdown_framework()
+    shim.detect()
+    (request,) = sent(m.ReregisterSlaveMessage, shim.wait(1.0))
+    assert not request.tasks
+    assert not request.frameworks
+
+
+def test_removing_a_framework_nobody_knows_does_nothing() -> None:
+    assert not Shim().shutdown_framework("X").orders
+
+
+def test_what_a_framework_becomes_is_durable() -> None:
+    shim = Shim()
+    shim.running_task()
+    message = m.UpdateFrameworkMessage(pid="scheduler@1.2.3.4:5")
+    message.framework_id.value = "F"
+    message.framework_info.CopyFrom(framework_info("F", "killing"))
+    shim.receive(message)
+    shim.restart(running(shim.ref()))
+    shim.register()
+    framework = shim.core.frameworks.table[key_of().framework_id]
+    assert framework.wants_killing
+    assert framework.pid == "scheduler@1.2.3.4:5"
+    shim.kill()
+    assert shim.said() == ["TASK_KILLING"]
+
+
+def test_frameworks_nobody_knows_are_not_learned_from_an_update() -> None:
+    shim = Shim()
+    message = m.UpdateFrameworkMessage(pid="x")
+    message.framework_id.value = "X"
+    shim.receive(message)
+    assert not shim.core.frameworks.table
+
+
+def test_a_framework_is_forgotten_with_its_last_update() -> None:
+    shim = Shim()
+    shim.running_task()
+    shim.exited()
+    assert shim.disk.frameworks
+    shim.acknowledge()
+    assert not shim.disk.frameworks
+    assert not shim.core.frameworks.table
+
+
+# --- a link that broke ----------------------------------------------------------------------------
+
+
+def test_tasks_of_frameworks_without_checkpointing_end_when_the_link_broke() -> None:
+    shim = Shim()
+    shim.framework("F", checkpoint=False)
+    ref = shim.running_task()
+    shim.running_task("kept", "G")
+    shim.ping(connected=False)
+    assert shim.last(Stop).ref == ref
+    shim.tell(facts.ContainerExited(ref, 143))
+    assert not shim.disk.updates
+    assert list(shim.disk.tasks) == [key_of("kept", "G")]
+
+
+def test_they_end_when_we_restart() -> None:
+    shim = Shim()
+    shim.framework("F", checkpoint=False)
+    ref = shim.running_task()
+    shim.restart(running(ref))
+    assert shim.last(Stop).ref == ref
+    assert len(of(Watch, shim.decision.orders)) == 1
+
+
+def test_they_stay_when_a_master_only_fell_silent() -> None:
+    shim = Shim()
+    shim.framework("F", checkpoint=False)
+    shim.running_task()
+    assert not of(Stop, shim.wait(200.0))
+
+
+# --- reconciliation -------------------------------------------------------------------------------
+
+
+def reconcile(shim: Shim, *names: str, traits: tuple[str, ...] = ()) -> None:
+    shim.detect()
+    shim.wait(1.0)
+    answer = m.SlaveReregisteredMessage()
+    answer.slave_id.value = AGENT_ID
+    part = answer.reconciliations.add()
+    part.framework_id.value = "F"
+    part.framework.CopyFrom(framework_info("F", *traits))
+    for name in names:
+        part.statuses.add(state=TaskState.TASK_STAGING).task_id.value = name
+    shim.receive(answer)
+
+
+@pytest.mark.parametrize(("traits", "dropped"), [((), "TASK_LOST"), (("aware",), "TASK_DROPPED")])
+def test_a_task_the_master_has_and_we_never_got(traits: tuple[str, ...], dropped: str) -> None:
+    shim = Shim()
+    reconcile(shim, "never", traits=traits)
+    (said,) = shim.statuses
+    assert (state(said), reason(said)) == (dropped, "RECONCILIATION")
+    assert said.source == TaskStatus.SOURCE_SLAVE
+    assert said.message == "Reconciliation: task unknown to the agent"
+    reconcile(shim, "never", traits=traits)
+    assert shim.said("never") == [dropped], "not twice"
+    shim.acknowledge("never")
+    assert not shim.disk.frameworks
+
+
+def test_a_task_we_have_is_not_lost() -> None:
+    shim = Shim()
+    shim.run()
+    reconcile(shim, "t")
+    assert shim.said() == []
+
+
+def test_a_task_that_ends_in_silence_is_told_of_when_the_master_asks() -> None:
+    shim = Shim()
+    shim.framework("F", checkpoint=False)
+    ref = shim.running_task()
+    shim.restart(running(ref))
+    reconcile(shim, "t")
+    assert shim.said() == [], "it still runs"
+    shim.tell(facts.ContainerExited(ref, 143))
+    assert shim.said() == ["TASK_KILLED"]
+
+
+def test_a_master_that_does_not_describe_the_framework() -> None:
+    shim = Shim()
+    shim.detect()
+    shim.wait(1.0)
+    answer = m.SlaveReregisteredMessage()
+    answer.slave_id.value = AGENT_ID
+    part = answer.reconciliations.add()
+    part.framework_id.value = "F"
+    part.statuses.add(state=TaskState.TASK_STAGING).task_id.value = "never"
+    shim.receive(answer)
+    assert shim.said("never") == ["TASK_LOST"]
+    shim.restart()
+    assert key_of("never") in shim.core.streams
+
+
+# --- draining -------------------------------------------------------------------------------------
+
+
+def test_a_drain_kills_all_and_refuses_launches() -> None:
+    shim = Shim()
+    shim.framework("F", "killing", "aware")
+    shim.running_task("a")
+    shim.run("b")
+    shim.drain(grace=2.0)
+    assert shim.last(Stop).grace == 2.0
+    assert of(CancelLaunch, shim.decision.orders)
+    shim.run("c")
+    (said,) = shim.statuses
+    assert (state(said), reason(said)) == ("TASK_DROPPED", "SLAVE_DRAINING")
+
+
+@pytest.mark.parametrize(("own", "grace"), [(1.0, 1.0), (60.0, 2.0)])
+def test_a_drain_never_lengthens_a_grace(own: float, grace: float) -> None:
+    shim = Shim()
+    info = task_info()
+    info.kill_policy.grace_period.nanoseconds = int(own * 1e9)
+    shim.running_task(info)
+    shim.drain(grace=2.0)
+    assert shim.last(Stop).grace == grace
+
+
+@pytest.mark.parametrize(
+    ("mark_gone", "traits", "end"),
+    [
+        (False, ("killing", "aware"), "TASK_KILLED"),
+        (True, ("killing", "aware"), "TASK_GONE_BY_OPERATOR"),
+        (True, ("killing",), "TASK_KILLED"),
+    ],
+)
+def test_how_drained_tasks_end(mark_gone: bool, traits: tuple[str, ...], end: str) -> None:
+    shim = Shim()
+    shim.framework("F", *traits)
+    shim.running_task()
+    shim.drain(mark_gone=mark_gone)
+    (killing,) = shim.statuses
+    assert (state(killing), reason(killing)) == ("TASK_KILLING", "SLAVE_DRAINING")
+    shim.exited(code=143)
+    assert (state(shim.end()), reason(shim.end())) == (end, "SLAVE_DRAINING")
+
+
+def test_an_idle_agent_does_not_drain() -> None:
+    shim = Shim()
+    shim.drain()
+    assert "drain" not in shim.disk.meta
+    shim.run()
+    assert of(Launch, shim.decision.orders)
+
+
+def test_a_drain_goes_on_after_a_restart_and_is_over_with_the_last_acknowledgement() -> None:
+    shim = Shim()
+    ref = shim.running_task()
+    shim.drain()
+    shim.restart(running(ref))
+    shim.register()
+    shim.run("new")
+    assert shim.said("new") == ["TASK_LOST"]
+    shim.acknowledge("new")
+    shim.exited(code=143)
+    assert reason(shim.end()) == "SLAVE_DRAINING"
+    assert "drain" in shim.disk.meta
+    shim.acknowledge_all()
+    assert "drain" not in shim.disk.meta
+    shim.run()
+    assert of(Launch, shim.decision.orders)
+
+
+def test_a_drain_is_over_when_the_last_task_ends_in_silence() -> None:
+    shim = Shim()
+    shim.running_task()
+    shim.drain()
+    shim.shutdown_framework()
+    shim.exited(code=143)
+    assert "drain" not in shim.disk.meta
+
+
+def test_tasks_that_were_killed_for_other_reasons_keep_their_words_in_a_drain() -> None:
+    shim = Shim()
+    shim.running_task()
+    shim.drain()
+    shim.exited(code=143)
+    assert shim.end().message == "Container exited with status 143"
+
+
+# --- what an order looks like after all ----------------------------------------------------------
+
+
+def orders_about(ref: Ref, given: list[Order]) -> list[str]:
+    return [type(order).__name__ for order in given if getattr(order, "ref", None) == ref]
+
+
+def test_discovery_forgets_a_task_before_it_is_stopped() -> None:
+    shim = Shim()
+    ref = shim.running_task()
+    shim.kill()
+    about = orders_about(ref, shim.decision.orders)
+    assert about.index("Withdraw") < about.index("Stop")
+    shim.exited()
+    assert of(Withdraw, shim.decision.orders)
+
+
+def test_every_message_that_leaves_is_safe_for_a_master() -> None:
+    shim = Shim()
+    info = task_info("executor")
+    info.executor.executor_id.value = "custom"
+    shim.run(info)
+    given = list(shim.decision.orders)
+    shim.running_task()
+    shim.kill()
+    shim.exited()
+    given += shim.decision.orders
+    shim.detect()
+    given += shim.wait(1.0)
+    assert len(of(Send, given)) >= 4
+    for order in of(Send, given):
+        check(order.message)

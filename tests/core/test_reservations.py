@@ -1,0 +1,89 @@
+"""Which of a task's resources need a reservation or volume that we know."""
+
+from __future__ import annotations
+
+import pytest
+
+from shim.core.reservations import is_checkpointed, unknown
+from shim.protos.mesos_pb2 import Resource
+
+
+def cpus(amount: float, *, principal: str | None = None, role: str = "prod") -> Resource:
+    resource = Resource(name="cpus", type=0, role=role)
+    resource.scalar.value = amount
+    if principal is not None:
+        resource.reservation.principal = principal
+    return resource
+
+
+def refined(kind: Resource.ReservationInfo.Type.ValueType) -> Resource:
+    resource = Resource(name="cpus", type=0)
+    resource.scalar.value = 1.0
+    resource.reservations.add(type=kind, role="prod")
+    return resource
+
+
+def volume(name: str) -> Resource:
+    resource = Resource(name="disk", type=0, role="prod")
+    resource.scalar.value = 10.0
+    resource.disk.persistence.id = name
+    return resource
+
+
+def ports(begin: int, end: int) -> Resource:
+    resource = Resource(name="ports", type=1, role="prod")
+    resource.ranges.range.add(begin=begin, end=end)
+    resource.reservation.principal = "p"
+    return resource
+
+
+@pytest.mark.parametrize(
+    ("resource", "expected"),
+    [
+        (cpus(1.0), False),
+        (cpus(1.0, principal="p"), True),
+        (refined(Resource.ReservationInfo.STATIC), False),
+        (refined(Resource.ReservationInfo.DYNAMIC), True),
+        (volume("v"), True),
+    ],
+)
+def test_what_is_checkpointed(resource: Resource, expected: bool) -> None:
+    assert is_checkpointed(resource) is expected
+
+
+def test_statically_reserved_resources_need_nothing() -> None:
+    assert unknown([cpus(5.0)], []) == []
+
+
+@pytest.mark.parametrize(("wanted", "missing"), [(1.0, 0), (2.0, 0), (2.001, 1), (2.0001, 0)])
+def test_amounts_count_in_thousandths(wanted: float, missing: int) -> None:
+    assert len(unknown([cpus(wanted, principal="p")], [cpus(2.0, principal="p")])) == missing
+
+
+def test_several_parts_use_one_reservation_up() -> None:
+    part = cpus(1.0, principal="p")
+    known = [cpus(2.5, principal="p")]
+    assert unknown([part, part], known) == []
+    assert len(unknown([part, part, part], known)) == 1
+
+
+def test_another_principal_or_role_is_another_reservation() -> None:
+    known = [cpus(2.0, principal="p")]
+    assert len(unknown([cpus(1.0, principal="q")], known)) == 1
+    assert len(unknown([cpus(1.0, principal="p", role="dev")], known)) == 1
+
+
+def test_allocation_does_not_matter() -> None:
+    allocated = cpus(1.0, principal="p")
+    allocated.allocation_info.role = "prod"
+    assert unknown([allocated], [cpus(1.0, principal="p")]) == []
+
+
+def test_volumes_are_told_apart_by_their_id() -> None:
+    assert unknown([volume("v")], [volume("v")]) == []
+    assert len(unknown([volume("w")], [volume("v")])) == 1
+
+
+def test_ranges_that_are_known_as_they_are() -> None:
+    assert unknown([ports(1, 9)], [ports(1, 9)]) == []
+    assert len(unknown([ports(1, 10)], [ports(1, 9)])) == 1

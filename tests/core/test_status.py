@@ -1,0 +1,370 @@
+"""The words of status updates, situation by situation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from shim.core import status
+from shim.model import facts
+from shim.model.facts import Failure
+from shim.model.orders import Send
+from shim.protos import messages_pb2 as m
+from shim.protos.mesos_pb2 import CheckStatusInfo, NetworkInfo, TaskState, TaskStatus
+from tests.core.harness import Shim, of, task_info
+
+E, S = TaskStatus.SOURCE_EXECUTOR, TaskStatus.SOURCE_SLAVE
+Reason = TaskStatus.Reason
+
+
+def staged() -> Shim:
+    shim = Shim()
+    shim.framework("F", "killing", "aware")
+    shim.run()
+    return shim
+
+
+def running() -> Shim:
+    shim = Shim()
+    shim.framework("F", "killing", "aware")
+    shim.running_task()
+    return shim
+
+
+def launch_failed(failure: Failure) -> Shim:
+    shim = staged()
+    shim.tell(facts.LaunchFailed(shim.ref(), failure, "the daemon's words"))
+    return shim
+
+
+def exited(code: int | None, error: str = "", *, oom: bool = False) -> Shim:
+    shim = running()
+    shim.tell(facts.ContainerExited(shim.ref(), code, oom, error))
+    return shim
+
+
+def killed(code: int | None = 143) -> Shim:
+    shim = running()
+    shim.kill()
+    shim.acknowledge_all()
+    shim.exited(code=code)
+    return shim
+
+
+def unhealthy(*, ended: bool) -> Shim:
+    shim = running()
+    shim.tell(facts.HealthReported(shim.ref(), healthy=False, kill=ended))
+    if ended:
+        shim.acknowledge_all()
+        shim.exited(code=143)
+    return shim
+
+
+def expired(*, started: bool) -> Shim:
+    shim = Shim()
+    info = task_info()
+    info.max_completion_time.nanoseconds = int(5e9)
+    if started:
+        shim.running_task(info)
+        shim.wait(5.0)
+        shim.exited(code=137)
+    else:
+        shim.run(info)
+        shim.wait(5.0)
+        shim.tell(facts.LaunchCancelled(shim.ref()))
+    return shim
+
+
+def vanished(*, killing: bool = False) -> Shim:
+    shim = running()
+    if killing:
+        shim.kill()
+        shim.acknowledge_all()
+    shim.tell(facts.ContainerVanished(shim.ref()))
+    return shim
+
+
+def cancelled() -> Shim:
+    shim = staged()
+    shim.kill()
+    shim.tell(facts.LaunchCancelled(shim.ref()))
+    return shim
+
+
+def half_launched() -> Shim:
+    shim = staged()
+    shim.creating()
+    shim.acknowledge_all()
+    shim.restart()
+    return shim
+
+
+LAUNCH = "Failed to launch container: the daemon's words"
+OOM = "Memory limit exceeded: the container's limit is 0MB. Container exited with status 137"
+TABLE: list[tuple[str, Callable[[], Shim], str, int, str | None, str | None]] = [
+    ("exit 0", lambda: exited(0), "FINISHED", E, None, "Container exited with status 0"),
+    ("exit 3", lambda: exited(3), "FAILED", E, None, "Container exited with status 3"),
+    (
+        "exit with the daemon's words",
+        lambda: exited(127, "no such file"),
+        "FAILED",
+        E,
+        None,
+        "Container exited with status 127: no such file",
+    ),
+    (
+        "exit unknown",
+        lambda: exited(None),
+        "FAILED",
+        E,
+        None,
+        "Failed to get exit status of container",
+    ),
+    (
+        "out of memory",
+        lambda: exited(137, oom=True),
+        "FAILED",
+        S,
+        "CONTAINER_LIMITATION_MEMORY",
+        OOM,
+    ),
+    (
+        "out of memory, but well",
+        lambda: exited(0, oom=True),
+        "FINISHED",
+        E,
+        None,
+        "Container exited with status 0",
+    ),
+    ("killed", killed, "KILLED", E, None, "Container exited with status 143"),
+    ("killed, exit 0", lambda: killed(0), "KILLED", E, None, "Container exited with status 0"),
+    (
+        "killed as unhealthy",
+        lambda: unhealthy(ended=True),
+        "KILLED",
+        E,
+        None,
+        "Container exited with status 143",
+    ),
+    (
+        "time is over",
+        lambda: expired(started=True),
+        "FAILED",
+        E,
+        "MAX_COMPLETION_TIME_REACHED",
+        "Container exited with status 137",
+    ),
+    (
+        "time is over while launching",
+        lambda: expired(started=False),
+        "FAILED",
+        E,
+        "MAX_COMPLETION_TIME_REACHED",
+        "Given up before the container was started",
+    ),
+    ("vanished", vanished, "FAILED", S, "EXECUTOR_TERMINATED", None),
+    (
+        "vanished while killed",
+        lambda: vanished(killing=True),
+        "KILLED",
+        E,
+        None,
+        "Container is gone",
+    ),
+    (
+        "killed before the start",
+        cancelled,
+        "KILLED",
+        S,
+        "TASK_KILLED_DURING_LAUNCH",
+        "Killed before the container was started",
+    ),
+    (
+        "bad options",
+        lambda: launch_failed(Failure.INVALID),
+        "FAILED",
+        E,
+        None,
+        "Failed to create docker run options: the daemon's words",
+    ),
+    (
+        "pull failed",
+        lambda: launch_failed(Failure.PULL),
+        "FAILED",
+        S,
+        "CONTAINER_LAUNCH_FAILED",
+        LAUNCH,
+    ),
+    (
+        "fetch failed",
+        lambda: launch_failed(Failure.FETCH),
+        "FAILED",
+        S,
+        "CONTAINER_LAUNCH_FAILED",
+        LAUNCH,
+    ),
+    (
+        "create failed",
+        lambda: launch_failed(Failure.LAUNCH),
+        "FAILED",
+        S,
+        "CONTAINER_LAUNCH_FAILED",
+        LAUNCH,
+    ),
+    (
+        "took too long",
+        lambda: launch_failed(Failure.TIMEOUT),
+        "FAILED",
+        S,
+        "EXECUTOR_REGISTRATION_TIMEOUT",
+        LAUNCH,
+    ),
+    (
+        "lost by a restart",
+        half_launched,
+        "DROPPED",
+        S,
+        "SLAVE_RESTARTED",
+        "Task launched during agent restart",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "state", "source", "reason", "text"),
+    [row[1:] for row in TABLE],
+    ids=[row[0] for row in TABLE],
+)
+def test_how_ends_are_told(
+    make: Callable[[], Shim], state: str, source: int, reason: str | None, text: str | None
+) -> None:
+    said = make().end()
+    assert TaskState.Name(said.state) == f"TASK_{state}"
+    assert said.source == source
+    told = Reason.Name(said.reason) if said.HasField("reason") else None
+    assert told == (None if reason is None else f"REASON_{reason}")
+    if text is not None:
+        assert said.message == text
+
+
+def test_starting_says_no_more_than_that() -> None:
+    shim = staged()
+    shim.creating()
+    said = shim.end()
+    assert (said.state, said.source) == (TaskState.TASK_STARTING, E)
+    assert not said.HasField("reason")
+    assert not said.HasField("message")
+
+
+def test_running_carries_the_inspect_and_the_address() -> None:
+    shim = staged()
+    shim.started()
+    said = shim.end()
+    assert (said.state, said.source) == (TaskState.TASK_RUNNING, E)
+    assert said.data == b"[{}]"
+    assert not said.HasField("healthy")
+    (network,) = said.container_status.network_infos
+    (address,) = network.ip_addresses
+    assert address.ip_address == "172.17.0.2"
+    assert said.container_status.container_id.value == shim.ref().container_id
+
+
+def test_a_health_result_is_told_without_the_inspect() -> None:
+    said = unhealthy(ended=False).end()
+    assert Reason.Name(said.reason) == "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED"
+    assert said.healthy is False
+    assert said.data == b""
+    assert said.container_status.network_infos[0].ip_addresses[0].ip_address == "172.17.0.2"
+
+
+def test_a_task_killed_as_unhealthy_says_so() -> None:
+    assert unhealthy(ended=True).end().healthy is False
+    assert not killed().end().HasField("healthy")
+
+
+def test_what_never_had_a_container_tells_of_none() -> None:
+    assert not launch_failed(Failure.PULL).end().HasField("container_status")
+    assert not cancelled().end().HasField("container_status")
+    assert exited(1).end().HasField("container_status")
+
+
+def test_out_of_memory_names_the_limit() -> None:
+    shim = Shim()
+    info = task_info()
+    info.resources.add(name="mem", type=0).scalar.value = 64.0
+    shim.running_task(info)
+    shim.tell(facts.ContainerExited(shim.ref(), 137, oom_killed=True))
+    said = shim.end()
+    assert "64MB" in said.message
+    assert [resource.name for resource in said.limitation.resources] == ["mem"]
+    assert not exited(1).end().HasField("limitation")
+
+
+def test_the_first_network_is_copied_with_real_addresses() -> None:
+    info = task_info()
+    network = info.container.network_infos.add(name="overlay")
+    network.ip_addresses.add(ip_address="9.9.9.9")
+    network.labels.labels.add(key="k", value="v")
+    info.container.network_infos.add(name="second")
+    told = status.container_status("cid", info, ["10.1.1.1", "fd00::1"])
+    (copy,) = told.network_infos
+    assert copy.name == "overlay"
+    assert copy.labels.labels[0].key == "k"
+    first, second = copy.ip_addresses
+    assert (first.ip_address, first.HasField("protocol")) == ("10.1.1.1", False)
+    assert (second.ip_address, second.protocol) == ("fd00::1", NetworkInfo.IPv6)
+
+
+@pytest.mark.parametrize("host", [None, "192.0.2.7"])
+def test_without_an_own_address_it_is_the_engines(host: str | None) -> None:
+    shim = Shim(engine_ip=host)
+    shim.run()
+    shim.creating()
+    networks = shim.end().container_status.network_infos
+    found = [address.ip_address for network in networks for address in network.ip_addresses]
+    assert found == ([host] if host else [])
+
+
+def test_an_empty_check_is_told_with_running() -> None:
+    shim = Shim()
+    info = task_info()
+    info.check.type = 1
+    info.check.command.command.value = "true"
+    shim.run(info)
+    shim.started()
+    said = shim.end()
+    assert said.check_status.type == 1
+    assert said.check_status.HasField("command")
+    assert not said.check_status.command.HasField("exit_code")
+
+
+def test_running_repeats_the_last_results_of_both_checks() -> None:
+    shim = Shim()
+    info = task_info()
+    info.check.type = 1
+    info.check.command.command.value = "true"
+    info.health_check.type = 1
+    shim.running_task(info)
+    result = CheckStatusInfo(type=1)
+    result.command.exit_code = 3
+    shim.tell(facts.CheckReported(shim.ref(), result.SerializeToString()))
+    assert Reason.Name(shim.end().reason) == "REASON_TASK_CHECK_STATUS_UPDATED"
+    assert shim.end().check_status == result
+    shim.acknowledge_all()
+    shim.tell(facts.HealthReported(shim.ref(), healthy=True))
+    said = shim.end()
+    assert said.healthy is True
+    assert said.check_status == result
+
+
+def test_every_update_has_its_own_uuid() -> None:
+    shim = running()
+    shim.kill()
+    killing = shim.last(Send).message
+    shim.acknowledge_all()
+    shim.exited()
+    assert isinstance(killing, m.StatusUpdateMessage)
+    (ended,) = (order.message for order in of(Send, shim.decision.orders))
+    assert isinstance(ended, m.StatusUpdateMessage)
+    assert killing.update.uuid != ended.update.uuid
