@@ -45,6 +45,10 @@ class _Waiting:
     seen: bool = False
     """A list has shown it while it was provisioned."""
 
+    def provisioned(self, identity: str) -> None:
+        if not self.done.done():
+            self.done.set_result(identity)
+
 
 class Creates:
     def __init__(
@@ -102,21 +106,29 @@ class Creates:
         if not self._waiting:
             return
         by_name = {each.name: each for each in containers if each.name in self._waiting}
+        loop, wake = asyncio.get_running_loop(), 0
         for name, waiting in self._waiting.items():
-            if not waiting.done.done():
-                self._judge(name, waiting, by_name.get(name), began)
+            found = by_name.get(name)
+            if found is None:
+                self._miss(name, waiting, began)
+            elif found.phase is Phase.PROVISIONING:
+                waiting.seen = True
+            else:
+                # One after the other: what hundreds do next, all in one turn of the loop, would
+                # keep a ping waiting.
+                loop.call_later(wake * limits.CREATE_WAKE, waiting.provisioned, found.id)
+                wake += 1
 
     def close(self) -> None:
         for task in (self._poller, self._shedding):
             if task is not None:
                 task.cancel()
 
-    def _judge(self, name: str, waiting: _Waiting, found: Container | None, began: float) -> None:
-        if found is not None:
-            waiting.seen = True
-            if found.phase is not Phase.PROVISIONING:
-                waiting.done.set_result(found.id)
-        elif waiting.seen and began > waiting.since:
+    def _miss(self, name: str, waiting: _Waiting, began: float) -> None:
+        """A list that began at ``began`` does not show it."""
+        if waiting.done.done():
+            return
+        if waiting.seen and began > waiting.since:
             text = f"{name} failed while it was provisioned; Triton does not list it any more"
             waiting.done.set_exception(Doubtful(text))
         elif began - waiting.since > limits.PROVISIONING_UNSEEN:
