@@ -48,11 +48,16 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(path.with_suffix(".lock"))
-            self._db = self._thread.submit(_open, path).result()
         except OSError as error:
             raise FatalError(f"--work_dir {path.parent}: {error.strerror}") from error
-        except sqlite3.Error as error:
-            raise FatalError(f"journal {path}: {error}") from error
+        try:
+            self._db = self._thread.submit(_open, path).result()
+        except BaseException as error:
+            self._thread.shutdown()
+            os.close(self._lock)
+            if isinstance(error, sqlite3.Error | OSError):
+                raise FatalError(f"journal {path}: {error}") from error
+            raise
 
     def load(self) -> Snapshot:
         """All that is durable."""
@@ -62,12 +67,18 @@ class Journal:
             raise FatalError(f"journal {self._path}: {error}") from error
 
     async def commit(self, batch: Sequence[Record]) -> None:
-        """Make the records durable, all or none. Raises Transient when the disk refuses."""
+        """Make the records durable, all or none. Raises Transient when the disk refuses.
+
+        FatalError says that no repetition will help: a damaged file, or records that contradict
+        what is there.
+        """
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._thread, _commit, self._db, batch)
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.OperationalError as error:
             raise Transient(f"journal {self._path}: {error}") from error
+        except sqlite3.Error as error:
+            raise FatalError(f"journal {self._path}: {error}") from error
 
     def close(self) -> None:
         self._thread.submit(self._db.close).result()

@@ -123,6 +123,8 @@ class Runtime:
         """Get what collected behind the barrier through it."""
         if self._committing is not None and not self._committing.done():
             return
+        if self._ended.done():
+            return
         if self._barrier:
             self._committing = asyncio.create_task(self._commit(), name="commit")
             self._committing.add_done_callback(lambda _: self._wake.set())
@@ -132,22 +134,27 @@ class Runtime:
     async def _commit(self) -> None:
         while self._barrier:
             batch = self._barrier.take()
-            if batch.records:
+            try:
                 await self._durable(batch)
+            except Exception as error:
+                # What was decided is lost, so nothing decided on top of it may be carried out.
+                log.exception("records could not be made durable")
+                self._carry(Exit(1, str(error)))
+                return
             for order in batch.orders:
                 self._carry(order)
 
     async def _durable(self, batch: Decision) -> None:
-        while True:
+        while batch.records:
             try:
                 await self._journal.commit(batch.records)
+                self.commits += 1
                 break
             except Transient as error:
                 if not self.disk_failing:
                     log.error("%s; nothing is sent until it takes our records", error)
                 self.disk_failing = True
                 await asyncio.sleep(limits.DISK_RETRY)
-        self.commits += 1
         if self.disk_failing:
             log.warning("the journal takes records again")
             self.disk_failing = False
