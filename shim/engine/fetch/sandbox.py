@@ -73,7 +73,13 @@ class Sandbox:
             tar.close()
 
     def add(self, item: Item, file: BinaryIO) -> None:
-        """What was fetched becomes part of the sandbox. Permanent when it cannot be unpacked."""
+        """What was fetched becomes part of the sandbox. Permanent, naming the URI, otherwise."""
+        try:
+            self._add(item, file)
+        except Permanent as error:
+            raise Permanent(f"{item.shown}: {error}") from None
+
+    def _add(self, item: Item, file: BinaryIO) -> None:
         known = len(self.configs)
         if item.kind is Kind.GZ:
             self._gunzip(item, file)
