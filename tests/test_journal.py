@@ -40,6 +40,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "work" / "journal.db"
 
 
+def python(code: str, path: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
 def reopened(path: Path) -> Snapshot:
     journal = Journal(path)
     try:
@@ -236,9 +241,7 @@ asyncio.run(main(Path(sys.argv[1])))
 
 
 def test_a_full_disk_is_transient_and_nothing_is_half_written(path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _FULL, str(path)], capture_output=True, text=True, timeout=60
-    )
+    done = python(_FULL, path)
     assert done.returncode == 0, done.stderr
     refused, left, then = done.stdout.splitlines()
     assert refused.startswith(f"refused: journal {path}: ")
@@ -261,6 +264,14 @@ async def test_a_locked_database_is_transient(path: Path, monkeypatch: pytest.Mo
     journal.close()
 
 
+_SECOND = """
+import sys
+from pathlib import Path
+from shim.journal import Journal
+Journal(Path(sys.argv[1]))
+"""
+
+
 # --- who may open it ------------------------------------------------------------------------------
 
 
@@ -270,11 +281,7 @@ def test_a_second_shim_is_refused_with_the_first_ones_pid(path: Path) -> None:
         FatalError, match=rf"--work_dir .*in use by another shim \(pid {os.getpid()}\)"
     ):
         Journal(path)
-    code = "import sys; from pathlib import Path; from shim.journal import Journal\n"
-    code += "Journal(Path(sys.argv[1]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60
-    )
+    done = python(_SECOND, path)
     assert f"pid {os.getpid()}" in done.stderr
     journal.close()
     reopened(path)
