@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid as uuidlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from shim import limits
 from shim.core import status
@@ -324,7 +325,7 @@ class Tasks:
         if gone and state == TaskState.TASK_KILLED:
             state = TaskState.TASK_GONE_BY_OPERATOR
         reason = status.Reason.REASON_SLAVE_DRAINING
-        return Report(state, report.source, reason, report.message, healthy=report.healthy)
+        return replace(report, state=state, reason=reason)
 
     def _save(self, task: Task) -> None:
         self._ctx.record(SaveTask(task.key, task.state()))
@@ -417,12 +418,4 @@ class Tasks:
 
 def _with_checks(task: Task, report: Report) -> Report:
     """Every TASK_RUNNING repeats the last results of both kinds of check."""
-    return Report(
-        report.state,
-        report.source,
-        report.reason,
-        report.message,
-        report.data,
-        task.healthy,
-        task.check_status,
-    )
+    return replace(report, healthy=task.healthy, check_status=task.check_status)

@@ -639,6 +639,15 @@ def test_how_drained_tasks_end(mark_gone: bool, traits: tuple[str, ...], end: st
     assert (state(shim.end()), reason(shim.end())) == (end, "SLAVE_DRAINING")
 
 
+def test_a_drained_launch_never_had_a_container() -> None:
+    shim = Shim()
+    shim.run()
+    shim.drain()
+    shim.tell(facts.LaunchCancelled(shim.ref()))
+    assert (state(shim.end()), reason(shim.end())) == ("TASK_KILLED", "SLAVE_DRAINING")
+    assert not shim.end().HasField("container_status")
+
+
 def test_an_idle_agent_does_not_drain() -> None:
     shim = Shim()
     shim.drain()

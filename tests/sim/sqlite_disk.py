@@ -1,0 +1,62 @@
+"""The real journal below the simulation: what it loads is what the simulated disk holds."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from shim.journal import Journal
+from shim.model.records import Record, Snapshot
+from tests.sim.clock import Violation
+from tests.sim.disk import Disk
+
+
+class SqliteDisk(Disk):
+    """Each life of the shim opens the files as the last one's kill -9 left them."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._directory = directory
+        self._lives = 0
+        self._loop = asyncio.new_event_loop()
+        self._journal: Journal | None = None
+
+    def commit(self, batch: Sequence[Record]) -> None:
+        super().commit(batch)
+        assert self._journal is not None
+        self._loop.run_until_complete(self._journal.commit(batch))
+
+    def snapshot(self) -> Snapshot:
+        expected = super().snapshot()
+        loaded = self._next_life().load()
+        if loaded != expected:
+            raise Violation(f"the journal holds {loaded!r:.300} instead of {expected!r:.300}")
+        return loaded
+
+    def wipe(self) -> None:
+        super().wipe()
+        self._stop()
+        self._lives += 1
+
+    def close(self) -> None:
+        self._stop()
+        self._loop.close()
+
+    def _next_life(self) -> Journal:
+        """A copy of the files, taken while the last life still had them open, is what a kill
+        leaves."""
+        before = self._directory / str(self._lives)
+        self._lives += 1
+        after = self._directory / str(self._lives)
+        if before.exists():
+            shutil.copytree(before, after)
+        self._stop()
+        self._journal = Journal(after / "journal.db")
+        return self._journal
+
+    def _stop(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
