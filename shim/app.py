@@ -32,10 +32,11 @@ from shim.identity import check_unchanged, keep_hostname, shim_id
 from shim.journal import Journal
 from shim.messenger import Messenger
 from shim.model.container import Container
-from shim.model.facts import ContainersFound, LeaveRequested, MasterDetected
+from shim.model.facts import ContainersFound, Fact, LeaveRequested, MasterDetected
 from shim.model.ids import Pid
 from shim.model.orders import Exit, Launch
 from shim.model.records import Snapshot
+from shim.pages import Pages
 from shim.protos.mesos_pb2 import SlaveInfo
 from shim.wire.server import Listener, serve
 
@@ -66,6 +67,7 @@ class _Agent:
         self._journal = journal
         self._snapshot = snapshot
         self._messenger = Messenger(PROCESS, config.credential)
+        self._pages = Pages(config, PROCESS, MESOS_VERSION)
         self._stop = asyncio.Event()
         self._leave = asyncio.Event()
 
@@ -76,7 +78,7 @@ class _Agent:
         loop.add_signal_handler(signal.SIGUSR1, self._leave.set)
         address = await asyncio.to_thread(find_addresses, self._config)
         address = keep_hostname(self._snapshot, self._config.hostname, address)
-        listener = await _listen(self._routes, self._messenger, address)
+        listener = await _listen(self._pages.setup, self._messenger, address)
         try:
             return await self._until_stopped(self._serve(address, listener))
         finally:
@@ -94,9 +96,6 @@ class _Agent:
         await asyncio.wait({working})
         return Exit(0, "stopped; tasks go on and are taken up again at the next start")
 
-    def _routes(self, app: web.Application) -> None:
-        """Ordinary HTTP beside the messages."""
-
     async def _serve(self, address: Addresses, listener: Listener) -> Exit:
         config = self._config
         port = address.advertise_port or listener.port
@@ -107,7 +106,9 @@ class _Agent:
         engine = await _connected(config, owner)
         try:
             info = await _answer(engine)
-            return await self._act(address, pid, owner, engine, info)
+            timed = self._pages.timed(engine)
+            await self._pages.attach(timed)
+            return await self._act(address, pid, owner, timed, info)
         finally:
             await engine.close()
 
@@ -135,17 +136,20 @@ class _Agent:
         # The core holds what it needs; ten thousand tasks twice would be a waste.
         self._snapshot = Snapshot.empty()
         loop = runtime.Runtime(core, self._journal)
+        pages, post = self._pages, self._pages.hearing(loop.post)
         rules = self._rules(info, owner)
         fetcher = self._fetcher(engine, rules)
-        conductor = self._conductor(engine, info, rules, fetcher, loop)
+        conductor = self._conductor(engine, info, rules, fetcher, post)
         checker = self._checker(engine, loop, settings.engine_ip)
         discovery = self._discovery(core, info, owner, address, pid)
         effects = Effects(self._messenger, conductor, checker, discovery)
         self._messenger.open(loop.post)
+        pages.open(core, loop, conductor, self._messenger, discovery)
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(conductor.run(), name="watch"),
                 group.create_task(checker.run(), name="checks"),
+                group.create_task(pages.run(), name="pages"),
                 group.create_task(self._lead(loop), name="detector"),
                 group.create_task(self._recover(engine, loop, discovery), name="recovery"),
                 group.create_task(self._leaver(loop), name="leaver"),
@@ -153,7 +157,7 @@ class _Agent:
             if discovery is not None:
                 beside.append(group.create_task(discovery.run(), name="consul"))
             try:
-                ended = await loop.run(effects.carry_out)
+                ended = await loop.run(pages.seeing(effects.carry_out))
             finally:
                 for task in beside:
                     task.cancel()
@@ -163,6 +167,7 @@ class _Agent:
                     await discovery.withdraw_agent(limits.WITHDRAW_PATIENCE)
                 await checker.close()
                 await conductor.close()
+                await pages.close()
                 await fetcher.close()
         return ended
 
@@ -198,7 +203,7 @@ class _Agent:
         info: EngineInfo,
         rules: Rules,
         fetcher: Fetcher,
-        loop: runtime.Runtime,
+        post: Callable[[Fact], None],
     ) -> Conductor:
         config = self._config
 
@@ -214,10 +219,11 @@ class _Agent:
 
         return Conductor(
             engine,
-            loop.post,
+            post,
             make_spec,
             auth_for=fetcher.auth_for,
             hooks=[fetcher],
+            last_words=self._pages.last_words,
             max_inflight=config.max_inflight or _inflight(info),
             registration_timeout=config.executor_registration_timeout,
         )

@@ -91,6 +91,10 @@ class Keeper:
             log.warning("%s: %s of %s cannot be read: %s", self._directory, name, ref, error)
             return b""
 
+    async def extents(self, ref: Ref, name: str, live: bool) -> list[tuple[int, int]]:
+        """``(offset, length)`` of the parts of an output that are kept, in order."""
+        return (await self._spool(ref, live)).extents(name)
+
     async def _spool(self, ref: Ref, live: bool) -> Spool:
         if live and not self.knows(ref):
             feed = await self._feed(ref)

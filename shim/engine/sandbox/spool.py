@@ -144,6 +144,10 @@ class Spool:
     def size(self, name: str) -> int:
         return self._streams[name].size if self._streams else 0
 
+    def extents(self, name: str) -> list[tuple[int, int]]:
+        """``(offset, length)`` of what is kept."""
+        return self._streams[name].extents if self._streams else []
+
     @property
     def held(self) -> int:
         """Bytes on disk."""

@@ -37,6 +37,11 @@ class Stream:
         """Bytes on disk."""
         return sum(length for _, length in self._segments)
 
+    @property
+    def extents(self) -> list[tuple[int, int]]:
+        """``(offset, length)`` of what is kept."""
+        return list(self._segments)
+
     def append(self, data: bytes) -> None:
         while data:
             if not self._segments or self._segments[-1][1] >= limits.SANDBOX_SEGMENT_BYTES:

@@ -1,0 +1,116 @@
+"""What ``/metrics`` shows: figures that the rooms keep, read when somebody asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from shim.core.agent import Core
+from shim.core.registration import State
+from shim.discovery.sync import ConsulSync, Stats
+from shim.engine.conductor import Conductor
+from shim.engine.sandbox.keeper import Keeper
+from shim.messenger import Messenger
+from shim.protos.mesos_pb2 import TaskState
+from shim.runtime import Runtime
+from shim.tally import Tally
+from shim.telemetry import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Where figures are kept."""
+
+    core: Core
+    loop: Runtime
+    conductor: Conductor
+    keeper: Keeper
+    messenger: Messenger
+    tally: Tally
+    discovery: ConsulSync | None
+
+
+_Read = Callable[[Rooms], float]
+
+GAUGES: tuple[tuple[str, str, _Read], ...] = (
+    (
+        "master_connected",
+        "1 while registered with a master",
+        lambda r: r.core.registration.state is State.CONNECTED,
+    ),
+    (
+        "updates_unacknowledged",
+        "Status updates that no framework has acknowledged",
+        lambda r: r.core.streams.pending,
+    ),
+    (
+        "containers_to_remove",
+        "Containers of ended tasks that the endpoint may still have",
+        lambda r: len(r.core.tasks.doomed),
+    ),
+    ("facts_waiting", "Facts not yet handled by the loop", lambda r: r.loop.waiting),
+    ("disk_failing", "1 while the journal takes no records", lambda r: r.loop.disk_failing),
+    (
+        "engine_relist_age_seconds",
+        "Time since the Docker endpoint last answered a list",
+        lambda r: r.conductor.relist_age,
+    ),
+    ("engine_calls_waiting", "Engine calls that wait for a turn", lambda r: r.conductor.waiting),
+    ("containers_watched", "Containers whose end is awaited", lambda r: r.conductor.watched),
+    ("containers_busy", "Containers that something is done about", lambda r: r.conductor.busy),
+    ("sandbox_bytes", "Output of tasks on our disk", lambda r: r.keeper.held),
+    ("sandboxes_kept", "Sandboxes of ended tasks on our disk", lambda r: len(r.keeper)),
+    ("outputs_followed", "Outputs that somebody watches now", lambda r: r.keeper.followed),
+)
+
+COUNTERS: tuple[tuple[str, str, _Read], ...] = (
+    ("launches", "Launches begun", lambda r: r.tally.launches),
+    ("launches_failed", "Launches that came to nothing", lambda r: r.tally.launches_failed),
+    ("kills", "Stops and cancelled launches ordered", lambda r: r.tally.kills),
+    ("updates_sent", "Status updates sent, repeats included", lambda r: r.tally.updates),
+    ("journal_commits", "Batches of records made durable", lambda r: r.loop.commits),
+    (
+        "messages_failed",
+        "Messages whose handling failed: a bug of ours",
+        lambda r: r.messenger.inbox.failed,
+    ),
+)
+
+CONSUL_GAUGES: tuple[tuple[str, str, Callable[[Stats], float]], ...] = (
+    ("consul_connected", "1 while Consul answers", lambda s: s.connected),
+    ("consul_services", "Services that Consul has of us", lambda s: s.known),
+    ("consul_pending", "Services to be brought up to date", lambda s: s.pending),
+    ("consul_refused", "Services that Consul refuses", lambda s: s.refused),
+)
+
+
+def _tasks(rooms: Rooms) -> Mapping[str, float]:
+    return Counter(task.phase.value for task in rooms.core.tasks.table.values())
+
+
+def _ended(rooms: Rooms) -> Mapping[str, float]:
+    totals = rooms.core.tasks.history.totals
+    return {TaskState.Name(state): count for state, count in totals.items()}
+
+
+def _answered(rooms: Rooms) -> Mapping[str, float]:
+    return {str(status): n for status, n in rooms.messenger.inbox.answered.items()}
+
+
+def install(metrics: Metrics, rooms: Rooms) -> None:
+    """Have ``/metrics`` show all of them."""
+    for name, text, read in GAUGES:
+        metrics.gauge(name, text, lambda read=read: read(rooms))  # type: ignore[misc]
+    for name, text, read in COUNTERS:
+        metrics.counter(name, text, lambda read=read: read(rooms))  # type: ignore[misc]
+    metrics.gauges("tasks", "Tasks by phase of their life", "phase", lambda: _tasks(rooms))
+    metrics.counters("tasks_ended", "Tasks that ended, by state", "state", lambda: _ended(rooms))
+    metrics.counters("messages", "Messages by our answer", "status", lambda: _answered(rooms))
+    counters = rooms.core.ctx.counters
+    metrics.counters("oddities", "What others sent that was ignored", "what", lambda: counters)
+    if (sync := rooms.discovery) is not None:
+        for name, text, stat in CONSUL_GAUGES:
+            metrics.gauge(name, text, lambda stat=stat: stat(sync.stats))  # type: ignore[misc]
+        metrics.counter("consul_writes", "Writes to Consul", lambda: sync.stats.writes)
+        metrics.counter("consul_failures", "Calls without answer", lambda: sync.stats.failures)

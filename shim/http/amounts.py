@@ -1,0 +1,94 @@
+"""Resources as pages show them: sums by name, and lists in the endpoints' own format."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shim.http.protojson import Json, to_json
+from shim.protos.mesos_pb2 import Attribute, Resource, Value
+
+ALWAYS = ("cpus", "gpus", "mem", "disk")
+
+
+class Amount:
+    """A sum of resources, whatever their role."""
+
+    __slots__ = ("ranges", "scalars", "sets")
+
+    def __init__(self, resources: Iterable[Resource] = ()) -> None:
+        self.scalars: dict[str, float] = dict.fromkeys(ALWAYS, 0.0)
+        self.ranges: dict[str, list[tuple[int, int]]] = {}
+        self.sets: dict[str, set[str]] = {}
+        for resource in resources:
+            self._take(resource)
+
+    def _take(self, resource: Resource) -> None:
+        name = resource.name
+        if resource.HasField("revocable"):
+            name += "_revocable"
+        if resource.type == Value.SCALAR:
+            self.scalars[name] = self.scalars.get(name, 0.0) + resource.scalar.value
+        elif resource.type == Value.RANGES:
+            spans = [(span.begin, span.end) for span in resource.ranges.range]
+            self.ranges.setdefault(name, []).extend(spans)
+        else:
+            self.sets.setdefault(name, set()).update(resource.set.item)
+
+    def add(self, other: Amount) -> None:
+        for name, value in other.scalars.items():
+            self.scalars[name] = self.scalars.get(name, 0.0) + value
+        for name, spans in other.ranges.items():
+            self.ranges.setdefault(name, []).extend(spans)
+        for name, items in other.sets.items():
+            self.sets.setdefault(name, set()).update(items)
+
+    def json(self) -> Json:
+        """As ``resources`` in ``/state``."""
+        body: Json = {name: round(value, 3) for name, value in self.scalars.items()}
+        body.update((name, _spans(spans)) for name, spans in self.ranges.items())
+        body.update((name, f"{{{', '.join(sorted(s))}}}") for name, s in self.sets.items())
+        return body
+
+
+def _spans(spans: Iterable[tuple[int, int]]) -> str:
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return f"[{', '.join(f'{begin}-{end}' for begin, end in merged)}]"
+
+
+def role_of(resource: Resource) -> str:
+    """The role it is reserved for; ``*`` when it is not."""
+    if resource.reservations:
+        return resource.reservations[-1].role
+    return resource.role or "*"
+
+
+def by_role(resources: Iterable[Resource]) -> Mapping[str, list[Resource]]:
+    grouped: dict[str, list[Resource]] = defaultdict(list)
+    for resource in resources:
+        grouped[role_of(resource)].append(resource)
+    return grouped
+
+
+def endpoint_format(resource: Resource) -> Json:
+    """As in the ``_full`` lists: the role is told also in the old way where that can be."""
+    body = to_json(resource)
+    if len(resource.reservations) <= 1:
+        body["role"] = role_of(resource)
+    return body
+
+
+def attribute(found: Attribute) -> Any:
+    if found.type == Value.SCALAR:
+        return found.scalar.value
+    if found.type == Value.RANGES:
+        return _spans((span.begin, span.end) for span in found.ranges.range)
+    if found.type == Value.SET:
+        return f"{{{', '.join(found.set.item)}}}"
+    return found.text.value

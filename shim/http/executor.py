@@ -1,0 +1,130 @@
+"""One task as pages show it: inside the command executor a stock agent would have made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shim.http.amounts import Amount
+from shim.http.protojson import Json, number, to_json
+from shim.model.container import Ref
+from shim.protos.mesos_pb2 import CommandInfo, Resource, Task, TaskInfo, TaskState, TaskStatus
+
+_COMMAND_SHOWN = 15
+"""Characters; a longer one is cut to three less, and dots."""
+
+
+def executor_name(info: TaskInfo) -> str:
+    """``Command Executor (Task: ID) (Command: ...)``: tools take ids and commands out of it."""
+    return f"Command Executor (Task: {info.task_id.value}) (Command: {_shown(info.command)})"
+
+
+def _shown(command: CommandInfo) -> str:
+    if command.shell:
+        return f"sh -c '{_cut(command.value)}'" if command.HasField("value") else "NO COMMAND"
+    if not command.HasField("value"):
+        return "NO EXECUTABLE"
+    # A value without arguments leaves its separator behind, as at a stock agent.
+    arguments = list(command.arguments) or [""]
+    return f"[{_cut(', '.join([command.value, *arguments]))}]"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _COMMAND_SHOWN else f"{text[: _COMMAND_SHOWN - 3]}..."
+
+
+def directory(work_dir: str, agent_id: str, ref: Ref) -> str:
+    """The sandbox's path as pages know it. On no disk: the files pages resolve it."""
+    key = ref.key
+    return (
+        f"{work_dir}/slaves/{agent_id}/frameworks/{key.framework_id}"
+        f"/executors/{key.task_id}/runs/{ref.container_id}"
+    )
+
+
+def executor(ref: Ref, info: TaskInfo, wire: Task, work_dir: str, *, ended: bool) -> Json:
+    """An executor with its one task. One that ended uses nothing any more."""
+    waits = wire.state == TaskState.TASK_STAGING and not ended
+    body: Json = {
+        "id": ref.key.task_id,
+        "name": executor_name(info),
+        "source": ref.key.task_id,
+        "container": ref.container_id,
+        "directory": directory(work_dir, wire.slave_id.value, ref),
+        "resources": Amount(() if ended else wire.resources).json(),
+        "role": allocated_to(wire.resources),
+    }
+    if wire.labels.labels:
+        body["labels"] = [to_json(label) for label in wire.labels.labels]
+    body["tasks"] = [] if ended or waits else [_task(wire)]
+    body["queued_tasks"] = [_queued(info, wire)] if waits else []
+    body["completed_tasks"] = [_task(wire)] if ended else []
+    return body
+
+
+def allocated_to(resources: Sequence[Resource]) -> str:
+    """The role that resources were offered to."""
+    return resources[0].allocation_info.role or "*" if resources else "*"
+
+
+def _task(wire: Task) -> Json:
+    body: Json = {
+        "id": wire.task_id.value,
+        "name": wire.name,
+        "framework_id": wire.framework_id.value,
+        "executor_id": "",
+        "slave_id": wire.slave_id.value,
+        "state": TaskState.Name(wire.state),
+        "resources": Amount(wire.resources).json(),
+        "role": allocated_to(wire.resources),
+        "statuses": [_status(status) for status in wire.statuses],
+    }
+    if wire.limits:
+        body["limits"] = {name: number(wire.limits[name].value) for name in wire.limits}
+    if wire.HasField("user"):
+        body["user"] = wire.user
+    if wire.labels.labels:
+        body["labels"] = [to_json(label) for label in wire.labels.labels]
+    for name in ("discovery", "container", "health_check"):
+        if wire.HasField(name):
+            body[name] = to_json(getattr(wire, name))
+    return body
+
+
+def _status(status: TaskStatus) -> Json:
+    body: Json = {"state": TaskState.Name(status.state), "timestamp": status.timestamp}
+    if status.labels.labels:
+        body["labels"] = [to_json(label) for label in status.labels.labels]
+    if status.HasField("container_status"):
+        body["container_status"] = to_json(status.container_status)
+        for network in body["container_status"].get("network_infos", ()):
+            if "labels" in network:
+                network["labels"] = network["labels"].get("labels", [])
+    if status.HasField("healthy"):
+        body["healthy"] = status.healthy
+    return body
+
+
+def _queued(info: TaskInfo, wire: Task) -> Json:
+    body: Json = {
+        "id": wire.task_id.value,
+        "name": wire.name,
+        "slave_id": wire.slave_id.value,
+        "resources": Amount(wire.resources).json(),
+        "role": allocated_to(wire.resources),
+    }
+    if info.HasField("command"):
+        body["command"] = _command(info.command)
+    if info.HasField("discovery"):
+        body["discovery"] = to_json(info.discovery)
+    return body
+
+
+def _command(command: CommandInfo) -> Json:
+    full = to_json(command)
+    body: Json = {"shell": command.shell, "argv": list(command.arguments)}
+    for name in ("value", "environment"):
+        if name in full:
+            body[name] = full[name]
+    uris = full.get("uris", ())
+    body["uris"] = [{"value": u["value"], "executable": u.get("executable", False)} for u in uris]
+    return body

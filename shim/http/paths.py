@@ -1,0 +1,70 @@
+"""Virtual paths of sandboxes: which task's, and what in it.
+
+As at a stock agent a sandbox has three names, of which no disk knows any::
+
+    WORK_DIR/slaves/S/frameworks/F/executors/E/runs/CONTAINER   (``directory`` in /state)
+    WORK_DIR/slaves/S/frameworks/F/executors/E/runs/latest
+    /frameworks/F/executors/E/runs/latest
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shim.core.agent import Core
+from shim.http.sources import Outputs
+from shim.model.container import Ref
+from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+
+LATEST = "latest"
+
+
+class Inaccessible(Exception):
+    """A path that leads out of every sandbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    ref: Ref
+    live: bool
+    """Its container may be there."""
+    inside: str
+    """The path within the sandbox; empty for the sandbox itself."""
+
+
+def resolve(path: str, work_dir: str, core: Core, outputs: Outputs) -> Sandbox | None:
+    """None: there is no such sandbox. Inaccessible: there must not be one."""
+    path = path.rstrip("/").removeprefix(work_dir.rstrip("/"))
+    parts = path.split("/")
+    if ".." in parts or "." in parts or "\0" in path:
+        raise Inaccessible
+    match parts:
+        case ["", "slaves", _, "frameworks", framework, "executors", task, "runs", run, *inside]:
+            pass
+        case ["", "frameworks", framework, "executors", task, "runs", run, *inside]:
+            pass
+        case _:
+            return None
+    ref = _find(TaskKey(FrameworkId(framework), TaskId(task)), run, core, outputs)
+    if ref is None:
+        return None
+    return Sandbox(ref, _is_live(ref, core), "/".join(part for part in inside if part))
+
+
+def _find(key: TaskKey, run: str, core: Core, outputs: Outputs) -> Ref | None:
+    task = core.tasks.table.get(key)
+    runs = [found.ref for found in core.tasks.history.of(key.framework_id) if found.ref.key == key]
+    runs += [ref for ref in core.tasks.doomed.values() if ref.key == key]
+    if task is not None:
+        runs.append(task.ref)
+    if run == LATEST:
+        return runs[-1] if runs else outputs.latest(key)
+    wanted = Ref(key, ContainerId(run))
+    return wanted if wanted in runs or outputs.knows(wanted) else None
+
+
+def _is_live(ref: Ref, core: Core) -> bool:
+    task = core.tasks.table.get(ref.key)
+    return ref.container_id in core.tasks.doomed or (
+        task is not None and task.ref == ref and task.live
+    )

@@ -1,0 +1,159 @@
+"""``/state``: the agent, its frameworks and their tasks, with the keys of a stock agent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from shim.core.history import Completed
+from shim.core.registration import CAPABILITIES
+from shim.core.task import Task
+from shim.http.amounts import Amount, attribute, by_role, endpoint_format
+from shim.http.fragments import Fragments, dump
+from shim.http.protojson import Json, to_json
+from shim.http.slices import array
+from shim.http.sources import Sources
+from shim.http.version import BUILD
+from shim.model.ids import FrameworkId
+from shim.protos.mesos_pb2 import FrameworkInfo, Resource, SlaveInfo
+
+
+class StatePage:
+    def __init__(self, sources: Sources, fragments: Fragments) -> None:
+        self._sources = sources
+        self._core = sources.core
+        self._fragments = fragments
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The whole page."""
+        allocated = Amount()
+        for amount in (await self._fragments.allocated()).values():
+            allocated.add(amount)
+        yield dump(self._head(allocated))[:-1]
+        live = self._live()
+        frameworks = self._core.frameworks.table
+        history = self._core.tasks.history
+        known = {id_: frameworks[id_].info for id_ in live if id_ in frameworks}
+        yield b',"frameworks":'
+        async for piece in self._frameworks(known, live):
+            yield piece
+        gone = {id_: info for id_, info in history.frameworks().items() if id_ not in known}
+        yield b',"completed_frameworks":'
+        async for piece in self._frameworks(gone, {}):
+            yield piece
+        yield b"}"
+
+    def _live(self) -> dict[FrameworkId, list[Task]]:
+        found = defaultdict(list)
+        for key, task in self._core.tasks.table.items():
+            found[key.framework_id].append(task)
+        return found
+
+    async def _frameworks(
+        self, infos: dict[FrameworkId, FrameworkInfo], live: dict[FrameworkId, list[Task]]
+    ) -> AsyncIterator[bytes]:
+        between = b"["
+        for framework_id, info in infos.items():
+            yield between + dump(_framework(framework_id, info))[:-1]
+            between = b","
+            yield b',"executors":'
+            tasks = live.get(framework_id, ())
+            async for piece in array(map(self._fragments.of_live, tasks)):
+                yield piece
+            yield b',"completed_executors":'
+            async for piece in array(map(self._fragments.of_completed, self._ended(framework_id))):
+                yield piece
+            yield b"}"
+        yield b"]" if between == b"," else b"[]"
+
+    def _ended(self, framework_id: FrameworkId) -> Iterable[Completed]:
+        """Those that are not among the live ones, waiting for their acknowledgement."""
+        table = self._core.tasks.table
+        for found in self._core.tasks.history.of(framework_id):
+            task = table.get(found.ref.key)
+            if task is None or task.ref != found.ref:
+                yield found
+
+    def _head(self, allocated: Amount) -> Json:
+        ctx, sources = self._core.ctx, self._sources
+        info = ctx.settings.info
+        body: Json = {
+            "version": ctx.settings.version,
+            **BUILD,
+            "start_time": sources.started,
+            "id": ctx.agent_id or "",
+            "pid": str(ctx.settings.pid),
+            "hostname": info.hostname,
+            "capabilities": [SlaveInfo.Capability.Type.Name(kind) for kind in CAPABILITIES],
+        }
+        if info.HasField("domain"):
+            body["domain"] = to_json(info.domain)
+        if self._core.tasks.drain is not None:
+            body["drain_config"] = to_json(self._core.tasks.drain)
+        body.update(resource_keys(info.resources, self._core.messages.resources))
+        # Tasks run without an executor of their own: nothing else is in use.
+        body["reserved_resources_allocated"] = {}
+        body["unreserved_resources_allocated"] = allocated.json()
+        body["resource_providers"] = []
+        body["attributes"] = {found.name: attribute(found) for found in info.attributes}
+        if ctx.master is not None:
+            body["master_hostname"] = ctx.master.ip
+        body["external_log_file"] = "stderr"
+        body["flags"] = dict(sources.flags)
+        return body
+
+
+def resource_keys(total: Iterable[Resource], checkpointed: Iterable[Resource]) -> Json:
+    """``resources`` and how it is divided among roles.
+
+    A dynamic reservation takes its amount out of what is not reserved.
+    """
+    static, dynamic = by_role(total), by_role(checkpointed)
+    unreserved = list(static.get("*", ()))
+    free = Amount(unreserved)
+    for role, resources in dynamic.items():
+        for name, value in Amount(resources).scalars.items() if role != "*" else ():
+            free.scalars[name] = free.scalars.get(name, 0.0) - value
+    reserved = {
+        role: [*static.get(role, ()), *dynamic.get(role, ())]
+        for role in dict.fromkeys((*static, *dynamic))
+        if role != "*"
+    }
+    return {
+        "resources": Amount(resource for found in static.values() for resource in found).json(),
+        "reserved_resources": {role: Amount(found).json() for role, found in reserved.items()},
+        "unreserved_resources": free.json(),
+        "reserved_resources_full": {
+            role: [endpoint_format(resource) for resource in found]
+            for role, found in reserved.items()
+        },
+        "unreserved_resources_full": [
+            _left(endpoint_format(resource), free) for resource in unreserved
+        ],
+    }
+
+
+def _left(resource: Json, free: Amount) -> Json:
+    """What dynamic reservations left of it."""
+    if "scalar" in resource:
+        resource["scalar"] = {"value": free.scalars[resource["name"]]}
+    return resource
+
+
+def _framework(framework_id: FrameworkId, info: FrameworkInfo) -> dict[str, Any]:
+    body: Json = {
+        "id": framework_id,
+        "name": info.name,
+        "user": info.user,
+        "failover_timeout": info.failover_timeout,
+        "checkpoint": info.checkpoint,
+        "hostname": info.hostname,
+    }
+    if info.HasField("principal"):
+        body["principal"] = info.principal
+    if any(c.type == FrameworkInfo.Capability.MULTI_ROLE for c in info.capabilities):
+        body["roles"] = list(info.roles)
+    else:
+        body["role"] = info.role
+    return body

@@ -1,0 +1,145 @@
+"""Everything people look at, plugged together: pages, metrics, and the sandboxes behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from shim import figures
+from shim.config import Config
+from shim.core.agent import Core
+from shim.discovery.sync import ConsulSync
+from shim.engine.api import Engine
+from shim.engine.conductor import Conductor
+from shim.engine.sandbox.files import Files
+from shim.engine.sandbox.keeper import Keeper
+from shim.engine.sandbox.sampler import Sampler
+from shim.engine.timed import timed
+from shim.http.auth import READONLY, READWRITE, Gate
+from shim.http.site import Site
+from shim.http.sources import Sources
+from shim.messenger import Messenger
+from shim.model.container import Ref
+from shim.model.facts import Fact
+from shim.model.orders import Order
+from shim.runtime import Runtime
+from shim.tally import Tally
+from shim.telemetry import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class _Pulse:
+    conductor: Conductor
+    loop: Runtime
+
+    @property
+    def relist_age(self) -> float:
+        return self.conductor.relist_age
+
+    @property
+    def disk_failing(self) -> bool:
+        return self.loop.disk_failing
+
+
+class Pages:
+    """``setup``, then ``attach``, then ``open``, then ``run`` until cancelled, then ``close``."""
+
+    def __init__(self, config: Config, process: str, version: str) -> None:
+        self._config = config
+        self._started = time.time()
+        self._metrics = metrics = Metrics()
+        self._tally = Tally(lambda stage, s: metrics.launch_seconds.labels(stage).observe(s))
+        closed = [
+            realm
+            for realm, is_closed in (
+                (READONLY, config.authenticate_http_readonly),
+                (READWRITE, config.authenticate_http_readwrite),
+            )
+            if is_closed
+        ]
+        gate = Gate(config.http_credentials, frozenset(closed))
+        self._site = Site(gate, process, version, config.texts, metrics)
+
+    def setup(self, app: web.Application) -> None:
+        """Add the routes: they answer at once, and say so while there is nothing to show."""
+        self._site.setup(app)
+
+    def timed(self, engine: Engine) -> Engine:
+        """The engine, whose calls are measured from now on."""
+        seconds = self._metrics.engine_seconds
+        return timed(engine, lambda call, outcome, s: seconds.labels(call, outcome).observe(s))
+
+    async def attach(self, engine: Engine) -> None:
+        """Know the sandboxes that an earlier life left. Needs a running loop."""
+        self._engine = engine
+        self._keeper = Keeper(engine, self._config.work_dir / "sandboxes")
+        self._files = Files(engine, self._config.sandbox_directory)
+        await self._keeper.load()
+
+    async def last_words(self, ref: Ref) -> None:
+        """The container is about to be removed: keep what it said."""
+        await self._keeper.last_words(ref)
+
+    def open(
+        self,
+        core: Core,
+        loop: Runtime,
+        conductor: Conductor,
+        messenger: Messenger,
+        discovery: ConsulSync | None,
+    ) -> None:
+        def running() -> Iterable[Ref]:
+            return [task.ref for task in core.tasks.table.values() if task.published]
+
+        self._sampler = Sampler(self._engine, running)
+        self._site.open(
+            Sources(
+                core=core,
+                work_dir=str(self._config.work_dir),
+                flags=self._config.texts,
+                started=self._started,
+                outputs=self._keeper,
+                files=self._files,
+                usages=self._sampler,
+                pulse=_Pulse(conductor, loop),
+                counts=self._tally,
+            )
+        )
+        rooms = figures.Rooms(
+            core, loop, conductor, self._keeper, messenger, self._tally, discovery
+        )
+        figures.install(self._metrics, rooms)
+
+    def hearing(self, post: Callable[[Fact], None]) -> Callable[[Fact], None]:
+        """``post``, counted."""
+
+        def posting(fact: Fact) -> None:
+            self._tally.fact(fact)
+            post(fact)
+
+        return posting
+
+    def seeing(self, carry_out: Callable[[Order], None]) -> Callable[[Order], None]:
+        """``carry_out``, counted."""
+
+        def carrying(order: Order) -> None:
+            self._tally.order(order)
+            carry_out(order)
+
+        return carrying
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._site.run(), name="pages")
+            group.create_task(self._keeper.run(), name="sandboxes")
+
+    async def close(self) -> None:
+        """After the conductor: it still asks for last words."""
+        self._site.close()
+        await self._sampler.close()
+        await self._files.close()
+        await self._keeper.close()
