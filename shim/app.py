@@ -23,7 +23,7 @@ from shim.effects import Effects
 from shim.engine.api import ContainerSpec, Engine, EngineInfo
 from shim.engine.checks.checker import Checker
 from shim.engine.conductor import Conductor
-from shim.engine.connect import connect
+from shim.engine.connect import connect, remote_host
 from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.fetch.sandbox import with_sandbox
 from shim.engine.mapping import Rules, container_spec
@@ -140,7 +140,7 @@ class _Agent:
         rules = self._rules(info, owner)
         fetcher = self._fetcher(engine, rules)
         conductor = self._conductor(engine, info, rules, fetcher, post)
-        checker = self._checker(engine, loop, settings.engine_ip)
+        checker = self._checker(engine, loop, address)
         discovery = self._discovery(core, info, owner, address, pid)
         effects = Effects(self._messenger, conductor, checker, discovery)
         self._messenger.open(loop.post)
@@ -228,9 +228,11 @@ class _Agent:
             registration_timeout=config.executor_registration_timeout,
         )
 
-    def _checker(self, engine: Engine, loop: runtime.Runtime, host: str | None) -> Checker:
-        execs = limits.TRITON_EXECS_AT_ONCE if engine.kind == "triton" else limits.EXECS_AT_ONCE
-        return Checker(engine, loop.post, host=host or "", execs_at_once=execs)
+    def _checker(self, engine: Engine, loop: runtime.Runtime, address: Addresses) -> Checker:
+        if engine.kind == "triton":
+            return Checker(engine, loop.post, execs_at_once=limits.TRITON_EXECS_AT_ONCE)
+        host = remote_host(self._config) or address.advertise_ip
+        return Checker(engine, loop.post, host=host)
 
     def _discovery(
         self, core: Core, info: EngineInfo, owner: str, address: Addresses, pid: Pid

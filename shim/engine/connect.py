@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from shim import limits
 from shim.engine.api import Engine
@@ -48,3 +49,9 @@ async def connect(wanted: Wanted, shim_id: str) -> Engine:
     inflight = wanted.max_inflight or limits.MAX_INFLIGHT
     connections = max(limits.ENGINE_CONNECTIONS, 2 * inflight)
     return DockerEngine(endpoint, shim_id=shim_id, connections=connections)
+
+
+def remote_host(wanted: Wanted) -> str:
+    """The host of an engine that is reached over TCP; empty for one on this machine."""
+    endpoint = resolve(wanted.docker_host, wanted.docker_cert_path, wanted.docker_tls_verify)
+    return "" if endpoint.is_local else urlsplit(endpoint.url).hostname or ""

@@ -157,9 +157,17 @@ def _choose(target: Target, addresses: Sequence[str]) -> str:
     """The first address of the family that the check asks for; empty: there is none."""
     wanted = 6 if not isinstance(target, Command) and target.ipv6 else 4
     for address in addresses:
-        if address and ipaddress.ip_address(address).version == wanted:
+        if address and _family(address) == wanted:
             return address
     return ""
+
+
+def _family(address: str) -> int:
+    """A name, which only an engine's host has, is taken for IPv4."""
+    try:
+        return ipaddress.ip_address(address).version
+    except ValueError:
+        return 4
 
 
 def _port(target: Target) -> int:

@@ -1,6 +1,7 @@
 """``container.volumes``: where there is a host, where there are only named volumes, and neither.
 
-The sandbox itself is never mounted: the agent puts files into it by archive.
+The sandbox itself is no mount of a host: an anonymous volume (see ``shim.engine.fetch.sandbox``)
+into which the agent puts files by archive.
 """
 
 from __future__ import annotations
@@ -20,6 +21,14 @@ _PROPAGATION = {
 }
 
 FIELDS = (
+    Field(
+        "(agent)",
+        "Volumes",
+        "the sandbox directory is an anonymous volume, gone with the container; files and, for"
+        " containers that do not run as root, its mode are put there by archive. On Triton the"
+        " directory itself is put there too",
+        Triton.NOTE,
+    ),
     Field(
         "container.volumes.container_path",
         "target",

@@ -73,6 +73,13 @@ async def test_without_an_own_address_the_hosts_counts(engine: Engine, prober: P
     assert engine.asked == []
 
 
+async def test_the_host_may_have_a_name(engine: Engine) -> None:
+    prober = Prober(engine, "localhost", 8)
+    async with serving() as port:
+        assert (await route(Http(port, "/status/204"), prober).probe()).value == 204
+    await prober.close()
+
+
 async def test_a_server_on_loopback_only_is_found_inside(
     engine: Engine, prober: Prober, caplog: pytest.LogCaptureFixture
 ) -> None:
