@@ -25,7 +25,10 @@ class LaunchHook(Protocol):
         """
 
     async def after_create(self, order: Launch) -> None:
-        """The container exists and has not been started. Permanent ends the launch."""
+        """The container exists and has not been started. Permanent ends the launch.
+
+        Cancelled as :meth:`before_create` is.
+        """
 
     def after_launch(self, ref: Ref) -> None:
         """The launch is over, whatever came of it: nothing kept for it is asked for again."""

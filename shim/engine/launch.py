@@ -192,7 +192,8 @@ class Launching:
 
     async def _start(self) -> None:
         for hook in self._tools.hooks:
-            await hook.after_create(self._order)
+            async with self._patiently():
+                await hook.after_create(self._order)
         with self._yielding():
             """The last moment to give up."""
         self.start_sent = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import shutil
@@ -68,6 +69,7 @@ class Fetcher:
         self._pool = ThreadPoolExecutor(limits.FETCH_THREADS, thread_name_prefix="fetch")
         self._downloads = Downloads(self._pool, file_root)
         self._prepared: dict[Ref, _Prepared] = {}
+        self._numbers = itertools.count()
         self.succeeded = self.failed = 0
         """Containers whose URIs were, or could not be, fetched."""
         shutil.rmtree(self._directory, ignore_errors=True)
@@ -136,8 +138,12 @@ class Fetcher:
     # --- inside -----------------------------------------------------------------------------
 
     def _forget(self, ref: Ref) -> None:
+        """Taking gigabytes away takes a while, so only the name goes at once."""
         self._prepared.pop(ref, None)
-        shutil.rmtree(self._directory / ref.container_id, ignore_errors=True)
+        directory = self._directory / ref.container_id
+        if directory.exists():
+            gone = directory.rename(self._directory / f"gone-{next(self._numbers)}")
+            self._pool.submit(shutil.rmtree, gone, ignore_errors=True)
 
     async def _describe(self, name: str) -> Mapping[str, Any]:
         inspect = (await self._engine.inspect(name)).inspect

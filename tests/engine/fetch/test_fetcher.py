@@ -60,7 +60,7 @@ class World:
         """What a launch comes to."""
         self.conductor.carry_out(order)
         await self.until(lambda: self._outcomes(order))
-        await self.until(lambda: not self.conductor.busy)
+        await self.until(lambda: not self.conductor.busy and not self.kept)
         return self._outcomes(order)[0]
 
     def _outcomes(self, order: Launch) -> list[Fact]:
@@ -173,7 +173,20 @@ async def test_a_kill_ends_the_fetch_and_leaves_nothing(world: World, server: Se
     world.conductor.carry_out(CancelLaunch(order.ref))
     await world.until(lambda: not world.conductor.busy)
     assert isinstance(world.facts[-1], LaunchCancelled)
-    assert world.kept == []
+    await world.until(lambda: not world.kept)
+
+
+async def test_a_kill_ends_the_upload(world: World, server: Server) -> None:
+    server.files["a"] = b"1"
+    world.engine.hold("put_archive")
+    order = launch(server.url("a"))
+    world.conductor.carry_out(order)
+    await world.until(lambda: world.engine.calls["put_archive"])
+    world.conductor.carry_out(CancelLaunch(order.ref))
+    await world.until(lambda: not world.conductor.busy)
+    assert isinstance(world.facts[-1], LaunchCancelled)
+    assert not world.engine.boxes
+    await world.until(lambda: not world.kept)
 
 
 async def test_an_upload_that_broke_is_repeated(world: World, server: Server) -> None:
