@@ -62,6 +62,8 @@ class Registration:
         self._attempt = 0
         self._authenticated = False
         self._failures = 0
+        self._asked = 0
+        """Requests of the round under way."""
         self._backoff = 0.0
         self._ping_timeout = limits.PING_TIMEOUT
         self._doubted = False
@@ -100,6 +102,7 @@ class Registration:
         ctx.connected = False
         self._authenticated = False
         self._failures = 0
+        self._asked = 0
         self._attempt += 1
         self._backoff = 2 * settings.registration_backoff
         for timer in ("ping", "register", "silence"):
@@ -121,6 +124,7 @@ class Registration:
             ctx.order(Authenticate(ctx.master, self._attempt, self._authentication_timeout()))
             return
         ctx.order(Send(ctx.master, self._request()))
+        self._asked += 1
         ctx.timers.set("register", ctx.now.mono + ctx.entropy.uniform(self._backoff))
         self._backoff = min(2 * self._backoff, limits.REGISTER_RETRY_MAX)
 
@@ -206,6 +210,9 @@ class Registration:
         elif self.state is State.DISCONNECTED:
             ctx.notice(Level.INFO, f"re-registered with {ctx.master} as {agent_id}")
             self._connected(message.connection)
+            # What was answered may be an older request, which told of tasks that ended since.
+            if self._asked > 1:
+                self.doubt()
             self._doubted = False
 
     def _stranger(self, agent_id: AgentId) -> None:

@@ -341,6 +341,28 @@ def test_a_launch_before_the_answer_is_asked_for_again() -> None:
     assert isinstance(shim.last(Send).message, m.ReregisterSlaveMessage)
 
 
+def test_an_answer_after_several_requests_may_be_to_an_old_one() -> None:
+    shim = Shim()
+    shim.running_task()
+    shim.detect()
+    shim.wait(1.0)
+    shim.exited()
+    shim.wait(2.0)
+    shim.welcome()
+    first, second = of(Send, shim.decision.orders)
+    assert isinstance(first.message, m.ReregisterSlaveMessage)
+    assert first.message.tasks[0].state == TaskState.TASK_FINISHED
+    assert isinstance(second.message, m.StatusUpdateMessage)
+
+
+def test_an_answer_to_the_only_request_is_believed() -> None:
+    shim = Shim()
+    shim.detect()
+    shim.wait(1.0)
+    shim.welcome()
+    assert not of(Send, shim.decision.orders)
+
+
 def test_a_kill_of_a_task_that_never_came_registers_again_but_not_each_time() -> None:
     shim = Shim()
     shim.kill("a")

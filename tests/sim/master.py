@@ -232,11 +232,18 @@ class Master:
             return
         self._world.say("master", self.pid, "sees the link break")
         agent.connected = False
-        for key in list(agent.tasks):
-            scheduler = self._world.schedulers[key.framework_id]
+        for scheduler in self._world.schedulers.values():
             if not scheduler.traits["checkpoint"]:
-                self._lose(key, "the link broke")
+                self._give_up(scheduler)
         self._world.clock.after(REREGISTER_TIMEOUT, self._reregister_timeout, agent)
+
+    def _give_up(self, scheduler: Scheduler) -> None:
+        """Its tasks are lost, also those that the master itself does not know (any more)."""
+        assert self.agent is not None
+        for key in scheduler.launched:
+            if key in self.agent.tasks:
+                del self.agent.tasks[key]
+            self._world.judge.excuse(key, "the link broke")
 
     def _reregister_timeout(self, agent: Agent) -> None:
         if self.alive and self.agent is agent and not agent.connected:

@@ -66,7 +66,7 @@ class Plan:
 def make(seed: int) -> Plan:
     rng = Random(seed)
     themes = rng.sample(sorted(THEMES), rng.choice((1, 1, 2, 2, 3)))
-    length = rng.choice((2.0, 5.0, 20.0, 60.0, 150.0))
+    length = rng.choice((4.0, 10.0, 30.0, 90.0, 240.0))
     frameworks = [
         {
             "checkpoint": rng.random() < 0.75,
@@ -75,7 +75,7 @@ def make(seed: int) -> Plan:
         }
         for _ in range(rng.choice((1, 1, 2)))
     ]
-    tasks = rng.choice((1, 2, 3, 5, 8))
+    tasks = rng.choice((1, 2, 4, 6, 10))
     acts = [_launch(rng, i, length, len(frameworks)) for i in range(tasks)]
     weights: dict[str, int] = {"kill": 1, "exit": 1}
     for theme in themes:

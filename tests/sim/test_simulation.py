@@ -68,7 +68,7 @@ def test_the_seeds_see_all_there_is_to_see() -> None:
     never = {"TASK_ERROR", "TASK_GONE"}
     assert heard == ends - never | {"TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"}
     assert acts == {"launch", *(what for theme in THEMES.values() for what in theme)}
-    assert tasks > 500
+    assert tasks > 600
     assert lives > 500
     assert masters > 400
 
