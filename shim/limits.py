@@ -350,7 +350,7 @@ STATS_PAUSE = 0.05
 
 # --- http -----------------------------------------------------------------------------------
 
-PAGE_SLICE_SECONDS = 0.005
+PAGE_SLICE_SECONDS = 0.004
 """A large page is built in pieces this long; others get the loop in between."""
 PAGE_SLICE_BYTES = 256 * 1024
 PAGE_WARM_INTERVAL = 2.0

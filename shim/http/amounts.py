@@ -12,6 +12,15 @@ from shim.protos.mesos_pb2 import Attribute, Resource, Value
 ALWAYS = ("cpus", "gpus", "mem", "disk")
 
 
+Parts = tuple[
+    tuple[tuple[str, float], ...],
+    tuple[tuple[str, int, int], ...],
+    tuple[tuple[str, str], ...],
+]
+"""An amount at rest: scalars, ranges and sets. Nothing but tuples and atoms, which the garbage
+collector does not go through again and again."""
+
+
 class Amount:
     """A sum of resources, whatever their role."""
 
@@ -36,13 +45,22 @@ class Amount:
         else:
             self.sets.setdefault(name, set()).update(resource.set.item)
 
-    def add(self, other: Amount) -> None:
-        for name, value in other.scalars.items():
+    def add(self, parts: Parts) -> None:
+        scalars, ranges, sets = parts
+        for name, value in scalars:
             self.scalars[name] = self.scalars.get(name, 0.0) + value
-        for name, spans in other.ranges.items():
-            self.ranges.setdefault(name, []).extend(spans)
-        for name, items in other.sets.items():
-            self.sets.setdefault(name, set()).update(items)
+        for name, begin, end in ranges:
+            self.ranges.setdefault(name, []).append((begin, end))
+        for name, item in sets:
+            self.sets.setdefault(name, set()).add(item)
+
+    @property
+    def parts(self) -> Parts:
+        return (
+            tuple((name, value) for name, value in self.scalars.items() if value),
+            tuple((name, *span) for name, spans in self.ranges.items() for span in spans),
+            tuple((name, item) for name, items in self.sets.items() for item in items),
+        )
 
     def json(self) -> Json:
         """As ``resources`` in ``/state``."""

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 
 from shim import limits
 from shim.errors import NotFound, Permanent, ShimError
-from shim.http.answers import Answer, Refusal, json_answer, stream_answer
+from shim.http.answers import Answer, Refusal, json_answer, json_stream, stream_answer
 from shim.http.executor import directory
+from shim.http.fragments import dump
 from shim.http.logtail import LogTail
 from shim.http.paths import LATEST, Inaccessible, Sandbox, resolve
 from shim.http.protojson import Json
@@ -92,12 +93,18 @@ class FilesPages:
 
     async def debug(self, query: Mapping[str, str]) -> Answer:
         """Virtual path -> where it comes from, of what lives."""
-        table = {AGENT_LOG: "the log's newest part, in memory"}
+        return json_stream(self._table())
+
+    async def _table(self) -> AsyncIterator[bytes]:
+        breather = self._sources.pacer.breather()
+        yield b"{%s:%s" % (dump(AGENT_LOG), dump("the log's newest part, in memory"))
         for key, task in list(self._sources.core.tasks.table.items()):
-            name = f"container {task.ref.name}"
-            table[directory(self._sources.work_dir, task.wire.slave_id.value, task.ref)] = name
-            table[f"/frameworks/{key.framework_id}/executors/{key.task_id}/runs/{LATEST}"] = name
-        return json_answer(table)
+            await breather.pause()
+            path = directory(self._sources.work_dir, task.wire.slave_id.value, task.ref)
+            short = f"/frameworks/{key.framework_id}/executors/{key.task_id}/runs/{LATEST}"
+            for name in (path, short):
+                yield b",%s:%s" % (dump(name), dump(f"container {task.ref.name}"))
+        yield b"}"
 
     # --- finding ----------------------------------------------------------------------------
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from shim import limits
 from shim.core.agent import Core
 from shim.core.history import Completed
 from shim.core.task import Task
-from shim.http.amounts import Amount
+from shim.http.amounts import Amount, Parts
 from shim.http.executor import executor
-from shim.http.slices import Breather
+from shim.http.protojson import Json
+from shim.http.slices import Pacer
 from shim.model.container import Ref
-from shim.model.ids import FrameworkId
 from shim.protos.mesos_pb2 import Task as WireTask
 from shim.protos.mesos_pb2 import TaskInfo
 
@@ -29,17 +28,20 @@ def dump(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
-@dataclass(frozen=True, slots=True)
-class _Fragment:
+class _Fragment(NamedTuple):
     version: tuple[Any, ...]
     json: bytes
-    used: Amount
+    """The executor in ``/state``."""
+    used: Parts
+    label: bytes
+    """Beginning of its entry in ``/monitor/statistics``."""
 
 
 class Fragments:
-    def __init__(self, core: Core, work_dir: str) -> None:
+    def __init__(self, core: Core, work_dir: str, pacer: Pacer) -> None:
         self._core = core
         self._work_dir = work_dir
+        self._pacer = pacer
         self._made: dict[Ref, _Fragment] = {}
 
     def of_live(self, task: Task) -> bytes:
@@ -48,6 +50,10 @@ class Fragments:
 
     def _live(self, task: Task) -> _Fragment:
         return self._fragment(task.ref, task.info, task.wire, ended=not task.live)
+
+    def label_of(self, task: Task) -> bytes:
+        """The beginning of what is said of its usage: a JSON object without its last brace."""
+        return self._live(task).label
 
     def of_completed(self, found: Completed) -> bytes:
         return self._fragment(found.ref, found.info, found.wire, ended=True).json
@@ -58,18 +64,18 @@ class Fragments:
         made = self._made.get(ref)
         if made is None or made.version != version:
             body = executor(ref, info, wire, self._work_dir, ended=ended)
-            used = Amount(() if ended else wire.resources)
-            made = self._made[ref] = _Fragment(version, dump(body), used)
+            used = Amount(() if ended else wire.resources).parts
+            label = dump(_label(ref, body["name"]))[:-1]
+            made = self._made[ref] = _Fragment(version, dump(body), used, label)
         return made
 
-    async def allocated(self) -> dict[FrameworkId, Amount]:
-        """What live tasks use, by framework."""
-        breather, sums = Breather(), dict[FrameworkId, Amount]()
+    async def allocated(self) -> Amount:
+        """What live tasks use."""
+        breather, total = self._pacer.breather(), Amount()
         for task in list(self._core.tasks.table.values()):
             await breather.pause()
-            if task.live:
-                sums.setdefault(task.key.framework_id, Amount()).add(self._live(task).used)
-        return sums
+            total.add(self._live(task).used)
+        return total
 
     async def keep_warm(self) -> None:
         """Until cancelled."""
@@ -79,7 +85,7 @@ class Fragments:
 
     async def warm(self) -> None:
         """Make what is missing, forget what is gone."""
-        breather = Breather(rest=limits.PAGE_SLICE_SECONDS)
+        breather = self._pacer.breather(rest=limits.PAGE_SLICE_SECONDS)
         present: set[Ref] = set()
         for task in list(self._core.tasks.table.values()):
             await breather.pause()
@@ -98,8 +104,10 @@ class Fragments:
         return [found for id_ in history.frameworks() for found in history.of(id_)]
 
 
-async def each(fragments: Iterable[bytes]) -> AsyncIterator[bytes]:
-    breather = Breather()
-    for fragment in fragments:
-        await breather.pause()
-        yield fragment
+def _label(ref: Ref, name: str) -> Json:
+    return {
+        "framework_id": ref.key.framework_id,
+        "executor_id": ref.key.task_id,
+        "executor_name": name,
+        "source": ref.key.task_id,
+    }

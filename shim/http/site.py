@@ -83,10 +83,10 @@ class Site:
     def open(self, sources: Sources) -> None:
         """From now on there are tasks to tell of."""
         self._sources = sources
-        self._fragments = fragments = Fragments(sources.core, sources.work_dir)
+        self._fragments = fragments = Fragments(sources.core, sources.work_dir, sources.pacer)
         state = StatePage(sources, fragments)
         files = FilesPages(sources, self._log)
-        statistics = StatisticsPages(sources)
+        statistics = StatisticsPages(sources, fragments)
 
         async def show_state(query: Mapping[str, str]) -> Answer:
             if sources.core.registration.state is State.RECOVERING:

@@ -36,10 +36,8 @@ _NOT_HERE = (
 async def snapshot(sources: Sources, fragments: Fragments) -> dict[str, float]:
     """All metrics by name, as doubles."""
     core = sources.core
+    used = await fragments.allocated()
     tasks = list(core.tasks.table.values())
-    used = Amount()
-    for amount in (await fragments.allocated()).values():
-        used.add(amount)
     found = dict.fromkeys(_NOT_HERE, 0.0)
     found.update(_tasks(tasks, core.tasks.history.totals))
     found.update(_resources(Amount(core.ctx.settings.info.resources), used))
@@ -54,15 +52,19 @@ async def snapshot(sources: Sources, fragments: Fragments) -> dict[str, float]:
 
 
 def _tasks(tasks: list[Task], totals: Counter[TaskState.ValueType]) -> dict[str, float]:
-    current = Counter(TaskState.Name(task.wire.state) for task in tasks if task.live)
+    current = _named(Counter(task.wire.state for task in tasks if task.live))
     found = {f"slave/tasks_{name.lower()}": float(current[f"TASK_{name}"]) for name in _CURRENT}
-    ended = Counter({TaskState.Name(state): count for state, count in totals.items()})
+    ended = _named(totals)
     found.update({f"slave/tasks_{n.lower()}": float(ended[f"TASK_{n}"]) for n in _TERMINAL})
     found["slave/tasks_gone"] += ended["TASK_GONE_BY_OPERATOR"]
     found["slave/executors_running"] = float(sum(task.published for task in tasks))
     found["slave/executors_terminating"] = found["slave/tasks_killing"]
     found["slave/executors_terminated"] = float(sum(totals.values()))
     return found
+
+
+def _named(counted: Counter[TaskState.ValueType]) -> Counter[str]:
+    return Counter({TaskState.Name(state): count for state, count in counted.items()})
 
 
 def _resources(total: Amount, used: Amount) -> dict[str, float]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shim.core.agent import Core
+from shim.http.slices import Pacer
 from shim.model.container import Ref
 from shim.model.ids import TaskKey
 from shim.model.sandbox import Entry
@@ -84,3 +85,4 @@ class Sources:
     usages: Usages
     pulse: Pulse
     counts: Counts
+    pacer: Pacer = field(default_factory=Pacer)

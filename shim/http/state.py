@@ -24,12 +24,11 @@ class StatePage:
         self._sources = sources
         self._core = sources.core
         self._fragments = fragments
+        self._pacer = sources.pacer
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The whole page."""
-        allocated = Amount()
-        for amount in (await self._fragments.allocated()).values():
-            allocated.add(amount)
+        allocated = await self._fragments.allocated()
         yield dump(self._head(allocated))[:-1]
         live = self._live()
         frameworks = self._core.frameworks.table
@@ -59,10 +58,12 @@ class StatePage:
             between = b","
             yield b',"executors":'
             tasks = live.get(framework_id, ())
-            async for piece in array(map(self._fragments.of_live, tasks)):
+            breather = self._pacer.breather()
+            async for piece in array(map(self._fragments.of_live, tasks), breather):
                 yield piece
             yield b',"completed_executors":'
-            async for piece in array(map(self._fragments.of_completed, self._ended(framework_id))):
+            ended = map(self._fragments.of_completed, self._ended(framework_id))
+            async for piece in array(ended, breather):
                 yield piece
             yield b"}"
         yield b"]" if between == b"," else b"[]"

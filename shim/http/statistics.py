@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 
 from shim.core.task import Task
 from shim.http.answers import Answer, Refusal, json_stream
-from shim.http.executor import executor_name
-from shim.http.fragments import dump
+from shim.http.fragments import Fragments, dump
 from shim.http.protojson import Json, to_json
-from shim.http.slices import Breather, array
+from shim.http.slices import array
 from shim.http.sources import Sources
 from shim.model.container import Ref
 from shim.model.usage import Usage
 
 _UNKNOWN = Usage(timestamp=0.0)
+_USED = (
+    "cpus_user_time_secs",
+    "cpus_system_time_secs",
+    "mem_rss_bytes",
+    "mem_total_bytes",
+    "processes",
+)
 _FILTERS: tuple[set[str], ...] = (
     set(),
     {"container_id"},
@@ -25,12 +30,13 @@ _FILTERS: tuple[set[str], ...] = (
 
 
 class StatisticsPages:
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, fragments: Fragments) -> None:
         self._sources = sources
+        self._fragments = fragments
 
     async def statistics(self, query: Mapping[str, str]) -> Answer:
         usages = await self._sources.usages.usages()
-        return json_stream(array(self._each(list(self._running()), usages, with_status=False)))
+        return self._answer(self._running(), usages, with_status=False)
 
     async def containers(self, query: Mapping[str, str]) -> Answer:
         given = {name for name in ("container_id", "framework_id", "executor_id") if name in query}
@@ -39,23 +45,26 @@ class StatisticsPages:
             raise Refusal(400, text)
         usages = await self._sources.usages.usages()
         tasks = [task for task in self._running() if _asked_for(task, query)]
-        return json_stream(array(self._each(tasks, usages, with_status=True)))
+        return self._answer(tasks, usages, with_status=True)
 
     def _running(self) -> list[Task]:
         return [task for task in self._sources.core.tasks.table.values() if task.published]
 
-    async def _each(
+    def _answer(
         self, tasks: list[Task], usages: Mapping[Ref, Usage], *, with_status: bool
-    ) -> AsyncIterator[bytes]:
-        breather = Breather()
+    ) -> Answer:
+        entries = self._entries(tasks, usages, with_status=with_status)
+        return json_stream(array(entries, self._sources.pacer.breather()))
+
+    def _entries(
+        self, tasks: list[Task], usages: Mapping[Ref, Usage], *, with_status: bool
+    ) -> Iterator[bytes]:
         for task in tasks:
-            await breather.pause()
-            body = _entry(task, usages.get(task.ref, _UNKNOWN))
+            body: Json = {"statistics": _statistics(task, usages.get(task.ref, _UNKNOWN))}
             if with_status:
                 body["container_id"] = task.ref.container_id
-                if task.wire.statuses:
-                    body["status"] = to_json(task.wire.statuses[-1].container_status)
-            yield dump(body)
+                body["status"] = to_json(task.wire.statuses[-1].container_status)
+            yield self._fragments.label_of(task) + b"," + dump(body)[1:]
 
 
 def _asked_for(task: Task, query: Mapping[str, str]) -> bool:
@@ -66,22 +75,13 @@ def _asked_for(task: Task, query: Mapping[str, str]) -> bool:
     )
 
 
-def _entry(task: Task, usage: Usage) -> Json:
-    return {
-        "framework_id": task.key.framework_id,
-        "executor_id": task.key.task_id,
-        "executor_name": executor_name(task.info),
-        "source": task.key.task_id,
-        "statistics": _statistics(task, usage),
-    }
-
-
 def _statistics(task: Task, usage: Usage) -> Json:
     """Complete also before the first sample: exporters and the web UI add these keys up."""
     asked = {"cpus": 0.0, "mem": 0.0, "disk": 0.0}
     for resource in task.wire.resources:
-        if resource.name in asked:
-            asked[resource.name] += resource.scalar.value
+        name = resource.name
+        if name in asked:
+            asked[name] += resource.scalar.value
     limits = {name: value.value for name, value in task.wire.limits.items()}
     megabyte = 2**20
     body: Json = {
@@ -93,11 +93,8 @@ def _statistics(task: Task, usage: Usage) -> Json:
         "disk_limit_bytes": int(asked["disk"] * megabyte),
         "disk_used_bytes": 0,
     }
-    sample = asdict(usage)
-    del sample["timestamp"]
-    for name, value in sample.pop("network").items():
-        body[f"net_{name}"] = value
-    body.update(sample)
+    body.update((name, getattr(usage, name)) for name in _USED)
+    body.update((f"net_{name}", value) for name, value in usage.network.items())
     return body
 
 
