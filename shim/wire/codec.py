@@ -14,7 +14,7 @@ from shim import limits
 from shim.errors import PeerError
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as internal
-from shim.wire import rules, safety
+from shim.wire import rules, safety, text
 from shim.wire.safety import Capabilities
 
 MessageTable = Mapping[str, type[Message]]
@@ -112,6 +112,7 @@ def decode(name: str, body: bytes, table: MessageTable = TO_AGENT) -> Message:
         raise PeerError(f"{name}: {error}") from None
     if missing := rules.missing(message):
         raise PeerError(f"{name}: missing {', '.join(missing)}")
+    text.readable(message)
     return message
 
 
@@ -122,4 +123,4 @@ def encode(message: Message, claimed: Capabilities = frozenset()) -> bytes:
     field, rather than sending what could abort a master or would be dropped by it unseen.
     """
     safety.check(message, claimed)
-    return message.SerializeToString(deterministic=True)
+    return text.original(message.SerializeToString(deterministic=True), type(message))

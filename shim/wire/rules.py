@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from google.protobuf.message import Message
 
 from shim.model.ids import Pid
+from shim.wire.text import unescape
 
 Problems = Iterator[str]
 
@@ -29,7 +30,7 @@ def identifier(field: str, value: str) -> Problems:
     """An id becomes a directory's name on a stock agent: so the master takes no other."""
     if not value:
         yield f"{field}: empty"
-    elif len(value.encode()) > _ID_BYTES:
+    elif len(unescape(value)) > _ID_BYTES:
         yield f"{field}: more than {_ID_BYTES} bytes: {value[:40]!r}..."
     elif value in (".", "..") or any(_forbidden(c) for c in value):
         yield f"{field}: not an id: {value!r}"

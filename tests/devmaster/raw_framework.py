@@ -36,7 +36,9 @@ class RawFramework:
         call: Json = {"type": "SUBSCRIBE", "subscribe": {"framework_info": self._info}}
         if "id" in self._info:
             call["framework_id"] = self._info["id"]
-        self._response = await self._session.post(self._url, json=call)
+        self._response = await self._session.post(
+            self._url, data=self.encoded(call), headers={"Content-Type": "application/json"}
+        )
         if self._response.status != 200:
             await self._session.close()
             raise AssertionError(f"SUBSCRIBE was answered {self._response.status}")
@@ -54,7 +56,7 @@ class RawFramework:
     async def _read(self) -> None:
         with contextlib.suppress(aiohttp.ClientError):
             while length := await self._response.content.readline():
-                event = json.loads(await self._response.content.readexactly(int(length)))
+                event = self.decoded(await self._response.content.readexactly(int(length)))
                 async with self._news:
                     self.events.append(event)
                     self._news.notify_all()
@@ -76,6 +78,15 @@ class RawFramework:
         body: Json = self.events[found].get(kind.lower(), {})
         return body
 
+    @staticmethod
+    def encoded(call: Json) -> bytes:
+        return json.dumps(call).encode()
+
+    @staticmethod
+    def decoded(event: bytes) -> Json:
+        read: Json = json.loads(event)
+        return read
+
     async def offer(self) -> Json:
         offer: Json = (await self.next("OFFERS"))["offers"][0]
         return offer
@@ -84,13 +95,23 @@ class RawFramework:
         status: Json = (await self.next("UPDATE"))["status"]
         return status
 
+    async def ended(self) -> Json:
+        """The next terminal update; all on the way to it are acknowledged, and it is."""
+        while True:
+            status = await self.status()
+            if "uuid" in status:
+                kept = {name: status[name] for name in ("agent_id", "task_id", "uuid")}
+                await self.call("ACKNOWLEDGE", kept)
+            if status["state"] not in ("TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"):
+                return status
+
     async def call(self, kind: str, body: Json | None = None, **headers: str) -> tuple[int, str]:
         call: Json = {"type": kind, "framework_id": self.id}
         if body is not None:
             call[kind.lower()] = body
         with_stream = {"Mesos-Stream-Id": self.stream_id, **headers}
         with_stream["Content-Type"] = "application/json"
-        data = io.BytesIO(json.dumps(call).encode())
+        data = io.BytesIO(self.encoded(call))
         async with self._session.post(self._url, data=data, headers=with_stream) as response:
             return response.status, await response.text()
 

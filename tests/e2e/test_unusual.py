@@ -1,0 +1,189 @@
+"""What frameworks and operators also do: odd names, odd sizes, odd moments."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.devmaster.conftest import BOTH
+from tests.devmaster.raw_framework import RawFramework
+from tests.e2e.client import Json, task
+from tests.e2e.conftest import System
+
+pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
+
+ONLY_REAL = BOTH[1]
+GENTLE = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+
+
+def a_task(system: System, task_id: str, command: str = GENTLE, **fields: Any) -> Json:
+    return task(task_id, command, **{"image": system.image, **fields})
+
+
+ODD_IDS = [
+    "with space",
+    "ü-日本-🚀",
+    "a:b@c#d?e%20&f=g",
+    "UPPER.lower_1",
+    "--rm",
+    "$(reboot)`x`'\"",
+    "...",
+    "x" * 255,
+    "%2F",
+    "{json: [",
+]
+
+
+async def test_odd_ids(system: System) -> None:
+    agent = await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(*(a_task(system, task_id) for task_id in ODD_IDS))
+        for task_id in ODD_IDS:
+            await framework.state(task_id, "TASK_RUNNING")
+        await agent.kill()
+        await agent.start()
+        await agent.said("re-registered with")
+        for task_id in ODD_IDS:
+            assert system.container_of(task_id).name.startswith("mesos-")
+            await framework.kill(task_id)
+        for task_id in ODD_IDS:
+            await framework.end(task_id)
+            assert framework.states(task_id)[-1] == "TASK_KILLED"
+
+
+async def test_the_same_id_in_two_frameworks(system: System) -> None:
+    await system.agent()
+    async with system.framework(name="one") as one, system.framework(name="two") as two:
+        for framework in (one, two):
+            await framework.launch(a_task(system, "same"))
+            await framework.state("same", "TASK_RUNNING")
+            await framework.do("decline", refuse_seconds=0)
+        await one.kill("same")
+        await one.end("same")
+        assert two.states("same")[-1] == "TASK_RUNNING"
+        assert len([c for c in system.containers() if c.status == "running"]) == 1
+        await two.kill("same")
+        assert (await two.end("same"))["state"] == "TASK_KILLED"
+
+
+async def test_an_id_is_used_again_right_after_its_end(system: System) -> None:
+    await system.agent()
+    async with system.framework() as framework:
+        for turn in range(1, 9):
+            await framework.launch(a_task(system, "again", f"exit {turn}"))
+
+            def ended(event: Json, wanted: str = f"status {turn}") -> bool:
+                return event["event"] == "update" and event["status"].get("message", "").endswith(
+                    wanted
+                )
+
+            await framework.until(ended)
+        assert framework.states("again") == ["TASK_STARTING", "TASK_RUNNING", "TASK_FAILED"] * 8
+
+
+async def test_many_in_one_accept_killed_at_once(system: System) -> None:
+    await system.agent("--resources=cpus:100;mem:100000")
+    names = [f"t{number}" for number in range(300)]
+    tasks = [a_task(system, name, cpus=0.01, mem=16) for name in names]
+    launch = {"type": "LAUNCH", "launch": {"task_infos": tasks}}
+    async with system.framework() as framework:
+        await framework.do("accept", operations=[launch], kill=names)
+        for name in names:
+            assert (await framework.end(name, 60))["state"] == "TASK_KILLED"
+        await system.no_containers(60)
+        for name in names:
+            states = framework.states(name)
+            assert states.count("TASK_KILLED") == 1, (name, states)
+
+
+async def test_a_task_of_megabytes(system: System) -> None:
+    await system.agent()
+    data = base64.b64encode(b"x" * 5_000_000).decode()
+    info = a_task(system, "large", 'test "$V1999" = "$(printf %01000d 0)" && exit 4', data=data)
+    variables = [{"name": f"V{n}", "value": "0" * (1000 if n > 500 else 10)} for n in range(2000)]
+    info["command"]["environment"] = {"variables": variables}
+    async with system.framework() as framework:
+        await framework.launch(info)
+        ended = await framework.end("large", 60)
+    assert ended["message"] == "Container exited with status 4"
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"capabilities": [], "roles": None, "role": "web"},
+        {"capabilities": [], "roles": None},
+        {"capabilities": [{"type": "MULTI_ROLE"}], "roles": ["eng/web/a", "ops"]},
+        {"capabilities": [{"type": "MULTI_ROLE"}], "roles": ["eng/web/a"], "checkpoint": False},
+    ],
+)
+async def test_frameworks_of_all_kinds(system: System, who: Json) -> None:
+    agent = await system.agent()
+    async with system.framework(**who) as framework:
+        await framework.launch(a_task(system, "one"), a_task(system, "fails", "exit 3"))
+        await framework.state("one", "TASK_RUNNING")
+        await framework.end("fails")
+        env = system.container_of("one").attrs["Config"]["Env"]
+        await agent.kill()
+        await agent.start()
+        await agent.said("re-registered with")
+        if who.get("checkpoint", True):
+            await framework.kill("one")
+            assert (await framework.end("one"))["state"] == "TASK_KILLED"
+        else:
+            assert (await framework.end("one"))["state"] == "TASK_LOST"
+        # Never stopped: what the master thinks of the agent's use must be nothing again.
+        await framework.launch(a_task(system, "two", "exit 0"))
+        assert (await framework.end("two"))["state"] == "TASK_FINISHED"
+    role = next(e for e in env if e.startswith("MESOS_ALLOCATION_ROLE="))
+    assert role.partition("=")[2] in (who.get("role", "*"), *(who["roles"] or ()))
+
+
+class Latin(RawFramework):
+    """Writes its bytes as they are, as frameworks in C++ do."""
+
+    @staticmethod
+    def encoded(call: Json) -> bytes:
+        return json.dumps(call, ensure_ascii=False).encode("latin-1")
+
+    @staticmethod
+    def decoded(event: bytes) -> Json:
+        read: Json = json.loads(event.decode("latin-1"))
+        return read
+
+
+@pytest.mark.parametrize("where", ["id", "name", "env", "label", "command", "image", "framework"])
+@pytest.mark.parametrize("master", [ONLY_REAL], indirect=True)
+async def test_text_that_is_no_utf8(system: System, where: str) -> None:
+    """The embedded master reads JSON as Python does: as UTF-8, or not at all."""
+    agent = await system.agent()
+    word = "café"
+    info = a_task(system, word if where == "id" else "odd", "exit 3")
+    info["command"]["environment"] = {"variables": [{"name": "A", "value": "x"}]}
+    match where:
+        case "name":
+            info["name"] = word
+        case "env":
+            info["command"]["environment"]["variables"][0]["value"] = word
+        case "label":
+            info["labels"] = {"labels": [{"key": word, "value": word}]}
+        case "command":
+            info["command"]["value"] = f"exit 3 # {word}"
+        case "image":
+            info["container"]["docker"]["image"] = word
+    name = word if where == "framework" else "latin"
+    async with Latin(system.master, name=name) as framework:
+        for task_info in (info, a_task(system, "plain", "exit 3")):
+            offer = await framework.offer()
+            await framework.accept(offer, {"type": "LAUNCH", "launch": {"task_infos": [task_info]}})
+            status = await framework.ended()
+            assert status["state"] == "TASK_FAILED"
+            assert status["task_id"] == task_info["task_id"]
+            if where != "image" or task_info is not info:
+                assert status["message"] == "Container exited with status 3"
+        await agent.kill()
+        await agent.start()
+        await agent.said("re-registered with")
