@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Callable, Coroutine, Sequence
 
 from aiohttp import web
@@ -130,7 +131,7 @@ class _Agent:
             remove_delay=config.docker_remove_delay,
             cleanup=config.recover == "cleanup",
             kill_orphans=config.docker_kill_orphans,
-            engine_ip=address.advertise_ip if info.kind == "docker" else None,
+            engine_ip=await _engine_ip(config, info, address),
         )
         core = Core(settings, runtime.SystemEntropy(), self._snapshot, runtime.now())
         # The core holds what it needs; ten thousand tasks twice would be a waste.
@@ -240,7 +241,8 @@ class _Agent:
         consul = self._config.discovery
         if consul is None:
             return None
-        site = Site(owner, info.name, address.hostname, consul.register, consul.checks)
+        host = remote_host(self._config) or address.hostname
+        site = Site(owner, info.name, host, consul.register, consul.checks)
 
         def me() -> Service:
             """The agent's own service; healthy while a master knows it."""
@@ -272,6 +274,22 @@ class _Agent:
         await loop.settled()
         if discovery is not None:
             discovery.ready()
+
+
+async def _engine_ip(config: Config, info: EngineInfo, address: Addresses) -> str | None:
+    """Where containers without an address of their own are: the engine's host, if it has one."""
+    if info.kind == "triton":
+        return None
+    host = remote_host(config)
+    if not host:
+        return address.advertise_ip
+    try:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, None, family=socket.AF_INET)
+    except OSError as error:
+        log.warning("containers on the network of %s are told without address: %s", host, error)
+        return None
+    return str(found[0][4][0])
 
 
 async def _listen(
