@@ -158,8 +158,11 @@ class Framework:
         """Raw operations on the next offer."""
         await self.do("accept", operations=list(operations), refuse_seconds=refuse_seconds)
 
-    async def kill(self, task_id: str) -> None:
-        await self.do("kill", task_id=task_id)
+    async def kill(self, task_id: str, grace: float | None = None) -> None:
+        """``grace`` seconds, else what the task or the agent says."""
+        nanoseconds = int((grace or 0) * 1e9)
+        policy = None if grace is None else {"grace_period": {"nanoseconds": nanoseconds}}
+        await self.do("kill", task_id=task_id, policy=policy)
 
     async def stop(self, *, failover: bool = False) -> None:
         """Tear the framework down, or (``failover``) leave it to come back."""

@@ -109,6 +109,8 @@ class Reporter(Scheduler):
             operations = [place(o, offer["agent_id"]) for o in command["operations"]]
             filters = {"refuse_seconds": command.get("refuse_seconds", 0)}
             driver.acceptOffers(offer["id"], operations, filters)
+            for task_id in command.get("kill", ()):
+                driver.killTask({"value": task_id})
 
     def obey(self, driver, command: dict) -> bool:
         """False: the end."""
@@ -123,7 +125,7 @@ class Reporter(Scheduler):
                     driver.declineOffer(offer["id"], {"refuse_seconds": seconds})
                 self.offers.clear()
             elif do == "kill":
-                driver.killTask({"value": command["task_id"]})
+                kill(driver, command["task_id"], command.get("policy"))
             elif do == "reconcile":
                 driver.reconcileTasks([{"task_id": {"value": t}} for t in command["tasks"]])
             elif do == "acknowledging":
@@ -146,6 +148,16 @@ class Reporter(Scheduler):
             else:
                 say("error", message=f"unknown command {do}")
         return True
+
+
+def kill(driver, task_id: str, policy: dict | None) -> None:
+    """With a kill policy, which pymesos has no word for."""
+    if policy is None:
+        driver.killTask({"value": task_id})
+        return
+    wanted = {"task_id": {"value": task_id}, "kill_policy": policy}
+    framework_id = {"value": driver.framework_id}
+    driver._send({"type": "KILL", "framework_id": framework_id, "kill": wanted})
 
 
 def place(operation: dict, agent_id: dict) -> dict:
