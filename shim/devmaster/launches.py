@@ -146,6 +146,15 @@ def _prepare(info: mesos.TaskInfo, framework: Framework, role: str) -> None:
         _prepare_executor(info.executor, framework, role)
 
 
+def _complete_health_check(info: mesos.TaskInfo) -> None:
+    """Old frameworks leave the type out: a lone command or http tells it, as for a real master."""
+    check = info.health_check
+    if not info.HasField("health_check") or check.HasField("type"):
+        return
+    if check.HasField("command") != check.HasField("http"):
+        check.type = check.COMMAND if check.HasField("command") else check.HTTP
+
+
 def _prepare_executor(executor: mesos.ExecutorInfo, framework: Framework, role: str) -> None:
     resources = _allocate(executor.resources, role)
     del executor.resources[:]
@@ -166,6 +175,7 @@ def _launch(
     left: Bag,
     info: mesos.TaskInfo,
 ) -> Bag:
+    _complete_health_check(info)
     reason = task_rules.refused(info, framework, agent)
     if reason is None and info.HasField("executor"):
         reason = task_rules.refused_launch_executor(info.executor) or task_rules.refused_executor(

@@ -25,8 +25,10 @@ def refused(task: mesos.TaskInfo, framework: Framework, agent: Agent) -> str | N
         or _kind(task)
         or _resources(task)
         or _limits(task, agent)
-        or _container(task.container if task.HasField("container") else None)
-        or _container(task.executor.container if task.executor.HasField("container") else None)
+        or _container("Task", task.container if task.HasField("container") else None)
+        or _container(
+            "Executor", task.executor.container if task.executor.HasField("container") else None
+        )
         or _environment(task.command)
         or _environment(task.executor.command)
         or _checks(task)
@@ -121,9 +123,12 @@ def _limits(task: mesos.TaskInfo, agent: Agent) -> str | None:
     return None
 
 
-def _container(container: mesos.ContainerInfo | None) -> str | None:
-    if container is None:
-        return None
+def _container(whose: str, container: mesos.ContainerInfo | None) -> str | None:
+    reason = None if container is None else _bad_container(container)
+    return f"{whose}'s `ContainerInfo` is invalid: {reason}" if reason else None
+
+
+def _bad_container(container: mesos.ContainerInfo) -> str | None:
     for volume in container.volumes:
         if reason := _volume(volume):
             return reason
