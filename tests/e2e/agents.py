@@ -16,6 +16,9 @@ from tests.e2e.client import ROOT
 class AgentProcess:
     """One agent; ``start`` again after ``kill`` is the same agent coming back."""
 
+    program: tuple[str, ...] = ("shim",)
+    """What ``python -m`` runs."""
+
     def __init__(self, master: str, work_dir: Path, shim_id: str, *flags: str, **env: str) -> None:
         self._arguments = [
             f"--master={master}",
@@ -25,7 +28,7 @@ class AgentProcess:
             "--registration_backoff_factor=50ms",
             *flags,
         ]
-        self._env = {**os.environ, **env}
+        self.env = {**os.environ, **env}
         self._log_path = work_dir.parent / f"{work_dir.name}.log"
         self._process: asyncio.subprocess.Process | None = None
         self.port = 0
@@ -47,13 +50,13 @@ class AgentProcess:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "shim",
+                *self.program,
                 "agent",
                 *self._arguments,
                 f"--port={self.port}",
                 stdout=log,
                 stderr=log,
-                env=self._env,
+                env=self.env,
                 cwd=ROOT,
             )
 

@@ -6,6 +6,7 @@ Every test runs on the embedded master, and on a real one as well where MESOS_MA
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -29,11 +30,14 @@ class System:
     """Master address, and what was started in front of it."""
 
     master: str
+    """As agents are told it."""
     directory: Path
     shim_id: str
     image: str
     engine: docker.DockerClient
     agents: list[AgentProcess] = field(default_factory=list)
+    direct: str = ""
+    """The master's own address, where what agents are told leads through a gate."""
 
     async def agent(self, *flags: str, registered: bool = True, **env: str) -> AgentProcess:
         """A running agent with a work_dir of its own; by default once it is registered."""
@@ -47,7 +51,7 @@ class System:
         return agent
 
     def framework(self, **info: Any) -> Framework:
-        return Framework(self.master, **info)
+        return Framework(self.direct or self.master, **info)
 
     def containers(self) -> list[Any]:
         """All containers of this system, running or not."""
@@ -69,20 +73,13 @@ class System:
         await eventually(none, "the end of all containers", timeout)
 
     async def agent_id(self) -> str:
-        (agent,) = await agents_of(self.master)
+        (agent,) = await agents_of(self.direct or self.master)
         return str(agent["id"])
 
 
-@pytest.fixture
-async def system(
-    master: str,  # noqa: F811
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-    busybox_image: str,
-    docker_client: docker.DockerClient,
-) -> AsyncIterator[System]:
-    name = re.sub(r"[^\w.-]", "-", request.node.name)
-    found = System(master, tmp_path, f"{TEST_SHIMS}{name}"[:60], busybox_image, docker_client)
+@contextlib.asynccontextmanager
+async def taken_down(found: System) -> AsyncIterator[System]:
+    """Nothing may be left over, and no agent may have stumbled."""
     yield found
     try:
         await found.no_containers()
@@ -94,3 +91,22 @@ async def system(
     for agent in found.agents:
         assert "Traceback" not in agent.log, agent.log[-5000:]
         assert "could abort the master" not in agent.log, agent.log[-5000:]
+
+
+def shim_id_of(request: pytest.FixtureRequest) -> str:
+    """Every test's containers carry a mark of their own."""
+    name = re.sub(r"[^\w.-]", "-", request.node.name)
+    return f"{TEST_SHIMS}{name}"[:60]
+
+
+@pytest.fixture
+async def system(
+    master: str,  # noqa: F811
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    busybox_image: str,
+    docker_client: docker.DockerClient,
+) -> AsyncIterator[System]:
+    made = System(master, tmp_path, shim_id_of(request), busybox_image, docker_client)
+    async with taken_down(made) as found:
+        yield found

@@ -1,0 +1,146 @@
+"""The agent, ended by SIGKILL at a named point: ``python -m tests.e2e.faults.crashing agent …``.
+
+``CRASH_AT=point/moment/n`` in the environment says where: at the ``n``-th time that ``point`` is
+reached, ``before`` it or ``after`` it. Nothing in the product knows of this: its methods are
+wrapped from outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import functools
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, NamedTuple
+
+from shim import cli, journal
+from shim.core.dispatch import MasterMessages
+from shim.engine.docker import DockerEngine
+from shim.journal import Journal
+
+VARIABLE = "CRASH_AT"
+UPDATE = b"mesos.internal.StatusUpdateMessage "
+
+
+class Crash(NamedTuple):
+    """Where a life ends."""
+
+    point: str
+    moment: str
+    """``before`` or ``after``."""
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> Crash:
+        point, moment, number = text.split("/")
+        return cls(point, moment, int(number))
+
+    def __str__(self) -> str:
+        return f"{self.point}/{self.moment}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A method of the product; of its calls only those that are ``meant`` count."""
+
+    owner: Any
+    method: str
+    latest: int
+    """A life ends at a number of calls up to this one."""
+    meant: Callable[..., bool] = lambda *args: True
+
+
+class _Transaction:
+    """A connection that dies around its COMMIT: the batch is written and not yet durable."""
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+
+    def execute(self, statement: str, *arguments: Any) -> Any:
+        if statement == "COMMIT":
+            return self.commit()
+        return self._db.execute(statement, *arguments)
+
+    def commit(self) -> None:
+        self._db.execute("COMMIT")
+
+    @property
+    def in_transaction(self) -> bool:
+        return bool(self._db.in_transaction)
+
+
+def _tells_update(writer: asyncio.StreamWriter, data: bytes) -> bool:
+    return UPDATE in data
+
+
+POINTS = {
+    "accept": Point(MasterMessages, "_run_task", 6),
+    "journal": Point(Journal, "commit", 12),
+    "transaction": Point(_Transaction, "commit", 12),
+    "create": Point(DockerEngine, "create", 4),
+    "start": Point(DockerEngine, "start", 4),
+    "send": Point(asyncio.StreamWriter, "write", 8, _tells_update),
+    "acknowledgement": Point(MasterMessages, "_acknowledged", 8),
+    "stop": Point(DockerEngine, "stop", 2),
+    "remove": Point(DockerEngine, "remove", 3),
+}
+MOMENTS = ("before", "after")
+
+
+def install(crash: Crash) -> None:
+    """Wrap the point's method."""
+    commit = journal._commit
+    journal._commit = lambda db, batch: commit(_Transaction(db), batch)  # type: ignore[arg-type]
+    point = POINTS[crash.point]
+    original, calls = getattr(point.owner, point.method), count(1)
+
+    def here(moment: str, number: int) -> None:
+        if (moment, number) == (crash.moment, crash.number):
+            os.write(2, f"crashing at {crash}\n".encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @functools.wraps(original)
+    def plain(*args: Any) -> Any:
+        number = next(calls) if point.meant(*args) else 0
+        here("before", number)
+        result = original(*args)
+        here("after", number)
+        return result
+
+    @functools.wraps(original)
+    async def waiting(*args: Any) -> Any:
+        number = next(calls)
+        here("before", number)
+        result = await original(*args)
+        here("after", number)
+        return result
+
+    wrapped = waiting if inspect.iscoroutinefunction(original) else plain
+    setattr(point.owner, point.method, wrapped)
+
+
+def tell_tasks() -> None:
+    """Where everything stands, for whoever sends SIGUSR2 to an agent that does not get on."""
+    faulthandler.dump_traceback(all_threads=True)
+    for task in asyncio.all_tasks():
+        task.print_stack(limit=6, file=sys.stderr)
+
+
+class _Telling(asyncio.DefaultEventLoopPolicy):
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        loop = super().new_event_loop()
+        loop.add_signal_handler(signal.SIGUSR2, tell_tasks)
+        return loop
+
+
+if __name__ == "__main__":
+    asyncio.set_event_loop_policy(_Telling())
+    if where := os.environ.get(VARIABLE):
+        install(Crash.parse(where))
+    sys.exit(cli.main())

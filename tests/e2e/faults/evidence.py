@@ -1,0 +1,118 @@
+"""What tasks themselves wrote down, held against what their framework heard.
+
+Knows nothing of the shim: its input is the tasks' own files, which the engine's containers write,
+and the framework's events. A task writes ``started`` when it starts and ``ended N`` as its last
+act; ``hostname`` tells one container from another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.client import TERMINAL, Json
+
+ORDER = ("TASK_STARTING", "TASK_RUNNING", "TASK_KILLING")
+NEVER_RAN = {"TASK_DROPPED", "TASK_LOST"}
+"""Words that promise that a task did not run (and, here, nobody else ends tasks)."""
+
+INSIDE = "/evidence"
+
+
+def script(task_id: str, body: str) -> str:
+    """A shell command that keeps a diary; ``body`` ends with ``leave N``."""
+    return (
+        f'say() {{ read at rest < /proc/uptime; echo "$* $at $(hostname)" >> {INSIDE}/{task_id}; }}\n'
+        "leave() { say ended $1; exit $1; }\n"
+        "say started\n"
+        f"{body}\n"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Diary:
+    """One task's own account."""
+
+    starts: int
+    codes: tuple[int, ...]
+    """Exit codes it left with."""
+
+    @classmethod
+    def read(cls, path: Path) -> Diary:
+        lines = path.read_text().splitlines() if path.exists() else []
+        words = [line.split() for line in lines]
+        codes = tuple(int(word[1]) for word in words if word[0] == "ended")
+        return cls(sum(word[0] == "started" for word in words), codes)
+
+
+def complaints(task_ids: Iterable[str], events: Sequence[Json], directory: Path) -> list[str]:
+    """Everything that is not as it must be; empty: all is well."""
+    heard: dict[str, list[Json]] = {task_id: [] for task_id in task_ids}
+    for event in events:
+        if event["event"] == "update":
+            heard[event["status"]["task_id"]["value"]].append(event["status"])
+    return [
+        f"{task_id}: {text}"
+        for task_id, statuses in heard.items()
+        for text in _of(statuses, Diary.read(directory / task_id))
+    ]
+
+
+def _of(statuses: Sequence[Json], diary: Diary) -> Iterable[str]:
+    """The agent's words are held against the diary, the master's against the agent's."""
+    ours = [s for s in _distinct(statuses) if s["source"] != "SOURCE_MASTER"]
+    masters = {s["state"] for s in statuses if s["source"] == "SOURCE_MASTER"} & TERMINAL
+    states = [status["state"] for status in ours]
+    ends = [status for status in ours if status["state"] in TERMINAL]
+    if diary.starts > 1:
+        yield f"started {diary.starts} times"
+    if len(ends) > 1:
+        yield f"{len(ends)} terminal updates: {states}"
+    elif ends and masters - {ends[0]["state"]}:
+        yield f"the agent ended it as {states}, the master as {masters}"
+    elif not ends and (len(masters) != 1 or not masters <= NEVER_RAN or diary.starts):
+        yield f"no end: {states}, master {masters}, started {diary.starts} times"
+    elif ends:
+        yield from _order(states)
+        yield from _truth(ends[0], states, diary)
+
+
+def _order(states: Sequence[str]) -> Iterable[str]:
+    if states[-1] not in TERMINAL:
+        yield f"taken back: {states}"
+    known = [ORDER.index(state) for state in states if state in ORDER]
+    if known != sorted(set(known)):
+        yield f"out of order or repeated: {states}"
+
+
+def _distinct(statuses: Sequence[Json]) -> list[Json]:
+    """An update comes again, with the same uuid, until its acknowledgement has arrived."""
+    seen: set[str] = set()
+    result = []
+    for status in statuses:
+        uuid = status.get("uuid", "")
+        if not uuid or uuid not in seen:
+            result.append(status)
+        seen.add(uuid)
+    return result
+
+
+def _truth(end: Json, states: Sequence[str], diary: Diary) -> Iterable[str]:
+    state, message = end["state"], end.get("message", "")
+    if state in NEVER_RAN and diary.starts:
+        yield f"{state} ({message}), and yet it started"
+    if "TASK_RUNNING" in states and not diary.starts:
+        yield f"told as running, but it never started: {states}"
+    if state == "TASK_FINISHED" and diary.codes != (0,):
+        yield f"finished, and yet it left with {diary.codes}"
+    if state == "TASK_FAILED" and message != f"Container exited with status {_code(diary)}":
+        yield f"failed ({message}), and yet it left with {diary.codes}"
+    if state not in NEVER_RAN | {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED"}:
+        yield f"ended as {state} ({message})"
+    if diary.codes and state not in ("TASK_KILLED", "TASK_FINISHED", "TASK_FAILED"):
+        yield f"left with {diary.codes}, told as {state}"
+
+
+def _code(diary: Diary) -> int | None:
+    return diary.codes[0] if len(diary.codes) == 1 else None
