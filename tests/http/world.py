@@ -111,6 +111,7 @@ def run(core: Core, ref: Ref) -> None:
 def end(core: Core, ref: Ref, *, acknowledged: bool = False) -> None:
     core.tasks.happened(ref, Event.EXITED, facts.ContainerExited(ref, 0))
     if acknowledged:
+        core.streams.drop(ref.key)
         core.tasks.acknowledged(ref.key)
     core.ctx.take()
 

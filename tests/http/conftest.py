@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from shim.http.auth import Gate
+from shim.http.site import Site
+from shim.telemetry import Metrics
+from tests.http.world import World
+
+Client = TestClient[web.Request, web.Application]
+Serving = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@asynccontextmanager
+async def serving(
+    world: World | None, credentials: Mapping[str, str] | None = None, *closed: str
+) -> AsyncIterator[Client]:
+    """A client of the pages; None: of an agent that still starts."""
+    gate = Gate(credentials or {}, frozenset(closed))
+    site = Site(gate, "slave(1)", "1.11.0", {"port": "5051"}, Metrics())
+    app = web.Application()
+    site.setup(app)
+    if world is not None:
+        site.open(world.sources)
+    async with TestClient(TestServer(app)) as client:
+        yield client
+    site.close()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[Client]:
+    async with serving(world) as client:
+        yield client

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from shim.http.protojson import HIDDEN, to_json
+from shim.protos.mesos_pb2 import (
+    CommandInfo,
+    ContainerInfo,
+    FrameworkInfo,
+    HealthCheck,
+    Parameter,
+    Resource,
+    Secret,
+    Task,
+    TaskStatus,
+    Volume,
+)
+
+
+def test_explicit_defaults_are_written_and_others_are_not() -> None:
+    assert to_json(CommandInfo()) == {"shell": True}
+    health = to_json(HealthCheck())
+    assert health == {
+        "delay_seconds": 15.0,
+        "interval_seconds": 10.0,
+        "timeout_seconds": 20.0,
+        "consecutive_failures": 3,
+        "grace_period_seconds": 10.0,
+    }
+    docker = ContainerInfo.DockerInfo(image="i")
+    assert to_json(docker) == {"image": "i", "network": "HOST", "privileged": False}
+    assert "role" not in to_json(FrameworkInfo())
+    assert "role" not in to_json(Resource(name="x", type=0))
+
+
+def test_numbers_texts_and_bytes() -> None:
+    status = TaskStatus(uuid=b"\0\xff", timestamp=4, message='grüße / "x"')
+    body = to_json(status)
+    assert body["uuid"] == "AP8="
+    assert json.dumps(body["timestamp"]) == "4.0"
+    assert body["message"] == 'grüße / "x"'
+
+
+def test_maps_are_objects_and_infinity_is_a_text() -> None:
+    task = Task()
+    task.limits["mem"].value = float("inf")
+    task.limits["cpus"].value = 1.0
+    assert to_json(task)["limits"] == {"cpus": {"value": 1.0}, "mem": {"value": "Infinity"}}
+
+
+def test_an_enum_value_we_do_not_know_is_its_number() -> None:
+    assert to_json(TaskStatus(state=1))["state"] == "TASK_RUNNING"
+
+
+# --- secrets ------------------------------------------------------------------------------------
+
+
+def test_environment_and_secrets_are_hidden() -> None:
+    command = CommandInfo(value="run --password=hunter2 x")
+    command.environment.variables.add(name="A", value="secret-a")
+    secret = command.environment.variables.add(name="B", type=2)
+    secret.secret.value.data = b"secret-b"
+    command.uris.add(value="http://user:secret-c@host/x?token=secret-d")
+    text = json.dumps(to_json(command))
+    for word in ("secret-a", "c2VjcmV0LWI=", "secret-c", "secret-d", "hunter2"):
+        assert word not in text
+    assert '"A"' in text
+    assert "http://***@host/x" in text
+
+
+def test_a_secrets_reference_is_no_secret() -> None:
+    secret = Secret(type=Secret.REFERENCE)
+    secret.reference.name = "vault/db"
+    assert to_json(secret)["reference"] == {"name": "vault/db"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("env", "A=b", f"A={HIDDEN}"),
+        ("env", "A", HIDDEN),
+        ("e", "A=b=c", f"A={HIDDEN}"),
+        ("env-file", "/etc/x", HIDDEN),
+        ("o", "username=u,password=p", f"username={HIDDEN}"),
+        ("password", "p", HIDDEN),
+        ("api-token", "p", HIDDEN),
+        ("label", "tier=front", "tier=front"),
+        ("volume", "a:/b", "a:/b"),
+        ("memory", "1g", "1g"),
+    ],
+)
+def test_parameters(key: str, value: str, shown: str) -> None:
+    assert to_json(Parameter(key=key, value=value))["value"] == shown
+
+
+def test_driver_options_are_parameters_too() -> None:
+    volume = Volume(mode=Volume.RW, container_path="/x")
+    volume.source.docker_volume.driver_options.parameter.add(key="password", value="p")
+    options = to_json(volume)["source"]["docker_volume"]["driver_options"]
+    assert options == {"parameter": [{"key": "password", "value": HIDDEN}]}

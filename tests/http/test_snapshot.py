@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shim.core.registration import State
+from tests.http.conftest import Client
+from tests.http.world import World, accept, end, run
+
+NAMES = [
+    "slave/uptime_secs",
+    "slave/registered",
+    "slave/recovery_time_secs",
+    "slave/frameworks_active",
+    "slave/executor_directory_max_allowed_age_secs",
+    "slave/tasks_staging",
+    "slave/tasks_starting",
+    "slave/tasks_running",
+    "slave/tasks_killing",
+    "slave/tasks_finished",
+    "slave/tasks_failed",
+    "slave/tasks_killed",
+    "slave/tasks_lost",
+    "slave/tasks_gone",
+    "slave/executors_registering",
+    "slave/executors_running",
+    "slave/executors_terminating",
+    "slave/executors_terminated",
+    "slave/executors_preempted",
+    "slave/recovery_errors",
+    "slave/container_launch_errors",
+    "slave/valid_status_updates",
+    "slave/invalid_status_updates",
+    "slave/valid_framework_messages",
+    "slave/invalid_framework_messages",
+    "system/load_1min",
+    "system/load_5min",
+    "system/load_15min",
+    "system/cpus_total",
+    "system/mem_total_bytes",
+    "system/mem_free_bytes",
+    "containerizer/fetcher/task_fetches_succeeded",
+    "containerizer/fetcher/task_fetches_failed",
+    "containerizer/fetcher/cache_size_total_bytes",
+    "containerizer/fetcher/cache_size_used_bytes",
+    "gc/path_removals_succeeded",
+    "gc/path_removals_failed",
+    "gc/path_removals_pending",
+    "resource_provider_manager/subscribed",
+    "resource_provider_manager/events/subscribe",
+    "resource_provider_manager/events/disconnect",
+] + [
+    f"slave/{resource}_{what}"
+    for resource in ("cpus", "gpus", "mem", "disk")
+    for what in (
+        "total",
+        "used",
+        "percent",
+        "revocable_total",
+        "revocable_used",
+        "revocable_percent",
+    )
+]
+"""What collectors look up by name, and complain of when it is not there."""
+
+
+async def snapshot(client: Client) -> dict[str, Any]:
+    found: dict[str, Any] = await (await client.get("/metrics/snapshot")).json()
+    return found
+
+
+async def test_every_name_is_there_as_a_double(client: Client) -> None:
+    found = await snapshot(client)
+    assert set(found) == set(NAMES)
+    assert all(isinstance(value, float) for value in found.values())
+    assert '"slave/cpus_total":64.0' in await (await client.get("/metrics/snapshot")).text()
+
+
+async def test_tasks_are_counted_where_they_are(client: Client, world: World) -> None:
+    refs = [accept(world.core, f"t{number}") for number in range(5)]
+    for ref in refs[:4]:
+        run(world.core, ref)
+    end(world.core, refs[0])
+    end(world.core, refs[1], acknowledged=True)
+    found = await snapshot(client)
+    assert found["slave/tasks_staging"] == 1
+    assert found["slave/tasks_running"] == 2
+    assert found["slave/tasks_finished"] == 2
+    assert found["slave/executors_running"] == 2
+    assert found["slave/executors_terminated"] == 2
+    assert found["slave/frameworks_active"] == 1
+    assert found["slave/cpus_used"] == 1.5
+    assert found["slave/cpus_percent"] == pytest.approx(1.5 / 64)
+    assert found["slave/gpus_percent"] == 0.0
+
+
+async def test_the_rest(client: Client, world: World) -> None:
+    world.counts.launches_failed, world.counts.updates = 3, 7
+    found = await snapshot(client)
+    assert found["slave/registered"] == 1.0
+    assert found["slave/container_launch_errors"] == 3.0
+    assert found["slave/valid_status_updates"] == 7.0
+    assert found["slave/uptime_secs"] > 0
+    world.core.registration.state = State.DISCONNECTED
+    assert (await snapshot(client))["slave/registered"] == 0.0
