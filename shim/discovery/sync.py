@@ -194,7 +194,7 @@ class ConsulSync:
             log.warning("Consul: %s (tasks go on, registrations wait)", words)
         self._failed_looks += 1
         self._lose()
-        return float(min(limits.CONSUL_RETRY_MIN * 2**self._failed_looks, limits.CONSUL_RETRY_MAX))
+        return _backoff(self._failed_looks)
 
     def _lose(self) -> None:
         """Consul is away: nobody waits for it."""
@@ -279,7 +279,7 @@ class ConsulSync:
         log.debug("Consul: %s: %s", key, error)
         self._book.doubt(key)
         attempt = self._attempts[key] = self._attempts.get(key, 0) + 1
-        self._hold(key, min(limits.CONSUL_RETRY_MIN * 2**attempt, limits.CONSUL_RETRY_MAX))
+        self._hold(key, _backoff(attempt))
         self._lose()
         self._poke.set()
 
@@ -305,3 +305,9 @@ class ConsulSync:
         departure = self._departures.pop(key, None)
         if departure is not None and not departure.done():
             departure.set_result(gone)
+
+
+def _backoff(failures: int) -> float:
+    """Seconds until the next attempt. The exponent is bounded: a thousand failures, one night's
+    outage, would be more than a float can hold."""
+    return min(limits.CONSUL_RETRY_MIN * 2.0 ** min(failures, 32), limits.CONSUL_RETRY_MAX)

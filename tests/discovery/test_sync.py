@@ -11,7 +11,9 @@ import pytest
 
 from shim import limits
 from shim.discovery.book import ENDING
+from shim.discovery.client import ConsulClient
 from shim.discovery.services import Service, agent_service, registration
+from shim.errors import Transient
 from shim.model.orders import Publish
 from tests.discovery.fake import FakeConsul
 from tests.discovery.tasks import SITE, discovery, publish, ref, task
@@ -149,6 +151,25 @@ async def test_a_dead_consul_delays_nothing(
             await until(lambda: settled(sync))
             assert service(1).id not in fake.services
             assert len(fake.services) == 498
+
+
+async def test_a_consul_that_is_away_for_days_is_still_asked(
+    fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More failures in a row than a float has powers of two."""
+    monkeypatch.setattr(limits, "CONSUL_RETRY_MIN", 0.0)
+    monkeypatch.setattr(limits, "CONSUL_RETRY_MAX", 0.0)
+
+    async def no_answer(self: ConsulClient, owner: str) -> None:
+        raise Transient("no answer in time")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ConsulClient, "services", no_answer)
+        async with running(address(fake), SITE) as sync:
+            sync.publish(order())
+            await until(lambda: sync.stats.failures > 1100)
+            patch.undo()
+            await until(lambda: settled(sync))
 
 
 async def test_a_consul_that_hangs_holds_a_kill_only_so_long(fake: FakeConsul) -> None:

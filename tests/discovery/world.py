@@ -41,7 +41,7 @@ async def running(
 
 async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  # what it asks is no event
+        while not condition():
             await asyncio.sleep(0.01)
 
 
