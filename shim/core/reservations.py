@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from shim.model.resources import is_checkpointed
 from shim.protos.mesos_pb2 import Resource
-
-
-def is_checkpointed(resource: Resource) -> bool:
-    """Whether the master only hands this out after having us checkpoint it."""
-    dynamic = resource.HasField("reservation") or any(
-        entry.type == Resource.ReservationInfo.DYNAMIC for entry in resource.reservations
-    )
-    return dynamic or (resource.HasField("disk") and resource.disk.HasField("persistence"))
 
 
 def unknown(wanted: Iterable[Resource], known: Iterable[Resource]) -> list[Resource]:

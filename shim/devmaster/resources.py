@@ -13,10 +13,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from shim.model.resources import Spans, joined, role_of
 from shim.protos.mesos_pb2 import Resource, Value
 
-Ranges = tuple[tuple[int, int], ...]
-Quantity = int | Ranges | frozenset[str]
+Quantity = int | Spans | frozenset[str]
 """Thousandths of a scalar, disjoint sorted inclusive ranges, or items of a set."""
 
 THOUSAND = 1000
@@ -101,21 +101,11 @@ def quantity_of(resource: Resource) -> Quantity:
     if resource.type == Value.SCALAR:
         return _thousandths(resource.scalar.value)
     if resource.type == Value.RANGES:
-        return _merge((r.begin, r.end) for r in resource.ranges.range)
+        return joined((r.begin, r.end) for r in resource.ranges.range)
     return frozenset(resource.set.item)
 
 
-def _merge(spans: Iterable[tuple[int, int]]) -> Ranges:
-    merged: list[tuple[int, int]] = []
-    for begin, end in sorted(spans):
-        if merged and begin <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((begin, end))
-    return tuple(merged)
-
-
-def _cut(spans: Ranges, hole: tuple[int, int]) -> Iterator[tuple[int, int]]:
+def _cut(spans: Spans, hole: tuple[int, int]) -> Iterator[tuple[int, int]]:
     for begin, end in spans:
         if hole[1] < begin or hole[0] > end:
             yield (begin, end)
@@ -130,7 +120,7 @@ def _plus(a: Quantity, b: Quantity) -> Quantity:
     if isinstance(a, int) and isinstance(b, int):
         return a + b
     if isinstance(a, tuple) and isinstance(b, tuple):
-        return _merge(a + b)
+        return joined(a + b)
     if isinstance(a, frozenset) and isinstance(b, frozenset):
         return a | b
     raise InvalidResource("resources of one name and different types")
@@ -223,7 +213,7 @@ class Bag:
             {
                 key: amount
                 for key, amount in self.amounts.items()
-                if reserved_for(Resource.FromString(key)) in roles | {"*"}
+                if role_of(Resource.FromString(key)) in roles | {"*"}
             }
         )
 
@@ -266,20 +256,13 @@ def _fill(resource: Resource, amount: Quantity) -> None:
 
 
 def _text(resource: Resource, amount: Quantity) -> str:
-    role = reserved_for(resource)
+    role = role_of(resource)
     name = resource.name if role == "*" else f"{resource.name}({role})"
     if isinstance(amount, int):
         return f"{name}:{amount / THOUSAND:g}"
     if isinstance(amount, tuple):
         return f"{name}:[{', '.join(f'{a}-{b}' for a, b in amount)}]"
     return f"{name}:{{{', '.join(sorted(amount))}}}"
-
-
-def reserved_for(resource: Resource) -> str:
-    """The role a resource is kept for, ``*`` for none."""
-    if resource.reservations:
-        return resource.reservations[-1].role
-    return resource.role
 
 
 def is_dynamic(resource: Resource) -> bool:

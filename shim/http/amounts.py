@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shim.http.protojson import Json, to_json
+from shim.model.resources import joined, role_of
 from shim.protos.mesos_pb2 import Attribute, Resource, Value
 
 ALWAYS = ("cpus", "gpus", "mem", "disk")
@@ -71,20 +72,7 @@ class Amount:
 
 
 def _spans(spans: Iterable[tuple[int, int]]) -> str:
-    merged: list[tuple[int, int]] = []
-    for begin, end in sorted(spans):
-        if merged and begin <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((begin, end))
-    return f"[{', '.join(f'{begin}-{end}' for begin, end in merged)}]"
-
-
-def role_of(resource: Resource) -> str:
-    """The role it is reserved for; ``*`` when it is not."""
-    if resource.reservations:
-        return resource.reservations[-1].role
-    return resource.role or "*"
+    return f"[{', '.join(f'{begin}-{end}' for begin, end in joined(spans))}]"
 
 
 def by_role(resources: Iterable[Resource]) -> Mapping[str, list[Resource]]:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from shim.model.resources import is_checkpointed, joined
 from shim.protos import mesos_pb2 as mesos
 from shim.wire.rules import Problems
 
 Resource = mesos.Resource
-_DYNAMIC = Resource.ReservationInfo.DYNAMIC
 _STATIC = Resource.ReservationInfo.STATIC
 _SHAREABLE = (Resource.DiskInfo.Source.UNKNOWN, Resource.DiskInfo.Source.PATH)
 
@@ -49,7 +49,7 @@ def checkpoint_problems(
 ) -> Problems:
     """A master aborts for entries that are no reservation or volume, or not part of the totals."""
     for index, resource in enumerate(checkpointed):
-        if not (_is_dynamic(resource) or resource.disk.HasField("persistence")):
+        if not is_checkpointed(resource):
             yield f"{field}[{index}]: neither a dynamic reservation nor a persistent volume"
     available = _grouped(totals)
     for kind, used in _grouped(checkpointed).items():
@@ -97,19 +97,13 @@ def _base_role(resource: Resource) -> str:
     return "*" if resource.HasField("reservation") else resource.role
 
 
-def _is_dynamic(resource: Resource) -> bool:
-    return resource.HasField("reservation") or any(
-        r.type == _DYNAMIC for r in resource.reservations
-    )
-
-
 def _contains(total: list[Resource], used: list[Resource]) -> bool:
     if used[0].type == mesos.Value.SCALAR:
         return sum(map(_thousandths, used)) <= sum(map(_thousandths, total))
     if used[0].type == mesos.Value.SET:
         items = [item for r in used for item in r.set.item]
         return len(items) == len({*items}) and {*items} <= {i for r in total for i in r.set.item}
-    spans, room = _spans(used), _joined(_spans(total))
+    spans, room = _spans(used), joined(_spans(total))
     return not _overlap(spans) and all(
         any(begin <= first and last <= end for begin, end in room) for first, last in spans
     )
@@ -127,14 +121,3 @@ def _spans(resources: Iterable[Resource]) -> list[tuple[int, int]]:
 
 def _overlap(spans: Sequence[tuple[int, int]]) -> bool:
     return any(after[0] <= before[1] for before, after in pairwise(spans))
-
-
-def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sorted spans with neighbours put together: [1-2] and [3-4] hold [2-3]."""
-    joined: list[tuple[int, int]] = []
-    for begin, end in spans:
-        if joined and begin <= joined[-1][1] + 1:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((begin, end))
-    return joined

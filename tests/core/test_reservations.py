@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shim.core.reservations import is_checkpointed, unknown
+from shim.core.reservations import unknown
 from shim.protos.mesos_pb2 import Resource
 
 
@@ -13,13 +13,6 @@ def cpus(amount: float, *, principal: str | None = None, role: str = "prod") -> 
     resource.scalar.value = amount
     if principal is not None:
         resource.reservation.principal = principal
-    return resource
-
-
-def refined(kind: Resource.ReservationInfo.Type.ValueType) -> Resource:
-    resource = Resource(name="cpus", type=0)
-    resource.scalar.value = 1.0
-    resource.reservations.add(type=kind, role="prod")
     return resource
 
 
@@ -35,20 +28,6 @@ def ports(begin: int, end: int) -> Resource:
     resource.ranges.range.add(begin=begin, end=end)
     resource.reservation.principal = "p"
     return resource
-
-
-@pytest.mark.parametrize(
-    ("resource", "expected"),
-    [
-        (cpus(1.0), False),
-        (cpus(1.0, principal="p"), True),
-        (refined(Resource.ReservationInfo.STATIC), False),
-        (refined(Resource.ReservationInfo.DYNAMIC), True),
-        (volume("v"), True),
-    ],
-)
-def test_what_is_checkpointed(resource: Resource, expected: bool) -> None:
-    assert is_checkpointed(resource) is expected
 
 
 def test_statically_reserved_resources_need_nothing() -> None:
