@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from shim import limits
 from shim.engine.api import Auth, Engine, ImageRef
 from shim.engine.retry import while_passing
+
+log = logging.getLogger(__name__)
 
 Report = Callable[[str], None]
 
@@ -35,6 +38,7 @@ class _Pull:
     told: float = 0.0
 
     def tell(self, text: str) -> None:
+        log.info("pulling %s", text)
         self.text = text
         for report in self.waiters:
             report(text)
@@ -85,7 +89,8 @@ class Images:
         finally:
             pull.waiters.remove(report)
             if not pull.waiters:
-                pull.task.cancel()
+                if pull.task.cancel() and pull.text:
+                    log.info("the pull of %s is given up: nobody waits for it", wish.image.text)
                 if self._pulls.get(wish) is pull:
                     del self._pulls[wish]
 
@@ -93,11 +98,12 @@ class Images:
         async with self._slots:
             if not wish.force and await self._engine.has_image(wish.image):
                 return
+            began, progress = self._clock(), self._progress(wish, pull)
             pull.tell(wish.image.text)
-            progress = self._progress(wish, pull)
             async for attempt in while_passing():
                 with attempt:
                     await self._engine.pull(wish.image, wish.auth, progress, wish.platform)
+            log.info("pulled %s in %.1f s", wish.image.text, self._clock() - began)
 
     def _progress(self, wish: _Wish, pull: _Pull) -> Report:
         """Passes on to all waiters what the engine says, now and then."""

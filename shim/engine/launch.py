@@ -141,7 +141,7 @@ class Launching:
                     report=lambda text: self._advance(Stage.PULLING, text),
                 )
         except (Doubtful, Permanent) as error:
-            raise LaunchEnded(Failure.PULL, str(error)) from None
+            raise LaunchEnded(Failure.PULL, f"Cannot pull {spec.image.text}: {error}") from None
 
     async def _wait_for_turn(self) -> None:
         """Waiting in line costs no patience as long as the endpoint answers anybody."""

@@ -337,7 +337,8 @@ async def test_a_pull_that_fails_is_told_in_the_registrys_words() -> None:
         ref = on.launch(image="nothing:1")
         failed = await on.until(LaunchFailed, ref)
         assert failed.failure is Failure.PULL
-        assert failed.message == "manifest for nothing:1 not found: manifest unknown"
+        words = "manifest for nothing:1 not found: manifest unknown"
+        assert failed.message == f"Cannot pull nothing:1: {words}"
         assert on.engine.calls["create"] == 0
 
 
