@@ -27,6 +27,8 @@ storage:
     rootdirectory: {directory}/data
 http:
   addr: 127.0.0.1:{port}
+"""
+AUTH = """
 auth:
   htpasswd:
     realm: tests
@@ -76,24 +78,28 @@ class Registry:
 
 @contextmanager
 def running(directory: Path, user: str = "me", password: str = "secret") -> Iterator[Registry]:
-    """A registry on a free port that keeps its images in ``directory`` and knows one user."""
+    """A registry on a free port that keeps its images in ``directory`` and knows one user.
+
+    Without a user everybody may do everything.
+    """
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
     (directory / "htpasswd").write_text(f"{user}:{hashed}\n")
     config = directory / "config.yml"
-    config.write_text(CONFIG.format(directory=directory, port=port))
+    text = CONFIG + AUTH if user else CONFIG
+    config.write_text(text.format(directory=directory, port=port))
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(["docker-registry", "serve", config], stdout=log, stderr=log)
     try:
-        _wait(port, process, directory / "log")
+        _wait(port, 401 if user else 200, process, directory / "log")
         yield Registry(port, user, password)
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(port: int, answers: int, process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + 15
     while time.monotonic() < until and process.poll() is None:
         try:
@@ -101,6 +107,6 @@ def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         except requests.ConnectionError:
             time.sleep(0.05)
             continue
-        assert answer.status_code == 401, answer.text
+        assert answer.status_code == answers, answer.text
         return
     raise AssertionError(f"the registry did not start: {log.read_text()}")
