@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 from shim import __version__
 from shim.http.protojson import Json
 
-BUILD: Json = {"build_date": "", "build_time": 0.0, "build_user": f"mesos-shim {__version__}"}
+_INSTALLED = Path(__file__).stat().st_mtime
+
+BUILD: Json = {
+    "build_date": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(_INSTALLED)),
+    "build_time": _INSTALLED,
+    "build_user": f"mesos-shim {__version__}",
+}
 """Goes with ``version``, which the agent also registers with."""

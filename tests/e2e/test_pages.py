@@ -1,0 +1,300 @@
+"""What people look at: output and files of tasks, by HTTP and in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import encode_basic_auth, web
+
+from tests.devmaster.conftest import REAL, RealMaster
+from tests.e2e.agents import AgentProcess, eventually
+from tests.e2e.browser import text_of
+from tests.e2e.client import Framework, Json, task
+from tests.e2e.conftest import System
+
+pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
+
+WEB = Path(__file__).parents[1] / "data" / "webui"
+TALKS = "echo to-stderr >&2; i=0; while :; do echo line $i; i=$((i+1)); sleep 0.1; done"
+
+
+class Pages:
+    """The pages of one agent, as tools ask for them."""
+
+    def __init__(self, agent: AgentProcess, session: aiohttp.ClientSession) -> None:
+        self._agent = agent
+        self._session = session
+
+    async def get(self, page: str, /, **query: Any) -> Any:
+        params = {name: str(value) for name, value in query.items()}
+        url = f"http://127.0.0.1:{self._agent.port}{page}"
+        async with self._session.get(url, params=params) as answer:
+            return await answer.json() if answer.status == 200 else answer.status
+
+    async def are_there(self) -> None:
+        """Wait until the agent, started again, knows its tasks."""
+
+        async def answered() -> bool:
+            try:
+                return isinstance(await self.get("/state"), dict)
+            except aiohttp.ClientConnectionError:
+                return False
+
+        await eventually(answered, "an answer of the agent")
+
+    async def read(self, path: str, offset: int = 0) -> str:
+        """From ``offset`` to the end."""
+        got = ""
+        while True:
+            piece = await self.get("/files/read", path=path, offset=offset + len(got))
+            if not piece["data"]:
+                return got
+            got += piece["data"]
+
+    async def executor(self, task_id: str) -> Json:
+        """As the web UI finds it: among live ones first, then completed ones."""
+        state = await self.get("/slave(1)/state")
+        for frameworks in ("frameworks", "completed_frameworks"):
+            for framework in state[frameworks]:
+                for executors in ("executors", "completed_executors"):
+                    for executor in framework[executors]:
+                        if executor["id"] == task_id:
+                            found: Json = executor
+                            return found
+        raise AssertionError(f"no executor {task_id} in /state")
+
+    async def directory(self, task_id: str) -> str:
+        return str((await self.executor(task_id))["directory"])
+
+    async def has(self, path: str, text: str) -> None:
+        """Wait until a file holds ``text``."""
+
+        async def there() -> bool:
+            return text in await self.read(path)
+
+        await eventually(there, f"{text!r} in {path}")
+
+
+@asynccontextmanager
+async def pages(agent: AgentProcess) -> AsyncIterator[Pages]:
+    async with aiohttp.ClientSession() as session:
+        yield Pages(agent, session)
+
+
+async def kill(framework: Framework, task_id: str) -> None:
+    await framework.kill(task_id)
+    await framework.end(task_id)
+
+
+async def test_output_while_it_runs_after_its_end_and_after_restarts(system: System) -> None:
+    agent = await system.agent()
+    async with system.framework() as framework, pages(agent) as at:
+        await framework.launch(
+            task("talks", TALKS, image=system.image),
+            task("brief", "echo only; echo words >&2; exit 3", image=system.image),
+        )
+        await framework.state("talks", "TASK_RUNNING")
+        await framework.end("brief")
+        here = await at.directory("talks")
+        await at.has(f"{here}/stdout", "line 5\n")
+        assert await at.read(f"{here}/stderr") == "to-stderr\n"
+        size = (await at.get("/files/read", path=f"{here}/stdout", offset=-1))["offset"]
+        await at.has(f"{here}/stdout", "line 10\n")
+        before = await at.read(f"{here}/stdout")
+        assert await at.read(f"{here}/stdout", size) in before[size:] or size < len(before)
+        # A crash: what was read stays, what came meanwhile is there, nothing twice.
+        await agent.end(signal.SIGKILL)
+        await agent.start()
+        await at.are_there()
+        await at.has(f"{here}/stdout", "line 30\n")
+        await kill(framework, "talks")
+        await system.no_containers()
+        lines = (await at.read(f"{here}/stdout")).splitlines()
+        assert lines == [f"line {number}" for number in range(len(lines))]
+        assert (await at.executor("talks"))["completed_tasks"][0]["state"] == "TASK_KILLED"
+        framework_id = framework.framework_id
+        latest = f"/frameworks/{framework_id}/executors/brief/runs/latest"
+        assert await at.read(f"{latest}/stdout") == "only\n"
+        assert await at.read(f"{latest}/stderr") == "words\n"
+        await agent.end()
+        await agent.start()
+        await at.are_there()
+        assert await at.read(f"{latest}/stdout") == "only\n"
+        assert (await at.read(f"{here}/stdout")).splitlines() == lines
+
+
+async def test_a_huge_output_is_bounded_and_keeps_both_ends(system: System) -> None:
+    agent = await system.agent()
+    made = "head -c 9999 /dev/zero | tr '\\0' x > /l; echo >> /l; i=0; while [ $i -lt 100 ]; do "
+    made += "cat /l; i=$((i+1)); done > /m; echo begins; i=0; while [ $i -lt 100 ]; do cat /m; "
+    made += "i=$((i+1)); done; echo ends"
+    async with system.framework() as framework, pages(agent) as at:
+        await framework.launch(task("loud", made, image=system.image))
+        await framework.end("loud", timeout=120)
+        await system.no_containers(timeout=60)
+        path = f"{await at.directory('loud')}/stdout"
+        size = (await at.get("/files/read", path=path, offset=-1))["offset"]
+        start = await at.get("/files/read", path=path, offset=0, length=20)
+        assert start["data"].startswith("begins\nxxxx")
+        assert (await at.read(path, size - 20)).endswith("xxxx\nends\n")
+    held = await asyncio.to_thread(_bytes_in, system.directory / "agent0" / "sandboxes")
+    assert 8_000_000 < held < 20_000_000
+
+
+def _bytes_in(directory: Path) -> int:
+    return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+
+
+async def test_other_files_come_out_of_the_running_container(system: System) -> None:
+    agent = await system.agent()
+    script = "cd $MESOS_SANDBOX; mkdir -p work/deep; echo result > work/out.txt; "
+    script += "ln -s work/out.txt link; ln -s /etc/passwd escape; trap 'exit 0' TERM; "
+    script += "while :; do sleep 0.1; done"
+    async with system.framework() as framework, pages(agent) as at:
+        await framework.launch(task("files", script, image=system.image))
+        await framework.state("files", "TASK_RUNNING")
+        here = await at.directory("files")
+        await at.has(f"{here}/work/out.txt", "result\n")
+
+        async def listed(path: str) -> dict[str, str]:
+            found = await at.get("/files/browse", path=path)
+            return {entry["path"].removeprefix(path + "/"): entry["mode"][0] for entry in found}
+
+        async def complete() -> bool:
+            return len(await listed(here)) == 5
+
+        await eventually(complete, "five files")
+        assert await listed(here) == {
+            "escape": "l",
+            "link": "l",
+            "stderr": "-",
+            "stdout": "-",
+            "work": "d",
+        }
+        assert await listed(f"{here}/work") == {"deep": "d", "out.txt": "-"}
+        assert await at.read(f"{here}/link") == "result\n"
+        assert await at.get("/files/read", path=f"{here}/escape", offset=0) == 400
+        assert await at.get("/files/read", path=f"{here}/work", offset=0) == 400
+        assert await at.get("/files/read", path=f"{here}/absent", offset=0) == 404
+        await kill(framework, "files")
+
+
+async def test_statistics_and_metrics_of_a_running_task(system: System) -> None:
+    agent = await system.agent()
+    busy = "trap 'exit 0' TERM; while :; do :; done"
+    async with system.framework() as framework, pages(agent) as at:
+        await framework.launch(task("busy", busy, image=system.image, mem=48))
+        await framework.state("busy", "TASK_RUNNING")
+
+        async def measured() -> bool:
+            (entry,) = await at.get("/slave(1)/monitor/statistics")
+            used = entry["statistics"]
+            return used["cpus_user_time_secs"] > 0 and used["mem_rss_bytes"] > 0
+
+        await eventually(measured, "a sample of the busy task", 40)
+        (entry,) = await at.get("/containers")
+        assert entry["statistics"]["mem_limit_bytes"] == 48 * 2**20
+        metrics = await at.get("/metrics/snapshot")
+        assert (metrics["slave/tasks_running"], metrics["slave/registered"]) == (1, 1)
+        assert metrics["slave/mem_used"] == 48
+        await kill(framework, "busy")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{agent.port}/metrics") as answer,
+    ):
+        text = await answer.text()
+    for line in (
+        'mesos_shim_launch_seconds_count{stage="creating"} 1.0',
+        'mesos_shim_launch_seconds_count{stage="total"} 1.0',
+        'mesos_shim_engine_call_seconds_count{call="create",outcome="ok"} 1.0',
+        "mesos_shim_master_connected 1.0",
+        "mesos_shim_launches_total 1.0",
+        "mesos_shim_kills_total 1.0",
+    ):
+        assert line in text
+
+
+async def test_a_password_for_reading_and_none_for_the_master(system: System) -> None:
+    credentials = '{"credentials": [{"principal": "ops", "secret": "hunter22"}]}'
+    agent = await system.agent(f"--http_credentials={credentials}", "--authenticate_http_readonly")
+    async with aiohttp.ClientSession() as session:
+        base = f"http://127.0.0.1:{agent.port}"
+        for path in ("/state", "/metrics", "/files/read?path=/slave/log"):
+            async with session.get(base + path) as refused:
+                assert refused.status == 401
+        known = {"Authorization": encode_basic_auth("ops", "hunter22")}
+        async with session.get(f"{base}/flags", headers=known) as answer:
+            assert "hunter22" not in await answer.text()
+            assert answer.status == 200
+        async with session.get(f"{base}/slave(1)/health") as health:
+            assert health.status == 200
+
+
+# --- in a browser -------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def site(directory: Path) -> AsyncIterator[str]:
+    """Serves the files of a directory: an origin other than the agent's, as a master's is."""
+    app = web.Application()
+    app.router.add_static("/", directory)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest.mark.needs_chromium
+async def test_a_sandbox_page_in_a_browser(system: System) -> None:
+    agent = await system.agent()
+    async with system.framework() as framework, pages(agent) as at, site(WEB) as origin:
+        await framework.launch(
+            task("talks", TALKS, image=system.image),
+            task("brief", "echo last words; exit 3", image=system.image),
+        )
+        await framework.state("talks", "TASK_RUNNING")
+        await framework.end("brief")
+        await at.has(f"{await at.directory('talks')}/stdout", "line 3\n")
+        url = f"{origin}/sandbox.html?agent=localhost:{agent.port}"
+        url += f"&framework={framework.framework_id}&executor="
+        running = await text_of(url + "talks")
+        assert "line 0\nline 1\nline 2\n" in running
+        assert "-rw-r--r-- stderr 10" in running
+        ended = await text_of(url + "brief")
+        assert "last words\n" in ended
+        assert "-rw-r--r-- stdout 11" in ended
+        await kill(framework, "talks")
+
+
+@pytest.mark.needs_chromium
+@pytest.mark.needs_master
+async def test_the_masters_own_web_ui(system: System, tmp_path: Path) -> None:
+    """Its Sandbox link, its agent page, its link to the agent's log."""
+    assert REAL
+    other = tmp_path / "ui"
+    other.mkdir()
+    async with RealMaster(REAL, other, "--registry=in_memory") as master:
+        system.master = master.address
+        agent = await system.agent()
+        async with system.framework() as framework, pages(agent) as at:
+            await framework.launch(task("talks", TALKS, image=system.image))
+            await framework.state("talks", "TASK_RUNNING")
+            agent_id = (await at.get("/state"))["id"]
+            front = f"http://{master.address}/#/agents/{agent_id}"
+            sandbox = f"/frameworks/{framework.framework_id}/executors/talks/tasks/talks/browse"
+            shown = await text_of(front + sandbox)
+            assert "stdout" in shown
+            assert "stderr" in shown
+            page = " ".join((await text_of(front)).split())
+            for words in ("Agent: localhost", "Running 1", "root e2e * 1 / 0.1", "Agent Log:"):
+                assert words in page, page
+            assert "NaN" not in page
+            await kill(framework, "talks")
