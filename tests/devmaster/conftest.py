@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from shim.devmaster.server import DevMaster
+from tests.ports import free_port
 
 REAL = os.environ.get("MESOS_MASTER_BIN")
 BOTH = ["embedded", pytest.param("real", marks=pytest.mark.needs_master)]
@@ -62,7 +63,7 @@ async def lives(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Callable[[], AbstractAsyncContextManager[Embedded | RealMaster]]:
     """One master's lives, one after the other: each call a new process on the same registry."""
-    port = await _free_port()
+    port = free_port()
     if request.param == "embedded":
         path = tmp_path / "registry.json"
         return lambda: Embedded(port=port, ping_timeout=1.0, registry_path=path)
@@ -81,7 +82,7 @@ class RealMaster:
         self.address = ""
 
     async def __aenter__(self) -> RealMaster:
-        port = self._port or await _free_port()
+        port = self._port or free_port()
         self.address = f"127.0.0.1:{port}"
         self._log = (self._work_dir / "master.log").open("ab")
         self._process = await asyncio.create_subprocess_exec(
@@ -118,11 +119,3 @@ async def _serves(session: aiohttp.ClientSession, url: str) -> bool:
             return response.status == 400
     except aiohttp.ClientError:
         return False
-
-
-async def _free_port() -> int:
-    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return port

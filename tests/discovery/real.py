@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import subprocess
 import time
@@ -18,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.ports import free_ports
+
 MASTER_TOKEN = "6d3f5a0e-0000-4000-8000-000000000001"
 START_SECONDS = 60.0
 
@@ -27,7 +28,7 @@ class RealConsul:
 
     def __init__(self, directory: Path, *, acl: bool = False, tls: bool = False) -> None:
         self.directory, self.acl, self.tls = directory, acl, tls
-        self.port, lan, server = _free_ports(3)
+        self.port, lan, server = free_ports(3)
         self._process: subprocess.Popen[bytes] | None = None
         config: dict[str, Any] = {
             "datacenter": "dc1",
@@ -130,17 +131,6 @@ class RealConsul:
         context = ssl.create_default_context(cafile=str(self.directory / "ca.pem"))
         context.load_cert_chain(self.directory / "client.pem", self.directory / "client.key")
         return context
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()
 
 
 def make_certificates(directory: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -15,25 +13,11 @@ from pathlib import Path
 import pytest
 from kazoo.client import KazooClient
 
+from tests.ports import free_port
+
 JAR = Path("/usr/share/java/zookeeper.jar")
 TICK_MS = 200
 """Sessions last 2 to 20 ticks."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def java() -> str:
-    """Skips without ZooKeeper, unless SHIM_TEST_HAVE says that it has to be there."""
-    found = shutil.which("java")
-    if found and JAR.exists():
-        return found
-    if "zookeeper" in os.environ.get("SHIM_TEST_HAVE", "").split():
-        pytest.fail("SHIM_TEST_HAVE names zookeeper, but it is not installed")
-    pytest.skip("ZooKeeper is not installed (zookeeper, default-jre-headless)")
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +33,7 @@ def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     options = ["-Xmx64m", "-XX:TieredStopAtLevel=1", "-Dzookeeper.jmx.log4j.disable=true"]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
-            [java(), *options, "-cp", str(JAR), main, str(config)],
+            ["java", *options, "-cp", str(JAR), main, str(config)],
             stdout=log,
             stderr=subprocess.STDOUT,
         )

@@ -98,7 +98,7 @@ async def links(broken: Broken) -> AsyncIterator[Links]:
 
 async def eventually(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110
+        while not holds():
             await asyncio.sleep(0.01)
 
 

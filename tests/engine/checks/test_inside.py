@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from shim.engine.checks.inside import script, understand
 from shim.engine.checks.outcome import Outcome, Sign
 from shim.engine.checks.wanted import Http, Tcp
 from tests.engine.checks.test_outside import serving
+from tests.ports import free_port
 
 
 async def run(target: Http | Tcp, path: str) -> Outcome:
@@ -61,11 +61,6 @@ async def test_bash_connects() -> None:
     async with serving() as port:
         assert (await run(Tcp(port), os.environ["PATH"])).sign is Sign.ANSWERED
     assert (await run(Tcp(free_port()), os.environ["PATH"])).sign is Sign.REFUSED
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
 
 
 def outputs() -> Iterator[tuple[str, Sign, int]]:

@@ -13,9 +13,9 @@ from shim.engine.checks.route import Prober, Route, published
 from shim.engine.checks.wanted import Http, Target, Tcp
 from shim.model.container import Container, Phase
 from tests.engine.checks.orders import LABELS, order
-from tests.engine.checks.test_inside import free_port
 from tests.engine.checks.test_outside import serving
 from tests.fakes.engine import FakeEngine
+from tests.ports import free_port
 
 REF = order("").ref
 INSIDE_200 = b"\nHTTP/ 200\n= curl 0\n"
