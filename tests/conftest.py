@@ -31,7 +31,10 @@ def docker_client() -> Iterator[docker.DockerClient]:
     yield client
     left = [
         container
-        for container in client.containers.list(all=True, filters={"label": LABEL_SHIM})
+        # Others' containers come and go meanwhile.
+        for container in client.containers.list(
+            all=True, filters={"label": LABEL_SHIM}, ignore_removed=True
+        )
         if container.labels[LABEL_SHIM].startswith(TEST_SHIMS)
     ]
     for container in left:
