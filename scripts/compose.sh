@@ -75,6 +75,17 @@ consul_leads() { [ -n "$(probe get "http://$CONSUL/v1/status/leader" | tr -d '"'
 agents_are_there() {
   probe get "http://$MESOS_MASTER/slaves" "slaves.$((AGENTS - 1)).id" >/dev/null
 }
+# Registered, or never to be.
+agents_are_settled() { agents_are_there || shim_crashes; }
+
+# Compose's restart policy would hide it until the wait is over.
+shim_crashes() {
+  local container restarts
+  container=$(docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$PROJECT" \
+    --filter label=com.docker.compose.service=shim | head -n 1)
+  restarts=$(docker inspect -f '{{.RestartCount}}' "$container" 2>/dev/null) && [ "$restarts" -gt 3 ]
+}
+
 marathon_answers() { probe get "http://$MARATHON/v2/info" >/dev/null; }
 
 # came_up WHAT SECONDS URL COMMAND…
@@ -103,8 +114,8 @@ compose_wait() {
   save_settings compose CONSUL MESOS_MASTER MARATHON AGENTS TRITON TASK_NETWORK \
     CONSUL_PORT MASTER_PORT MARATHON_PORT AGENT_PORT DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
   came_up "Consul" "$CONSUL_SECONDS" "http://$CONSUL/ui/" consul_leads &&
-    came_up "the master, with $AGENTS agent(s) registered" "$MASTER_SECONDS" \
-      "http://$MESOS_MASTER/" agents_are_there &&
+    wait_for "$AGENTS agent(s) to register" "$MASTER_SECONDS" agents_are_settled &&
+    came_up "the master, with $AGENTS agent(s)" 1 "http://$MESOS_MASTER/" agents_are_there &&
     came_up "Marathon" "$MARATHON_SECONDS" "http://$MARATHON/ui/" marathon_answers
 }
 
@@ -116,12 +127,19 @@ compose_start() {
   [ -n "$(project_containers)" ] || compose_ports
   save_settings compose TRITON DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
   say "starting containers (at most $UP_SECONDS s)"
-  if ! { compose "$UP_SECONDS" up -d && compose_wait; }; then
+  if ! { compose "$UP_SECONDS" up -d && join_default_network "$(service_container consul)" &&
+    compose_wait; }; then
     compose 30 ps || true
+    compose 30 logs --tail=3 || true
     die "not everything came up; look: bash start.sh logs -p $PROJECT; take it down:" \
       "bash start.sh stop -p $PROJECT"
   fi
   compose_summary
+}
+
+# A link reaches no further than the default network, where BRIDGE puts its containers.
+join_default_network() {
+  on_triton || docker network connect bridge "$1" 2>/dev/null || true
 }
 
 compose_summary() {
@@ -153,25 +171,33 @@ END
 shim_is_over() { [ -z "$(service_container "$1")" ]; }
 
 # A drained agent kills its tasks and ends; the policy would start it again.
-drain() {
+ask_to_drain() {
   local container
   container=$(service_container "$1")
   [ -n "$container" ] || return 0
   on_triton || docker update --restart=no "$container" >/dev/null
   docker kill --signal USR1 "$container" >/dev/null
-  wait_for "$1 to end its tasks" "$SHIM_DRAIN_SECONDS" shim_is_over "$1" || true
 }
 
-# Marathon first: it would start every task again that we end.
+# All agents at once, so that nothing starts again at another one; and with their frameworks
+# there, which acknowledge the ends.
+drain() {
+  local service
+  for service; do
+    ask_to_drain "$service"
+  done
+  for service; do
+    wait_for "$service to end its tasks" "$SHIM_DRAIN_SECONDS" shim_is_over "$service" || true
+  done
+}
+
 compose_stop() {
   local service services left
   find_compose || die "needs Docker Compose to stop what it started: $WHY"
   compose_environment
-  compose 60 stop marathon || say "could not stop Marathon"
   services=$(datacenter_services)
-  for service in shim $services; do
-    drain "$service"
-  done
+  # shellcheck disable=SC2086  # one word a service
+  drain shim $services
   compose "$DOWN_SECONDS" down -v --remove-orphans || die "could not take everything down; run this again"
   # An agent's tasks bear its name: the service's, but for the first.
   for service in shim $services; do

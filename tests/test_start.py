@@ -17,7 +17,10 @@ import docker
 import pytest
 
 TREE = Path(__file__).parent.parent
-PARTS = ("shim", "scripts", "compose", "start.sh", "env.sh", "setup.cfg", "pyproject.toml")
+PARTS = (
+    *("shim", "scripts", "compose", "start.sh", "env.sh", "setup.cfg", "pyproject.toml"),
+    *("README.md", "LICENSE", ".dockerignore"),
+)
 IGNORED = shutil.ignore_patterns("__pycache__")
 SECONDS = 600
 """pip has to fetch what the package needs, perhaps over a slow line."""
@@ -59,6 +62,7 @@ def shell(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
 class Demo:
     root: Path
     environ: dict[str, str]
+    project: str = "mesos"
 
     def __call__(self, *words: str, code: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
         done = self.script("start.sh", *words, **more)
@@ -69,9 +73,11 @@ class Demo:
         path = str(self.root / name)
         return shell("bash", path, *words, cwd="/", env=self.environ | more, timeout=SECONDS)
 
-    def evaluated(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def evaluated(
+        self, *words: str, show: str = 'echo "and $MESOS_MASTER"'
+    ) -> subprocess.CompletedProcess[str]:
         """What a user's shell makes of ``eval "$(bash env.sh …)"``."""
-        script = 'eval "$(bash "$0" "$@")" && echo "and $MESOS_MASTER"'
+        script = f'eval "$(bash "$0" "$@")" && {show}'
         path = str(self.root / "env.sh")
         return shell("bash", "-c", script, path, *words, env=self.environ, timeout=30)
 

@@ -1,0 +1,144 @@
+"""Stand-ins for the images that a registry would have, made of this machine's own programs.
+
+The shim's own image is no stand-in: compose/Dockerfile, on a base image made here.
+"""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+from docker.errors import ImageNotFound
+
+from tests.compose.tree import Tree, add_java, add_python, add_shell, zookeeper_jars
+
+HERE = Path(__file__).parent
+TREE = HERE.parent.parent
+PREFIX = "mesos-shim-test"
+PYMESOS = "pymesos==0.3.15"
+
+
+def base(client: docker.DockerClient, wheels: Path) -> str:
+    """For BASE_IMAGE: Python, a shell, and the wheels that pip would fetch."""
+    key = (sys.version, (TREE / "setup.cfg").read_text(), (HERE / "tree.py").read_text())
+
+    def fill(tree: Tree) -> None:
+        add_shell(tree)
+        add_python(tree)
+        fetch_wheels(wheels)
+        for wheel in wheels.iterdir():
+            tree.copy(wheel, f"wheels/{wheel.name}")
+
+    changes = ["ENV PIP_NO_INDEX=1", "ENV PIP_FIND_LINKS=/wheels", "ENV PATH=/usr/bin:/bin"]
+    return made(client, "base", key, fill, changes)
+
+
+def fetch_wheels(target: Path) -> None:
+    """What the package needs, as wheels, and what builds it."""
+    config = configparser.ConfigParser()
+    config.read(TREE / "setup.cfg")
+    needs = config["options"]["install_requires"].split("\n")
+    needs = [line for line in needs if line and not line.startswith("#")]
+    pip = [sys.executable, "-m", "pip", "-q", "wheel", "--wheel-dir", str(target)]
+    subprocess.run([*pip, *needs, "setuptools>=70", "wheel"], check=True)
+    subprocess.run([*pip, "--no-deps", PYMESOS], check=True)
+
+
+def zookeeper(client: docker.DockerClient) -> str:
+    jars = ":".join(map(str, zookeeper_jars()))
+    config = b"tickTime=1000\ndataDir=/tmp\nclientPort=2181\nadmin.enableServer=false\n"
+    main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+    command = ["java", "-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", jars, main, "/etc/zoo.cfg"]
+
+    def fill(tree: Tree) -> None:
+        add_shell(tree)
+        add_java(tree)
+        tree.file("etc/zoo.cfg", config)
+
+    return made(client, "zookeeper", (jars, (HERE / "tree.py").read_text()), fill, [cmd(command)])
+
+
+def consul(client: docker.DockerClient) -> str:
+    """As the official image: what follows is given to consul."""
+    program = Path(which("consul"))
+
+    def fill(tree: Tree) -> None:
+        add_shell(tree)
+        tree.program(program, "bin/consul")
+
+    key = (str(program.stat().st_size), (HERE / "tree.py").read_text())
+    return made(client, "consul", key, fill, ['ENTRYPOINT ["consul"]'])
+
+
+def which(name: str) -> str:
+    found = shutil.which(name)
+    assert found is not None, name
+    return found
+
+
+def cmd(words: list[str]) -> str:
+    return "CMD [" + ", ".join(f'"{word}"' for word in words) + "]"
+
+
+def made(
+    client: docker.DockerClient,
+    name: str,
+    key: tuple[str, ...],
+    fill: Callable[[Tree], None],
+    changes: list[str],
+) -> str:
+    """The image's name; built only if the engine has none of the same key."""
+    digest = hashlib.sha256("\0".join((*key, *changes)).encode()).hexdigest()[:12]
+    image = f"{PREFIX}/{name}:{digest}"
+    try:
+        client.images.get(image)
+    except ImageNotFound:
+        tree = Tree()
+        fill(tree)
+        client.api.import_image_from_data(
+            tree.bytes(), repository=f"{PREFIX}/{name}", tag=digest, changes=changes
+        )
+    return image
+
+
+def shim(client: docker.DockerClient, tree: Path, base_image: str, name: str) -> str:
+    """compose/Dockerfile, as ``start.sh`` would build it; its layers are then there for it."""
+    client.images.build(
+        path=str(tree),
+        dockerfile="compose/Dockerfile",
+        buildargs={"BASE_IMAGE": base_image},
+        tag=name,
+        rm=True,
+    )
+    return name
+
+
+def on_shim(client: docker.DockerClient, shim_image: str, script: str) -> str:
+    """An image that runs one of our scripts with the shim's Python."""
+    name = f"{PREFIX}/{script}:1"
+    lines = (
+        f"FROM {shim_image}",
+        f"COPY {script}.py /{script}.py",
+        "HEALTHCHECK NONE",
+        f'ENTRYPOINT ["python3", "/{script}.py"]',
+        "CMD []",
+        "STOPSIGNAL SIGKILL",
+    )
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        tar.add(HERE / f"{script}.py", f"{script}.py")
+        member = tarfile.TarInfo("Dockerfile")
+        body = "\n".join(lines).encode()
+        member.size = len(body)
+        tar.addfile(member, io.BytesIO(body))
+    context.seek(0)
+    client.images.build(fileobj=context, custom_context=True, tag=name, rm=True)
+    return name

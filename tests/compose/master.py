@@ -1,0 +1,49 @@
+"""In the place of the Mesos master's image: the embedded master, announced in ZooKeeper."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import struct
+
+from kazoo.client import KazooClient
+
+from shim.devmaster.server import DevMaster
+
+PORT = 5050
+
+
+def announce(url: str, ip: str) -> KazooClient:
+    """As a leading master stands in ZooKeeper."""
+    servers, _, path = url.removeprefix("zk://").partition("/")
+    client = KazooClient(servers)
+    client.start(timeout=30)
+    # libprocess writes the address as the number its four bytes make on this machine.
+    info = {
+        "address": {"hostname": ip, "ip": ip, "port": PORT},
+        "hostname": ip,
+        "id": "stand-in",
+        "ip": struct.unpack("=I", socket.inet_aton(ip))[0],
+        "pid": f"master@{ip}:{PORT}",
+        "port": PORT,
+        "version": "1.12.0",
+    }
+    node = f"/{path}/json.info_"
+    client.create(node, json.dumps(info).encode(), ephemeral=True, sequence=True, makepath=True)
+    return client
+
+
+async def main() -> None:
+    ip = socket.gethostbyname(socket.gethostname())
+    master = DevMaster(ip, PORT, hostname=ip)
+    await master.start()
+    client = await asyncio.to_thread(announce, os.environ["MESOS_ZK"], ip)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        client.stop()
+
+
+asyncio.run(main())

@@ -1,0 +1,204 @@
+"""The compose file, brought up by start.sh on a local engine, with stand-ins for what a registry
+would have (see images.py)."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import docker
+import pytest
+
+from tests import busybox
+from tests.compose import images
+from tests.test_start import Demo
+
+pytestmark = [
+    pytest.mark.needs_docker,
+    pytest.mark.needs_compose,
+    pytest.mark.needs_consul,
+    pytest.mark.needs_zookeeper,
+    pytest.mark.needs_busybox,
+    pytest.mark.timeout(600),
+]
+
+WEB = "trap 'exit 0' TERM; httpd -f -p 80 -h /www & wait"
+
+
+def ask(url: str, method: str = "GET", body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, method=method)
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        text = answer.read().decode()
+    return json.loads(text) if text.startswith(("{", "[")) else text
+
+
+def eventually(look: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """The first answer that is true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.3)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def left_over(client: docker.DockerClient, project: str) -> list[str]:
+    """Everything that bears the project's name, tasks included."""
+    label = f"com.docker.compose.project={project}"
+    containers = client.containers.list(all=True, ignore_removed=True)
+    found = [
+        container.name
+        for container in containers
+        if container.labels.get("com.docker.compose.project") == project
+        or container.labels.get("mesos-shim.id", "").startswith(f"demo-{project}")
+    ]
+    found += [network.name for network in client.networks.list(filters={"label": label})]
+    return found + [volume.name for volume in client.volumes.list(filters={"label": label})]
+
+
+def sample(demo: Demo, name: str, client: docker.DockerClient) -> dict[str, Any]:
+    """A sample app, with an image that needs no registry in the place of its own."""
+    app: dict[str, Any] = json.loads((demo.root / f"compose/apps/{name}.json").read_text())
+    app["container"]["docker"]["image"] = busybox.build(client)
+    app["cmd"] = WEB
+    return app
+
+
+def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) -> None:
+    project = ("-p", demo.project)
+    second = "--datacenters=second=unix:///var/run/docker.sock"
+    started = demo("--compose", second, *project)
+    addresses = {
+        name: f"127.0.0.1:{demo.environ[f'{name}_PORT']}"
+        for name in ("CONSUL", "MASTER", "MARATHON")
+    }
+    for address in addresses.values():
+        assert address in started.stderr
+        assert address in started.stdout
+
+    again = demo(*project)
+    assert "running already" in again.stderr
+    assert addresses["MARATHON"] in again.stdout
+
+    exports = dict(
+        line.split("=", 1)
+        for line in demo.evaluated(demo.project, show="env").stdout.splitlines()
+        if "=" in line
+    )
+    assert exports["COMPOSE_PROJECT_NAME"] == demo.project
+    assert exports["CONSUL"] == addresses["CONSUL"]
+    assert exports["MESOS_MASTER"] == addresses["MASTER"]
+    assert exports["MARATHON"] == addresses["MARATHON"]
+
+    agents = ask(f"http://{addresses['MASTER']}/slaves")["slaves"]
+    assert len({agent["id"] for agent in agents}) == 2
+
+    ask(f"http://{addresses['MARATHON']}/v2/apps", "POST", sample(demo, "nginx", client))
+    passing = f"http://{addresses['CONSUL']}/v1/health/service/nginx?passing"
+    found = eventually(lambda: ask(passing), "nginx healthy in Consul")
+    service = found[0]["Service"]
+    assert "it works" in ask(f"http://{service['Address']}:{service['Port']}/")
+
+    ask(f"http://{addresses['MARATHON']}/v2/apps/nginx", "PUT", {"instances": 3})
+    eventually(lambda: len(ask(passing)) == 3, "three of nginx healthy in Consul")
+
+    status = demo("status", *project).stdout
+    assert "2 agent(s) registered" in status
+    assert status.count("TASK_RUNNING") == 3
+    assert "leading master" in demo("logs", *project).stdout
+
+    stopped = demo("stop", *project)
+    assert "nothing is left" in stopped.stderr
+    assert "left over" not in stopped.stderr
+    assert left_over(client, demo.project) == []
+    assert demo.evaluated(demo.project).returncode != 0
+
+
+def test_an_app_of_2015_with_virtual_ports(demo: Demo, client: docker.DockerClient) -> None:
+    """BRIDGE, hostPort = containerPort, link and restart=always, twice, unchanged."""
+    project = ("-p", demo.project)
+    demo("--compose", *project, SHIM_PORTS="virtual")
+    marathon, consul = (f"127.0.0.1:{demo.environ[f'{n}_PORT']}" for n in ("MARATHON", "CONSUL"))
+    app = sample(demo, "nginx-2015", client)
+    parameters = app["container"]["docker"]["parameters"]
+    parameters[0]["value"] = parameters[0]["value"].replace("mesos_", f"{demo.project}_")
+    ask(f"http://{marathon}/v2/apps", "POST", app)
+    found = eventually(
+        lambda: ask(f"http://{consul}/v1/health/service/{app['labels']['consul']}"),
+        "the app in Consul",
+    )
+    tasks = ask(f"http://{marathon}/v2/apps{app['id']}")["app"]["tasks"]
+    assert [task["state"] for task in tasks] == ["TASK_RUNNING"]
+    assert found[0]["Service"]["Port"] == 80
+    linked = "wget -q -O- http://consul:8500/v1/status/leader"
+    container = client.containers.get(found[0]["Service"]["Meta"]["mesos_container"])
+    assert container.exec_run(linked).output.startswith(b'"')
+    demo("stop", *project)
+    assert left_over(client, demo.project) == []
+
+
+def test_the_shims_image(client: docker.DockerClient, stand_ins: Mapping[str, str]) -> None:
+    image = client.images.get(stand_ins["SHIM_IMAGE"])
+    config = image.attrs["Config"]
+    assert config["User"] not in ("", "0", "root")
+    assert config["Healthcheck"]["Test"]
+    base = client.images.get(stand_ins["BASE_IMAGE"]).attrs["Size"]
+    assert image.attrs["Size"] - base < 80_000_000
+    tools = "command -v pip cc gcc; ls /src /opt/mesos-shim/lib/python3*/site-packages/pip 2>&1"
+    said = client.containers.run(
+        stand_ins["SHIM_IMAGE"],
+        ["-c", f"{tools}; id -u; mesos-shim --version"],
+        entrypoint="/bin/sh",
+        remove=True,
+    ).decode()
+    assert "/bin/pip" not in said
+    assert "cc\n" not in said
+    assert said.count("No such file") == 2
+    assert said.splitlines()[-2] == "10001"
+    assert said.splitlines()[-1].startswith("mesos-shim ")
+
+
+def test_certificates_come_as_content(
+    client: docker.DockerClient, stand_ins: Mapping[str, str]
+) -> None:
+    """TLSCA, TLSCERT and TLSKEY become files; what runs has them no longer."""
+    show = 'ls -l "$DOCKER_CERT_PATH"; cat "$DOCKER_CERT_PATH"/*.pem; env'
+    script = f"sed 's/^exec .*/{show.replace('/', chr(92) + '/')}/' /opt/mesos-shim/entrypoint.sh"
+    said = client.containers.run(
+        stand_ins["SHIM_IMAGE"],
+        ["-c", f"{script} >/tmp/e.sh; sh /tmp/e.sh"],
+        entrypoint="/bin/sh",
+        environment={"TLSCA": "an authority", "TLSCERT": "a\ncertificate", "TLSKEY": "a key"},
+        remove=True,
+    ).decode()
+    assert "an authority\na\ncertificate\na key\n" in said
+    assert said.count("-rw-------") == 3
+    assert "TLSKEY" not in said
+    assert "DOCKER_CERT_PATH=" in said
+
+
+def test_an_image_that_nobody_has(demo: Demo) -> None:
+    missing = "localhost:1/none:1"
+    error = demo("--compose", "-p", demo.project, code=1, MARATHON_IMAGE=missing).stderr
+    assert f"image {missing} is neither here nor can it be pulled" in error.splitlines()[-1]
+
+
+def test_an_old_compose_is_refused(demo: Demo) -> None:
+    tools = demo.root / "old tools"
+    tools.mkdir()
+    for name, body in (
+        ("docker-compose", "echo 1.21.0"),
+        ("docker", '[ "$1" != compose ] && exec "$REAL" "$@"'),
+    ):
+        path = tools / name
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+    real = images.which("docker")
+    path = f"{tools}:{demo.environ['PATH']}"
+    error = demo("--compose", "-p", demo.project, code=1, PATH=path, REAL=real).stderr
+    assert "docker-compose 1.21.0 is too old" in error.splitlines()[-1]
