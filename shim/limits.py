@@ -79,8 +79,9 @@ AUTHENTICATION_TIMEOUT_MIN = 5.0
 AUTHENTICATION_TIMEOUT_MAX = 60.0
 AUTHENTICATION_REFUSED_RETRY = 60.0
 """A wrong secret is a human's to mend: asking more often only fills the master's log."""
-DOUBT_INTERVAL = 60.0
-"""Between two re-registrations because a master speaks of a task that we do not know."""
+DOUBT_DELAY = 10.0
+"""Until we register again because a master may count on other tasks than we have. What is on its
+way between us has arrived by then."""
 REFUSAL_AGE = 14 * 24 * 3600.0
 """Nobody tells us that a framework is gone of which we only refused tasks: after this long, twice
 the failover timeout that frameworks usually ask for, its refusals are not repeated any more."""
@@ -326,8 +327,8 @@ LOGS_FOLLOWED = 32
 least recently is followed no longer; it catches up when it is read again."""
 LOG_WATCHED = 60.0
 """An output is followed so long after it was last read. A browser's tail reads every second."""
-LOG_READ_PATIENCE = 5.0
-"""How long a reader waits for an engine; then it gets what there is."""
+LOG_READ_PATIENCE = 2.0
+"""How long a reader waits for an engine; then it gets what there is. Tools give up after 5 s."""
 LOG_SLICE_BYTES = 64 * 1024
 LOG_SLICE_PAUSE = 0.02
 """All followed logs together come in at 3 MB/s, at most a tenth of this loop's time."""

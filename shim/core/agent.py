@@ -40,7 +40,7 @@ class Core:
         self.tasks = Tasks(ctx, self.frameworks, self.streams)
         self.registration = Registration(ctx, self._fill)
         self.departure = Departure(ctx, self.tasks, self.streams, self.registration)
-        self._recovery = Recovery(ctx, self.tasks, self.frameworks)
+        self.recovery = Recovery(ctx, self.tasks, self.frameworks)
         self.messages = MasterMessages(
             ctx, self.tasks, self.frameworks, self.streams, self.registration, self.departure
         )
@@ -105,7 +105,7 @@ class Core:
     def _found(self, fact: facts.ContainersFound) -> None:
         if self.registration.state is not State.RECOVERING:
             return
-        self._recovery.match(fact.containers)
+        self.recovery.match(fact.containers)
         if self.ctx.settings.cleanup:
             self.departure.begin(Mode.CLEANUP, Mode.CLEANUP.value, forget=True)
         else:
@@ -125,6 +125,8 @@ class Core:
                     self.registration.ask()
                 case "ping":
                     self.registration.ping_overdue()
+                case "doubt":
+                    self.registration.reconsider()
                 case "silence":
                     self.registration.silent()
 

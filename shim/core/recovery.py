@@ -19,7 +19,7 @@ without checkpointing were given up by the master when our link broke: they end 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from shim.core import status
 from shim.core.context import Context
@@ -39,6 +39,22 @@ class Recovery:
         self._ctx = ctx
         self._tasks = tasks
         self._frameworks = frameworks
+
+    def needs_inspect(self) -> Callable[[Container], bool]:
+        """Of which containers a list tells too little: exit codes and addresses are wanted.
+
+        That one runs which ran before is all there is to know of it, and of one that belongs to
+        no live task, that it is there: of ten thousand, a few are looked at closely.
+        """
+        ran = {t.ref.container_id: t.published for t in self._tasks.table.values() if t.live}
+
+        def needed(listed: Container) -> bool:
+            if listed.container_id is None:
+                return True
+            published = ran.get(listed.container_id)
+            return published is not None and not (published and listed.phase is Seen.RUNNING)
+
+        return needed
 
     def match(self, containers: Iterable[Container]) -> None:
         found = {c.container_id: c for c in containers if c.container_id is not None}

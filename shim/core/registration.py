@@ -67,7 +67,6 @@ class Registration:
         self._backoff = 0.0
         self._ping_timeout = limits.PING_TIMEOUT
         self._doubted = False
-        self._doubted_at = -limits.DOUBT_INTERVAL
         self.asking_since: float | None = None
         """When the round under way began (monotonic seconds); None when registered."""
 
@@ -87,7 +86,7 @@ class Registration:
         """Nothing is said to a master any more but answers to its pings."""
         self.state = State.ENDED
         self._ctx.connected = False
-        for timer in ("ping", "register", "silence"):
+        for timer in ("ping", "register", "silence", "doubt"):
             self._ctx.timers.cancel(timer)
 
     def lose(self, why: str) -> None:
@@ -105,7 +104,7 @@ class Registration:
         self._asked = 0
         self._attempt += 1
         self._backoff = 2 * settings.registration_backoff
-        for timer in ("ping", "register", "silence"):
+        for timer in ("ping", "register", "silence", "doubt"):
             ctx.timers.cancel(timer)
         self.asking_since = ctx.now.mono
         if ctx.master is None:
@@ -129,13 +128,20 @@ class Registration:
         self._backoff = min(2 * self._backoff, limits.REGISTER_RETRY_MAX)
 
     def doubt(self) -> None:
-        """The master may count on tasks that never came: registering again tells us which."""
-        now = self._ctx.now.mono
-        if self.state is not State.CONNECTED:
-            self._doubted = True
-        elif now - self._doubted_at >= limits.DOUBT_INTERVAL and self._ctx.master is not None:
-            self._doubted_at = now
-            self._ctx.order(Send(self._ctx.master, self._request()))
+        """What the master counts on may not be what we have: register again, which settles it.
+
+        Not at once: what is still on its way, an answer to an older request first of all, would
+        be taken for the answer.
+        """
+        if not self._doubted and self.state is State.CONNECTED:
+            self._ctx.timers.set("doubt", self._ctx.now.mono + limits.DOUBT_DELAY)
+        self._doubted = True
+
+    def reconsider(self) -> None:
+        """The time for doubts has come."""
+        if self.state is State.CONNECTED:
+            self._begin()
+            self.ask()
 
     def _authentication_timeout(self) -> float:
         spread = self._ctx.settings.authentication_backoff * 2.0 ** min(self._failures + 1, 6)
@@ -199,8 +205,6 @@ class Registration:
             ctx.agent_id = agent_id
             ctx.notice(Level.INFO, f"registered with {ctx.master} as {agent_id}")
             self._connected(message.connection)
-            if self._doubted:
-                self.doubt()
 
     def reregistered(self, message: SlaveReregisteredMessage) -> None:
         ctx = self._ctx
@@ -209,11 +213,9 @@ class Registration:
             self._stranger(agent_id)
         elif self.state is State.DISCONNECTED:
             ctx.notice(Level.INFO, f"re-registered with {ctx.master} as {agent_id}")
-            self._connected(message.connection)
             # What was answered may be an older request, which told of tasks that ended since.
-            if self._asked > 1:
-                self.doubt()
-            self._doubted = False
+            self._doubted = self._asked > 1
+            self._connected(message.connection)
 
     def _stranger(self, agent_id: AgentId) -> None:
         ours = self._ctx.agent_id
@@ -229,6 +231,8 @@ class Registration:
         if connection.HasField("total_ping_timeout_seconds"):
             self._ping_timeout = float(int(connection.total_ping_timeout_seconds))
         ctx.timers.set("ping", ctx.now.mono + self._ping_timeout)
+        if self._doubted:
+            ctx.timers.set("doubt", ctx.now.mono + limits.DOUBT_DELAY)
         self.save()
 
     def save(self) -> None:

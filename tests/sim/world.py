@@ -493,7 +493,7 @@ class World:
         core, conductor = self.process.core, self.process.conductor
         unheard = self._never_heard()
         known = {"agent", "resources"} | ({"drain"} if unheard else set())
-        timers = {"ping", "leave"} | {("update", key) for key in unheard}
+        timers = {"ping", "leave", "doubt"} | {("update", key) for key in unheard}
         left = {
             "tasks in memory": core.tasks.table,
             "streams": len(core.streams) - len(unheard),
