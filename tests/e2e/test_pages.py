@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from aiohttp import encode_basic_auth, web
 from tests.devmaster.conftest import REAL, RealMaster
 from tests.e2e.agents import AgentProcess, eventually
 from tests.e2e.browser import text_of
-from tests.e2e.client import Framework, Json, task
+from tests.e2e.client import ROOT, Framework, Json, task
 from tests.e2e.conftest import System
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
@@ -235,6 +236,24 @@ async def test_a_password_for_reading_and_none_for_the_master(system: System) ->
             assert answer.status == 200
         async with session.get(f"{base}/slave(1)/health") as health:
             assert health.status == 200
+
+
+async def test_run_follow_prints_what_its_task_prints(system: System) -> None:
+    await system.agent()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "shim", "run", f"--master={system.master}", "--follow"),
+        *(f"--image={system.image}", "--mem=32"),
+        "--command=echo begins; sleep 2; echo goes wrong >&2; echo ends; exit 7",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert process.returncode == 7, (out, err)
+    assert b"begins\n" in out
+    assert b"ends\n" in out
+    assert b"goes wrong\n" in err
 
 
 # --- in a browser -------------------------------------------------------------------------------

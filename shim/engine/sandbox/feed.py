@@ -51,7 +51,7 @@ class Feed:
             self._caught_up.clear()
             self._task = asyncio.create_task(self._run(), name=f"output of {self.spool.ref.name}")
         try:
-            async with asyncio.timeout(0 if self._ending else patience):
+            async with asyncio.timeout(patience):
                 await self._caught_up.wait()
         except TimeoutError:
             log.debug("the output of %s is late", self.spool.ref)
@@ -68,6 +68,7 @@ class Feed:
         """Take what is left; nothing comes after it. Never raises, except when cancelled."""
         self._ending = True
         await self.stop()
+        self._caught_up.clear()
         try:
             async with asyncio.timeout(patience):
                 await self._catch_up()
@@ -79,6 +80,7 @@ class Feed:
             self._lost(f"the last output is lost: {error}")
         self.spool.ended = time.time()
         await self.flush()
+        self._caught_up.set()
 
     def _lost(self, text: str) -> None:
         log.warning("%s: %s", self.spool.ref, text)

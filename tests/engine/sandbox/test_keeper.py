@@ -246,3 +246,22 @@ async def test_a_full_disk_stops_nothing(tmp_path: Path) -> None:
     async with keeping(engine, tmp_path / "file") as keeper:
         await keeper.last_words(ref)
         assert await text(keeper, ref, live=False) == ""
+
+
+async def test_a_reader_meanwhile_waits_for_the_last_words(tmp_path: Path) -> None:
+    engine, ref = FakeEngine(), a_ref()
+    box = box_of(engine, ref)
+    say(box, "one\n")
+    async with keeping(engine, tmp_path) as keeper:
+        assert await text(keeper, ref) == "one\n"
+        say(box, "two\n")
+        engine.end(ref.name)
+        held = engine.hold("logs")
+        ending = asyncio.create_task(keeper.last_words(ref))
+        await asyncio.sleep(0.01)
+        reading = asyncio.create_task(text(keeper, ref))
+        await asyncio.sleep(0.01)
+        assert not reading.done()
+        held.set()
+        assert await reading == "one\ntwo\n"
+        await ending
