@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Protocol
 
 from shim.wire import detect
 
@@ -32,12 +31,7 @@ def parse_master(text: str) -> Master:
     return master
 
 
-class Detector(Protocol):
-    async def run(self, on_change: detect.OnChange) -> None:
-        """Tells the leader's pid whenever it changes, until cancelled."""
-
-
-def detector_for(master: Master) -> Detector:
+def detector_for(master: Master) -> detect.Detector:
     """The detector for what ``parse_master`` returned. Talks to nobody yet."""
     if not isinstance(master, ConsulMaster):
         return detect.detector_for(master)

@@ -31,10 +31,7 @@ _ZK_PORT = 2181
 
 class Detector(Protocol):
     async def run(self, on_change: OnChange) -> None:
-        """Detects until closed or cancelled; ``on_change`` is called from the loop."""
-
-    async def close(self) -> None:
-        """Ends ``run``."""
+        """Detects until cancelled; ``on_change`` is called from the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +121,10 @@ class StaticDetector:
 
     def __init__(self, master: StaticMaster) -> None:
         self._master = master
-        self._closed = asyncio.Event()
 
     async def run(self, on_change: OnChange) -> None:
-        resolving = asyncio.ensure_future(self._resolve())
-        closing = asyncio.ensure_future(self._closed.wait())
-        try:
-            await asyncio.wait({resolving, closing}, return_when=asyncio.FIRST_COMPLETED)
-            if not self._closed.is_set():
-                on_change(resolving.result())
-            await closing
-        finally:
-            resolving.cancel()
-            closing.cancel()
+        on_change(await self._resolve())
+        await asyncio.Event().wait()
 
     async def _resolve(self) -> Pid:
         """Until it works: the name may come up after us."""
@@ -148,6 +136,3 @@ class StaticDetector:
             except OSError as error:
                 log.warning("cannot resolve the master's name %r: %s", master.host, error)
             await asyncio.sleep(limits.DNS_RETRY)
-
-    async def close(self) -> None:
-        self._closed.set()

@@ -69,21 +69,14 @@ class ZooKeeperDetector:
     ) -> None:
         self._master = master
         self._session_timeout = session_timeout
-        self._closed = asyncio.Event()
         self._ending: set[asyncio.Future[None]] = set()
 
     async def run(self, on_change: OnChange) -> None:
-        following = asyncio.ensure_future(self._follow(on_change))
-        closing = asyncio.ensure_future(self._closed.wait())
+        """Until cancelled; then it ends the session at ZooKeeper, if that is still there."""
         try:
-            await asyncio.wait({following, closing}, return_when=asyncio.FIRST_COMPLETED)
+            await self._follow(on_change)
         finally:
-            closing.cancel()
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
             await asyncio.gather(*self._ending)
-        if not following.cancelled():
-            following.result()
 
     async def _follow(self, on_change: OnChange) -> None:
         leader: Pid | None = None
@@ -109,10 +102,6 @@ class ZooKeeperDetector:
         ending = asyncio.get_running_loop().run_in_executor(None, session.end)
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
-
-    async def close(self) -> None:
-        """Ends ``run``, which first ends the session at ZooKeeper if that is still there."""
-        self._closed.set()
 
 
 class _Session:
