@@ -5,6 +5,7 @@ Source: Mesos' docker executor and agent; the table stands in ``tests/core/test_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from shim.protos.mesos_pb2 import (
     TaskInfo,
     TaskState,
     TaskStatus,
+    Value,
 )
 from shim.protos.messages_pb2 import StatusUpdateMessage
 
@@ -79,17 +81,29 @@ def exited(
     """The end of a task that nobody ended: only a known exit code 0 is a success."""
     message = exit_text(exit_code, error)
     if oom_killed and exit_code != 0:
-        memory = tuple(r for r in info.resources if r.name == "mem")
-        limit = sum(r.scalar.value for r in memory)
-        return Report(
-            TaskState.TASK_FAILED,
-            _AGENT,
-            Reason.REASON_CONTAINER_LIMITATION_MEMORY,
-            f"Memory limit exceeded: the container's limit is {limit:g}MB. {message}",
-            exhausted=memory,
-        )
+        return _out_of_memory(info, message)
     state = TaskState.TASK_FINISHED if exit_code == 0 else TaskState.TASK_FAILED
     return Report(state, message=message)
+
+
+def _out_of_memory(info: TaskInfo, message: str) -> Report:
+    asked = [r for r in info.resources if r.name == "mem"]
+    limit = sum(r.scalar.value for r in asked)
+    if "mem" in info.limits:
+        limit = info.limits["mem"].value
+    if math.isinf(limit):
+        # Nothing that JSON could carry: what was asked for stands for it.
+        exhausted, text = asked, "the container has none, the engine's host ran out"
+    else:
+        memory = Resource(name="mem", type=Value.SCALAR, scalar=Value.Scalar(value=limit))
+        exhausted, text = [memory], f"the container's limit is {limit:g}MB"
+    return Report(
+        TaskState.TASK_FAILED,
+        _AGENT,
+        Reason.REASON_CONTAINER_LIMITATION_MEMORY,
+        f"Memory limit exceeded: {text}. {message}",
+        exhausted=tuple(exhausted),
+    )
 
 
 def exit_text(exit_code: int | None, error: str) -> str:

@@ -301,6 +301,22 @@ def test_out_of_memory_names_the_limit() -> None:
     assert not exited(1).end().HasField("limitation")
 
 
+@pytest.mark.parametrize(
+    ("limit", "exhausted", "words"), [(128.0, 128.0, "128MB"), (float("inf"), 64.0, "ran out")]
+)
+def test_a_limit_beyond_the_request_is_the_one_that_is_named(
+    limit: float, exhausted: float, words: str
+) -> None:
+    shim, info = Shim(), task_info()
+    info.resources.add(name="mem", type=0).scalar.value = 64.0
+    info.limits["mem"].value = limit
+    shim.running_task(info)
+    shim.tell(facts.ContainerExited(shim.ref(), 137, oom_killed=True))
+    said = shim.end()
+    assert words in said.message
+    assert [r.scalar.value for r in said.limitation.resources] == [exhausted]
+
+
 def test_the_first_network_is_copied_with_real_addresses() -> None:
     info = task_info()
     network = info.container.network_infos.add(name="overlay")
