@@ -6,6 +6,7 @@ import gzip
 
 import pytest
 
+from tests.e2e.agents import eventually
 from tests.e2e.client import Json
 from tests.e2e.conftest import System
 from tests.e2e.tasks import docker_task, ends
@@ -100,11 +101,16 @@ async def test_what_cannot_be_fetched_is_named(system: System) -> None:
 
 
 async def test_a_kill_ends_a_download(system: System) -> None:
+    async def arriving() -> bool:
+        return any((system.directory / "agent0" / "fetch" / "containers").glob("*/fetched"))
+
     await system.agent()
     async with serving() as server, system.framework() as framework:
         uri = {"value": server.url("endless/x")}
         await framework.launch(docker_task(system, "endless", fetching("true", uri)))
+        await eventually(arriving, "the download")
         await framework.kill("endless")
         await framework.end("endless", timeout=5)
         assert framework.states("endless") == ["TASK_KILLED"]
+        assert not await arriving()
     assert system.containers() == []
