@@ -75,6 +75,22 @@ COUNTERS: tuple[tuple[str, str, _Read], ...] = (
         "Messages whose handling failed: a bug of ours",
         lambda r: r.messenger.inbox.failed,
     ),
+    (
+        "messages_unsafe",
+        "Messages kept back because they could abort a master: a bug of ours",
+        lambda r: r.messenger.counters["unsafe_messages"],
+    ),
+    (
+        "messages_undecodable",
+        "Messages that were none, or of an unknown kind",
+        lambda r: r.messenger.counters["undecodable_messages"],
+    ),
+    ("messages_sent", "Messages handed to links", lambda r: r.messenger.links.sent),
+    (
+        "messages_dropped",
+        "Messages that a broken link lost; the protocol repeats what matters",
+        lambda r: r.messenger.links.dropped,
+    ),
 )
 
 CONSUL_GAUGES: tuple[tuple[str, str, Callable[[Stats], float]], ...] = (
