@@ -317,7 +317,11 @@ for."""
 LOG_TAIL_LINES = 5000
 """Of an output that is larger. Engines find the end without reading what is before it."""
 LOG_FETCHES_AT_ONCE = 4
-"""Of ended containers. Launches want the daemon and this loop, too."""
+"""Of ended containers, on a local engine. Launches want the daemon and this loop, too."""
+TRITON_LOG_FETCHES_AT_ONCE = 64
+"""Each waits a second or two for its compute node."""
+LOG_TURN_PATIENCE = 120.0
+"""How long a removal waits for its turn to fetch, when many containers end at once."""
 LOG_FETCH_PATIENCE = 20.0
 """A stopped container costs money: its removal waits no longer for its last output."""
 LOG_OVERLAP = 1.0

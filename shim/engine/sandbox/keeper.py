@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 import time
@@ -40,7 +41,10 @@ class Keeper:
         self._kept: dict[ContainerId, _Kept] = {}
         """Oldest first."""
         self._latest: dict[TaskKey, ContainerId] = {}
-        self._fetches = asyncio.Semaphore(limits.LOG_FETCHES_AT_ONCE)
+        triton = engine.kind == "triton"
+        self._fetches = asyncio.Semaphore(
+            limits.TRITON_LOG_FETCHES_AT_ONCE if triton else limits.LOG_FETCHES_AT_ONCE
+        )
 
     @property
     def followed(self) -> int:
@@ -127,16 +131,28 @@ class Keeper:
     # --- the end ----------------------------------------------------------------------------
 
     async def last_words(self, ref: Ref) -> None:
-        """Take what is left of the container's output: it is about to be removed."""
+        """Take what is left of the container's output: it is about to be removed.
+
+        Whatever goes wrong, this ends in bounded time: a stopped container costs money.
+        """
         if self.knows(ref):
             return
-        async with self._fetches:
-            try:
-                feed = await self._feed(ref)
-            except OSError as error:
-                log.warning("%s: the output of %s is lost: %s", self._directory, ref, error)
-                return
-            await feed.finish(limits.LOG_FETCH_PATIENCE)
+        try:
+            async with asyncio.timeout(limits.LOG_TURN_PATIENCE):
+                await self._fetches.acquire()
+        except TimeoutError:
+            log.warning("%s: too many end at once, its last output is lost", ref)
+            return
+        try:
+            await self._finish(ref)
+        except Exception:
+            log.exception("%s: its last output is lost", ref)
+        finally:
+            self._fetches.release()
+
+    async def _finish(self, ref: Ref) -> None:
+        feed = await self._feed(ref)
+        await feed.finish(limits.LOG_FETCH_PATIENCE)
         self._feeds.pop(ref.container_id, None)
         if feed.spool.held:
             self._keep(feed.spool)
@@ -196,6 +212,9 @@ class Keeper:
 def _scan(directory: Path) -> list[Spool]:
     """All that is there; what says nothing of whose it is goes. Uses the disk."""
     found = []
+    with contextlib.suppress(OSError):
+        # What tasks print is not for every user of this machine.
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in directory.iterdir() if directory.is_dir() else ():
         about = read_about(path)
         try:

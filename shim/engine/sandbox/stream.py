@@ -25,7 +25,8 @@ class Stream:
     def _found(self) -> list[tuple[int, int]]:
         """``(offset, length)`` of every segment there is."""
         files = self._directory.glob(f"{self._name}.*")
-        return [(int(file.suffix[1:]), file.stat().st_size) for file in files]
+        offsets = ((file, file.suffix[1:]) for file in files)
+        return [(int(text), file.stat().st_size) for file, text in offsets if text.isdecimal()]
 
     @property
     def size(self) -> int:

@@ -265,3 +265,36 @@ async def test_a_reader_meanwhile_waits_for_the_last_words(tmp_path: Path) -> No
         held.set()
         assert await reading == "one\ntwo\n"
         await ending
+
+
+async def test_many_that_end_at_once_wait_for_their_turn_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOG_FETCHES_AT_ONCE", 1)
+    monkeypatch.setattr(limits, "LOG_TURN_PATIENCE", 0.05)
+    engine = FakeEngine()
+    refs = [a_ref(str(number)) for number in range(3)]
+    for ref in refs:
+        say(box_of(engine, ref), "x\n")
+    async with keeping(engine, tmp_path) as keeper:
+        held = engine.hold("logs")
+        asyncio.get_running_loop().call_later(0.2, held.set)
+        async with asyncio.timeout(2):
+            await asyncio.gather(*(keeper.last_words(ref) for ref in refs))
+        assert [keeper.knows(ref) for ref in refs] == [True, False, False]
+
+
+async def test_a_bug_of_ours_keeps_no_container_from_its_removal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, ref = FakeEngine(), a_ref()
+    say(box_of(engine, ref), "x\n")
+    async with keeping(engine, tmp_path) as keeper:
+        engine.fail("logs", ZeroDivisionError("a bug"))
+        await keeper.last_words(ref)
+    assert "last output is lost" in caplog.text
+
+
+async def test_others_on_this_machine_cannot_look_into_sandboxes(tmp_path: Path) -> None:
+    async with keeping(FakeEngine(), tmp_path / "sandboxes"):
+        assert (tmp_path / "sandboxes").stat().st_mode & 0o077 == 0
