@@ -29,7 +29,7 @@ from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.fetch.sandbox import with_sandbox
 from shim.engine.mapping import Rules, container_spec
 from shim.errors import FatalError, NotFound, Transient
-from shim.identity import check_unchanged, keep_hostname, shim_id
+from shim.identity import check_reservations, check_unchanged, keep_hostname, shim_id
 from shim.journal import Journal
 from shim.messenger import Messenger
 from shim.model.container import Container
@@ -119,6 +119,7 @@ class _Agent:
         config = self._config
         described = _describe(config, info, address.hostname, pid.port)
         check_unchanged(self._snapshot, described, pid.ip)
+        check_reservations(self._snapshot, described)
         settings = Settings(
             pid=pid,
             info=described,

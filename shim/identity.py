@@ -10,6 +10,7 @@ from shim.errors import FatalError
 from shim.model.records import SaveMeta, Snapshot
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import SlaveInfo
+from shim.wire.resources import checkpoint_problems
 
 _META = "shim_id"
 
@@ -58,3 +59,18 @@ def check_unchanged(snapshot: Snapshot, info: SlaveInfo, ip: str) -> None:
                 f"kills all tasks of an agent that comes back with another one. Start with "
                 f"{flag}={old}, or drain it (SIGUSR1) and use another --work_dir"
             )
+
+
+def check_reservations(snapshot: Snapshot, info: SlaveInfo) -> None:
+    """A master is only told of reservations and volumes that fit what is offered: it may abort.
+
+    Raises FatalError naming what is offered too little of.
+    """
+    kept = journal_pb2.Resources.FromString(snapshot.meta.get("resources", b""))
+    problems = "; ".join(checkpoint_problems("reserved", kept.resources, info.resources))
+    if problems:
+        raise FatalError(
+            f"--resources: {problems.replace('slave.resources has', 'is offered')}. Frameworks "
+            "reserved it on this agent: offer as much as before, have it unreserved, or use "
+            "another --work_dir"
+        )

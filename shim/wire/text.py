@@ -52,6 +52,8 @@ def escape(raw: bytes) -> str:
 
 
 def unescape(text: str) -> bytes:
+    if text.isascii():
+        return text.encode()
     return text.translate(_UNESCAPE).encode("utf-8", "surrogateescape")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.devmaster.conftest import BOTH
 from tests.devmaster.raw_framework import RawFramework
+from tests.e2e.agents import AgentProcess
 from tests.e2e.client import Json, task
 from tests.e2e.conftest import System
 
@@ -187,3 +188,39 @@ async def test_text_that_is_no_utf8(system: System, where: str) -> None:
         await agent.kill()
         await agent.start()
         await agent.said("re-registered with")
+
+
+def reserved(name: str, amount: float, role: str) -> Json:
+    reservations = [{"type": "DYNAMIC", "role": role, "principal": "shim"}]
+    scalar = {"type": "SCALAR", "scalar": {"value": amount}}
+    return {
+        "name": name,
+        **scalar,
+        "allocation_info": {"role": role},
+        "reservations": reservations,
+    }
+
+
+async def test_reserved_and_launched_in_one_accept_then_offered_less(system: System) -> None:
+    agent = await system.agent("--resources=cpus:2;mem:1000")
+    room = [reserved("cpus", 1, "eng/x"), reserved("mem", 64, "eng/x")]
+    async with RawFramework(system.master, roles=["eng/x"], principal="shim") as framework:
+        await framework.accept(
+            await framework.offer(),
+            {"type": "RESERVE", "reserve": {"resources": room}},
+            {
+                "type": "LAUNCH",
+                "launch": {"task_infos": [a_task(system, "r", "exit 3", resources=room)]},
+            },
+        )
+        assert (await framework.ended())["message"] == "Container exited with status 3"
+    await agent.end()
+    less = AgentProcess(
+        system.master, system.directory / "agent0", system.shim_id, "--resources=cpus:0.5;mem:1000"
+    )
+    less.port = agent.port
+    await less.start()
+    assert await less.exit_code() == 1
+    assert "--resources: reserved: more cpus" in less.log.splitlines()[-1]
+    await agent.start()
+    await agent.said("re-registered with")
