@@ -69,11 +69,12 @@ class Messenger:
     def send(self, to: Pid, message: Message) -> None:
         """Encode and queue, in call order. What could abort a master is never sent, and loudly so.
 
-        A re-registration may be large and is encoded beside the loop; until it is answered
-        there is nothing else to say to a master but pongs.
+        A re-registration may be large and is encoded beside the loop, one at a time: it is asked
+        again anyway, and until it is answered there is nothing else to say to a master but pongs.
         """
         if isinstance(message, ReregisterSlaveMessage):
-            self._encoding = asyncio.create_task(self._send_beside(to, message))
+            if self._encoding is None or self._encoding.done():
+                self._encoding = asyncio.create_task(self._send_beside(to, message))
         else:
             self._queue(to, message, self._encode(message))
 

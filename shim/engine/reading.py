@@ -98,7 +98,9 @@ def _of(network: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _best(networks: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     having = [found for network in networks if (found := _of(network))]
-    return min(having, key=_is_public, default=())
+    if len(having) > 1:  # parsing addresses is dear, and a list has ten thousand
+        having.sort(key=_is_public)
+    return having[0] if having else ()
 
 
 def _is_public(found: tuple[str, ...]) -> bool:

@@ -16,6 +16,7 @@ from shim.wire.text import unescape
 Problems = Iterator[str]
 
 _ID_BYTES = 255
+_FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f]")
 _VERSION = re.compile(r"[1-9]\d*(\.\d+){0,2}([-+][0-9A-Za-z.+-]+)?")
 
 
@@ -32,12 +33,8 @@ def identifier(field: str, value: str) -> Problems:
         yield f"{field}: empty"
     elif len(unescape(value)) > _ID_BYTES:
         yield f"{field}: more than {_ID_BYTES} bytes: {value[:40]!r}..."
-    elif value in (".", "..") or any(_forbidden(c) for c in value):
+    elif value in (".", "..") or _FORBIDDEN.search(value):
         yield f"{field}: not an id: {value!r}"
-
-
-def _forbidden(character: str) -> bool:
-    return character in "/\\" or character < " " or character == "\x7f"
 
 
 def uuid(field: str, value: bytes) -> Problems:
