@@ -107,9 +107,8 @@ class _Agent:
         engine = await _connected(config, owner)
         try:
             info = await _answer(engine)
-            timed = self._pages.timed(engine)
-            await self._pages.attach(timed)
-            return await self._act(address, pid, owner, timed, info)
+            await self._pages.attach(engine)
+            return await self._act(address, pid, owner, engine, info)
         finally:
             await engine.close()
 

@@ -18,7 +18,7 @@ from shim.engine.conductor import Conductor
 from shim.engine.sandbox.files import Files
 from shim.engine.sandbox.keeper import Keeper
 from shim.engine.sandbox.sampler import Sampler
-from shim.engine.timed import timed
+from shim.engine.timed import measure
 from shim.http.auth import READONLY, READWRITE, Gate
 from shim.http.site import Site
 from shim.http.sources import Sources
@@ -68,13 +68,10 @@ class Pages:
         """Add the routes: they answer at once, and say so while there is nothing to show."""
         self._site.setup(app)
 
-    def timed(self, engine: Engine) -> Engine:
-        """The engine, whose calls are measured from now on."""
-        seconds = self._metrics.engine_seconds
-        return timed(engine, lambda call, outcome, s: seconds.labels(call, outcome).observe(s))
-
     async def attach(self, engine: Engine) -> None:
-        """Know the sandboxes that an earlier life left. Needs a running loop."""
+        """Measure its calls, and know the sandboxes that an earlier life left."""
+        seconds = self._metrics.engine_seconds
+        measure(engine, lambda call, outcome, s: seconds.labels(call, outcome).observe(s))
         self._engine = engine
         self._keeper = Keeper(engine, self._config.work_dir / "sandboxes")
         self._files = Files(engine, self._config.sandbox_directory)

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import encode_basic_auth, web
 
+from shim.figures import COUNTERS, GAUGES
 from tests.devmaster.conftest import REAL, RealMaster
 from tests.e2e.agents import AgentProcess, eventually
 from tests.e2e.browser import text_of
@@ -220,6 +221,8 @@ async def test_statistics_and_metrics_of_a_running_task(system: System) -> None:
         "mesos_shim_kills_total 1.0",
     ):
         assert line in text
+    for name, _, _ in (*GAUGES, *COUNTERS):
+        assert f"mesos_shim_{name}" in text
 
 
 async def test_a_password_for_reading_and_none_for_the_master(system: System) -> None:

@@ -5,16 +5,15 @@ import asyncio
 import pytest
 
 from shim.engine.image import parse_image
-from shim.engine.timed import timed
+from shim.engine.timed import measure
 from shim.errors import NotFound
 from tests.fakes.engine import FakeEngine
 
 
 async def test_calls_are_reported_with_their_outcome() -> None:
     seen: list[tuple[str, str]] = []
-    fake = FakeEngine()
-    engine = timed(fake, lambda call, outcome, s: seen.append((call, outcome)))  # type: ignore[arg-type]
-    assert engine.kind == "fake"
+    engine = FakeEngine()
+    measure(engine, lambda call, outcome, s: seen.append((call, outcome)))  # type: ignore[arg-type]
     await engine.info()
     await engine.list()
     assert await engine.has_image(parse_image("busybox:1"))
@@ -25,13 +24,13 @@ async def test_calls_are_reported_with_their_outcome() -> None:
 
 async def test_how_long_and_not_what_was_given_up() -> None:
     seen: list[float] = []
-    fake = FakeEngine()
-    engine = timed(fake, lambda call, outcome, s: seen.append(s))  # type: ignore[arg-type]
-    held = fake.hold("list")
+    engine = FakeEngine()
+    measure(engine, lambda call, outcome, s: seen.append(s))  # type: ignore[arg-type]
+    held = engine.hold("list")
     asyncio.get_running_loop().call_later(0.05, held.set)
     await engine.list()
     assert seen[0] >= 0.04
-    fake.hold("list")
+    engine.hold("list")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await engine.list()
