@@ -78,6 +78,26 @@ def consul(client: docker.DockerClient) -> str:
     return made(client, "consul", key, fill, ['ENTRYPOINT ["consul"]'])
 
 
+def couchbase(client: docker.DockerClient) -> str:
+    """Answers on 8091 as a node does; couchbase-cli is a script of ours."""
+    cli = (HERE / "couchbase-cli.sh").read_bytes()
+    serve = b"#!/bin/sh\nexec httpd -f -p 8091 -h /www\n"
+    load = b'#!/bin/sh\nprintf "%s " "$@" | curl -sf -X PUT -d @- http://$CONSUL/v1/kv/stub/load\n'
+
+    def fill(tree: Tree) -> None:
+        add_shell(tree)
+        tree.program(Path(which("curl")), "opt/couchbase/bin/curl")
+        tree.link("bin/curl", "/opt/couchbase/bin/curl")
+        tree.file("opt/couchbase/bin/couchbase-cli", cli, 0o755)
+        tree.file("opt/couchbase/bin/cbworkloadgen", load, 0o755)
+        tree.file("entrypoint.sh", serve, 0o755)
+        tree.file("www/pools", b"{}")
+        tree.file("www/ui/index.html", b"<!doctype html>")
+
+    key = (cli.decode(), serve.decode(), load.decode(), (HERE / "tree.py").read_text())
+    return made(client, "couchbase", key, fill, ["ENV PATH=/bin"])
+
+
 def which(name: str) -> str:
     found = shutil.which(name)
     assert found is not None, name

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -117,6 +118,35 @@ def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) 
     assert "left over" not in stopped.stderr
     assert left_over(client, demo.project) == []
     assert demo.evaluated(demo.project).returncode != 0
+
+
+def test_couchbase_becomes_one_cluster(demo: Demo, client: docker.DockerClient) -> None:
+    project = ("-p", demo.project)
+    demo("--compose", *project)
+    marathon, consul = (f"127.0.0.1:{demo.environ[f'{n}_PORT']}" for n in ("MARATHON", "CONSUL"))
+    image = images.couchbase(client)
+    demo.script("compose/apps/couchbase.sh", marathon, consul, COUCHBASE_IMAGE=image)
+    nodes = eventually(
+        lambda: (
+            len(found := ask(f"http://{consul}/v1/health/service/couchbase?passing")) == 3 and found
+        ),
+        "three nodes healthy in Consul",
+    )
+    addresses = {node["Service"]["Address"] for node in nodes}
+    members = f"http://{consul}/v1/kv/stub/members?keys"
+    joined = eventually(lambda: len(keys := ask(members)) == 3 and keys, "three members")
+    assert {key.rpartition("/")[2] for key in joined} == addresses
+    load = eventually(lambda: answer_or_none(f"http://{consul}/v1/kv/stub/load?raw"), "load")
+    assert load.split()[1].removesuffix(":8091") in addresses
+    demo("stop", *project)
+    assert left_over(client, demo.project) == []
+
+
+def answer_or_none(url: str) -> Any:
+    try:
+        return ask(url)
+    except urllib.error.HTTPError:
+        return None
 
 
 def test_an_app_of_2015_with_virtual_ports(demo: Demo, client: docker.DockerClient) -> None:
