@@ -157,9 +157,10 @@ class Engine:
             raise Violation(f"{box.ref} is started a second time")
         if box.spec.trouble == "start":
             raise Permanent("exec: no such file")
-        other = self.ran.setdefault(box.ref.key, name)
-        if other != name:
-            raise Violation(f"{box.ref} is started, but the task ran in {other} before")
+        if box.ref.key in self.ran:
+            before = self.ran[box.ref.key]
+            raise Violation(f"{box.ref} is started, but the task ran in {before} before")
+        self.ran[box.ref.key] = name
         box.started = 1
         box.phase = Phase.RUNNING
         if box.spec.ends is not None:

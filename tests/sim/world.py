@@ -434,7 +434,8 @@ class World:
         if self.wiped:
             self.clock.after(1.0, self.break_link)
         for scheduler in self.schedulers.values():
-            self._attach(scheduler)
+            if not scheduler.connected:
+                self._attach(scheduler)
         self._tidy()
 
     def _tidy(self) -> None:

@@ -1,0 +1,477 @@
+"""Bugs to be planted: each is what somebody might write one day, and some net must catch it."""
+
+# ruff: noqa: E501  # the code to be replaced stands here as it stands there
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SIM = "sim"
+CORE = "tests/core"
+STORIES = "tests/scenarios"
+RUNTIME = "tests/test_runtime.py"
+BARRIER = "tests/test_barrier.py"
+JOURNAL = "tests/test_journal.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    what: str
+    file: str
+    old: str
+    """Stands in the file exactly once."""
+    new: str
+    nets: tuple[str, ...] = (SIM, CORE)
+    """Any of them may catch it: tests, or seeds of the simulation."""
+
+
+BUGS = (
+    # --- the barrier, the loop, the journal
+    Bug(
+        "orders are carried out before their records are durable",
+        "shim/barrier.py",
+        "(at_once if isinstance(order, Pong) else self._next.orders).append(order)",
+        "at_once.append(order)",
+        (SIM,),
+    ),
+    Bug(
+        "updates are sent before they are durable",
+        "shim/barrier.py",
+        "isinstance(order, Pong)",
+        'type(order).__name__ in ("Pong", "Send")',
+        (SIM,),
+    ),
+    Bug(
+        "launches do not wait for the disk",
+        "shim/barrier.py",
+        "isinstance(order, Pong)",
+        'type(order).__name__ in ("Pong", "Launch")',
+        (SIM,),
+    ),
+    Bug(
+        "orders without records wait for the next records",
+        "shim/barrier.py",
+        "return bool(self._next.records or self._next.orders)",
+        "return bool(self._next.records)",
+        (SIM,),
+    ),
+    Bug(
+        "the loop carries orders out while the commit is under way",
+        "shim/runtime.py",
+        "                await self._durable(batch)\n",
+        "                asyncio.ensure_future(self._durable(batch))\n",
+        (RUNTIME,),
+    ),
+    Bug(
+        "a batch that a disk refused is given up",
+        "shim/runtime.py",
+        "                await asyncio.sleep(limits.DISK_RETRY)\n",
+        "                return\n",
+        (RUNTIME,),
+    ),
+    Bug(
+        "a batch that can never be durable is passed over",
+        "shim/runtime.py",
+        "                self._carry(Exit(1, str(error)))\n                return\n",
+        "                continue\n",
+        (RUNTIME,),
+    ),
+    Bug(
+        "a commit is not all or nothing",
+        "shim/journal.py",
+        'db.execute("BEGIN IMMEDIATE")',
+        "pass",
+        (JOURNAL,),
+    ),
+    Bug(
+        "commits are not synced",
+        "shim/journal.py",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA synchronous = OFF",
+        (JOURNAL,),
+    ),
+    Bug(
+        "an acknowledgement forgets all updates of its task on disk",
+        "shim/journal.py",
+        'WHERE framework = ? AND task = ? AND uuid = ?", (*r.key, r.uuid)',
+        'WHERE framework = ? AND task = ?", r.key',
+        (JOURNAL, "tests/sim/test_simulation.py"),
+    ),
+    Bug(
+        "a second shim may open the journal",
+        "shim/journal.py",
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        (JOURNAL,),
+    ),
+    # --- records
+    Bug(
+        "a change of phase is not recorded",
+        "shim/core/tasks.py",
+        "        task.note(update.update.status)\n        self._save(task)\n",
+        "        task.note(update.update.status)\n",
+    ),
+    Bug(
+        "a kill is not recorded",
+        "shim/core/tasks.py",
+        "        self._save(task)\n        self._ctx.order(CancelLaunch(task.ref))",
+        "        self._ctx.order(CancelLaunch(task.ref))",
+    ),
+    Bug(
+        "another cause while a launch is given up is not recorded",
+        "shim/core/tasks.py",
+        '        """Another cause, or grace."""\n        self._save(task)',
+        '        """Another cause, or grace."""',
+    ),
+    Bug(
+        "an accepted task is not recorded",
+        "shim/core/tasks.py",
+        "        ctx.record(AddTask(key, info.SerializeToString(), task.state()))\n",
+        "",
+    ),
+    Bug(
+        "the doomed container is not recorded",
+        "shim/core/tasks.py",
+        "        self._ctx.record(SaveMeta(_DOOMED + ref.container_id, value))\n",
+        "",
+    ),
+    Bug(
+        "a doomed container is never forgotten",
+        "shim/core/tasks.py",
+        "            self._ctx.record(SaveMeta(_DOOMED + ref.container_id, None))\n",
+        "            pass\n",
+    ),
+    Bug(
+        "a finished task stays on disk",
+        "shim/core/tasks.py",
+        "            self._ctx.record(DropTask(key))\n",
+        "            pass\n",
+    ),
+    Bug(
+        "a framework is not recorded",
+        "shim/core/frameworks.py",
+        "        self._ctx.record(SaveFramework(framework_id, kept.SerializeToString()))\n",
+        "        del kept\n",
+    ),
+    Bug(
+        "a framework is never forgotten",
+        "shim/core/frameworks.py",
+        "        if not framework.keys:\n",
+        "        if False:\n",
+    ),
+    Bug(
+        "the agent's id is not recorded",
+        "shim/core/registration.py",
+        '        ctx.record(SaveMeta("agent", agent.SerializeToString()))\n',
+        "        del agent\n",
+    ),
+    Bug(
+        "a drain is not recorded",
+        "shim/core/dispatch.py",
+        '        self._ctx.record(SaveMeta("drain", value))\n',
+        "        del value\n",
+    ),
+    # --- streams
+    Bug(
+        "an acknowledgement is not recorded",
+        "shim/core/streams.py",
+        "        self._ctx.record(DropUpdate(key, uuid))\n",
+        "",
+    ),
+    Bug(
+        "an acknowledgement is taken whatever its uuid",
+        "shim/core/streams.py",
+        " or stream.queue[0].update.uuid != uuid:",
+        ":",
+    ),
+    Bug(
+        "an update is sent before the one ahead of it is acknowledged",
+        "shim/core/streams.py",
+        "        if len(stream.queue) == 1:\n            self._send(key, stream)\n",
+        "        self._ctx.order(Send(self._ctx.master, update))\n",
+    ),
+    Bug(
+        "an update sent again has a new timestamp",
+        "shim/core/streams.py",
+        "        ctx.order(Send(ctx.master, stream.queue[0]))",
+        "        stream.queue[0].update.timestamp = ctx.now.wall\n"
+        "        ctx.order(Send(ctx.master, stream.queue[0]))",
+    ),
+    Bug(
+        "an update sent again has a new uuid",
+        "shim/core/streams.py",
+        '        self._ctx.counters["updates_resent"] += 1\n',
+        '        self._ctx.counters["updates_resent"] += 1\n'
+        "        stream.queue[0].update.uuid = self._ctx.entropy.uuid()\n",
+    ),
+    Bug(
+        "an update is not repeated",
+        "shim/core/streams.py",
+        '        ctx.timers.set(("update", key), ctx.now.mono + interval)\n',
+        "",
+    ),
+    Bug(
+        "the next update is not sent on an acknowledgement",
+        "shim/core/streams.py",
+        "        if stream.queue:\n            self._send(key, stream)\n        else:",
+        "        if not stream.queue:",
+    ),
+    Bug(
+        "updates are not resumed at registration",
+        "shim/core/dispatch.py",
+        "        if not already:\n            self._streams.resume()\n",
+        "",
+    ),
+    Bug(
+        "updates flow while not registered",
+        "shim/core/streams.py",
+        "        if not ctx.connected or ctx.master is None:\n            return\n        stream.interval",
+        "        if ctx.master is None:\n            return\n        stream.interval",
+    ),
+    Bug(
+        "the newest update is kept instead of all",
+        "shim/core/streams.py",
+        "            stream.queue.extend(StatusUpdateMessage.FromString(value) for value in updates)",
+        "            stream.queue.append(StatusUpdateMessage.FromString(updates[-1]))",
+    ),
+    Bug(
+        "waits for an acknowledgement do not grow",
+        "shim/core/streams.py",
+        "stream.interval * 2",
+        "stream.interval",
+    ),
+    Bug(
+        "the update of one task is acknowledged for another",
+        "shim/core/dispatch.py",
+        "        done = self._streams.acknowledge(key, message.uuid)\n",
+        "        done = self._streams.acknowledge(next(iter(self._tasks.table), key), message.uuid)\n",
+    ),
+    # --- ends
+    Bug(
+        "a killed task that ends well is FINISHED",
+        "shim/core/tasks.py",
+        "        elif task.cause == Cause.NONE:\n            self.finish(\n",
+        "        elif task.cause == Cause.NONE or what.exit_code == 0:\n            self.finish(\n",
+    ),
+    Bug(
+        "an unknown exit code is a success",
+        "shim/core/status.py",
+        "TaskState.TASK_FINISHED if exit_code == 0 else",
+        "TaskState.TASK_FINISHED if not exit_code else",
+    ),
+    Bug(
+        "the end is told when the stop is ordered",
+        "shim/core/tasks.py",
+        "        self._ctx.order(Stop(task.ref, task.grace))\n\n    def _stop_late",
+        "        self._ctx.order(Stop(task.ref, task.grace))\n"
+        "        self.finish(task, self._killed(task, 'killed'))\n\n    def _stop_late",
+    ),
+    Bug(
+        "a launch given up is not given up on the endpoint",
+        "shim/core/tasks.py",
+        "        self._ctx.order(CancelLaunch(task.ref))\n",
+        "",
+    ),
+    Bug(
+        "an ended task's container is left",
+        "shim/core/tasks.py",
+        "        self._ctx.order(Remove(ref, self._ctx.settings.remove_delay))\n",
+        "",
+    ),
+    Bug(
+        "a task that starts after all is not stopped",
+        "shim/core/lifecycle.py",
+        "Event.STARTED: (Phase.STOPPING, Action.STOP_LATE)",
+        "Event.STARTED: (Phase.RUNNING, Action.RUN)",
+    ),
+    Bug(
+        "a cancelling that came too late leaves the task for ever",
+        "shim/core/lifecycle.py",
+        "Event.CANCELLED: (Phase.ENDED, Action.VANISH)",
+        "Event.CANCELLED: (Phase.STOPPING, _IGNORE)",
+    ),
+    Bug(
+        "a late word about an earlier container is taken for one about this one",
+        "shim/core/tasks.py",
+        "        if task is None or task.ref != ref:\n            self._ctx.counters",
+        "        if task is None:\n            self._ctx.counters",
+    ),
+    Bug(
+        "KILLING is told twice",
+        "shim/core/lifecycle.py",
+        "Event.KILL: (Phase.STOPPING, Action.STOP_AGAIN)",
+        "Event.KILL: (Phase.STOPPING, Action.STOP)",
+    ),
+    Bug(
+        "a drain forgets why",
+        "shim/core/task.py",
+        "            drained=self.drained,\n",
+        "",
+    ),
+    Bug(
+        "discovery goes on after the end",
+        "shim/core/tasks.py",
+        "        ctx.order(Withdraw(task.ref))\n        ctx.order(StopChecks(task.ref))\n        self.doom",
+        "        ctx.order(StopChecks(task.ref))\n        self.doom",
+    ),
+    # --- recovery
+    Bug(
+        "a launch is repeated though its container may have run",
+        "shim/core/recovery.py",
+        "            self._undo(task)\n",
+        "            self._ctx.order(tasks.launch_order(task))\n",
+    ),
+    Bug(
+        "a restart does not look at running containers",
+        "shim/core/recovery.py",
+        "            tasks.watch(task)\n",
+        "",
+    ),
+    Bug(
+        "a stop is forgotten by a restart",
+        "shim/core/tasks.py",
+        "        if task.phase is Phase.STOPPING:\n            self._ctx.order(Stop(task.ref, task.grace))\n        else:\n            self._attend(task)",
+        "        self._attend(task)",
+    ),
+    Bug(
+        "doomed containers are forgotten by a restart",
+        "shim/core/recovery.py",
+        "            self._ctx.order(Remove(ref))\n",
+        "            pass\n",
+    ),
+    Bug(
+        "orphans are left",
+        "shim/core/recovery.py",
+        "            self._ctx.order(RemoveOrphan(container.name))\n",
+        "            pass\n",
+    ),
+    Bug(
+        "ends that happened meanwhile are not seen",
+        "shim/core/recovery.py",
+        "            tasks.happened(task.ref, Event.EXITED, exited)\n",
+        "            tasks.watch(task)\n",
+    ),
+    Bug(
+        "a time limit ends with the process",
+        "shim/core/recovery.py",
+        "        tasks.limit_time(task)\n",
+        "",
+    ),
+    # --- messages and registration
+    Bug(
+        "a framework that is removed still hears",
+        "shim/core/tasks.py",
+        "        if task.live:\n            self.kill(task, Cause.MUTED, None)",
+        "        if task.live:\n            self.kill(task, Cause.KILL, None)",
+    ),
+    Bug(
+        "updates of a removed framework are kept",
+        "shim/core/tasks.py",
+        "        self._streams.drop(task.key)\n        if task.live:",
+        "        if task.live:",
+    ),
+    Bug(
+        "tasks are not reported while they end",
+        "shim/core/agent.py",
+        "            if task.cause != journal_pb2.MUTED:\n",
+        "            if task.live and task.cause != journal_pb2.MUTED:\n",
+    ),
+    Bug(
+        "tasks given up in silence are reported",
+        "shim/core/agent.py",
+        "            if task.cause != journal_pb2.MUTED:\n",
+        "            if True:\n",
+    ),
+    Bug(
+        "tasks the master has and we do not are not answered for",
+        "shim/core/dispatch.py",
+        "            self._tasks.refuse(framework, key, report)\n\n    def _pid_of",
+        "            pass\n\n    def _pid_of",
+    ),
+    Bug(
+        "a launch twice is two launches",
+        "shim/core/dispatch.py",
+        "        if key in self._tasks.table or self._streams.closed(key):\n            self._tasks.unmute(key)",
+        "        if self._streams.closed(key):\n            self._tasks.unmute(key)",
+    ),
+    Bug(
+        "no tombstone for a kill that overtook its launch",
+        "shim/core/dispatch.py",
+        "        self._tombstones[key] = now\n",
+        "",
+    ),
+    Bug(
+        "anybody is the master",
+        "shim/core/dispatch.py",
+        "        if sender != ctx.master:\n",
+        "        if False:\n",
+    ),
+    Bug(
+        "a refusal does not free the framework",
+        "shim/core/tasks.py",
+        "        framework.keys.add(key)\n        update = self._update(key, report, executor_id",
+        "        update = self._update(key, report, executor_id",
+    ),
+    Bug(
+        "a link that broke changes nothing",
+        "shim/core/dispatch.py",
+        "            if not self._registration.pinged(sender, message):\n                self._link_broke()\n",
+        "            self._registration.pinged(sender, message)\n",
+    ),
+    Bug(
+        "a drain never ends",
+        "shim/core/agent.py",
+        "        self.messages.see_drained()\n",
+        "",
+    ),
+    Bug(
+        "a former id's tasks are kept",
+        "shim/core/departure.py",
+        "            self._tasks.silence_all()\n",
+        "",
+    ),
+    Bug(
+        "we register before the containers are known",
+        "shim/core/registration.py",
+        "        if self.state in (State.DISCONNECTED, State.CONNECTED):\n            self._begin()",
+        "        self._begin()",
+    ),
+    Bug(
+        "an id in hand, we register as a new agent",
+        "shim/core/registration.py",
+        "        if self._ctx.agent_id is None:\n",
+        "        if True:\n",
+    ),
+    Bug(
+        "pings are not missed",
+        "shim/core/registration.py",
+        '        ctx.timers.set("ping", ctx.now.mono + self._ping_timeout)\n        if self._doubted',
+        "        if self._doubted",
+    ),
+    Bug(
+        "a registration is asked for once",
+        "shim/core/registration.py",
+        '        ctx.timers.set("register", ctx.now.mono + ctx.entropy.uniform(self._backoff))\n',
+        "",
+    ),
+    Bug(
+        "an answer is believed though it may be to an older request",
+        "shim/core/registration.py",
+        "            self._doubted = self._asked > 1\n",
+        "            self._doubted = False\n",
+    ),
+    Bug(
+        "reservations are forgotten with the id",
+        "shim/core/agent.py",
+        "        request.checkpointed_resources.extend(self.messages.resources)\n        if isinstance(request, RegisterSlaveMessage):\n            return\n",
+        "        if isinstance(request, RegisterSlaveMessage):\n            return\n        request.checkpointed_resources.extend(self.messages.resources)\n",
+    ),
+    Bug(
+        "resources are reported without their allocation",
+        "shim/core/task.py",
+        "    task.resources.extend(info.resources)\n",
+        "    task.resources.extend(info.resources)\n"
+        "    for resource in task.resources:\n"
+        '        resource.ClearField("allocation_info")\n',
+    ),
+)
