@@ -39,6 +39,7 @@ from shim.model.orders import Exit, Launch
 from shim.model.records import Snapshot
 from shim.pages import Pages
 from shim.protos.mesos_pb2 import SlaveInfo
+from shim.upkeep import kept_up
 from shim.wire.server import Listener, serve
 
 log = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ class _Agent:
                 group.create_task(self._leaver(loop), name="leaver"),
             ]
             if discovery is not None:
-                beside.append(group.create_task(discovery.run(), name="consul"))
+                beside.append(group.create_task(kept_up("Consul", discovery.run), name="consul"))
             try:
                 ended = await loop.run(pages.seeing(effects.carry_out))
             finally:

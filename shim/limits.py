@@ -353,6 +353,9 @@ STATS_PATIENCE = 0.25
 STATS_PAUSE = 0.05
 """After each sample, for an endpoint that answers at once, or refuses."""
 
+UPKEEP_RETRY = 5.0
+"""Before what failed beside the tasks (pages, sandboxes, Consul) begins again."""
+
 # --- http -----------------------------------------------------------------------------------
 
 PAGE_SLICE_SECONDS = 0.004

@@ -29,6 +29,7 @@ from shim.model.orders import Order
 from shim.runtime import Runtime
 from shim.tally import Tally
 from shim.telemetry import Metrics
+from shim.upkeep import kept_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,8 @@ class Pages:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._site.run(), name="pages")
-            group.create_task(self._keeper.run(), name="sandboxes")
+            group.create_task(kept_up("pages", self._site.run), name="pages")
+            group.create_task(kept_up("sandboxes", self._keeper.run), name="sandboxes")
 
     async def close(self) -> None:
         """After the conductor: it still asks for last words."""

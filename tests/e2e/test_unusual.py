@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -224,3 +225,25 @@ async def test_reserved_and_launched_in_one_accept_then_offered_less(system: Sys
     assert "--resources: reserved: more cpus" in less.log.splitlines()[-1]
     await agent.start()
     await agent.said("re-registered with")
+
+
+async def test_all_that_is_beside_the_journal_is_deleted(system: System) -> None:
+    agent = await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(
+            a_task(system, "speaks", "while :; do echo word; sleep 0.1; done"),
+            a_task(system, "ends", "sleep 2; echo last; exit 3"),
+        )
+        await framework.state("speaks", "TASK_RUNNING")
+        await framework.state("ends", "TASK_RUNNING")
+        for entry in (system.directory / "agent0").iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+        assert (await framework.end("ends"))["message"] == "Container exited with status 3"
+        await framework.launch(a_task(system, "later", "echo more; exit 4"))
+        assert (await framework.end("later"))["message"] == "Container exited with status 4"
+        await framework.kill("speaks")
+        assert (await framework.end("speaks"))["state"] == "TASK_KILLED"
+        await agent.end()
+        await agent.start()
+        await agent.said("re-registered with")
