@@ -39,6 +39,7 @@ PURE = {
     "heapq",
     "ipaddress",
     "itertools",
+    "math",
     "shim",
     "typing",
     "uuid",
