@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -54,6 +55,7 @@ async def run_agent(config: Config) -> int:
 
     Raises ConfigError and FatalError with the one line that a user must read.
     """
+    gc.set_threshold(*limits.GC_THRESHOLDS)
     journal = Journal(config.work_dir / "journal.db")
     try:
         ended = await _Agent(config, journal, journal.load()).run()
@@ -153,7 +155,7 @@ class _Agent:
                 group.create_task(checker.run(), name="checks"),
                 group.create_task(pages.run(), name="pages"),
                 group.create_task(self._lead(loop), name="detector"),
-                group.create_task(self._recover(engine, loop, discovery), name="recovery"),
+                group.create_task(self._recover(engine, core, loop, discovery), name="recovery"),
                 group.create_task(self._leaver(loop), name="leaver"),
             ]
             if discovery is not None:
@@ -261,12 +263,12 @@ class _Agent:
         loop.post(LeaveRequested())
 
     async def _recover(
-        self, engine: Engine, loop: runtime.Runtime, discovery: ConsulSync | None
+        self, engine: Engine, core: Core, loop: runtime.Runtime, discovery: ConsulSync | None
     ) -> None:
         """The one look at the endpoint that turns a journal into a state."""
         while True:
             try:
-                containers = await _look(engine)
+                containers = await _look(engine, core.recovery.needs_inspect())
                 break
             except Transient as error:
                 log.error("recovery waits for the Docker endpoint: %s", error)
@@ -354,8 +356,8 @@ async def _answer(engine: Engine) -> EngineInfo:
         return info
 
 
-async def _look(engine: Engine) -> Sequence[Container]:
-    """All containers of ours, in full; a few inspects at a time."""
+async def _look(engine: Engine, needs_inspect: Callable[[Container], bool]) -> Sequence[Container]:
+    """All containers of ours; in full where that is needed, a few inspects at a time."""
     gate = asyncio.Semaphore(limits.MAX_INFLIGHT)
 
     async def inspect(name: str) -> Container | None:
@@ -366,5 +368,7 @@ async def _look(engine: Engine) -> Sequence[Container]:
                 return None
 
     listed = await engine.list()
-    found = await asyncio.gather(*(inspect(container.name) for container in listed))
-    return [container for container in found if container is not None]
+    wanted = [container.name for container in listed if needs_inspect(container)]
+    looked = await asyncio.gather(*map(inspect, wanted))
+    enough = [container for container in listed if not needs_inspect(container)]
+    return [*enough, *(container for container in looked if container is not None)]

@@ -116,6 +116,11 @@ COMPLETED_TASKS = 150
 
 LEAVE_PATIENCE = 60.0
 """How long a leaving agent waits for the last acknowledgements once its tasks have ended."""
+
+GC_THRESHOLDS = (50_000, 20, 20)
+"""Python's own (700, 10, 10) walks the messages of all tasks every moment: 100 ms for 10,000 of
+them, and what it looks for, cycles, hardly any code here makes."""
+
 # --- the engine -----------------------------------------------------------------------------
 
 ENGINE_CONNECTIONS = 64
@@ -170,6 +175,9 @@ POLL_SHARE = 0.25
 endpoint's: with 10,000 tasks a list takes seconds there, and a fifth of a second here."""
 RELIST_SHARE = 0.05
 """At most this part of the time is spent on lists: an interval grows with what a list takes."""
+RELIST_ASKED_SHARE = 0.2
+"""Lists that are asked for (a stream broke, tasks were taken over) take at most this part of the
+time: those asked for meanwhile are one."""
 INSPECTS_AT_ONCE = 4
 """After a list that found much changed."""
 EVENTS_RETRY = 1.0

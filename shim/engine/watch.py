@@ -156,6 +156,7 @@ class Watch:
             except ShimError as error:
                 self._complain(error)
             took = self._clock() - began
+            await asyncio.sleep(took / limits.RELIST_ASKED_SHARE)
             await self._until_due(max(self._interval(), took / self._share()))
 
     def _share(self) -> float:
