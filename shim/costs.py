@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from shim import limits
 from shim.engine.money import Bill, Meter, TaskBill
 from shim.engine.triton import TritonEngine
 from shim.model.container import Container
@@ -23,14 +24,19 @@ class Costs:
         engine: TritonEngine,
         meter: Meter,
         known: Callable[[], Collection[str]],
+        *,
+        patience: float = limits.ALONE_ALARM,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """``known`` gives the names of the containers of all tasks."""
+        """``known`` gives the names of the containers of all tasks; one of ours that is not
+        among them is an alarm after ``patience`` seconds."""
         self._engine = engine
         self._meter = meter
         self._known = known
+        self._patience = patience
         self._now = now
         self._alone: frozenset[str] = frozenset()
+        self._shown: dict[tuple[str, int | None], dict[str, Any]] = {}
         engine.on_list = self._listed
 
     @property
@@ -64,8 +70,17 @@ class Costs:
             lambda: engine.login.days_left,
         )
 
+    def paid(self, name: str) -> Mapping[str, Any] | None:
+        """What is paid for a container, whatever was asked: its package, and that one's MiB."""
+        package = self._meter.package(name)
+        if package is None:
+            return None
+        memory = self._engine.packages.get(package)
+        # One for all of a package: pages keep what they say of each of 10,000 tasks.
+        return self._shown.setdefault((package, memory), {"package": package, "mem": memory})
+
     def state(self) -> dict[str, Any]:
-        """For ``/state``: money by package, framework and task."""
+        """For ``/state``: money by package and framework."""
         bill = self.bill
         return {
             "certificate_days_left": round(self._engine.login.days_left, 1),
@@ -81,8 +96,11 @@ class Costs:
                 }
                 for name, seconds in bill.seconds.items()
             },
-            "tasks": [self._task(account) for account in bill.tasks],
         }
+
+    def tasks(self) -> Iterator[dict[str, Any]]:
+        """For ``/state``: the account of each container, the ended ones at the end."""
+        return map(self._task, self._meter.tasks(self._now()))
 
     def _task(self, account: TaskBill) -> dict[str, Any]:
         return {
@@ -90,7 +108,6 @@ class Costs:
             "cost": account.cost,
             "framework_id": account.key.framework_id if account.key else None,
             "machine_seconds": account.seconds,
-            "mem": self._engine.packages.get(account.package),
             "package": account.package,
             "task_id": account.key.task_id if account.key else None,
         }
@@ -98,7 +115,7 @@ class Costs:
     def _listed(self, containers: Sequence[Container]) -> None:
         now = self._now()
         self._meter.observe(containers, now)
-        alone = frozenset(self._meter.without_task(self._known(), now))
+        alone = frozenset(self._meter.without_task(self._known(), now, self._patience))
         for name in sorted(alone - self._alone):
             log.error("%s is paid for, and no task is known for it", name)
         self._alone = alone

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from shim import figures
+from shim import figures, limits
 from shim.config import Config
 from shim.core.agent import Core
+from shim.costs import Costs
 from shim.discovery.sync import ConsulSync
 from shim.engine.api import Engine
 from shim.engine.conductor import Conductor
+from shim.engine.money import Meter, load_prices
 from shim.engine.sandbox.files import Files
 from shim.engine.sandbox.keeper import Keeper
 from shim.engine.sandbox.sampler import Sampler
 from shim.engine.timed import measure
+from shim.engine.triton import TritonEngine
 from shim.http.auth import READONLY, READWRITE, Gate
 from shim.http.site import Site
 from shim.http.sources import Sources
@@ -51,6 +54,7 @@ class Pages:
 
     def __init__(self, config: Config, process: str, version: str) -> None:
         self._config = config
+        self._meter = Meter(load_prices(config.triton_prices) if config.triton_prices else {})
         self._started = time.time()
         self._metrics = metrics = Metrics()
         self._tally = Tally(lambda stage, s: metrics.launch_seconds.labels(stage).observe(s))
@@ -105,12 +109,27 @@ class Pages:
                 usages=self._sampler,
                 pulse=_Pulse(conductor, loop),
                 counts=self._tally,
+                costs=self._costs(core),
             )
         )
         rooms = figures.Rooms(
             core, loop, conductor, self._keeper, messenger, self._tally, discovery
         )
         figures.install(self._metrics, rooms)
+
+    def _costs(self, core: Core) -> Costs | None:
+        """What the datacenter costs, where one has to be paid for."""
+        if not isinstance(self._engine, TritonEngine):
+            return None
+
+        def known() -> set[str]:
+            return {task.ref.name for task in core.tasks.table.values()}
+
+        # Operators who keep ended containers for a while know that they pay for them.
+        patience = limits.ALONE_ALARM + self._config.docker_remove_delay
+        costs = Costs(self._engine, self._meter, known, patience=patience)
+        costs.publish(self._metrics)
+        return costs
 
     def hearing(self, post: Callable[[Fact], None]) -> Callable[[Fact], None]:
         """``post``, counted."""

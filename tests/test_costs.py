@@ -46,7 +46,7 @@ def spec() -> ContainerSpec:
 
 async def test_metrics_and_state(engine: TritonEngine) -> None:
     later = time.time() + 3600
-    costs = Costs(engine, Meter({"sample-1G": 0.5}), lambda: {"mesos-1"}, lambda: later)
+    costs = Costs(engine, Meter({"sample-1G": 0.5}), lambda: {"mesos-1"}, now=lambda: later)
     metrics = Metrics()
     costs.publish(metrics)
     await engine.create(spec())
@@ -59,8 +59,10 @@ async def test_metrics_and_state(engine: TritonEngine) -> None:
     assert "mesos_shim_triton_certificate_days_left 36" in text
     assert 'mesos_shim_triton_machine_seconds_total{package="sample-1G"} 360' in text
     state = costs.state()
-    (task,) = state["tasks"]
-    assert (task["framework_id"], task["task_id"], task["mem"]) == ("f", "t", 1024)
+    (task,) = costs.tasks()
+    assert (task["framework_id"], task["task_id"]) == ("f", "t")
+    assert costs.paid("mesos-1") == {"package": "sample-1G", "mem": 1024}
+    assert costs.paid("mesos-2") is None
     assert task["machine_seconds"] == pytest.approx(3600, abs=5)
     assert state["frameworks"] == {"f": pytest.approx(0.5, abs=0.001)}
     assert state["packages"]["sample-1G"]["price_per_hour"] == 0.5
@@ -70,7 +72,7 @@ async def test_an_alarm_once_for_what_no_task_is_known_for(
     engine: TritonEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [time.time()]
-    costs = Costs(engine, Meter(), set, lambda: now[0])
+    costs = Costs(engine, Meter(), set, now=lambda: now[0])
     await engine.create(spec())
     await engine.list()
     assert costs.state()["containers_without_task"] == []

@@ -8,9 +8,9 @@ process: whoever needs them for longer keeps the metrics.
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from shim import limits
@@ -60,10 +60,8 @@ class TaskBill:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Everything since the process began to look."""
+    """Sums of everything since the process began to look."""
 
-    tasks: tuple[TaskBill, ...]
-    """What exists now, then what ended last, newest first."""
     machines: Mapping[str, int]
     """How many exist now, by package."""
     seconds: Mapping[str, float]
@@ -71,6 +69,7 @@ class Bill:
     cost_per_hour: float
     """Of what exists now, as far as there are prices."""
     framework_cost: Mapping[str, float]
+    """Never shrinks. What is of no task counts for the framework ``""``."""
     unpriced: frozenset[str]
     """Packages in use that have no price. Empty when there are no prices at all."""
 
@@ -79,35 +78,54 @@ class Bill:
 class _Machine:
     key: TaskKey | None
     package: str
-    since: float
+    since: int
+    """Milliseconds: sums of whole numbers never shrink by rounding."""
     alone_since: float | None = None
     """Since when no task has been known for it."""
 
 
 @dataclass(slots=True)
+class _Sum:
+    """Of one package and framework, so that a bill costs the same for 10,000 machines."""
+
+    machines: int = 0
+    since: int = 0
+    """Added up over the machines."""
+    ended: int = 0
+    """Milliseconds of those that are gone."""
+
+    def seconds(self, now: int) -> float:
+        return (self.ended + self.machines * now - self.since) / 1000
+
+
 class Meter:
     """Fed with every list; asked by state and metrics. Times are seconds since the epoch."""
 
-    prices: Mapping[str, float] = field(default_factory=dict)
-    _machines: dict[str, _Machine] = field(default_factory=dict)
-    _ended: OrderedDict[str, TaskBill] = field(default_factory=OrderedDict)
-    _seconds: dict[str, float] = field(default_factory=dict)
-    _framework_cost: dict[str, float] = field(default_factory=dict)
+    def __init__(self, prices: Mapping[str, float] | None = None) -> None:
+        self.prices = prices or {}
+        self._machines: dict[str, _Machine] = {}
+        self._ended: OrderedDict[str, TaskBill] = OrderedDict()
+        self._sums: dict[tuple[str, str], _Sum] = {}
+        self._now = 0
 
     def observe(self, containers: Iterable[Container], now: float) -> None:
         """A list shows that these of ours exist, and no others."""
+        moment = self._moment(now)
         present = {each.name: each for each in containers if each.phase is not Phase.PROVISIONING}
         for name in [name for name in self._machines if name not in present]:
-            self._end(name, self._machines.pop(name), now)
+            self._end(name, self._machines.pop(name))
         for name, container in present.items():
             if name not in self._machines:
-                self._machines[name] = _Machine(
-                    container.task_key,
-                    container.labels.get(LABEL_PACKAGE, "unknown"),
-                    min(container.created or now, now),
-                )
+                self._begin(name, container, moment)
 
-    def without_task(self, known: Collection[str], now: float) -> tuple[str, ...]:
+    def package(self, name: str) -> str | None:
+        """The package that the container runs in, or ran in."""
+        found = self._machines.get(name) or self._ended.get(name)
+        return None if found is None else found.package
+
+    def without_task(
+        self, known: Collection[str], now: float, patience: float = limits.ALONE_ALARM
+    ) -> tuple[str, ...]:
         """Names of containers that no task has been known for, for too long: money for nothing.
 
         ``known`` are the names of the containers of all tasks.
@@ -120,42 +138,67 @@ class Meter:
         return tuple(
             name
             for name, machine in self._machines.items()
-            if machine.alone_since is not None and now - machine.alone_since >= limits.ALONE_ALARM
+            if machine.alone_since is not None and now - machine.alone_since >= patience
         )
 
     def bill(self, now: float) -> Bill:
         """The account as of ``now``."""
-        running = [self._account(name, each, now) for name, each in self._machines.items()]
-        machines: dict[str, int] = {}
-        seconds, framework_cost = dict(self._seconds), dict(self._framework_cost)
-        for account in running:
-            machines[account.package] = machines.get(account.package, 0) + 1
-            _add(seconds, framework_cost, account)
+        moment = self._moment(now)
+        machines, seconds, cost = (
+            Counter[str](),
+            defaultdict[str, float](float),
+            defaultdict[str, float](float),
+        )
+        for (package, framework), total in self._sums.items():
+            lasted = total.seconds(moment)
+            machines[package] += total.machines
+            seconds[package] += lasted
+            if package in self.prices:
+                cost[framework] += lasted / HOUR * self.prices[package]
+        in_use = {package: count for package, count in machines.items() if count}
         return Bill(
-            tasks=(*running, *reversed(self._ended.values())),
             machines=machines,
             seconds=seconds,
-            cost_per_hour=sum(self.prices.get(name, 0.0) * n for name, n in machines.items()),
-            framework_cost=framework_cost,
-            unpriced=frozenset(machines) - frozenset(self.prices) if self.prices else frozenset(),
+            cost_per_hour=sum(self.prices.get(name, 0.0) * n for name, n in in_use.items()),
+            framework_cost=cost,
+            unpriced=frozenset(in_use) - frozenset(self.prices) if self.prices else frozenset(),
         )
 
-    def _end(self, name: str, machine: _Machine, now: float) -> None:
-        account = self._account(name, machine, now)
-        _add(self._seconds, self._framework_cost, account)
-        self._ended[name] = account
+    def tasks(self, now: float) -> Iterator[TaskBill]:
+        """What exists now, then what ended last, newest first. May be gone through slowly."""
+        moment = self._moment(now)
+        for name, machine in list(self._machines.items()):
+            yield self._account(name, machine, moment)
+        yield from reversed(list(self._ended.values()))
+
+    def _moment(self, now: float) -> int:
+        """In milliseconds; a clock that was set back stands still."""
+        self._now = max(self._now, int(now * 1000))
+        return self._now
+
+    def _begin(self, name: str, container: Container, moment: int) -> None:
+        package = container.labels.get(LABEL_PACKAGE, "unknown")
+        since = min(int(container.created * 1000) or moment, moment)
+        machine = self._machines[name] = _Machine(container.task_key, package, since)
+        total = self._sum(machine)
+        total.machines += 1
+        total.since += since
+
+    def _end(self, name: str, machine: _Machine) -> None:
+        total = self._sum(machine)
+        total.machines -= 1
+        total.since -= machine.since
+        total.ended += self._now - machine.since
+        self._ended[name] = self._account(name, machine, self._now)
         if len(self._ended) > limits.BILLS_KEPT:
             self._ended.popitem(last=False)
 
-    def _account(self, name: str, machine: _Machine, now: float) -> TaskBill:
-        seconds = max(0.0, now - machine.since)
+    def _sum(self, machine: _Machine) -> _Sum:
+        framework = machine.key.framework_id if machine.key else ""
+        return self._sums.setdefault((machine.package, framework), _Sum())
+
+    def _account(self, name: str, machine: _Machine, moment: int) -> TaskBill:
+        seconds = (moment - machine.since) / 1000
         price = self.prices.get(machine.package)
         cost = None if price is None else seconds / HOUR * price
         return TaskBill(machine.key, name, machine.package, seconds, cost)
-
-
-def _add(seconds: dict[str, float], cost: dict[str, float], account: TaskBill) -> None:
-    seconds[account.package] = seconds.get(account.package, 0.0) + account.seconds
-    if account.cost is not None:
-        framework = account.key.framework_id if account.key else ""
-        cost[framework] = cost.get(framework, 0.0) + account.cost

@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from shim import limits
-from shim.core.agent import Core
 from shim.core.history import Completed
+from shim.core.lifecycle import Phase
 from shim.core.task import Task
 from shim.http.amounts import Amount, Parts
 from shim.http.executor import executor
 from shim.http.protojson import Json
-from shim.http.slices import Pacer
+from shim.http.sources import Sources
 from shim.model.container import Ref
 from shim.protos.mesos_pb2 import Task as WireTask
 from shim.protos.mesos_pb2 import TaskInfo
@@ -38,10 +38,11 @@ class _Fragment(NamedTuple):
 
 
 class Fragments:
-    def __init__(self, core: Core, work_dir: str, pacer: Pacer) -> None:
-        self._core = core
-        self._work_dir = work_dir
-        self._pacer = pacer
+    def __init__(self, sources: Sources) -> None:
+        self._core = sources.core
+        self._work_dir = sources.work_dir
+        self._pacer = sources.pacer
+        self._costs = sources.costs
         self._made: dict[Ref, _Fragment] = {}
 
     def of_live(self, task: Task) -> bytes:
@@ -60,10 +61,15 @@ class Fragments:
 
     def _fragment(self, ref: Ref, info: TaskInfo, wire: WireTask, *, ended: bool) -> _Fragment:
         statuses = wire.statuses
-        version = (ended, wire.state, len(statuses), statuses[-1].timestamp if statuses else 0.0)
+        said = statuses[-1].timestamp if statuses else 0.0
+        paid = self._costs.paid(ref.name) if self._costs is not None else None
+        version = (ended, wire.state, len(statuses), said, paid)
         made = self._made.get(ref)
         if made is None or made.version != version:
             body = executor(ref, info, wire, self._work_dir, ended=ended)
+            if paid is not None:
+                for task in (*body["tasks"], *body["completed_tasks"]):
+                    task["triton"] = paid
             used = Amount(() if ended else wire.resources).parts
             label = dump(_label(ref, body["name"]))[:-1]
             made = self._made[ref] = _Fragment(version, dump(body), used, label)
@@ -84,12 +90,16 @@ class Fragments:
             await asyncio.sleep(limits.PAGE_WARM_INTERVAL)
 
     async def warm(self) -> None:
-        """Make what is missing, forget what is gone."""
+        """Make what is missing, forget what is gone.
+
+        Not of launches under way: there may be thousands, and each changes in a moment.
+        """
         breather = self._pacer.breather(rest=limits.PAGE_SLICE_SECONDS)
         present: set[Ref] = set()
         for task in list(self._core.tasks.table.values()):
             await breather.pause()
-            self._live(task)
+            if task.phase not in (Phase.STAGING, Phase.STARTING):
+                self._live(task)
             present.add(task.ref)
         for found in self._completed():
             await breather.pause()

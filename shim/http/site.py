@@ -83,7 +83,7 @@ class Site:
     def open(self, sources: Sources) -> None:
         """From now on there are tasks to tell of."""
         self._sources = sources
-        self._fragments = fragments = Fragments(sources.core, sources.work_dir, sources.pacer)
+        self._fragments = fragments = Fragments(sources)
         state = StatePage(sources, fragments)
         files = FilesPages(sources, self._log)
         statistics = StatisticsPages(sources, fragments)

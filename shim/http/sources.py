@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from shim.core.agent import Core
+from shim.http.protojson import Json
 from shim.http.slices import Pacer
 from shim.model.container import Ref
 from shim.model.ids import TaskKey
@@ -73,6 +74,19 @@ class Counts(Protocol):
     def updates(self) -> int: ...
 
 
+class Costs(Protocol):
+    """What an endpoint that has to be paid for costs."""
+
+    def paid(self, name: str) -> Mapping[str, Any] | None:
+        """What is paid for the container of this name."""
+
+    def state(self) -> Json:
+        """Sums."""
+
+    def tasks(self) -> Iterator[Json]:
+        """The account of each container."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     core: Core
@@ -85,4 +99,5 @@ class Sources:
     usages: Usages
     pulse: Pulse
     counts: Counts
+    costs: Costs | None = None
     pacer: Pacer = field(default_factory=Pacer)

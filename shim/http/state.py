@@ -13,7 +13,7 @@ from shim.http.amounts import Amount, attribute, by_role, endpoint_format
 from shim.http.fragments import Fragments, dump
 from shim.http.protojson import Json, to_json
 from shim.http.slices import array
-from shim.http.sources import Sources
+from shim.http.sources import Costs, Sources
 from shim.http.version import BUILD
 from shim.model.ids import FrameworkId
 from shim.protos.mesos_pb2 import FrameworkInfo, Resource, SlaveInfo
@@ -40,6 +40,16 @@ class StatePage:
         gone = {id_: info for id_, info in history.frameworks().items() if id_ not in known}
         yield b',"completed_frameworks":'
         async for piece in self._frameworks(gone, {}):
+            yield piece
+        if self._sources.costs is not None:
+            async for piece in self._paid(self._sources.costs):
+                yield piece
+        yield b"}"
+
+    async def _paid(self, costs: Costs) -> AsyncIterator[bytes]:
+        """Our own key: what the tasks cost."""
+        yield b',"triton":%s,"tasks":' % dump(costs.state())[:-1]
+        async for piece in array(map(dump, costs.tasks()), self._pacer.breather()):
             yield piece
         yield b"}"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,7 +44,7 @@ TOP = {
 
 async def state(world: World, fragments: Fragments | None = None) -> Any:
     sources = world.sources
-    made = fragments or Fragments(sources.core, sources.work_dir, sources.pacer)
+    made = fragments or Fragments(sources)
     return json.loads(b"".join([piece async for piece in StatePage(sources, made).pieces()]))
 
 
@@ -195,13 +197,14 @@ async def test_fragments_are_made_anew_only_after_a_change(
 
     monkeypatch.setattr(module, "executor", counting)
     sources = world.sources
-    fragments = Fragments(sources.core, sources.work_dir, sources.pacer)
+    fragments = Fragments(sources)
     first, second = accept(world.core, "a"), accept(world.core, "b")
     run(world.core, first)
     await fragments.warm()
-    assert sorted(made) == ["a", "b"]
+    assert made == ["a"], "a launch under way changes in a moment"
     await state(world, fragments)
-    assert len(made) == 2
+    await fragments.warm()
+    assert made == ["a", "b"]
     run(world.core, second)
     found = await state(world, fragments)
     assert made[2:] == ["b"]
@@ -266,3 +269,43 @@ def test_ranges_and_sets_are_texts() -> None:
     found = resource_keys(info.resources, [])["resources"]
     assert found["ports"] == "[31000-32000, 33000-33100]"
     assert found["disks"] == "{sda, sdb}"
+
+
+class Datacenter:
+    """Every container is paid for as 2 GB, by the second."""
+
+    def __init__(self) -> None:
+        self.package: dict[str, dict[str, Any]] = {}
+
+    def paid(self, name: str) -> dict[str, Any] | None:
+        return self.package.get(name)
+
+    def state(self) -> dict[str, Any]:
+        return {"cost_per_hour": 0.5}
+
+    def tasks(self) -> Iterator[dict[str, Any]]:
+        yield {"container": "mesos-1", "machine_seconds": 7}
+
+
+async def test_what_is_paid_is_beside_what_was_asked(world: World) -> None:
+    costs = Datacenter()
+    sources = replace(world.sources, costs=costs)
+    fragments, ref = Fragments(sources), accept(world.core, "a")
+    run(world.core, ref)
+
+    async def shown() -> Any:
+        pieces = [piece async for piece in StatePage(sources, fragments).pieces()]
+        return json.loads(b"".join(pieces))
+
+    def task(page: Any) -> Any:
+        return page["frameworks"][0]["executors"][0]["tasks"][0]
+
+    assert "triton" not in task(await shown()), "no list has shown it yet"
+    costs.package[ref.name] = {"package": "g4-2G", "mem": 2048}
+    page = await shown()
+    assert task(page)["triton"] == {"package": "g4-2G", "mem": 2048}
+    assert task(page)["resources"]["mem"] == 128.0
+    assert page["triton"] == {
+        "cost_per_hour": 0.5,
+        "tasks": [{"container": "mesos-1", "machine_seconds": 7}],
+    }
