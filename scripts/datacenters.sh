@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by start.sh: --datacenters, one more shim for each endpoint, at the same master.
 
-# datacenter_pairs: one line NAME ENDPOINT each, of NAME=ENDPOINT,…; a Triton data center's
+# datacenter_pairs: one line NAME|ENDPOINT each, of NAME=ENDPOINT,…; a Triton data center's
 # name alone stands for its endpoint: the one we use, with that name for its first label.
 datacenter_pairs() {
   local word words
@@ -9,8 +9,8 @@ datacenter_pairs() {
   for word in ${words[@]+"${words[@]}"}; do
     case $word in
     =* | *=) ;;
-    *=*) echo "${word%%=*} ${word#*=}" ;;
-    *) ! on_triton || echo "$word ${DOCKER_HOST%%://*}://$word.${DOCKER_HOST#*.}" ;;
+    *=*) echo "${word%%=*}|${word#*=}" ;;
+    *) ! on_triton || echo "$word|${DOCKER_HOST%%://*}://$word.${DOCKER_HOST#*.}" ;;
     esac
   done
 }
@@ -29,7 +29,7 @@ write_datacenters() {
   AGENTS=1
   [ -n "${DATACENTERS:-}" ] || return 0
   echo "services:" >"$file.new"
-  while read -r name endpoint; do
+  while IFS='|' read -r name endpoint; do
     case $name in
     '' | *[!a-z0-9-]*) wrong "--datacenters: $name is not a name (lower case letters, digits, -)" ;;
     esac

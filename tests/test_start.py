@@ -22,6 +22,7 @@ PARTS = (
     *("README.md", "LICENSE", ".dockerignore"),
 )
 IGNORED = shutil.ignore_patterns("__pycache__")
+NOWHERE = "localhost:1/none:1"
 SECONDS = 600
 """pip has to fetch what the package needs, perhaps over a slow line."""
 
@@ -92,7 +93,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     names = ("MASTER_PORT", "AGENT_PORT", "WEB_PORT")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MESOS_", "COMPOSE_"))}
     # A name that no registry has: what is pulled must not depend on the machine.
-    image = {"SAMPLE_IMAGE": "localhost:1/none:1"}
+    image = {"SAMPLE_IMAGE": NOWHERE, "CONSUL_IMAGE": NOWHERE}
     demo = Demo(root, kept | dict(zip(names, ports, strict=True)) | image)
     yield demo
     demo.script("start.sh", "stop")
@@ -125,7 +126,8 @@ def is_of(demo: Demo, container: docker.models.containers.Container) -> bool:
 @pytest.mark.needs_busybox
 @pytest.mark.timeout(SECONDS)
 def test_the_embedded_demo(demo: Demo, client: docker.DockerClient) -> None:
-    started = demo("--embedded", "--no-install")
+    started = demo("--no-install")
+    assert "starting the embedded demo instead" in started.stderr
     master, agent, web = (demo.environ[n] for n in ("MASTER_PORT", "AGENT_PORT", "WEB_PORT"))
     for address in (f"127.0.0.1:{master}", f"127.0.0.1:{agent}", f"http://127.0.0.1:{web}/"):
         assert address in started.stdout
