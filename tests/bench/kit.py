@@ -32,6 +32,8 @@ class ThinMaster:
         self.agent_id = f"{uuid.uuid4()}-S0"
         self.seen: dict[tuple[str, int], float] = {}
         self.updates = 0
+        self.reported = 0
+        """Tasks in the last re-registration."""
         self.acknowledge = True
         self.registered = asyncio.Event()
         self.on_update: Callable[[m.StatusUpdate], None] = lambda update: None
@@ -70,6 +72,7 @@ class ThinMaster:
         answer: m.SlaveRegisteredMessage | m.SlaveReregisteredMessage
         if isinstance(message, m.ReregisterSlaveMessage):
             self.agent_id = message.slave.id.value
+            self.reported = len(message.tasks)
             answer = m.SlaveReregisteredMessage()
         else:
             answer = m.SlaveRegisteredMessage()

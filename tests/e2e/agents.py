@@ -12,6 +12,8 @@ import aiohttp
 
 from tests.e2e.client import ROOT
 
+BACKOFF = "--registration_backoff_factor="
+
 
 class AgentProcess:
     """One agent; ``start`` again after ``kill`` is the same agent coming back."""
@@ -25,9 +27,10 @@ class AgentProcess:
             "--ip=127.0.0.1",
             f"--work_dir={work_dir}",
             f"--shim_id={shim_id}",
-            "--registration_backoff_factor=50ms",
             *flags,
         ]
+        if not any(flag.startswith(BACKOFF) for flag in flags):
+            self._arguments.append(f"{BACKOFF}50ms")
         self.env = {**os.environ, **env}
         self._log_path = work_dir.parent / f"{work_dir.name}.log"
         self._process: asyncio.subprocess.Process | None = None

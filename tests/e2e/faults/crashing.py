@@ -25,6 +25,7 @@ from shim.engine.docker import DockerEngine
 from shim.journal import Journal
 
 VARIABLE = "CRASH_AT"
+TOLD_ALL = "those were all tasks\n"
 UPDATE = b"mesos.internal.StatusUpdateMessage "
 
 
@@ -129,7 +130,12 @@ def tell_tasks() -> None:
     """Where everything stands, for whoever sends SIGUSR2 to an agent that does not get on."""
     faulthandler.dump_traceback(all_threads=True)
     for task in asyncio.all_tasks():
-        task.print_stack(limit=6, file=sys.stderr)
+        lines, waits = [], task.get_coro()
+        while waits is not None and (frame := getattr(waits, "cr_frame", None)) is not None:
+            lines.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
+            waits = waits.cr_await
+        os.write(2, f"{task.get_name()}: {' > '.join(lines)} > {waits}\n".encode())
+    os.write(2, TOLD_ALL.encode())
 
 
 class _Telling(asyncio.DefaultEventLoopPolicy):

@@ -23,7 +23,8 @@ INSIDE = "/evidence"
 def script(task_id: str, body: str) -> str:
     """A shell command that keeps a diary; ``body`` ends with ``leave N``."""
     return (
-        f'say() {{ read at rest < /proc/uptime; echo "$* $at $(hostname)" >> {INSIDE}/{task_id}; }}\n'
+        f"diary={INSIDE}/{task_id}\n"
+        'say() { read at rest < /proc/uptime; echo "$* $at $(hostname)" >> $diary; }\n'
         "leave() { say ended $1; exit $1; }\n"
         "say started\n"
         f"{body}\n"

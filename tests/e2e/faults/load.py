@@ -34,7 +34,8 @@ KINDS = {
 AT_ONCE = 6
 KILL_AGAIN = 2.0
 """Seconds until a kill is repeated, as frameworks do."""
-GRACE = {"grace_period": {"nanoseconds": 1_000_000_000}}
+GRACE = {"grace_period": {"nanoseconds": 20_000_000_000}}
+"""Long: on a busy machine a shell takes a second to write its first line."""
 
 
 class Load:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from tests.e2e.agents import AgentProcess
 from tests.e2e.conftest import System
-from tests.e2e.faults.crashing import POINTS, VARIABLE, Crash
+from tests.e2e.faults.crashing import POINTS, TOLD_ALL, VARIABLE, Crash
 from tests.e2e.faults.load import Load
 
 REACHED = 30.0
@@ -41,7 +41,7 @@ async def survive(system: System, load: Load, crashes: Iterable[Crash]) -> None:
         except TimeoutError:
             os.kill(agent.pid, signal.SIGUSR2)
             text = f"{crash} was not reached in {REACHED:g} s: {load.heard()}"
-            await agent.said("Stack for <Task")
+            await agent.said(TOLD_ALL)
             text += f"\n{agent.log[-20_000:]}"
             raise AssertionError(text) from None
     await agent.start()
