@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -23,6 +23,8 @@ from shim.engine.transport import (
     STREAM,
     WORK,
     Transport,
+    array,
+    json_lines,
     read,
     timeout,
     understood,
@@ -110,7 +112,7 @@ class DockerEngine:
         params = {"all": "1", "filters": json.dumps({"label": [self._label]})}
         answer = await self._get("list", "/containers/json", params=params)
         with understood("list"):
-            return [reading.from_list(entry) for entry in json.loads(answer)]
+            return [reading.from_list(entry) for entry in array(json.loads(answer))]
 
     async def has_image(self, image: ImageRef) -> bool:
         try:
@@ -139,7 +141,7 @@ class DockerEngine:
             limit=STREAM,
             long=True,
         ) as response:
-            async for piece in _json_lines(response):
+            async for piece in json_lines(response):
                 if error := _stream_error(piece):
                     raise pull_failure(error)
                 progress(seen.take(piece))
@@ -152,9 +154,11 @@ class DockerEngine:
             "events", "GET", path, params=params, limit=STREAM, long=True
         ) as response:
             yield ""
-            async for event in _json_lines(response):
-                attributes = (event.get("Actor") or {}).get("Attributes") or {}
-                yield attributes.get("name") or ""
+            async for event in json_lines(response):
+                with understood("events"):
+                    attributes = (event.get("Actor") or {}).get("Attributes") or {}
+                    name = str(attributes.get("name") or "")
+                yield name
 
     async def put_archive(self, name: str, path: str, tar: bytes | BinaryIO) -> None:
         await self._act(
@@ -285,11 +289,3 @@ def _stream_error(piece: Mapping[str, Any]) -> str:
     detail = piece.get("errorDetail")
     message = detail.get("message") if isinstance(detail, dict) else None
     return str(message or piece.get("error") or "")
-
-
-async def _json_lines(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
-    async for line in response.content:
-        if line.strip():
-            with understood("stream"):
-                piece = dict(json.loads(line))
-            yield piece

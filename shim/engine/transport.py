@@ -19,11 +19,13 @@ its size; create has no ``platform``.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from shim import limits
 from shim.engine.endpoint import Endpoint
@@ -76,6 +78,9 @@ class Transport:
             raise Transient(f"{verb}: no answer from {self.endpoint} in time") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Transient(f"{verb}: {self.endpoint}: {_text(error)}") from None
+        except HttpProcessingError as error:
+            # A line of a stream that is too long: an event repeats all labels of its container.
+            raise Transient(f"{verb}: {self.endpoint}: {error.message}") from None
 
     async def call(self, verb: str, method: str, path: str, **kwargs: Any) -> bytes:
         """The answer's whole body. Raises Transient, or what the refusal means."""
@@ -104,6 +109,23 @@ def understood(verb: str) -> Iterator[None]:
         yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Transient(f"{verb}: the endpoint's answer is not Docker's: {error!r}") from None
+
+
+async def json_lines(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
+    """A stream of JSON objects, one a line."""
+    async for line in response.content:
+        if line.strip():
+            with understood("stream"):
+                piece = dict(json.loads(line))
+            yield piece
+
+
+def array(answer: Any) -> list[Any]:
+    """A list as it came. TypeError for anything else: an empty object is no word that nothing is
+    there, and everything would be taken for gone."""
+    if not isinstance(answer, list):
+        raise TypeError(f"{answer!r:.100} is not a list")
+    return answer
 
 
 def without_empty(params: Mapping[str, str]) -> dict[str, str]:

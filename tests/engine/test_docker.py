@@ -138,6 +138,39 @@ async def test_an_answer_that_is_not_dockers_says_nothing(
         await call(engine)
 
 
+@pytest.mark.parametrize("body", ["{}", '""', "null"])
+async def test_what_is_no_list_does_not_say_that_nothing_is_there(
+    daemon: Daemon, engine: DockerEngine, body: str
+) -> None:
+    daemon.answer("containers/json", text=body)
+    with pytest.raises(Transient, match="is not Docker's"):
+        await engine.list()
+
+
+@pytest.mark.parametrize("event", ['{"Actor": 5}', '{"Actor": {"Attributes": "x"}}', "[1]", "x"])
+async def test_an_event_that_is_none_ends_the_stream_and_nothing_else(
+    daemon: Daemon, engine: DockerEngine, event: str
+) -> None:
+    daemon.answer("events", text=f"{event}\n")
+    with pytest.raises(Transient, match="is not Docker's"):
+        async with aclosing(engine.events()) as names:
+            assert [name async for name in names] == [""]
+
+
+async def test_a_line_that_is_too_long_ends_a_stream_and_nothing_else(
+    daemon: Daemon, engine: DockerEngine
+) -> None:
+    """An event repeats every label of its container, and a task may bring megabytes of them."""
+    event = {"Actor": {"Attributes": {"name": "x", "label": "l" * 2**20}}}
+    daemon.answer("events", text=f"{json.dumps(event)}\n")
+    with pytest.raises(Transient, match="events: unix:"):
+        async with aclosing(engine.events()) as names:
+            assert [name async for name in names] == [""]
+    daemon.answer("images/create", text=f"{json.dumps({'status': 's' * 2**20})}\n")
+    with pytest.raises(Transient, match="pull: unix:"):
+        await engine.pull(IMAGE, None, lambda text: None)
+
+
 async def test_an_endpoint_that_is_not_there_is_transient(tmp_path: Path) -> None:
     for host in (f"unix://{tmp_path}/nobody.sock", "tcp://127.0.0.1:1"):
         engine = DockerEngine(resolve(host), shim_id="me")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from shim import limits
 from shim.engine.api import ContainerSpec
+from shim.engine.transport import understood
 from shim.engine.triton.link import Link, Lost, timeout
 from shim.errors import Doubtful, ShimError, Transient
 from shim.model.container import Container, Phase
@@ -167,7 +168,8 @@ class Creates:
                 limit=LONG,
                 trace_request_ctx=sent,
             )
-        return str(answer["Id"])
+        with understood("create"):
+            return str(answer["Id"])
 
     @contextlib.asynccontextmanager
     async def _place(self, name: str) -> AsyncIterator[_Held]:

@@ -14,7 +14,7 @@ from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRe
 from shim.engine.docker import registry_auth
 from shim.engine.frames import Frames, Line, LogLines
 from shim.engine.progress import Progress
-from shim.engine.transport import read, without_empty
+from shim.engine.transport import array, json_lines, read, understood, without_empty
 from shim.engine.triton import reading
 from shim.engine.triton.answers import pull_error, refusal
 from shim.engine.triton.creates import Creates
@@ -72,14 +72,15 @@ class TritonEngine:
     async def info(self) -> EngineInfo:
         version = await self._link.json("version", "GET", "/version")
         info = await self._link.json("info", "GET", "/info")
-        status = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
-        return EngineInfo(
-            kind=self.kind,
-            version=version["Version"],
-            api_version="1.21",
-            name=info.get("Name") or "",
-            account=str(status.get("SDCAccount") or ""),
-        )
+        with understood("info"):
+            status = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
+            return EngineInfo(
+                kind=self.kind,
+                version=version["Version"],
+                api_version="1.21",
+                name=info.get("Name") or "",
+                account=str(status.get("SDCAccount") or ""),
+            )
 
     async def create(self, spec: ContainerSpec) -> str:
         """Waits for the provisioning, also for that of an earlier create of the same name."""
@@ -95,8 +96,9 @@ class TritonEngine:
 
     async def inspect(self, name: str) -> Container:
         raw = await self._link.call("inspect", "GET", f"{_container(name)}/json")
-        container = reading.from_inspect(raw)
-        package, memory = reading.package(container)
+        with understood("inspect"):
+            container = reading.from_inspect(raw)
+            package, memory = reading.package(container)
         if package:
             self.packages[package] = memory
         return container
@@ -133,7 +135,8 @@ class TritonEngine:
         wanted = LABEL_SHIM if "=" in self._shim_id else f"{LABEL_SHIM}={self._shim_id}"
         params = {"all": "1", "filters": json.dumps({"label": [wanted]})}
         answer = await self._link.json("list", "GET", "/containers/json", params=params)
-        found = [reading.from_list(entry) for entry in answer]
+        with understood("list"):
+            found = [reading.from_list(entry) for entry in array(answer)]
         ours = [container for container in found if container.owner == self._shim_id]
         self._creates.listed(ours, began)
         self.on_list(ours)
@@ -162,10 +165,7 @@ class TritonEngine:
         async with self._link.open(
             "pull", "POST", "/images/create", params=params, headers=headers, limit=PULL, long=True
         ) as response:
-            async for line in response.content:
-                if not line.strip():
-                    continue
-                piece = json.loads(line)
+            async for piece in json_lines(response):
                 if piece.get("error"):
                     raise pull_error(str(piece["error"]))
                 progress(seen.take(piece))
@@ -232,11 +232,13 @@ class TritonEngine:
             "AttachStderr": True,
         }
         made = await self._link.json("exec", "POST", f"{_container(name)}/exec", json=body)
-        identity = made["Id"]
+        with understood("exec"):
+            identity = made["Id"]
         output = await self._output_of(f"/exec/{identity}/start")
         # Looking at an exec forgets it, so there is one look, after the end of its output.
         ended = await self._link.json("exec", "GET", f"/exec/{identity}/json")
-        return ExecResult(int(ended["ExitCode"]), output)
+        with understood("exec"):
+            return ExecResult(int(ended["ExitCode"]), output)
 
     async def _output_of(self, path: str) -> bytes:
         """Triton upgrades the connection, which then is raw frames until its end."""
@@ -259,7 +261,9 @@ class TritonEngine:
     async def stats(self, name: str) -> Mapping[str, Any]:
         params = {"stream": "false"}
         path = f"{_container(name)}/stats"
-        return dict(await self._link.json("stats", "GET", path, params=params))
+        sample = await self._link.json("stats", "GET", path, params=params)
+        with understood("stats"):
+            return dict(sample)
 
 
 async def is_triton(url: str, login: Login) -> bool:

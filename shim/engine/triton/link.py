@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from shim import limits
 from shim.engine.transport import read
@@ -87,6 +88,9 @@ class Link:
         except (aiohttp.ClientError, OSError) as error:
             text = str(error) or type(error).__name__
             raise Lost(f"{verb}: {self}: {text}") from None
+        except HttpProcessingError as error:
+            # A line of a stream that is too long.
+            raise Lost(f"{verb}: {self}: {error.message}") from None
 
     async def call(self, verb: str, method: str, path: str, **kwargs: Any) -> bytes:
         """The answer's whole body."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from shim.engine.api import Auth
 from shim.engine.certs import files
@@ -18,7 +21,8 @@ from shim.engine.triton.login import Login
 from shim.errors import NotFound, Permanent, Transient
 from shim.model.container import Phase
 from tests.engine.triton.conftest import OWNER, Spec
-from tests.triton.place import ACCOUNT, Place, where
+from tests.triton.place import ACCOUNT, Place, place, where
+from tests.triton.server import Endpoint
 
 
 async def run(engine: TritonEngine, spec: Spec, **body: object) -> None:
@@ -60,6 +64,62 @@ async def test_an_unknown_exit_code_is_none(at: Place, engine: TritonEngine, spe
     found = await engine.inspect("mesos-1")
     assert (found.phase, found.exit_code) == (Phase.EXITED, None)
     assert (await engine.list())[0].exit_code is None
+
+
+@asynccontextmanager
+async def answering(
+    body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[TritonEngine]:
+    """An engine behind something that says 200, and this, to everything."""
+
+    async def serve(self: Endpoint, request: web.Request) -> web.Response:
+        return web.Response(text=body)
+
+    monkeypatch.setattr(Endpoint, "_serve", serve)
+    async with place(tmp_path) as at:
+        engine = TritonEngine(at.endpoint.url, Login(at.certs), shim_id=OWNER)
+        yield engine
+        await engine.close()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda engine: engine.info(),
+        lambda engine: engine.list(),
+        lambda engine: engine.inspect("mesos-1"),
+        lambda engine: engine.stats("mesos-1"),
+        lambda engine: engine.exec("mesos-1", ["true"], {}, 5),
+        lambda engine: engine.pull(parse_image("busybox"), None, lambda text: None),
+    ],
+)
+@pytest.mark.parametrize("body", ["<html>hello</html>", "[1]", '"text"'])
+async def test_an_answer_that_is_not_tritons_says_nothing(
+    call: Callable[[TritonEngine], Awaitable[object]],
+    body: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with answering(body, tmp_path, monkeypatch) as engine:
+        with pytest.raises(Transient):
+            await call(engine)
+
+
+@pytest.mark.parametrize("body", ["{}", '""', "null"])
+async def test_what_is_no_list_does_not_say_that_nothing_is_there(
+    body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with answering(body, tmp_path, monkeypatch) as engine:
+        with pytest.raises(Transient):
+            await engine.list()
+
+
+async def test_a_create_whose_answer_is_none_is_tried_again(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with answering("{}", tmp_path, monkeypatch) as engine:
+        with pytest.raises(Transient):
+            await engine.create(spec())
 
 
 async def test_what_was_paid_for_is_read_back(engine: TritonEngine, spec: Spec) -> None:
