@@ -70,7 +70,12 @@ class System:
         async def none() -> bool:
             return not await asyncio.to_thread(self.containers)
 
-        await eventually(none, "the end of all containers", timeout)
+        try:
+            await eventually(none, "the end of all containers", timeout)
+        except AssertionError:
+            logs = "\n".join(agent.log[-3000:] for agent in self.agents)
+            left = [container.name for container in self.containers()]
+            raise AssertionError(f"containers are left: {left}\n{logs}") from None
 
     async def agent_id(self) -> str:
         (agent,) = await agents_of(self.direct or self.master)
