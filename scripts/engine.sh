@@ -89,11 +89,13 @@ engine_trouble() {
   }
   if [ "$(uname -s)" != Linux ]; then
     echo "no Docker Engine answers: start Docker Desktop, then run this again"
+  elif [ -S /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ]; then
+    echo "$(id -un) may not use /var/run/docker.sock; run: sudo usermod -aG docker $(id -un)," \
+      "log in again, and start this again"
   elif have dockerd && is_root; then
     echo "no Docker Engine answers; run: $start"
   elif have dockerd; then
-    echo "no Docker Engine answers to $(id -un); run: sudo $start; sudo usermod -aG docker" \
-      "$(id -un); newgrp docker"
+    echo "no Docker Engine answers; run: sudo $start"
   elif on_debian; then
     echo "no Docker Engine answers and this run may not install one ($(why_not_installed));" \
       "run: $(is_root || echo sudo\ )apt-get install docker.io"

@@ -67,6 +67,6 @@ ensure_venv() {
   [ "$(cat "$stamp" 2>/dev/null)" != "$(venv_wants)" ] || return 0
   say "installing this package${extra:+ and its $extra tools} into .venv (at most $PIP_SECONDS s)"
   pip_install -e ".${extra:+[$extra]}" || die "pip could not install this package"
-  pip_install --no-deps "$PYMESOS" || die "pip could not install $PYMESOS"
+  pip_install --use-pep517 --no-deps "$PYMESOS" || die "pip could not install $PYMESOS"
   venv_wants | tee "$VENV/installed" >"$stamp"
 }
