@@ -63,7 +63,7 @@ def _resolve(master: Master) -> str | None:
         return None
     try:
         return str(socket.getaddrinfo(master.host, master.port, socket.AF_INET)[0][4][0])
-    except OSError:
+    except (OSError, UnicodeError):
         return None
 
 

@@ -75,14 +75,12 @@ class ConsulDetector:
         fresh = told if told.isdigit() and int(told) >= max(before, 1) else None
         try:
             place = leading(nodes)
-        except (KeyError, TypeError) as error:
+            if place is not None:
+                return fresh, Pid("master", await _resolve(place[0]), place[1])
+        except (KeyError, TypeError, ValueError) as error:
             raise Transient(f"an answer that is none of Consul's: {error!r}") from error
-        if place is None:
-            self._warn(
-                "service %r in Consul: %s", self._service, f"{len(nodes)} passing, none leads"
-            )
-            return fresh, None
-        return fresh, Pid("master", await _resolve(place[0]), place[1])
+        self._warn("service %r in Consul: %s", self._service, f"{len(nodes)} passing, none leads")
+        return fresh, None
 
     def _warn(self, text: str, *values: object) -> None:
         """Once until something is found."""
@@ -104,6 +102,6 @@ async def _resolve(host: str) -> str:
     """libprocess speaks IPv4 only."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, family=socket.AF_INET)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for what is no name at all
         raise Transient(f"the master's address {host!r}: {error}") from None
     return str(found[0][4][0])

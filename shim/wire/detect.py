@@ -133,6 +133,6 @@ class StaticDetector:
             try:
                 found = await loop.getaddrinfo(master.host, master.port, family=socket.AF_INET)
                 return Pid(master.id, str(found[0][4][0]), master.port)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # the latter for what is no name at all
                 log.warning("cannot resolve the master's name %r: %s", master.host, error)
             await asyncio.sleep(limits.DNS_RETRY)

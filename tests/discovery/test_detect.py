@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shim import limits
 from shim.discovery.detect import consul_detector, leading
 from shim.errors import ConfigError
 from shim.model.ids import Pid
@@ -12,7 +13,7 @@ from tests.discovery.real import RealConsul
 from tests.discovery.world import until
 
 
-def node(address: str, *tags: str, port: int = 5050) -> dict[str, Any]:
+def node(address: str, *tags: str, port: Any = 5050) -> dict[str, Any]:
     return {
         "Node": {"Address": "192.0.2.1"},
         "Service": {"Address": address, "Port": port, "Tags": list(tags) or None},
@@ -40,6 +41,30 @@ def test_without_a_host_the_environment_names_consul() -> None:
     with pytest.raises(ConfigError, match="CONSUL_HTTP_ADDR"):
         consul_detector("consul:///service/mesos", {})
     consul_detector("consul:///service/mesos", {"CONSUL_HTTP_ADDR": "h:1"})
+
+
+@pytest.mark.parametrize(
+    "trash", [node("a..b"), node("127.0.0.1", port=70_000), node("127.0.0.1", port="x"), {}, "x"]
+)
+async def test_an_instance_that_is_no_address_is_none_and_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, trash: Any
+) -> None:
+    """Whoever may register in Consul must not be able to end an agent."""
+    monkeypatch.setattr(limits, "CONSUL_RETRY_MAX", 0.1)
+    monkeypatch.setattr(limits, "CONSUL_BLOCK_PAUSE", 0.01)
+    answers: list[Any] = [[trash], [node("127.0.0.1")]]
+    seen: list[Pid | None] = []
+    detector = consul_detector("consul://127.0.0.1:1/service/mesos", {})
+
+    async def service(name: str, **_: object) -> tuple[str, Any]:
+        return "1", answers.pop(0) if len(answers) > 1 else answers[0]
+
+    monkeypatch.setattr(detector._client.health, "service", service)
+    task = asyncio.create_task(detector.run(seen.append))
+    await until(lambda: seen == [Pid("master", "127.0.0.1", 5050)], 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 @pytest.mark.needs_consul

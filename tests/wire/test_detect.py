@@ -161,7 +161,8 @@ async def test_a_static_master_is_found_once() -> None:
 
 async def test_a_name_may_come_up_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "DNS_RETRY", 0.01)
-    answers = iter([socket.gaierror("not yet"), [(0, 0, 0, "", ("10.0.0.1", 5050))]])
+    wrong = UnicodeError("label empty or too long")
+    answers = iter([socket.gaierror("not yet"), wrong, [(0, 0, 0, "", ("10.0.0.1", 5050))]])
 
     async def getaddrinfo(*_: object, **__: object) -> object:
         answer = next(answers)
