@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from shim import limits
 from shim.errors import PeerError
@@ -24,6 +25,22 @@ Deliver = Callable[[str, Pid, str, bytes], None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger(__name__)
+
+
+class _Short(logging.Filter):
+    """What is no HTTP (a scanner, TLS) is one line about its sender, no stack of ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.msg = f"{record.getMessage()}: {' '.join(error.message.split())[:200]}"
+            record.args, record.exc_info = (), None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
+_requests = logging.getLogger(f"{__name__}.requests")
+_requests.addFilter(_Short())
 
 
 class Inbox:
@@ -108,6 +125,7 @@ async def serve(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_requests,
         keepalive_timeout=limits.KEEPALIVE,
         shutdown_timeout=limits.SERVER_CLOSE,
     )

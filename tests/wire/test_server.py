@@ -212,3 +212,19 @@ async def test_an_address_in_use_is_an_error(peer: Peer) -> None:
     port = peer.writer.get_extra_info("peername")[1]
     with pytest.raises(OSError, match="in use"):
         await serve(routes, peer.inbox, "127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"USER root\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /state HTTP/1.1\r\n\r\n"],
+)
+async def test_what_is_no_http_is_one_line_in_the_log(
+    peer: Peer, garbage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    await peer.say(garbage)
+    assert await peer.answers(1) == [400]
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.exc_info is None
+    assert "127.0.0.1" in record.getMessage()
+    assert "\n" not in record.getMessage()
