@@ -216,7 +216,7 @@ async def test_an_address_in_use_is_an_error(peer: Peer) -> None:
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"USER root\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /state HTTP/1.1\r\n\r\n"],
+    [b"GET / HTTP/9.9\r\n\r\n", b"GET /state HTTP/1.1\r\n\r\n"],
 )
 async def test_what_is_no_http_is_one_line_in_the_log(
     peer: Peer, garbage: bytes, caplog: pytest.LogCaptureFixture
