@@ -41,8 +41,13 @@ def directory(work_dir: str, agent_id: str, ref: Ref) -> str:
     )
 
 
-def executor(ref: Ref, info: TaskInfo, wire: Task, work_dir: str, *, ended: bool) -> Json:
-    """An executor with its one task. One that ended uses nothing any more."""
+def executor(
+    ref: Ref, info: TaskInfo, wire: Task, work_dir: str, *, ended: bool, stage: str = ""
+) -> Json:
+    """An executor with its one task. One that ended uses nothing any more.
+
+    ``stage`` is what the launch of one that waits is busy with: a pull may take its time.
+    """
     waits = wire.state == TaskState.TASK_STAGING and not ended
     body: Json = {
         "id": ref.key.task_id,
@@ -56,7 +61,7 @@ def executor(ref: Ref, info: TaskInfo, wire: Task, work_dir: str, *, ended: bool
     if wire.labels.labels:
         body["labels"] = [to_json(label) for label in wire.labels.labels]
     body["tasks"] = [] if ended or waits else [_task(wire)]
-    body["queued_tasks"] = [_queued(info, wire)] if waits else []
+    body["queued_tasks"] = [_queued(info, wire, stage)] if waits else []
     body["completed_tasks"] = [_task(wire)] if ended else []
     return body
 
@@ -104,7 +109,7 @@ def _status(status: TaskStatus) -> Json:
     return body
 
 
-def _queued(info: TaskInfo, wire: Task) -> Json:
+def _queued(info: TaskInfo, wire: Task, stage: str) -> Json:
     body: Json = {
         "id": wire.task_id.value,
         "name": wire.name,
@@ -116,6 +121,8 @@ def _queued(info: TaskInfo, wire: Task) -> Json:
         body["command"] = _command(info.command)
     if info.HasField("discovery"):
         body["discovery"] = to_json(info.discovery)
+    if stage:
+        body["stage"] = stage
     return body
 
 

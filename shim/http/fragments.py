@@ -50,7 +50,8 @@ class Fragments:
         return self._live(task).json
 
     def _live(self, task: Task) -> _Fragment:
-        return self._fragment(task.ref, task.info, task.wire, ended=not task.live)
+        stage = task.stage
+        return self._fragment(task.ref, task.info, task.wire, ended=not task.live, stage=stage)
 
     def label_of(self, task: Task) -> bytes:
         """The beginning of what is said of its usage: a JSON object without its last brace."""
@@ -59,14 +60,16 @@ class Fragments:
     def of_completed(self, found: Completed) -> bytes:
         return self._fragment(found.ref, found.info, found.wire, ended=True).json
 
-    def _fragment(self, ref: Ref, info: TaskInfo, wire: WireTask, *, ended: bool) -> _Fragment:
+    def _fragment(
+        self, ref: Ref, info: TaskInfo, wire: WireTask, *, ended: bool, stage: str = ""
+    ) -> _Fragment:
         statuses = wire.statuses
         said = statuses[-1].timestamp if statuses else 0.0
         paid = self._costs.paid(ref.name) if self._costs is not None else None
         version = (ended, wire.state, len(statuses), said, paid)
         made = self._made.get(ref)
         if made is None or made.version != version:
-            body = executor(ref, info, wire, self._work_dir, ended=ended)
+            body = executor(ref, info, wire, self._work_dir, ended=ended, stage=stage)
             if paid is not None:
                 for task in (*body["tasks"], *body["completed_tasks"]):
                     task["triton"] = paid

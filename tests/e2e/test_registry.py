@@ -11,11 +11,12 @@ import tarfile
 import uuid
 from collections.abc import Callable, Iterator
 
+import aiohttp
 import docker
 import pytest
 
 from tests import busybox, registry
-from tests.e2e.agents import eventually
+from tests.e2e.agents import AgentProcess, eventually
 from tests.e2e.conftest import System
 from tests.e2e.gate import gate
 from tests.e2e.tasks import docker_task, ends
@@ -70,6 +71,17 @@ def _noisy() -> bytes:
         member.size = 300_000
         tar.addfile(member, io.BytesIO(os.urandom(member.size)))
     return file_system.getvalue()
+
+
+async def stages(agent: AgentProcess) -> list[str]:
+    """What the launches of waiting tasks are busy with, as ``/state`` says it."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{agent.port}/state") as answer,
+    ):
+        (framework,) = (await answer.json())["frameworks"]
+    executors = framework["executors"]
+    return [task["stage"] for found in executors for task in found["queued_tasks"]]
 
 
 async def test_ten_tasks_of_one_image_pull_it_once(
@@ -160,6 +172,9 @@ async def test_a_slow_pull_is_seen_and_ends_with_a_kill(
         image = image.replace(str(public.port), str(way.port))
         await framework.launch(*(docker_task(system, name, image=image) for name in "ab"))
         await agent.said(f"pulling {image}: 0 of 1 layers")
+        told = await stages(agent)
+        assert len(told) == 2
+        assert all(text.startswith(f"pulling image {image}: 0 of 1 layers") for text in told)
         await framework.kill("a")
         killed = await framework.end("a", timeout=2)
         assert way.connections

@@ -12,6 +12,7 @@ import pytest
 from shim import limits
 from shim.http.fragments import Fragments
 from shim.http.state import StatePage, resource_keys
+from shim.model.facts import LaunchAdvanced, Stage
 from shim.protos.mesos_pb2 import DrainConfig, Resource, SlaveInfo, Value
 from tests.http.world import AGENT, FRAMEWORK, World, accept, end, run
 
@@ -135,6 +136,14 @@ async def test_a_task_that_waits_is_queued_and_its_environment_is_not_told(world
     variables = queued["command"]["environment"]["variables"]
     assert [v["name"] for v in variables] == ["MARATHON_APP_ID", "PORT0", "PASSWORD"]
     assert "value of" not in json.dumps(queued)
+
+
+async def test_what_a_launch_is_busy_with_is_told(world: World) -> None:
+    ref = accept(world.core, "web.1")
+    for detail in ("", "1 of 3 layers"):
+        world.core.tasks.note_stage(LaunchAdvanced(ref, Stage.PULLING, detail))
+        ((executor,),) = [f["executors"] for f in (await state(world))["frameworks"]]
+        assert executor["queued_tasks"][0]["stage"] == f"pulling image {detail}".strip()
 
 
 async def test_no_secret_of_a_parameter_is_told(world: World) -> None:
