@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
 
 from tests.e2e.conftest import System, shim_id_of, taken_down
 from tests.e2e.faults.masters import EmbeddedMaster, Master, RealMaster
+from tests.wire.conftest import zk, zookeeper  # noqa: F401 - fixtures
 
 REAL = os.environ.get("MESOS_MASTER_BIN")
+NewMaster = Callable[..., Awaitable[Master]]
 
 
 @pytest.fixture
@@ -22,20 +25,33 @@ def pings() -> int:
 
 
 @pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.needs_master)])
-async def keeper(
+async def new_master(
     request: pytest.FixtureRequest, tmp_path: Path, pings: int
-) -> AsyncIterator[Master]:
-    """A master that remembers its agents, and runs."""
-    made: Master
-    if request.param == "embedded":
-        made = EmbeddedMaster(tmp_path, pings)
-    else:
-        assert REAL is not None
-        made = RealMaster(REAL, tmp_path, pings)
-    await made.start()
-    yield made
-    await made.kill()
-    await made.gate.stop()
+) -> AsyncIterator[NewMaster]:
+    """Masters that remember their agents, and run; flags are a real one's."""
+    made: list[Master] = []
+
+    async def new(*flags: str, **options: Any) -> Master:
+        directory = tmp_path / f"master{len(made)}"
+        if request.param == "embedded":
+            master: Master = EmbeddedMaster(directory, pings, **options)
+        else:
+            assert REAL is not None
+            master = RealMaster(REAL, directory, pings, *flags, **options)
+        await master.start()
+        made.append(master)
+        return master
+
+    yield new
+    for master in made:
+        await master.kill()
+        await master.gate.stop()
+
+
+@pytest.fixture
+async def keeper(new_master: NewMaster) -> Master:
+    """The one master that most tests need."""
+    return await new_master()
 
 
 @pytest.fixture

@@ -98,6 +98,12 @@ class Load:
         """What was said of each task that has not ended, for people."""
         return {name: self._framework.states(name)[-5:] for name in sorted(self.open)}
 
+    def told_again(self) -> int:
+        """Updates that came more than once, as the protocol allows until they are acknowledged."""
+        updates = [e["status"] for e in self._framework.events if e["event"] == "update"]
+        uuids = [status["uuid"] for status in updates if status.get("uuid")]
+        return len(uuids) - len(set(uuids))
+
     def complaints(self) -> list[str]:
         """What the checker has to say; call it after :meth:`drain`."""
         return evidence.complaints(self.launched, self._framework.events, self._directory)

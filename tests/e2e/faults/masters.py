@@ -92,6 +92,8 @@ class Master(Protocol):
 
     gate: Gate
     direct: str
+    announces: bool
+    """It tells ZooKeeper of itself."""
 
     @property
     def address(self) -> str: ...
@@ -103,7 +105,11 @@ class Master(Protocol):
 
 
 class EmbeddedMaster:
-    def __init__(self, directory: Path, pings: int, **options: Any) -> None:
+    announces = False
+
+    def __init__(self, directory: Path, pings: int, *, authenticate: bool = False) -> None:
+        directory.mkdir(exist_ok=True)
+        options = {"authenticate_agents": authenticate}
         self._registry = directory / "registry.json"
         self._options = {"ping_timeout": PING, "max_ping_timeouts": pings, **options}
         self._dev: DevMaster | None = None
@@ -149,8 +155,19 @@ class _Advertising(DevMaster):
 
 
 class RealMaster:
-    def __init__(self, binary: str, directory: Path, pings: int, *flags: str) -> None:
+    announces = True
+
+    def __init__(
+        self,
+        binary: str,
+        directory: Path,
+        pings: int,
+        *flags: str,
+        authenticate: bool = False,
+    ) -> None:
+        directory.mkdir(exist_ok=True)
         self._binary = binary
+        self._authenticate = "--authenticate_agents" if authenticate else "--no-authenticate_agents"
         self._pings = pings
         self._directory = directory
         self._flags = flags
@@ -183,6 +200,7 @@ class RealMaster:
                 f"--max_agent_ping_timeouts={self._pings}",
                 f"--credentials={credentials}",
                 "--allocation_interval=100ms",
+                self._authenticate,
                 *(self._flags or ("--registry=replicated_log",)),
                 stdout=log,
                 stderr=log,
@@ -192,7 +210,7 @@ class RealMaster:
 
     async def kill(self) -> None:
         if self._process is not None:
-            assert self._process.returncode is None, "the master died by itself"
+            assert self._process.returncode is None, "the master aborted"
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
@@ -218,6 +236,8 @@ async def operate(master: Master, call: Json) -> None:
 
 async def is_active(master: Master, agent_id: str) -> bool:
     """The agent is registered, connected and gets offers."""
-    return any(
-        agent["id"] == agent_id and agent["active"] for agent in await agents_of(master.direct)
-    )
+    try:
+        known = await agents_of(master.direct)
+    except (aiohttp.ClientError, ValueError):
+        return False  # it does not lead yet, and sends us elsewhere
+    return any(agent["id"] == agent_id and agent["active"] for agent in known)

@@ -1,0 +1,93 @@
+"""kill -9 as often as is wanted, before and after every step: scripts/faults --times 20.
+
+Each point has a system of its own: a master (the embedded one, or a real one with
+MESOS_MASTER_BIN), an agent on the real engine, an ordinary framework, and tasks that keep
+diaries. Ends with 1 when anything was lost, told twice, started twice or left over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import docker
+
+from tests import busybox
+from tests.e2e.conftest import System, taken_down
+from tests.e2e.faults.crashing import MOMENTS, POINTS
+from tests.e2e.faults.load import Load
+from tests.e2e.faults.masters import EmbeddedMaster, Master, RealMaster
+from tests.e2e.faults.survival import mortal_agent, plan, survive
+
+PINGS = 60
+REAL = os.environ.get("MESOS_MASTER_BIN")
+
+
+def new_master(directory: Path) -> Master:
+    if REAL:
+        return RealMaster(REAL, directory, PINGS)
+    return EmbeddedMaster(directory, PINGS)
+
+
+async def kill_at(point: str, moment: str, times: int, seed: int, shim_id: str) -> str:
+    """What the run showed; raises AssertionError with every complaint."""
+    chance = random.Random(f"{seed} {point} {moment}")
+    client = docker.from_env()
+    image = busybox.build(client)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        master = new_master(directory / "master")
+        await master.start()
+        made = System(master.address, directory, shim_id, image, client, direct=master.direct)
+        try:
+            async with taken_down(made) as system:
+                await mortal_agent(system)
+                async with (
+                    system.framework() as framework,
+                    Load(framework, image, directory / "evidence") as load,
+                ):
+                    await survive(system, load, plan(point, moment, times, chance))
+                    return f"{len(load.launched)} tasks, {load.told_again()} updates told again"
+        finally:
+            await master.kill()
+            await master.gate.stop()
+            client.close()
+
+
+async def run(points: list[str], times: int, seed: int) -> int:
+    failed = kills = 0
+    print(f"seed {seed}, {'a real' if REAL else 'the embedded'} master", flush=True)
+    for point, moment in itertools.product(points, MOMENTS):
+        began = time.monotonic()
+        try:
+            shown = await kill_at(point, moment, times, seed, f"faults-{os.getpid()}")
+            verdict = f"survived {times} kills: {shown}"
+            kills += times
+        except AssertionError as error:
+            failed += 1
+            verdict = f"FAILED: {error}"
+        took = time.monotonic() - began
+        print(f"{moment:>6} {point:15} {verdict} ({took:.0f} s)", flush=True)
+    lost = "nothing lost, told twice, started twice or left over" if not failed else "see above"
+    print(f"{kills} kills survived at {len(points) * len(MOMENTS)} points; {lost}")
+    return 1 if failed else 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
+    parser.add_argument("--times", type=int, default=20, help="kills before and after each step")
+    parser.add_argument("--point", choices=sorted(POINTS), action="append", help="only this one")
+    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
+    given = parser.parse_args()
+    sys.exit(asyncio.run(run(given.point or list(POINTS), given.times, given.seed)))
+
+
+if __name__ == "__main__":
+    main()
