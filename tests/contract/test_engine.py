@@ -20,7 +20,7 @@ from tests.contract.rigs import Rig, missing_image
 
 async def ended(rig: Rig, name: str) -> Container:
     async with asyncio.timeout(20):
-        while (found := await rig.engine.inspect(name)).phase is not Phase.EXITED:  # noqa: ASYNC110
+        while (found := await rig.engine.inspect(name)).phase is not Phase.EXITED:
             await asyncio.sleep(0.02)
     return found
 
