@@ -2,7 +2,9 @@
 
 Only the head of a stream is sent. It is sent again, byte for byte, after 10 s, 20 s, 40 s ...
 at most 10 min, until an acknowledgement with its uuid comes; the acknowledgement is durable before
-the next update goes out. Nothing is sent while we are not registered; on registration every head
+the next update goes out. One thing may change on the way: once the task has ended, what is sent for
+it says so to the master (``latest_state``), which then frees the task's resources, however long its
+framework stays away. Nothing is sent while we are not registered; on registration every head
 goes out at once. After a terminal update a stream takes no more.
 """
 
@@ -113,7 +115,18 @@ class Streams:
             return
         stream.interval = interval
         ctx.timers.set(("update", key), ctx.now.mono + interval)
-        ctx.order(Send(ctx.master, stream.queue[0]))
+        ctx.order(Send(ctx.master, _knowing_the_end(stream)))
+
+
+def _knowing_the_end(stream: _Stream) -> StatusUpdateMessage:
+    """The head. A copy where it must say more than it did: its first sending may still wait."""
+    head, newest = stream.queue[0], stream.queue[-1].update.status.state
+    if not stream.closed or head.update.latest_state == newest:
+        return head
+    message = StatusUpdateMessage()
+    message.CopyFrom(head)
+    message.update.latest_state = newest
+    return message
 
 
 def _is_terminal(update: StatusUpdateMessage) -> bool:

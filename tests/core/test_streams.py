@@ -8,6 +8,7 @@ from shim import limits
 from shim.model import facts
 from shim.model.orders import Send
 from shim.protos import messages_pb2 as m
+from shim.protos.mesos_pb2 import TaskState
 from tests.core.harness import AGENT_ID, MASTER, Shim, key_of, of, running, sent
 
 
@@ -143,6 +144,26 @@ def test_after_a_restart_the_same_bytes_go_on() -> None:
     assert shim.last(Send).message.SerializeToString() == first
     shim.acknowledge()
     assert shim.last(Send).message.SerializeToString() == second
+
+
+def test_a_master_hears_of_the_end_before_its_turn_comes() -> None:
+    """So that it frees the resources, though the framework acknowledges nothing."""
+    shim = with_one_update()
+    shim.started()
+    shim.exited(code=3)
+    assert not shim.statuses
+    (_, value), *_ = updates(shim, 10.0)
+    update = m.StatusUpdateMessage.FromString(value).update
+    assert update.status.state == TaskState.TASK_STARTING
+    assert update.latest_state == TaskState.TASK_FAILED
+    shim.acknowledge()
+    message = shim.last(Send).message
+    assert isinstance(message, m.StatusUpdateMessage)
+    update = message.update
+    assert (update.status.state, update.latest_state) == (
+        TaskState.TASK_RUNNING,
+        TaskState.TASK_FAILED,
+    )
 
 
 def test_an_update_has_what_a_master_needs() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.devmaster.conftest import BOTH
 from tests.devmaster.raw_framework import RawFramework
-from tests.e2e.agents import AgentProcess
+from tests.e2e.agents import AgentProcess, agents_of, eventually
 from tests.e2e.client import Json, task
 from tests.e2e.conftest import System
 
@@ -247,3 +247,25 @@ async def test_all_that_is_beside_the_journal_is_deleted(system: System) -> None
         await agent.end()
         await agent.start()
         await agent.said("re-registered with")
+
+
+async def test_an_ended_task_holds_no_resources_though_nobody_acknowledges(
+    system: System,
+) -> None:
+    await system.agent()
+    async with RawFramework(system.master) as framework:
+        offer = await framework.offer()
+        ending = a_task(system, "ends", "exit 3", cpus=0.5)
+        await framework.accept(offer, {"type": "LAUNCH", "launch": {"task_infos": [ending]}})
+
+        async def used() -> bool:
+            (agent,) = await agents_of(system.master)
+            return bool(agent["used_resources"]["cpus"])  # type: ignore[index]
+
+        async def free() -> bool:
+            return not await used()
+
+        await eventually(used, "the launch")
+        await eventually(free, "the end, told with the first update's repetition", 15)
+        heard = {e["update"]["status"]["state"] for e in framework.events if e["type"] == "UPDATE"}
+        assert heard == {"TASK_STARTING"}

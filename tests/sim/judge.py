@@ -1,6 +1,7 @@
 """The invariants, looked at after every step that could break one.
 
-1. Nothing is sent that is not durable; what is sent again is the same byte for byte.
+1. Nothing is sent that is not durable; what is sent again is the same byte for byte, but for a
+   ``latest_state`` that tells the task's end before its turn comes.
 2. An update whose acknowledgement is durable is not sent again; only the oldest one is sent.
 3. A task ends once, and nothing is said of it afterwards; it is not said to have ended while
    its container runs.
@@ -72,7 +73,7 @@ class Judge:
         known = disk.written.get(uuid)
         if known is None:
             raise Violation(f"an update of {key} is sent that is not durable")
-        if known != message.SerializeToString():
+        if known != _without_the_end(message).SerializeToString():
             raise Violation(f"an update of {key} is sent with other bytes than before")
         acknowledged = disk.acknowledged.get(uuid)
         if acknowledged is not None:
@@ -138,6 +139,17 @@ class Judge:
             if not said or said[-1] not in TERMINAL:
                 states = [TaskState.Name(state) for state in said]
                 raise Violation(f"{key} was accepted, but its framework heard only {states}")
+
+
+def _without_the_end(message: StatusUpdateMessage) -> StatusUpdateMessage:
+    """The update as it was before the task had ended."""
+    update = message.update
+    if update.latest_state == update.status.state or update.latest_state not in TERMINAL:
+        return message
+    earlier = StatusUpdateMessage()
+    earlier.CopyFrom(message)
+    earlier.update.latest_state = update.status.state
+    return earlier
 
 
 def _key(message: StatusUpdateMessage) -> TaskKey:
