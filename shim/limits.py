@@ -20,6 +20,13 @@ MESSAGE_BYTES = 256 * 1024 * 1024
 """Body of one message. A stock agent has no limit; a RunTask with data may have megabytes, and
 the answer to a larger one would be a message lost without a trace."""
 
+PIDS_REMEMBERED = 1024
+"""Pids taken apart: every message names its sender, and there are few of them."""
+
+LINK_WRITE_BYTES = 256 * 1024
+"""Messages that wait for one peer go out together, about so many bytes at a time: a system call
+for each would cost more than making it."""
+
 LINK_QUEUE_MESSAGES = 65_536
 """Waiting for one peer. A burst is one update per task after a registration: ten thousands."""
 
@@ -242,17 +249,18 @@ TRITON_CREATE_TIMEOUT = 3660.0
 """Triton cuts a create after an hour."""
 TRITON_PULL_IDLE = 160.0
 """Triton cuts a silent pull after 150 s."""
-TRITON_TLS_BUFFER = 32 * 1024
-"""Receive buffer of one TLS connection: two records of the largest size. asyncio's own choice,
-256 KiB, would be half a gigabyte for 2,000 creates."""
-CREATES_HELD = 128
-"""Creates that wait on their connection for an answer (about 60 kB each); the rest is watched by
+TRITON_TLS_BUFFER = 16 * 1024
+"""Receive buffer of one TLS connection: one record of the largest size. asyncio's own choice is
+256 KiB, which creates that are held on their connections would need for nothing."""
+CREATES_HELD = 64
+"""Creates that wait on their connection for an answer (about 70 kB each); the rest is watched by
 one list for all."""
 CREATES_SENT_AT_ONCE = 32
 """TLS handshakes under way: each takes about 2 ms of this loop, which has pings to answer."""
-CREATE_HEARD = 1.0
+CREATE_HEARD = 0.5
 """A create is held at least this long: most refusals come before provisioning begins. One that
-comes later is heard when the create is tried again."""
+comes later is heard when the create is tried again. With CREATES_HELD it bounds how many are sent
+a second: 2,000 are under way before the first has its machine."""
 CREATE_SHED = 0.1
 """Between two looks for creates to let go, while others want their connections."""
 CREATE_POLL = 2.0

@@ -123,12 +123,11 @@ class Conductor:
         name = order.ref.name
         errand = self._errands.get(name)
         if errand is None:
-            errand = Errand(order.ref, self._tools, lambda: self._forget(name))
-            self._errands[name] = errand
+            errand = self._errands[name] = Errand(order.ref, self._tools, self._forget)
         errand.take(order)
 
-    def _forget(self, name: str) -> None:
-        del self._errands[name]
+    def _forget(self, ref: Ref) -> None:
+        del self._errands[ref.name]
 
     def _later(self, order: Remove) -> None:
         """A delay needs no errand, only a timer; a new order for the same container replaces it."""

@@ -36,9 +36,25 @@ class Interrupted(Exception):
 
 
 class Errand:
-    """The orders about one container that are not carried out yet."""
+    """The orders about one container that are not carried out yet. Thousands wait at once."""
 
-    def __init__(self, ref: Ref, tools: Tools, done: Callable[[], None]) -> None:
+    __slots__ = (
+        "_answered",
+        "_cancelled",
+        "_create_sent",
+        "_done",
+        "_interrupted",
+        "_launch",
+        "_launching",
+        "_ref",
+        "_remove",
+        "_stop",
+        "_task",
+        "_tools",
+        "_yields",
+    )
+
+    def __init__(self, ref: Ref, tools: Tools, done: Callable[[Ref], None]) -> None:
         self._ref = ref
         self._tools = tools
         self._launch: Launch | None = None
@@ -122,7 +138,7 @@ class Errand:
                     log.exception("%s", self._ref)
                     await asyncio.sleep(limits.ENGINE_RETRY_MAX)
         finally:
-            self._done()
+            self._done(self._ref)
 
     def _next(self) -> Callable[[], Awaitable[None]] | None:
         if self._launch is not None:

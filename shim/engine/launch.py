@@ -60,6 +60,17 @@ class LaunchEnded(Exception):
 class Launching:
     """One launch under way. ``yielding`` marks where it may be interrupted."""
 
+    __slots__ = (
+        "_deadline",
+        "_order",
+        "_told",
+        "_tools",
+        "_trouble",
+        "_yielding",
+        "create_sent",
+        "start_sent",
+    )
+
     def __init__(
         self, order: Launch, tools: Tools, yielding: Callable[[], AbstractContextManager[None]]
     ) -> None:
@@ -104,13 +115,24 @@ class Launching:
                 raise LaunchEnded(Failure.FETCH, str(error)) from None
 
     async def _insist(self, spec: ContainerSpec) -> Container:
-        """Attempt until it runs, is refused, or takes too long."""
+        """Attempt until it runs, is refused, or takes too long.
+
+        The first attempt is by itself: what keeps count of attempts takes 2 kB, and most launches
+        of thousands that wait for a datacenter need just one.
+        """
+        failed: Transient | None = None
+        try:
+            return await self._attempt(spec)
+        except Transient as error:
+            failed = error
         async for attempt in while_passing(self._sleep):
             with attempt:
                 try:
-                    return await self._attempt(spec)
+                    if failed is None:
+                        return await self._attempt(spec)
+                    raise failed
                 except Transient as error:
-                    self._trouble = str(error)
+                    failed, self._trouble = None, str(error)
                     raise
         raise AssertionError("an attempt returns or raises")
 

@@ -114,6 +114,9 @@ class Double:
 class Watched:
     """What the agent's process needed while it was watched."""
 
+    master: ThinMaster
+    waiting_kb: int = 0
+    """Until the first of the launches ran: all of them waited."""
     rss_kb: int = 0
     threads: int = 0
     provisioning: list[tuple[float, int]] = field(default_factory=list)
@@ -122,6 +125,8 @@ class Watched:
         async with aiohttp.ClientSession() as session:
             while True:
                 self.rss_kb = max(self.rss_kb, rss_kb(agent.pid))
+                if not any(state == TaskState.TASK_RUNNING for _, state in self.master.seen):
+                    self.waiting_kb = self.rss_kb
                 self.threads = max(self.threads, threads(agent.pid))
                 self.provisioning.append((time.monotonic(), await double.provisioning(session)))
                 await asyncio.sleep(1)
@@ -130,8 +135,9 @@ class Watched:
 async def burst(
     master: PingingMaster, agent: AgentProcess, double: Double, count: int, prefix: str
 ) -> None:
-    before, watched = rss_kb(agent.pid), Watched()
+    before, watched = rss_kb(agent.pid), Watched(master)
     master.pongs.clear()
+    master.seen.clear()
     names = [f"{prefix}-{number}" for number in range(count)]
     beside = [
         asyncio.create_task(master.ping_forever()),
@@ -141,7 +147,9 @@ async def burst(
     for name in names:
         master.launch(name, IMAGE)
     sent = time.monotonic()
-    await master.until(master.reached(names, TaskState.TASK_RUNNING), 3600)
+    failed = (TaskState.TASK_FAILED, TaskState.TASK_LOST)
+    await master.until(master.reached(names, TaskState.TASK_RUNNING, *failed), 3600)
+    assert not any(state in failed for _, state in master.seen), "a task failed"
     took = max(master.seen[name, TaskState.TASK_RUNNING] for name in names) - began
     for task in beside:
         task.cancel()
@@ -151,14 +159,10 @@ async def burst(
     print(f"{count} launches sent in {sent - began:.2f} s")
     print(f"  {most} of them in provisioning at once after {when:.0f} s")
     print(f"  all running after {took:.0f} s; {watched.threads} threads")
-    each = (watched.rss_kb - before) / count
-    print(f"  memory: {before / 1024:.0f} MB before, {each:.1f} kB more per waiting launch")
+    waiting, most_kb = ((kb - before) / count for kb in (watched.waiting_kb, watched.rss_kb))
+    print(f"  memory: {before / 1024:.0f} MB before, {waiting:.1f} kB more per waiting launch")
+    print(f"  (at most {most_kb:.1f} kB more each, while all of them start)")
     print_pongs(master.pongs, sent)
-    assert not any(
-        (name, state) in master.seen
-        for name in names
-        for state in (TaskState.TASK_FAILED, TaskState.TASK_LOST)
-    )
 
 
 def print_pongs(pongs: list[tuple[float, float]], sent: float) -> None:

@@ -80,12 +80,10 @@ class Creates:
     async def create(self, spec: ContainerSpec) -> str:
         """Its id, once it is provisioned. Raises what Triton said, or Transient when nothing was
         heard and nothing is there."""
-        body = json.dumps(dict(spec.body)).encode()
         try:
-            async with self._place(spec.name) as held:
-                return await self._post(spec.name, body, held)
+            return await self._heard(spec)
         except _LetGo:
-            del body
+            pass
         except Lost as error:
             log.info("%s: %s; waiting for it to be listed", spec.name, error)
         return await self.settled(spec.name)
@@ -149,6 +147,12 @@ class Creates:
             self._poller = None
 
     # --- on a connection
+
+    async def _heard(self, spec: ContainerSpec) -> str:
+        """Its id, as long as the connection may be held. Raises _LetGo."""
+        body = json.dumps(dict(spec.body)).encode()
+        async with self._place(spec.name) as held:
+            return await self._post(spec.name, body, held)
 
     async def _post(self, name: str, body: bytes, held: _Held) -> str:
         async with _Handshake(self._handshakes) as handshake:
