@@ -96,14 +96,25 @@ class RawFramework:
         return status
 
     async def ended(self) -> Json:
-        """The next terminal update; all on the way to it are acknowledged, and it is."""
+        """The next terminal update; it and all on the way to it are acknowledged."""
         while True:
-            status = await self.status()
-            if "uuid" in status:
-                kept = {name: status[name] for name in ("agent_id", "task_id", "uuid")}
-                await self.call("ACKNOWLEDGE", kept)
+            status = await self._acknowledged()
             if status["state"] not in ("TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"):
                 return status
+
+    async def reaches(self, state: str) -> Json:
+        """The next update of this state; it and all on the way to it are acknowledged."""
+        while True:
+            status = await self._acknowledged()
+            if status["state"] == state:
+                return status
+
+    async def _acknowledged(self) -> Json:
+        status = await self.status()
+        if "uuid" in status:
+            kept = {name: status[name] for name in ("agent_id", "task_id", "uuid")}
+            await self.call("ACKNOWLEDGE", kept)
+        return status
 
     async def call(self, kind: str, body: Json | None = None, **headers: str) -> tuple[int, str]:
         call: Json = {"type": kind, "framework_id": self.id}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import os
 import shutil
+import signal
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from tests.e2e.conftest import System
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
 ONLY_REAL = BOTH[1]
+STUBBORN = "trap '' TERM; while :; do sleep 0.1; done"
 GENTLE = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 
 
@@ -269,3 +273,66 @@ async def test_an_ended_task_holds_no_resources_though_nobody_acknowledges(
         await eventually(free, "the end, told with the first update's repetition", 15)
         heard = {e["update"]["status"]["state"] for e in framework.events if e["type"] == "UPDATE"}
         assert heard == {"TASK_STARTING"}
+
+
+def policy(nanoseconds: int) -> Json:
+    return {"grace_period": {"nanoseconds": nanoseconds}}
+
+
+async def test_kills_of_all_kinds(system: System) -> None:
+    """A later kill with another grace replaces the first; the executor of a task is the task."""
+    await system.agent()
+    names = ["at-once", "negative", "for-centuries", "thrice", "by-executor"]
+    async with RawFramework(system.master) as framework:
+        offer = await framework.offer()
+        tasks = [a_task(system, name, STUBBORN, mem=16) for name in names]
+        await framework.accept(offer, {"type": "LAUNCH", "launch": {"task_infos": tasks}})
+        for _ in names:
+            await framework.reaches("TASK_RUNNING")
+
+        async def kill(name: str, nanoseconds: int) -> None:
+            wanted = {"task_id": {"value": name}, "kill_policy": policy(nanoseconds)}
+            assert (await framework.call("KILL", wanted))[0] == 202
+
+        await kill("for-centuries", 2**63 - 1)
+        for name, grace in [("at-once", 0), ("negative", -(10**9))]:
+            await kill(name, grace)
+            assert (await framework.ended())["task_id"]["value"] == name
+        for _ in range(3):
+            await kill("thrice", 10**9)
+        assert (await framework.ended())["task_id"]["value"] == "thrice"
+        await kill("for-centuries", 1)
+        assert (await framework.ended())["task_id"]["value"] == "for-centuries"
+        executor = {"executor_id": {"value": "by-executor"}, "agent_id": offer["agent_id"]}
+        assert (await framework.call("SHUTDOWN", executor))[0] == 202
+        assert (await framework.ended())["state"] == "TASK_KILLED"
+
+
+async def test_what_an_operator_does_with_docker(system: System) -> None:
+    """A paused container is killed all the same; one stopped by hand has ended."""
+    await system.agent()
+    async with system.framework() as framework:
+        names = ["paused", "stopped"]
+        await framework.launch(*(a_task(system, name, mem=16) for name in names))
+        for name in names:
+            await framework.state(name, "TASK_RUNNING")
+        await asyncio.to_thread(system.container_of("paused").pause)
+        await framework.kill("paused")
+        await asyncio.to_thread(system.container_of("stopped").stop)
+        assert (await framework.end("paused"))["state"] == "TASK_KILLED"
+        assert (await framework.end("stopped"))["state"] == "TASK_FINISHED"
+
+
+async def test_an_agent_that_is_frozen_past_its_pings(system: System) -> None:
+    agent = await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(a_task(system, "stays"), a_task(system, "ends", "sleep 4; exit 4"))
+        await framework.state("stays", "TASK_RUNNING")
+        await framework.state("ends", "TASK_RUNNING")
+        os.kill(agent.pid, signal.SIGSTOP)
+        await framework.state("stays", "TASK_UNREACHABLE", 30)
+        os.kill(agent.pid, signal.SIGCONT)
+        await agent.said("re-registered with")
+        assert (await framework.end("ends"))["state"] == "TASK_FAILED"
+        await framework.kill("stays")
+        assert (await framework.end("stays"))["state"] == "TASK_KILLED"
