@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import unquote
 
+from shim import limits
 from shim.errors import PeerError
 from shim.model.ids import Pid
 
 _AGENT_PREFIX = "libprocess/"
 _TOKEN = re.compile(r"[!-~]+")
 """Visible ASCII: what may stand in a request line or header without changing its meaning."""
+
+
+parse_pid = lru_cache(limits.PIDS_REMEMBERED)(Pid.parse)
 
 
 def encode_request(to: Pid, sender: Pid, name: str, body: bytes) -> bytes:
@@ -59,7 +64,7 @@ def sender_of(headers: Mapping[str, str]) -> Pid:
     if text is None:
         text = headers.get("User-Agent", "").removeprefix(_AGENT_PREFIX)
     try:
-        pid = Pid.parse(text)
+        pid = parse_pid(text)
     except ValueError as error:
         raise PeerError(str(error)) from None
     if not _TOKEN.fullmatch(pid.id) or "/" in pid.id:

@@ -170,10 +170,17 @@ class _Link:
     async def _write(self, writer: asyncio.StreamWriter) -> None:
         """Returns when there is nothing more to say."""
         while await self._has_work():
-            data = self._queue.popleft()
-            self._bytes -= len(data)
-            writer.write(data)
+            writer.write(self._take())
             await writer.drain()
+
+    def _take(self) -> bytes:
+        """The oldest messages, in order."""
+        taken, size = [], 0
+        while self._queue and size < limits.LINK_WRITE_BYTES:
+            taken.append(self._queue.popleft())
+            size += len(taken[-1])
+        self._bytes -= size
+        return b"".join(taken)
 
     async def _has_work(self) -> bool:
         """Waits for a message; False: none came for long, or none will."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from google.protobuf.message import Message
 
-from shim.model.ids import Pid
+from shim.wire.framing import parse_pid
 from shim.wire.text import unescape
 
 Problems = Iterator[str]
@@ -48,7 +48,7 @@ def uuid(field: str, value: bytes) -> Problems:
 def pid(field: str, text: str) -> Problems:
     """An address that can be answered: the null pid, ``@0.0.0.0:0``, cannot."""
     try:
-        parsed = Pid.parse(text)
+        parsed = parse_pid(text)
     except ValueError:
         yield f"{field}: not a pid: {text!r}"
         return

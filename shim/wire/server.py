@@ -101,6 +101,10 @@ async def _body(request: web.Request) -> bytes | None:
     return b"".join(parts) if size <= limits.MESSAGE_BYTES else None
 
 
+async def _nothing_here(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
 class Listener:
     """A listening server. Made by ``serve``."""
 
@@ -122,6 +126,8 @@ async def serve(
     """
     app = web.Application(middlewares=[inbox.middleware])
     setup(app)
+    # Without a route for it every message would cost an exception on its way to a 404.
+    app.router.add_route("*", "/{anything:.*}", _nothing_here)
     runner = web.AppRunner(
         app,
         access_log=None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from shim import runtime
+from shim import limits, runtime
 from shim.core.agent import Core
 from shim.core.context import Settings
 from shim.journal import Journal
@@ -169,6 +170,7 @@ async def agent(master: int, directory: Path) -> None:
     messenger.open(loop.post)
     loop.post(facts.MasterDetected(Pid("master", "127.0.0.1", master)))
     loop.post(facts.ContainersFound(()))
+    gc.set_threshold(*limits.GC_THRESHOLDS)
     await loop.run(FreeEndpoint(messenger, loop).carry_out)
 
 
@@ -188,8 +190,10 @@ async def measure(count: int) -> None:
         took, updates = (await master.stdout.readline()).split()
         running.cancel()
         await master.wait()
-    rate = int(updates) / float(took)
-    print(f"{updates.decode()} updates of {count} tasks in {float(took):.1f} s: {rate:.0f}/s")
+    rate = 3 * count / float(took)
+    again = int(updates) - 3 * count
+    print(f"{3 * count} updates of {count} tasks in {float(took):.1f} s: {rate:.0f}/s")
+    print(f"sent again because the acknowledgement took longer than 10 s: {again}")
     print(f"agent memory at the end: {rss_kb(os.getpid()) / 1024:.0f} MB")
 
 
