@@ -7,6 +7,7 @@ set -euo pipefail
 . "$ROOT/scripts/settings.sh"
 . "$ROOT/scripts/triton.sh"
 . "$ROOT/scripts/datacenters.sh"
+. "$ROOT/scripts/ha.sh"
 . "$ROOT/scripts/compose_checks.sh"
 . "$ROOT/scripts/compose.sh"
 . "$ROOT/scripts/embedded.sh"
@@ -21,6 +22,7 @@ usage: bash start.sh [start] [FLAGS]   set everything up and start it
   --compose            Mesos master, Marathon, Consul, ZooKeeper and the shim as containers
   --embedded           only a small master of our own and the agent, as one process here
                        (without either: --compose where its images can be had)
+  --ha                 --compose with three of each, TLS, passwords and tokens
   -p, --project NAME   several can run side by side, on ports of their own (mesos)
   --datacenters LIST   one more agent each: NAME=ENDPOINT,... (on Triton: NAME,...)
   --no-install         install no system packages (NO_INSTALL=1)
@@ -37,7 +39,7 @@ wrong() {
 }
 
 parse() {
-  VERB='' MODE='' FOLLOW=()
+  VERB='' MODE='' HA='' FOLLOW=()
   while [ $# -gt 0 ]; do
     case $1 in
     start | status | logs | stop)
@@ -47,6 +49,7 @@ parse() {
     -h | --help) usage && exit ;;
     -f) FOLLOW=(-f) ;;
     --compose | --embedded) MODE=${1#--} ;;
+    --ha) HA=1 MODE=compose ;;
     --no-install) export NO_INSTALL=1 ;;
     --*=*)
       local flag=${1%%=*} value=${1#*=}
@@ -95,7 +98,7 @@ choose_mode() {
 }
 
 start() {
-  if demo_is_up; then
+  if demo_is_up && demo_is_whole; then
     say "it is running already"
     "${KIND}_summary"
     return

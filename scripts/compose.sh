@@ -13,6 +13,7 @@ compose_files() {
   more=$(demo_dir)/datacenters.yml
   ! on_triton || kind=triton
   printf '%s\n' -f "$ROOT/compose/docker-compose.yml" -f "$ROOT/compose/docker-compose.$kind.yml"
+  [ "${HA:-}" != 1 ] || printf '%s\n' -f "$ROOT/compose/docker-compose.ha.yml"
   [ ! -r "$more" ] || printf '%s\n' -f "$more"
 }
 
@@ -32,6 +33,7 @@ compose_environment() {
   local socket
   # shellcheck disable=SC2153  # start.sh sets PROJECT
   export COMPOSE_PROJECT_NAME=$PROJECT SHIM_ID=demo-$PROJECT
+  ha_environment
   # The first request of a Triton endpoint for a container waits for its machine.
   export COMPOSE_HTTP_TIMEOUT=600 DOCKER_CLIENT_TIMEOUT=600
   if on_triton; then
@@ -60,6 +62,9 @@ compose_ports() {
   need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MASTER_PORT" "the master" --master-port MASTER_PORT
   need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MARATHON_PORT" Marathon --marathon-port MARATHON_PORT
   need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$AGENT_PORT" "the agent" --agent-port AGENT_PORT
+  [ -n "${HA:-}" ] || return 0
+  need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MASTER2_PORT" "a master" "in compose/.env" MASTER2_PORT
+  need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MASTER3_PORT" "a master" "in compose/.env" MASTER3_PORT
 }
 
 # address SERVICE PORT PUBLISHED: where it answers, as seen from here.
@@ -71,10 +76,20 @@ address() {
   fi
 }
 
-consul_leads() { [ -n "$(probe get "http://$CONSUL/v1/status/leader" | tr -d '"')" ]; }
+consul_url() { if [ "${HA:-}" = 1 ]; then echo "https://$CONSUL"; else echo "http://$CONSUL"; fi; }
+consul_leads() { [ -n "$(probe get "$(consul_url)/v1/status/leader" | tr -d '"')" ]; }
+# Of several masters only the leader knows the agents.
 agents_are_there() {
-  probe get "http://$MESOS_MASTER/slaves" "slaves.$((AGENTS - 1)).id" >/dev/null
+  local port host=${MESOS_MASTER%:*}
+  for port in ${MESOS_MASTER##*:} ${HA:+$MASTER2_PORT $MASTER3_PORT}; do
+    if probe get "http://$host:$port/slaves" "slaves.$((AGENTS - 1)).id" >/dev/null; then
+      MESOS_MASTER=$host:$port
+      return 0
+    fi
+  done
+  return 1
 }
+
 # Registered, or never to be.
 agents_are_settled() { agents_are_there || shim_crashes; }
 
@@ -107,16 +122,21 @@ show() {
   fi
 }
 
+save_compose() {
+  save_settings compose HA CONSUL MESOS_MASTER MARATHON AGENTS TRITON TASK_NETWORK \
+    CONSUL_PORT MASTER_PORT MARATHON_PORT AGENT_PORT MASTER2_PORT MASTER3_PORT DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
+}
+
 compose_wait() {
   CONSUL=$(address consul 8500 "$CONSUL_PORT")
   MESOS_MASTER=$(address master 5050 "$MASTER_PORT")
   MARATHON=$(address marathon 8080 "$MARATHON_PORT")
-  save_settings compose CONSUL MESOS_MASTER MARATHON AGENTS TRITON TASK_NETWORK \
-    CONSUL_PORT MASTER_PORT MARATHON_PORT AGENT_PORT DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
-  came_up "Consul" "$CONSUL_SECONDS" "http://$CONSUL/ui/" consul_leads &&
+  save_compose
+  came_up "Consul" "$CONSUL_SECONDS" "$(consul_url)/ui/" consul_leads &&
     wait_for "$AGENTS agent(s) to register" "$MASTER_SECONDS" agents_are_settled &&
     came_up "the master, with $AGENTS agent(s)" 1 "http://$MESOS_MASTER/" agents_are_there &&
-    came_up "Marathon" "$MARATHON_SECONDS" "http://$MARATHON/ui/" marathon_answers
+    came_up "Marathon" "$MARATHON_SECONDS" "http://$MARATHON/ui/" marathon_answers || return 1
+  save_compose
 }
 
 compose_start() {
@@ -125,9 +145,9 @@ compose_start() {
   write_datacenters
   # Where an earlier start got half way, the ports are taken by ourselves.
   [ -n "$(project_containers)" ] || compose_ports
-  save_settings compose TRITON DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
+  save_settings compose HA TRITON DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
   say "starting containers (at most $UP_SECONDS s)"
-  if ! { compose "$UP_SECONDS" up -d && join_default_network "$(service_container consul)" &&
+  if ! { ha_consul && compose "$UP_SECONDS" up -d && join_default_network "$(service_container consul)" &&
     compose_wait; }; then
     compose 30 ps || true
     compose 30 logs --tail=3 || true
@@ -139,7 +159,24 @@ compose_start() {
 
 # A link reaches no further than the default network, where BRIDGE puts its containers.
 join_default_network() {
-  on_triton || docker network connect bridge "$1" 2>/dev/null || true
+  on_triton || [ "${HA:-}" = 1 ] || docker network connect bridge "$1" 2>/dev/null || true
+}
+
+# As lines of the summary: what is different where everybody has to prove who they are.
+consul_lines() {
+  if [ "${HA:-}" = 1 ]; then
+    cat <<END
+Passwords     . $(quoted "${1}.run/$PROJECT/secrets/operator.sh")
+              curl -u "\$MESOS_HTTP_AUTH" http://$MESOS_MASTER/slaves
+              curl --cacert "\$CONSUL_CACERT" --cert "\$CONSUL_CLIENT_CERT" --key "\$CONSUL_CLIENT_KEY" \\
+                -H "X-Consul-Token: \$CONSUL_HTTP_TOKEN" https://$CONSUL/v1/catalog/service/nginx
+END
+  else
+    cat <<END
+              curl http://$CONSUL/v1/catalog/service/nginx
+Couchbase     bash $(quoted "${1}compose/apps/couchbase.sh") http://$MARATHON http://$CONSUL
+END
+  fi
 }
 
 compose_summary() {
@@ -151,14 +188,13 @@ compose_summary() {
 
 Mesos with Marathon and Consul is running.
 
-  Consul     http://$CONSUL/ui/
+  Consul     $(consul_url)/ui/
   master     http://$MESOS_MASTER/
   Marathon   http://$MARATHON/ui/
 
 Use it        eval "\$(bash $(quoted "${home}env.sh") $PROJECT)"
 Hello world   curl -X POST -H 'Content-Type: application/json' -d @$(quoted "${home}compose/apps/nginx.json") http://$MARATHON/v2/apps
-              curl http://$CONSUL/v1/catalog/service/nginx
-Couchbase     bash $(quoted "${home}compose/apps/couchbase.sh") http://$MARATHON http://$CONSUL
+$(consul_lines "$home")
 Look          $start status$project
               $start logs$project
 Stop          $start stop$project
@@ -214,7 +250,7 @@ compose_status() {
   find_compose || die "$WHY"
   compose_environment
   compose 30 ps 2>&1
-  tell "Consul has a leader: http://$CONSUL/ui/" "Consul does NOT answer" consul_leads
+  tell "Consul has a leader: $(consul_url)/ui/" "Consul does NOT answer" consul_leads
   tell "$AGENTS agent(s) registered: http://$MESOS_MASTER/" "NOT all agents are registered" agents_are_there
   tell "Marathon answers: http://$MARATHON/ui/" "Marathon does NOT answer" marathon_answers
   probe tasks "http://$MESOS_MASTER/tasks" || echo "the master does NOT answer"

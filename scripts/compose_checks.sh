@@ -97,6 +97,12 @@ compose_is_possible() {
   for image in $(compose_images); do
     have_image "$image" || return 1
   done
+  if [ "${HA:-}" = 1 ] && on_triton; then
+    WHY="--ha mounts its secrets, which Triton cannot: see compose/README.md"
+    return 1
+  fi
+  [ -z "${HA:-}" ] || [ -z "${DATACENTERS:-}" ] || die "--datacenters with --ha: see compose/README.md"
+  ha_prepare
   compose_environment
   build_shim
 }

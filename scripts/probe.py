@@ -7,8 +7,11 @@ probe.py free ADDRESS PORT...   the first port that somebody listens on; 1 where
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import socket
+import ssl
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -19,8 +22,11 @@ SECONDS = 5.0
 
 def get(url: str, path: str = "") -> str:
     # No proxy: these are addresses of this machine and of containers.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=SECONDS) as answer:
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if url.startswith("https:"):
+        handlers.append(urllib.request.HTTPSHandler(context=identified()))
+    opener = urllib.request.build_opener(*handlers)
+    with opener.open(urllib.request.Request(url, headers=passwords()), timeout=SECONDS) as answer:
         text: str = answer.read().decode(errors="replace")
     if not path:
         return text
@@ -28,6 +34,24 @@ def get(url: str, path: str = "") -> str:
     for step in path.split("."):
         value = value[int(step)] if isinstance(value, list) else value[step]
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def identified() -> ssl.SSLContext:
+    """With the certificates that Consul's own clients would use."""
+    context = ssl.create_default_context(cafile=os.environ.get("CONSUL_CACERT"))
+    if "CONSUL_CLIENT_CERT" in os.environ:
+        context.load_cert_chain(os.environ["CONSUL_CLIENT_CERT"], os.environ["CONSUL_CLIENT_KEY"])
+    return context
+
+
+def passwords() -> dict[str, str]:
+    """Consul's token, and user:password of the masters' pages, where there are any."""
+    found = {}
+    if token := os.environ.get("CONSUL_HTTP_TOKEN"):
+        found["X-Consul-Token"] = token
+    if pair := os.environ.get("MESOS_HTTP_AUTH"):
+        found["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return found
 
 
 def tasks(url: str) -> str:

@@ -52,3 +52,9 @@ demo_is_up() {
   *) false ;;
   esac
 }
+
+# Whether nothing of it has ended: what has is started again.
+demo_is_whole() {
+  [ "$KIND" != compose ] || [ -z "$(docker ps -q --filter status=exited \
+    --filter "label=com.docker.compose.project=$PROJECT")" ]
+}

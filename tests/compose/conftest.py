@@ -12,7 +12,10 @@ from tests.compose import images
 from tests.test_start import Demo, copy_tree, free_ports
 
 SHIM_IMAGE = f"{images.PREFIX}/shim:local"
-PORTS = ("MASTER_PORT", "AGENT_PORT", "MARATHON_PORT", "CONSUL_PORT")
+PORTS = (
+    *("MASTER_PORT", "AGENT_PORT", "MARATHON_PORT", "CONSUL_PORT"),
+    *("MASTER2_PORT", "MASTER3_PORT"),
+)
 
 
 @pytest.fixture(scope="session")

@@ -53,17 +53,31 @@ def fetch_wheels(target: Path) -> None:
 
 
 def zookeeper(client: docker.DockerClient) -> str:
+    """As the official image: ZOO_SERVERS and ZOO_MY_ID make it one of several."""
     jars = ":".join(map(str, zookeeper_jars()))
-    config = b"tickTime=1000\ndataDir=/tmp\nclientPort=2181\nadmin.enableServer=false\n"
-    main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-    command = ["java", "-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", jars, main, "/etc/zoo.cfg"]
+    start = f"""#!/bin/sh
+set -eu
+mkdir -p /tmp/data
+{{
+  printf '%s\\n' tickTime=1000 initLimit=10 syncLimit=5 dataDir=/tmp/data admin.enableServer=false
+  if [ -n "${{ZOO_SERVERS:-}}" ]; then
+    echo "$ZOO_MY_ID" >/tmp/data/myid
+    printf '%s\\n' $ZOO_SERVERS
+  else
+    echo clientPort=2181
+  fi
+}} >/tmp/zoo.cfg
+exec java -Xmx64m -XX:TieredStopAtLevel=1 -cp {jars} \\
+  org.apache.zookeeper.server.quorum.QuorumPeerMain /tmp/zoo.cfg
+"""
 
     def fill(tree: Tree) -> None:
         add_shell(tree)
         add_java(tree)
-        tree.file("etc/zoo.cfg", config)
+        tree.file("start.sh", start.encode(), 0o755)
 
-    return made(client, "zookeeper", (jars, (HERE / "tree.py").read_text()), fill, [cmd(command)])
+    key = (start, (HERE / "tree.py").read_text())
+    return made(client, "zookeeper", key, fill, ['CMD ["/start.sh"]'])
 
 
 def consul(client: docker.DockerClient) -> str:
@@ -102,10 +116,6 @@ def which(name: str) -> str:
     found = shutil.which(name)
     assert found is not None, name
     return found
-
-
-def cmd(words: list[str]) -> str:
-    return "CMD [" + ", ".join(f'"{word}"' for word in words) + "]"
 
 
 def made(

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import struct
+from pathlib import Path
 
 from kazoo.client import KazooClient
 
@@ -35,9 +36,18 @@ def announce(url: str, ip: str) -> KazooClient:
     return client
 
 
+def credentials() -> dict[str, bytes]:
+    path = os.environ.get("MESOS_CREDENTIALS")
+    pairs = json.loads(Path(path).read_text())["credentials"] if path else []
+    return {pair["principal"]: pair["secret"].encode() for pair in pairs}
+
+
 async def main() -> None:
     ip = socket.gethostbyname(socket.gethostname())
-    master = DevMaster(ip, PORT, hostname=ip)
+    authenticate = os.environ.get("MESOS_AUTHENTICATE_AGENTS") == "true"
+    master = DevMaster(
+        ip, PORT, hostname=ip, credentials=credentials(), authenticate_agents=authenticate
+    )
     await master.start()
     client = await asyncio.to_thread(announce, os.environ["MESOS_ZK"], ip)
     try:

@@ -3,11 +3,14 @@ would have (see images.py)."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -170,6 +173,90 @@ def test_an_app_of_2015_with_virtual_ports(demo: Demo, client: docker.DockerClie
     assert container.exec_run(linked).output.startswith(b'"')
     demo("stop", *project)
     assert left_over(client, demo.project) == []
+
+
+def test_three_of_each_and_one_of_each_killed(demo: Demo, client: docker.DockerClient) -> None:
+    """TLS, credentials and tokens; the leading master, a ZooKeeper and a Consul server are killed
+    under a running task, which does not notice, and are there again after another start."""
+    project = ("-p", demo.project)
+    started = demo("--ha", *project)
+    secrets = demo.root / ".run" / demo.project / "secrets"
+    assert str(secrets / "operator.sh").replace(" ", "\\ ") in started.stdout
+    assert secrets.stat().st_mode & 0o077 == 0
+    consul = Secure(f"https://127.0.0.1:{demo.environ['CONSUL_PORT']}", secrets)
+    marathon = f"http://127.0.0.1:{demo.environ['MARATHON_PORT']}"
+    masters = [demo.environ[name] for name in ("MASTER_PORT", "MASTER2_PORT", "MASTER3_PORT")]
+    ask(f"{marathon}/v2/apps", "POST", sample(demo, "nginx", client))
+    found = eventually(lambda: consul.ask("/v1/health/service/nginx?passing"), "nginx in Consul")
+    container = client.containers.get(found[0]["Service"]["Meta"]["mesos_container"])
+    nobody = ssl.create_default_context(cafile=str(secrets / "operator/ca.pem"))
+    url = f"https://127.0.0.1:{demo.environ['CONSUL_PORT']}/v1/catalog/services"
+    with pytest.raises(OSError, match=r"certificate|alert|reset|closed"):
+        urllib.request.urlopen(url, timeout=5, context=nobody).read()
+    (agent,) = agents(masters)
+    assert refused(f"http://127.0.0.1:{demo.environ['AGENT_PORT']}/state") in (401, 404)
+
+    leader = next(port for port in masters if agents([port]))
+    names = ("master", "master2", "master3")
+    for service in (names[masters.index(leader)], "zookeeper2", "consul3"):
+        client.containers.get(container_of(client, demo.project, service)).kill()
+    others = [port for port in masters if port != leader]
+    eventually(lambda: agents(others) == [agent], "the same agent at another master", 120)
+    assert len(eventually(lambda: consul.ask("/v1/health/service/nginx?passing"), "nginx")) == 1
+
+    again = demo("--ha", *project)
+    assert "running already" not in again.stderr
+    peers = eventually(lambda: len(p := consul.ask("/v1/status/peers")) == 3 and p, "three peers")
+    assert len(peers) == 3
+    container.reload()
+    assert container.status == "running"
+    assert container.attrs["RestartCount"] == 0
+    demo("stop", *project)
+    assert left_over(client, demo.project) == []
+
+
+class Secure:
+    """Consul with the operator's certificate and token."""
+
+    def __init__(self, url: str, secrets: Path) -> None:
+        self._url = url
+        lines = (secrets / "operator.sh").read_text().splitlines()
+        self._token = next(s.split("'")[1] for s in lines if "CONSUL_HTTP_TOKEN" in s)
+        self._context = ssl.create_default_context(cafile=str(secrets / "operator/ca.pem"))
+        pair = (secrets / "operator/cert.pem", secrets / "operator/key.pem")
+        self._context.load_cert_chain(*pair)
+
+    def ask(self, path: str) -> Any:
+        request = urllib.request.Request(self._url + path, headers={"X-Consul-Token": self._token})
+        try:
+            with urllib.request.urlopen(request, timeout=5, context=self._context) as answer:
+                return json.loads(answer.read())
+        except OSError:
+            return None
+
+
+def agents(masters: list[str]) -> list[str]:
+    """Ids of the connected agents that these masters know."""
+    found = []
+    for port in masters:
+        with contextlib.suppress(OSError):
+            known = ask(f"http://127.0.0.1:{port}/slaves")["slaves"]
+            found += [agent["id"] for agent in known if agent["connected"]]
+    return found
+
+
+def refused(url: str) -> int:
+    try:
+        ask(url)
+    except urllib.error.HTTPError as error:
+        return error.code
+    return 200
+
+
+def container_of(client: docker.DockerClient, project: str, service: str) -> str:
+    labels = [f"com.docker.compose.project={project}", f"com.docker.compose.service={service}"]
+    (container,) = client.containers.list(filters={"label": labels})
+    return str(container.id)
 
 
 def test_the_shims_image(client: docker.DockerClient, stand_ins: Mapping[str, str]) -> None:

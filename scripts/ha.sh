@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# Sourced by start.sh: --ha, three of each kind that know one another by certificates,
+# credentials and tokens.
+
+HA_CONSUL_SECONDS=180
+
+ha_secrets_dir() { echo "$(demo_dir)/secrets"; }
+
+# Makes the secrets at the first start; sets what compose/docker-compose.ha.yml wants to know.
+ha_environment() {
+  [ "${HA:-}" = 1 ] || return 0
+  SECRETS=$(ha_secrets_dir)
+  export SECRETS CONSUL_TARGET=8501
+  if [ -r "$SECRETS/operator.sh" ]; then
+    # shellcheck source=/dev/null
+    . "$SECRETS/operator.sh"
+  fi
+  export CONSUL_MANAGEMENT=${CONSUL_HTTP_TOKEN:-}
+}
+
+ha_prepare() {
+  [ "${HA:-}" = 1 ] || return 0
+  ensure_venv
+  mkdir -p "$(demo_dir)"
+  "$VENV/bin/python" "$ROOT/scripts/ha_secrets.py" make "$(ha_secrets_dir)" ||
+    die "--ha: could not make certificates and credentials"
+  ha_environment
+}
+
+ha_grant() {
+  "$VENV/bin/python" "$ROOT/scripts/ha_secrets.py" grant "$SECRETS" "https://127.0.0.1:$CONSUL_PORT" \
+    2>/dev/null
+}
+
+# Consul first: the shim's token must have its rights before the shim uses it.
+ha_consul() {
+  [ "${HA:-}" = 1 ] || return 0
+  compose "$UP_SECONDS" up -d consul consul2 consul3 &&
+    wait_for "three Consul servers to elect a leader and take the shim's token" \
+      "$HA_CONSUL_SECONDS" ha_grant
+}

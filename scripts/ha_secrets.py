@@ -1,0 +1,189 @@
+"""Certificates and credentials of a demo that asks for them, and the shim's rights in Consul.
+
+ha_secrets.py make DIRECTORY    once; a directory that is complete is left as it is
+ha_secrets.py grant DIRECTORY URL   gives the shim's token its rights; may be repeated
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import os
+import secrets
+import ssl
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+LIFE = timedelta(days=365)
+CONSULS = ("consul", "consul2", "consul3")
+RULES = 'service_prefix "" { policy = "write" }'
+
+
+class Authority:
+    """Signs with a key that is never written down: nobody can add to what it issued."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name("mesos-shim demo authority")
+        self.certificate = self._builder(self._name, self._key, True).sign(
+            self._key, hashes.SHA256()
+        )
+
+    def issue(self, directory: Path, name: str, hosts: tuple[str, ...]) -> None:
+        """cert.pem, key.pem and ca.pem, for servers and clients alike."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
+        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        signed = (
+            self._builder(_name(name), key, False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        write(directory / "cert.pem", signed.public_bytes(serialization.Encoding.PEM))
+        write(directory / "ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        write(directory / "key.pem", private)
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, is_authority: bool
+    ) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        constraints = x509.BasicConstraints(ca=is_authority, path_length=None)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=5))
+            .not_valid_after(now + LIFE)
+            .add_extension(constraints, critical=True)
+        )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def write(path: Path, content: bytes | str | dict[str, Any]) -> None:
+    if isinstance(content, dict):
+        content = json.dumps(content, indent=2)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    # For the container's user, whoever that is; the directory above lets nobody else in.
+    path.chmod(0o644)
+
+
+def make(top: Path) -> None:
+    if (top / "operator.sh").exists():
+        return
+    # Only its owner comes in; a container sees one directory, mounted, as its own user.
+    top.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in ("consul", "master", "marathon", "shim", "operator"):
+        (top / name).mkdir(exist_ok=True)
+        (top / name).chmod(0o755)
+    authority = Authority()
+    servers = (*CONSULS, "localhost", "server.dc1.consul")
+    authority.issue(top / "consul", "server.dc1.consul", servers)
+    authority.issue(top / "shim", "mesos-shim", ("localhost",))
+    authority.issue(top / "operator", "operator", ("localhost",))
+    words = {who: secrets.token_urlsafe(24) for who in ("agent", "marathon", "operator")}
+    management, token = str(uuid.uuid4()), str(uuid.uuid4())
+    write(top / "consul/consul.json", consul_config(management))
+    pairs = [{"principal": who, "secret": word} for who, word in words.items()]
+    write(top / "master/credentials.json", {"credentials": pairs})
+    write(top / "marathon/secret", words["marathon"])
+    write(top / "shim/credential.json", {"principal": "agent", "secret": words["agent"]})
+    operator = {"principal": "operator", "secret": words["operator"]}
+    write(top / "shim/http.json", {"credentials": [operator]})
+    write(top / "shim/token", token)
+    write(top / "operator.sh", operator_lines(top / "operator", management, words["operator"]))
+
+
+def consul_config(management: str) -> dict[str, Any]:
+    """Settings that Consul 1.8 and 1.15 both know."""
+    return {
+        "server": True,
+        "ui": True,
+        "bootstrap_expect": len(CONSULS),
+        "retry_join": list(CONSULS),
+        "client_addr": "0.0.0.0",
+        "addresses": {"http": "127.0.0.1"},
+        "ports": {"https": 8501},
+        "encrypt": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "ca_file": "/secrets/ca.pem",
+        "cert_file": "/secrets/cert.pem",
+        "key_file": "/secrets/key.pem",
+        "verify_incoming": True,
+        "verify_outgoing": True,
+        "verify_server_hostname": True,
+        "acl": {
+            "enabled": True,
+            "default_policy": "deny",
+            "tokens": {"master": management, "agent": management},
+        },
+    }
+
+
+def operator_lines(directory: Path, management: str, word: str) -> str:
+    """For a shell: what Consul's own clients read, and the masters' user:password."""
+    return "".join(
+        f"export {name}='{value}'\n"
+        for name, value in (
+            ("CONSUL_CACERT", directory / "ca.pem"),
+            ("CONSUL_CLIENT_CERT", directory / "cert.pem"),
+            ("CONSUL_CLIENT_KEY", directory / "key.pem"),
+            ("CONSUL_HTTP_TOKEN", management),
+            ("MESOS_HTTP_AUTH", f"operator:{word}"),
+        )
+    )
+
+
+def grant(top: Path, url: str) -> None:
+    """With the environment that operator.sh sets."""
+    policy = {"Name": "mesos-shim", "Rules": RULES}
+    token = (top / "shim/token").read_text()
+    wanted = {"SecretID": token, "Policies": [{"Name": "mesos-shim"}]}
+    for path, body, there in (
+        ("policy", policy, "already exists"),
+        ("token", wanted, "already in use"),
+    ):
+        try:
+            put(f"{url}/v1/acl/{path}", body)
+        except urllib.error.HTTPError as error:
+            if there not in error.read().decode(errors="replace"):
+                raise
+
+
+def put(url: str, body: dict[str, Any]) -> None:
+    context = ssl.create_default_context(cafile=os.environ["CONSUL_CACERT"])
+    context.load_cert_chain(os.environ["CONSUL_CLIENT_CERT"], os.environ["CONSUL_CLIENT_KEY"])
+    request = urllib.request.Request(url, json.dumps(body).encode(), method="PUT")
+    request.add_header("X-Consul-Token", os.environ["CONSUL_HTTP_TOKEN"])
+    urllib.request.urlopen(request, timeout=10, context=context).close()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "make":
+        make(Path(sys.argv[2]))
+    else:
+        try:
+            grant(Path(sys.argv[2]), sys.argv[3])
+        except OSError as error:
+            sys.exit(f"{error}")
