@@ -36,6 +36,10 @@ class Transient(ShimError):
         """Seconds the other side asked us to wait, when it said so."""
 
 
+class Later(ShimError):
+    """Nothing failed: what was asked is under way, or in line, and whoever asked is called back."""
+
+
 class Doubtful(Transient):
     """The outside failed in words that may be about itself or about what was asked.
 

@@ -91,10 +91,12 @@ class Engine(Protocol):
 
     async def info(self) -> EngineInfo: ...
 
-    async def create(self, spec: ContainerSpec) -> str:
+    async def create(self, spec: ContainerSpec, again: Callable[[], None] | None = None) -> str:
         """Create the container, return its id. NameTaken when one of that name exists.
 
         NotFound: its image is not there. Transient: it may exist now, or soon; look by name.
+        Given ``again``, an engine whose creates take minutes may raise Later: nobody has to wait
+        then. It calls ``again`` when the same create is to be asked for again, and goes on with it.
         """
 
     async def start(self, name: str) -> None:

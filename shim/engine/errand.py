@@ -40,6 +40,7 @@ class Errand:
 
     __slots__ = (
         "_answered",
+        "_aside",
         "_cancelled",
         "_create_sent",
         "_done",
@@ -68,12 +69,27 @@ class Errand:
         self._interrupted = False
         self._create_sent = False
         self._done = done
-        self._task = asyncio.create_task(self._run(), name=f"errand {ref.name}")
+        self._aside = False
+        """The launch goes on without us until the engine calls back."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._task: asyncio.Task[None] | None = asyncio.create_task(
+            self._run(), name=f"errand {self._ref.name}"
+        )
+
+    def _again(self) -> None:
+        """What was put aside goes on."""
+        if self._aside:
+            self._aside = False
+            self._begin()
 
     async def close(self) -> None:
         """Drop what is under way; the orders are given again after a restart."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        self._aside = False
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
     # --- taking orders --------------------------------------------------------------------
 
@@ -104,6 +120,7 @@ class Errand:
 
     def _interrupt(self, wanted: bool) -> None:
         if wanted and self._yields and not self._interrupted:
+            assert self._task is not None
             self._interrupted = True
             self._task.cancel()
 
@@ -119,6 +136,7 @@ class Errand:
             if not self._interrupted:
                 raise
             self._interrupted = False
+            assert self._task is not None
             self._task.uncancel()
             raise Interrupted from None
         finally:
@@ -138,9 +156,14 @@ class Errand:
                     log.exception("%s", self._ref)
                     await asyncio.sleep(limits.ENGINE_RETRY_MAX)
         finally:
-            self._done(self._ref)
+            if self._aside:
+                self._task = None
+            else:
+                self._done(self._ref)
 
     def _next(self) -> Callable[[], Awaitable[None]] | None:
+        if self._aside:
+            return None
         if self._launch is not None:
             return self._carry_out_launch
         if self._cancelled:
@@ -151,9 +174,14 @@ class Errand:
 
     async def _carry_out_launch(self) -> None:
         assert self._launch is not None
-        self._launching = launching = Launching(self._launch, self._tools, self._yielding)
+        launching = self._launching or Launching(
+            self._launch, self._tools, self._yielding, self._again
+        )
+        self._launching = launching
+        outcome: Container | LaunchFailed | None = None
         try:
             outcome = await launching.run()
+            self._aside = outcome is None
         except Exception as error:
             if isinstance(error, Interrupted):
                 raise
@@ -161,10 +189,11 @@ class Errand:
             outcome = LaunchFailed(self._ref, Failure.LAUNCH, f"the shim failed: {error!r}")
         finally:
             self._create_sent = launching.create_sent
-            self._launch = self._launching = None
-            for hook in self._tools.hooks:
-                hook.after_launch(self._ref)
-        if self._cancelled:
+            if not self._aside:
+                self._launch = self._launching = None
+                for hook in self._tools.hooks:
+                    hook.after_launch(self._ref)
+        if self._cancelled or outcome is None:
             return
         if isinstance(outcome, Container):
             self._started(outcome)

@@ -16,10 +16,19 @@ from dataclasses import dataclass, field
 from shim.engine.api import Auth, ContainerSpec, Engine, ImageRef
 from shim.engine.hooks import LaunchHook
 from shim.engine.images import Images
-from shim.engine.retry import while_passing
+from shim.engine.retry import Passing, while_passing
 from shim.engine.turns import Turns
 from shim.engine.watch import Watch
-from shim.errors import Doubtful, InvalidTask, NameTaken, NotFound, Permanent, ShimError, Transient
+from shim.errors import (
+    Doubtful,
+    InvalidTask,
+    Later,
+    NameTaken,
+    NotFound,
+    Permanent,
+    ShimError,
+    Transient,
+)
 from shim.model.container import LABEL_SHIM, Container, Phase, Ref
 from shim.model.facts import Fact, Failure, LaunchAdvanced, LaunchFailed, Stage
 from shim.model.orders import Launch
@@ -58,53 +67,77 @@ class LaunchEnded(Exception):
 
 
 class Launching:
-    """One launch under way. ``yielding`` marks where it may be interrupted."""
+    """One launch under way. ``yielding`` marks where it may be interrupted.
+
+    When its create takes long it is put aside: ``run`` returns None, and is to be run again when
+    ``again`` is called.
+    """
 
     __slots__ = (
+        "_again",
         "_deadline",
         "_order",
+        "_passing",
+        "_prepared",
         "_told",
         "_tools",
         "_trouble",
+        "_turn",
         "_yielding",
         "create_sent",
         "start_sent",
     )
 
     def __init__(
-        self, order: Launch, tools: Tools, yielding: Callable[[], AbstractContextManager[None]]
+        self,
+        order: Launch,
+        tools: Tools,
+        yielding: Callable[[], AbstractContextManager[None]],
+        again: Callable[[], None],
     ) -> None:
         self._order = order
         self._tools = tools
         self._yielding = yielding
+        self._again = again
+        self._prepared = self._turn = False
+        self._passing: Passing | None = None
         self._told: LaunchAdvanced | None = None
         self._trouble = ""
         self._deadline = tools.clock() + tools.patience
         self.start_sent = False
         self.create_sent = False
 
-    async def run(self) -> Container | LaunchFailed:
-        """The container, which runs or ran; or why it never did."""
+    async def run(self) -> Container | LaunchFailed | None:
+        """The container, which runs or ran; or why it never did. None: put aside."""
         try:
             return await self._run()
-        except LaunchEnded as ended:
+        except Later:
+            return None
+        except BaseException as error:
+            self._give_turn_back()
+            if not isinstance(error, LaunchEnded):
+                raise
             self._tools.watch.forget(self._order.ref)
-            return LaunchFailed(self._order.ref, ended.failure, str(ended))
+            return LaunchFailed(self._order.ref, error.failure, str(error))
 
     async def _run(self) -> Container:
         try:
             spec = self._tools.make_spec(self._order)
         except InvalidTask as error:
             raise LaunchEnded(Failure.INVALID, str(error)) from None
-        for warning in spec.warnings:
-            log.warning("%s: %s", self._order.ref, warning)
-        await self._prepare()
+        if not self._prepared:
+            await self._prepare(spec)
+            self._prepared = True
         try:
             return await self._insist(spec)
+        except Later:
+            raise
         except ShimError as error:
             raise LaunchEnded(Failure.LAUNCH, str(error)) from None
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, spec: ContainerSpec) -> None:
+        for warning in spec.warnings:
+            log.warning("%s: %s", self._order.ref, warning)
         for hook in self._tools.hooks:
             if hook.wanted(self._order):
                 self._advance(Stage.FETCHING)
@@ -117,15 +150,16 @@ class Launching:
     async def _insist(self, spec: ContainerSpec) -> Container:
         """Attempt until it runs, is refused, or takes too long.
 
-        The first attempt is by itself: what keeps count of attempts takes 2 kB, and most launches
-        of thousands that wait for a datacenter need just one.
+        The first attempt is by itself: what keeps count of attempts takes 2 kB and its time, and
+        most of thousands of launches need just one.
         """
         failed: Transient | None = None
         try:
             return await self._attempt(spec)
         except Transient as error:
             failed = error
-        async for attempt in while_passing(self._sleep):
+        self._passing = self._passing or Passing()
+        async for attempt in while_passing(self._sleep, self._passing):
             with attempt:
                 try:
                     if failed is None:
@@ -144,12 +178,31 @@ class Launching:
             await self._tools.watch.rest(seconds)
 
     async def _attempt(self, spec: ContainerSpec) -> Container:
+        if self._turn:
+            with self._yielding():
+                """Put aside, and maybe given up meanwhile."""
+        else:
+            await self._begin(spec)
+        try:
+            found = await self._bring_up(spec)
+        except Later:
+            # It goes on without us, and takes its turn until it has ended.
+            raise
+        except BaseException:
+            self._give_turn_back()
+            raise
+        self._give_turn_back()
+        return found
+
+    async def _begin(self, spec: ContainerSpec) -> None:
         if not self.start_sent:
             await self._image(spec)
         await self._wait_for_turn()
-        try:
-            return await self._bring_up(spec)
-        finally:
+        self._turn = True
+
+    def _give_turn_back(self) -> None:
+        if self._turn:
+            self._turn = False
             self._tools.turns.release()
 
     async def _image(self, spec: ContainerSpec) -> None:
@@ -191,7 +244,7 @@ class Launching:
         self._advance(Stage.CREATING)
         self.create_sent = True
         try:
-            await self._tools.engine.create(spec)
+            await self._tools.engine.create(spec, self._again)
         except NameTaken as error:
             return await self._adopt(spec, error)
         except NotFound as error:

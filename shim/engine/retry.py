@@ -26,8 +26,10 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return min(max(wanted, limits.ENGINE_RETRY_MIN), limits.ENGINE_RETRY_MAX)
 
 
-class _WhilePassing:
-    """Transient always, Doubtful only so many times."""
+class Passing:
+    """Whether to try again: Transient always, Doubtful only so many times."""
+
+    __slots__ = ("_doubts",)
 
     def __init__(self) -> None:
         self._doubts = 0
@@ -40,9 +42,11 @@ class _WhilePassing:
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def while_passing(sleep: Sleep = asyncio.sleep) -> tenacity.AsyncRetrying:
+def while_passing(
+    sleep: Sleep = asyncio.sleep, passing: Passing | None = None
+) -> tenacity.AsyncRetrying:
     """Again while the failure may pass; anything else is raised."""
-    return _retrying(_WhilePassing(), sleep)
+    return _retrying(passing or Passing(), sleep)
 
 
 def until_done(sleep: Sleep) -> tenacity.AsyncRetrying:

@@ -458,7 +458,7 @@ async def test_waiting_in_line_costs_no_patience_while_the_endpoint_answers() ->
     async with stage(max_inflight=1) as on:
         create = on.engine.create
 
-        async def slow(spec: object) -> str:
+        async def slow(spec: object, again: object) -> str:
             await asyncio.sleep(100)
             return await create(spec)  # type: ignore[arg-type]
 

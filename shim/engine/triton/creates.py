@@ -13,14 +13,14 @@ import contextlib
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from shim import limits
 from shim.engine.api import ContainerSpec
 from shim.engine.transport import understood
 from shim.engine.triton.link import Link, Lost, timeout
-from shim.errors import Doubtful, ShimError, Transient
+from shim.errors import Doubtful, Later, NameTaken, ShimError, Transient
 from shim.model.container import Container, Phase
 
 log = logging.getLogger(__name__)
@@ -41,17 +41,19 @@ class _Held:
 class _Waiting:
     """A create whose connection is closed."""
 
-    done: asyncio.Future[str]
+    again: Callable[[], None]
     since: float
+    taken: NameTaken | None
+    """Somebody else's create of this name is waited for."""
     seen: bool = False
     """A list has shown it while it was provisioned."""
 
-    def provisioned(self, identity: str) -> None:
-        if not self.done.done():
-            self.done.set_result(identity)
-
 
 class Creates:
+    """Nobody waits in here but for an answer on a connection: whoever has to wait otherwise gets
+    Later, is called back, and asks again. So thousands of launches wait as entries of a dictionary.
+    """
+
     def __init__(
         self, link: Link, look: Callable[[], Awaitable[object]], clock: Callable[[], float]
     ) -> None:
@@ -59,12 +61,15 @@ class Creates:
         self._link = link
         self._look = look
         self._clock = clock
-        self._held: OrderedDict[str, _Held] = OrderedDict()
-        self._places = asyncio.Semaphore(limits.CREATES_HELD)
-        self._wanted = 0
+        self._line: OrderedDict[str, Callable[[], None]] = OrderedDict()
         """Creates that want a place on a connection and find none."""
+        self._admitted: set[str] = set()
+        """Called back for a place that is kept for them."""
+        self._held: OrderedDict[str, _Held] = OrderedDict()
         self._handshakes = asyncio.Semaphore(limits.CREATES_SENT_AT_ONCE)
         self._waiting: dict[str, _Waiting] = {}
+        self._ended: dict[str, str | ShimError] = {}
+        """What became of those that waited, until they ask."""
         self._listed_at = clock()
         self._poller: asyncio.Task[None] | None = None
         self._shedding: asyncio.TimerHandle | None = None
@@ -77,27 +82,33 @@ class Creates:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    async def create(self, spec: ContainerSpec) -> str:
+    async def create(self, spec: ContainerSpec, again: Callable[[], None]) -> str:
         """Its id, once it is provisioned. Raises what Triton said, or Transient when nothing was
-        heard and nothing is there."""
-        try:
-            return await self._heard(spec)
-        except _LetGo:
-            pass
-        except Lost as error:
-            log.info("%s: %s; waiting for it to be listed", spec.name, error)
-        return await self.settled(spec.name)
+        heard and nothing is there; and Later."""
+        name = spec.name
+        if (ended := self._ended.pop(name, None)) is not None:
+            if isinstance(ended, str):
+                return ended
+            raise ended
+        self._take_place(name, again)
+        if (identity := await self._heard(spec)) is not None:
+            return identity
+        self.watch(name, again)
+        raise Later
 
-    async def settled(self, name: str) -> str:
-        """The id of a container that is provisioned now or soon. Transient when there is none."""
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting[name] = _Waiting(future, self._clock())
+    def watch(self, name: str, again: Callable[[], None], taken: NameTaken | None = None) -> None:
+        """Call back when it is provisioned, or is known not to be. ``taken`` is raised then to
+        whoever asks for a create of an existing name."""
+        self._waiting[name] = _Waiting(again, self._clock(), taken)
         if self._poller is None:
             self._poller = asyncio.create_task(self._poll(), name="triton-creates")
-        try:
-            return await future
-        finally:
-            self._waiting.pop(name, None)
+
+    def forget(self, name: str) -> None:
+        """It is not asked for again."""
+        self._ended.pop(name, None)
+        if name in self._admitted:
+            self._admitted.remove(name)
+            self._admit()
 
     def listed(self, containers: Iterable[Container], began: float) -> None:
         """A list that was asked for at ``began`` shows these containers of ours."""
@@ -106,7 +117,7 @@ class Creates:
             return
         by_name = {each.name: each for each in containers if each.name in self._waiting}
         loop, wake = asyncio.get_running_loop(), 0
-        for name, waiting in self._waiting.items():
+        for name, waiting in list(self._waiting.items()):
             found = by_name.get(name)
             if found is None:
                 self._miss(name, waiting, began)
@@ -115,7 +126,7 @@ class Creates:
             else:
                 # One after the other: what hundreds do next, all in one turn of the loop, would
                 # keep a ping waiting.
-                loop.call_later(wake * limits.CREATE_WAKE, waiting.provisioned, found.id)
+                loop.call_later(wake * limits.CREATE_WAKE, self._end, name, waiting, found.id)
                 wake += 1
 
     def close(self) -> None:
@@ -125,14 +136,18 @@ class Creates:
 
     def _miss(self, name: str, waiting: _Waiting, began: float) -> None:
         """A list that began at ``began`` does not show it."""
-        if waiting.done.done():
-            return
         if waiting.seen and began > waiting.since:
             text = f"{name} failed while it was provisioned; Triton does not list it any more"
-            waiting.done.set_exception(Doubtful(text))
+            self._end(name, waiting, Doubtful(text))
         elif began - waiting.since > limits.PROVISIONING_UNSEEN:
             text = f"the create of {name} was not answered, and Triton never listed it"
-            waiting.done.set_exception(Transient(text))
+            self._end(name, waiting, Transient(text))
+
+    def _end(self, name: str, waiting: _Waiting, how: str | ShimError) -> None:
+        if self._waiting.get(name) is waiting:
+            del self._waiting[name]
+            self._ended[name] = waiting.taken or how
+            waiting.again()
 
     async def _poll(self) -> None:
         """One list for all that wait; none when somebody else's list has just told."""
@@ -146,13 +161,65 @@ class Creates:
         finally:
             self._poller = None
 
+    # --- places on connections
+
+    def _free(self) -> int:
+        return limits.CREATES_HELD - len(self._held) - len(self._admitted)
+
+    def _take_place(self, name: str, again: Callable[[], None]) -> None:
+        """Raises Later while there is none."""
+        if name in self._admitted:
+            self._admitted.remove(name)
+        elif self._line or self._free() <= 0:
+            self._line[name] = again
+            self._shed()
+            raise Later
+
+    def _admit(self) -> None:
+        """Call those back for whom there is a place now."""
+        while self._line and self._free() > 0:
+            name, again = self._line.popitem(last=False)
+            self._admitted.add(name)
+            asyncio.get_running_loop().call_soon(again)
+
+    def _shed(self) -> None:
+        """As long as creates want a place, see every now and then who can be let go."""
+        if self._shedding is None and len(self._line) > self._free():
+            loop = asyncio.get_running_loop()
+            self._shedding = loop.call_later(limits.CREATE_SHED, self._let_go)
+
+    def _let_go(self) -> None:
+        """The oldest that had time to be refused make room for those that want it."""
+        self._shedding = None
+        missing = len(self._line) - self._free()
+        now = asyncio.get_running_loop().time()
+        for held in self._held.values():
+            if missing <= 0:
+                break
+            heard = held.sent_at is not None and self._clock() - held.sent_at > limits.CREATE_HEARD
+            if heard and not held.let_go:
+                held.let_go = True
+                held.scope.reschedule(now)
+            missing -= held.let_go
+        self._shed()
+
     # --- on a connection
 
-    async def _heard(self, spec: ContainerSpec) -> str:
-        """Its id, as long as the connection may be held. Raises _LetGo."""
-        body = json.dumps(dict(spec.body)).encode()
-        async with self._place(spec.name) as held:
-            return await self._post(spec.name, body, held)
+    async def _heard(self, spec: ContainerSpec) -> str | None:
+        """Its id; None when the connection was given up or broke: lists will tell."""
+        name, body = spec.name, json.dumps(dict(spec.body)).encode()
+        try:
+            async with asyncio.timeout(None) as scope:
+                held = self._held[name] = _Held(scope)
+                return await self._post(name, body, held)
+        except TimeoutError:
+            return None
+        except Lost as error:
+            log.info("%s: %s; waiting for it to be listed", name, error)
+            return None
+        finally:
+            self._held.pop(name, None)
+            self._admit()
 
     async def _post(self, name: str, body: bytes, held: _Held) -> str:
         async with _Handshake(self._handshakes) as handshake:
@@ -175,46 +242,6 @@ class Creates:
         with understood("create"):
             return str(answer["Id"])
 
-    @contextlib.asynccontextmanager
-    async def _place(self, name: str) -> AsyncIterator[_Held]:
-        """One of the few connections; raises _LetGo when somebody else needs it."""
-        self._wanted += 1
-        self._shed()
-        try:
-            await self._places.acquire()
-        finally:
-            self._wanted -= 1
-        try:
-            async with asyncio.timeout(None) as scope:
-                held = self._held[name] = _Held(scope)
-                yield held
-        except TimeoutError:
-            raise _LetGo from None
-        finally:
-            self._held.pop(name, None)
-            self._places.release()
-
-    def _shed(self) -> None:
-        """As long as creates want a place, see every now and then who can be let go."""
-        if self._shedding is None and self._wanted > limits.CREATES_HELD - len(self._held):
-            loop = asyncio.get_running_loop()
-            self._shedding = loop.call_later(limits.CREATE_SHED, self._let_go)
-
-    def _let_go(self) -> None:
-        """The oldest that had time to be refused make room for those that want it."""
-        self._shedding = None
-        missing = self._wanted - (limits.CREATES_HELD - len(self._held))
-        now = asyncio.get_running_loop().time()
-        for held in self._held.values():
-            if missing <= 0:
-                break
-            heard = held.sent_at is not None and self._clock() - held.sent_at > limits.CREATE_HEARD
-            if heard and not held.let_go:
-                held.let_go = True
-                held.scope.reschedule(now)
-            missing -= held.let_go
-        self._shed()
-
 
 class _Handshake:
     """One of the few connections being opened, until the request is on its way."""
@@ -235,7 +262,3 @@ class _Handshake:
         if self._open:
             self._open = False
             self._places.release()
-
-
-class _LetGo(Exception):
-    """The connection was given up for another create's sake."""

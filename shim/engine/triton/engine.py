@@ -20,7 +20,7 @@ from shim.engine.triton.answers import pull_error, refusal
 from shim.engine.triton.creates import Creates
 from shim.engine.triton.link import Link, Lost, timeout
 from shim.engine.triton.login import Login
-from shim.errors import NameTaken, NotFound, Permanent, Transient
+from shim.errors import Later, NameTaken, NotFound, Permanent, Transient
 from shim.model.container import LABEL_SHIM, Container, Phase
 
 STREAM = timeout(idle=limits.TRITON_CREATE_TIMEOUT)
@@ -82,14 +82,29 @@ class TritonEngine:
                 account=str(status.get("SDCAccount") or ""),
             )
 
-    async def create(self, spec: ContainerSpec) -> str:
-        """Waits for the provisioning, also for that of an earlier create of the same name."""
+    async def create(self, spec: ContainerSpec, again: Callable[[], None] | None = None) -> str:
+        """Returns after the provisioning, also after that of an earlier create of the same name.
+
+        Without ``again`` it is waited for.
+        """
+        if again is not None:
+            return await self._create(spec, again)
+        while True:
+            called = asyncio.Event()
+            try:
+                return await self._create(spec, called.set)
+            except Later:
+                await called.wait()
+
+    async def _create(self, spec: ContainerSpec, again: Callable[[], None]) -> str:
         try:
-            return await self._creates.create(spec)
-        except NameTaken as taken:
-            if (await self.inspect(spec.name)).phase is Phase.PROVISIONING:
-                await self._creates.settled(spec.name)
-            raise NameTaken(f"{spec.name}: {taken}") from None
+            return await self._creates.create(spec, again)
+        except NameTaken as error:
+            taken = NameTaken(f"{spec.name}: {error}")
+        if (await self.inspect(spec.name)).phase is Phase.PROVISIONING:
+            self._creates.watch(spec.name, again, taken)
+            raise Later
+        raise taken
 
     async def start(self, name: str) -> None:
         await self._link.call("start", "POST", f"{_container(name)}/start")
@@ -124,6 +139,7 @@ class TritonEngine:
             await asyncio.sleep(limits.STOP_POLL)
 
     async def remove(self, name: str) -> None:
+        self._creates.forget(name)
         try:
             await self._link.call("remove", "DELETE", _container(name), params={"force": "1"})
         except NotFound:

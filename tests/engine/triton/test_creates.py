@@ -41,7 +41,6 @@ async def test_more_creates_than_connections(
 ) -> None:
     monkeypatch.setattr(limits, "CREATE_HEARD", 0.05)
     monkeypatch.setattr(limits, "CREATE_SHED", 0.01)
-    engine._creates._places = asyncio.Semaphore(3)
     monkeypatch.setattr(limits, "CREATES_HELD", 3)
     at.options.provision_seconds = 1.0
     creates = [asyncio.create_task(engine.create(spec(f"mesos-{n}"))) for n in range(20)]
@@ -88,9 +87,11 @@ async def test_a_create_that_never_arrived_is_transient(
     at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "PROVISIONING_UNSEEN", 0.1)
-    waiting = engine._creates.settled("mesos-1")
+    again = asyncio.Event()
+    engine._creates.watch("mesos-1", again.set)
+    await again.wait()
     with pytest.raises(Transient, match="was not answered, and Triton never listed it"):
-        await waiting
+        await engine.create(spec())
 
 
 async def test_a_name_that_is_taken(at: Place, engine: TritonEngine, spec: Spec) -> None:
