@@ -98,6 +98,16 @@ class Load:
         """What was said of each task that has not ended, for people."""
         return {name: self._framework.states(name)[-5:] for name in sorted(self.open)}
 
+    @property
+    def volumes(self) -> list[Json]:
+        """Where a task finds its diary."""
+        host_path = str(self._directory)
+        return [{"container_path": evidence.INSIDE, "host_path": host_path, "mode": "RW"}]
+
+    def starts(self, task_id: str) -> int:
+        """How often the task started, by its own account."""
+        return evidence.Diary.read(self._directory / task_id).starts
+
     def told_again(self) -> int:
         """Updates that came more than once, as the protocol allows until they are acknowledged."""
         updates = [e["status"] for e in self._framework.events if e["event"] == "update"]
@@ -156,11 +166,5 @@ class Load:
         )
         container: dict[str, Any] = info["container"]
         container["docker"]["network"] = "NONE"
-        container["volumes"] = [
-            {
-                "container_path": evidence.INSIDE,
-                "host_path": str(self._directory),
-                "mode": "RW",
-            }
-        ]
+        container["volumes"] = self.volumes
         return info
