@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-TOOLS="docker registry consul zookeeper compose chromium shellcheck busybox ssh ip"
+TOOLS="docker registry consul zookeeper compose curl chromium shellcheck busybox ssh ip"
 
 in_list() { case " $2 " in *" $1 "*) ;; *) return 1 ;; esac; }
 

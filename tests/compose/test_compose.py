@@ -123,6 +123,7 @@ def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) 
     assert demo.evaluated(demo.project).returncode != 0
 
 
+@pytest.mark.needs_curl
 def test_couchbase_becomes_one_cluster(demo: Demo, client: docker.DockerClient) -> None:
     project = ("-p", demo.project)
     demo("--compose", *project)

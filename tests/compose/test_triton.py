@@ -14,7 +14,7 @@ from tests.test_start import TREE, shell
 
 INFO = "echo 'Containers: 0'; echo 'SDCAccount: bob'; echo 'Name: us-east-1'"
 HOST = "tcp://us-east-1.docker.example.com:2376"
-PARTS = "ask settings triton datacenters compose_checks compose"
+PARTS = "ask settings triton datacenters ha compose_checks compose"
 
 
 @dataclass
