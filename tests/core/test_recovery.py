@@ -1,0 +1,52 @@
+"""Which containers are looked at closely after a restart: those a list tells too little of."""
+
+from __future__ import annotations
+
+import pytest
+
+from shim.model import facts
+from shim.model.container import LABEL_CONTAINER, Container, Phase
+from tests.core.harness import Shim, key_of
+
+
+def listed(shim: Shim, task: str, phase: Phase) -> Container:
+    ref = shim.core.tasks.table[key_of(task)].ref
+    return Container(ref.name, "id", phase, labels={LABEL_CONTAINER: ref.container_id})
+
+
+@pytest.fixture
+def shim() -> Shim:
+    """``running`` runs, ``launching`` was being created, when the agent died."""
+    made = Shim()
+    for task in ("running", "launching"):
+        made.run(task)
+        ref = made.core.tasks.table[key_of(task)].ref
+        made.tell(facts.LaunchAdvanced(ref, facts.Stage.CREATING))
+    running = made.core.tasks.table[key_of("running")].ref
+    found = Container(running.name, "id", Phase.RUNNING)
+    made.tell(facts.ContainerStarted(running, found))
+    made._boot()
+    return made
+
+
+def test_what_ran_and_runs_is_known_well_enough(shim: Shim) -> None:
+    needed = shim.core.recovery.needs_inspect()
+    assert not needed(listed(shim, "running", Phase.RUNNING))
+
+
+def test_an_end_and_a_launch_are_looked_at(shim: Shim) -> None:
+    """For the exit code of the one, and the addresses of the other."""
+    needed = shim.core.recovery.needs_inspect()
+    assert needed(listed(shim, "running", Phase.EXITED))
+    assert needed(listed(shim, "launching", Phase.RUNNING))
+    assert needed(listed(shim, "launching", Phase.CREATED))
+
+
+def test_what_no_task_knows_is_only_removed(shim: Shim) -> None:
+    needed = shim.core.recovery.needs_inspect()
+    orphan = Container("mesos-x", "id", Phase.EXITED, labels={LABEL_CONTAINER: "x"})
+    assert not needed(orphan)
+
+
+def test_a_list_without_labels_says_nothing(shim: Shim) -> None:
+    assert shim.core.recovery.needs_inspect()(Container("mesos-x", "id", Phase.RUNNING))
