@@ -24,8 +24,9 @@ from shim.core.agent import Core
 from shim.core.context import Decision, Now
 from shim.errors import Transient
 from shim.journal import Journal
-from shim.model.facts import DeadlinePassed, Fact
+from shim.model.facts import DeadlinePassed, Fact, MessageReceived
 from shim.model.orders import Exit, Order
+from shim.protos.messages_pb2 import PingSlaveMessage
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,10 @@ class Runtime:
 
     def post(self, fact: Fact) -> None:
         """Something happened. Called from the loop."""
-        self._mailbox.append(fact)
+        if _is_ping(fact):
+            self._mailbox.appendleft(fact)
+        else:
+            self._mailbox.append(fact)
         self._idle.clear()
         self._wake.set()
 
@@ -141,8 +145,10 @@ class Runtime:
                 log.exception("records could not be made durable")
                 self._carry(Exit(1, str(error)))
                 return
-            for order in batch.orders:
+            for number, order in enumerate(batch.orders, 1):
                 self._carry(order)
+                if number % limits.ORDERS_A_TURN == 0:
+                    await asyncio.sleep(0)
 
     async def _durable(self, batch: Decision) -> None:
         while batch.records:
@@ -170,3 +176,13 @@ class Runtime:
         except Exception:
             # One task's trouble must never stop the loop that all others live from.
             log.exception("order %s could not be carried out", type(order).__name__)
+
+
+def _is_ping(fact: Fact) -> bool:
+    """A master that only wants to know whether we live: thousands of launches may be waiting, and
+    it does not wait for them. One that lost its link to us tells so in its order."""
+    return (
+        isinstance(fact, MessageReceived)
+        and isinstance(fact.message, PingSlaveMessage)
+        and fact.message.connected
+    )

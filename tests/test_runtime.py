@@ -15,10 +15,11 @@ from shim.core.agent import Core
 from shim.core.context import Decision, Now
 from shim.errors import FatalError, Transient
 from shim.journal import Journal
-from shim.model.facts import DeadlinePassed, Fact, MasterDetected
+from shim.model.facts import DeadlinePassed, Fact, MasterDetected, MessageReceived
 from shim.model.ids import Pid
 from shim.model.orders import Exit, Level, Notice, Order, Pong
 from shim.model.records import Record, SaveMeta
+from shim.protos.messages_pb2 import PingSlaveMessage
 from shim.runtime import Runtime, SystemEntropy, now
 
 PING = Pong(Pid("slave-observer(1)", "10.0.0.1", 5050))
@@ -44,6 +45,8 @@ class ScriptedCore:
         if isinstance(fact, DeadlinePassed):
             self.at = None
             return Decision([], [note("deadline")])
+        if isinstance(fact, MessageReceived):
+            return Decision([], [PING])
         assert isinstance(fact, MasterDetected)
         assert fact.pid is not None
         port = fact.pid.port
@@ -203,6 +206,29 @@ async def test_many_facts_leave_others_their_turn() -> None:
         await asyncio.sleep(0)
         assert 0 < len(b.core.handled) <= limits.FACTS_A_TURN
         await b.until(3 * limits.FACTS_A_TURN)
+
+
+async def test_a_ping_overtakes_what_waits_unless_it_tells_of_a_broken_link() -> None:
+    sender = Pid("slave-observer(1)", "10.0.0.1", 5050)
+    well = MessageReceived(sender, PingSlaveMessage(connected=True))
+    broken = MessageReceived(sender, PingSlaveMessage(connected=False))
+    async with bench() as b:
+        facts = [fact(10), fact(11), broken, well]
+        for each in facts:
+            b.runtime.post(each)
+        await b.until(2)
+        assert b.core.handled == [well, *facts[:3]]
+
+
+async def test_many_orders_leave_others_their_turn() -> None:
+    async with bench() as b:
+        for _ in range(3 * limits.ORDERS_A_TURN):
+            b.runtime.post(fact(10))
+        most, before = 0, 0
+        while len(b.texts) < 3 * limits.ORDERS_A_TURN:
+            await asyncio.sleep(0)
+            most, before = max(most, len(b.texts) - before), len(b.texts)
+        assert 0 < most <= limits.ORDERS_A_TURN
 
 
 async def test_settled_means_handled_durable_and_carried_out() -> None:

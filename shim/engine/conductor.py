@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 
 from shim import limits
@@ -71,6 +72,9 @@ class Conductor:
             last_words=last_words,
         )
         self._errands: dict[str, Errand] = {}
+        self._line: OrderedDict[str, Launch] = OrderedDict()
+        """Launches that are not begun yet: a few in each turn of the loop."""
+        self._beginning: asyncio.Handle | None = None
         self._due: dict[str, asyncio.TimerHandle] = {}
         self._orphans: dict[str, asyncio.Task[None]] = {}
 
@@ -86,7 +90,7 @@ class Conductor:
     @property
     def busy(self) -> int:
         """Containers that something is being done about."""
-        return len(self._errands)
+        return len(self._errands) + len(self._line)
 
     @property
     def waiting(self) -> int:
@@ -102,6 +106,10 @@ class Conductor:
                 self._remove_orphan(order.name)
             case Remove(delay=delay) if delay > 0:
                 self._later(order)
+            case Launch():
+                self._line.setdefault(order.ref.name, order)
+                if self._beginning is None:
+                    self._begin()
             case _:
                 self._take(order)
 
@@ -111,6 +119,7 @@ class Conductor:
 
     async def close(self) -> None:
         """Drop everything under way. Containers stay as they are."""
+        self._line.clear()
         for handle in self._due.values():
             handle.cancel()
         tasks = list(self._orphans.values())
@@ -119,7 +128,20 @@ class Conductor:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(errand.close() for errand in list(self._errands.values())))
 
+    def _begin(self) -> None:
+        """Begin a few launches now, and more in the next turn of the loop."""
+        self._beginning = None
+        for _ in range(min(len(self._line), limits.LAUNCHES_A_TURN)):
+            _, launch = self._line.popitem(last=False)
+            self._give(launch)
+            self._beginning = self._beginning or asyncio.get_running_loop().call_soon(self._begin)
+
     def _take(self, order: ContainerOrder) -> None:
+        if launch := self._line.pop(order.ref.name, None):
+            self._give(launch)
+        self._give(order)
+
+    def _give(self, order: ContainerOrder) -> None:
         name = order.ref.name
         errand = self._errands.get(name)
         if errand is None:

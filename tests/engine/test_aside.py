@@ -130,3 +130,31 @@ async def test_closed_while_put_aside() -> None:
     assert engine.boxes == {}
     assert tasks_of(ref) == []
     assert not [fact for fact in on.facts if isinstance(fact, LaunchCancelled | ContainerStarted)]
+
+
+@timeless
+async def test_a_burst_is_begun_a_few_at_a_time() -> None:
+    """Thousands of launches may be ordered at once, and a ping is right behind them."""
+    engine = Datacenter()
+    async with stage(engine, max_inflight=1000) as on:
+        await engine.provisioning(on.launch("first"))
+        refs = [on.launch(f"task-{n}") for n in range(10 * limits.LAUNCHES_A_TURN)]
+        assert on.conductor.busy == len(refs) + 1
+        for _ in range(20):
+            before = len(engine.asked)
+            await asyncio.sleep(0)
+            assert len(engine.asked) - before <= limits.LAUNCHES_A_TURN
+        assert len(engine.asked) == len(refs) + 1
+
+
+@timeless
+async def test_killed_before_it_was_begun() -> None:
+    engine = FakeEngine()
+    async with stage(engine) as on:
+        refs = [on.launch(f"task-{n}") for n in range(5 * limits.LAUNCHES_A_TURN)]
+        on.conductor.carry_out(CancelLaunch(refs[-1]))
+        for ref in refs[:-1]:
+            await on.until(ContainerStarted, ref)
+        await on.quiet()
+        assert on.kinds(refs[-1]) == ["LaunchCancelled"]
+        assert refs[-1].name not in engine.boxes

@@ -14,7 +14,7 @@ from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRe
 from shim.engine.docker import registry_auth
 from shim.engine.frames import Frames, Line, LogLines
 from shim.engine.progress import Progress
-from shim.engine.transport import array, json_lines, read, understood, without_empty
+from shim.engine.transport import json_lines, read, understood, without_empty
 from shim.engine.triton import reading
 from shim.engine.triton.answers import pull_error, refusal
 from shim.engine.triton.creates import Creates
@@ -150,10 +150,15 @@ class TritonEngine:
         # A value is cut at its second "=", so an id that has one is looked for by key alone.
         wanted = LABEL_SHIM if "=" in self._shim_id else f"{LABEL_SHIM}={self._shim_id}"
         params = {"all": "1", "filters": json.dumps({"label": [wanted]})}
-        answer = await self._link.json("list", "GET", "/containers/json", params=params)
+        raw = await self._link.call("list", "GET", "/containers/json", params=params)
+        ours = []
         with understood("list"):
-            found = [reading.from_list(entry) for entry in array(answer)]
-        ours = [container for container in found if container.owner == self._shim_id]
+            for number, entry in enumerate(reading.members(raw), 1):
+                container = reading.from_list(entry)
+                if container.owner == self._shim_id:
+                    ours.append(container)
+                if number % limits.LIST_SLICE == 0:
+                    await asyncio.sleep(0)
         self._creates.listed(ours, began)
         self.on_list(ours)
         return ours

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shim.engine.frames import seconds
@@ -15,6 +15,28 @@ PROVISIONING_ID = 32
 """Digits of an id while the machine is provisioned; 64 afterwards."""
 SKEW = 1.0
 """An exit this much before its own start is still the same run's."""
+
+
+_BETWEEN = re.compile(r"[\s,]*")
+_DECODER = json.JSONDecoder()
+
+
+def members(raw: bytes) -> Iterator[Any]:
+    """The members of a JSON array one after the other: all at once, those of a list of 10,000
+    would hold up the loop. Raises ValueError when it is none."""
+    text = raw.decode().strip()
+    if not (text.startswith("[") and text.endswith("]")):
+        raise ValueError(f"not a JSON array: {text[:200]!r}")
+    at, end = _after_comma(text, 1), len(text) - 1
+    while at < end:
+        member, at = _DECODER.raw_decode(text, at)
+        at = _after_comma(text, at)
+        yield member
+
+
+def _after_comma(text: str, at: int) -> int:
+    found = _BETWEEN.match(text, at)
+    return found.end() if found else at
 
 
 def from_list(entry: Mapping[str, Any]) -> Container:
