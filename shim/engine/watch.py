@@ -2,8 +2,9 @@
 
 An event only says where to look; a list finds what no event told. A container stays watched
 until an inspect has answered that it ended or is gone, so a failed look loses nothing: the next
-list finds it again. An endpoint that does not answer says nothing. Three asyncio tasks whatever
-the number of containers; nothing at all per container but an entry in a dictionary.
+list finds it again, and a bug that one container brings out costs the others nothing. An endpoint
+that does not answer says nothing. Three asyncio tasks whatever the number of containers; nothing
+at all per container but an entry in a dictionary.
 """
 
 from __future__ import annotations
@@ -136,6 +137,8 @@ class Watch:
                 await self._listen()
             except ShimError as error:
                 log.warning("the engine's event stream broke: %s", error)
+            except Exception:
+                log.exception("the engine's event stream is begun again")
             self._list_now.set()
             await asyncio.sleep(limits.EVENTS_RETRY)
 
@@ -155,6 +158,8 @@ class Watch:
                 await self._list()
             except ShimError as error:
                 self._complain(error)
+            except Exception:
+                log.exception("a list came to nothing, the next one tries again")
             took = self._clock() - began
             await asyncio.sleep(took / limits.RELIST_ASKED_SHARE)
             await self._until_due(max(self._interval(), took / self._share()))
@@ -216,3 +221,5 @@ class Watch:
             self.vanished(ref)
         except ShimError as error:
             log.warning("%s could not be looked at, the next list tries again: %s", ref, error)
+        except Exception:
+            log.exception("%s could not be looked at, the next list tries again", ref)

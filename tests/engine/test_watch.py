@@ -96,6 +96,42 @@ async def test_a_failed_look_loses_nothing() -> None:
 
 
 @timeless
+async def test_a_bug_that_one_container_brings_out_costs_the_others_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with stage() as on:
+        poison, good = await on.running("poison"), await on.running("good")
+        inspected = on.engine.inspect
+
+        async def inspect(name: str) -> Container:
+            if name == poison.name:
+                raise KeyError("State")
+            return await inspected(name)
+
+        on.engine.inspect = inspect  # type: ignore[method-assign]
+        on.engine.end(poison.name, 3)
+        on.engine.end(good.name, 4)
+        assert (await on.until(ContainerExited, good, seconds=SOON)).exit_code == 4
+        assert f"{poison} could not be looked at" in caplog.text
+        on.engine.inspect = inspected  # type: ignore[method-assign]
+        assert (await on.until(ContainerExited, poison, seconds=NEXT_LIST)).exit_code == 3
+
+
+@pytest.mark.parametrize("verb", ["list", "events"])
+@timeless
+async def test_a_bug_in_one_round_leaves_the_next_one(verb: str) -> None:
+    async with stage() as on:
+        ref = await on.running()
+        on.engine.fail(verb, AttributeError("nobody expected it"))
+        on.engine.break_events()
+        await asyncio.sleep(NEXT_LIST)
+        on.engine.end(ref.name, 3)
+        await on.until(ContainerExited, ref, seconds=SOON)
+        on.engine.end((await on.running("second")).name, 3, silently=True)
+        await on.until(ContainerExited, on.facts[-1].ref, seconds=NEXT_LIST)  # type: ignore[union-attr]
+
+
+@timeless
 async def test_an_endpoint_that_does_not_answer_says_nothing() -> None:
     async with stage() as on:
         refs = [await on.running(f"task-{n}") for n in range(5)]
