@@ -1,4 +1,4 @@
-"""Putting the agent together: one process, one loop, every room plugged into the runtime."""
+"""The life of the agent's process: address, endpoint, rooms, signals, end."""
 
 from __future__ import annotations
 
@@ -6,41 +6,29 @@ import asyncio
 import gc
 import logging
 import signal
-import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 
 from aiohttp import web
 
-from shim import limits, runtime
+from shim import endpoint, limits, runtime
+from shim.assembly import Rooms, Surroundings
 from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
 from shim.config.master import detector_for
 from shim.config.offer import offer_of
 from shim.core.agent import Core
 from shim.core.context import Settings
-from shim.discovery.client import ConsulClient
-from shim.discovery.services import Service, Site, agent_service
-from shim.discovery.sync import ConsulSync
-from shim.effects import Effects
-from shim.engine.api import ContainerSpec, Engine, EngineInfo
-from shim.engine.checks.checker import Checker
-from shim.engine.conductor import Conductor
-from shim.engine.connect import connect, remote_host
-from shim.engine.fetch.fetcher import Fetcher
-from shim.engine.fetch.sandbox import with_sandbox
-from shim.engine.mapping import Rules, container_spec
-from shim.errors import FatalError, NotFound, Transient
+from shim.engine.api import EngineInfo
+from shim.errors import FatalError
 from shim.identity import check_reservations, check_unchanged, keep_hostname, shim_id
 from shim.journal import Journal
 from shim.messenger import Messenger
-from shim.model.container import Container
-from shim.model.facts import ContainersFound, Fact, LeaveRequested, MasterDetected
+from shim.model.facts import ContainersFound, LeaveRequested, MasterDetected
 from shim.model.ids import Pid
-from shim.model.orders import Exit, Launch
+from shim.model.orders import Exit
 from shim.model.records import Snapshot
 from shim.pages import Pages
 from shim.protos.mesos_pb2 import SlaveInfo
-from shim.upkeep import kept_up
 from shim.wire.server import Listener, serve
 
 log = logging.getLogger(__name__)
@@ -107,22 +95,24 @@ class _Agent:
         self._messenger.introduce(pid)
         owner, mark = shim_id(self._snapshot, config.shim_id, address.hostname, port)
         await self._journal.commit([mark])
-        engine = await _connected(config, owner)
+        engine = await endpoint.connected(config, owner)
         try:
-            info = await _answer(engine)
+            info = await endpoint.answer(engine)
             await self._pages.attach(engine)
-            return await self._act(address, pid, owner, engine, info)
+            settings = await self._settings(address, pid, info)
+            around = Surroundings(
+                config, engine, info, owner, pid, address.hostname, self._messenger, self._pages
+            )
+            return await self._act(around, settings)
         finally:
             await engine.close()
 
-    async def _act(
-        self, address: Addresses, pid: Pid, owner: str, engine: Engine, info: EngineInfo
-    ) -> Exit:
+    async def _settings(self, address: Addresses, pid: Pid, info: EngineInfo) -> Settings:
         config = self._config
         described = _describe(config, info, address.hostname, pid.port)
         check_unchanged(self._snapshot, described, pid.ip)
         check_reservations(self._snapshot, described)
-        settings = Settings(
+        return Settings(
             pid=pid,
             info=described,
             version=MESOS_VERSION,
@@ -134,125 +124,27 @@ class _Agent:
             remove_delay=config.docker_remove_delay,
             cleanup=config.recover == "cleanup",
             kill_orphans=config.docker_kill_orphans,
-            engine_ip=await _engine_ip(config, info, address),
+            engine_ip=await endpoint.host_address(config, info, address),
         )
+
+    async def _act(self, around: Surroundings, settings: Settings) -> Exit:
         core = Core(settings, runtime.SystemEntropy(), self._snapshot, runtime.now())
         # The core holds what it needs; ten thousand tasks twice would be a waste.
         self._snapshot = Snapshot.empty()
         loop = runtime.Runtime(core, self._journal)
-        pages, post = self._pages, self._pages.hearing(loop.post)
-        rules = self._rules(info, owner)
-        fetcher = self._fetcher(engine, rules)
-        conductor = self._conductor(engine, info, rules, fetcher, post)
-        checker = self._checker(engine, loop, address)
-        discovery = self._discovery(core, info, owner, address, pid)
-        effects = Effects(self._messenger, conductor, checker, discovery)
-        self._messenger.open(loop.post)
-        pages.open(core, loop, conductor, self._messenger, discovery)
+        rooms = Rooms(around, core, loop)
         async with asyncio.TaskGroup() as group:
             beside = [
-                group.create_task(conductor.run(), name="watch"),
-                group.create_task(checker.run(), name="checks"),
-                group.create_task(pages.run(), name="pages"),
                 group.create_task(self._lead(loop), name="detector"),
-                group.create_task(self._recover(engine, core, loop, discovery), name="recovery"),
+                group.create_task(self._recover(around, core, loop, rooms), name="recovery"),
                 group.create_task(self._leaver(loop), name="leaver"),
             ]
-            if discovery is not None:
-                beside.append(group.create_task(kept_up("Consul", discovery.run), name="consul"))
             try:
-                ended = await loop.run(pages.seeing(effects.carry_out))
+                return await rooms.run()
             finally:
                 for task in beside:
                     task.cancel()
-                await loop.close()
-                await effects.close()
-                if discovery is not None and self._leave.is_set():
-                    await discovery.withdraw_agent(limits.WITHDRAW_PATIENCE)
-                await checker.close()
-                await conductor.close()
-                await pages.close()
-                await fetcher.close()
-        return ended
-
-    def _rules(self, info: EngineInfo, owner: str) -> Rules:
-        config = self._config
-        return Rules(
-            shim_id=owner,
-            kind="triton" if info.kind == "triton" else "docker",
-            api_version=info.api_version,
-            sandbox_directory=config.sandbox_directory,
-            default_container_dns=config.default_container_dns,
-            ports=config.ports.mode,
-            host_memory_mb=info.memory_mb,
-            enable_cfs=config.cgroups_enable_cfs,
-            triton_unsupported=config.triton_unsupported,
-        )
-
-    def _fetcher(self, engine: Engine, rules: Rules) -> Fetcher:
-        config = self._config
-        return Fetcher(
-            engine,
-            rules,
-            config.work_dir / "fetch",
-            cache_directory=config.fetcher_cache_dir,
-            cache_size=config.fetcher_cache_size,
-            docker_config=config.docker_config,
-            file_root=config.fetcher_file_root,
-        )
-
-    def _conductor(
-        self,
-        engine: Engine,
-        info: EngineInfo,
-        rules: Rules,
-        fetcher: Fetcher,
-        post: Callable[[Fact], None],
-    ) -> Conductor:
-        config = self._config
-
-        def make_spec(order: Launch) -> ContainerSpec:
-            spec = container_spec(
-                order.ref,
-                order.task,
-                agent_id=order.agent_id,
-                executor_id=order.executor_id,
-                rules=rules,
-            )
-            return spec if rules.triton else with_sandbox(spec, rules.sandbox_directory)
-
-        return Conductor(
-            engine,
-            post,
-            make_spec,
-            auth_for=fetcher.auth_for,
-            hooks=[fetcher],
-            last_words=self._pages.last_words,
-            max_inflight=config.max_inflight or _inflight(info),
-            registration_timeout=config.executor_registration_timeout,
-        )
-
-    def _checker(self, engine: Engine, loop: runtime.Runtime, address: Addresses) -> Checker:
-        if engine.kind == "triton":
-            return Checker(engine, loop.post, execs_at_once=limits.TRITON_EXECS_AT_ONCE)
-        host = remote_host(self._config) or address.advertise_ip
-        return Checker(engine, loop.post, host=host)
-
-    def _discovery(
-        self, core: Core, info: EngineInfo, owner: str, address: Addresses, pid: Pid
-    ) -> ConsulSync | None:
-        consul = self._config.discovery
-        if consul is None:
-            return None
-        host = remote_host(self._config) or address.hostname
-        site = Site(owner, info.name, host, consul.register, consul.checks)
-
-        def me() -> Service:
-            """The agent's own service; healthy while a master knows it."""
-            ctx = core.ctx
-            return agent_service(site, ctx.agent_id or "", pid.ip, pid.port, ctx.connected)
-
-        return ConsulSync(ConsulClient(consul), site, me=me)
+                await rooms.close(leaving=self._leave.is_set())
 
     async def _lead(self, loop: runtime.Runtime) -> None:
         detector = detector_for(self._config.master)
@@ -263,36 +155,14 @@ class _Agent:
         loop.post(LeaveRequested())
 
     async def _recover(
-        self, engine: Engine, core: Core, loop: runtime.Runtime, discovery: ConsulSync | None
+        self, around: Surroundings, core: Core, loop: runtime.Runtime, rooms: Rooms
     ) -> None:
         """The one look at the endpoint that turns a journal into a state."""
-        while True:
-            try:
-                containers = await _look(engine, core.recovery.needs_inspect())
-                break
-            except Transient as error:
-                log.error("recovery waits for the Docker endpoint: %s", error)
-                await asyncio.sleep(limits.ENDPOINT_RETRY)
-        loop.post(ContainersFound(tuple(containers)))
+        found = await endpoint.containers(around.engine, core.recovery.needs_inspect())
+        loop.post(ContainersFound(tuple(found)))
         await loop.settled()
-        if discovery is not None:
-            discovery.ready()
-
-
-async def _engine_ip(config: Config, info: EngineInfo, address: Addresses) -> str | None:
-    """Where containers without an address of their own are: the engine's host, if it has one."""
-    if info.kind == "triton":
-        return None
-    host = remote_host(config)
-    if not host:
-        return address.advertise_ip
-    try:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, None, family=socket.AF_INET)
-    except OSError as error:
-        log.warning("containers on the network of %s are told without address: %s", host, error)
-        return None
-    return str(found[0][4][0])
+        if rooms.discovery is not None:
+            rooms.discovery.ready()
 
 
 async def _listen(
@@ -318,57 +188,3 @@ def _describe(config: Config, info: EngineInfo, hostname: str, port: int) -> Sla
         checkpoint=True,
         domain=config.domain,
     )
-
-
-def _inflight(info: EngineInfo) -> int:
-    """A local engine has a knee; on Triton launches wait for provisioning, so all at once."""
-    return limits.TRITON_MAX_INFLIGHT if info.kind == "triton" else limits.MAX_INFLIGHT
-
-
-async def _connected(config: Config, owner: str) -> Engine:
-    """The engine; asked which kind it is until it says."""
-    while True:
-        try:
-            return await connect(config, owner)
-        except Transient as error:
-            log.error("the Docker endpoint does not say what it is: %s", error)
-            await asyncio.sleep(limits.ENDPOINT_RETRY)
-
-
-async def _answer(engine: Engine) -> EngineInfo:
-    """What the endpoint is; asked until it answers, pings are answered meanwhile."""
-    while True:
-        try:
-            info = await engine.info()
-        except Transient as error:
-            log.error("the Docker endpoint %s does not answer: %s", engine, error)
-            await asyncio.sleep(limits.ENDPOINT_RETRY)
-            continue
-        log.info(
-            "Docker endpoint %s: %s %s (API %s), %g cpus, %d MB",
-            engine,
-            info.name,
-            info.version,
-            info.api_version,
-            info.cpus,
-            info.memory_mb,
-        )
-        return info
-
-
-async def _look(engine: Engine, needs_inspect: Callable[[Container], bool]) -> Sequence[Container]:
-    """All containers of ours; in full where that is needed, a few inspects at a time."""
-    gate = asyncio.Semaphore(limits.MAX_INFLIGHT)
-
-    async def inspect(name: str) -> Container | None:
-        async with gate:
-            try:
-                return await engine.inspect(name)
-            except NotFound:
-                return None
-
-    listed = await engine.list()
-    wanted = [container.name for container in listed if needs_inspect(container)]
-    looked = await asyncio.gather(*map(inspect, wanted))
-    enough = [container for container in listed if not needs_inspect(container)]
-    return [*enough, *(container for container in looked if container is not None)]
