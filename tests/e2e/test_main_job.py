@@ -82,7 +82,7 @@ async def test_running_carries_inspect_and_container_is_labelled(system: System)
     assert labels["org.apache.mesos.executor_id"] == "Up.Case"
     assert labels["org.apache.mesos.container_id"] == container_id
     assert not container.attrs["HostConfig"]["Binds"]
-    assert not container.attrs["Mounts"]
+    assert all(mount["Type"] == "volume" for mount in container.attrs["Mounts"])
 
 
 async def test_a_stubborn_task_is_killed_by_force_after_its_grace(system: System) -> None:
