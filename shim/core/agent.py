@@ -117,7 +117,7 @@ class Core:
         for key in self.ctx.timers.pop_due(self.ctx.now.mono):
             match key:
                 case ("update", TaskKey() as task_key):
-                    if not self.tasks.give_up_refusal(task_key):
+                    if not self.tasks.teller.give_up_refusal(task_key):
                         self.streams.retry(task_key)
                 case ("expire", Ref() as ref):
                     self.tasks.expire(ref)

@@ -131,7 +131,7 @@ class MasterMessages:
         for task in message.statuses:
             key = TaskKey(framework_id, TaskId(task.task_id.value))
             self._tasks.unmute(key)
-            self._tasks.refuse(framework, key, report)
+            self._tasks.teller.refuse(framework, key, report)
 
     def _pid_of(self, framework_id: FrameworkId) -> str:
         known = self._frameworks.table.get(framework_id)
@@ -168,7 +168,7 @@ class MasterMessages:
         refusal = self._refusal(framework, key, info)
         if refusal is not None:
             executor_id = info.executor.executor_id.value if info.HasField("executor") else None
-            self._tasks.refuse(framework, key, refusal, executor_id)
+            self._tasks.teller.refuse(framework, key, refusal, executor_id)
             if info.HasField("executor"):
                 self._executor_ended(key.framework_id, info.executor)
             return
@@ -231,7 +231,7 @@ class MasterMessages:
         for info in tasks:
             key = TaskKey(framework_id, TaskId(info.task_id.value))
             report = status.refused(TaskState.TASK_FAILED, _Reason.REASON_TASK_GROUP_INVALID, text)
-            self._tasks.refuse(framework, key, report, message.executor.executor_id.value)
+            self._tasks.teller.refuse(framework, key, report, message.executor.executor_id.value)
         self._executor_ended(framework_id, message.executor)
 
     def _executor_ended(self, framework_id: FrameworkId, executor: ExecutorInfo) -> None:
@@ -263,7 +263,7 @@ class MasterMessages:
                 _Reason.REASON_EXECUTOR_TERMINATED,
                 "Cannot find executor",
             )
-            self._tasks.refuse(framework, key, report)
+            self._tasks.teller.refuse(framework, key, report)
 
     def _bury(self, key: TaskKey) -> None:
         """A kill may overtake its launch (another connection): the launch then ends at once."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shim.model.facts import Failure
 from shim.model.ids import AgentId, Pid, TaskKey
@@ -128,6 +128,14 @@ def killed(message: str, healthy: bool | None = None) -> Report:
 def killed_during_launch(message: str) -> Report:
     reason = Reason.REASON_TASK_KILLED_DURING_LAUNCH
     return Report(TaskState.TASK_KILLED, _AGENT, reason, message, launched=False)
+
+
+def drained(kill: Report, *, gone: bool) -> Report:
+    """The report of a kill when a drain is why; ``gone``: the agent is not to come back."""
+    state = kill.state
+    if gone and state == TaskState.TASK_KILLED:
+        state = TaskState.TASK_GONE_BY_OPERATOR
+    return replace(kill, state=state, reason=Reason.REASON_SLAVE_DRAINING)
 
 
 def vanished(name: str) -> Report:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import uuid as uuidlib
 from collections.abc import Callable
-from dataclasses import replace
 
-from shim import limits
 from shim.core import status
 from shim.core.context import Context
 from shim.core.frameworks import Framework, Frameworks
@@ -19,6 +17,7 @@ from shim.core.lifecycle import Action, Event, Phase, step
 from shim.core.status import Report
 from shim.core.streams import Streams
 from shim.core.task import Task
+from shim.core.telling import Teller
 from shim.model import facts
 from shim.model.container import Container, Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
@@ -33,10 +32,9 @@ from shim.model.orders import (
     Watch,
     Withdraw,
 )
-from shim.model.records import AddTask, DropTask, SaveMeta, SaveTask
+from shim.model.records import AddTask, DropTask, SaveMeta
 from shim.protos.journal_pb2 import Cause
-from shim.protos.mesos_pb2 import ContainerStatus, DrainConfig, KillPolicy, TaskInfo, TaskState
-from shim.protos.messages_pb2 import StatusUpdateMessage
+from shim.protos.mesos_pb2 import DrainConfig, KillPolicy, TaskInfo, TaskState
 
 _DOOMED = "doomed/"
 
@@ -48,6 +46,7 @@ class Tasks:
         self._streams = streams
         self.history = History()
         self.table: dict[TaskKey, Task] = {}
+        self.teller = Teller(ctx, frameworks, streams, self.table)
         self.doomed: dict[ContainerId, Ref] = {}
         """Containers of ended tasks that the endpoint may still have."""
         self.drain: DrainConfig | None = None
@@ -159,7 +158,7 @@ class Tasks:
         pass
 
     def _begin(self, task: Task, what: object) -> None:
-        self.tell(task, status.starting())
+        self.teller.tell(task, status.starting())
 
     def _run(self, task: Task, what: object) -> None:
         assert isinstance(what, Container)
@@ -167,7 +166,7 @@ class Tasks:
         check = status.empty_check(task.info)
         if check is not None:
             task.check_status = check.SerializeToString()
-        self.tell(task, status.running(what.inspect, check))
+        self.teller.tell(task, status.running(what.inspect, check))
         self._attend(task)
 
     def _attend(self, task: Task) -> None:
@@ -205,29 +204,38 @@ class Tasks:
             self.finish(task, self._killed(task, "Container is gone"))
 
     def _killed(self, task: Task, text: str) -> Report:
-        return status.killed(text, False if task.cause == Cause.UNHEALTHY else None)
+        report = status.killed(text, False if task.cause == Cause.UNHEALTHY else None)
+        return self._drained(task, report)
+
+    def _drained(self, task: Task, kill: Report) -> Report:
+        """The kill in the words of a drain, where one ends the task."""
+        if not task.drained:
+            return kill
+        framework = self._frameworks.table[task.key.framework_id]
+        gone = self.drain is not None and self.drain.mark_gone and framework.partition_aware
+        return status.drained(kill, gone=gone)
 
     def _cancel(self, task: Task, what: object) -> None:
-        self._save(task)
+        self.teller.save(task)
         self._ctx.order(CancelLaunch(task.ref))
 
     def _cancel_again(self, task: Task, what: object) -> None:
         """Another cause, or grace."""
-        self._save(task)
+        self.teller.save(task)
 
     def _give_up(self, task: Task, what: object) -> None:
         if task.cause == Cause.EXPIRED:
             self.finish(task, status.expired("Given up before the container was started"))
         else:
-            text = "Killed before the container was started"
-            self.finish(task, status.killed_during_launch(text))
+            report = status.killed_during_launch("Killed before the container was started")
+            self.finish(task, self._drained(task, report))
 
     def _stop(self, task: Task, what: object) -> None:
         framework = self._frameworks.table[task.key.framework_id]
         if framework.wants_killing and task.cause not in (Cause.EXPIRED, Cause.MUTED):
-            self.tell(task, status.killing())
+            self.teller.tell(task, self._drained(task, status.killing()))
         else:
-            self._save(task)
+            self.teller.save(task)
         self._ctx.order(Withdraw(task.ref))
         self._ctx.order(StopChecks(task.ref))
         self._ctx.order(Stop(task.ref, task.grace))
@@ -239,7 +247,7 @@ class Tasks:
         self._stop(task, what)
 
     def _stop_again(self, task: Task, what: object) -> None:
-        self._save(task)
+        self.teller.save(task)
         self._ctx.order(Stop(task.ref, task.grace))
 
     def _report(self, task: Task, what: object) -> None:
@@ -251,84 +259,7 @@ class Tasks:
             assert isinstance(what, facts.CheckReported)
             task.check_status = what.status
             reason = status.Reason.REASON_TASK_CHECK_STATUS_UPDATED
-        self.tell(task, Report(TaskState.TASK_RUNNING, reason=reason))
-
-    # --- telling --------------------------------------------------------------------------
-
-    def tell(self, task: Task, report: Report) -> None:
-        """Make a status update of the task durable and deliver it."""
-        if task.cause == Cause.MUTED:
-            self._save(task)
-            return
-        report = self._while_draining(task, report)
-        if report.state == TaskState.TASK_RUNNING:
-            report = _with_checks(task, report)
-        container = self._container_status(task) if report.launched else None
-        update = self._update(task.key, report, task.key.task_id, container)
-        task.note(update.update.status)
-        self._save(task)
-        self._streams.add(task.key, update)
-
-    def _container_status(self, task: Task) -> ContainerStatus:
-        """Where the task is: its own address, else that of the engine's host."""
-        addresses, host = task.addresses, self._ctx.settings.engine_ip
-        if not addresses and host is not None:
-            addresses = (host,)
-        return status.container_status(task.ref.container_id, task.info, addresses)
-
-    def refuse(
-        self, framework: Framework, key: TaskKey, report: Report, executor_id: str | None = None
-    ) -> None:
-        """Say something terminal about a task that is not ours, unless that was said already."""
-        if key in self.table or self._streams.closed(key):
-            self._ctx.counters["refusals_repeated"] += 1
-            return
-        framework.keys.add(key)
-        update = self._update(key, report, executor_id or key.task_id, None)
-        self._streams.add(key, update)
-
-    def give_up_refusal(self, key: TaskKey) -> bool:
-        """Whether a refusal is too old to be said again: it is forgotten then."""
-        said = self._streams.oldest(key)
-        if key in self.table or said is None:
-            return False
-        if self._ctx.now.wall - said < limits.REFUSAL_AGE:
-            return False
-        self._streams.drop(key)
-        self._frameworks.release(key)
-        return True
-
-    def _update(
-        self, key: TaskKey, report: Report, executor_id: str, container: ContainerStatus | None
-    ) -> StatusUpdateMessage:
-        ctx = self._ctx
-        assert ctx.agent_id is not None
-        return status.message(
-            report,
-            key,
-            executor_id=executor_id,
-            agent_id=ctx.agent_id,
-            pid=ctx.settings.pid,
-            uuid=ctx.entropy.uuid(),
-            timestamp=ctx.now.wall,
-            container=container,
-        )
-
-    def _while_draining(self, task: Task, report: Report) -> Report:
-        """The reason, and with mark_gone the state, that a drained task's end carries."""
-        ending = (TaskState.TASK_KILLING, TaskState.TASK_KILLED)
-        if not task.drained or report.state not in ending:
-            return report
-        state = report.state
-        framework = self._frameworks.table[task.key.framework_id]
-        gone = self.drain is not None and self.drain.mark_gone and framework.partition_aware
-        if gone and state == TaskState.TASK_KILLED:
-            state = TaskState.TASK_GONE_BY_OPERATOR
-        reason = status.Reason.REASON_SLAVE_DRAINING
-        return replace(report, state=state, reason=reason)
-
-    def _save(self, task: Task) -> None:
-        self._ctx.record(SaveTask(task.key, task.state()))
+        self.teller.tell(task, Report(TaskState.TASK_RUNNING, reason=reason))
 
     # --- leaving --------------------------------------------------------------------------
 
@@ -337,7 +268,7 @@ class Tasks:
         ctx = self._ctx
         task.phase = Phase.ENDED
         ctx.timers.cancel(("expire", task.ref))
-        self.tell(task, report)
+        self.teller.tell(task, report)
         framework = self._frameworks.table[task.key.framework_id]
         self.history.ended(task, framework.info, ctx.now.wall)
         ctx.order(Withdraw(task.ref))
@@ -366,7 +297,7 @@ class Tasks:
         task = self.table.get(key)
         if task is not None and task.cause == Cause.MUTED:
             task.cause = Cause.KILL
-            self._save(task)
+            self.teller.save(task)
 
     def silence(self, framework: Framework) -> None:
         """Nobody hears of its tasks any more: end them, and drop what was still to be said."""
@@ -414,8 +345,3 @@ class Tasks:
             self._ctx.order(Stop(task.ref, task.grace))
         else:
             self._attend(task)
-
-
-def _with_checks(task: Task, report: Report) -> Report:
-    """Every TASK_RUNNING repeats the last results of both kinds of check."""
-    return replace(report, healthy=task.healthy, check_status=task.check_status)

@@ -107,20 +107,20 @@ BUGS = (
     # --- records
     Bug(
         "a change of phase is not recorded",
-        "shim/core/tasks.py",
-        "        task.note(update.update.status)\n        self._save(task)\n",
+        "shim/core/telling.py",
+        "        task.note(update.update.status)\n        self.save(task)\n",
         "        task.note(update.update.status)\n",
     ),
     Bug(
         "a kill is not recorded",
         "shim/core/tasks.py",
-        "        self._save(task)\n        self._ctx.order(CancelLaunch(task.ref))",
+        "        self.teller.save(task)\n        self._ctx.order(CancelLaunch(task.ref))",
         "        self._ctx.order(CancelLaunch(task.ref))",
     ),
     Bug(
         "another cause while a launch is given up is not recorded",
         "shim/core/tasks.py",
-        '        """Another cause, or grace."""\n        self._save(task)',
+        '        """Another cause, or grace."""\n        self.teller.save(task)',
         '        """Another cause, or grace."""',
     ),
     Bug(
@@ -385,7 +385,7 @@ BUGS = (
     Bug(
         "tasks the master has and we do not are not answered for",
         "shim/core/dispatch.py",
-        "            self._tasks.refuse(framework, key, report)\n\n    def _pid_of",
+        "            self._tasks.teller.refuse(framework, key, report)\n\n    def _pid_of",
         "            pass\n\n    def _pid_of",
     ),
     Bug(
@@ -408,7 +408,7 @@ BUGS = (
     ),
     Bug(
         "a refusal does not free the framework",
-        "shim/core/tasks.py",
+        "shim/core/telling.py",
         "        framework.keys.add(key)\n        update = self._update(key, report, executor_id",
         "        update = self._update(key, report, executor_id",
     ),
