@@ -15,6 +15,7 @@ from typing import Any
 from shim.core.context import Context, Decision, Entropy, Now, Settings
 from shim.core.departure import Departure, Mode
 from shim.core.dispatch import MasterMessages
+from shim.core.draining import Draining
 from shim.core.frameworks import Frameworks
 from shim.core.lifecycle import Event
 from shim.core.recovery import Recovery
@@ -41,8 +42,15 @@ class Core:
         self.registration = Registration(ctx, self._fill)
         self.departure = Departure(ctx, self.tasks, self.streams, self.registration)
         self.recovery = Recovery(ctx, self.tasks, self.frameworks)
+        self.draining = Draining(ctx, self.tasks, self.frameworks)
         self.messages = MasterMessages(
-            ctx, self.tasks, self.frameworks, self.streams, self.registration, self.departure
+            ctx,
+            self.tasks,
+            self.frameworks,
+            self.streams,
+            self.registration,
+            self.departure,
+            self.draining,
         )
         self._restore(snapshot)
         self._leave_when_recovered = False
@@ -69,7 +77,7 @@ class Core:
         """What the fact leads to."""
         self.ctx.now = now
         self._facts[type(fact)](fact)
-        self.messages.see_drained()
+        self.draining.advance()
         self.departure.advance()
         return self.ctx.take()
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import Message
 
 from shim import limits
-from shim.core import reservations, status
+from shim.core import refusals, status
 from shim.core.context import Context
 from shim.core.departure import Departure, Mode
+from shim.core.draining import Draining
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.registration import Registration, State
+from shim.core.status import Report
 from shim.core.streams import Streams
 from shim.core.tasks import Tasks
+from shim.core.tombstones import Tombstones
 from shim.model.ids import FrameworkId, Pid, TaskId, TaskKey
 from shim.model.orders import Level, Send
 from shim.model.records import SaveMeta
 from shim.protos import journal_pb2, messages_pb2
 from shim.protos.journal_pb2 import Cause
-from shim.protos.mesos_pb2 import DrainConfig, ExecutorInfo, Resource, TaskInfo, TaskState
-
-_Reason = status.Reason
+from shim.protos.mesos_pb2 import ExecutorInfo, Resource, TaskInfo
 
 
 class MasterMessages:
@@ -37,6 +37,7 @@ class MasterMessages:
         streams: Streams,
         registration: Registration,
         departure: Departure,
+        draining: Draining,
     ) -> None:
         self._ctx = ctx
         self._tasks = tasks
@@ -46,7 +47,7 @@ class MasterMessages:
         self._departure = departure
         self.resources: list[Resource] = []
         """Dynamic reservations and persistent volumes, as last checkpointed."""
-        self._tombstones: OrderedDict[TaskKey, float] = OrderedDict()
+        self._tombstones = Tombstones(ctx)
         self._warned: set[Pid] = set()
         self._handlers: dict[type[Message], Callable[[Any], None]] = {
             messages_pb2.SlaveRegisteredMessage: self._registered,
@@ -60,7 +61,7 @@ class MasterMessages:
             messages_pb2.UpdateFrameworkMessage: self._update_framework,
             messages_pb2.FrameworkToExecutorMessage: self._ignore,
             messages_pb2.CheckpointResourcesMessage: self._checkpoint_resources,
-            messages_pb2.DrainSlaveMessage: self._drain,
+            messages_pb2.DrainSlaveMessage: draining.begin,
             messages_pb2.ShutdownMessage: self._shutdown,
         }
 
@@ -123,11 +124,7 @@ class MasterMessages:
             info.user, info.name, info.id.value = "", "", framework_id
             info.checkpoint = True
             framework = self._frameworks.seen(info, "")
-        report = status.refused(
-            framework.lost(TaskState.TASK_DROPPED),
-            _Reason.REASON_RECONCILIATION,
-            "Reconciliation: task unknown to the agent",
-        )
+        report = refusals.never_came(framework)
         for task in message.statuses:
             key = TaskKey(framework_id, TaskId(task.task_id.value))
             self._tasks.unmute(key)
@@ -181,34 +178,14 @@ class MasterMessages:
         if self._ctx.agent_id is None:
             self._registration.doubt()
 
-    def _refusal(self, framework: Framework, key: TaskKey, info: TaskInfo) -> status.Report | None:
-        if self._tombstones.pop(key, None) is not None:
+    def _refusal(self, framework: Framework, key: TaskKey, info: TaskInfo) -> Report | None:
+        if self._tombstones.lift(key):
             return status.killed_during_launch("Killed before the launch arrived")
-        unavailable = self._unavailable()
-        if unavailable is not None:
-            state = framework.lost(TaskState.TASK_DROPPED)
-            return status.refused(state, _Reason.REASON_SLAVE_DRAINING, unavailable)
-        if info.HasField("executor"):
-            return status.refused(
-                TaskState.TASK_FAILED,
-                _Reason.REASON_TASK_INVALID,
-                f"TaskInfo.executor {info.executor.executor_id.value!r}: this agent runs command "
-                "tasks in Docker containers; it has no host for executors",
-            )
-        missing = reservations.unknown(info.resources, self.resources)
-        if missing:
-            names = ", ".join(f"{r.name} of role {r.role}" for r in missing)
-            state = framework.lost(TaskState.TASK_DROPPED)
-            text = f"The task uses reservations or volumes unknown to the agent: {names}"
-            return status.refused(state, _Reason.REASON_RESOURCES_UNKNOWN, text)
-        return None
-
-    def _unavailable(self) -> str | None:
         if self._departure.under_way:
-            return "Task was received while agent was leaving"
+            return refusals.unavailable(framework, "leaving")
         if self._tasks.drain is not None:
-            return "Task was received while agent was already draining"
-        return None
+            return refusals.unavailable(framework, "already draining")
+        return refusals.unfit(framework, info, self.resources)
 
     @staticmethod
     def _allocate(framework: Framework, resources: Any) -> None:
@@ -224,13 +201,9 @@ class MasterMessages:
             return
         framework_id = FrameworkId(message.framework.id.value)
         framework = self._frameworks.seen(message.framework, self._pid_of(framework_id))
-        text = (
-            "TaskInfo in a task group: this agent has no host to run a group's executor on; "
-            "launch its tasks one by one"
-        )
+        report = refusals.grouped()
         for info in tasks:
             key = TaskKey(framework_id, TaskId(info.task_id.value))
-            report = status.refused(TaskState.TASK_FAILED, _Reason.REASON_TASK_GROUP_INVALID, text)
             self._tasks.teller.refuse(framework, key, report, message.executor.executor_id.value)
         self._executor_ended(framework_id, message.executor)
 
@@ -254,26 +227,11 @@ class MasterMessages:
         if task is not None:
             self._tasks.kill(task, Cause.KILL, policy)
         elif framework_id not in self._frameworks.table:
-            self._bury(key)
+            self._tombstones.put(key)
             self._registration.doubt()
         else:
             framework = self._frameworks.table[framework_id]
-            report = status.refused(
-                framework.lost(TaskState.TASK_DROPPED),
-                _Reason.REASON_EXECUTOR_TERMINATED,
-                "Cannot find executor",
-            )
-            self._tasks.teller.refuse(framework, key, report)
-
-    def _bury(self, key: TaskKey) -> None:
-        """A kill may overtake its launch (another connection): the launch then ends at once."""
-        now = self._ctx.now.mono
-        self._tombstones[key] = now
-        while self._tombstones and (
-            len(self._tombstones) > limits.TOMBSTONES
-            or next(iter(self._tombstones.values())) < now - limits.TOMBSTONE_AGE
-        ):
-            self._tombstones.popitem(last=False)
+            self._tasks.teller.refuse(framework, key, refusals.not_here(framework))
 
     def _acknowledged(self, message: messages_pb2.StatusUpdateAcknowledgementMessage) -> None:
         if not self._ctx.connected:
@@ -311,22 +269,3 @@ class MasterMessages:
         self.resources = list(message.resources)
         kept = journal_pb2.Resources(resources=self.resources)
         self._ctx.record(SaveMeta("resources", kept.SerializeToString()))
-
-    def _drain(self, message: messages_pb2.DrainSlaveMessage) -> None:
-        if not self._frameworks.table:
-            return
-        self._set_drain(message.config)
-        self._ctx.notice(Level.WARNING, "draining: all tasks are killed, launches refused")
-        for task in list(self._tasks.table.values()):
-            self._tasks.kill(task, Cause.KILL, None, drained=True)
-
-    def see_drained(self) -> None:
-        """A drain is over when nothing of any framework is left here."""
-        if self._tasks.drain is not None and not self._frameworks.table:
-            self._set_drain(None)
-            self._ctx.notice(Level.INFO, "drained")
-
-    def _set_drain(self, config: DrainConfig | None) -> None:
-        self._tasks.drain = config
-        value = None if config is None else config.SerializeToString()
-        self._ctx.record(SaveMeta("drain", value))

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from shim.core import status
+from shim.core import refusals
 from shim.core.context import Context
 from shim.core.frameworks import Frameworks
 from shim.core.lifecycle import Event, Phase
@@ -31,7 +31,6 @@ from shim.model import facts
 from shim.model.container import Container, Ref
 from shim.model.container import Phase as Seen
 from shim.model.orders import Level, Remove, RemoveOrphan
-from shim.protos.mesos_pb2 import TaskState
 
 
 class Recovery:
@@ -120,12 +119,7 @@ class Recovery:
 
     def _undo(self, task: Task) -> None:
         framework = self._frameworks.table[task.key.framework_id]
-        report = status.refused(
-            framework.lost(TaskState.TASK_DROPPED),
-            status.Reason.REASON_SLAVE_RESTARTED,
-            "Task launched during agent restart",
-        )
-        self._tasks.finish(task, report)
+        self._tasks.finish(task, refusals.undone(framework))
 
     def _end_unprotected(self) -> None:
         for framework in list(self._frameworks.table.values()):

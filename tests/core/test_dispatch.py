@@ -393,11 +393,11 @@ def test_tombstones_are_bounded_in_number_and_age(monkeypatch: pytest.MonkeyPatc
     shim = Shim()
     for name in "abcd":
         shim.kill(name, "G")
-    assert [key.task_id for key in shim.core.messages._tombstones] == ["b", "c", "d"]
+    assert [key.task_id for key in shim.core.messages._tombstones._stones] == ["b", "c", "d"]
     shim.wait(limits.TOMBSTONE_AGE + 1)
     shim.register()
     shim.kill("e", "G")
-    assert [key.task_id for key in shim.core.messages._tombstones] == ["e"]
+    assert [key.task_id for key in shim.core.messages._tombstones._stones] == ["e"]
 
 
 def test_a_scheduler_may_shut_the_executor_of_a_command_task_down() -> None:

@@ -167,7 +167,7 @@ BUGS = (
     ),
     Bug(
         "a drain is not recorded",
-        "shim/core/dispatch.py",
+        "shim/core/draining.py",
         '        self._ctx.record(SaveMeta("drain", value))\n',
         "        del value\n",
     ),
@@ -396,8 +396,8 @@ BUGS = (
     ),
     Bug(
         "no tombstone for a kill that overtook its launch",
-        "shim/core/dispatch.py",
-        "        self._tombstones[key] = now\n",
+        "shim/core/tombstones.py",
+        "        self._stones[key] = now\n",
         "",
     ),
     Bug(
@@ -421,7 +421,7 @@ BUGS = (
     Bug(
         "a drain never ends",
         "shim/core/agent.py",
-        "        self.messages.see_drained()\n",
+        "        self.draining.advance()\n",
         "",
     ),
     Bug(
