@@ -11,6 +11,11 @@ class ShimError(Exception):
     """Base of every error raised on purpose; ``str()`` is fit to be shown to a user."""
 
 
+def told(error: BaseException) -> str:
+    """What an error says; one without words (a timeout, a broken pipe) is told by its class."""
+    return str(error) or type(error).__name__
+
+
 class ConfigError(ShimError):
     """A flag, file or environment variable is wrong: names it and the value. Exit code 2."""
 

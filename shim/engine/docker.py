@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
@@ -20,17 +19,22 @@ from shim.engine.failures import pull_failure
 from shim.engine.frames import Frames, Line, LogLines
 from shim.engine.progress import Progress
 from shim.engine.transport import (
+    ARCHIVE,
     STREAM,
     WORK,
     Transport,
     array,
+    container_path,
+    exec_body,
+    exec_within,
     json_lines,
     read,
     timeout,
     understood,
+    upload,
     without_empty,
 )
-from shim.errors import NotFound, Transient
+from shim.errors import NotFound
 from shim.model.container import LABEL_SHIM, Container
 
 API_NEWEST = (1, 51)
@@ -89,22 +93,24 @@ class DockerEngine:
             return str(json.loads(answer)["Id"])
 
     async def start(self, name: str) -> None:
-        await self._act("start", "POST", f"{_container(name)}/start")
+        await self._act("start", "POST", f"{container_path(name)}/start")
 
     async def inspect(self, name: str) -> Container:
-        raw = await self._get("inspect", f"{_container(name)}/json")
+        raw = await self._get("inspect", f"{container_path(name)}/json")
         with understood("inspect"):
             return reading.from_inspect(raw)
 
     async def stop(self, name: str, grace: float) -> None:
         whole = max(0, int(grace))
         patience = timeout(whole + limits.ENGINE_STOP_SLACK)
-        path = f"{_container(name)}/stop"
+        path = f"{container_path(name)}/stop"
         await self._act("stop", "POST", path, params={"t": str(whole)}, limit=patience, long=True)
 
     async def remove(self, name: str) -> None:
         try:
-            await self._act("remove", "DELETE", _container(name), params={"force": "1", "v": "1"})
+            await self._act(
+                "remove", "DELETE", container_path(name), params={"force": "1", "v": "1"}
+            )
         except NotFound:
             return
 
@@ -161,22 +167,13 @@ class DockerEngine:
                 yield name
 
     async def put_archive(self, name: str, path: str, tar: bytes | BinaryIO) -> None:
-        await self._act(
-            "upload",
-            "PUT",
-            f"{_container(name)}/archive",
-            params={"path": path},
-            data=tar,
-            headers={"Content-Type": "application/x-tar"},
-            limit=timeout(limits.ENGINE_ARCHIVE_TIMEOUT),
-            long=True,
-        )
+        where = f"{container_path(name)}/archive"
+        await self._act("upload", "PUT", where, **upload(path, tar))
 
     async def get_archive(self, name: str, path: str, limit: int) -> bytes:
-        url = await self._path(f"{_container(name)}/archive")
-        patience = timeout(limits.ENGINE_ARCHIVE_TIMEOUT)
+        url = await self._path(f"{container_path(name)}/archive")
         async with self._http.open(
-            "download", "GET", url, params={"path": path}, limit=patience, long=True
+            "download", "GET", url, params={"path": path}, limit=ARCHIVE, long=True
         ) as response:
             return await read(response, limit)
 
@@ -188,7 +185,7 @@ class DockerEngine:
             params["tail"] = str(tail)
         if follow:
             params["follow"] = "1"
-        path = await self._path(f"{_container(name)}/logs")
+        path = await self._path(f"{container_path(name)}/logs")
         patience = timeout(idle=None if follow else limits.ENGINE_CALL_TIMEOUT)
         async with self._http.open(
             "logs", "GET", path, params=params, limit=patience, long=True
@@ -201,20 +198,13 @@ class DockerEngine:
     async def exec(
         self, name: str, argv: Sequence[str], env: Mapping[str, str], timeout: float
     ) -> ExecResult:
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._exec(name, argv, env)
-        except TimeoutError:
-            raise Transient(f"exec: {argv[0]!r} has not ended after {timeout:g} s") from None
+        async with exec_within(timeout, argv):
+            return await self._exec(name, argv, env)
 
     async def _exec(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> ExecResult:
-        body = {
-            "Cmd": list(argv),
-            "Env": [f"{key}={value}" for key, value in env.items()],
-            "AttachStdout": True,
-            "AttachStderr": True,
-        }
-        made = await self._act("exec", "POST", f"{_container(name)}/exec", json=body)
+        made = await self._act(
+            "exec", "POST", f"{container_path(name)}/exec", json=exec_body(argv, env)
+        )
         with understood("exec"):
             identity = json.loads(made)["Id"]
         path = await self._path(f"/exec/{identity}/start")
@@ -232,7 +222,7 @@ class DockerEngine:
     async def stats(self, name: str) -> Mapping[str, Any]:
         params = {"stream": "0", "one-shot": "1"}
         # The daemon answers with its next collection: up to a second later.
-        path = f"{_container(name)}/stats"
+        path = f"{container_path(name)}/stats"
         sample = await self._get("stats", path, params=params, long=True)
         with understood("stats"):
             return dict(json.loads(sample))
@@ -278,10 +268,6 @@ def registry_auth(auth: Auth) -> str:
             "serveraddress": auth.server,
         }
     return base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
-
-
-def _container(name: str) -> str:
-    return f"/containers/{quote(name, safe='')}"
 
 
 def _stream_error(piece: Mapping[str, Any]) -> str:

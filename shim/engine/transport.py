@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -30,7 +31,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from shim import limits
 from shim.engine.endpoint import Endpoint
 from shim.engine.failures import refusal
-from shim.errors import Permanent, Transient
+from shim.errors import Permanent, Transient, told
 
 
 def timeout(total: float | None = None, *, idle: float | None = None) -> aiohttp.ClientTimeout:
@@ -43,6 +44,7 @@ def timeout(total: float | None = None, *, idle: float | None = None) -> aiohttp
 QUICK = timeout(limits.ENGINE_CALL_TIMEOUT)
 WORK = timeout(limits.ENGINE_WORK_TIMEOUT)
 STREAM = timeout(idle=limits.ENGINE_STREAM_IDLE)
+ARCHIVE = timeout(limits.ENGINE_ARCHIVE_TIMEOUT)
 
 
 class Transport:
@@ -77,7 +79,7 @@ class Transport:
         except TimeoutError:
             raise Transient(f"{verb}: no answer from {self.endpoint} in time") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise Transient(f"{verb}: {self.endpoint}: {_text(error)}") from None
+            raise Transient(f"{verb}: {self.endpoint}: {told(error)}") from None
         except HttpProcessingError as error:
             # A line of a stream that is too long: an event repeats all labels of its container.
             raise Transient(f"{verb}: {self.endpoint}: {error.message}") from None
@@ -132,6 +134,40 @@ def without_empty(params: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in params.items() if value}
 
 
+def container_path(name: str) -> str:
+    return f"/containers/{quote(name, safe='')}"
+
+
+def upload(path: str, tar: bytes | BinaryIO) -> dict[str, Any]:
+    """The call that unpacks ``tar`` at ``path``, as arguments of ``call``."""
+    return {
+        "params": {"path": path},
+        "data": tar,
+        "headers": {"Content-Type": "application/x-tar"},
+        "limit": ARCHIVE,
+        "long": True,
+    }
+
+
+def exec_body(argv: Sequence[str], env: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "Cmd": list(argv),
+        "Env": [f"{key}={value}" for key, value in env.items()],
+        "AttachStdout": True,
+        "AttachStderr": True,
+    }
+
+
+@asynccontextmanager
+async def exec_within(seconds: float, argv: Sequence[str]) -> AsyncIterator[None]:
+    """Transient for an exec that takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise Transient(f"exec: {argv[0]!r} has not ended after {seconds:g} s") from None
+
+
 def _session(endpoint: Endpoint, connections: int) -> aiohttp.ClientSession:
     connector: aiohttp.BaseConnector
     if endpoint.socket:
@@ -139,7 +175,3 @@ def _session(endpoint: Endpoint, connections: int) -> aiohttp.ClientSession:
     else:
         connector = aiohttp.TCPConnector(ssl=endpoint.tls or True, limit=connections)
     return aiohttp.ClientSession(connector=connector, trust_env=False)
-
-
-def _text(error: Exception) -> str:
-    return str(error) or type(error).__name__

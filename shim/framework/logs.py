@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from shim.errors import told
+
 Fetch = Callable[[str], bytes]
 
 TIMEOUT = 5.0
@@ -74,7 +76,7 @@ class Logs:
                 data = json.loads(self.fetch(f"{file.url}&offset={file.offset}"))["data"]
             except (OSError, ValueError, KeyError, TypeError) as error:
                 # Not there yet, or just busy: only the last word counts.
-                file.error = str(error) or type(error).__name__
+                file.error = told(error)
                 return
             file.error = None
             if not data:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from shim.engine.certs.keys import PrivateKey, fingerprint
 from shim.engine.certs.ssh_agent import curve_hash
-from shim.errors import ConfigError
+from shim.errors import ConfigError, told
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=20)
 MAX_ANSWER = 1 << 20
@@ -76,7 +76,7 @@ async def fetch_ca(docker_host: str) -> bytes | None:
             body = await answer.content.read(MAX_ANSWER)
             status = answer.status
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise ConfigError(f"{where}: {error or type(error).__name__}") from error
+        raise ConfigError(f"{where}: {told(error)}") from error
     if status == 404:
         return None
     if status != 200 or b"-----BEGIN CERTIFICATE-----" not in body:
@@ -97,7 +97,7 @@ async def _ask_services(
     except aiohttp.ClientConnectorCertificateError as error:
         raise ConfigError(f"{where}: {error} (--insecure does without verification)") from error
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        raise ConfigError(f"{where}: {error or type(error).__name__}") from error
+        raise ConfigError(f"{where}: {told(error)}") from error
     return answer.status, body if isinstance(body, dict) else {}
 
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from shim import limits
 from shim.engine.api import ContainerSpec
-from shim.engine.transport import understood
-from shim.engine.triton.link import Link, Lost, timeout
+from shim.engine.transport import timeout, understood
+from shim.engine.triton.link import Link, Lost
 from shim.errors import Doubtful, Later, NameTaken, ShimError, Transient
 from shim.model.container import Container, Phase
 

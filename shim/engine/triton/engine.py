@@ -14,18 +14,28 @@ from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRe
 from shim.engine.docker import registry_auth
 from shim.engine.frames import Frames, Line, LogLines
 from shim.engine.progress import Progress
-from shim.engine.transport import json_lines, read, understood, without_empty
+from shim.engine.transport import (
+    ARCHIVE,
+    container_path,
+    exec_body,
+    exec_within,
+    json_lines,
+    read,
+    timeout,
+    understood,
+    upload,
+    without_empty,
+)
 from shim.engine.triton import reading
 from shim.engine.triton.answers import pull_error, refusal
 from shim.engine.triton.creates import Creates
-from shim.engine.triton.link import Link, Lost, timeout
+from shim.engine.triton.link import Link, Lost
 from shim.engine.triton.login import Login
-from shim.errors import Later, NameTaken, NotFound, Permanent, Transient
+from shim.errors import Later, NameTaken, NotFound, Permanent, Transient, told
 from shim.model.container import LABEL_SHIM, Container, Phase
 
 STREAM = timeout(idle=limits.TRITON_CREATE_TIMEOUT)
 PULL = timeout(idle=limits.TRITON_PULL_IDLE)
-ARCHIVE = timeout(limits.ENGINE_ARCHIVE_TIMEOUT)
 
 
 class TritonEngine:
@@ -107,10 +117,10 @@ class TritonEngine:
         raise taken
 
     async def start(self, name: str) -> None:
-        await self._link.call("start", "POST", f"{_container(name)}/start")
+        await self._link.call("start", "POST", f"{container_path(name)}/start")
 
     async def inspect(self, name: str) -> Container:
-        raw = await self._link.call("inspect", "GET", f"{_container(name)}/json")
+        raw = await self._link.call("inspect", "GET", f"{container_path(name)}/json")
         with understood("inspect"):
             container = reading.from_inspect(raw)
             package, memory = reading.package(container)
@@ -123,7 +133,7 @@ class TritonEngine:
         whole, began = max(0, int(grace)), self._clock()
         try:
             await self._link.call(
-                "stop", "POST", f"{_container(name)}/stop", params={"t": str(whole)}, long=True
+                "stop", "POST", f"{container_path(name)}/stop", params={"t": str(whole)}, long=True
             )
         except Lost as cut:
             await self._watch_it_stop(name, began + whole + limits.ENGINE_STOP_SLACK, cut)
@@ -141,7 +151,7 @@ class TritonEngine:
     async def remove(self, name: str) -> None:
         self._creates.forget(name)
         try:
-            await self._link.call("remove", "DELETE", _container(name), params={"force": "1"})
+            await self._link.call("remove", "DELETE", container_path(name), params={"force": "1"})
         except NotFound:
             return
 
@@ -197,22 +207,14 @@ class TritonEngine:
         yield ""
 
     async def put_archive(self, name: str, path: str, tar: bytes | BinaryIO) -> None:
-        await self._link.call(
-            "upload",
-            "PUT",
-            f"{_container(name)}/archive",
-            params={"path": path},
-            data=tar,
-            headers={"Content-Type": "application/x-tar"},
-            limit=ARCHIVE,
-            long=True,
-        )
+        where = f"{container_path(name)}/archive"
+        await self._link.call("upload", "PUT", where, **upload(path, tar))
 
     async def get_archive(self, name: str, path: str, limit: int) -> bytes:
         async with self._link.open(
             "download",
             "GET",
-            f"{_container(name)}/archive",
+            f"{container_path(name)}/archive",
             params={"path": path},
             limit=ARCHIVE,
             long=True,
@@ -229,7 +231,7 @@ class TritonEngine:
             params["follow"] = "1"
         lines = LogLines()
         async with self._link.open(
-            "logs", "GET", f"{_container(name)}/logs", params=params, limit=STREAM, long=True
+            "logs", "GET", f"{container_path(name)}/logs", params=params, limit=STREAM, long=True
         ) as response:
             async for data in response.content.iter_any():
                 for line in lines.feed(data):
@@ -239,20 +241,13 @@ class TritonEngine:
     async def exec(
         self, name: str, argv: Sequence[str], env: Mapping[str, str], timeout: float
     ) -> ExecResult:
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._exec(name, argv, env)
-        except TimeoutError:
-            raise Transient(f"exec: {argv[0]!r} has not ended after {timeout:g} s") from None
+        async with exec_within(timeout, argv):
+            return await self._exec(name, argv, env)
 
     async def _exec(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> ExecResult:
-        body = {
-            "Cmd": list(argv),
-            "Env": [f"{key}={value}" for key, value in env.items()],
-            "AttachStdout": True,
-            "AttachStderr": True,
-        }
-        made = await self._link.json("exec", "POST", f"{_container(name)}/exec", json=body)
+        made = await self._link.json(
+            "exec", "POST", f"{container_path(name)}/exec", json=exec_body(argv, env)
+        )
         with understood("exec"):
             identity = made["Id"]
         output = await self._output_of(f"/exec/{identity}/start")
@@ -274,14 +269,14 @@ class TritonEngine:
                 for _, payload in frames.feed(data):
                     output += payload[: limits.EXEC_OUTPUT_BYTES - len(output)]
         except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
-            raise Transient(f"exec: {self._link}: {error or type(error).__name__}") from None
+            raise Transient(f"exec: {self._link}: {told(error)}") from None
         finally:
             writer.transport.abort()
         return bytes(output)
 
     async def stats(self, name: str) -> Mapping[str, Any]:
         params = {"stream": "false"}
-        path = f"{_container(name)}/stats"
+        path = f"{container_path(name)}/stats"
         sample = await self._link.json("stats", "GET", path, params=params)
         with understood("stats"):
             return dict(sample)
@@ -295,7 +290,3 @@ async def is_triton(url: str, login: Login) -> bool:
             return answer.headers.get("Server", "").startswith("Triton/")
     finally:
         await link.close()
-
-
-def _container(name: str) -> str:
-    return f"/containers/{quote(name, safe='')}"

@@ -15,19 +15,13 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from shim import limits
-from shim.engine.transport import read
+from shim.engine.transport import read, timeout
 from shim.engine.triton.answers import refusal
 from shim.engine.triton.login import Login
-from shim.errors import Transient
+from shim.errors import Transient, told
 
 VERSION = "/v1.21"
 """Triton serves 1.21 whatever it is asked for, and tells nothing to negotiate with."""
-
-
-def timeout(total: float | None = None, *, idle: float | None = None) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(
-        total=total, sock_connect=limits.ENGINE_CONNECT_TIMEOUT, sock_read=idle
-    )
 
 
 CALL = timeout(limits.TRITON_CALL_TIMEOUT)
@@ -86,8 +80,7 @@ class Link:
         except TimeoutError:
             raise Lost(f"{verb}: no answer from {self} in time") from None
         except (aiohttp.ClientError, OSError) as error:
-            text = str(error) or type(error).__name__
-            raise Lost(f"{verb}: {self}: {text}") from None
+            raise Lost(f"{verb}: {self}: {told(error)}") from None
         except HttpProcessingError as error:
             # A line of a stream that is too long.
             raise Lost(f"{verb}: {self}: {error.message}") from None
@@ -121,8 +114,7 @@ class Link:
                     parts.hostname, parts.port, ssl=self.login.context()
                 )
         except (OSError, TimeoutError) as error:
-            text = str(error) or type(error).__name__
-            raise Transient(f"exec: {self}: {text}") from None
+            raise Transient(f"exec: {self}: {told(error)}") from None
         writer.write(head.encode() + body)
         return reader, writer
 
