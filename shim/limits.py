@@ -232,6 +232,8 @@ ARCHIVE_DIRECTORY_BYTES = 32 * 1024 * 1024
 """A zip's table of contents, held in memory: about 100 bytes a member."""
 XZ_MEMORY = 128 * 1024 * 1024
 """What xz -9 needs, twice: an archive may ask for 4 GB."""
+FETCH_REDIRECTS = 10
+"""More of them lead nowhere."""
 FETCH_STALL = 60.0
 """Without a byte; as mesos-agent."""
 FETCH_CONNECT_TIMEOUT = 15.0

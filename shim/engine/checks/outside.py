@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -13,8 +12,9 @@ from yarl import URL
 from shim import limits
 from shim.engine.checks.outcome import Outcome, Sign
 from shim.engine.checks.wanted import Http, Tcp
+from shim.engine.urls import as_written
+from shim.errors import told
 
-_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -49,7 +49,7 @@ class Outside:
         except OSError as error:
             return _failed(error, host, port)
         except (aiohttp.ClientError, ValueError) as error:
-            return Outcome(Sign.SILENT, detail=str(error) or type(error).__name__)
+            return Outcome(Sign.SILENT, detail=told(error))
 
     async def _get(self, url: URL, connecting: float) -> Outcome:
         """Redirects are followed within the container; one that leads elsewhere is the answer."""
@@ -90,7 +90,7 @@ async def _read(response: aiohttp.ClientResponse) -> None:
 def _url(target: Http, host: str, port: int) -> URL:
     """The path goes out as it was written, but for what would break the request line."""
     name = f"[{host}]" if ":" in host else host
-    path = quote(target.path, safe=_PRINTABLE)
+    path = as_written(target.path)
     return URL(f"{target.scheme}://{name}:{port}{path}", encoded=True)
 
 

@@ -68,14 +68,17 @@ class Budget:
     ) -> None:
         self._size = self._left = size
         self._members = self._members_left = members
-        self.stopped = False
-        """Set from another thread: whoever spends next, stops."""
+        self._stopped = False
+
+    def stop(self) -> None:
+        """From another thread: whoever spends next, stops."""
+        self._stopped = True
 
     def spend(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
             raise Permanent(f"unpacked, the files have more than {self._size} bytes")
-        if self.stopped:
+        if self._stopped:
             raise Permanent("given up")
 
     def count(self) -> None:

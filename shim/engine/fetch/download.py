@@ -7,9 +7,10 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -17,9 +18,9 @@ from yarl import URL
 
 from shim import limits
 from shim.engine.fetch.plan import Item
-from shim.errors import Permanent
-
-_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+from shim.engine.fetch.pool import in_pool
+from shim.engine.urls import as_written
+from shim.errors import Permanent, told
 
 
 class Downloads:
@@ -61,12 +62,14 @@ class Downloads:
 
     async def _fetch(self, item: Item, file: BinaryIO, progress: Callable[[str], None]) -> None:
         if item.url.startswith("file://"):
-            await self._in_pool(_copy, _local(item.url, self._file_root), file)
+            await in_pool(self._pool, partial(_copy, _local(item.url, self._file_root), file))
             return
-        url = URL(quote(item.url, safe=_PRINTABLE), encoded=True)
+        url = URL(as_written(item.url), encoded=True)
         proxy = _proxy(url)
         try:
-            async with self._session.get(url, proxy=proxy, max_redirects=10) as response:
+            async with self._session.get(
+                url, proxy=proxy, max_redirects=limits.FETCH_REDIRECTS
+            ) as response:
                 if response.status != 200:
                     raise Permanent(f"the server answered {response.status} {response.reason}")
                 _check_size(response.content_length or 0)
@@ -76,11 +79,11 @@ class Downloads:
         except aiohttp.ClientPayloadError:
             raise Permanent(f"the connection broke after {file.tell()} bytes") from None
         except aiohttp.TooManyRedirects:
-            raise Permanent("more than 10 redirects") from None
+            raise Permanent(f"more than {limits.FETCH_REDIRECTS} redirects") from None
         except aiohttp.ClientConnectorError as error:
             raise Permanent(f"cannot connect to {error.host}:{error.port}: {error}") from None
         except (aiohttp.ClientError, ValueError) as error:
-            raise Permanent(str(error) or type(error).__name__) from None
+            raise Permanent(told(error)) from None
 
     async def _store(
         self, response: aiohttp.ClientResponse, file: BinaryIO, progress: Callable[[str], None]
@@ -90,22 +93,13 @@ class Downloads:
             piece += data
             if len(piece) >= limits.FETCH_PIECE:
                 _check_size(file.tell() + len(piece))
-                await self._in_pool(file.write, bytes(piece))
+                await in_pool(self._pool, partial(file.write, bytes(piece)))
                 piece.clear()
             if time.monotonic() - told > limits.PULL_REPORT_INTERVAL:
                 told = time.monotonic()
                 progress(f"{file.tell() // 2**20} MB of {response.content_length or '?'} bytes")
         _check_size(file.tell() + len(piece))
-        await self._in_pool(file.write, bytes(piece))
-
-    async def _in_pool(self, work: Callable[..., object], *arguments: object) -> None:
-        """Cancelled only when the thread is done with the file."""
-        running = asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
-        try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            raise
+        await in_pool(self._pool, partial(file.write, bytes(piece)))
 
 
 def _check_size(size: int) -> None:

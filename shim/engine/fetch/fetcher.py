@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 from shim import limits
 from shim.engine.api import Auth, Engine, ImageRef
@@ -21,6 +20,7 @@ from shim.engine.fetch.archive import Budget
 from shim.engine.fetch.cache import Cache
 from shim.engine.fetch.download import Downloads
 from shim.engine.fetch.plan import Item, plan
+from shim.engine.fetch.pool import in_pool
 from shim.engine.fetch.sandbox import Sandbox, directory_tar, is_root
 from shim.engine.mapping.rules import Rules
 from shim.engine.mapping.volumes import sandbox_volumes
@@ -29,8 +29,6 @@ from shim.model.container import Ref
 from shim.model.orders import Launch
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +157,8 @@ class Fetcher:
         try:
             for item in items:
                 with await self._open(order, item, directory) as file:
-                    await self._in_pool(budget, partial(sandbox.add, item, file))
+                    work = partial(sandbox.add, item, file)
+                    await in_pool(self._pool, work, on_cancel=budget.stop)
         finally:
             sandbox.close()
         tars = {places[part]: path for part, path in sandbox.tars.items()}
@@ -179,16 +178,6 @@ class Fetcher:
         file = path.open("rb")
         path.unlink()
         return file
-
-    async def _in_pool(self, budget: Budget, work: Callable[[], T]) -> T:
-        """Cancelled only when the thread has stopped, which is soon."""
-        running = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            budget.stopped = True
-            await asyncio.wait([running])
-            raise
 
 
 def _make_anew(directory: Path) -> None:

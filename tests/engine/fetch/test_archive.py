@@ -191,5 +191,5 @@ def test_a_wrong_checksum_is_told() -> None:
 
 def test_it_stops_when_told_to() -> None:
     budget = Budget()
-    budget.stopped = True
+    budget.stop()
     assert refusal(Kind.TAR, a_tar(), budget) == "given up"
