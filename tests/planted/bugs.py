@@ -193,9 +193,9 @@ BUGS = (
     Bug(
         "an update sent again has a new timestamp",
         "shim/core/streams.py",
-        "        ctx.order(Send(ctx.master, stream.queue[0]))",
+        "        ctx.order(Send(ctx.master, _knowing_the_end(stream)))",
         "        stream.queue[0].update.timestamp = ctx.now.wall\n"
-        "        ctx.order(Send(ctx.master, stream.queue[0]))",
+        "        ctx.order(Send(ctx.master, _knowing_the_end(stream)))",
     ),
     Bug(
         "an update sent again has a new uuid",
