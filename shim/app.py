@@ -29,6 +29,7 @@ from shim.model.orders import Exit
 from shim.model.records import Snapshot
 from shim.pages import Pages
 from shim.protos.mesos_pb2 import SlaveInfo
+from shim.upkeep import kept_up
 from shim.wire.server import Listener, serve
 
 log = logging.getLogger(__name__)
@@ -148,7 +149,11 @@ class _Agent:
 
     async def _lead(self, loop: runtime.Runtime) -> None:
         detector = detector_for(self._config.master)
-        await detector.run(lambda pid: loop.post(MasterDetected(pid)))
+
+        async def follow() -> None:
+            await detector.run(lambda pid: loop.post(MasterDetected(pid)))
+
+        await kept_up("the detector", follow)
 
     async def _leaver(self, loop: runtime.Runtime) -> None:
         await self._leave.wait()

@@ -58,14 +58,22 @@ class Rooms:
         self.discovery = _discovery(around, core)
         self._effects = Effects(around.messenger, self._conductor, self._checker, self.discovery)
         around.messenger.open(loop.post)
-        around.pages.open(core, loop, self._conductor, around.messenger, self.discovery)
+        around.pages.open(
+            core,
+            loop,
+            self._conductor,
+            around.messenger,
+            self.discovery,
+            self._fetcher,
+            self._checker,
+        )
 
     async def run(self) -> Exit:
         """Until the core orders the end of the process."""
         async with asyncio.TaskGroup() as group:
             beside = [
-                group.create_task(self._conductor.run(), name="watch"),
-                group.create_task(self._checker.run(), name="checks"),
+                group.create_task(kept_up("the watch", self._conductor.run), name="watch"),
+                group.create_task(kept_up("checks", self._checker.run), name="checks"),
                 group.create_task(self._pages.run(), name="pages"),
             ]
             if self.discovery is not None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from shim.core.agent import Core
 from shim.core.registration import State
 from shim.discovery.sync import ConsulSync, Stats
+from shim.engine.checks.checker import Checker
 from shim.engine.conductor import Conductor
+from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.sandbox.keeper import Keeper
 from shim.messenger import Messenger
 from shim.protos.mesos_pb2 import TaskState
@@ -29,6 +31,8 @@ class Rooms:
     messenger: Messenger
     tally: Tally
     discovery: ConsulSync | None
+    fetcher: Fetcher
+    checker: Checker
 
 
 _Read = Callable[[Rooms], float]
@@ -62,6 +66,10 @@ GAUGES: tuple[tuple[str, str, _Read], ...] = (
     ("sandbox_bytes", "Output of tasks on our disk", lambda r: r.keeper.held),
     ("sandboxes_kept", "Sandboxes of ended tasks on our disk", lambda r: len(r.keeper)),
     ("outputs_followed", "Outputs that somebody watches now", lambda r: r.keeper.followed),
+    ("fetch_cache_bytes", "Fetched files kept for other tasks", lambda r: r.fetcher.cache_used),
+    ("containers_checked", "Containers with a health check or check", lambda r: r.checker.checks),
+    ("probes_under_way", "Probes of checks being made", lambda r: r.checker.under_way),
+    ("probes_waiting", "Probes that are due and wait for a turn", lambda r: r.checker.waiting),
 )
 
 COUNTERS: tuple[tuple[str, str, _Read], ...] = (
@@ -69,6 +77,8 @@ COUNTERS: tuple[tuple[str, str, _Read], ...] = (
     ("launches_failed", "Launches that came to nothing", lambda r: r.tally.launches_failed),
     ("kills", "Stops and cancelled launches ordered", lambda r: r.tally.kills),
     ("updates_sent", "Status updates sent, repeats included", lambda r: r.tally.updates),
+    ("fetches_succeeded", "Containers whose URIs were fetched", lambda r: r.fetcher.succeeded),
+    ("fetches_failed", "Containers whose URIs were not", lambda r: r.fetcher.failed),
     ("journal_commits", "Batches of records made durable", lambda r: r.loop.commits),
     (
         "messages_failed",
@@ -123,6 +133,8 @@ def install(metrics: Metrics, rooms: Rooms) -> None:
     metrics.gauges("tasks", "Tasks by phase of their life", "phase", lambda: _tasks(rooms))
     metrics.counters("tasks_ended", "Tasks that ended, by state", "state", lambda: _ended(rooms))
     metrics.counters("messages", "Messages by our answer", "status", lambda: _answered(rooms))
+    probed = rooms.checker.results
+    metrics.counters("probes", "Probes of checks, by result", "result", lambda: probed)
     counters = rooms.core.ctx.counters
     metrics.counters("oddities", "What others sent that was ignored", "what", lambda: counters)
     if (sync := rooms.discovery) is not None:

@@ -15,7 +15,9 @@ from shim.core.agent import Core
 from shim.costs import Costs
 from shim.discovery.sync import ConsulSync
 from shim.engine.api import Engine
+from shim.engine.checks.checker import Checker
 from shim.engine.conductor import Conductor
+from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.money import Meter, load_prices
 from shim.engine.sandbox.files import Files
 from shim.engine.sandbox.keeper import Keeper
@@ -93,6 +95,8 @@ class Pages:
         conductor: Conductor,
         messenger: Messenger,
         discovery: ConsulSync | None,
+        fetcher: Fetcher,
+        checker: Checker,
     ) -> None:
         def running() -> Iterable[Ref]:
             return [task.ref for task in core.tasks.table.values() if task.published]
@@ -109,11 +113,20 @@ class Pages:
                 usages=self._sampler,
                 pulse=_Pulse(conductor, loop),
                 counts=self._tally,
+                fetches=fetcher,
                 costs=self._costs(core),
             )
         )
         rooms = figures.Rooms(
-            core, loop, conductor, self._keeper, messenger, self._tally, discovery
+            core=core,
+            loop=loop,
+            conductor=conductor,
+            keeper=self._keeper,
+            messenger=messenger,
+            tally=self._tally,
+            discovery=discovery,
+            fetcher=fetcher,
+            checker=checker,
         )
         figures.install(self._metrics, rooms)
 

@@ -33,6 +33,10 @@ def rooms() -> Any:
         ),
         tally=SimpleNamespace(launches=20, launches_failed=21, kills=22, updates=23),
         discovery=SimpleNamespace(stats=Stats(True, 24, 25, 26, 27, 28, 29)),
+        fetcher=SimpleNamespace(succeeded=30, failed=31, cache_used=32),
+        checker=SimpleNamespace(
+            checks=33, under_way=34, waiting=35, results=Counter(passed=36, unknown=37)
+        ),
     )
 
 
@@ -84,6 +88,14 @@ def shown() -> list[str]:
         "consul_writes_total 28.0",
         "consul_failures_total 29.0",
         'tasks_ended_total{state="TASK_FAILED"} 3.0',
+        "fetches_succeeded_total 30.0",
+        "fetches_failed_total 31.0",
+        "fetch_cache_bytes 32.0",
+        "containers_checked 33.0",
+        "probes_under_way 34.0",
+        "probes_waiting 35.0",
+        'probes_total{result="passed"} 36.0',
+        'probes_total{result="unknown"} 37.0',
         'oddities_total{what="late_facts"} 1.0',
     ],
 )

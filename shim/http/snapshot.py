@@ -14,7 +14,7 @@ from shim.core.registration import State
 from shim.core.task import Task
 from shim.http.amounts import ALWAYS, Amount
 from shim.http.fragments import Fragments
-from shim.http.sources import Sources
+from shim.http.sources import Fetches, Sources
 from shim.protos.mesos_pb2 import TaskState
 
 _TERMINAL = ("FINISHED", "FAILED", "KILLED", "LOST", "GONE")
@@ -25,8 +25,6 @@ _NOT_HERE = (
     *(f"slave/{name}_framework_messages" for name in ("valid", "invalid")),
     "slave/invalid_status_updates",
     *(f"gc/path_removals_{name}" for name in ("succeeded", "failed", "pending")),
-    *(f"containerizer/fetcher/task_fetches_{name}" for name in ("succeeded", "failed")),
-    *(f"containerizer/fetcher/cache_size_{name}_bytes" for name in ("total", "used")),
     "resource_provider_manager/subscribed",
     "resource_provider_manager/events/subscribe",
     "resource_provider_manager/events/disconnect",
@@ -41,6 +39,7 @@ async def snapshot(sources: Sources, fragments: Fragments) -> dict[str, float]:
     found = dict.fromkeys(_NOT_HERE, 0.0)
     found.update(_tasks(tasks, core.tasks.history.totals))
     found.update(_resources(Amount(core.ctx.settings.info.resources), used))
+    found.update(_fetches(sources.fetches))
     found.update(_system())
     found["slave/uptime_secs"] = time.time() - sources.started
     found["slave/registered"] = float(core.registration.state is State.CONNECTED)
@@ -77,6 +76,15 @@ def _resources(total: Amount, used: Amount) -> dict[str, float]:
         for what in ("total", "used", "percent"):
             found[f"slave/{name}_revocable_{what}"] = 0.0
     return found
+
+
+def _fetches(fetches: Fetches) -> dict[str, float]:
+    return {
+        "containerizer/fetcher/task_fetches_succeeded": float(fetches.succeeded),
+        "containerizer/fetcher/task_fetches_failed": float(fetches.failed),
+        "containerizer/fetcher/cache_size_total_bytes": float(fetches.cache_size),
+        "containerizer/fetcher/cache_size_used_bytes": float(fetches.cache_used),
+    }
 
 
 def _system() -> dict[str, float]:

@@ -74,6 +74,25 @@ class Counts(Protocol):
     def updates(self) -> int: ...
 
 
+class Fetches(Protocol):
+    """Of URIs, since the start of the process."""
+
+    @property
+    def succeeded(self) -> int:
+        """Containers whose URIs were fetched."""
+
+    @property
+    def failed(self) -> int: ...
+
+    @property
+    def cache_used(self) -> int:
+        """Bytes."""
+
+    @property
+    def cache_size(self) -> int:
+        """Bytes that the cache may have."""
+
+
 class Costs(Protocol):
     """What an endpoint that has to be paid for costs."""
 
@@ -99,5 +118,6 @@ class Sources:
     usages: Usages
     pulse: Pulse
     counts: Counts
+    fetches: Fetches
     costs: Costs | None = None
     pacer: Pacer = field(default_factory=Pacer)

@@ -24,7 +24,7 @@ from shim.model.usage import Usage
 from shim.telemetry import Metrics
 from shim.wire.server import Inbox, serve
 from tests.bench.kit import rss_kb
-from tests.http.world import Counts, NoFiles, NoOutputs, Pulse, a_core, run_tasks
+from tests.http.world import Counts, Fetches, NoFiles, NoOutputs, Pulse, a_core, run_tasks
 
 PAGES = ("/state", "/monitor/statistics", "/containers", "/metrics/snapshot", "/files/debug")
 
@@ -100,6 +100,7 @@ async def measure(count: int, rounds: int) -> None:
                 usages=Samples(refs),
                 pulse=Pulse(),
                 counts=Counts(),
+                fetches=Fetches(),
             )
         )
         listener = await serve(

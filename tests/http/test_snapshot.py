@@ -104,3 +104,13 @@ async def test_the_rest(client: Client, world: World) -> None:
     assert found["slave/uptime_secs"] > 0
     world.core.registration.state = State.DISCONNECTED
     assert (await snapshot(client))["slave/registered"] == 0.0
+
+
+async def test_fetches_and_their_cache(client: Client, world: World) -> None:
+    world.fetches.succeeded, world.fetches.failed = 4, 2
+    world.fetches.cache_used, world.fetches.cache_size = 1000, 5000
+    found = await snapshot(client)
+    assert found["containerizer/fetcher/task_fetches_succeeded"] == 4.0
+    assert found["containerizer/fetcher/task_fetches_failed"] == 2.0
+    assert found["containerizer/fetcher/cache_size_used_bytes"] == 1000.0
+    assert found["containerizer/fetcher/cache_size_total_bytes"] == 5000.0

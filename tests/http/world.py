@@ -139,6 +139,14 @@ class Counts:
 
 
 @dataclass
+class Fetches:
+    succeeded: int = 0
+    failed: int = 0
+    cache_used: int = 0
+    cache_size: int = 0
+
+
+@dataclass
 class NoOutputs:
     """Outputs by name, the same for every task; ``lives`` says how the last was asked for."""
 
@@ -202,6 +210,7 @@ class World:
     usages: NoUsages = field(default_factory=NoUsages)
     pulse: Pulse = field(default_factory=Pulse)
     counts: Counts = field(default_factory=Counts)
+    fetches: Fetches = field(default_factory=Fetches)
 
     @property
     def sources(self) -> Sources:
@@ -215,4 +224,5 @@ class World:
             usages=self.usages,
             pulse=self.pulse,
             counts=self.counts,
+            fetches=self.fetches,
         )

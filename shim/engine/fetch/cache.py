@@ -39,7 +39,7 @@ class Cache:
     def __init__(self, directory: Path, size: int) -> None:
         """Empties the directory, which must be the cache's own."""
         self._directory = directory
-        self._size = size
+        self.size = size
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._fetches: dict[Key, _Fetch] = {}
         self._names = itertools.count()
@@ -93,8 +93,8 @@ class Cache:
     def _keep(self, key: Key, fetched: _Kept) -> None:
         """Make room; what is larger than the whole cache is not kept at all."""
         self._kept[key] = fetched
-        while self._kept and self.used > self._size:
-            victim = key if fetched.size > self._size else next(iter(self._kept))
+        while self._kept and self.used > self.size:
+            victim = key if fetched.size > self.size else next(iter(self._kept))
             self._kept.pop(victim).path.unlink()
 
 

@@ -78,6 +78,11 @@ class Fetcher:
         """Bytes in the cache."""
         return self._cache.used
 
+    @property
+    def cache_size(self) -> int:
+        """Bytes that the cache may have."""
+        return self._cache.size
+
     async def close(self) -> None:
         """After all launches have ended."""
         await self._downloads.close()
