@@ -103,6 +103,8 @@ async def test_unhealthy_well_again_and_killed(system: System) -> None:
         ("TASK_KILLING", None),
         ("TASK_KILLED", False),
     ]
+    judged = [s for s in framework.updates("doomed")[:-2] if "healthy" in s]
+    assert {status["reason"] for status in judged} == {HEALTH}
     assert ended["message"] == "Container exited with status 137"
     assert "reason" not in ended
 
