@@ -15,8 +15,8 @@ async def kept_up(what: str, run: Callable[[], Awaitable[None]]) -> None:
     """``run``, begun again whenever it fails, until it returns or is cancelled.
 
     For what can be begun again at any moment (pages, logs, service discovery, checks, looks at
-    the endpoint, who leads): ten thousand tasks must not lose their agent to a page that stumbles over one
-    of them, or to a lost directory.
+    the endpoint, who leads): ten thousand tasks must not lose their agent to a page that stumbles
+    over one of them, or to a lost directory.
     """
     while True:
         try:

@@ -18,11 +18,10 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from shim.telemetry import Redactor
+from shim.telemetry import HIDDEN, Redactor
 
 Json = dict[str, Any]
 
-HIDDEN = "***"
 _DEPRECATED = {"mesos.FrameworkInfo.role", "mesos.Resource.role"}
 """Not written when unset, although they have a default."""
 

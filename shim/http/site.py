@@ -8,7 +8,6 @@ them say 503.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 import zlib
@@ -32,8 +31,6 @@ from shim.http.state import StatePage
 from shim.http.statistics import StatisticsPages
 from shim.http.version import BUILD
 from shim.telemetry import Metrics
-
-log = logging.getLogger(__name__)
 
 Page = Callable[[Mapping[str, str]], Awaitable[Answer]]
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from shim.http.protojson import HIDDEN, to_json
+from shim.http.protojson import to_json
+from shim.telemetry import HIDDEN
 from shim.protos.mesos_pb2 import (
     CommandInfo,
     ContainerInfo,
