@@ -5,7 +5,6 @@ import json
 import pytest
 
 from shim.http.protojson import to_json
-from shim.telemetry import HIDDEN
 from shim.protos.mesos_pb2 import (
     CommandInfo,
     ContainerInfo,
@@ -18,6 +17,7 @@ from shim.protos.mesos_pb2 import (
     TaskStatus,
     Volume,
 )
+from shim.telemetry import HIDDEN
 
 
 def test_explicit_defaults_are_written_and_others_are_not() -> None:
