@@ -80,6 +80,8 @@ UPDATE_RETRY_MAX = 600.0
 
 REGISTER_RETRY_MAX = 60.0
 """Longest wait between two registrations, as a stock agent."""
+DETECT_PATIENCE = 5.0
+"""Who leads is found out within moments of a start: nobody is told that it is not known yet."""
 REGISTER_SILENCE = 120.0
 """A master that refuses a registration says nothing: after this long we tell people."""
 AUTHENTICATION_TIMEOUT_MIN = 5.0

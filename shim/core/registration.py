@@ -78,9 +78,11 @@ class Registration:
         self._begin()
 
     def detected(self, master: Pid | None) -> None:
-        self._ctx.master = master
+        before, self._ctx.master = self._ctx.master, master
         if self.state in (State.DISCONNECTED, State.CONNECTED):
             self._begin()
+            if master is None and before is not None:
+                self._masterless()
 
     def end(self) -> None:
         """Nothing is said to a master any more but answers to its pings."""
@@ -108,11 +110,15 @@ class Registration:
             ctx.timers.cancel(timer)
         self.asking_since = ctx.now.mono
         if ctx.master is None:
-            ctx.notice(Level.WARNING, "no leading master is known; tasks go on")
+            ctx.timers.set("silence", ctx.now.mono + limits.DETECT_PATIENCE)
             return
         wait = ctx.entropy.uniform(settings.registration_backoff)
         ctx.timers.set("register", ctx.now.mono + wait)
         ctx.timers.set("silence", ctx.now.mono + limits.REGISTER_SILENCE)
+
+    def _masterless(self) -> None:
+        self._ctx.timers.cancel("silence")
+        self._ctx.notice(Level.WARNING, "no leading master is known; tasks go on")
 
     def ask(self) -> None:
         """The wait is over: authenticate, or ask to be (re-)registered."""
@@ -184,6 +190,9 @@ class Registration:
     def silent(self) -> None:
         """Nobody answers: refusals are silent, so say what to look at."""
         ctx = self._ctx
+        if ctx.master is None:
+            self._masterless()
+            return
         ctx.timers.set("silence", ctx.now.mono + limits.REGISTER_SILENCE)
         since = 0.0 if self.asking_since is None else ctx.now.mono - self.asking_since
         ctx.notice(

@@ -14,6 +14,7 @@ from shim.protos.mesos_pb2 import TaskState
 from shim.wire.safety import check
 from tests.core.harness import AGENT_ID, OBSERVER, Shim, framework_info, of, sent
 
+MASTERLESS = "no leading master is known; tasks go on"
 REQUEST = (m.RegisterSlaveMessage, m.ReregisterSlaveMessage)
 
 
@@ -45,9 +46,31 @@ def test_nothing_is_asked_before_the_containers_are_known() -> None:
 def test_nothing_is_asked_while_no_master_is_known() -> None:
     shim = Shim(registered=False)
     shim.recover()
-    assert shim.core.deadline() is None
     shim.detect(None)
-    assert shim.core.deadline() is None
+    assert requests(shim, 600.0) == []
+
+
+def test_a_start_is_not_warned_of_the_moment_in_which_nobody_knows_who_leads() -> None:
+    shim = Shim(registered=False)
+    assert not warnings(shim.recover().orders)
+    assert not warnings(shim.wait(limits.DETECT_PATIENCE / 2))
+    assert not warnings(shim.detect().orders)
+    assert not warnings(shim.wait(2 * limits.DETECT_PATIENCE))
+
+
+def test_that_no_master_is_found_is_told_once_after_a_while() -> None:
+    shim = Shim(registered=False)
+    shim.recover()
+    assert warnings(shim.wait(limits.DETECT_PATIENCE)) == [MASTERLESS]
+    assert not warnings(shim.wait(600.0))
+
+
+def test_that_the_master_is_lost_is_told_at_once_and_once() -> None:
+    shim = Shim()
+    assert warnings(shim.detect(None).orders) == [MASTERLESS]
+    assert not warnings(shim.wait(600.0))
+    shim.register()
+    assert warnings(shim.detect(None).orders) == [MASTERLESS]
 
 
 def test_waits_double_from_the_factor_up_to_a_minute() -> None:
