@@ -51,6 +51,26 @@ def test_it_waits_for_acknowledgements_only_so_long() -> None:
     assert not shim.disk.frameworks
 
 
+def test_without_a_master_it_ends_by_itself() -> None:
+    shim = Shim()
+    ref = shim.running_task()
+    shim.detect(None)
+    leave(shim)
+    shim.exited(code=143)
+    shim.removed(ref)
+    given = shim.wait(limits.LEAVE_PATIENCE)
+    (order,) = of(Exit, given)
+    assert order.code == 0
+    assert not of(Send, given)
+
+
+def test_without_a_master_and_without_tasks_it_ends_at_once() -> None:
+    shim = Shim(registered=False)
+    shim.recover()
+    leave(shim)
+    assert shim.last(Exit).code == 0
+
+
 def test_it_takes_no_more_launches() -> None:
     shim = Shim()
     shim.running_task()
