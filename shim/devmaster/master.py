@@ -88,11 +88,6 @@ class Master:
         agents.link_lost(self.world, address)
         return self._flush()
 
-    def stream_lost(self, stream_id: str, now: float) -> list[Effect]:
-        self.world.now = now
-        frameworks.stream_lost(self.world, stream_id)
-        return self._flush()
-
     def run(self, now: float, decide: Callable[[World], None]) -> list[Effect]:
         """Carry out a decision of the API on the world."""
         self.world.now = now

@@ -341,12 +341,23 @@ async def test_a_framework_that_is_wrong_is_told_so_on_its_stream(
         await framework.__aexit__()
 
 
+_NESTED = (
+    b'{"type": "SUBSCRIBE", "subscribe": {"framework_info": {"user": "", "name": "", "x": '
+    + b"[" * 600
+    + b"]" * 600
+    + b"}}}"
+)
+"""JSON that can be parsed, and is too deep for a message."""
+
+
 async def test_a_call_that_is_no_json_is_refused(master: str) -> None:
     url = f"http://{master}/api/v1/scheduler"
     async with aiohttp.ClientSession() as session:
         for data, kind, status in (
             (b"{", "application/json", 400),
             (b"[]", "application/json", 400),
+            (b"[" * 100_000, "application/json", 400),
+            (_NESTED, "application/json", 400),
             (b"{}", "application/json", 400),
             (b"{}", "text/plain", 415),
         ):

@@ -397,8 +397,8 @@ BUGS = (
     Bug(
         "no tombstone for a kill that overtook its launch",
         "shim/core/tombstones.py",
-        "        self._stones[key] = now\n",
-        "",
+        "        return self._stones.pop(key, None) is not None",
+        "        return False",
     ),
     Bug(
         "anybody is the master",
