@@ -99,28 +99,32 @@ def install(crash: Crash) -> None:
     commit = journal._commit
     journal._commit = lambda db, batch: commit(_Transaction(db), batch)  # type: ignore[arg-type]
     point = POINTS[crash.point]
-    original, calls = getattr(point.owner, point.method), count(1)
+    original = getattr(point.owner, point.method)
+    calls = {moment: count(1) for moment in MOMENTS}
 
-    def here(moment: str, number: int) -> None:
-        if (moment, number) == (crash.moment, crash.number):
+    def here(moment: str) -> None:
+        """Calls are counted as they begin, and as they end: one that fails ends as well."""
+        if next(calls[moment]) == crash.number and moment == crash.moment:
             os.write(2, f"crashing at {crash}\n".encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
     @functools.wraps(original)
     def plain(*args: Any) -> Any:
-        number = next(calls) if point.meant(*args) else 0
-        here("before", number)
-        result = original(*args)
-        here("after", number)
-        return result
+        if not point.meant(*args):
+            return original(*args)
+        here("before")
+        try:
+            return original(*args)
+        finally:
+            here("after")
 
     @functools.wraps(original)
     async def waiting(*args: Any) -> Any:
-        number = next(calls)
-        here("before", number)
-        result = await original(*args)
-        here("after", number)
-        return result
+        here("before")
+        try:
+            return await original(*args)
+        finally:
+            here("after")
 
     wrapped = waiting if inspect.iscoroutinefunction(original) else plain
     setattr(point.owner, point.method, wrapped)
