@@ -21,6 +21,7 @@ from shim.core.tombstones import Tombstones
 from shim.model.ids import FrameworkId, Pid, TaskId, TaskKey
 from shim.model.orders import Level, Send
 from shim.model.records import SaveMeta
+from shim.model.states import TERMINAL
 from shim.protos import journal_pb2, messages_pb2
 from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import ExecutorInfo, Resource, TaskInfo
@@ -239,7 +240,7 @@ class MasterMessages:
             return
         key = TaskKey(FrameworkId(message.framework_id.value), TaskId(message.task_id.value))
         done = self._streams.acknowledge(key, message.uuid)
-        if done is not None and done.update.status.state in status.TERMINAL:
+        if done is not None and done.update.status.state in TERMINAL:
             self._tasks.acknowledged(key)
 
     def _shutdown_framework(self, message: messages_pb2.ShutdownFrameworkMessage) -> None:

@@ -27,19 +27,6 @@ Reason = TaskStatus.Reason
 _EXECUTOR = TaskStatus.SOURCE_EXECUTOR
 _AGENT = TaskStatus.SOURCE_SLAVE
 
-TERMINAL = frozenset(
-    {
-        TaskState.TASK_FINISHED,
-        TaskState.TASK_FAILED,
-        TaskState.TASK_KILLED,
-        TaskState.TASK_ERROR,
-        TaskState.TASK_LOST,
-        TaskState.TASK_DROPPED,
-        TaskState.TASK_GONE,
-        TaskState.TASK_GONE_BY_OPERATOR,
-    }
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Report:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 from shim import limits
 from shim.core.context import Context
-from shim.core.status import TERMINAL
 from shim.model.ids import TaskKey
 from shim.model.orders import Send
 from shim.model.records import AddUpdate, DropUpdate, DropUpdates
+from shim.model.states import TERMINAL
 from shim.protos.messages_pb2 import StatusUpdateMessage
 
 

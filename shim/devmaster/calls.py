@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shim.devmaster import draining, offers, operations, tasks, tell
-from shim.devmaster.state import TERMINAL, Framework, World
+from shim.devmaster.state import Framework, World
 from shim.model.ids import AgentId, ExecutorId, TaskId, TaskKey
+from shim.model.states import TERMINAL
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 

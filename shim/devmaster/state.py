@@ -18,6 +18,7 @@ from shim.devmaster.effects import Effect, Emit, Log, Tell
 from shim.devmaster.resources import Bag
 from shim.devmaster.v1json import Json
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, Pid, TaskId, TaskKey
+from shim.model.states import TERMINAL
 from shim.protos import mesos_pb2 as mesos
 
 VERSION = "1.12.0"
@@ -33,19 +34,6 @@ KEPT_REFUSALS = 1000
 KEPT_COMPLETED_FRAMEWORKS = 50
 KEPT_COMPLETED_TASKS = 1000
 """The last three as a master keeps them (``refusals`` are ours): history for people, bounded."""
-
-TERMINAL = frozenset(
-    {
-        mesos.TASK_FINISHED,
-        mesos.TASK_FAILED,
-        mesos.TASK_KILLED,
-        mesos.TASK_ERROR,
-        mesos.TASK_LOST,
-        mesos.TASK_DROPPED,
-        mesos.TASK_GONE,
-        mesos.TASK_GONE_BY_OPERATOR,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)

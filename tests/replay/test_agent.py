@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from google.protobuf.message import Message
 
-from shim.core.status import TERMINAL
 from shim.model import facts
 from shim.model.ids import Pid
+from shim.model.states import TERMINAL
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState
 from shim.wire import codec

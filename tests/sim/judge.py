@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
 
-from shim.core.status import TERMINAL
 from shim.errors import UnsafeMessage
 from shim.model import orders
 from shim.model.ids import FrameworkId, TaskId, TaskKey
+from shim.model.states import TERMINAL
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import TaskState, TaskStatus
 from shim.protos.messages_pb2 import ReregisterSlaveMessage, StatusUpdateMessage

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 
-from shim.core.status import TERMINAL
 from shim.model.ids import FrameworkId, Pid, TaskId, TaskKey
+from shim.model.states import TERMINAL
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import DrainConfig, Resource, TaskInfo, TaskState
 from tests.sim.clock import Violation

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.core.status import TERMINAL
+from shim.model.states import TERMINAL
 from shim.protos.mesos_pb2 import TaskState
 from tests.sim import seeds
 from tests.sim.disk import Disk
