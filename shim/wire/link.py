@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,9 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[[Address], Awaitable[Streams]]
 
 log = logging.getLogger(__name__)
+
+_ACCEPTED = re.compile(rb"HTTP/1\.\d 202")
+_ANSWER = len(b"HTTP/1.1 202")
 
 
 async def connect(address: Address) -> Streams:
@@ -117,6 +121,8 @@ class _Link:
         self._wake = asyncio.Event()
         self._finishing = False
         self._backoff = 0.0
+        self._strange = False
+        """It was told that this peer is something else."""
 
     def push(self, data: bytes) -> None:
         self._queue.append(data)
@@ -146,7 +152,7 @@ class _Link:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Until the peer breaks the connection, or there was nothing to say for a while."""
-        reading = asyncio.ensure_future(self._discard(reader))
+        reading = asyncio.ensure_future(self._read(reader))
         writing = asyncio.ensure_future(self._write(writer))
         try:
             await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
@@ -162,10 +168,27 @@ class _Link:
             writing.cancel()
             await asyncio.gather(reading, writing, return_exceptions=True)
 
-    async def _discard(self, reader: asyncio.StreamReader) -> None:
-        """Answers say nothing; that there are any says that the peer is alive."""
-        while await reader.read(65_536):
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        """Answers say nothing, but that the peer is alive; the first one, whether it is Mesos.
+
+        Later ones may be 404: the process of an ended session is gone.
+        """
+        answer = b""
+        while data := await reader.read(65_536):
             self._backoff = 0.0
+            if len(answer) < _ANSWER:
+                answer += data[:200]
+                self._judge(answer)
+
+    def _judge(self, answer: bytes) -> None:
+        if len(answer) < _ANSWER:
+            return
+        strange = _ACCEPTED.match(answer) is None
+        if strange and not self._strange:
+            line = answer.splitlines()[0].decode("ascii", "backslashreplace")
+            text = "%s:%d answers a message with %r: is that a Mesos process, is --master right?"
+            log.warning(text, *self.address, line)
+        self._strange = strange
 
     async def _write(self, writer: asyncio.StreamWriter) -> None:
         """Returns when there is nothing more to say."""

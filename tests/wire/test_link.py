@@ -23,6 +23,7 @@ class Master:
     def __init__(self) -> None:
         self.connections: list[asyncio.StreamWriter] = []
         self.data = bytearray()
+        self.answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
         self.stalled = False
         self.changed = asyncio.Event()
 
@@ -42,7 +43,9 @@ class Master:
             while not self.stalled and (data := await reader.read(65536)):
                 self.data += data
                 self.changed.set()
-                writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+                for byte in self.answer:
+                    writer.write(bytes([byte]))
+                    await asyncio.sleep(0)
             if self.stalled:
                 await asyncio.Event().wait()
         writer.close()
@@ -213,6 +216,48 @@ async def test_a_peer_that_does_not_read_is_bounded(
     links.send(master.pid(), AGENT, "x", bytes(1001))
     await broken.wait()
     assert links.dropped == 12
+
+
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+
+async def test_a_peer_that_is_no_mesos_process_is_told_once(
+    master: Master, links: Links, caplog: pytest.LogCaptureFixture
+) -> None:
+    accepted, master.answer = master.answer, NOT_FOUND
+
+    async def say(name: str) -> None:
+        before = len(master.connections)
+        links.send(master.pid(), AGENT, name, b"")
+        await master.until(
+            lambda: len(master.connections) > before and name.encode() in master.data
+        )
+        await asyncio.sleep(0.1)
+        master.break_connections()
+        await eventually(lambda: caplog.text.count("broke the link") > before)
+
+    await say("first")
+    await say("second")
+    told = f"127.0.0.1:{master.port} answers a message with 'HTTP/1.1 404"
+    assert caplog.text.count(told) == 1
+    master.answer = accepted
+    await say("third")
+    master.answer = NOT_FOUND
+    await say("fourth")
+    assert caplog.text.count(told) == 2
+
+
+async def test_a_later_answer_may_be_that_a_process_is_gone(
+    master: Master, links: Links, caplog: pytest.LogCaptureFixture
+) -> None:
+    links.send(master.pid(), AGENT, "first", b"")
+    await master.until(lambda: b"first" in master.data)
+    await asyncio.sleep(0.05)
+    master.answer = NOT_FOUND
+    links.send(master.pid("gone"), AGENT, "second", b"")
+    await master.until(lambda: b"second" in master.data)
+    await asyncio.sleep(0.05)
+    assert "answers a message" not in caplog.text
 
 
 async def test_a_link_without_anything_to_say_is_closed(master: Master, broken: Broken) -> None:
