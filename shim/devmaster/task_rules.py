@@ -172,54 +172,45 @@ def _environment(command: mesos.CommandInfo) -> str | None:
     return None
 
 
+_KINDS: dict[int, str] = {
+    mesos.CheckInfo.COMMAND: "command",
+    mesos.CheckInfo.HTTP: "http",
+    mesos.CheckInfo.TCP: "tcp",
+}
+"""Of both sorts of check: their numbers are the same."""
+_TIMES = ("delay_seconds", "grace_period_seconds", "interval_seconds", "timeout_seconds")
+
+
 def _checks(task: mesos.TaskInfo) -> str | None:
-    if task.HasField("health_check") and (reason := _health_check(task.health_check)):
+    if task.HasField("health_check") and (reason := _check(task.health_check, "health check")):
         return f"Task uses invalid health check: {reason}"
-    if task.HasField("check") and (reason := _check(task.check)):
+    if task.HasField("check") and (reason := _check(task.check, "check")):
         return f"Task uses invalid check: {reason}"
     return None
 
 
-def _health_check(check: mesos.HealthCheck) -> str | None:
-    kinds = {
-        mesos.HealthCheck.COMMAND: "command",
-        mesos.HealthCheck.HTTP: "http",
-        mesos.HealthCheck.TCP: "tcp",
-    }
-    wanted = kinds.get(check.type) if check.HasField("type") else None
+def _check(check: mesos.HealthCheck | mesos.CheckInfo, words: str) -> str | None:
+    wanted = _KINDS.get(check.type)
     if wanted is None:
-        return "HealthCheck must specify 'type'"
+        return f"{check.DESCRIPTOR.name} must specify 'type'"
     if not has(check, wanted):
-        return f"Expecting '{wanted}' to be set for {wanted.upper()} health check"
-    if wanted == "command" and not check.command.HasField("value"):
-        return "the command has no 'value'"
-    if wanted == "http" and check.http.scheme not in ("", "http", "https"):
-        return f"Unsupported HTTP health check scheme: '{check.http.scheme}'"
+        return f"Expecting '{wanted}' to be set for {wanted.upper()} {words}"
+    if isinstance(check, mesos.HealthCheck) and (reason := _health_check(check, wanted)):
+        return reason
     if wanted == "http" and check.http.HasField("path") and check.http.path[:1] != "/":
-        return f"The path '{check.http.path}' of HTTP health check must start with '/'"
-    names = ("delay_seconds", "grace_period_seconds", "interval_seconds", "timeout_seconds")
-    return _negative(check, names)
-
-
-def _check(check: mesos.CheckInfo) -> str | None:
-    kinds = {
-        mesos.CheckInfo.COMMAND: "command",
-        mesos.CheckInfo.HTTP: "http",
-        mesos.CheckInfo.TCP: "tcp",
-    }
-    wanted = kinds.get(check.type) if check.HasField("type") else None
-    if wanted is None:
-        return "CheckInfo must specify 'type'"
-    if not has(check, wanted):
-        return f"Expecting '{wanted}' to be set for {wanted.upper()} check"
-    if wanted == "http" and check.http.HasField("path") and check.http.path[:1] != "/":
-        return f"The path '{check.http.path}' of HTTP check must start with '/'"
-    return _negative(check, ("delay_seconds", "interval_seconds", "timeout_seconds"))
-
-
-def _negative(check: mesos.HealthCheck | mesos.CheckInfo, names: tuple[str, ...]) -> str | None:
-    below = [name for name in names if getattr(check, name) < 0]
+        return f"The path '{check.http.path}' of HTTP {words} must start with '/'"
+    # Only a health check has a grace period.
+    below = [name for name in _TIMES if getattr(check, name, 0.0) < 0]
     return f"Expecting '{below[0]}' to be non-negative" if below else None
+
+
+def _health_check(check: mesos.HealthCheck, kind: str) -> str | None:
+    """What is checked of no other."""
+    if kind == "command" and not check.command.HasField("value"):
+        return "the command has no 'value'"
+    if kind == "http" and check.http.scheme not in ("", "http", "https"):
+        return f"Unsupported HTTP health check scheme: '{check.http.scheme}'"
+    return None
 
 
 def _times(task: mesos.TaskInfo) -> str | None:
