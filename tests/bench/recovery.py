@@ -40,7 +40,8 @@ from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import SlaveInfo
 from shim.runtime import Runtime
 from tests.bench.kit import ThinMaster, rss_kb, run_task
-from tests.e2e.agents import AgentProcess, free_port
+from tests.e2e.agents import AgentProcess
+from tests.ports import free_port
 
 SHIM_ID = "bench-recovery"
 SAMPLE = 0.002
@@ -269,7 +270,7 @@ async def measure(count: int, rounds: int) -> None:
                 "--registration_backoff_factor=200ms",
                 DOCKER_HOST=f"unix://{directory / 'docker.sock'}",
             )
-            agent.port = await free_port()
+            agent.port = free_port()
             (directory / "agent").mkdir()
             labels = await live_before(directory / "agent", master, agent.port, count)
             (directory / "labels.json").write_text(json.dumps(labels))

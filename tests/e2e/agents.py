@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.e2e.client import ROOT
+from tests.ports import free_port
 
 BACKOFF = "--registration_backoff_factor="
 
@@ -48,7 +49,7 @@ class AgentProcess:
 
     async def start(self) -> None:
         """Returns when the process runs, not when it is registered."""
-        self.port = self.port or await free_port()
+        self.port = self.port or free_port()
         with self._log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -89,14 +90,6 @@ class AgentProcess:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"never logged {text!r}:\n{self.log[-3000:]}") from None
-
-
-async def free_port() -> int:
-    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return port
 
 
 async def agents_of(master: str) -> list[dict[str, object]]:

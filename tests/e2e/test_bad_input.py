@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.agents import free_port
 from tests.e2e.client import ROOT
 from tests.e2e.conftest import System
+from tests.ports import free_port
 
 
 async def run_agent(*flags: str, timeout: float = 20, **env: str) -> tuple[int, str]:
@@ -95,7 +95,7 @@ async def test_second_shim_on_a_work_dir(system: System) -> None:
     code, said = await run_agent(
         f"--master={system.master}",
         "--ip=127.0.0.1",
-        f"--port={await free_port()}",
+        f"--port={free_port()}",
         f"--work_dir={system.directory / 'agent0'}",
     )
     assert code == 1

@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import aiohttp
 
 from shim.devmaster.server import DevMaster
-from tests.e2e.agents import agents_of, eventually, free_port
+from tests.e2e.agents import agents_of, eventually
 from tests.e2e.client import Json
+from tests.ports import free_port
 
 PING = 1.0
 CREDENTIALS = {"shim": "secret"}
@@ -104,7 +105,25 @@ class Master(Protocol):
         """As a crash."""
 
 
-class EmbeddedMaster:
+class _Gated:
+    """The way to a master: a gate that stays, and behind it the port it comes back to."""
+
+    gate: Gate
+    direct = ""
+    _port = 0
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.gate.port}"
+
+    async def _open_gate(self) -> None:
+        if not self._port:
+            self._port = free_port()
+            self.gate = await Gate(self._port).start()
+            self.direct = f"127.0.0.1:{self._port}"
+
+
+class EmbeddedMaster(_Gated):
     announces = False
 
     def __init__(self, directory: Path, pings: int, *, authenticate: bool = False) -> None:
@@ -113,18 +132,9 @@ class EmbeddedMaster:
         self._registry = directory / "registry.json"
         self._options = {"ping_timeout": PING, "max_ping_timeouts": pings, **options}
         self._dev: DevMaster | None = None
-        self._port = 0
-        self.direct = ""
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.gate.port}"
 
     async def start(self) -> None:
-        if not self._port:
-            self._port = await free_port()
-            self.gate = await Gate(self._port).start()
-            self.direct = f"127.0.0.1:{self._port}"
+        await self._open_gate()
         self._dev = _Advertising(
             self.gate.port,
             port=self._port,
@@ -154,7 +164,7 @@ class _Advertising(DevMaster):
         return self._advertised
 
 
-class RealMaster:
+class RealMaster(_Gated):
     announces = True
 
     def __init__(
@@ -172,18 +182,9 @@ class RealMaster:
         self._directory = directory
         self._flags = flags
         self._process: asyncio.subprocess.Process | None = None
-        self._port = 0
-        self.direct = ""
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.gate.port}"
 
     async def start(self) -> None:
-        if not self._port:
-            self._port = await free_port()
-            self.gate = await Gate(self._port).start()
-            self.direct = f"127.0.0.1:{self._port}"
+        await self._open_gate()
         credentials = self._directory / "credentials.json"
         entries = [{"principal": name, "secret": text} for name, text in CREDENTIALS.items()]
         credentials.write_text(json.dumps({"credentials": entries}))

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from kazoo.client import KazooClient
 
-from tests.e2e.agents import AgentProcess, agents_of, eventually, free_port
+from tests.e2e.agents import AgentProcess, agents_of, eventually
 from tests.e2e.client import TERMINAL, Framework, Json, task
 from tests.e2e.conftest import System
 from tests.e2e.faults.conftest import NewMaster
 from tests.e2e.faults.masters import CREDENTIALS, Gate, Master, is_active, operate
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
@@ -105,7 +106,7 @@ async def test_a_partition_longer_than_pings_allow(
 
 async def gated_agent(system: System) -> Gate:
     """An agent that is known to masters by a gate's port."""
-    port = await free_port()
+    port = free_port()
     gate = await Gate(port).start()
     flag = f"--advertise_port={gate.port}"
     agent = AgentProcess(system.master, system.directory / "agent", system.shim_id, flag)
