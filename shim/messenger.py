@@ -109,7 +109,6 @@ class Messenger:
             self.counters["undecodable_messages"] += 1
             log.warning("message of %s dropped: %s", sender, error)
             return
-        self.counters["messages_received"] += 1
         if process in self._sessions:
             self._sessions[process].put_nowait((sender, message))
             return

@@ -90,11 +90,6 @@ def name_of(message: Message) -> str:
     return message.DESCRIPTOR.full_name
 
 
-def pong_for(ping: str) -> str:
-    """The name an old master waits for, if it asked by the old name."""
-    return PONG if ping == PING else internal.PongSlaveMessage.DESCRIPTOR.full_name
-
-
 def decode(name: str, body: bytes, table: MessageTable = TO_AGENT) -> Message:
     """Raises UnknownMessage, or PeerError for a body that is too large, broken or incomplete.
 
