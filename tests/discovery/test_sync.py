@@ -145,7 +145,7 @@ async def test_a_dead_consul_delays_nothing(
             for number in range(2, 500):
                 sync.publish(order(number))
             assert not await sync.withdraw(ref(1), timeout=30)
-            assert time.monotonic() - before < 5
+            assert time.monotonic() - before < 15
             assert sync.stats.pending <= 500
             await fake.start()
             await until(lambda: settled(sync))
@@ -179,7 +179,7 @@ async def test_a_consul_that_hangs_holds_a_kill_only_so_long(fake: FakeConsul) -
         fake.open.clear()
         before = time.monotonic()
         assert not await sync.withdraw(ref(), timeout=0.1)
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < limits.CONSUL_TIMEOUT / 2, "not a call's whole patience"
         fake.open.set()
         await until(lambda: fake.services == {})
 

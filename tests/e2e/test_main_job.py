@@ -86,7 +86,7 @@ async def test_running_carries_inspect_and_container_is_labelled(system: System)
 
 
 async def test_a_stubborn_task_is_killed_by_force_after_its_grace(system: System) -> None:
-    await system.agent()
+    await system.agent("--executor_shutdown_grace_period=60secs")
     async with system.framework() as framework:
         await framework.launch(a_task(system, "stubborn", STUBBORN, kill_policy=grace(1)))
         await framework.state("stubborn", "TASK_RUNNING")
@@ -96,7 +96,7 @@ async def test_a_stubborn_task_is_killed_by_force_after_its_grace(system: System
         took = asyncio.get_running_loop().time() - before
     assert ended["state"] == "TASK_KILLED"
     assert ended["message"] == "Container exited with status 137"
-    assert 0.9 < took < 4
+    assert 0.9 < took < 30, "its own grace, not the agent's"
     await system.no_containers()
 
 

@@ -6,6 +6,8 @@ import asyncio
 import json
 import logging
 import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -287,16 +289,25 @@ async def test_without_zookeeper_for_a_session_there_is_no_leader(
 
 @pytest.mark.needs_zookeeper
 async def test_the_loop_never_waits(zk: KazooClient, door: Door) -> None:
-    """Not while connecting, not while breaking, not while ending."""
-    worst, last = 0.0, asyncio.get_running_loop().time()
+    """Not while connecting, not while breaking, not while ending: no longer than a thread beside
+    it, which has to share the machine as well."""
+    worst = {"loop": 0.0, "thread": 0.0}
+    over = threading.Event()
 
     async def tick() -> None:
-        nonlocal worst, last
         while True:
+            began = time.monotonic()
             await asyncio.sleep(0.01)
-            now = asyncio.get_running_loop().time()
-            worst, last = max(worst, now - last), now
+            worst["loop"] = max(worst["loop"], time.monotonic() - began)
 
+    def tick_beside() -> None:
+        while not over.is_set():
+            began = time.monotonic()
+            time.sleep(0.01)
+            worst["thread"] = max(worst["thread"], time.monotonic() - began)
+
+    beside = threading.Thread(target=tick_beside, daemon=True)
+    beside.start()
     ticking = asyncio.ensure_future(tick())
     await asyncio.to_thread(zk.ensure_path, "/mesos")
     await stand(zk, ONE)
@@ -305,7 +316,9 @@ async def test_the_loop_never_waits(zk: KazooClient, door: Door) -> None:
         await door.shut()
         await asyncio.sleep(0.3)
     ticking.cancel()
-    assert worst < 1
+    over.set()
+    beside.join()
+    assert worst["loop"] < 1 + 5 * worst["thread"]
 
 
 @pytest.mark.needs_zookeeper
