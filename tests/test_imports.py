@@ -32,6 +32,7 @@ ALLOWED = {
 }
 PURE = {
     "__future__",
+    "base64",
     "collections",
     "dataclasses",
     "enum",

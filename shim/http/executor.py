@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shim.http.amounts import Amount
-from shim.http.protojson import Json, number, to_json
+from shim.http.protojson import Json, to_json
 from shim.model.container import Ref
+from shim.model.protojson import number
 from shim.protos.mesos_pb2 import CommandInfo, Resource, Task, TaskInfo, TaskState, TaskStatus
 
 _COMMAND_SHOWN = 15

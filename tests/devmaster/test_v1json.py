@@ -34,6 +34,13 @@ def test_large_numbers_stay_numbers() -> None:
     assert '"end": 9223372036854775808' in text
 
 
+def test_what_json_has_no_number_for_is_a_text() -> None:
+    info = from_json({**TASK, "limits": {"mem": {"value": "Infinity"}}}, mesos.TaskInfo())
+    text = json.dumps(to_json(info), allow_nan=False)
+    assert '"mem": {"value": "Infinity"}' in text
+    assert from_json(json.loads(text), mesos.TaskInfo()) == info
+
+
 def test_names_of_reasons_and_sources_are_those_of_v1() -> None:
     status = mesos.TaskStatus(
         state=mesos.TASK_LOST,

@@ -1,0 +1,108 @@
+"""Messages as JSON by the rules that masters and agents share.
+
+64 bit numbers are numbers, bytes base64, maps objects; a field with an explicit default in its
+schema is written also when unset.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+Json = dict[str, Any]
+
+_DEPRECATED = {"mesos.FrameworkInfo.role", "mesos.Resource.role"}
+"""Not written when unset, although they have a default."""
+
+_Convert = Callable[[Any], Any]
+
+
+class _Field(NamedTuple):
+    name: str
+    key: str
+    """Its name in JSON."""
+    is_repeated: bool
+    shows_default: bool
+    convert: _Convert
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+class Writer:
+    """Writes one dialect: how fields and enum values are called, and what is not shown.
+
+    ``redactions`` are by full name of the message; each mends its JSON in place.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: Callable[[str], str] = _same,
+        enum_value: Callable[[str], str] = _same,
+        redactions: Mapping[str, Callable[[Json], None]] | None = None,
+    ) -> None:
+        self._key = key
+        self._enum_value = enum_value
+        self._redactions = redactions or {}
+        self._plans: dict[type[Message], list[_Field]] = {}
+
+    def to_json(self, message: Message) -> Json:
+        """The message as JSON."""
+        plan = self._plans.get(type(message))
+        if plan is None:
+            fields = cast("list[FieldDescriptor]", message.DESCRIPTOR.fields)
+            plan = self._plans[type(message)] = [self._field(field) for field in fields]
+        result: Json = {}
+        for name, key, is_repeated, shows_default, convert in plan:
+            if is_repeated:
+                if values := getattr(message, name):
+                    result[key] = convert(values)
+            elif shows_default or message.HasField(name):
+                result[key] = convert(getattr(message, name))
+        redact = self._redactions.get(message.DESCRIPTOR.full_name)
+        if redact is not None:
+            redact(result)
+        return result
+
+    def _field(self, field: FieldDescriptor) -> _Field:
+        return _Field(
+            field.name,
+            self._key(field.name),
+            field.is_repeated,
+            field.has_default_value and field.full_name not in _DEPRECATED,
+            self._of_many(field) if field.is_repeated else self._of_one(field),
+        )
+
+    def _of_many(self, field: FieldDescriptor) -> _Convert:
+        kind = field.message_type
+        if kind is not None and kind.GetOptions().map_entry:
+            value = self._of_one(kind.fields_by_name["value"])
+            return lambda values: {str(key): value(values[key]) for key in values}
+        one = self._of_one(field)
+        return lambda values: [one(value) for value in values]
+
+    def _of_one(self, field: FieldDescriptor) -> _Convert:
+        if field.message_type is not None:
+            return self.to_json
+        if field.enum_type is not None:
+            names = {v.number: self._enum_value(v.name) for v in field.enum_type.values}
+            return lambda value: names.get(value, value)
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            return lambda value: base64.b64encode(value).decode()
+        if field.type in (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT):
+            return number
+        return _same
+
+
+def number(value: float) -> float | str:
+    """A double as JSON has it: what JSON cannot say is a text that Mesos' own parser takes."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
