@@ -68,7 +68,7 @@ class Core:
             facts.LaunchCancelled: lambda f: self._task(f, Event.CANCELLED),
             facts.ContainerExited: lambda f: self._task(f, Event.EXITED, f),
             facts.ContainerVanished: lambda f: self._task(f, Event.VANISHED),
-            facts.ContainerRemoved: lambda f: self.tasks.removed(f.ref),
+            facts.ContainerRemoved: lambda f: self.tasks.doomed.removed(f.ref),
             facts.HealthReported: self._health,
             facts.CheckReported: lambda f: self._task(f, Event.REPORT, f),
         }
@@ -167,7 +167,7 @@ class Core:
             for key in snapshot.updates:
                 self.frameworks.table[key.framework_id].keys.add(key)
             self.tasks.restore(snapshot.tasks)
-        self.tasks.restore_doomed(kept)
+        self.tasks.doomed.restore(kept)
         if "drain" in kept:
             self.tasks.drain = DrainConfig.FromString(kept["drain"])
         if "resources" in kept:

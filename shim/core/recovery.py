@@ -75,7 +75,7 @@ class Recovery:
         key, container_id = container.task_key, container.container_id
         if self._ctx.settings.cleanup and key is not None and container_id is not None:
             # Waited for: the process ends when all is gone.
-            self._tasks.doom(Ref(key, container_id))
+            self._tasks.doomed.add(Ref(key, container_id))
         elif self._ctx.settings.kill_orphans:
             self._ctx.notice(Level.WARNING, f"removing {container.name}: no task of ours knows it")
             self._ctx.order(RemoveOrphan(container.name))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from shim.core import status
 from shim.core.context import Context
+from shim.core.doomed import Doomed
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.history import History
 from shim.core.lifecycle import Action, Event, Phase, step
@@ -20,23 +21,20 @@ from shim.core.task import Task
 from shim.core.telling import Teller
 from shim.model import facts
 from shim.model.container import Container, Ref
-from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.model.ids import ContainerId, TaskKey
 from shim.model.orders import (
     CancelLaunch,
     Launch,
     Publish,
-    Remove,
     StartChecks,
     Stop,
     StopChecks,
     Watch,
     Withdraw,
 )
-from shim.model.records import AddTask, DropTask, SaveMeta
+from shim.model.records import AddTask, DropTask
 from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import DrainConfig, KillPolicy, TaskInfo, TaskState
-
-_DOOMED = "doomed/"
 
 
 class Tasks:
@@ -47,8 +45,7 @@ class Tasks:
         self.history = History()
         self.table: dict[TaskKey, Task] = {}
         self.teller = Teller(ctx, frameworks, streams, self.table)
-        self.doomed: dict[ContainerId, Ref] = {}
-        """Containers of ended tasks that the endpoint may still have."""
+        self.doomed = Doomed(ctx)
         self.drain: DrainConfig | None = None
         self._actions: dict[Action, Callable[[Task, object], None]] = {
             Action.IGNORE: self._ignore,
@@ -137,11 +134,6 @@ class Tasks:
         task = self.table.get(ref.key)
         if task is not None and task.ref == ref and task.cause == Cause.NONE:
             self.kill(task, Cause.EXPIRED, None)
-
-    def removed(self, ref: Ref) -> None:
-        """The endpoint no longer has an ended task's container."""
-        if self.doomed.pop(ref.container_id, None) is not None:
-            self._ctx.record(SaveMeta(_DOOMED + ref.container_id, None))
 
     def acknowledged(self, key: TaskKey) -> None:
         """The terminal update was acknowledged: the task is done with."""
@@ -273,16 +265,9 @@ class Tasks:
         self.history.ended(task, framework.info, ctx.now.wall)
         ctx.order(Withdraw(task.ref))
         ctx.order(StopChecks(task.ref))
-        self.doom(task.ref)
+        self.doomed.add(task.ref)
         if task.cause == Cause.MUTED:
             self._forget(task.key)
-
-    def doom(self, ref: Ref) -> None:
-        """Remove the container, remembering it until it is certainly gone."""
-        self.doomed[ref.container_id] = ref
-        value = f"{ref.key.framework_id}\n{ref.key.task_id}".encode()
-        self._ctx.record(SaveMeta(_DOOMED + ref.container_id, value))
-        self._ctx.order(Remove(ref, self._ctx.settings.remove_delay))
 
     def mute(self, task: Task) -> None:
         """End the task without another word: nobody can acknowledge one any more."""
@@ -327,14 +312,6 @@ class Tasks:
             task = Task.restore(key, self._ctx.agent_id, info, state)
             self.table[key] = task
             self._frameworks.table[key.framework_id].keys.add(key)
-
-    def restore_doomed(self, meta: dict[str, bytes]) -> None:
-        for name, value in meta.items():
-            if name.startswith(_DOOMED):
-                framework_id, _, task_id = value.decode().partition("\n")
-                container_id = ContainerId(name.removeprefix(_DOOMED))
-                key = TaskKey(FrameworkId(framework_id), TaskId(task_id))
-                self.doomed[container_id] = Ref(key, container_id)
 
     def watch(self, task: Task) -> None:
         self._ctx.order(Watch(task.ref, task.info))

@@ -131,14 +131,14 @@ BUGS = (
     ),
     Bug(
         "the doomed container is not recorded",
-        "shim/core/tasks.py",
-        "        self._ctx.record(SaveMeta(_DOOMED + ref.container_id, value))\n",
+        "shim/core/doomed.py",
+        "        self._ctx.record(SaveMeta(_RECORD + ref.container_id, value))\n",
         "",
     ),
     Bug(
         "a doomed container is never forgotten",
-        "shim/core/tasks.py",
-        "            self._ctx.record(SaveMeta(_DOOMED + ref.container_id, None))\n",
+        "shim/core/doomed.py",
+        "            self._ctx.record(SaveMeta(_RECORD + ref.container_id, None))\n",
         "            pass\n",
     ),
     Bug(
@@ -274,7 +274,7 @@ BUGS = (
     ),
     Bug(
         "an ended task's container is left",
-        "shim/core/tasks.py",
+        "shim/core/doomed.py",
         "        self._ctx.order(Remove(ref, self._ctx.settings.remove_delay))\n",
         "",
     ),
@@ -311,8 +311,8 @@ BUGS = (
     Bug(
         "discovery goes on after the end",
         "shim/core/tasks.py",
-        "        ctx.order(Withdraw(task.ref))\n        ctx.order(StopChecks(task.ref))\n        self.doom",
-        "        ctx.order(StopChecks(task.ref))\n        self.doom",
+        "        ctx.order(Withdraw(task.ref))\n        ctx.order(StopChecks(task.ref))\n        self.doomed",
+        "        ctx.order(StopChecks(task.ref))\n        self.doomed",
     ),
     # --- recovery
     Bug(
