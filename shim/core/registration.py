@@ -78,11 +78,12 @@ class Registration:
         self._begin()
 
     def detected(self, master: Pid | None) -> None:
-        before, self._ctx.master = self._ctx.master, master
+        lost = master is None and self._ctx.master is not None
+        self._ctx.master = master
         if self.state in (State.DISCONNECTED, State.CONNECTED):
             self._begin()
-            if master is None and before is not None:
-                self._masterless()
+        if lost and self.state is State.DISCONNECTED:
+            self._masterless()
 
     def end(self) -> None:
         """Nothing is said to a master any more but answers to its pings."""
