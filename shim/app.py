@@ -191,5 +191,5 @@ def _describe(config: Config, info: EngineInfo, hostname: str, port: int) -> Sla
         resources=offer.resources,
         attributes=offer.attributes,
         checkpoint=True,
-        domain=config.domain,
+        domain=offer.domain,
     )

@@ -12,6 +12,7 @@ from shim.resources import (
     Ports,
     complete,
     default_resources,
+    domain_at,
     endpoint_attributes,
     parse_attributes,
     parse_domain,
@@ -253,9 +254,29 @@ def test_domain() -> None:
     assert (fault.region.name, fault.zone.name) == ("r", "z")
 
 
+def test_a_domain_whose_zone_is_the_endpoint_s_datacenter() -> None:
+    given = parse_domain("us/endpoint")
+    domain = domain_at(given, "us-east-1")
+    assert domain is not None
+    fault = domain.fault_domain
+    assert (fault.region.name, fault.zone.name) == ("us", "us-east-1")
+    assert domain.IsInitialized()
+    assert not given.fault_domain.HasField("zone"), "it is asked again after a reconnect"
+    with pytest.raises(ValueError, match=r"us/endpoint: .* does not tell its name"):
+        domain_at(given, "")
+
+
+def test_a_domain_that_is_complete_or_absent_stays() -> None:
+    given = parse_domain('{"fault_domain": {"region": {"name": "r"}, "zone": {"name": "z"}}}')
+    assert domain_at(given, "us-east-1") == given
+    assert domain_at(None, "us-east-1") is None
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ("/endpoint", "needs a region"),
+        ("us/us-east-1", "not JSON"),
         ("x", "not JSON"),
         ("[]", "needs fault_domain"),
         ("[1]", "DomainInfo"),

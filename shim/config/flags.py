@@ -167,7 +167,8 @@ GROUPS = (
                 "domain",
                 Kind("JSON", parse_domain),
                 None,
-                'fault domain: `{"fault_domain": {"region": {"name": ...}, "zone": ...}}`',
+                'fault domain: `{"fault_domain": {"region": {"name": ...}, "zone": ...}}`, or '
+                "`REGION/endpoint`: the zone is the endpoint's datacenter",
             ),
         ),
     ),

@@ -6,8 +6,15 @@ from dataclasses import dataclass
 
 from shim.config.config import Config
 from shim.engine.api import EngineInfo
-from shim.protos.mesos_pb2 import Attribute, Resource
-from shim.resources import TRITON_BUDGET, complete, default_resources, endpoint_attributes
+from shim.errors import ConfigError
+from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
+from shim.resources import (
+    TRITON_BUDGET,
+    complete,
+    default_resources,
+    domain_at,
+    endpoint_attributes,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +23,13 @@ class Offer:
 
     resources: tuple[Resource, ...]
     attributes: tuple[Attribute, ...]
+    domain: DomainInfo | None
     notes: tuple[str, ...]
     """For the log: where figures come from that nobody gave."""
 
 
 def offer_of(config: Config, info: EngineInfo) -> Offer:
-    """Pure. ``info`` is the endpoint's own answer."""
+    """Pure. ``info`` is the endpoint's own answer. ConfigError when it does not say enough."""
     if info.kind == "triton":
         defaults, origin = TRITON_BUDGET, "a budget, not a measurement: say more with --resources"
     else:
@@ -34,8 +42,16 @@ def offer_of(config: Config, info: EngineInfo) -> Offer:
     return Offer(
         tuple(resources),
         tuple(endpoint_attributes(config.attributes, info.name, info.kind)),
+        _domain(config, info),
         (f"offering {shown}, which is {origin}",) if added else (),
     )
+
+
+def _domain(config: Config, info: EngineInfo) -> DomainInfo | None:
+    try:
+        return domain_at(config.domain, info.name)
+    except ValueError as error:
+        raise ConfigError(f"--domain={error}") from None
 
 
 def _measured(info: EngineInfo) -> str:

@@ -3,7 +3,12 @@
 Parsers raise ValueError with a reason that names the part that is wrong.
 """
 
-from shim.resources.description import endpoint_attributes, parse_attributes, parse_domain
+from shim.resources.description import (
+    domain_at,
+    endpoint_attributes,
+    parse_attributes,
+    parse_domain,
+)
 from shim.resources.forms import Ranges
 from shim.resources.ports import VIRTUAL_PORTS, Ports, PortsMode, parse_ports
 from shim.resources.totals import (
@@ -22,6 +27,7 @@ __all__ = [
     "Ranges",
     "complete",
     "default_resources",
+    "domain_at",
     "endpoint_attributes",
     "parse_attributes",
     "parse_domain",

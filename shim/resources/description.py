@@ -47,11 +47,40 @@ def _attribute(entry: str) -> Attribute:
     return attribute
 
 
+ENDPOINT_ZONE = "/endpoint"
+
+
 def parse_domain(text: str) -> DomainInfo:
-    """``{"fault_domain": {"region": {"name": "r"}, "zone": {"name": "z"}}}``."""
+    """``{"fault_domain": {"region": {"name": "r"}, "zone": {"name": "z"}}}``.
+
+    Or ``REGION/endpoint``: without a zone, which :func:`domain_at` adds.
+    """
     domain = DomainInfo()
+    region, slash, _ = text.strip().rpartition(ENDPOINT_ZONE)
+    if slash and text.strip().endswith(slash) and not region.startswith("{"):
+        if not region:
+            raise ValueError("needs a region: REGION/endpoint")
+        domain.fault_domain.region.name = region
+        return domain
     fill(parse_json(text), domain)
     fault = domain.fault_domain
     if not (fault.region.name and fault.zone.name):
         raise ValueError("needs fault_domain.region.name and fault_domain.zone.name")
     return domain
+
+
+def domain_at(domain: DomainInfo | None, datacenter: str) -> DomainInfo | None:
+    """The domain to register: its zone is the endpoint's datacenter unless it was given.
+
+    Raises ValueError when an endpoint that does not tell its name is to give it.
+    """
+    if domain is None or domain.fault_domain.HasField("zone"):
+        return domain
+    if not datacenter:
+        region = domain.fault_domain.region.name
+        text = "the Docker endpoint does not tell its name: give the zone as well, in JSON"
+        raise ValueError(f"{region}{ENDPOINT_ZONE}: {text}")
+    complete = DomainInfo()
+    complete.CopyFrom(domain)
+    complete.fault_domain.zone.name = datacenter
+    return complete

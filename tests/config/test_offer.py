@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from shim.config import load
 from shim.config.offer import Offer, offer_of
 from shim.engine.api import EngineInfo
+from shim.errors import ConfigError
 
 LOCAL = EngineInfo("docker", "24", "1.43", "dc1", cpus=8.0, memory_mb=16384, disk_mb=102_400)
 TRITON = EngineInfo("triton", "1.9.0", "1.21", "us-east-1", account="bob")
@@ -64,3 +67,13 @@ def test_the_endpoint_is_among_the_attributes_unless_given() -> None:
     assert found == {"datacenter": "us-east-1", "engine": "triton"}
     found = {a.name: a.text.value for a in offer(TRITON, "--attributes=datacenter:x").attributes}
     assert found == {"datacenter": "x", "engine": "triton"}
+
+
+def test_the_domain_s_zone_may_be_the_datacenter() -> None:
+    found = offer(TRITON, "--domain=us/endpoint").domain
+    assert found is not None
+    assert found.fault_domain.zone.name == "us-east-1"
+    assert offer(TRITON).domain is None
+    silent = EngineInfo("triton", "1.9.0", "1.21", "")
+    with pytest.raises(ConfigError, match=r"--domain=us/endpoint: .* does not tell its name"):
+        offer(silent, "--domain=us/endpoint")
