@@ -72,8 +72,8 @@ def _map_placement(draft: Draft) -> None:
 def affinity(key: str, value: str) -> tuple[str, str]:
     """An affinity label as an environment variable, whose first ``=`` parts name from value.
 
-    The filter may stand in the key (``affinity:container!=web*``), or its operator may begin
-    the value (``affinity:container`` with ``!=web*``).
+    The filter may stand in the key (``affinity:app!=web``), or its operator may begin the value
+    (``affinity:app`` with ``!=web``).
     """
     complete = value.startswith(_OPERATORS) or "=" in key
     name, _, rest = (key + value if complete else f"{key}={value}").partition("=")

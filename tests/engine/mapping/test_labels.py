@@ -61,6 +61,7 @@ def test_a_label_of_the_task_cannot_either(key: str) -> None:
         ("affinity:container!=web*", "", "affinity:container!=web*"),
         ("affinity:container!", "web*", "affinity:container!=web*"),
         ("affinity:role", "==db", "affinity:role==db"),
+        ("affinity:app", "!=~web", "affinity:app!=~web"),
     ],
 )
 def test_ways_to_write_an_affinity(key: str, value: str, variable: str) -> None:
