@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState
 from tests.bench.kit import ThinMaster
-from tests.e2e.agents import AgentProcess
+from tests.e2e.agents import AgentProcess, eventually
 from tests.triton.machines import State
 from tests.triton.place import Place, place
 from tests.triton.refusals import Refusal
@@ -52,11 +54,11 @@ async def at(tmp_path: Path) -> AsyncIterator[Place]:
 
 @asynccontextmanager
 async def shim(
-    at: Place, tmp_path: Path, name: str = "one"
+    at: Place, tmp_path: Path, name: str = "one", *more: str
 ) -> AsyncIterator[tuple[Master, AgentProcess]]:
     flags = [f"--docker_host={at.endpoint.docker_host}", f"--docker_cert_path={at.certs}"]
     async with Master() as master:
-        agent = AgentProcess(master.address, tmp_path / name, name, *flags)
+        agent = AgentProcess(master.address, tmp_path / name, name, *flags, *more)
         await agent.start()
         try:
             await asyncio.wait_for(master.registered.wait(), 20)
@@ -81,6 +83,40 @@ async def test_a_task_lives_and_leaves_nothing(at: Place, tmp_path: Path) -> Non
         await master.until(master.reached(names, KILLED), 20)
         await until(lambda: at.left == [], "nothing left")
     assert len(at.datacenter.machines) == 3
+
+
+async def test_what_it_costs_is_shown(at: Place, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text('{"sample-128M": 0.36}')
+    at.options.provision_seconds = 0.2
+    flags = [f"--triton_prices={prices}", "--domain=us/endpoint"]
+    async with shim(at, tmp_path, "one", *flags) as (master, agent), aiohttp.ClientSession() as web:
+        master.launch("a", IMAGE)
+        await master.until(master.reached(["a"], RUNNING), 20)
+
+        async def page(name: str) -> str:
+            async with web.get(f"http://127.0.0.1:{agent.port}/{name}") as answer:
+                return await answer.text()
+
+        async def priced() -> bool:
+            return "triton_cost_per_hour 0.36" in await page("metrics")
+
+        await eventually(priced, "a price")
+        state = json.loads(await page("state"))
+        (task,) = state["frameworks"][0]["executors"][0]["tasks"]
+        assert task["resources"]["mem"] == 32.0
+        assert task["triton"] == {"package": "sample-128M", "mem": 128}
+        (account,) = state["triton"]["tasks"]
+        assert (account["task_id"], account["package"]) == ("a", "sample-128M")
+        assert state["triton"]["packages"]["sample-128M"]["price_per_hour"] == 0.36
+        zone = state["domain"]["fault_domain"]["zone"]["name"]
+        assert zone == state["attributes"]["datacenter"] == "test-1"
+        metrics = await page("metrics")
+        assert "triton_containers_without_task 0.0" in metrics
+        assert "triton_certificate_days_left 36" in metrics
+        master.kill("a")
+        await master.until(master.reached(["a"], KILLED), 20)
+        await until(lambda: at.left == [], "nothing left")
 
 
 async def test_killed_while_provisioned(at: Place, tmp_path: Path) -> None:
@@ -136,8 +172,9 @@ async def test_two_shims_of_one_account_leave_each_other_alone(at: Place, tmp_pa
             second.launch("b", IMAGE)
             await second.until(second.reached(["b"], RUNNING), 20)
             await agent.kill()
+            second.registered.clear()
             await agent.start()
-            await asyncio.sleep(1)
+            await asyncio.wait_for(second.registered.wait(), 20)
             assert len(at.left) == 2
             second.kill("b")
             await second.until(second.reached(["b"], KILLED), 20)
