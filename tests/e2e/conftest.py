@@ -85,8 +85,8 @@ class System:
 @contextlib.asynccontextmanager
 async def taken_down(found: System) -> AsyncIterator[System]:
     """Nothing may be left over, and no agent may have stumbled."""
-    yield found
     try:
+        yield found
         await found.no_containers()
     finally:
         for agent in found.agents:
