@@ -40,11 +40,16 @@ def readable(message: Message) -> None:
 
 def original(body: bytes, cls: type[Message]) -> bytes:
     """An encoded message as its peer would write it: what was escaped is bytes again."""
-    if not any(mark in body for mark in _MARKS):
+    if not _is_marked(body):
         return body
     message = cls.FromString(body)
     _restore(message)
     return message.SerializeToString(deterministic=True)
+
+
+def _is_marked(body: bytes) -> bool:
+    """Whether it may hold what was escaped."""
+    return any(mark in body for mark in _MARKS)
 
 
 def escape(raw: bytes) -> str:
@@ -97,7 +102,10 @@ def _restore(message: Message) -> None:
             message.MergeFromString(b"".join(_encoded(field.number, text) for text in texts))
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
             for inner in _inner(field, value):
-                _restore(inner)
+                # Ids are random bytes, so among thousands of tasks some look marked; the others
+                # need not be walked through.
+                if _is_marked(inner.SerializePartialToString()):
+                    _restore(inner)
 
 
 def _encoded(number: int, text: str) -> bytes:
