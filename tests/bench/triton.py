@@ -37,6 +37,8 @@ from tests.e2e.client import ROOT
 
 IMAGE = "busybox:latest"
 PING_EVERY = 0.02
+REAL_PINGS = 15.0
+"""As a real master's; without any the agent would register again and again."""
 
 
 class PingingMaster(ThinMaster):
@@ -55,11 +57,11 @@ class PingingMaster(ThinMaster):
         else:
             super()._deliver(process, sender, name, body)
 
-    async def ping_forever(self) -> None:
+    async def ping_forever(self, every: float = PING_EVERY) -> None:
         while True:
             self._sent.append(time.monotonic())
             self.tell(m.PingSlaveMessage(connected=True))
-            await asyncio.sleep(PING_EVERY)
+            await asyncio.sleep(every)
 
 
 class Double:
@@ -133,9 +135,10 @@ class Watched:
                 await asyncio.sleep(1)
 
 
-async def warm(master: ThinMaster) -> None:
-    """What the first launches need once (code, connections, buffers) is no launch's share."""
-    names = [f"warm-{number}" for number in range(8)]
+async def warm(master: ThinMaster, count: int) -> None:
+    """What is needed once, for however many launches, is no launch's share: code, buffers, and the
+    connections that the first creates are held on."""
+    names = [f"warm-{number}" for number in range(count)]
     for name in names:
         master.launch(name, IMAGE)
     await master.until(master.reached(names, TaskState.TASK_RUNNING), 3600)
@@ -221,11 +224,13 @@ async def measure(given: argparse.Namespace) -> None:
             await agent.start()
             try:
                 await asyncio.wait_for(master.registered.wait(), 30)
-                await warm(master)
+                await warm(master, limits.CREATES_HELD)
                 await burst(master, agent, double, given.launches, "first")
                 if given.running > given.launches:
                     await burst(master, agent, double, given.running - given.launches, "more")
+                pings = asyncio.create_task(master.ping_forever(REAL_PINGS))
                 await idle(agent, double, max(given.launches, given.running), given.idle_seconds)
+                pings.cancel()
             except BaseException:
                 print(agent.log[-3000:], file=sys.stderr)
                 raise
