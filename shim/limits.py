@@ -213,6 +213,9 @@ TRITON_EXECS_AT_ONCE = 128
 """Each waits about a second for its compute node."""
 CHECK_CONNECT_TIMEOUT = 5.0
 """An address that does not answer by then is tried otherwise; a handshake takes milliseconds."""
+CHECK_SETTLE = 0.5
+"""From a probe that failed to the question whether the container still runs: what an engine needs
+to tell of an end."""
 CHECK_INTERVAL_MIN = 0.1
 """For an interval of 0: back to back, without keeping the loop from anything else."""
 CHECK_TIMEOUT_MAX = 3600.0

@@ -231,6 +231,8 @@ class Checker:
         outcome = await check.route.probe()
         if outcome.sign is Sign.UNKNOWN or is_certain(check.target, outcome):
             return outcome
+        # An ending container's processes are killed before its engine calls it ended.
+        await asyncio.sleep(limits.CHECK_SETTLE)
         return outcome if await self._runs(check.ref) else Outcome(Sign.UNKNOWN)
 
     async def _runs(self, ref: Ref) -> bool:

@@ -107,7 +107,7 @@ async def test_the_delay_then_the_interval_after_each_result() -> None:
 async def test_every_failure_is_told_and_the_last_one_kills() -> None:
     async with stage(Engine(1)) as on:
         on.start()
-        await asyncio.sleep(26)
+        await asyncio.sleep(28)
         assert on.health == [(False, False), (False, False), (False, True)]
 
 
