@@ -91,7 +91,8 @@ class Double:
         assert self._process is not None
         with suppress(ProcessLookupError):
             self._process.terminate()
-        await self._process.wait()
+        # It names all that was left behind, which is more than a pipe holds.
+        await self._process.communicate()
 
     async def lists(self) -> int:
         """How many lists it has been asked for."""
