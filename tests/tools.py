@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,16 +16,20 @@ from docker.errors import DockerException
 
 
 def _docker() -> bool:
+    with warnings.catch_warnings():
+        # The library forgets to close a socket that could not connect.
+        warnings.simplefilter("ignore", ResourceWarning)
+        answers = _docker_answers()
+        gc.collect()
+    return answers
+
+
+def _docker_answers() -> bool:
     try:
-        client = docker.from_env(timeout=5)
-    except DockerException:
-        return False
-    try:
-        return bool(client.ping())
+        with contextlib.closing(docker.from_env(timeout=5)) as client:
+            return bool(client.ping())
     except (DockerException, OSError):
         return False
-    finally:
-        client.close()
 
 
 def _program(name: str) -> Callable[[], bool]:
