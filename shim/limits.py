@@ -163,9 +163,10 @@ MAX_INFLIGHT = 8
 ENGINE_RETRY_MIN = 0.2
 ENGINE_RETRY_MAX = 30.0
 """Between two attempts at an endpoint that does not answer; doubles."""
-LAUNCHES_A_TURN = 8
-"""Begun before other coroutines get a turn: each takes about half a millisecond, and a ping may
-be waiting behind thousands."""
+LAUNCHES_AT_A_TIME = 8
+LAUNCHES_PAUSE = 0.01
+"""So many are begun, half a millisecond each, and the loop is left to others: a ping may be waiting
+behind thousands. No endpoint takes 800 launches a second."""
 DOUBTFUL_ATTEMPTS = 3
 """An answer that may be about the endpoint or about this container: so often, then it is final."""
 CREATE_SETTLES = 30.0
@@ -280,7 +281,7 @@ CREATE_SHED = 0.1
 CREATE_POLL = 2.0
 """Between two lists while creates are waited for."""
 CREATE_WAKE = 0.002
-"""Between two creates that one list ends: what each does next takes about a millisecond."""
+"""Between two creates that have ended: what each does next takes one to three milliseconds."""
 PROVISIONING_UNSEEN = 60.0
 """A create that nobody answered and no list ever showed: it did not arrive."""
 STOP_POLL = 2.0

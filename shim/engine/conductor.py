@@ -19,6 +19,7 @@ from shim.engine.hooks import LaunchHook
 from shim.engine.images import Images
 from shim.engine.launch import Tools
 from shim.engine.retry import until_done
+from shim.engine.trickle import Trickle
 from shim.engine.turns import Turns
 from shim.engine.watch import Watch
 from shim.errors import NotFound
@@ -73,8 +74,8 @@ class Conductor:
         )
         self._errands: dict[str, Errand] = {}
         self._line: OrderedDict[str, Launch] = OrderedDict()
-        """Launches that are not begun yet: a few in each turn of the loop."""
-        self._beginning: asyncio.Handle | None = None
+        """Launches that are not begun yet."""
+        self._beginning = Trickle(self._begin_some, limits.LAUNCHES_PAUSE)
         self._due: dict[str, asyncio.TimerHandle] = {}
         self._orphans: dict[str, asyncio.Task[None]] = {}
 
@@ -108,8 +109,7 @@ class Conductor:
                 self._later(order)
             case Launch():
                 self._line.setdefault(order.ref.name, order)
-                if self._beginning is None:
-                    self._begin()
+                self._beginning.go()
             case _:
                 self._take(order)
 
@@ -119,6 +119,7 @@ class Conductor:
 
     async def close(self) -> None:
         """Drop everything under way. Containers stay as they are."""
+        self._beginning.stop()
         self._line.clear()
         for handle in self._due.values():
             handle.cancel()
@@ -128,13 +129,12 @@ class Conductor:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(errand.close() for errand in list(self._errands.values())))
 
-    def _begin(self) -> None:
-        """Begin a few launches now, and more in the next turn of the loop."""
-        self._beginning = None
-        for _ in range(min(len(self._line), limits.LAUNCHES_A_TURN)):
+    def _begin_some(self) -> bool:
+        some = min(len(self._line), limits.LAUNCHES_AT_A_TIME)
+        for _ in range(some):
             _, launch = self._line.popitem(last=False)
             self._give(launch)
-            self._beginning = self._beginning or asyncio.get_running_loop().call_soon(self._begin)
+        return some > 0
 
     def _take(self, order: ContainerOrder) -> None:
         if launch := self._line.pop(order.ref.name, None):

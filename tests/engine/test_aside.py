@@ -138,12 +138,12 @@ async def test_a_burst_is_begun_a_few_at_a_time() -> None:
     engine = Datacenter()
     async with stage(engine, max_inflight=1000) as on:
         await engine.provisioning(on.launch("first"))
-        refs = [on.launch(f"task-{n}") for n in range(10 * limits.LAUNCHES_A_TURN)]
+        refs = [on.launch(f"task-{n}") for n in range(10 * limits.LAUNCHES_AT_A_TIME)]
         assert on.conductor.busy == len(refs) + 1
-        for _ in range(20):
-            before = len(engine.asked)
-            await asyncio.sleep(0)
-            assert len(engine.asked) - before <= limits.LAUNCHES_A_TURN
+        for pauses in range(1, 11):
+            await asyncio.sleep(limits.LAUNCHES_PAUSE)
+            assert len(engine.asked) <= 2 + pauses * limits.LAUNCHES_AT_A_TIME
+        await asyncio.sleep(limits.LAUNCHES_PAUSE)
         assert len(engine.asked) == len(refs) + 1
 
 
@@ -151,7 +151,7 @@ async def test_a_burst_is_begun_a_few_at_a_time() -> None:
 async def test_killed_before_it_was_begun() -> None:
     engine = FakeEngine()
     async with stage(engine) as on:
-        refs = [on.launch(f"task-{n}") for n in range(5 * limits.LAUNCHES_A_TURN)]
+        refs = [on.launch(f"task-{n}") for n in range(5 * limits.LAUNCHES_AT_A_TIME)]
         on.conductor.carry_out(CancelLaunch(refs[-1]))
         for ref in refs[:-1]:
             await on.until(ContainerStarted, ref)

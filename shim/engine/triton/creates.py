@@ -12,13 +12,14 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from shim import limits
 from shim.engine.api import ContainerSpec
 from shim.engine.transport import timeout, understood
+from shim.engine.trickle import Trickle
 from shim.engine.triton.link import Link, Lost
 from shim.errors import Doubtful, Later, NameTaken, ShimError, Transient
 from shim.model.container import Container, Phase
@@ -70,6 +71,9 @@ class Creates:
         self._waiting: dict[str, _Waiting] = {}
         self._ended: dict[str, str | ShimError] = {}
         """What became of those that waited, until they ask."""
+        self._calls: deque[Callable[[], None]] = deque()
+        """Those to be told that they may ask."""
+        self._calling = Trickle(self._call_back, limits.CREATE_WAKE)
         self._listed_at = clock()
         self._poller: asyncio.Task[None] | None = None
         self._shedding: asyncio.TimerHandle | None = None
@@ -116,7 +120,6 @@ class Creates:
         if not self._waiting:
             return
         by_name = {each.name: each for each in containers if each.name in self._waiting}
-        loop, wake = asyncio.get_running_loop(), 0
         for name, waiting in list(self._waiting.items()):
             found = by_name.get(name)
             if found is None:
@@ -124,12 +127,10 @@ class Creates:
             elif found.phase is Phase.PROVISIONING:
                 waiting.seen = True
             else:
-                # One after the other: what hundreds do next, all in one turn of the loop, would
-                # keep a ping waiting.
-                loop.call_later(wake * limits.CREATE_WAKE, self._end, name, waiting, found.id)
-                wake += 1
+                self._end(name, waiting, found.id)
 
     def close(self) -> None:
+        self._calling.stop()
         for task in (self._poller, self._shedding):
             if task is not None:
                 task.cancel()
@@ -144,10 +145,17 @@ class Creates:
             self._end(name, waiting, Transient(text))
 
     def _end(self, name: str, waiting: _Waiting, how: str | ShimError) -> None:
-        if self._waiting.get(name) is waiting:
-            del self._waiting[name]
-            self._ended[name] = waiting.taken or how
-            waiting.again()
+        del self._waiting[name]
+        self._ended[name] = waiting.taken or how
+        self._calls.append(waiting.again)
+        self._calling.go()
+
+    def _call_back(self) -> bool:
+        """One at a time: what hundreds do next would keep a ping waiting."""
+        if self._calls:
+            self._calls.popleft()()
+            return True
+        return False
 
     async def _poll(self) -> None:
         """One list for all that wait; none when somebody else's list has just told."""
