@@ -117,9 +117,8 @@ class Datacenter:
         alive = [*self._visible.values()] if filters else []
         count = len(self.machines)
         server = affinity.place(filters, alive, self.options.servers) if filters else count
-        machine = Machine(name, account.login, body, package, server % self.options.servers)
+        machine = Machine(name, account.login, body, package, server % self.options.servers, count)
         machine.labels = body["Labels"]
-        machine.mac = "90:b8:d0:" + ":".join(f"{b:02x}" for b in count.to_bytes(3, "big"))
         self.machines.append(machine)
         self._visible[key] = machine
         return machine
@@ -136,16 +135,9 @@ class Datacenter:
             self._forget(machine, State.FAILED)
             raise self.options.fail_provisions.popleft()
         own = await self.backend.provision(machine)
-        machine.address = own or self._address(machine)
+        machine.address = own or _address(machine)
         machine.state, machine.paid_from = State.STOPPED, time.time()
         machine.down.set()
-
-    def _address(self, machine: Machine) -> str:
-        """Published ports mean a public address, which is then the only one shown."""
-        number = len(self.machines)
-        public = machine.published or machine.host_config.get("PublishAllPorts")
-        net = "198.18" if public else "192.168"
-        return f"{net}.{number // 250 % 250}.{number % 250 + 2}"
 
     # --- living
 
@@ -246,3 +238,10 @@ class Datacenter:
             await self.backend.remove(machine)
             self._forget(machine, State.DESTROYED)
         await self.backend.close()
+
+
+def _address(machine: Machine) -> str:
+    """Published ports mean a public address, which is then the only one shown."""
+    public = machine.published or machine.host_config.get("PublishAllPorts")
+    net = "198.18" if public else "192.168"
+    return f"{net}.{machine.number // 250 % 250}.{machine.number % 250 + 2}"

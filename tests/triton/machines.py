@@ -31,6 +31,8 @@ class Machine:
     """The create body, without what was consumed."""
     package: Package
     server: int = 0
+    number: int = 0
+    """How many were placed before it: no other machine has this number."""
     labels: dict[str, str] = field(default_factory=dict)
     uuid: str = field(default_factory=lambda: uuid.uuid4().hex)
     state: State = State.PROVISIONING
@@ -46,7 +48,6 @@ class Machine:
     """Stopped by a call: its restart policy does not bring it back."""
     down: asyncio.Event = field(default_factory=asyncio.Event)
     address: str = ""
-    mac: str = ""
 
     @property
     def id(self) -> str:
@@ -55,6 +56,10 @@ class Machine:
     @property
     def shown_id(self) -> str:
         return self.uuid if self.state is State.PROVISIONING else self.id
+
+    @property
+    def mac(self) -> str:
+        return "90:b8:d0:" + ":".join(f"{b:02x}" for b in self.number.to_bytes(3, "big"))
 
     @property
     def host_config(self) -> dict[str, Any]:

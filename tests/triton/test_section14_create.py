@@ -143,6 +143,21 @@ async def test_9_every_container_has_its_own_address_public_when_published(call:
     assert outer["Ports"]["80/tcp"] == [{"HostIp": "0.0.0.0", "HostPort": "80"}]
 
 
+async def test_9_what_is_provisioned_together_does_not_share_an_address(
+    at: Place, call: Client
+) -> None:
+    at.options.provision_seconds = 0.1
+    await asyncio.gather(*(call.create(f"c{number}") for number in range(260)))
+    assert len({machine.address for machine in at.datacenter.machines}) == 260
+    assert len({machine.mac for machine in at.datacenter.machines}) == 260
+
+
+async def test_9_publishing_all_ports_is_publishing(call: Client) -> None:
+    await call.create(HostConfig={"PublishAllPorts": True})
+    address = (await call.inspect())["NetworkSettings"]["IPAddress"]
+    assert address.startswith("198.18.")
+
+
 async def test_14_ignored_options_are_dropped_silently(call: Client) -> None:
     host = {
         "Privileged": True,
