@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import socket
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from shim.config.addresses import Addresses
 from shim.errors import FatalError
@@ -13,20 +17,39 @@ from shim.protos.mesos_pb2 import SlaveInfo
 from shim.wire.resources import checkpoint_problems
 
 _META = "shim_id"
+_MACHINE_ID = Path("/etc/machine-id")
 
 
-def shim_id(snapshot: Snapshot, wanted: str, hostname: str, port: int) -> tuple[str, SaveMeta]:
+def machine(source: Path = _MACHINE_ID) -> str:
+    """Eight digits for this machine, the same at each start. Two with one host name differ in
+    their machine id; two made from one image, which have one machine id, in their names."""
+    try:
+        identity = source.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        identity = ""
+    return hashlib.sha256(f"{identity} {socket.gethostname()}".encode()).hexdigest()[:8]
+
+
+def shim_id(
+    snapshot: Snapshot,
+    wanted: str,
+    hostname: str,
+    port: int,
+    machine: Callable[[], str] = machine,
+) -> tuple[str, SaveMeta]:
     """The owner mark on our containers, and the record that keeps it.
 
     Once chosen it stays: under another one we would not find our own containers again. Without a
-    journal it is made from hostname and port, so that a shim that lost its work_dir still
-    recognises what it left behind. ``wanted`` is ``--shim_id``; raises FatalError if it differs
-    from what this work_dir was used with.
+    journal it is made from hostname, port and machine, so that a shim that lost its work_dir still
+    recognises what it left behind, and only that: many a machine is called ``localhost``, and
+    what bears our mark and is no task of ours is removed. ``wanted`` is ``--shim_id``; raises
+    FatalError if it differs from what this work_dir was used with.
     """
     kept = snapshot.meta.get(_META, b"").decode()
     if kept and wanted and kept != wanted:
         raise FatalError(f"--shim_id={wanted}: this work_dir belongs to shim {kept}")
-    chosen = kept or wanted or re.sub(r"[^\w.-]", "-", f"{hostname}-{port}", flags=re.ASCII)
+    made = re.sub(r"[^\w.-]", "-", f"{hostname}-{port}-{machine()}", flags=re.ASCII)
+    chosen = kept or wanted or made
     return chosen, SaveMeta(_META, chosen.encode())
 
 

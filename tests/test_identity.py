@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 
 from shim.config.addresses import Addresses
 from shim.errors import FatalError
-from shim.identity import check_reservations, check_unchanged, keep_hostname, shim_id
+from shim.identity import check_reservations, check_unchanged, keep_hostname, machine, shim_id
 from shim.model.records import SaveMeta, Snapshot
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import Resource, SlaveInfo, Value
@@ -50,13 +53,37 @@ def snapshot(shim: str = "", *, hostname: str = "", ip: str = "") -> Snapshot:
 
 
 def test_the_owner_mark_is_made_once_and_kept() -> None:
-    made, record = shim_id(snapshot(), "", "host.example", 5051)
-    assert (made, record) == ("host.example-5051", SaveMeta("shim_id", b"host.example-5051"))
+    made, record = shim_id(snapshot(), "", "host.example", 5051, lambda: "0a1b")
+    assert made == "host.example-5051-0a1b"
+    assert record == SaveMeta("shim_id", made.encode())
     assert shim_id(snapshot(made), "", "other.example", 5052)[0] == made
 
 
+def test_a_mark_of_before_machines_were_part_of_it_stays() -> None:
+    assert shim_id(snapshot("localhost-5051"), "", "localhost", 5051)[0] == "localhost-5051"
+
+
 def test_a_mark_holds_nothing_that_a_label_or_consul_could_not() -> None:
-    assert shim_id(snapshot(), "", "hö st=1", 5051)[0] == "h--st-1-5051"
+    assert shim_id(snapshot(), "", "hö st=1", 5051, lambda: "0a1b")[0] == "h--st-1-5051-0a1b"
+
+
+def test_two_machines_of_one_name_are_two_shims_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would remove the other's containers at its start."""
+    one, two, none = tmp_path / "one", tmp_path / "two", tmp_path / "none"
+    one.write_text("5f1c\n")
+    two.write_text("77aa\n")
+    monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
+    marks = [
+        shim_id(snapshot(), "", "localhost", 5051, lambda id=path: machine(id))[0]
+        for path in (one, two, none, one)
+    ]
+    assert len(set(marks)) == 3
+    assert marks[3] == marks[0]
+    monkeypatch.setattr(socket, "gethostname", lambda: "clone")
+    assert machine(one) not in "".join(marks)
+    assert machine(none) not in "".join(marks)
 
 
 def test_the_flag_names_the_mark_and_cannot_change_it() -> None:

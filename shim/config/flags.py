@@ -257,8 +257,8 @@ GROUPS = (
                 Kind("NAME", identifier),
                 None,
                 "owner mark on our containers: shims that share an endpoint never touch each "
-                "other's; stays what it was once the work_dir has been used",
-                absent="`<hostname>-<port>`",
+                "other's, if each has its own; stays what it was once the work_dir has been used",
+                absent="`<hostname>-<port>-<hash of this machine>`",
             ),
             Flag(
                 "docker_kill_orphans",
