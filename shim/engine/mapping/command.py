@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shim.engine.mapping.draft import Draft, Field, Triton, invalid, no_nul, plain
+from shim.engine.mapping.draft import AFFINITY, Draft, Field, Triton, invalid, no_nul, plain
 from shim.protos.mesos_pb2 import Environment, Secret
 
 FIELDS = (
@@ -69,7 +69,10 @@ def map_environment(draft: Draft, container_name: str) -> None:
     variables = {}
     for i, variable in enumerate(draft.task.command.environment.variables):
         name = _name(variable.name, f"command.environment.variables[{i}].name")
-        variables[name] = _value(variable)
+        if name.startswith(AFFINITY):
+            draft.set_env(name, _value(variable))
+        else:
+            variables[name] = _value(variable)
     variables["MESOS_SANDBOX"] = draft.rules.sandbox_directory
     variables["MESOS_CONTAINER_NAME"] = container_name
     variables["MESOS_ALLOCATION_ROLE"] = _role(draft)

@@ -12,6 +12,8 @@ from shim.protos.mesos_pb2 import ContainerInfo, TaskInfo
 
 NET = "NetworkingConfig.EndpointsConfig.<net>"
 """API path of the options of the container's network; ``finish`` puts its name in."""
+AFFINITY = "affinity:"
+"""Begins an environment entry that is none: a filter of the servers a container may land on."""
 _SHOWN = 120
 
 
@@ -69,6 +71,9 @@ class Draft:
     body: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     """In the order of the ``Env`` array."""
+    affinities: list[str] = field(default_factory=list)
+    """Entries of the ``Env`` array as well. ``affinity:app!=web`` and ``affinity:app!=db`` are two
+    filters, not one variable set twice: all are sent."""
     labels: dict[str, str] = field(default_factory=dict)
     links: list[str] = field(default_factory=list)
     network: str = ""
@@ -124,8 +129,11 @@ class Draft:
 
     def set_env(self, name: str, value: str) -> None:
         """Set a variable; set again it moves to the end, as the last word counts."""
-        self.env.pop(name, None)
-        self.env[name] = value
+        if name.startswith(AFFINITY):
+            self.affinities.append(f"{name}={value}")
+        else:
+            self.env.pop(name, None)
+            self.env[name] = value
 
     def warn(self, text: str) -> None:
         if text not in self.warnings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shim.engine.mapping.draft import Draft, Field, Triton, no_nul, plain
+from shim.engine.mapping.draft import AFFINITY, Draft, Field, Triton, no_nul, plain
 from shim.model.container import (
     LABEL_AGENT,
     LABEL_CONTAINER,
@@ -16,7 +16,6 @@ from shim.model.container import (
 RESERVED_LABELS = frozenset(
     {LABEL_SHIM, LABEL_AGENT, LABEL_FRAMEWORK, LABEL_EXECUTOR, LABEL_TASK, LABEL_CONTAINER}
 )
-AFFINITY = "affinity:"
 AFFINITIES = "com.docker.swarm.affinities"
 _PLACEMENT = ("triton.", "com.joyent.")
 _OPERATORS = ("==~", "!=~", "==", "!=")

@@ -97,7 +97,8 @@ def _put_defaults(draft: Draft) -> None:
 def _finish(draft: Draft, image: ImageRef) -> None:
     """Put in place what could not be decided before the last parameter was read."""
     draft.body["Image"] = image.text
-    draft.body["Env"] = [f"{name}={value}" for name, value in draft.env.items()]
+    variables = [f"{name}={value}" for name, value in draft.env.items()]
+    draft.body["Env"] = variables + draft.affinities
     draft.body["Labels"] = draft.labels
     draft.put("HostConfig.NetworkMode", draft.network)
     _finish_links(draft)

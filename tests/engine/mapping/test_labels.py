@@ -40,6 +40,33 @@ def test_on_triton_placement_goes_through() -> None:
     assert made["Env"][-1] == "affinity:container!=~web*"
 
 
+LABELLED = """labels {
+    labels { key: "affinity:app" value: "!=web" }
+    labels { key: "affinity:app" value: "!=db" }
+}"""
+VARIABLES = """command { environment {
+    variables { name: "affinity:app!" value: "=web" }
+    variables { name: "affinity:app!" value: "=db" }
+} }"""
+GIVEN = parameters("env=affinity:app!=web", "env=affinity:app!=db")
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        (GIVEN, ["web", "db"]),
+        (LABELLED, ["web", "db"]),
+        (VARIABLES, ["web", "db"]),
+        (LABELLED + parameters("env=affinity:app!=cache"), ["web", "db", "cache"]),
+    ],
+)
+def test_filters_of_one_label_are_all_sent(text: str, sent: list[str]) -> None:
+    """What stands before the first ``=`` is the same for all of them."""
+    made = body(text, kind="triton")["Env"]
+    filters = [entry for entry in made if entry.startswith("affinity:")]
+    assert filters == [f"affinity:app!={value}" for value in sent]
+
+
 @pytest.mark.parametrize("key", OURS)
 def test_a_parameter_cannot_take_an_own_label(key: str) -> None:
     assert refusal(parameters(f"label={key}=x")) == (
