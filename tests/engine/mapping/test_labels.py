@@ -45,8 +45,8 @@ LABELLED = """labels {
     labels { key: "affinity:app" value: "!=db" }
 }"""
 VARIABLES = """command { environment {
-    variables { name: "affinity:app!" value: "=web" }
-    variables { name: "affinity:app!" value: "=db" }
+    variables { name: "affinity:app!" value: "web" }
+    variables { name: "affinity:app!" value: "db" }
 } }"""
 GIVEN = parameters("env=affinity:app!=web", "env=affinity:app!=db")
 
