@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ class Options:
 
     datacenter: str = "test-1"
     provision_seconds: float = 0.0
+    stopping_seconds: float = 0.0
+    """How long a machine whose process ended is neither running nor stopped."""
     idle_seconds: float = 120.0
     """Every call but the long ones is cut off after so long, without an answer."""
     volumes: bool = False
@@ -58,7 +60,7 @@ class Datacenter:
         """All there ever were: destroyed ones keep their bill."""
         self.random = random.Random(1)
         self._visible: dict[str, Machine] = {}
-        self._provisions: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # --- looking
 
@@ -81,10 +83,7 @@ class Datacenter:
     async def create(self, account: Account, name: str, body: Any) -> Machine:
         """Validates at once, then provisions; a caller that goes away changes nothing."""
         machine = await self._admit(account, name, body)
-        task = asyncio.create_task(self._provision(machine))
-        self._provisions.add(task)
-        task.add_done_callback(self._provisions.discard)
-        await asyncio.shield(task)
+        await asyncio.shield(self._beside(self._provision(machine)))
         return machine
 
     async def _admit(self, account: Account, name: str, body: Any) -> Machine:
@@ -194,23 +193,40 @@ class Datacenter:
     def _ended(self, machine: Machine, code: int | None) -> None:
         if machine.state is not State.RUNNING:
             return
+        machine.state = State.STOPPING
+        if self.options.stopping_seconds:
+            self._beside(self._halt(machine, code))
+        else:
+            self._stopped(machine, code)
+
+    async def _halt(self, machine: Machine, code: int | None) -> None:
+        await asyncio.sleep(self.options.stopping_seconds)
+        if machine.state is State.STOPPING:
+            self._stopped(machine, code)
+
+    def _stopped(self, machine: Machine, code: int | None) -> None:
         machine.state, machine.finished, machine.exit_code = State.STOPPED, time.time(), code
         machine.down.set()
         policy = machine.restart_policy
         if not machine.held_down and (policy == "always" or (policy and code)):
             delay = 2**machine.restarts * 0.1
             machine.restarts += 1
-            task = asyncio.create_task(self._restart(machine, delay))
-            self._provisions.add(task)
-            task.add_done_callback(self._provisions.discard)
+            self._beside(self._restart(machine, delay))
 
     async def _restart(self, machine: Machine, delay: float) -> None:
         await asyncio.sleep(delay)
         if machine.state is State.STOPPED and not machine.held_down:
             await self.start(machine)
 
+    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def _forget(self, machine: Machine, state: State) -> None:
         machine.state, machine.paid_until = state, time.time()
+        machine.down.set()
         self._visible.pop(f"{machine.account}/{machine.name}", None)
 
     # --- paying
@@ -229,7 +245,7 @@ class Datacenter:
 
     async def close(self) -> None:
         """Remove everything, so that no real container outlives a test."""
-        for task in [*self._provisions]:
+        for task in [*self._tasks]:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Refusal):
                 await task

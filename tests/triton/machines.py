@@ -16,6 +16,7 @@ class State(enum.Enum):
     PROVISIONING = "provisioning"
     STOPPED = "stopped"
     RUNNING = "running"
+    STOPPING = "stopping"
     FAILED = "failed"
     DESTROYED = "destroyed"
 

@@ -44,6 +44,21 @@ async def test_8_a_known_exit_code(call: Client) -> None:
     assert (await call.inspect())["State"]["ExitCode"] == 3
 
 
+async def test_8_a_machine_that_is_stopping_has_no_status_and_no_end_yet(
+    at: Place, call: Client
+) -> None:
+    at.options.stopping_seconds = 0.2
+    await call.run(Env=["SIM_EXIT_AFTER=0", "SIM_EXIT_CODE=3"])
+    await asyncio.sleep(0.05)
+    assert [entry["Status"] for entry in await call.listed()] == [""]
+    state = (await call.inspect())["State"]
+    assert (state["Running"], state["ExitCode"]) == (False, 0)
+    assert state["FinishedAt"] == "0001-01-01T00:00:00Z" != state["StartedAt"]
+    assert await call.listed(filtered(status=["exited"])) == []
+    assert (await call("POST", "/containers/c1/wait")).json == {"StatusCode": 3}
+    assert (await call.listed())[0]["Status"].startswith("Exited (3) ")
+
+
 async def test_10_start_and_stop_never_answer_304(call: Client) -> None:
     await call.run()
     statuses = [

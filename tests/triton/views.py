@@ -42,6 +42,8 @@ def status(machine: Machine) -> str:
         return f"Provisioning {_ago(machine.created)}"
     if machine.state is State.RUNNING:
         return f"Up {_ago(machine.started or time.time())}"
+    if machine.state is not State.STOPPED:
+        return ""
     if machine.started is None:
         return "Created"
     if machine.exit_code is None:
