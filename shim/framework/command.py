@@ -60,11 +60,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mem", type=_positive, default=64.0, metavar="MB", help="(64)")
     add("--env", type=_pair, action="append", default=[], metavar="K=V")
     add("--label", type=_pair, action="append", default=[], metavar="K=V")
-    parameter = "a long flag of docker run, without its dashes"
+    parameter = "a long flag of docker run, without its dashes; may be given again, also for one K"
     add("--parameter", type=_pair, action="append", default=[], metavar="K=V", help=parameter)
     add("--instances", type=_count, default=1, metavar="N", help="(1)")
     add("--network", default="bridge", help="bridge, host, none or a network's name (bridge)")
-    add("--port", type=Port.parse, action="append", default=[], metavar="HOST:CONTAINER[/udp]")
+    port = (
+        "publish a port on the engine's host; on Triton, where containers have addresses of "
+        "their own, it opens the port to everybody on a public one, which costs money"
+    )
+    add(
+        "--port",
+        type=Port.parse,
+        action="append",
+        default=[],
+        metavar="HOST:CONTAINER[/udp]",
+        help=port,
+    )
     add("--user", help="user in the container")
     add("--grace", type=_positive, metavar="SECONDS", help="between polite and forced stop")
     add("--force-pull", action="store_true", help="pull the image even if the engine has it")
@@ -110,14 +121,14 @@ def wanted(arguments: argparse.Namespace) -> Wanted:
         arguments=tuple(arguments.arguments),
         cpus=arguments.cpus,
         mem=arguments.mem,
-        env=dict(arguments.env),
-        labels=dict(arguments.label),
+        env=arguments.env,
+        labels=arguments.label,
         network=arguments.network,
         ports=tuple(arguments.port),
         user=arguments.user,
         grace=arguments.grace,
         force_pull=arguments.force_pull,
-        parameters=dict(arguments.parameter),
+        parameters=arguments.parameter,
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 Json = dict[str, Any]
+Pairs = Sequence[tuple[str, str]]
+"""In the order given; a key may be there more than once."""
 
 NETWORKS = {"host": "HOST", "bridge": "BRIDGE", "none": "NONE"}
 EPSILON = 1e-6
@@ -48,15 +50,15 @@ class Wanted:
     arguments: Sequence[str] = ()
     cpus: float = 0.1
     mem: float = 64
-    env: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    env: Pairs = ()
+    labels: Pairs = ()
     network: str = "bridge"
     ports: Sequence[Port] = ()
     user: str | None = None
     grace: float | None = None
     """Seconds between the polite and the forced stop."""
     force_pull: bool = False
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Pairs = ()
 
 
 class Room:
@@ -116,7 +118,7 @@ def task_info(wanted: Wanted, task_id: str, agent_id: Json, *, with_ports: bool)
     engine is asked to publish them by a parameter, which needs no resources.
     """
     resources = [_scalar("cpus", wanted.cpus), _scalar("mem", wanted.mem)]
-    parameters = [{"key": key, "value": value} for key, value in wanted.parameters.items()]
+    parameters = [{"key": key, "value": value} for key, value in wanted.parameters]
     docker: Json = {"image": wanted.image, "force_pull_image": wanted.force_pull}
     if wanted.ports and with_ports:
         resources.append(_ports(wanted.ports))
@@ -140,7 +142,7 @@ def task_info(wanted: Wanted, task_id: str, agent_id: Json, *, with_ports: bool)
         "container": _container(wanted, docker),
     }
     if wanted.labels:
-        info["labels"] = {"labels": [{"key": k, "value": v} for k, v in wanted.labels.items()]}
+        info["labels"] = {"labels": [{"key": k, "value": v} for k, v in wanted.labels]}
     if wanted.grace is not None:
         nanoseconds = round(wanted.grace * 1e9)
         info["kill_policy"] = {"grace_period": {"nanoseconds": nanoseconds}}
@@ -166,7 +168,7 @@ def _command(wanted: Wanted) -> Json:
     if wanted.user is not None:
         command["user"] = wanted.user
     if wanted.env:
-        variables = [{"name": name, "value": value} for name, value in wanted.env.items()]
+        variables = [{"name": name, "value": value} for name, value in wanted.env]
         command["environment"] = {"variables": variables}
     return command
 

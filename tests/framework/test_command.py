@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import signal
@@ -13,8 +14,8 @@ import pytest
 
 from shim.devmaster.server import DevMaster
 from shim.errors import FatalError
-from shim.framework import runner
-from shim.framework.taskinfo import Wanted
+from shim.framework import command, runner
+from shim.framework.taskinfo import Wanted, task_info
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from tests.devmaster.fake_agent import FakeAgent
@@ -74,6 +75,29 @@ async def test_the_exit_code_is_the_tasks_and_it_says_where_it_ran(agent: FakeAg
     assert "TASK_RUNNING at 10.1.2.3" in out
     shutdown = await agent.next(internal.ShutdownFrameworkMessage)
     assert shutdown.framework_id == run.framework.id
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("label", ["app=web", "tier=front"]),
+        ("link", ["a:b", "c:d"]),
+        ("env", ["affinity:app!=web", "affinity:app!=db"]),
+        ("volume", ["one:/a", "two:/b"]),
+    ],
+)
+def test_a_parameter_may_be_given_again(key: str, values: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    given = [f"--parameter={key}={value}" for value in values]
+    parsed = parser.parse_args(
+        ["--master=m:1", "--image=busybox", "--env=A=1", "--env=A=2", *given]
+    )
+    info = task_info(command.wanted(parsed), "id", {"value": "S1"}, with_ports=False)
+    wanted = [{"key": key, "value": value} for value in values]
+    assert info["container"]["docker"]["parameters"] == wanted
+    variables = info["command"]["environment"]["variables"]
+    assert variables == [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
 
 
 async def test_several_instances_all_have_to_finish(agent: FakeAgent) -> None:

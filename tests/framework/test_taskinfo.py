@@ -58,12 +58,12 @@ def test_everything_asked_for_is_in_the_task() -> None:
         "img",
         "name",
         command="echo $A",
-        env={"A": "1"},
-        labels={"l": "v"},
+        env=[("A", "1")],
+        labels=[("l", "v")],
         network="blue",
         user="nobody",
         grace=1.5,
-        parameters={"dns": "8.8.8.8"},
+        parameters=[("dns", "8.8.8.8")],
     )
     info = Room(offer()).place(wanted, "id")
     assert info is not None
