@@ -167,8 +167,16 @@ LAUNCHES_AT_A_TIME = 8
 LAUNCHES_PAUSE = 0.01
 """So many are begun, half a millisecond each, and the loop is left to others: a ping may be waiting
 behind thousands. No endpoint takes 800 launches a second."""
+LAUNCHES_BEGUN = 64
+"""Waiting for a turn; further ones are not begun. A begun one takes 8 kB more than an order, and
+turns change hands a hundred times a second at most."""
 DOUBTFUL_ATTEMPTS = 3
 """An answer that may be about the endpoint or about this container: so often, then it is final."""
+DOUBTFUL_PAUSE = 5.0
+"""At least, between two of them at Triton and at a registry: what they stumble over passes in
+seconds. A local engine's doubts are mostly about the container, and its user waits."""
+PAGE_WORDS = 200
+"""Characters kept of a proxy's HTML page."""
 CREATE_SETTLES = 30.0
 """A create whose answer was lost has made its container by then, or never will."""
 PULLS_AT_ONCE = 16

@@ -58,7 +58,8 @@ class Conductor:
         """``make_spec`` may raise InvalidTask. Needs a running loop."""
         self._engine = engine
         self._watch = Watch(engine, post, clock)
-        self._turns = Turns(max_inflight)
+        self._beginning = Trickle(self._begin_some, limits.LAUNCHES_PAUSE)
+        self._turns = Turns(max_inflight, self._beginning.go)
         self._tools = Tools(
             engine=engine,
             post=post,
@@ -73,9 +74,8 @@ class Conductor:
             last_words=last_words,
         )
         self._errands: dict[str, Errand] = {}
-        self._line: OrderedDict[str, Launch] = OrderedDict()
+        self._line: OrderedDict[str, Errand] = OrderedDict()
         """Launches that are not begun yet."""
-        self._beginning = Trickle(self._begin_some, limits.LAUNCHES_PAUSE)
         self._due: dict[str, asyncio.TimerHandle] = {}
         self._orphans: dict[str, asyncio.Task[None]] = {}
 
@@ -91,12 +91,12 @@ class Conductor:
     @property
     def busy(self) -> int:
         """Containers that something is being done about."""
-        return len(self._errands) + len(self._line)
+        return len(self._errands)
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for their turn."""
-        return self._turns.waiting
+        """Launches and calls that wait for their turn."""
+        return len(self._line) + self._turns.waiting
 
     def carry_out(self, order: EngineOrder) -> None:
         """Take an order; what comes of it is posted. Never blocks, never raises."""
@@ -107,8 +107,8 @@ class Conductor:
                 self._remove_orphan(order.name)
             case Remove(delay=delay) if delay > 0:
                 self._later(order)
-            case Launch():
-                self._line.setdefault(order.ref.name, order)
+            case Launch() if order.ref.name not in self._errands:
+                self._line[order.ref.name] = self._errand(order)
                 self._beginning.go()
             case _:
                 self._take(order)
@@ -130,23 +130,26 @@ class Conductor:
         await asyncio.gather(*(errand.close() for errand in list(self._errands.values())))
 
     def _begin_some(self) -> bool:
-        some = min(len(self._line), limits.LAUNCHES_AT_A_TIME)
-        for _ in range(some):
-            _, launch = self._line.popitem(last=False)
-            self._give(launch)
-        return some > 0
+        """A few launches, as long as few wait for a turn: there they take most memory."""
+        for number in range(limits.LAUNCHES_AT_A_TIME):
+            if not self._line or self._turns.waiting >= limits.LAUNCHES_BEGUN:
+                return number > 0
+            _, errand = self._line.popitem(last=False)
+            errand.begin()
+        return True
 
     def _take(self, order: ContainerOrder) -> None:
-        if launch := self._line.pop(order.ref.name, None):
-            self._give(launch)
-        self._give(order)
+        self._line.pop(order.ref.name, None)
+        self._errand(order).begin()
 
-    def _give(self, order: ContainerOrder) -> None:
+    def _errand(self, order: ContainerOrder) -> Errand:
+        """The one for its container, which has taken it."""
         name = order.ref.name
         errand = self._errands.get(name)
         if errand is None:
             errand = self._errands[name] = Errand(order.ref, self._tools, self._forget)
         errand.take(order)
+        return errand
 
     def _forget(self, ref: Ref) -> None:
         del self._errands[ref.name]

@@ -49,6 +49,7 @@ class Errand:
         "_launching",
         "_ref",
         "_remove",
+        "_since",
         "_stop",
         "_task",
         "_tools",
@@ -71,18 +72,19 @@ class Errand:
         self._done = done
         self._aside = False
         """The launch goes on without us until the engine calls back."""
-        self._begin()
+        self._since = tools.clock()
+        self._task: asyncio.Task[None] | None = None
 
-    def _begin(self) -> None:
-        self._task: asyncio.Task[None] | None = asyncio.create_task(
-            self._run(), name=f"errand {self._ref.name}"
-        )
+    def begin(self) -> None:
+        """Carry out what was taken. Once is enough: later orders are carried out as well."""
+        if self._task is None and not self._aside:
+            self._task = asyncio.create_task(self._run(), name=f"errand {self._ref.name}")
 
     def _again(self) -> None:
         """What was put aside goes on."""
         if self._aside:
             self._aside = False
-            self._begin()
+            self.begin()
 
     async def close(self) -> None:
         """Drop what is under way; the orders are given again after a restart."""
@@ -175,7 +177,7 @@ class Errand:
     async def _carry_out_launch(self) -> None:
         assert self._launch is not None
         launching = self._launching or Launching(
-            self._launch, self._tools, self._yielding, self._again
+            self._launch, self._tools, self._yielding, self._again, self._since
         )
         self._launching = launching
         outcome: Container | LaunchFailed | None = None

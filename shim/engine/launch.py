@@ -79,6 +79,7 @@ class Launching:
         "_order",
         "_passing",
         "_prepared",
+        "_since",
         "_told",
         "_tools",
         "_trouble",
@@ -94,11 +95,14 @@ class Launching:
         tools: Tools,
         yielding: Callable[[], AbstractContextManager[None]],
         again: Callable[[], None],
+        since: float,
     ) -> None:
+        """Ordered at ``since``, and in line from then on."""
         self._order = order
         self._tools = tools
         self._yielding = yielding
         self._again = again
+        self._since = since
         self._prepared = self._turn = False
         self._passing: Passing | None = None
         self._told: LaunchAdvanced | None = None
@@ -221,15 +225,17 @@ class Launching:
     async def _wait_for_turn(self) -> None:
         """Waiting in line costs no patience as long as the endpoint answers anybody."""
         turns, watch, began = self._tools.turns, self._tools.watch, self._tools.clock()
+        until = self._since + self._tools.patience
         while True:
             try:
-                async with asyncio.timeout(self._tools.patience):
+                async with asyncio.timeout(max(0.0, until - self._tools.clock())):
                     with self._yielding():
                         await turns.acquire(urgent=self.start_sent)
                 break
             except TimeoutError:
                 if watch.age > self._tools.patience and not self.start_sent:
                     raise self._too_long() from None
+                until = self._tools.clock() + self._tools.patience
         self._deadline += self._tools.clock() - began
 
     async def _bring_up(self, spec: ContainerSpec) -> Container:

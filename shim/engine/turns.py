@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 
 class Turns:
     """At most ``count`` turns are taken at any time."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, moved: Callable[[], None] = lambda: None) -> None:
+        """``moved`` is called whenever somebody waits no longer."""
         self._free = count
+        self._moved = moved
         self._urgent: deque[asyncio.Future[None]] = deque()
         self._others: deque[asyncio.Future[None]] = deque()
 
@@ -47,6 +49,8 @@ class Turns:
             if not granted.cancelled():
                 self.release()
             raise
+        finally:
+            self._moved()
 
     def release(self) -> None:
         """The turn goes to the next who still waits."""

@@ -11,7 +11,7 @@ from shim.errors import Doubtful, Later
 from shim.model.container import Phase, Ref
 from shim.model.facts import ContainerRemoved, ContainerStarted, LaunchCancelled, LaunchFailed
 from shim.model.orders import CancelLaunch, Remove
-from tests.engine.stage import stage
+from tests.engine.stage import PATIENCE, stage
 from tests.fakes.clock import timeless
 from tests.fakes.engine import FakeEngine
 
@@ -158,3 +158,41 @@ async def test_killed_before_it_was_begun() -> None:
         await on.quiet()
         assert on.kinds(refs[-1]) == ["LaunchCancelled"]
         assert refs[-1].name not in engine.boxes
+
+
+@timeless
+async def test_launches_beyond_those_that_soon_get_a_turn_are_not_begun() -> None:
+    """A begun one takes far more memory than an order, and ten thousand may wait."""
+    engine = Datacenter()
+    async with stage(engine, max_inflight=2) as on:
+        refs = [on.launch(f"task-{n}") for n in range(3 * limits.LAUNCHES_BEGUN)]
+        await asyncio.sleep(100)
+        begun = len([ref for ref in refs if tasks_of(ref)])
+        assert 0 <= begun - limits.LAUNCHES_BEGUN < limits.LAUNCHES_AT_A_TIME
+        assert on.conductor.waiting == len(refs) - 2
+        for ref in refs:
+            await engine.provisioning(ref)
+            engine.finish(ref)
+            await on.until(ContainerStarted, ref)
+        await on.quiet()
+        first_asked = list(dict.fromkeys(engine.asked))
+        assert first_asked == [ref.name for ref in refs], "in the order they came"
+
+
+@timeless
+async def test_what_was_not_begun_has_waited_all_the_same() -> None:
+    """With an endpoint that answers nobody, ten thousand launches are given up together."""
+    engine = Datacenter()
+    async with stage(engine, max_inflight=1) as on:
+        held = on.launch("held")
+        await engine.provisioning(held)
+        engine.away = True
+        engine.break_events()
+        refs = [on.launch(f"task-{n}") for n in range(3 * limits.LAUNCHES_BEGUN)]
+        await asyncio.sleep(PATIENCE - 60)
+        assert not any(on.of(ref) for ref in refs)
+        await asyncio.sleep(120)
+        assert {on.kinds(ref)[-1] for ref in refs} == {"LaunchFailed"}
+        engine.away = False
+        engine.finish(held)
+        await on.quiet()
