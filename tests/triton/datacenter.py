@@ -108,19 +108,21 @@ class Datacenter:
         )
         body["Labels"].pop(packages.LABEL, None)
         self._network(body["HostConfig"].get("NetworkMode") or "")
-        validate.check_name(name)
-        key = f"{account.login}/{name}"
-        if key in self._visible:
-            detail = '"alias" (Duplicate) Already exists for this owner_uuid'
-            raise validate.problem(detail, self.options.vmapi_status)
+        self._check_name(account.login, name, "creating")
         alive = [*self._visible.values()] if filters else []
         count = len(self.machines)
         server = affinity.place(filters, alive, self.options.servers) if filters else count
         machine = Machine(name, account.login, body, package, server % self.options.servers, count)
         machine.labels = body["Labels"]
         self.machines.append(machine)
-        self._visible[key] = machine
+        self._visible[f"{account.login}/{name}"] = machine
         return machine
+
+    def _check_name(self, login: str, name: str, doing: str) -> None:
+        validate.check_name(name, doing)
+        if f"{login}/{name}" in self._visible:
+            detail = '"alias" (Duplicate) Already exists for this owner_uuid'
+            raise validate.problem(doing, detail, self.options.vmapi_status)
 
     def _network(self, mode: str) -> None:
         if mode in ("", "bridge", "default"):
@@ -185,7 +187,7 @@ class Datacenter:
         machine.exit_code = machine.finished = None
 
     def rename(self, machine: Machine, name: str) -> None:
-        validate.check_name(name)
+        self._check_name(machine.account, name, "renaming")
         del self._visible[f"{machine.account}/{machine.name}"]
         machine.name = name
         self._visible[f"{machine.account}/{name}"] = machine

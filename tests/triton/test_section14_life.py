@@ -94,6 +94,16 @@ async def test_10_rename_answers_200(call: Client) -> None:
     assert (await call.inspect("new"))["Name"] == "/new"
 
 
+@pytest.mark.parametrize("name", ["taken", "_x"])
+async def test_10_a_rename_keeps_the_rules_of_names(at: Place, call: Client, name: str) -> None:
+    await call.create("old")
+    await call.create("taken")
+    answer = await call("POST", f"/containers/old/rename?name={name}")
+    assert answer.status == 409
+    assert answer.text.startswith("(ValidationFailed) problem renaming container: ")
+    assert {entry["Names"][0] for entry in await call.listed()} == {"/old", "/taken"}
+
+
 async def test_10_a_restart_policy_of_always_brings_it_back(at: Place, call: Client) -> None:
     policy = {"RestartPolicy": {"Name": "always"}}
     await call.run(Env=["SIM_EXIT_AFTER=0"], HostConfig=policy)

@@ -38,14 +38,14 @@ def check_create(body: Any, *, volumes: bool, drivers: frozenset[str]) -> None:
     _check_log(host.get("LogConfig") or {}, drivers)
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, doing: str) -> None:
     if not NAME.fullmatch(name) or len(name) > MAX_NAME:
-        raise problem('"alias" (Invalid) must be a valid name')
+        raise problem(doing, '"alias" (Invalid) must be a valid name')
 
 
-def problem(detail: str, status: int = 409) -> Refusal:
+def problem(doing: str, detail: str, status: int = 409) -> Refusal:
     """What VMAPI sends when it does not like a machine; the status is its own affair."""
-    return Refusal(status, f"problem creating container: {detail}", "ValidationFailed")
+    return Refusal(status, f"problem {doing} container: {detail}", "ValidationFailed")
 
 
 def _check_types(body: dict[str, Any]) -> None:
