@@ -67,6 +67,9 @@ async def send_exec(
 
 
 async def _readable(datacenter: Datacenter, machine: Machine) -> list[Line]:
+    """What another driver than ``json-file`` took away cannot be read."""
+    if (machine.host_config.get("LogConfig") or {}).get("Type") not in (None, "", "json-file"):
+        return []
     lines = await datacenter.backend.output(machine)
     rotate = datacenter.options.log_rotate_lines
     return lines[len(lines) - (len(lines) % rotate or rotate) :] if rotate else lines

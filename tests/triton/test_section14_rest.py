@@ -28,6 +28,19 @@ async def test_12_only_what_came_after_the_rotation(at: Place, call: Client) -> 
     assert (await call("GET", "/containers/c1/logs?tail=all")).body[8:] == b"three\n"
 
 
+async def test_12_only_json_files_can_be_read(at: Place, call: Client) -> None:
+    at.options.log_drivers = frozenset({"json-file", "syslog"})
+    drivers = {
+        "file": {"Type": "json-file", "Config": {"max-size": "1m"}},
+        "sent": {"Type": "syslog", "Config": {"syslog-address": "udp://x"}},
+    }
+    for name, driver in drivers.items():
+        await call.run(name, Env=["SIM_OUTPUT=one"], HostConfig={"LogConfig": driver})
+    assert (await call("GET", "/containers/file/logs?tail=all")).body[8:] == b"one\n"
+    answer = await call("GET", "/containers/sent/logs?tail=all")
+    assert (answer.status, answer.body) == (200, b"")
+
+
 async def test_12_following_ends_when_the_container_does(call: Client) -> None:
     await call.run(Env=["SIM_OUTPUT=one", "SIM_EXIT_AFTER=0.2"])
     answer = await call("GET", "/containers/c1/logs?tail=all&follow=1&timestamps=1")
