@@ -17,6 +17,7 @@ from shim.config import Config, load
 from shim.config.values import ipv4, port
 from shim.devmaster.server import DevMaster
 from shim.errors import ConfigError, FatalError
+from shim.resources import domain_at
 
 
 def main(argv: Sequence[str]) -> int:
@@ -77,6 +78,7 @@ async def _run(own: argparse.Namespace, config: Config) -> int:
         credentials={credential.principal: credential.secret} if credential else None,
         registry_path=config.work_dir / "master.json",
         hostname=own.ip,
+        domain=domain_at(config.domain, "dev"),
     )
     try:
         config.work_dir.mkdir(parents=True, exist_ok=True)

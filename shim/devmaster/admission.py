@@ -72,8 +72,10 @@ def refused_info(slave: mesos.SlaveInfo, checkpointed: Iterable[mesos.Resource])
     return None
 
 
-def refused_domain(slave: mesos.SlaveInfo) -> str | None:
-    return "slave.domain is set, and this master has none" if slave.HasField("domain") else None
+def refused_domain(slave: mesos.SlaveInfo, world: World) -> str | None:
+    if slave.HasField("domain") and world.options.domain is None:
+        return "slave.domain is set, and this master has none"
+    return None
 
 
 def refused_framework(info: mesos.FrameworkInfo) -> str | None:

@@ -11,7 +11,7 @@ from shim.devmaster.state import (
     FrameworkCapability,
     World,
 )
-from shim.devmaster.v1json import Json
+from shim.devmaster.v1json import Json, to_json
 from shim.model.ids import FrameworkId
 from shim.protos import mesos_pb2 as mesos
 
@@ -19,7 +19,9 @@ from shim.protos import mesos_pb2 as mesos
 def master_info(world: World) -> Json:
     """The master about itself, as in SUBSCRIBED and in the leader's znode."""
     quads = [int(part) for part in world.pid.ip.split(".")]
+    domain = world.options.domain
     return {
+        **({} if domain is None else {"domain": to_json(domain)}),
         "id": world.id,
         "ip": int.from_bytes(bytes(quads), "little"),
         "port": world.pid.port,

@@ -27,8 +27,10 @@ def _held_back(world: World, sender: Pid, message: Registration) -> bool:
     return False
 
 
-def _refused(message: Registration) -> str | None:
-    return admission.refused_version(message.version) or admission.refused_domain(message.slave)
+def _refused(world: World, message: Registration) -> str | None:
+    return admission.refused_version(message.version) or admission.refused_domain(
+        message.slave, world
+    )
 
 
 # ---- first registration ------------------------------------------------------------------------
@@ -38,7 +40,7 @@ def register(world: World, sender: Pid, message: internal.RegisterSlaveMessage) 
     if _held_back(world, sender, message):
         return
     reason = admission.refused_info(message.slave, message.checkpointed_resources) or _refused(
-        message
+        world, message
     )
     if reason:
         world.refuse(sender, message, reason)
@@ -121,7 +123,7 @@ def reregister(world: World, sender: Pid, message: internal.ReregisterSlaveMessa
     reason = (
         admission.refused_info(message.slave, message.checkpointed_resources)
         or admission.refused_reregistration(message)
-        or _refused(message)
+        or _refused(world, message)
     )
     if reason:
         world.refuse(sender, message, reason)

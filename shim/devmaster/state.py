@@ -47,6 +47,8 @@ class Options:
     heartbeat_interval: float = 15.0
     authentication_timeout: float = 15.0
     authenticate_agents: bool = False
+    domain: mesos.DomainInfo | None = None
+    """The master's own fault domain; without one it takes no agent that has one."""
 
     @property
     def total_ping_timeout(self) -> float:
