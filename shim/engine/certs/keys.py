@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from shim.engine.certs.wire import Reader
 from shim.errors import ConfigError
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -20,6 +20,7 @@ Passphrase = Callable[[], bytes | None]
 """Asked only when the key is encrypted; None: there is nobody to ask."""
 
 OPENSSH = "-----BEGIN OPENSSH PRIVATE KEY-----"
+OPENSSH_MAGIC = b"openssh-key-v1\0"
 PEM = (
     "-----BEGIN RSA PRIVATE KEY-----",
     "-----BEGIN EC PRIVATE KEY-----",
@@ -35,6 +36,8 @@ PUBLIC = (
     "-----BEGIN RSA PUBLIC KEY",
     "---- BEGIN SSH2 PUBLIC KEY",
 )
+CERTIFICATE = "-cert-v01@openssh.com"
+CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 WANTED = "an RSA or ECDSA key is needed"
 MAX_KEY_FILE = 65536
 
@@ -46,29 +49,27 @@ def load_key(path: Path, passphrase: Passphrase, given: bytes | None = None) -> 
     """
     data = _read(path)
     _check_first_line(path, data)
-    if given is not None:
-        return _supported(path, _decrypt(path, data, given))
+    _check_kind(path, data)
     try:
-        return _supported(path, _parse(data, None))
+        key = _parse(path, data, None)
     except TypeError:
-        secret = passphrase()
-        if secret is None:
-            raise ConfigError(
-                f"{path} is encrypted: give its passphrase with --key-passphrase-file or in "
-                "TRITON_KEY_PASSPHRASE, or add the key to an ssh-agent and name its fingerprint"
-            ) from None
-        return _supported(path, _decrypt(path, data, secret))
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise _unreadable(path, data, error) from error
+        return _supported(path, _decrypt(path, data, passphrase() if given is None else given))
+    if given is not None:
+        raise ConfigError(f"{path} is not encrypted, but a passphrase is given")
+    return _supported(path, key)
 
 
 def is_public_key(path: Path) -> bool:
-    """Whether the file looks like a public key; False when it cannot be read."""
+    """Whether the file looks like a public key; False when it cannot be read.
+
+    An SSH certificate is none: nothing but a word about it can be had.
+    """
     try:
         with path.open("rb") as file:
-            return file.read(64).decode(errors="replace").startswith(PUBLIC)
+            first = file.read(64).decode(errors="replace")
     except OSError:
         return False
+    return first.startswith(PUBLIC) and CERTIFICATE not in first
 
 
 def wire_form(key: PublicKey) -> bytes:
@@ -109,12 +110,12 @@ def _check_first_line(path: Path, data: bytes) -> None:
         return
     if first.startswith("-----BEGIN DSA"):
         raise ConfigError(f"{path} is a DSA key, which Triton does not accept: {WANTED}")
-    if "-cert-v01@openssh.com" in first:
+    if CERTIFICATE in first:
         raise ConfigError(f"{path} is an SSH certificate, which Triton does not know: {WANTED}")
     if first.startswith(PUBLIC):
         raise ConfigError(
             f"{path} is a public key: give the private one, or add that to an ssh-agent "
-            "(SSH_AUTH_SOCK)"
+            "(SSH_AUTH_SOCK is unset)"
         )
     if first.startswith("PuTTY-User-Key-File"):
         raise ConfigError(
@@ -125,50 +126,65 @@ def _check_first_line(path: Path, data: bytes) -> None:
     raise ConfigError(f"{path} is not an SSH private key in OpenSSH or PEM format")
 
 
-def _parse(data: bytes, passphrase: bytes | None) -> object:
-    """Two loaders, each of which refuses what the other reads."""
-    if data.startswith(OPENSSH.encode()):
-        return serialization.load_ssh_private_key(data, passphrase)
-    return serialization.load_pem_private_key(data, passphrase)
-
-
-def _decrypt(path: Path, data: bytes, passphrase: bytes) -> object:
+def _check_kind(path: Path, data: bytes) -> None:
+    """Kinds that are better refused than loaded: the public half is never encrypted."""
+    if not data.startswith(OPENSSH.encode()):
+        return
     try:
-        return _parse(data, passphrase)
-    except TypeError:
-        raise ConfigError(f"{path} is not encrypted, but a passphrase is given") from None
+        kind = _openssh_kind(data)
     except ValueError as error:
-        if _is_encrypted(data):
+        raise _unreadable(path, error) from None
+    if kind == "ssh-dss":
+        raise ConfigError(f"{path} is a DSA key, which Triton does not accept: {WANTED}")
+    if kind.startswith("sk-"):
+        raise ConfigError(f"{path} is a FIDO key ({kind}), which Triton does not accept: {WANTED}")
+
+
+def _openssh_kind(data: bytes) -> str:
+    lines = [line for line in data.splitlines() if not line.startswith(b"-----")]
+    reader = Reader(base64.b64decode(b"".join(lines)).removeprefix(OPENSSH_MAGIC))
+    for _ in ("cipher", "key derivation", "its options"):
+        reader.text()
+    reader.number()
+    return Reader(reader.text()).name()
+
+
+def _parse(path: Path, data: bytes, passphrase: bytes | None) -> object:
+    """Two loaders, each of which refuses what the other reads. TypeError: it is encrypted."""
+    openssh = data.startswith(OPENSSH.encode())
+    load = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
+    try:
+        return load(data, passphrase)
+    except ValueError as error:
+        if passphrase is not None:
             raise ConfigError(f"{path}: wrong passphrase") from error
-        raise _unreadable(path, data, error) from error
+        raise _unreadable(path, error) from error
     except UnsupportedAlgorithm as error:
-        raise _unreadable(path, data, error) from error
+        raise _unreadable(path, error) from error
 
 
-def _is_encrypted(data: bytes) -> bool:
+def _decrypt(path: Path, data: bytes, passphrase: bytes | None) -> object:
+    if passphrase is None:
+        raise ConfigError(
+            f"{path} is encrypted: give its passphrase with --key-passphrase-file or in "
+            "TRITON_KEY_PASSPHRASE, or add the key to an ssh-agent and name its fingerprint"
+        )
     try:
-        _parse(data, None)
-    except TypeError:
-        return True
-    except (ValueError, UnsupportedAlgorithm):
-        return False
-    return False
+        return _parse(path, data, passphrase)
+    except TypeError:  # an empty one is taken for none
+        raise ConfigError(f"{path}: wrong passphrase") from None
 
 
-def _unreadable(path: Path, data: bytes, error: Exception) -> ConfigError:
-    body = b"".join(line for line in data.splitlines() if not line.startswith(b"-----"))
-    try:
-        decoded = base64.b64decode(body)
-    except binascii.Error:
-        decoded = b""
-    if b"sk-ssh-" in decoded or b"sk-ecdsa-" in decoded:
-        return ConfigError(f"{path} is a FIDO key (sk-…), which Triton does not accept: {WANTED}")
-    if b"ssh-dss" in decoded:
-        return ConfigError(f"{path} is a DSA key, which Triton does not accept: {WANTED}")
+def _unreadable(path: Path, error: Exception) -> ConfigError:
     return ConfigError(f"{path} looks like a private key but cannot be read: {error}")
 
 
 def _supported(path: Path, key: object) -> PrivateKey:
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in CURVES:
+        raise ConfigError(
+            f"{path} is a key on the curve {key.curve.name}, which SSH does not have: "
+            f"{', '.join(CURVES.values())} or RSA is needed"
+        )
     if isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         return key
     kind = type(key).__name__.removesuffix("PrivateKey").lstrip("_")

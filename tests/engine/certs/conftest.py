@@ -20,7 +20,10 @@ KEYS: dict[str, Any] = {
     "p384": ec.generate_private_key(ec.SECP384R1()),
     "p521": ec.generate_private_key(ec.SECP521R1()),
     "ed25519": ed25519.Ed25519PrivateKey.generate(),
-    "dsa": dsa.generate_private_key(2048),
+    "dsa": dsa.generate_private_key(1024),
+    "p224": ec.generate_private_key(ec.SECP224R1()),
+    "secp256k1": ec.generate_private_key(ec.SECP256K1()),
+    "brainpool": ec.generate_private_key(ec.BrainpoolP256R1()),
 }
 
 WriteKey = Callable[..., Path]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shim.engine.certs import keys
+from shim.engine.certs.wire import text
 from shim.errors import ConfigError
 from tests.engine.certs.conftest import KEYS, WriteKey, public_line
 
@@ -51,6 +52,7 @@ def test_passphrases_that_do_not_fit(write_key: WriteKey, form: str) -> None:
     encrypted = write_key("rsa", form, b"secret")
     assert "wrong passphrase" in complaint(encrypted, b"x")
     assert "wrong passphrase" in complaint(encrypted, None, lambda: b"x")
+    assert "wrong passphrase" in complaint(encrypted, None, lambda: b"")
     assert "TRITON_KEY_PASSPHRASE" in complaint(encrypted)
 
 
@@ -61,10 +63,24 @@ def test_kinds_that_triton_refuses(write_key: WriteKey) -> None:
     assert "kind DSA" in complaint(write_key("dsa", "pkcs8"))
 
 
-def fido() -> bytes:
-    body = b"openssh-key-v1\0" + b"\0\0\0\x1ask-ssh-ed25519@openssh.com"
-    text = base64.b64encode(body)
-    return b"-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n-----END OPENSSH PRIVATE KEY-----\n" % text
+@pytest.mark.parametrize(
+    ("kind", "curve"), [("p224", "secp224r1"), ("secp256k1",) * 2, ("brainpool", "brainpoolP256r1")]
+)
+@pytest.mark.parametrize("passphrase", [None, b"secret"])
+def test_curves_that_ssh_does_not_have(
+    write_key: WriteKey, kind: str, curve: str, passphrase: bytes | None
+) -> None:
+    said = complaint(write_key(kind, "pkcs8", passphrase), passphrase)
+    assert f"on the curve {curve}" in said
+    assert "P-256, P-384, P-521 or RSA is needed" in said
+
+
+def openssh(kind: bytes, comment: bytes = b"") -> bytes:
+    """The beginning of a private key file, up to where the private half would come."""
+    public = text(text(kind) + text(b"...")) + text(comment)
+    body = keys.OPENSSH_MAGIC + text(b"none") + text(b"none") + text(b"") + b"\0\0\0\1" + public
+    encoded = base64.b64encode(body)
+    return b"-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n-----END OPENSSH PRIVATE KEY-----\n" % encoded
 
 
 @pytest.mark.parametrize(
@@ -78,7 +94,10 @@ def fido() -> bytes:
         (b"-----BEGIN CERTIFICATE-----\n", "is a certificate, not"),
         (b"-----BEGIN OPENSSH PRIVATE KEY-----\nnonsense\n", "cannot be read"),
         (b"-----BEGIN RSA PRIVATE KEY-----\nnonsense\n", "cannot be read"),
-        (fido(), "FIDO key"),
+        (openssh(b"sk-ssh-ed25519@openssh.com"), "FIDO key (sk-ssh-ed25519@openssh.com)"),
+        (openssh(b"ssh-dss"), "is a DSA key"),
+        (openssh(b"ssh-rsa", b"not my sk-ssh- or ssh-dss key"), "cannot be read"),
+        (b"---- BEGIN SSH2 PUBLIC KEY ----\n", "is a public key"),
         (b"", "not an SSH private key"),
         (b"\x00\xff" * 100, "not an SSH private key"),
         (b"x" * 70000, "larger than"),
@@ -108,4 +127,6 @@ def test_is_public_key(write_key: WriteKey, tmp_path: Path) -> None:
     public.write_bytes(public_line("rsa"))
     assert keys.is_public_key(public)
     assert not keys.is_public_key(write_key("rsa"))
+    public.write_bytes(b"ssh-rsa-cert-v01@openssh.com AAAA")
+    assert not keys.is_public_key(public)
     assert not keys.is_public_key(tmp_path / "none")
