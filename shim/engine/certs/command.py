@@ -28,7 +28,7 @@ from shim.engine.certs.ssh_agent import SshAgent
 from shim.errors import ConfigError
 
 PASSPHRASE = "TRITON_KEY_PASSPHRASE"
-FINGERPRINT = re.compile(r"(MD5:|SHA256:).+|([0-9a-f]{2}:){15}[0-9a-f]{2}")
+FINGERPRINT = re.compile(r"(MD5:|SHA256:).+|(?i:(md5:)?([0-9a-f]{2}:){15}[0-9a-f]{2})")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,22 +109,20 @@ def _key(args: argparse.Namespace) -> keys.PrivateKey:
             )
         return SshAgent(agent).key(args.key)
     if agent and keys.is_public_key(path):
-        held = SshAgent(agent).key_for_line(path.read_bytes())
-        if held is not None:
-            return held
+        return SshAgent(agent).key_of(path)
     return keys.load_key(path, lambda: _ask(path), _given(args))
 
 
 def _given(args: argparse.Namespace) -> bytes | None:
+    """The passphrase named beforehand; an empty one is none."""
     if args.key_passphrase_file:
         try:
-            return bytes(args.key_passphrase_file.read_bytes()).rstrip(b"\r\n")
+            return bytes(args.key_passphrase_file.read_bytes()).rstrip(b"\r\n") or None
         except OSError as error:
             raise ConfigError(
                 f"--key-passphrase-file={args.key_passphrase_file}: {error.strerror}"
             ) from error
-    given = os.environ.get(PASSPHRASE)
-    return given.encode() if given is not None else None
+    return os.fsencode(os.environ.get(PASSPHRASE, "")) or None
 
 
 def _ask(path: Path) -> bytes | None:

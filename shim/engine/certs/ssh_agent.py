@@ -9,19 +9,24 @@ import base64
 import hashlib
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from shim.engine.certs.keys import PrivateKey, PublicKey, md5
+from shim.engine.certs.wire import Reader, text
 from shim.errors import ConfigError
 
 REQUEST_IDENTITIES, IDENTITIES_ANSWER = 11, 12
 SIGN_REQUEST, SIGN_RESPONSE = 13, 14
-RSA_FLAGS = {"sha256": 2, "sha512": 4}
+RSA_FLAGS = {"sha256": (2, "rsa-sha2-256"), "sha512": (4, "rsa-sha2-512")}
+"""What is asked for, and the name under which a signature of that kind comes back."""
 MAX_MESSAGE = 262144
 """What OpenSSH's own agent takes and sends at most."""
 TIMEOUT = 60.0
@@ -41,6 +46,11 @@ class Identity:
         short = base64.b64encode(digest).decode().rstrip("=")
         return (f"MD5:{digest.hex(':')}", digest.hex(":"), f"MD5:{short}", f"SHA256:{sha256}")
 
+    def is_named(self, fingerprint: str) -> bool:
+        """Hexadecimal digits are the same in either case, base64 is not."""
+        digits = fingerprint.lower().removeprefix("md5:")
+        return fingerprint in self.fingerprints or digits in self.fingerprints
+
 
 class SshAgent:
     """One agent, at the socket that ``SSH_AUTH_SOCK`` names. One connection a request."""
@@ -49,48 +59,62 @@ class SshAgent:
         self._path = path
 
     def identities(self) -> list[Identity]:
-        reader = _Reader(self._ask(bytes([REQUEST_IDENTITIES]), IDENTITIES_ANSWER))
-        count = reader.number()
-        return [
-            Identity(reader.text(), reader.text().decode(errors="replace")) for _ in range(count)
-        ]
+        reader = Reader(self._ask(bytes([REQUEST_IDENTITIES]), IDENTITIES_ANSWER))
+        with _understood():
+            return [Identity(reader.text(), reader.name()) for _ in range(reader.number())]
 
     def key(self, fingerprint: str) -> PrivateKey:
         """The key with this fingerprint, as one that ``cryptography`` can sign with."""
         identities = self.identities()
         for identity in identities:
-            if fingerprint in identity.fingerprints:
+            if identity.is_named(fingerprint):
                 return self._private(identity)
         raise ConfigError(
             f"no key with fingerprint {fingerprint} in the ssh-agent; it holds {_list(identities)}"
         )
 
-    def key_for_line(self, line: bytes) -> PrivateKey | None:
-        """The key whose public half a ``.pub`` line is, if the agent holds it."""
-        fields = line.split()
-        blob = base64.b64decode(fields[1]) if len(fields) > 1 else b""
-        for identity in self.identities():
+    def key_of(self, path: Path) -> PrivateKey:
+        """The key whose public half is in ``path``, a line as OpenSSH writes it."""
+        blob = _public_blob(path.read_bytes())
+        if blob is None:
+            raise ConfigError(
+                f"{path} is a public key, but not in one line (ssh-rsa … or ecdsa-sha2-…), by "
+                "which it is found in an ssh-agent: give that, or the file of the private key"
+            )
+        identities = self.identities()
+        for identity in identities:
             if identity.blob == blob:
                 return self._private(identity)
-        return None
+        raise ConfigError(
+            f"{path} is a public key whose private key is not in the ssh-agent: add it with "
+            f"ssh-add, or give its file; the agent holds {_list(identities)}"
+        )
 
-    def sign(self, blob: bytes, data: bytes, flags: int) -> bytes:
-        """The signature, without the name of its algorithm."""
-        request = bytes([SIGN_REQUEST]) + _text(blob) + _text(data) + struct.pack(">I", flags)
-        answer = _Reader(self._ask(request, SIGN_RESPONSE))
-        signature = _Reader(answer.text())
-        signature.text()
-        return signature.text()
+    def sign(self, blob: bytes, data: bytes, flags: int, algorithm: str) -> bytes:
+        """The signature alone. ConfigError unless it is of the ``algorithm`` asked for."""
+        request = bytes([SIGN_REQUEST]) + text(blob) + text(data) + struct.pack(">I", flags)
+        answer = self._ask(request, SIGN_RESPONSE)
+        with _understood():
+            signature = Reader(Reader(answer).text())
+            made, value = signature.name(), signature.text()
+        if made != algorithm:
+            raise ConfigError(
+                f"the ssh-agent made a signature of kind {made} instead of {algorithm}: it is too "
+                "old for RSA with SHA-2 (OpenSSH's is not since 7.2). Give the key's file instead, "
+                "or use an ECDSA key"
+            )
+        return value
 
     def _private(self, identity: Identity) -> PrivateKey:
-        kind = _Reader(identity.blob).text().decode(errors="replace")
-        if kind == "ssh-rsa" or kind.startswith("ecdsa-sha2-nistp"):
-            line = kind.encode() + b" " + base64.b64encode(identity.blob)
-            public = serialization.load_ssh_public_key(line)
-            if isinstance(public, rsa.RSAPublicKey):
-                return AgentRsaKey(self, identity.blob, public)
-            if isinstance(public, ec.EllipticCurvePublicKey):
-                return AgentEcKey(self, identity.blob, public)
+        with _understood():
+            kind = Reader(identity.blob).name()
+            if kind == "ssh-rsa" or kind.startswith("ecdsa-sha2-nistp"):
+                line = kind.encode() + b" " + base64.b64encode(identity.blob)
+                public = serialization.load_ssh_public_key(line)
+                if isinstance(public, rsa.RSAPublicKey):
+                    return AgentRsaKey(self, identity.blob, public)
+                if isinstance(public, ec.EllipticCurvePublicKey):
+                    return AgentEcKey(self, identity.blob, public)
         raise ConfigError(
             f"the agent's key {identity.comment} is of kind {kind}, which Triton does not accept: "
             "an RSA or ECDSA key is needed"
@@ -101,7 +125,7 @@ class SshAgent:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
                 link.settimeout(TIMEOUT)
                 link.connect(self._path)
-                link.sendall(_text(request))
+                link.sendall(text(request))
                 (size,) = struct.unpack(">I", _receive(link, 4))
                 if not 1 <= size <= MAX_MESSAGE:
                     raise ConfigError(f"the ssh-agent sent a message of {size} bytes")
@@ -134,10 +158,10 @@ class AgentRsaKey(_Agentic, rsa.RSAPrivateKey):
         return self._public
 
     def sign(self, data: Any, padding_: Any, algorithm: Any) -> bytes:
-        flags = RSA_FLAGS.get(getattr(algorithm, "name", ""))
-        if flags is None or not isinstance(padding_, padding.PKCS1v15):
+        wanted = RSA_FLAGS.get(getattr(algorithm, "name", ""))
+        if wanted is None or not isinstance(padding_, padding.PKCS1v15):
             raise TypeError("an ssh-agent signs with PKCS #1 v1.5 and SHA-256 or SHA-512 only")
-        return self._agent.sign(self._blob, bytes(data), flags)
+        return self._agent.sign(self._blob, bytes(data), *wanted)
 
     def __copy__(self) -> AgentRsaKey:
         return self
@@ -165,8 +189,10 @@ class AgentEcKey(_Agentic, ec.EllipticCurvePrivateKey):
         """SSH fixes the hash by the curve; the two numbers come back as DER, as X.509 wants."""
         if not isinstance(signature_algorithm.algorithm, curve_hash(self._public)):
             raise TypeError(f"an ssh-agent cannot sign with {signature_algorithm.algorithm.name}")
-        pair = _Reader(self._agent.sign(self._blob, bytes(data), 0))
-        r, s = (int.from_bytes(pair.text(), "big") for _ in range(2))
+        kind = Reader(self._blob).name()
+        pair = Reader(self._agent.sign(self._blob, bytes(data), 0, kind))
+        with _understood():
+            r, s = (int.from_bytes(pair.text(), "big") for _ in range(2))
         return utils.encode_dss_signature(r, s)
 
     def __copy__(self) -> AgentEcKey:
@@ -186,29 +212,22 @@ def curve_hash(key: PublicKey) -> type[hashes.SHA256 | hashes.SHA384 | hashes.SH
     return hashes.SHA256
 
 
-class _Reader:
-    """Takes an agent's message apart, front to back."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def number(self) -> int:
-        return int.from_bytes(self._take(4), "big")
-
-    def text(self) -> bytes:
-        return self._take(self.number())
-
-    def _take(self, size: int) -> bytes:
-        end = self._at + size
-        if end > len(self._data):
-            raise ConfigError("the ssh-agent sent a message that is cut short")
-        taken, self._at = self._data[self._at : end], end
-        return taken
+@contextmanager
+def _understood() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigError(f"the ssh-agent sent what cannot be read: {error}") from error
 
 
-def _text(data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + data
+def _public_blob(line: bytes) -> bytes | None:
+    """The wire form in a ``.pub`` line; None for any other way to write a public key."""
+    try:
+        kind, encoded, *_ = line.split()
+        blob = base64.b64decode(encoded)
+        return blob if Reader(blob).text() == kind else None
+    except ValueError:
+        return None
 
 
 def _receive(link: socket.socket, size: int) -> bytes:

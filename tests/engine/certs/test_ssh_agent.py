@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from shim.engine.certs.certificate import new_style, old_style
-from shim.engine.certs.keys import fingerprint
+from shim.engine.certs.keys import fingerprint, wire_form
 from shim.engine.certs.ssh_agent import SshAgent
+from shim.engine.certs.wire import text
 from shim.errors import ConfigError
 from tests.engine.certs.conftest import KEYS, WriteKey, public_line
 from tests.engine.certs.test_certificate import let_in
@@ -43,13 +44,15 @@ def add(agent: SshAgent, path: Path) -> None:
 @needs_agent
 @pytest.mark.parametrize("kind", ["rsa", "p256", "p384", "p521"])
 def test_a_key_in_the_agent_signs_a_certificate(
-    agent: SshAgent, write_key: WriteKey, kind: str
+    agent: SshAgent, write_key: WriteKey, tmp_path: Path, kind: str
 ) -> None:
     add(agent, write_key(kind))
     public = KEYS[kind].public_key()
     key = agent.key(fingerprint(public))
     assert let_in(new_style("alice", key, datetime.now(UTC)), kind, datetime.now(UTC))
-    assert agent.key_for_line(public_line(kind)) is not None
+    line = tmp_path / "id.pub"
+    line.write_bytes(public_line(kind))
+    assert agent.key_of(line).public_key() == public
     with pytest.raises(ConfigError, match="cannot leave it"):
         old_style("alice", key, datetime.now(UTC))
 
@@ -58,8 +61,11 @@ def test_a_key_in_the_agent_signs_a_certificate(
 def test_keys_are_named_by_either_fingerprint(agent: SshAgent, write_key: WriteKey) -> None:
     add(agent, write_key("p256"))
     (identity,) = agent.identities()
-    for text in identity.fingerprints:
-        assert agent.key(text).public_key() == KEYS["p256"].public_key()
+    digits = identity.fingerprints[1].upper()
+    for name in (*identity.fingerprints, digits, f"MD5:{digits}", f"md5:{digits}"):
+        assert agent.key(name).public_key() == KEYS["p256"].public_key()
+    with pytest.raises(ConfigError, match="no key with fingerprint"):
+        agent.key(identity.fingerprints[3].swapcase())
 
 
 @needs_agent
@@ -69,7 +75,36 @@ def test_an_unknown_key_names_those_that_are_there(agent: SshAgent, write_key: W
     add(agent, write_key("p256"))
     with pytest.raises(ConfigError, match=fingerprint(KEYS["p256"].public_key())):
         agent.key("MD5:00")
-    assert agent.key_for_line(public_line("rsa")) is None
+
+
+@needs_agent
+def test_a_public_key_whose_private_key_is_not_there(
+    agent: SshAgent, write_key: WriteKey, tmp_path: Path
+) -> None:
+    add(agent, write_key("p256"))
+    line = tmp_path / "id.pub"
+    line.write_bytes(public_line("rsa"))
+    with pytest.raises(ConfigError, match=r"id\.pub is .* not in the ssh-agent: add it") as caught:
+        agent.key_of(line)
+    assert fingerprint(KEYS["p256"].public_key()) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n",
+        b"-----BEGIN RSA PUBLIC KEY-----\nMIIB\n",
+        b'---- BEGIN SSH2 PUBLIC KEY ----\nComment: "x"\nAAAA\n',
+        b"ssh-rsa AAA",
+        b"ssh-rsa AAAA",
+        b"ssh-rsa",
+    ],
+)
+def test_a_public_key_in_another_form(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "id.pub"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"id\.pub is a public key, but not in one line"):
+        SshAgent("nobody is asked").key_of(path)
 
 
 @needs_agent
@@ -79,20 +114,24 @@ def test_a_kind_that_triton_refuses(agent: SshAgent, write_key: WriteKey) -> Non
         agent.key(agent.identities()[0].fingerprints[0])
 
 
+Scripted = Callable[..., SshAgent]
+
+
 @pytest.fixture
-def scripted(tmp_path: Path) -> Iterator[Callable[[bytes], SshAgent]]:
-    """An agent that answers one request with given bytes and hangs up."""
+def scripted(tmp_path: Path) -> Iterator[Scripted]:
+    """An agent that gives each request the next of its answers and hangs up."""
     threads = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(tmp_path / "fake"))
         listener.listen()
 
-        def answer_with(answer: bytes) -> SshAgent:
+        def answer_with(*answers: bytes) -> SshAgent:
             def serve() -> None:
-                link, _ = listener.accept()
-                with link:
-                    link.recv(4096)
-                    link.sendall(answer)
+                for answer in answers:
+                    link, _ = listener.accept()
+                    with link:
+                        link.recv(4096)
+                        link.sendall(answer)
 
             threads.append(threading.Thread(target=serve))
             threads[-1].start()
@@ -112,11 +151,28 @@ def scripted(tmp_path: Path) -> Iterator[Callable[[bytes], SshAgent]]:
         (b"\xff\xff\xff\xff", "a message of 4294967295 bytes"),
     ],
 )
-def test_what_a_broken_agent_does(
-    scripted: Callable[[bytes], SshAgent], answer: bytes, words: str
-) -> None:
+def test_what_a_broken_agent_does(scripted: Scripted, answer: bytes, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         scripted(answer).identities()
+
+
+def message(kind: int, body: bytes) -> bytes:
+    return text(bytes([kind]) + body)
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256"])
+def test_a_signature_of_another_kind_is_refused(
+    scripted: Scripted, tmp_path: Path, kind: str
+) -> None:
+    """Agents before OpenSSH 7.2 do not know the flags that ask for SHA-2."""
+    line = tmp_path / "id.pub"
+    line.write_bytes(public_line(kind))
+    agent = scripted(
+        message(12, b"\0\0\0\1" + text(wire_form(KEYS[kind].public_key())) + text(b"me")),
+        message(14, text(text(b"ssh-rsa") + text(b"..."))),
+    )
+    with pytest.raises(ConfigError, match=r"of kind ssh-rsa instead of (rsa-sha2-256|ecdsa-sha2-)"):
+        new_style("alice", agent.key_of(line), datetime.now(UTC))
 
 
 def test_no_agent_at_all(tmp_path: Path) -> None:
