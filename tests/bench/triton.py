@@ -4,7 +4,7 @@ The agent, the double of Triton and this master are three processes; what is mea
 agent's. Printed are:
 
 * how soon all launches are in provisioning at once, and how soon after it they run;
-* how long the burst itself takes; pongs from then on; threads; resident memory per waiting launch;
+* pongs, all of them and those after the burst; threads; resident memory per waiting launch;
 * with all tasks running and nothing happening: share of a core, and lists a minute.
 """
 
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,13 +180,18 @@ async def burst(
 
 
 def print_pongs(pongs: list[tuple[float, float]], sent: float) -> None:
-    """Apart, because messages are taken in order: a ping sent behind all launches waits for
-    them to be taken, and the ones sent after its pong only for what the loop is busy with."""
+    """All of them, and those from the end of the burst on: messages are taken in order, so a ping
+    sent behind all launches waits for them to be taken."""
     taken = next(at + took for at, took in pongs if at >= sent)
-    later = sorted(took * 1000 for at, took in pongs if at >= taken)
-    p50, p99 = (later[int(len(later) * share)] for share in (0.5, 0.99))
     print(f"  all launches taken after {taken - sent:.2f} s (a pong behind them)")
-    print(f"  pongs from then on: p50 {p50:.0f} ms, p99 {p99:.0f} ms, longest {later[-1]:.0f} ms")
+    print(f"  pongs: {_spread(took for _, took in pongs)}")
+    print(f"  pongs after that: {_spread(took for at, took in pongs if at >= taken)}")
+
+
+def _spread(seconds: Iterable[float]) -> str:
+    ms = sorted(each * 1000 for each in seconds)
+    p50, p99 = (ms[int(len(ms) * share)] for share in (0.5, 0.99))
+    return f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, longest {ms[-1]:.0f} ms"
 
 
 async def idle(agent: AgentProcess, double: Double, count: int, seconds: float) -> None:
@@ -219,6 +225,8 @@ async def measure(given: argparse.Namespace) -> None:
         ):
             flags = [f"--docker_host={double.host}", f"--docker_cert_path={double.certs}"]
             resources = "--resources=cpus:1000;mem:100000000;disk:1000000"
+            if given.max_inflight:
+                flags.append(f"--max_inflight={given.max_inflight}")
             agent = AgentProcess(
                 master.address, directory / "agent", f"bench-{os.getpid()}", *flags, resources
             )
@@ -244,6 +252,7 @@ def main() -> None:
     parser.add_argument("--launches", type=int, default=2000)
     parser.add_argument("--provision-seconds", type=float, default=30.0)
     parser.add_argument("--running", type=int, default=10_000)
+    parser.add_argument("--max-inflight", type=int, default=0, help="the agent's; its default: 0")
     parser.add_argument("--idle-seconds", type=float, default=60.0)
     asyncio.run(measure(parser.parse_args()))
 
