@@ -18,7 +18,7 @@ from shim.engine.api import Engine
 from shim.engine.checks.checker import Checker
 from shim.engine.conductor import Conductor
 from shim.engine.fetch.fetcher import Fetcher
-from shim.engine.money import Meter, load_prices
+from shim.engine.money import Meter
 from shim.engine.sandbox.files import Files
 from shim.engine.sandbox.keeper import Keeper
 from shim.engine.sandbox.sampler import Sampler
@@ -56,7 +56,7 @@ class Pages:
 
     def __init__(self, config: Config, process: str, version: str) -> None:
         self._config = config
-        self._meter = Meter(load_prices(config.triton_prices) if config.triton_prices else {})
+        self._meter = Meter(config.triton_prices)
         self._started = time.time()
         self._metrics = metrics = Metrics()
         self._tally = Tally(lambda stage, s: metrics.launch_seconds.labels(stage).observe(s))

@@ -65,7 +65,8 @@ class Config:
     fetcher_file_root: Path | None
 
     triton_unsupported: Unsupported
-    triton_prices: Path | None
+    triton_prices: Mapping[str, float]
+    """Price per hour by package; empty: none are known."""
 
     discovery: DiscoveryConfig | None
     """``--consul`` and what belongs to it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shim.config.master import parse_master
+from shim.config.prices import prices
 from shim.config.secrets import credential, docker_config, http_credentials
 from shim.config.values import (
     BOOLEAN,
@@ -317,7 +318,7 @@ GROUPS = (
             ),
             Flag(
                 "triton_prices",
-                PATH,
+                Kind("PATH", prices, from_file=False),
                 None,
                 "JSON file, package -> price per hour, for the running cost in state and metrics",
             ),

@@ -66,6 +66,7 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
         "docker_cert_path": "",
         "default_container_dns": (),
         "fetcher_cache_dir": work_dir / "fetch",
+        "triton_prices": {},
         "http_credentials": {},
     }
     return {name: absent.get(name) if one is None else one for name, one in values.items()}

@@ -7,42 +7,16 @@ process: whoever needs them for longer keeps the metrics.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from shim import limits
-from shim.errors import ConfigError
 from shim.model.container import Container, Phase
 from shim.model.ids import TaskKey
 
 LABEL_PACKAGE = "com.joyent.package"
 HOUR = 3600.0
-
-
-def parse_prices(text: str) -> dict[str, float]:
-    """``{"package": price per hour}``. ConfigError names what is wrong."""
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"--triton_prices: not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise ConfigError("--triton_prices: not an object of package names and prices per hour")
-    for package, price in document.items():
-        number = isinstance(price, int | float) and not isinstance(price, bool)
-        if not number or not 0 <= price < float("inf"):
-            raise ConfigError(f"--triton_prices: {package!r}: {price!r} is not a price per hour")
-    return {package: float(price) for package, price in document.items()}
-
-
-def load_prices(path: Path) -> dict[str, float]:
-    """The prices in a file. ConfigError when it cannot be read or is none."""
-    try:
-        return parse_prices(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--triton_prices={path}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

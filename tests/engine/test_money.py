@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from shim import limits
-from shim.engine.money import Bill, Meter, load_prices, parse_prices
-from shim.errors import ConfigError
+from shim.engine.money import Bill, Meter
 from shim.model.container import LABEL_FRAMEWORK, LABEL_TASK, Container, Phase
 from shim.model.ids import FrameworkId, TaskId, TaskKey
 
@@ -109,28 +106,3 @@ def test_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     meter.observe([], START + 10)
     assert [each.name for each in meter.tasks(START + 10)] == ["m3", "m2"]
     assert meter.bill(START + 10).seconds == {"p-1G": 1 + 2 + 3 + 10}
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("nonsense", "not JSON"),
-        ("[]", "not an object"),
-        ('{"p": "cheap"}', "'p': 'cheap' is not a price"),
-        ('{"p": -1}', "is not a price"),
-        ('{"p": true}', "is not a price"),
-        ('{"p": NaN}', "is not a price"),
-        ('{"p": Infinity}', "is not a price"),
-    ],
-)
-def test_prices_that_are_none(text: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        parse_prices(text)
-
-
-def test_prices_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "prices.json"
-    path.write_text('{"p-1G": 0.02, "p-2G": 1}')
-    assert load_prices(path) == {"p-1G": 0.02, "p-2G": 1.0}
-    with pytest.raises(ConfigError, match=r"none\.json"):
-        load_prices(tmp_path / "none.json")
