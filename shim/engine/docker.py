@@ -62,8 +62,8 @@ class DockerEngine:
         self._label = f"{LABEL_SHIM}={shim_id}"
         self._api = ""
 
-    def __repr__(self) -> str:
-        return f"DockerEngine({self._http.endpoint})"
+    def __str__(self) -> str:
+        return str(self._http.endpoint)
 
     async def close(self) -> None:
         await self._http.close()

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, BinaryIO
@@ -76,6 +78,8 @@ class Transport:
                     body = await response.content.read(limits.ENGINE_ERROR_BYTES)
                     raise refusal(verb, response.status, body, response.headers)
                 yield response
+        except aiohttp.ClientConnectorError as error:
+            raise Transient(f"{verb}: {self.endpoint}: {unreachable(error)}") from None
         except TimeoutError:
             raise Transient(f"{verb}: no answer from {self.endpoint} in time") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -91,6 +95,16 @@ class Transport:
 
     async def close(self) -> None:
         await asyncio.gather(self._short.close(), self._long.close())
+
+
+def unreachable(error: aiohttp.ClientConnectorError) -> str:
+    """Why there is no connection. aiohttp's own text shows people an object of Python's."""
+    cause = error.os_error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate does not verify: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError) or not cause.errno or cause.errno < 0:
+        return f"cannot be reached: {cause.strerror or cause}"
+    return f"cannot be reached: {os.strerror(cause.errno)}"
 
 
 async def read(response: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -402,7 +402,7 @@ async def test_a_daemon_of_another_authority_is_not_believed(
     authority.issue(others / "cert.pem", others / "key.pem", "stranger")
     async with served(daemon, certs, daemon_tls(certs)) as host:
         engine = DockerEngine(resolve(host, str(others), environ={}), shim_id="me")
-        with pytest.raises(Transient, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(Transient, match="its certificate does not verify"):
             await engine.list()
         await engine.close()
 
