@@ -38,7 +38,11 @@ class Transient(ShimError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        """Seconds the other side asked us to wait, when it said so."""
+        """Seconds to wait before: what the other side asked for, or is known to need."""
+
+
+class Unwelcome(Transient):
+    """The outside answered, and lets nobody in now, or not us. ``str()`` says what would help."""
 
 
 class Later(ShimError):

@@ -8,11 +8,13 @@ do not, the answer is Doubtful: worth a few attempts, not many.
 from __future__ import annotations
 
 import email.utils
+import html
 import json
 import re
 import time
 from collections.abc import Mapping
 
+from shim import limits
 from shim.errors import Doubtful, NameTaken, NotFound, Permanent, ShimError, Transient
 
 NO_SUCH_CONTAINER = re.compile(r"no such container", re.IGNORECASE)
@@ -34,6 +36,10 @@ LINK_TROUBLE = re.compile(
     re.IGNORECASE,
 )
 """A registry's troubles that often pass."""
+GATEWAY = frozenset({502, 503, 504})
+"""Who answers is not the endpoint but something before it, or is not up to answering."""
+PAGE = re.compile(r"\s*<(!doctype|html|head|body)\b", re.IGNORECASE)
+NO_WORDS = re.compile(r"<(head|style|script)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
 def words(body: bytes) -> str:
@@ -42,10 +48,17 @@ def words(body: bytes) -> str:
     try:
         answer = json.loads(text)
     except ValueError:
-        return text
+        return readable(text)
     if isinstance(answer, dict) and isinstance(answer.get("message"), str):
         return str(answer["message"])
     return text
+
+
+def readable(text: str) -> str:
+    """The words of an HTML page, which is what proxies answer with; other text as it is."""
+    if PAGE.match(text) is None:
+        return text
+    return " ".join(html.unescape(NO_WORDS.sub(" ", text)).split())[: limits.PAGE_WORDS]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -64,7 +77,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def refusal(verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> ShimError:
     """The error for an answer of 4xx or 5xx to ``verb`` (``create``, ``start``, ...)."""
     said = words(body) or f"{verb}: the endpoint answered {status} without a word"
-    if status in (429, 502, 503, 504):
+    if status == 429 or status in GATEWAY:
         return Transient(said, retry_after=retry_after(headers))
     if status >= 500:
         return _failure(verb, said)
@@ -86,7 +99,7 @@ def _failure(verb: str, said: str) -> ShimError:
 def pull_failure(said: str) -> ShimError:
     """The error for a pull that its registry, or the way to it, ended with these words."""
     if ENGINE_TROUBLE.search(said) or LINK_TROUBLE.search(said):
-        return Doubtful(said)
+        return Doubtful(said, retry_after=limits.DOUBTFUL_PAUSE)
     return Permanent(said)
 
 

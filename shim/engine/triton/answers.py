@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
-from shim.engine.failures import pull_failure, retry_after
-from shim.errors import Doubtful, NameTaken, NotFound, Permanent, ShimError, Transient
+from shim import limits
+from shim.engine.failures import GATEWAY, pull_failure, readable, retry_after
+from shim.errors import Doubtful, NameTaken, NotFound, Permanent, ShimError, Transient, Unwelcome
 
 TEXT = re.compile(
     r"(?:\((?P<code>[A-Za-z]\w*)\) )?(?P<message>.*?)(?: \((?P<request>[0-9a-fA-F-]{16,})\))?",
@@ -61,7 +63,7 @@ class Said:
 
 
 def parse(body: bytes) -> Said:
-    """Plain text as Triton sends it; JSON in case it ever learns to."""
+    """Plain text as Triton sends it; JSON in case it ever learns to; a proxy's HTML."""
     text = body.decode("utf-8", "replace").strip()
     try:
         answer = json.loads(text)
@@ -69,6 +71,7 @@ def parse(body: bytes) -> Said:
         answer = None
     if isinstance(answer, dict) and isinstance(answer.get("message"), str):
         return Said(answer["message"])
+    text = readable(text)
     match = TEXT.fullmatch(text)
     if match is None:
         return Said(text)
@@ -76,29 +79,52 @@ def parse(body: bytes) -> Said:
 
 
 def refusal(
-    verb: str, status: int, body: bytes, headers: Mapping[str, str], login: str
+    verb: str,
+    status: int,
+    body: bytes,
+    headers: Mapping[str, str],
+    login: str,
+    renewal: str = "",
 ) -> ShimError:
     """The error for an answer of 4xx or 5xx to ``verb`` (``create``, ``start``, ...).
 
-    ``login`` describes the certificate, for the one kind of error that it explains.
+    ``login`` describes the certificate, for the one kind of error that it explains, and
+    ``renewal`` how to make a new one.
     """
-    said = parse(body)
-    if not said.message:
-        said = Said(f"{verb}: Triton answered {status} without a word", request_id=said.request_id)
+    said = _heard(verb, status, body, headers)
     if status == 401:
-        return Transient(
+        return Unwelcome(
             f"Triton does not accept {login}. Is the key still listed under the account, and not "
-            f"expired? A new key can take two minutes. `mesos-shim certs --renew` makes a new "
-            f"certificate, which is taken up without a restart. {said}"
+            f"expired? A new key can take two minutes. {renewal}, which is taken up without a "
+            f"restart. {said}"
         )
     if status == 403 and not said.code:
-        return Transient(
+        return Unwelcome(
             f"Triton does not let {login} in: the account is disabled, or may not use this "
             f"data center. {said}"
         )
-    if status in (429, 503) or said.code in PASSING_CODES:
-        return Transient(str(said), retry_after=retry_after(headers))
+    wait = retry_after(headers)
+    if status == 503:
+        return Unwelcome(f"{said}, until {_when(wait)}" if wait else str(said), retry_after=wait)
+    if status == 429 or status in GATEWAY or said.code in PASSING_CODES:
+        return Transient(str(said), retry_after=wait)
     return _by_words(verb, status, said)
+
+
+def _heard(verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> Said:
+    said = parse(body)
+    return replace(
+        said,
+        message=said.message or f"{verb}: Triton answered {status} without a word",
+        request_id=said.request_id or headers.get("x-request-id", ""),
+    )
+
+
+def _when(wait: float) -> str:
+    """``14:05 UTC``, with its date if that is another day. A minute that has begun is over."""
+    now = datetime.now(UTC)
+    end = now + timedelta(seconds=wait + 59)
+    return f"{end:%H:%M UTC}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M UTC}"
 
 
 def _by_words(verb: str, status: int, said: Said) -> ShimError:
@@ -112,8 +138,12 @@ def _by_words(verb: str, status: int, said: Said) -> ShimError:
     if status == 404:
         return _missing(verb, said)
     if status >= 500:
-        return Doubtful(text) if verb in ("create", "start", "pull") else Transient(text)
+        return _doubtful(text) if verb in ("create", "start", "pull") else Transient(text)
     return Transient(text) if status == 409 and verb == "remove" else Permanent(text)
+
+
+def _doubtful(text: str) -> Doubtful:
+    return Doubtful(text, retry_after=limits.DOUBTFUL_PAUSE)
 
 
 def _missing(verb: str, said: Said) -> ShimError:

@@ -27,7 +27,7 @@ from shim.engine.transport import (
     without_empty,
 )
 from shim.engine.triton import reading
-from shim.engine.triton.answers import pull_error, refusal
+from shim.engine.triton.answers import pull_error
 from shim.engine.triton.creates import Creates
 from shim.engine.triton.link import Link, Lost
 from shim.engine.triton.login import Login
@@ -67,8 +67,8 @@ class TritonEngine:
         self._clock = clock
         self._creates = Creates(self._link, self.list, clock)
 
-    def __repr__(self) -> str:
-        return f"TritonEngine({self._link})"
+    def __str__(self) -> str:
+        return str(self._link)
 
     @property
     def provisioning(self) -> int:
@@ -264,7 +264,7 @@ class TritonEngine:
             head = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)
             if head[1] not in (b"101", b"200"):
                 body = await reader.read(limits.ENGINE_ERROR_BYTES)
-                raise refusal("exec", int(head[1]), body, {}, str(self.login))
+                raise self._link.refusal("exec", int(head[1]), body, {})
             while data := await reader.read(limits.EXEC_OUTPUT_BYTES):
                 for _, payload in frames.feed(data):
                     output += payload[: limits.EXEC_OUTPUT_BYTES - len(output)]

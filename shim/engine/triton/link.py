@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 from asyncio import sslproto
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,10 +15,10 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from shim import limits
-from shim.engine.transport import read, timeout
+from shim.engine.transport import read, timeout, unreachable
 from shim.engine.triton.answers import refusal
 from shim.engine.triton.login import Login
-from shim.errors import Transient, told
+from shim.errors import ShimError, Transient, told
 
 VERSION = "/v1.21"
 """Triton serves 1.21 whatever it is asked for, and tells nothing to negotiate with."""
@@ -73,10 +73,10 @@ class Link:
             ) as response:
                 if response.status >= 400:
                     body = await response.content.read(limits.ENGINE_ERROR_BYTES)
-                    raise refusal(verb, response.status, body, response.headers, str(self.login))
+                    raise self.refusal(verb, response.status, body, response.headers)
                 yield response
         except aiohttp.ClientConnectorError as error:
-            raise Transient(f"{verb}: {self}: {error}") from None
+            raise Transient(f"{verb}: {self}: {unreachable(error)}") from None
         except TimeoutError:
             raise Lost(f"{verb}: no answer from {self} in time") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -117,6 +117,10 @@ class Link:
             raise Transient(f"exec: {self}: {told(error)}") from None
         writer.write(head.encode() + body)
         return reader, writer
+
+    def refusal(self, verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> ShimError:
+        """What an answer of 4xx or 5xx means to whom we are."""
+        return refusal(verb, status, body, headers, str(self.login), self.login.renewal)
 
     async def close(self) -> None:
         await asyncio.gather(self._short.close(), self._long.close(), self.creates.close())

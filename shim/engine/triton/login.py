@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import logging
+import shlex
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,13 +39,13 @@ class Login:
         try:
             self._context, self._described = self._load()
         except (OSError, ValueError, ConfigError) as error:
-            raise ConfigError(f"no usable certificates in {directory}: {error}") from None
+            raise ConfigError(f"no usable certificates in {directory}: {_why(error)}") from None
 
     def __str__(self) -> str:
         """Which certificate of which account, vouched for by which key, and until when."""
         described = self._described
         verb = "expired" if self.days_left < 0 else "expires"
-        key = f"signed by key {described.key}" if described.new_style else "self-signed"
+        key = f"signed by key {_hex(described.key)}" if described.new_style else "self-signed"
         return (
             f"the certificate {self._directory / 'cert.pem'} of account {described.account} "
             f"({key}, {verb} {described.not_after:%Y-%m-%d})"
@@ -52,6 +55,16 @@ class Login:
     def days_left(self) -> float:
         """Days until the certificate expires, negative afterwards."""
         return self._described.days_left(self._now())
+
+    @property
+    def renewal(self) -> str:
+        """How to make a new certificate, as far as is known here."""
+        out = shlex.quote(str(self._directory.absolute()))
+        url = "" if (self._directory / "env.sh").exists() else " --url=CLOUDAPI"
+        return (
+            f"`mesos-shim certs --renew --out={out} --key=FILE{url}` (FILE: the account's SSH "
+            "private key) makes a new certificate"
+        )
 
     def context(self) -> ssl.SSLContext:
         """For the next connection. Files that changed are read again; if they do not (yet) fit
@@ -67,7 +80,7 @@ class Login:
         try:
             self._context, self._described = self._load()
         except (OSError, ValueError, ConfigError) as error:
-            log.warning("%s changed but cannot be used, the old one stays: %s", self, error)
+            log.warning("%s changed but cannot be used, the old one stays: %s", self, _why(error))
             return
         self._warned = None
         log.info("took up %s", self)
@@ -79,7 +92,7 @@ class Login:
             return
         if self.days_left < limits.LOGIN_WARN_DAYS:
             self._warned = now
-            log.warning("%s: `mesos-shim certs --renew` makes a new one", self)
+            log.warning("%s: %s", self, self.renewal)
 
     def _look(self) -> _Stamp:
         return tuple(_stamp(self._directory / name) for name in ("key.pem", "cert.pem", "ca.pem"))
@@ -89,6 +102,7 @@ class Login:
             self._directory / name for name in ("ca.pem", "cert.pem", "key.pem")
         )
         described = describe(cert.read_bytes())
+        key.read_bytes()  # OpenSSL does not say which of the two it misses
         context = ssl.create_default_context(cafile=authority if authority.exists() else None)
         # Triton's own certificates lack extensions that Python 3.13 insists on.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -105,6 +119,23 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (found.st_mtime_ns, found.st_ino)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _hex(issuer: str) -> str:
+    """The fingerprint in an issuer's name as `mesos-shim certs` and portals show it."""
+    kind, _, body = issuer.partition(":")
+    if kind != "MD5" or ":" in body:
+        return issuer
+    try:
+        return base64.b64decode(body.rstrip("=") + "==").hex(":")
+    except binascii.Error:
+        return issuer
 
 
 def _no_password() -> str:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
 import time
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
 import pytest
 
+from shim import limits
 from shim.engine.triton.answers import Said, parse, pull_error, refusal
-from shim.errors import Doubtful, NameTaken, NotFound, Permanent, Transient
+from shim.errors import Doubtful, NameTaken, NotFound, Permanent, Transient, Unwelcome
 
 ID = "0b0c1a2e-5d1f-4bd4-8a5b-1d2b8f1f7a11"
 
@@ -45,8 +48,8 @@ DUPLICATE = 'problem creating container: "alias" (Duplicate) Already exists for 
         ("create", 409, "(NoAllocatableServersError) No compute resources available", Permanent),
         ("create", 422, "(NoSufficientPackage) no package", Permanent),
         ("create", 403, "(NotAuthorized) Quota exceeded", Permanent),
-        ("create", 403, "Forbidden", Transient),
-        ("create", 401, "Unauthorized", Transient),
+        ("create", 403, "Forbidden", Unwelcome),
+        ("create", 401, "Unauthorized", Unwelcome),
         ("create", 400, "(NotImplemented) NetworkMode host", Permanent),
         ("create", 404, "(ResourceNotFound) No such image: x", NotFound),
         ("create", 404, "(ResourceNotFound) Network x not found", Permanent),
@@ -54,7 +57,9 @@ DUPLICATE = 'problem creating container: "alias" (Duplicate) Already exists for 
         ("create", 500, "No command specified", Permanent),
         ("create", 500, "something broke", Doubtful),
         ("create", 500, "(CommandTimeout) too slow", Transient),
-        ("create", 503, "Back soon", Transient),
+        ("create", 503, "Back soon", Unwelcome),
+        ("create", 502, "bad gateway", Transient),
+        ("start", 504, "gateway timeout", Transient),
         ("start", 500, "VM is still provisioning", Transient),
         ("start", 500, "something broke", Doubtful),
         ("start", 404, "No such container: x", NotFound),
@@ -76,22 +81,58 @@ def test_what_a_refusal_means(verb: str, status: int, text: str, kind: type[Exce
 
 
 def test_login_trouble_is_said_in_words_to_act_on() -> None:
-    unknown = str(refusal("list", 401, b"Unauthorized", {}, "the certificate C"))
+    renewal = "`mesos-shim certs --renew` makes a new certificate"
+    unknown = str(refusal("list", 401, b"Unauthorized", {}, "the certificate C", renewal))
     assert "does not accept the certificate C" in unknown
-    assert "certs --renew" in unknown
+    assert f"{renewal}, which is taken up without a restart" in unknown
     assert "account is disabled" in str(refusal("list", 403, b"Forbidden", {}, "C"))
 
 
 def test_maintenance_says_until_when() -> None:
     headers = {"Retry-After": formatdate(time.time() + 90, usegmt=True)}
-    error = refusal("create", 503, b"Back soon", headers, "C")
-    assert isinstance(error, Transient)
+    before = datetime.now(UTC)
+    error = refusal("create", 503, f"Back soon ({ID})".encode(), headers, "C")
+    assert isinstance(error, Unwelcome)
     assert error.retry_after is not None
     assert 85 < error.retry_after <= 90
+    said = re.fullmatch(rf"Back soon \(Triton request {ID}\), until (.*) UTC", str(error))
+    assert said
+    ends = {before + timedelta(seconds=seconds) for seconds in range(147, 152)}
+    assert said[1][-5:] in {f"{end:%H:%M}" for end in ends}
+    tomorrow = refusal("create", 503, b"x", {"Retry-After": "86400"}, "C")
+    day = datetime.now(UTC) + timedelta(days=1)
+    assert f"until {day:%Y-%m-%d}" in str(tomorrow)
+    assert str(refusal("create", 503, b"Back soon", {}, "C")) == "Back soon"
 
 
 def test_an_answer_without_a_word() -> None:
     assert str(refusal("start", 500, b"", {}, "C")) == "start: Triton answered 500 without a word"
+    silent = refusal("start", 500, b"", {"x-request-id": ID}, "C")
+    assert str(silent).endswith(f"without a word (Triton request {ID})")
+
+
+def test_the_request_id_is_in_the_header_too() -> None:
+    headers = {"x-request-id": ID}
+    assert str(refusal("start", 500, b"oops", headers, "C")) == f"oops (Triton request {ID})"
+    other = "1" * 32
+    said = str(refusal("start", 500, f"oops ({other})".encode(), headers, "C"))
+    assert said == f"oops (Triton request {other})"
+
+
+def test_a_proxys_page_is_told_in_its_words() -> None:
+    page = (
+        b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
+        b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx&amp;co</center>\r\n"
+    )
+    assert str(refusal("create", 502, page, {}, "C")) == "502 Bad Gateway nginx&co"
+    endless = b"<!DOCTYPE html><body>" + b"word " * 1000
+    assert len(str(refusal("create", 504, endless, {}, "C"))) <= limits.PAGE_WORDS
+
+
+def test_what_may_pass_is_not_asked_for_again_at_once() -> None:
+    error = refusal("create", 500, b"something broke", {}, "C")
+    assert isinstance(error, Doubtful)
+    assert error.retry_after == limits.DOUBTFUL_PAUSE >= 1
 
 
 def test_a_pull_fails_in_the_registry_s_words() -> None:

@@ -244,10 +244,20 @@ async def test_pulls(engine: TritonEngine) -> None:
 
 async def test_an_endpoint_that_is_away_is_transient(at: Place) -> None:
     engine = TritonEngine("https://localhost:1", Login(at.certs), shim_id=OWNER)
-    with pytest.raises(Transient, match="localhost:1"):
+    with pytest.raises(Transient) as caught:
         await engine.list()
+    said = "list: https://localhost:1: cannot be reached: Connection refused"
+    assert str(caught.value) == said
     with pytest.raises(Transient, match="localhost:1"):
         await engine._output_of("/exec/x/start")
+    await engine.close()
+
+
+async def test_an_endpoint_that_cannot_prove_who_it_is_says_so(at: Place) -> None:
+    (at.certs / "ca.pem").unlink()
+    engine = TritonEngine(at.endpoint.url, Login(at.certs), shim_id=OWNER)
+    with pytest.raises(Transient, match=r"its certificate does not verify: [\w -]+$"):
+        await engine.list()
     await engine.close()
 
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shim.engine.certs import files
+from shim import cli
+from shim.engine.certs import files, keys
 from shim.engine.certs.certificate import new_style, old_style
-from shim.engine.triton.login import Login
+from shim.engine.triton.login import Login, _hex
 from shim.errors import ConfigError
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -32,11 +34,45 @@ def write(directory: Path, days: int = 365, account: str = "alice") -> None:
 def test_it_says_whose_it_is_and_until_when(tmp_path: Path) -> None:
     write(tmp_path)
     login = Login(tmp_path, now=Clock())
-    assert str(login).startswith(f"the certificate {tmp_path}/cert.pem of account alice (signed by")
+    key = keys.fingerprint(KEY.public_key())
+    said = f"the certificate {tmp_path}/cert.pem of account alice (signed by key {key}, "
+    assert str(login).startswith(said), "as `mesos-shim certs` prints it"
     assert "expires 2027-05-01" in str(login)
     assert login.days_left == 365
     files.write(tmp_path, old_style("bob", KEY, NOW - timedelta(400)), WHERE)
     assert "self-signed, expired 2026-03-27" in str(Login(tmp_path, now=Clock()))
+
+
+def test_an_issuer_that_is_no_fingerprint_is_shown_as_it_is() -> None:
+    assert _hex("MD5:z0gHpwAAAAAAAAAAAAAAAA") == "cf:48:07:a7" + 12 * ":00"
+    for issuer in ("alice", "MD5:cf:48:07", "MD5:z"):
+        assert _hex(issuer) == issuer
+
+
+@pytest.mark.parametrize("by_us", [True, False])
+def test_the_renewal_it_prints_is_accepted(
+    tmp_path: Path, by_us: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certs = tmp_path / "with space"
+    certs.mkdir()
+    write(certs)
+    if not by_us:
+        (certs / "env.sh").unlink()
+    login = Login(certs)
+    command = login.renewal.split("`")[1]
+    key = tmp_path / "id"
+    key.write_bytes(old_style("alice", KEY, NOW).key_pem)
+    assert ("--url" in command) is not by_us, "which only we remember"
+    words = shlex.split(
+        command.replace("FILE", str(key)).replace("CLOUDAPI", "https://localhost:1")
+    )
+    code = cli.main(words[1:])
+    assert (code == 0) is by_us
+    if by_us:
+        assert login.context()
+        assert login.days_left > 3000
+    else:
+        assert "localhost:1" in capsys.readouterr().err, "it went on to ask"
 
 
 def test_renewed_files_are_taken_up(tmp_path: Path) -> None:
@@ -87,8 +123,11 @@ def test_a_warning_a_day_in_the_last_month(
 
 
 def test_unusable_files_are_a_config_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no usable certificates in"):
-        Login(tmp_path)
+    for missing in ("cert.pem", "key.pem"):
+        write(tmp_path)
+        (tmp_path / missing).unlink()
+        with pytest.raises(ConfigError, match=f"/{missing}: No such file or directory"):
+            Login(tmp_path)
     write(tmp_path)
     (tmp_path / "key.pem").write_text("nonsense")
     with pytest.raises(ConfigError, match="no usable certificates in"):
