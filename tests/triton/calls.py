@@ -19,7 +19,6 @@ from tests.triton.backends import PullFailed
 from tests.triton.datacenter import Datacenter
 from tests.triton.machines import Machine, State
 from tests.triton.refusals import Refusal, broken, invalid, not_implemented
-from tests.triton.volumes import Volumes
 
 HOUR = 3600.0
 TOP_TITLES = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
@@ -28,7 +27,6 @@ TOP_TITLES = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
 @dataclass(frozen=True, slots=True)
 class Call:
     datacenter: Datacenter
-    volumes: Volumes
     execs: dict[str, dict[str, Any]]
     account: Account
     request: web.Request
@@ -272,11 +270,11 @@ async def list_networks(call: Call) -> web.StreamResponse:
 
 
 async def create_volume(call: Call) -> web.StreamResponse:
-    return _json(await call.volumes.create(await call.body()))
+    return _json(await call.datacenter.volumes.create(await call.body()))
 
 
 async def list_volumes(call: Call) -> web.StreamResponse:
-    return _json({"Volumes": call.volumes.list(), "Warnings": []})
+    return _json({"Volumes": call.datacenter.volumes.list(), "Warnings": []})
 
 
 async def refuse(call: Call) -> web.StreamResponse:

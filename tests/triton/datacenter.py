@@ -16,6 +16,7 @@ from tests.triton.accounts import Account
 from tests.triton.backends import Backend
 from tests.triton.machines import INVISIBLE, Machine, State
 from tests.triton.refusals import Refusal, broken, no_such_container
+from tests.triton.volumes import Volumes
 
 FABRICS = {"My-Fabric-Network": "fabric", "My-Other-Network": "fabric", "external": "external"}
 
@@ -31,6 +32,8 @@ class Options:
     idle_seconds: float = 120.0
     """Every call but the long ones is cut off after so long, without an answer."""
     volumes: bool = False
+    automount: bool = False
+    """With them: a volume that a create binds and nobody made is made, with defaults."""
     volume_seconds: float = 0.0
     archive_when_stopped: bool = True
     """Whether the platform can move files of a stopped container; old ones cannot."""
@@ -55,6 +58,7 @@ class Datacenter:
     def __init__(self, backend: Backend, options: Options | None = None) -> None:
         self.backend = backend
         self.options = options or Options()
+        self.volumes = Volumes(self.options)
         self.accounts: dict[str, Account] = {}
         self.machines: list[Machine] = []
         """All there ever were: destroyed ones keep their bill."""
@@ -98,6 +102,9 @@ class Datacenter:
             body["Cmd"] = await self.backend.image_command(image)
             if not body["Cmd"]:
                 raise broken("No command specified")
+        host = body["HostConfig"]
+        scope = self._network(host.get("NetworkMode") or "")
+        await self.volumes.mount(host.get("Binds") or [], scope)
         return self._place(account, name or f"machine_{len(self.machines)}", body)
 
     def _place(self, account: Account, name: str, body: dict[str, Any]) -> Machine:
@@ -107,7 +114,6 @@ class Datacenter:
             self.options.packages, body["HostConfig"].get("Memory") or 0, body["Labels"]
         )
         body["Labels"].pop(packages.LABEL, None)
-        self._network(body["HostConfig"].get("NetworkMode") or "")
         self._check_name(account.login, name, "creating")
         alive = [*self._visible.values()] if filters else []
         count = len(self.machines)
@@ -124,11 +130,14 @@ class Datacenter:
             detail = '"alias" (Duplicate) Already exists for this owner_uuid'
             raise validate.problem(doing, detail, self.options.vmapi_status)
 
-    def _network(self, mode: str) -> None:
+    def _network(self, mode: str) -> str:
+        """The scope of the network a create names."""
         if mode in ("", "bridge", "default"):
-            return
-        if sum(name == mode or name.startswith(mode) for name in self.options.networks) != 1:
+            return "fabric"
+        found = [scope for name, scope in self.options.networks.items() if name.startswith(mode)]
+        if len(found) != 1:
             raise Refusal(404, f"Network {mode} not found", "ResourceNotFound")
+        return found[0]
 
     async def _provision(self, machine: Machine) -> None:
         await asyncio.sleep(self.options.provision_seconds)

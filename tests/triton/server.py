@@ -18,7 +18,6 @@ from tests.triton.accounts import Account, login
 from tests.triton.calls import ROUTES, Call
 from tests.triton.datacenter import Datacenter
 from tests.triton.refusals import Refusal, not_implemented
-from tests.triton.volumes import Volumes
 
 VERSION = re.compile(r"/v(?!olumes|ersion)(?P<version>[^/]*)(?P<path>/.*)")
 
@@ -31,7 +30,6 @@ class Endpoint:
 
     def __init__(self, datacenter: Datacenter, directory: Path, port: int = 0) -> None:
         self.datacenter = datacenter
-        self.volumes = Volumes(datacenter.options)
         self.execs: dict[str, dict[str, object]] = {}
         self.calls: list[tuple[str, str]] = []
         """Method and path of everything asked, without the version."""
@@ -95,7 +93,7 @@ class Endpoint:
         account = self._login(request)
         self._check_service(request)
         handler, idle = _route(request.method, path)
-        call = Call(self.datacenter, self.volumes, self.execs, account, request, handler[1])
+        call = Call(self.datacenter, self.execs, account, request, handler[1])
         return await self._cut(call, handler[0], idle or self.datacenter.options.idle_seconds)
 
     def _login(self, request: web.Request) -> Account:

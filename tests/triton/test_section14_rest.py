@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import aiohttp
 import pytest
@@ -96,6 +97,37 @@ async def test_15_volumes_when_on(at: Place, call: Client) -> None:
     refused = await call.create("b", HostConfig={"Binds": ["/etc:/etc"]})
     assert refused.status == 422
     assert "Invalid binds" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("host", "status", "words"),
+    [
+        ({"Binds": ["nobody-s:/data"]}, 500, "automounting NFS volumes is not enabled"),
+        ({"Binds": ["a:/data"]}, 422, "Invalid binds"),
+        ({"Binds": ["data:/data:rw,z"]}, 422, "Invalid binds"),
+        ({"Binds": ["data:relative"]}, 422, "Invalid binds"),
+        (
+            {"Binds": ["data:/data"], "NetworkMode": "external"},
+            409,
+            "(VolumesNotReachableError) Volumes not reachable from container: data",
+        ),
+    ],
+)
+async def test_15_binds_that_are_refused(
+    at: Place, call: Client, host: dict[str, Any], status: int, words: str
+) -> None:
+    at.options.volumes = True
+    assert (await call("POST", "/volumes/create", json={"Name": "data"})).status == 200
+    answer = await call.create(HostConfig=host)
+    assert (answer.status, words in answer.text) == (status, True), answer.text
+    assert at.left == []
+
+
+async def test_15_automounting_makes_the_volume(at: Place, call: Client) -> None:
+    at.options.volumes = at.options.automount = True
+    for name in ("one", "two"):
+        assert (await call.create(name, HostConfig={"Binds": ["data:/data"]})).status == 200
+    assert [each["Name"] for each in (await call("GET", "/volumes")).json["Volumes"]] == ["data"]
 
 
 async def test_18_exec(call: Client) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from tests.triton.datacenter import Options
 from tests.triton.refusals import Refusal, broken, invalid
+
+if TYPE_CHECKING:
+    from tests.triton.datacenter import Options
 
 SIZES = (*range(10, 101, 10), *range(200, 1001, 100))
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{1,255}")
@@ -34,6 +37,17 @@ class Volumes:
         await asyncio.sleep(self._options.volume_seconds)
         self._volumes[name] = {"Name": name, "Driver": "tritonnfs", "Mountpoint": f"/{name}"}
         return self._volumes[name]
+
+    async def mount(self, binds: Sequence[str], scope: str) -> None:
+        """Brings the volumes of a create about, on whose network they must be to be reached."""
+        for name in [bind.partition(":")[0] for bind in binds]:
+            if scope != "fabric":
+                message = f"Volumes not reachable from container: {name}"
+                raise Refusal(409, message, "VolumesNotReachableError")
+            if name not in self._volumes:
+                if not self._options.automount:
+                    raise broken("Support for automounting NFS volumes is not enabled")
+                await self.create({"Name": name})
 
     def list(self) -> list[dict[str, Any]]:
         self._check_on()
