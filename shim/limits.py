@@ -163,6 +163,12 @@ MAX_INFLIGHT = 8
 ENGINE_RETRY_MIN = 0.2
 ENGINE_RETRY_MAX = 30.0
 """Between two attempts at an endpoint that does not answer; doubles."""
+RETRY_SPREAD = 30.0
+"""Those who were told to come back at the same moment come within so long after it: thousands of
+launches are then a hundred calls a second."""
+MAINTENANCE_PATIENCE = 4 * 3600.0
+"""A launch waits so long for the end of a maintenance that was announced, beyond its own patience.
+An operator's window has an hour or two; of a longer one a framework should hear, and decide."""
 LAUNCHES_AT_A_TIME = 8
 LAUNCHES_PAUSE = 0.01
 """So many are begun, half a millisecond each, and the loop is left to others: a ping may be waiting

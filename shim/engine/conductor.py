@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from shim import limits
 from shim.engine.api import Auth, ContainerSpec, Engine, ImageRef
+from shim.engine.complaint import Complaint
 from shim.engine.errand import ContainerOrder, Errand
 from shim.engine.hooks import LaunchHook
 from shim.engine.images import Images
@@ -72,6 +73,7 @@ class Conductor:
             hooks=hooks,
             patience=registration_timeout,
             last_words=last_words,
+            complaint=Complaint(clock),
         )
         self._errands: dict[str, Errand] = {}
         self._line: OrderedDict[str, Errand] = OrderedDict()

@@ -192,6 +192,8 @@ class Errand:
         finally:
             self._create_sent = launching.create_sent
             if not self._aside:
+                if not (launching.start_sent or isinstance(outcome, Container)):
+                    self._tools.unstarted.add(self._ref.name)
                 self._launch = self._launching = None
                 for hook in self._tools.hooks:
                     hook.after_launch(self._ref)
@@ -230,8 +232,10 @@ class Errand:
         await self._remove_certainly()
 
     async def _carry_out_remove(self) -> None:
-        await self._tools.last_words(self._ref)
+        if self._ref.name not in self._tools.unstarted:
+            await self._tools.last_words(self._ref)
         await self._remove_certainly()
+        self._tools.unstarted.discard(self._ref.name)
         self._remove = self._stop = None
         self._tools.post(ContainerRemoved(self._ref))
 

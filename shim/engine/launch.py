@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
+from shim import limits
 from shim.engine.api import Auth, ContainerSpec, Engine, ImageRef
+from shim.engine.complaint import Complaint
 from shim.engine.hooks import LaunchHook
 from shim.engine.images import Images
 from shim.engine.retry import Passing, while_passing
@@ -28,6 +30,7 @@ from shim.errors import (
     Permanent,
     ShimError,
     Transient,
+    Unwelcome,
 )
 from shim.model.container import LABEL_SHIM, Container, Phase, Ref
 from shim.model.facts import Fact, Failure, LaunchAdvanced, LaunchFailed, Stage
@@ -54,6 +57,10 @@ class Tools:
     """Seconds until a launch that does not get on is given up."""
     last_words: Callable[[Ref], Awaitable[None]]
     """Take what a container leaves behind; waited for, in bounded time, before its removal."""
+    complaint: Complaint
+    """About launches that do not get on."""
+    unstarted: set[str] = field(default_factory=set)
+    """Names of containers to be removed, if there are any, that were never started."""
     uncertain: dict[str, float] = field(default_factory=dict)
     """Names that a create whose answer was lost may still bring up, and until when."""
 
@@ -75,6 +82,7 @@ class Launching:
 
     __slots__ = (
         "_again",
+        "_asked",
         "_deadline",
         "_order",
         "_passing",
@@ -84,6 +92,7 @@ class Launching:
         "_tools",
         "_trouble",
         "_turn",
+        "_waited",
         "_yielding",
         "create_sent",
         "start_sent",
@@ -108,6 +117,10 @@ class Launching:
         self._told: LaunchAdvanced | None = None
         self._trouble = ""
         self._deadline = tools.clock() + tools.patience
+        self._asked = False
+        """The endpoint asked to wait."""
+        self._waited = 0.0
+        """Seconds for which it did."""
         self.start_sent = False
         self.create_sent = False
 
@@ -170,13 +183,27 @@ class Launching:
                         return await self._attempt(spec)
                     raise failed
                 except Transient as error:
-                    failed, self._trouble = None, str(error)
+                    failed = None
+                    self._note(error)
                     raise
         raise AssertionError("an attempt returns or raises")
 
+    def _note(self, error: Transient) -> None:
+        """The trouble is said where people look while it lasts, not only at the end."""
+        self._trouble, self._asked = str(error), bool(error.retry_after)
+        if self._tools.complaint.due():
+            log.warning("%s does not get on: %s", self._order.ref, self._trouble)
+        self._advance(self._told.stage if self._told else Stage.PULLING, self._trouble)
+
     async def _sleep(self, seconds: float) -> None:
+        """What the endpoint asks to wait costs no patience, within reason."""
+        if self._asked:
+            granted = min(seconds, limits.MAINTENANCE_PATIENCE - self._waited)
+            self._waited += granted
+            self._deadline += granted
         if self.start_sent:
-            await self._tools.watch.rest(seconds)
+            # A kill waits for what becomes of it.
+            await self._tools.watch.rest(min(seconds, limits.ENGINE_RETRY_MAX))
             return
         async with self._patiently():
             await self._tools.watch.rest(seconds)
@@ -277,9 +304,14 @@ class Launching:
                 await hook.after_create(self._order)
         with self._yielding():
             """The last moment to give up."""
-        self.start_sent = True
+        first, self.start_sent = not self.start_sent, True
         self._tools.watch.expect(self._order.ref)
-        await self._tools.engine.start(self._order.ref.name)
+        try:
+            await self._tools.engine.start(self._order.ref.name)
+        except Unwelcome:
+            # Nobody was let in, so nothing was started: it may be given up again.
+            self.start_sent = not first
+            raise
 
     async def _look(self) -> Container:
         try:
@@ -311,6 +343,8 @@ class Launching:
 
     def _too_long(self) -> LaunchEnded:
         text = f"not started within {self._tools.patience:g} s"
+        if self._waited:
+            text += f", and {self._waited:.0f} s that the endpoint asked to wait"
         if self._told is not None:
             text += f", while {self._told.stage.value}"
         if self._trouble:

@@ -3,39 +3,57 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 
 import tenacity
 
 from shim import limits
-from shim.errors import Doubtful, ShimError, Transient
+from shim.errors import Doubtful, ShimError, Transient, Unwelcome
 
 _exponential = tenacity.wait_random_exponential(
     multiplier=limits.ENGINE_RETRY_MIN, max=limits.ENGINE_RETRY_MAX
 )
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Doubling, with chance so that thousands do not come back at once; or as we were told.
+Wait = Callable[[tenacity.RetryCallState], float]
 
-    But not hours: a kill has to get through soon after a maintenance that ended early.
-    """
-    error = state.outcome.exception() if state.outcome else None
-    told = error.retry_after if isinstance(error, Transient) else None
-    wanted = _exponential(state) if told is None else told
-    return min(max(wanted, limits.ENGINE_RETRY_MIN), limits.ENGINE_RETRY_MAX)
+
+def _wait(longest: float) -> Wait:
+    """Doubling, and not before we were told to come; with chance, so that thousands do not come
+    back at once. ``longest``: no longer than that for being told."""
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        told = error.retry_after if isinstance(error, Transient) else None
+        asked = min(told or 0.0, longest)
+        asked += random.uniform(0, min(asked, limits.RETRY_SPREAD))
+        return max(asked, _exponential(state), limits.ENGINE_RETRY_MIN)
+
+    return wait
+
+
+_AS_TOLD = _wait(limits.MAINTENANCE_PATIENCE)
+_SOON = _wait(limits.ENGINE_RETRY_MAX / 2)
+"""A kill has to get through soon after a maintenance that ended early."""
 
 
 class Passing:
-    """Whether to try again: Transient always, Doubtful only so many times."""
+    """Whether to try again: Transient always, Doubtful only so many times.
 
-    __slots__ = ("_doubts",)
+    ``unwelcome``: also when the endpoint lets nobody in, which may last.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_doubts", "_unwelcome")
+
+    def __init__(self, *, unwelcome: bool = True) -> None:
         self._doubts = 0
+        self._unwelcome = unwelcome
 
     def __call__(self, error: BaseException) -> bool:
         self._doubts += isinstance(error, Doubtful)
+        if isinstance(error, Unwelcome) and not self._unwelcome:
+            return False
         return isinstance(error, Transient) and self._doubts < limits.DOUBTFUL_ATTEMPTS
 
 
@@ -46,15 +64,17 @@ def while_passing(
     sleep: Sleep = asyncio.sleep, passing: Passing | None = None
 ) -> tenacity.AsyncRetrying:
     """Again while the failure may pass; anything else is raised."""
-    return _retrying(passing or Passing(), sleep)
+    return _retrying(passing or Passing(), sleep, _AS_TOLD)
 
 
 def until_done(sleep: Sleep) -> tenacity.AsyncRetrying:
     """Again whatever the endpoint answers: giving up would leave something behind."""
-    return _retrying(lambda error: isinstance(error, ShimError), sleep)
+    return _retrying(lambda error: isinstance(error, ShimError), sleep, _SOON)
 
 
-def _retrying(again: Callable[[BaseException], bool], sleep: Sleep) -> tenacity.AsyncRetrying:
+def _retrying(
+    again: Callable[[BaseException], bool], sleep: Sleep, wait: Wait
+) -> tenacity.AsyncRetrying:
     return tenacity.AsyncRetrying(
-        sleep=sleep, retry=tenacity.retry_if_exception(again), wait=_wait, reraise=True
+        sleep=sleep, retry=tenacity.retry_if_exception(again), wait=wait, reraise=True
     )

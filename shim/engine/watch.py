@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from shim import limits
 from shim.engine.api import Engine
+from shim.engine.complaint import Complaint
 from shim.engine.diff import changed
 from shim.errors import NotFound, ShimError
 from shim.model.container import Container, Phase, Ref
@@ -41,7 +42,7 @@ class Watch:
         self._list_now = asyncio.Event()
         self._listed_at = clock()
         self._asked_at = clock()
-        self._complained_at = -limits.COMPLAINT_INTERVAL
+        self._complaint = Complaint(clock)
         self._stirred_at = clock()
         self._answered = asyncio.Event()
         """Set, and replaced, at each list that was answered."""
@@ -168,8 +169,7 @@ class Watch:
         return limits.RELIST_SHARE if self._engine.has_events else limits.POLL_SHARE
 
     def _complain(self, error: ShimError) -> None:
-        if self._clock() - self._complained_at >= limits.COMPLAINT_INTERVAL:
-            self._complained_at = self._clock()
+        if self._complaint.due():
             log.warning("the engine gave no list for %.0f s: %s", self.age, error)
 
     def _interval(self) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
 from shim import limits
 from shim.engine.api import Auth, ImageRef
-from shim.errors import Doubtful, InvalidTask, Permanent, Transient
+from shim.errors import Doubtful, InvalidTask, Permanent, Transient, Unwelcome
 from shim.model.container import Phase, Ref
 from shim.model.facts import (
     ContainerExited,
@@ -229,9 +230,121 @@ async def test_once_a_start_was_sent_only_the_endpoints_word_counts() -> None:
         on.engine.away = True
         held.set()
         await asyncio.sleep(2 * PATIENCE)
-        assert on.kinds(ref) == ["LaunchAdvanced"]
+        assert set(on.kinds(ref)) == {"LaunchAdvanced"}
         on.engine.away = False
         await on.until(ContainerStarted, ref)
+
+
+@pytest.mark.parametrize("verb", ["create", "start", "pull"])
+@timeless
+async def test_an_announced_maintenance_costs_no_patience(verb: str) -> None:
+    async with stage() as on:
+        loop, hour = asyncio.get_running_loop(), 3600.0
+        began = loop.time()
+        on.engine.registry.add("nginx:alpine")
+        on.engine.fail(verb, Unwelcome("Back soon, until 12:00 UTC", retry_after=hour))
+        ref = on.launch(image="nginx:alpine" if verb == "pull" else "busybox:1")
+        await on.until(ContainerStarted, ref)
+        assert hour <= loop.time() - began < hour + limits.RETRY_SPREAD + 1
+        assert on.engine.calls[verb] == 2, "nobody is asked before the time that was announced"
+        assert on.engine.boxes[ref.name].starts == 1
+
+
+@timeless
+async def test_those_who_wait_for_a_maintenance_do_not_come_back_at_once() -> None:
+    async with stage(max_inflight=1000) as on:
+        on.engine.fail("create", Unwelcome("Back soon", retry_after=600), times=300)
+        for number in range(300):
+            on.launch(f"task-{number}")
+        await asyncio.sleep(599)
+        assert not on.engine.boxes
+        came = []
+        for _ in range(int(limits.RETRY_SPREAD) + 3):
+            came.append(len(on.engine.boxes))
+            await asyncio.sleep(1)
+        assert len(on.engine.boxes) == 300
+        assert max(after - before for before, after in itertools.pairwise(came)) < 50
+
+
+@timeless
+async def test_a_maintenance_without_end_fails_a_launch_in_the_operator_s_words() -> None:
+    async with stage() as on:
+        loop, day = asyncio.get_running_loop(), 24 * 3600.0
+        on.engine.fail("create", Unwelcome("Back soon", retry_after=day), times=99)
+        began = loop.time()
+        ref = on.launch()
+        failed = await on.until(LaunchFailed, ref, seconds=day)
+        took = loop.time() - began
+        assert took == pytest.approx(limits.MAINTENANCE_PATIENCE + PATIENCE, abs=60)
+        assert failed.failure is Failure.TIMEOUT
+        assert failed.message == (
+            f"not started within {PATIENCE:g} s, and {limits.MAINTENANCE_PATIENCE:.0f} s that the "
+            "endpoint asked to wait, while creating container: Back soon"
+        )
+
+
+@pytest.mark.parametrize("verb", ["create", "start"])
+@timeless
+async def test_a_kill_during_a_maintenance_is_answered_at_once(verb: str) -> None:
+    async with stage() as on:
+        on.engine.fail(verb, Unwelcome("Back soon", retry_after=3600))
+        ref = on.launch()
+        await asyncio.sleep(60)
+        on.conductor.carry_out(CancelLaunch(ref))
+        assert isinstance(on.of(ref)[-1], LaunchCancelled)
+        on.conductor.carry_out(Remove(ref))
+        await on.until(ContainerRemoved, ref, seconds=60)
+        assert not on.engine.boxes
+
+
+@timeless
+async def test_what_keeps_a_launch_waiting_is_told_and_logged_now_and_then(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with stage() as on:
+        words = "Triton does not accept the certificate"
+        on.engine.fail("create", Unwelcome(words), times=50)
+        refs = [on.launch(f"task-{number}") for number in range(5)]
+        await asyncio.sleep(1)
+        for ref in refs:
+            assert on.of(ref)[-1] == LaunchAdvanced(ref, Step.CREATING, words)
+        assert caplog.text.count(words) == 1, "a line, not one per launch"
+        for ref in refs:
+            await on.until(ContainerStarted, ref)
+        assert all(on.of(ref)[-2] == LaunchAdvanced(ref, Step.CREATING) for ref in refs)
+        on.engine.images.clear()
+        on.engine.fail("has_image", Unwelcome(words))
+        late = on.launch("late", image="other:1")
+        await asyncio.sleep(0.1)
+        assert on.of(late) == [LaunchAdvanced(late, Step.PULLING, words)]
+        seconds = caplog.records[-1].created - caplog.records[0].created
+        assert caplog.text.count(words) <= 1 + seconds / limits.COMPLAINT_INTERVAL + 1
+
+
+@timeless
+async def test_what_was_never_started_has_no_last_words() -> None:
+    asked: list[Ref] = []
+
+    async def last_words(ref: Ref) -> None:
+        asked.append(ref)
+
+    async with stage(last_words=last_words) as on:
+        on.engine.fail("create", Permanent("no"))
+        failed = on.launch("failed")
+        await on.until(LaunchFailed, failed)
+        on.engine.fail("create", Unwelcome("Unauthorized", retry_after=60))
+        killed = on.launch("killed")
+        await asyncio.sleep(0.1)
+        on.conductor.carry_out(CancelLaunch(killed))
+        ended = await on.running("ended")
+        on.engine.fail("start", Doubtful("no such command"), times=limits.DOUBTFUL_ATTEMPTS)
+        started = on.launch("started")
+        await on.until(LaunchFailed, started)
+        for ref in (failed, killed, started, ended):
+            on.conductor.carry_out(Remove(ref))
+            await on.until(ContainerRemoved, ref)
+        assert asked == [started, ended], "a start that was refused may have been carried out"
+        assert not on.conductor._tools.unstarted
 
 
 @pytest.mark.parametrize("verb", ["create", "start"])

@@ -36,13 +36,44 @@ async def test_what_passes_is_awaited_with_growing_bounded_pauses() -> None:
     assert max(attempts.waits) > 1
 
 
+PATIENCE, SPREAD = limits.MAINTENANCE_PATIENCE, limits.RETRY_SPREAD
+
+
 @pytest.mark.parametrize(
-    ("told", "waited"), [(7, 7), (0, limits.ENGINE_RETRY_MIN), (86_400, limits.ENGINE_RETRY_MAX)]
+    ("told", "least", "most"),
+    [
+        (7, 7, 14),
+        (3600, 3600, 3600 + SPREAD),
+        (2 * PATIENCE, PATIENCE, PATIENCE + SPREAD),
+    ],
 )
-async def test_it_waits_as_it_is_told_within_reason(told: float, waited: float) -> None:
-    attempts = Attempts(Transient("x", retry_after=told))
+async def test_it_comes_back_when_it_is_told_and_not_with_all_others(
+    told: float, least: float, most: float
+) -> None:
+    waits = set()
+    for _ in range(20):
+        attempts = Attempts(Transient("x", retry_after=told))
+        await attempts.passing()
+        waits.update(attempts.waits)
+    assert least <= min(waits)
+    assert max(waits) <= most
+    assert max(waits) - min(waits) > (most - least) / 4
+
+
+async def test_a_time_that_is_over_is_no_reason_to_ask_and_ask() -> None:
+    attempts = Attempts(*(Transient("x", retry_after=0) for _ in range(50)))
     await attempts.passing()
-    assert attempts.waits == [waited]
+    assert max(attempts.waits) > 1
+
+
+async def test_what_ends_something_comes_back_soon_whatever_it_is_told() -> None:
+    attempts, errors = Attempts(), [Transient("x", retry_after=3600)] * 20
+    async for attempt in until_done(attempts.sleep):
+        with attempt:
+            if errors:
+                raise errors.pop()
+    assert min(attempts.waits) >= limits.ENGINE_RETRY_MAX / 2
+    assert max(attempts.waits) <= limits.ENGINE_RETRY_MAX
 
 
 @pytest.mark.parametrize("error", [Permanent("no"), NotFound("no"), ZeroDivisionError()])
