@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from shim import limits
-from shim.engine.money import Bill, Meter, TaskBill
+from shim.engine.money import LABEL_PACKAGE, Bill, Meter, TaskBill
 from shim.engine.triton import TritonEngine
+from shim.engine.triton.audience import Audience
+from shim.errors import ShimError
 from shim.model.container import Container
 from shim.telemetry import Metrics
 
 log = logging.getLogger(__name__)
 
 
-class Costs:
-    """Hears every list of the engine from now on."""
+def steady_time() -> Callable[[], float]:
+    """Seconds since the epoch, by a clock that nobody sets while it counts what is paid for."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
+
+
+class Costs(Audience):
+    """Hears what the engine shows from now on."""
 
     def __init__(
         self,
@@ -25,23 +35,39 @@ class Costs:
         meter: Meter,
         known: Callable[[], Collection[str]],
         *,
-        patience: float = limits.ALONE_ALARM,
-        now: Callable[[], float] = time.time,
+        kept: float = 0.0,
+        now: Callable[[], float] | None = None,
     ) -> None:
-        """``known`` gives the names of the containers of all tasks; one of ours that is not
-        among them is an alarm after ``patience`` seconds."""
+        """``known`` gives the names of the containers of all tasks; one of ours that is not among
+        them for too long is an alarm. ``kept`` is for how many seconds an ended one is kept."""
         self._engine = engine
         self._meter = meter
         self._known = known
-        self._patience = patience
-        self._now = now
+        # Operators who keep ended containers for a while know that they pay for them.
+        self._patience = limits.ALONE_ALARM + kept
+        self._now = now or steady_time()
         self._alone: frozenset[str] = frozenset()
+        self._unpriced: frozenset[str] = frozenset()
+        self._strange: dict[str, str] = {}
+        """A container of each package whose memory is not known."""
+        self._ask = asyncio.Event()
         self._shown: dict[tuple[str, int | None], dict[str, Any]] = {}
-        engine.on_list = self._listed
+        engine.audience = self
 
     @property
     def bill(self) -> Bill:
         return self._meter.bill(self._now())
+
+    async def run(self) -> None:
+        """Until cancelled: one look for each package that a list shows and no look has, since
+        only looks tell how much memory it has."""
+        while True:
+            await self._ask.wait()
+            self._ask.clear()
+            for package, name in self._strange.items():
+                if package not in self._engine.packages:
+                    with contextlib.suppress(ShimError):  # the next list asks again
+                        await self._engine.inspect(name)
 
     def publish(self, metrics: Metrics) -> None:
         """All figures are read when somebody asks for them."""
@@ -49,7 +75,7 @@ class Costs:
         package, framework = "package", "framework"
         metrics.counters(
             "triton_machine_seconds",
-            "Machine-seconds from creation to removal",
+            "Machine-seconds from the end of provisioning to removal, since the start",
             package,
             lambda: self.bill.seconds,
         )
@@ -57,6 +83,11 @@ class Costs:
         gauge("triton_cost_per_hour", "Price of all machines", lambda: self.bill.cost_per_hour)
         metrics.counters(
             "triton_cost", "Cost since the start", framework, lambda: self.bill.framework_cost
+        )
+        gauge(
+            "triton_packages_without_price",
+            "Packages in use that --triton_prices does not name, if it names any",
+            lambda: len(self.bill.unpriced),
         )
         gauge(
             "triton_containers_without_task",
@@ -112,10 +143,34 @@ class Costs:
             "task_id": account.key.task_id if account.key else None,
         }
 
-    def _listed(self, containers: Sequence[Container]) -> None:
+    def listed(self, containers: Sequence[Container], took: float) -> None:
         now = self._now()
-        self._meter.observe(containers, now)
+        self._meter.observe(containers, now, took)
+        self._alarm(now)
+        self._miss_prices()
+        named = {each.labels.get(LABEL_PACKAGE, ""): each.name for each in containers}
+        self._strange = {
+            package: name
+            for package, name in named.items()
+            if package and package not in self._engine.packages
+        }
+        if self._strange:
+            self._ask.set()
+
+    def seen(self, container: Container) -> None:
+        self._meter.saw(container, self._now())
+
+    def removed(self, name: str) -> None:
+        self._meter.removed(name, self._now())
+
+    def _alarm(self, now: float) -> None:
         alone = frozenset(self._meter.without_task(self._known(), now, self._patience))
         for name in sorted(alone - self._alone):
             log.error("%s is paid for, and no task is known for it", name)
         self._alone = alone
+
+    def _miss_prices(self) -> None:
+        unpriced = self.bill.unpriced
+        for package in sorted(unpriced - self._unpriced):
+            log.warning("--triton_prices: no price of %s, which counts as free", package)
+        self._unpriced |= unpriced

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from shim import figures, limits
+from shim import figures
 from shim.config import Config
 from shim.core.agent import Core
 from shim.costs import Costs
@@ -56,7 +56,6 @@ class Pages:
 
     def __init__(self, config: Config, process: str, version: str) -> None:
         self._config = config
-        self._meter = Meter(config.triton_prices)
         self._started = time.time()
         self._metrics = metrics = Metrics()
         self._tally = Tally(lambda stage, s: metrics.launch_seconds.labels(stage).observe(s))
@@ -102,6 +101,7 @@ class Pages:
             return [task.ref for task in core.tasks.table.values() if task.published]
 
         self._sampler = Sampler(self._engine, running)
+        self._costs = self._bookkeeping(core)
         self._site.open(
             Sources(
                 core=core,
@@ -114,7 +114,7 @@ class Pages:
                 pulse=_Pulse(conductor, loop),
                 counts=self._tally,
                 fetches=fetcher,
-                costs=self._costs(core),
+                costs=self._costs,
             )
         )
         rooms = figures.Rooms(
@@ -130,7 +130,7 @@ class Pages:
         )
         figures.install(self._metrics, rooms)
 
-    def _costs(self, core: Core) -> Costs | None:
+    def _bookkeeping(self, core: Core) -> Costs | None:
         """What the datacenter costs, where one has to be paid for."""
         if not isinstance(self._engine, TritonEngine):
             return None
@@ -138,9 +138,8 @@ class Pages:
         def known() -> set[str]:
             return {task.ref.name for task in core.tasks.table.values()}
 
-        # Operators who keep ended containers for a while know that they pay for them.
-        patience = limits.ALONE_ALARM + self._config.docker_remove_delay
-        costs = Costs(self._engine, self._meter, known, patience=patience)
+        kept = self._config.docker_remove_delay
+        costs = Costs(self._engine, Meter(self._config.triton_prices), known, kept=kept)
         costs.publish(self._metrics)
         return costs
 
@@ -166,6 +165,8 @@ class Pages:
         async with asyncio.TaskGroup() as group:
             group.create_task(kept_up("pages", self._site.run), name="pages")
             group.create_task(kept_up("sandboxes", self._keeper.run), name="sandboxes")
+            if self._costs is not None:
+                group.create_task(kept_up("costs", self._costs.run), name="costs")
 
     async def close(self) -> None:
         """After the conductor: it still asks for last words."""

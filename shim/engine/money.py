@@ -1,12 +1,15 @@
 """What the containers of a datacenter cost: machine-seconds, and with prices, money. Pure.
 
-A container is paid for from its creation to its removal, whether it runs or not. What is known
-comes from lists alone, so an end is as exact as lists are frequent, and sums begin with the
-process: whoever needs them for longer keeps the metrics.
+A container is paid for from the end of its provisioning to its removal, whether it runs or not.
+What is known comes from lists, and from looks and removals between them: so a container that lives
+between two lists is paid for as well. Sums begin with the process, and with the first list those of
+containers that it finds: whoever needs them for longer adds up the metrics, as Prometheus does,
+which takes a sum that begins anew for what was added since.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,7 +37,7 @@ class TaskBill:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Sums of everything since the process began to look."""
+    """Sums of everything since the first list."""
 
     machines: Mapping[str, int]
     """How many exist now, by package."""
@@ -50,12 +53,17 @@ class Bill:
 
 @dataclass(slots=True)
 class _Machine:
+    """Times are milliseconds: sums of whole numbers never shrink by rounding."""
+
     key: TaskKey | None
     package: str
     since: int
-    """Milliseconds: sums of whole numbers never shrink by rounding."""
+    counted: int
+    """Since when it is in the sums: later, if it was there before the first list."""
+    until: float = math.inf
+    """When it was gone."""
     alone_since: float | None = None
-    """Since when no task has been known for it."""
+    """Since when no task has been known for it, in seconds."""
 
 
 @dataclass(slots=True)
@@ -73,24 +81,44 @@ class _Sum:
 
 
 class Meter:
-    """Fed with every list; asked by state and metrics. Times are seconds since the epoch."""
+    """Fed with what the endpoint shows; asked by state and metrics.
+
+    Times are seconds since the epoch.
+    """
 
     def __init__(self, prices: Mapping[str, float] | None = None) -> None:
         self.prices = prices or {}
         self._machines: dict[str, _Machine] = {}
-        self._ended: OrderedDict[str, TaskBill] = OrderedDict()
+        self._ended: OrderedDict[str, _Machine] = OrderedDict()
         self._sums: dict[tuple[str, str], _Sum] = {}
+        self._listed = False
         self._now = 0
 
-    def observe(self, containers: Iterable[Container], now: float) -> None:
-        """A list shows that these of ours exist, and no others."""
+    def observe(self, containers: Iterable[Container], now: float, took: float = 0.0) -> None:
+        """A list shows that these of ours exist, and no others, or did ``took`` seconds ago."""
         moment = self._moment(now)
-        present = {each.name: each for each in containers if each.phase is not Phase.PROVISIONING}
-        for name in [name for name in self._machines if name not in present]:
-            self._end(name, self._machines.pop(name))
-        for name, container in present.items():
-            if name not in self._machines:
-                self._begin(name, container, moment)
+        asked = moment - int(took * 1000)
+        listed = {each.name: each for each in containers}
+        for name, machine in list(self._machines.items()):
+            # What began since the list was asked for need not be in it.
+            if name not in listed and machine.counted <= asked:
+                self._end(name, moment)
+        for name, container in listed.items():
+            # What ended since then may be in it.
+            if name not in self._ended or self._ended[name].until < asked:
+                self._begin(container, moment)
+        self._listed = True
+
+    def saw(self, container: Container, now: float) -> None:
+        """A look at one of ours; a late one does not bring back what is gone."""
+        if container.name not in self._ended:
+            self._begin(container, self._moment(now))
+
+    def removed(self, name: str, now: float) -> None:
+        """It is gone."""
+        moment = self._moment(now)
+        if name in self._machines:
+            self._end(name, moment)
 
     def package(self, name: str) -> str | None:
         """The package that the container runs in, or ran in."""
@@ -141,29 +169,38 @@ class Meter:
     def tasks(self, now: float) -> Iterator[TaskBill]:
         """What exists now, then what ended last, newest first. May be gone through slowly."""
         moment = self._moment(now)
-        for name, machine in list(self._machines.items()):
+        for name, machine in [*self._machines.items(), *reversed(self._ended.items())]:
             yield self._account(name, machine, moment)
-        yield from reversed(list(self._ended.values()))
 
     def _moment(self, now: float) -> int:
-        """In milliseconds; a clock that was set back stands still."""
+        """In milliseconds; a clock that is set back stands still."""
         self._now = max(self._now, int(now * 1000))
         return self._now
 
-    def _begin(self, name: str, container: Container, moment: int) -> None:
+    def _begin(self, container: Container, moment: int) -> None:
+        """Of its provisioning only the begin is known, so its end is when it is first seen after
+        it; and of what was there before us, nothing but its creation."""
+        name = container.name
+        if name in self._machines or container.phase is Phase.PROVISIONING:
+            return
         package = container.labels.get(LABEL_PACKAGE, "unknown")
-        since = min(int(container.created * 1000) or moment, moment)
-        machine = self._machines[name] = _Machine(container.task_key, package, since)
+        since = moment
+        if not self._listed and container.created:
+            since = min(int(container.created * 1000), moment)
+        machine = _Machine(container.task_key, package, since, counted=moment)
+        self._machines[name] = machine
         total = self._sum(machine)
         total.machines += 1
-        total.since += since
+        total.since += machine.counted
 
-    def _end(self, name: str, machine: _Machine) -> None:
+    def _end(self, name: str, moment: int) -> None:
+        machine = self._machines.pop(name)
+        machine.until = moment
         total = self._sum(machine)
         total.machines -= 1
-        total.since -= machine.since
-        total.ended += self._now - machine.since
-        self._ended[name] = self._account(name, machine, self._now)
+        total.since -= machine.counted
+        total.ended += moment - machine.counted
+        self._ended[name] = machine
         if len(self._ended) > limits.BILLS_KEPT:
             self._ended.popitem(last=False)
 
@@ -172,7 +209,7 @@ class Meter:
         return self._sums.setdefault((machine.package, framework), _Sum())
 
     def _account(self, name: str, machine: _Machine, moment: int) -> TaskBill:
-        seconds = (moment - machine.since) / 1000
+        seconds = (min(moment, machine.until) - machine.since) / 1000
         price = self.prices.get(machine.package)
         cost = None if price is None else seconds / HOUR * price
         return TaskBill(machine.key, name, machine.package, seconds, cost)

@@ -17,36 +17,100 @@ def machine(
     return Container(name, name, phase, labels, created=START)
 
 
-def test_it_is_paid_from_creation_to_removal_running_or_not() -> None:
-    meter = Meter()
+def looking(prices: dict[str, float] | None = None) -> Meter:
+    """One that has seen a list, with nothing in it."""
+    meter = Meter(prices)
+    meter.observe([], START)
+    return meter
+
+
+def test_it_is_paid_from_provisioning_to_removal_running_or_not() -> None:
+    meter = looking()
     meter.observe([machine("a", phase=Phase.CREATED), machine("b", phase=Phase.EXITED)], START + 5)
-    assert meter.bill(START + 10).seconds == {"p-1G": 20}
-    meter.observe([machine("b", phase=Phase.EXITED)], START + 10)
-    bill = meter.bill(START + 100)
+    assert meter.bill(START + 15).seconds == {"p-1G": 20}
+    meter.observe([machine("b", phase=Phase.EXITED)], START + 15)
+    bill = meter.bill(START + 105)
     assert bill.seconds == {"p-1G": 110}
     assert bill.machines == {"p-1G": 1}
-    assert [(each.name, each.seconds) for each in meter.tasks(START + 100)] == [
+    assert [(each.name, each.seconds) for each in meter.tasks(START + 105)] == [
         ("b", 100),
         ("a", 10),
     ]
-    assert next(meter.tasks(START + 100)).key == TaskKey(FrameworkId("f"), TaskId("b"))
+    assert next(meter.tasks(START + 105)).key == TaskKey(FrameworkId("f"), TaskId("b"))
 
 
-def test_provisioning_costs_nothing_yet() -> None:
-    meter = Meter()
+def test_provisioning_costs_nothing_not_even_later() -> None:
+    meter = looking()
     meter.observe([machine("a", phase=Phase.PROVISIONING)], START + 5)
     assert meter.bill(START + 10).seconds == {}
+    meter.observe([machine("a")], START + 30)
+    assert meter.bill(START + 31).seconds == {"p-1G": 1}
+
+
+def test_a_state_between_two_others_is_paid_for_and_paid_once() -> None:
+    """Triton's list has no words for some states: what it shows then is as when provisioning."""
+    meter = looking()
+    for second, phase in enumerate((Phase.RUNNING, Phase.PROVISIONING, Phase.EXITED)):
+        meter.observe([machine("a", phase=phase)], START + 500 * second)
+    assert meter.bill(START + 1000).seconds == {"p-1G": 1000}
+    assert [each.seconds for each in meter.tasks(START + 1000)] == [1000]
+
+
+def test_what_was_there_before_counts_from_the_first_list_on() -> None:
+    """Metrics that begin at what they were before a restart would have all of it added again."""
+    meter = Meter({"p-1G": 0.36})
+    meter.observe([machine("old")], START + 864_000)
+    assert meter.bill(START + 864_000).seconds == {"p-1G": 0}
+    assert meter.bill(START + 864_010).framework_cost == {"f": pytest.approx(0.001)}
+    (account,) = meter.tasks(START + 864_010)
+    assert (account.seconds, account.cost) == (864_010, pytest.approx(86.401))
+    meter.observe([], START + 864_010)
+    assert meter.bill(START + 864_020).seconds == {"p-1G": 10}
+    assert [each.seconds for each in meter.tasks(START + 864_020)] == [864_010]
+
+
+def test_what_lives_between_two_lists_is_paid_for() -> None:
+    meter = looking()
+    meter.saw(machine("a", phase=Phase.PROVISIONING), START + 0.5)
+    meter.saw(machine("a"), START + 1)
+    meter.saw(machine("a"), START + 1.5)
+    meter.removed("a", START + 3)
+    meter.removed("a", START + 9)
+    meter.removed("never seen", START + 9)
+    meter.observe([], START + 10)
+    assert meter.bill(START + 10).seconds == {"p-1G": 2}
+    assert [(each.name, each.seconds) for each in meter.tasks(START + 10)] == [("a", 2)]
+
+
+def test_a_list_says_nothing_of_what_came_or_went_since_it_was_asked_for() -> None:
+    meter = looking()
+    meter.saw(machine("goes"), START + 1)
+    meter.saw(machine("came"), START + 5)
+    meter.removed("goes", START + 5)
+    meter.observe([machine("goes")], START + 6, took=2)
+    meter.saw(machine("goes"), START + 7)
+    meter.observe([machine("came")], START + 11, took=2)
+    assert meter.bill(START + 15).seconds == {"p-1G": 10 + 4}
+    assert meter.bill(START + 15).machines == {"p-1G": 1}
+
+
+def test_what_a_list_lacked_and_the_next_one_has_is_paid_for() -> None:
+    meter = looking()
+    for second, present in enumerate(([machine("a")], [], [machine("a")])):
+        meter.observe(present, START + 10 * second, took=1)
+    assert meter.bill(START + 30).seconds == {"p-1G": 20}
 
 
 def test_a_clock_that_is_behind_pays_nothing_negative() -> None:
     meter = Meter()
     meter.observe([machine("a")], START - 50)
     assert meter.bill(START - 60).seconds == {"p-1G": 0}
+    assert [each.seconds for each in meter.tasks(START - 60)] == [0]
 
 
 def test_sums_never_shrink() -> None:
     """Metrics take a counter that shrinks for a restart, and add all of it again."""
-    meter, last, now = Meter({"p-1G": 0.1}), (0.0, 0.0), START
+    meter, last, now = looking({"p-1G": 0.1}), (0.0, 0.0), START
     for number in range(300):
         now += 0.1 if number % 7 else -1.3
         meter.observe([machine(f"m{n}") for n in range(number % 11)], now)
@@ -63,7 +127,7 @@ def test_which_package_a_container_is_paid_as() -> None:
 
 
 def test_prices_make_money() -> None:
-    meter = Meter({"p-1G": 0.36, "p-2G": 0.72})
+    meter = looking({"p-1G": 0.36, "p-2G": 0.72})
     meter.observe([machine("a"), machine("b", "p-2G", framework="g"), machine("c", "rare")], START)
     bill = meter.bill(START + 100)
     assert bill.cost_per_hour == pytest.approx(1.08)
@@ -100,9 +164,9 @@ def test_an_alarm_for_what_has_no_task_for_too_long() -> None:
 
 def test_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BILLS_KEPT", 2)
-    meter = Meter()
+    meter = looking()
     for number in range(4):
         meter.observe([machine(f"m{number}")], START + number)
     meter.observe([], START + 10)
     assert [each.name for each in meter.tasks(START + 10)] == ["m3", "m2"]
-    assert meter.bill(START + 10).seconds == {"p-1G": 1 + 2 + 3 + 10}
+    assert meter.bill(START + 10).seconds == {"p-1G": 1 + 1 + 1 + 7}

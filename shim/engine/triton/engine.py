@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ from shim.engine.transport import (
 )
 from shim.engine.triton import reading
 from shim.engine.triton.answers import pull_error
+from shim.engine.triton.audience import Audience
 from shim.engine.triton.creates import Creates
 from shim.engine.triton.link import Link, Lost
 from shim.engine.triton.login import Login
@@ -50,18 +52,16 @@ class TritonEngine:
         login: Login,
         *,
         shim_id: str,
-        on_list: Callable[[Sequence[Container]], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Needs a running loop; talks to nobody yet.
 
-        ``url`` is ``https://host:port``; ``shim_id`` says which containers are ours; ``on_list``
-        hears what every list showed, whoever asked for it.
+        ``url`` is ``https://host:port``; ``shim_id`` says which containers are ours.
         """
         self.login = login
         self._link = Link(url, login)
         self._shim_id = shim_id
-        self.on_list = on_list
+        self.audience = Audience()
         self.packages: dict[str, int] = {}
         """MiB of each package that an inspect has shown: what is paid for, whatever was asked."""
         self._clock = clock
@@ -126,6 +126,8 @@ class TritonEngine:
             package, memory = reading.package(container)
         if package:
             self.packages[package] = memory
+        if container.owner == self._shim_id:
+            self.audience.seen(container)
         return container
 
     async def stop(self, name: str, grace: float) -> None:
@@ -150,10 +152,9 @@ class TritonEngine:
 
     async def remove(self, name: str) -> None:
         self._creates.forget(name)
-        try:
+        with contextlib.suppress(NotFound):
             await self._link.call("remove", "DELETE", container_path(name), params={"force": "1"})
-        except NotFound:
-            return
+        self.audience.removed(name)
 
     async def list(self) -> Sequence[Container]:
         began = self._clock()
@@ -170,7 +171,7 @@ class TritonEngine:
                 if number % limits.LIST_SLICE == 0:
                     await asyncio.sleep(0)
         self._creates.listed(ours, began)
-        self.on_list(ours)
+        self.audience.listed(ours, self._clock() - began)
         return ours
 
     async def has_image(self, image: ImageRef) -> bool:

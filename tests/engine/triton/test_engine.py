@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,10 @@ from shim.engine.certs import files
 from shim.engine.certs.certificate import new_style
 from shim.engine.image import parse_image
 from shim.engine.triton import TritonEngine, is_triton
+from shim.engine.triton.audience import Audience
 from shim.engine.triton.login import Login
 from shim.errors import NotFound, Permanent, Transient
-from shim.model.container import Phase
+from shim.model.container import Container, Phase
 from tests.engine.triton.conftest import OWNER, Spec
 from tests.triton.place import ACCOUNT, Place, place, where
 from tests.triton.server import Endpoint
@@ -187,16 +188,38 @@ async def test_another_shim_of_the_account_is_not_seen(
     assert [found.owner for found in await engine.list()] == [OWNER]
 
 
-async def test_whoever_wants_to_know_hears_every_list(at: Place, spec: Spec) -> None:
-    heard: list[int] = []
-    engine = TritonEngine(
-        at.endpoint.url, Login(at.certs), shim_id=OWNER, on_list=lambda all: heard.append(len(all))
-    )
+class Heard(Audience):
+    def __init__(self) -> None:
+        self.words: list[object] = []
+
+    def listed(self, containers: Sequence[Container], took: float) -> None:
+        assert 0 < took < 5
+        self.words.append(len(containers))
+
+    def seen(self, container: Container) -> None:
+        self.words.append(container.phase)
+
+    def removed(self, name: str) -> None:
+        self.words.append(name)
+
+
+async def test_whoever_wants_to_know_hears_of_everything_of_ours(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    engine.audience = heard = Heard()
     await engine.list()
     await engine.create(spec())
+    await engine.inspect("mesos-1")
     await engine.list()
-    assert heard == [0, 1]
-    await engine.close()
+    await engine.remove("mesos-1")
+    await engine.remove("mesos-1")
+    assert heard.words == [0, Phase.CREATED, 1, "mesos-1", "mesos-1"]
+    other = TritonEngine(at.endpoint.url, Login(at.certs), shim_id="other")
+    other.audience = strange = Heard()
+    await engine.create(spec())
+    await other.inspect("mesos-1")
+    assert strange.words == []
+    await other.close()
 
 
 async def test_logs_are_cut_by_us_since_triton_ignores_since(
