@@ -47,7 +47,7 @@ def executor(
 ) -> Json:
     """An executor with its one task. One that ended uses nothing any more.
 
-    ``stage`` is what the launch of one that waits is busy with: a pull may take its time.
+    ``stage`` is what the launch of one that does not run yet is busy with, or waits for.
     """
     waits = wire.state == TaskState.TASK_STAGING and not ended
     body: Json = {
@@ -61,7 +61,8 @@ def executor(
     }
     if wire.labels.labels:
         body["labels"] = [to_json(label) for label in wire.labels.labels]
-    body["tasks"] = [] if ended or waits else [_task(wire)]
+    starts = wire.state == TaskState.TASK_STARTING
+    body["tasks"] = [] if ended or waits else [_task(wire, stage if starts else "")]
     body["queued_tasks"] = [_queued(info, wire, stage)] if waits else []
     body["completed_tasks"] = [_task(wire)] if ended else []
     return body
@@ -72,7 +73,7 @@ def allocated_to(resources: Sequence[Resource]) -> str:
     return resources[0].allocation_info.role or "*" if resources else "*"
 
 
-def _task(wire: Task) -> Json:
+def _task(wire: Task, stage: str = "") -> Json:
     body: Json = {
         "id": wire.task_id.value,
         "name": wire.name,
@@ -88,6 +89,8 @@ def _task(wire: Task) -> Json:
         body["limits"] = {name: number(wire.limits[name].value) for name in wire.limits}
     if wire.HasField("user"):
         body["user"] = wire.user
+    if stage:
+        body["stage"] = stage
     if wire.labels.labels:
         body["labels"] = [to_json(label) for label in wire.labels.labels]
     for name in ("discovery", "container", "health_check"):

@@ -66,7 +66,7 @@ class Fragments:
         statuses = wire.statuses
         said = statuses[-1].timestamp if statuses else 0.0
         paid = self._costs.paid(ref.name) if self._costs is not None else None
-        version = (ended, wire.state, len(statuses), said, paid)
+        version = (ended, wire.state, len(statuses), said, paid, stage)
         made = self._made.get(ref)
         if made is None or made.version != version:
             body = executor(ref, info, wire, self._work_dir, ended=ended, stage=stage)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from shim import limits
+from shim.core.lifecycle import Event
 from shim.http.fragments import Fragments
 from shim.http.state import StatePage, resource_keys
 from shim.model.facts import LaunchAdvanced, Stage
@@ -144,6 +145,21 @@ async def test_what_a_launch_is_busy_with_is_told(world: World) -> None:
         world.core.tasks.note_stage(LaunchAdvanced(ref, Stage.PULLING, detail))
         ((executor,),) = [f["executors"] for f in (await state(world))["frameworks"]]
         assert executor["queued_tasks"][0]["stage"] == f"pulling image {detail}".strip()
+
+
+async def test_a_start_that_takes_long_says_what_it_waits_for(world: World) -> None:
+    ref = accept(world.core, "web.1")
+    tasks = world.core.tasks
+    tasks.happened(ref, Event.CREATING)
+    fragments = Fragments(world.sources)
+    for detail in ("", "Back soon, until 12:00 UTC"):
+        tasks.note_stage(LaunchAdvanced(ref, Stage.CREATING, detail))
+        (task,) = json.loads(fragments.of_live(tasks.table[ref.key]))["tasks"]
+        assert task["state"] == "TASK_STARTING"
+        assert task["stage"] == f"creating container {detail}".strip()
+    run(world.core, ref)
+    (task,) = json.loads(fragments.of_live(tasks.table[ref.key]))["tasks"]
+    assert "stage" not in task
 
 
 async def test_no_secret_of_a_parameter_is_told(world: World) -> None:
