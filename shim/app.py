@@ -96,9 +96,9 @@ class _Agent:
         self._messenger.introduce(pid)
         owner, mark = shim_id(self._snapshot, config.shim_id, address.hostname, port)
         await self._journal.commit([mark])
-        engine = await endpoint.connected(config, owner)
+        engine = await endpoint.connected(config, owner, self._pages.waits)
         try:
-            info = await endpoint.answer(engine)
+            info = await endpoint.answer(engine, self._pages.waits)
             await self._pages.attach(engine)
             settings = await self._settings(address, pid, info)
             around = Surroundings(

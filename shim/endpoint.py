@@ -22,34 +22,32 @@ from shim.model.container import Container
 log = logging.getLogger(__name__)
 
 
-async def connected(config: Config, owner: str) -> Engine:
+Tell = Callable[[str], None]
+"""Hears why the endpoint is still waited for."""
+
+
+async def connected(config: Config, owner: str, tell: Tell) -> Engine:
     """The engine; asked which kind it is until it says."""
     while True:
         try:
             return await connect(config, owner)
         except Transient as error:
+            tell(str(error))
             log.error("the Docker endpoint does not say what it is: %s", error)
             await asyncio.sleep(limits.ENDPOINT_RETRY)
 
 
-async def answer(engine: Engine) -> EngineInfo:
+async def answer(engine: Engine, tell: Tell) -> EngineInfo:
     """What the endpoint is; asked until it answers, pings are answered meanwhile."""
     while True:
         try:
             info = await engine.info()
         except Transient as error:
-            log.error("the Docker endpoint %s does not answer: %s", engine, error)
+            tell(str(error))
+            log.error("the Docker endpoint %s gives no answer: %s", engine, error)
             await asyncio.sleep(limits.ENDPOINT_RETRY)
             continue
-        log.info(
-            "Docker endpoint %s: %s %s (API %s), %g cpus, %d MB",
-            engine,
-            info.name,
-            info.version,
-            info.api_version,
-            info.cpus,
-            info.memory_mb,
-        )
+        log.info("Docker endpoint %s: %s", engine, info)
         return info
 
 

@@ -47,6 +47,10 @@ class _Pulse:
         return self.conductor.relist_age
 
     @property
+    def endpoint_trouble(self) -> str:
+        return self.conductor.endpoint_trouble
+
+    @property
     def disk_failing(self) -> bool:
         return self.loop.disk_failing
 
@@ -73,6 +77,10 @@ class Pages:
     def setup(self, app: web.Application) -> None:
         """Add the routes: they answer at once, and say so while there is nothing to show."""
         self._site.setup(app)
+
+    def waits(self, trouble: str) -> None:
+        """Why there is no endpoint yet: ``/health`` says it when that lasts."""
+        self._site.trouble = trouble
 
     async def attach(self, engine: Engine) -> None:
         """Measure its calls, and know the sandboxes that an earlier life left."""

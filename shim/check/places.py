@@ -31,12 +31,7 @@ async def endpoint(config: Config) -> str:
         ours = await engine.list()
     finally:
         await engine.close()
-    account = f", account {info.account}" if info.account else ""
-    size = f", {info.cpus:g} cpus, {info.memory_mb} MB" if info.cpus else ""
-    return (
-        f"{engine}: {info.kind} {info.version} (API {info.api_version}) "
-        f"on {info.name}{account}{size}, {len(ours)} containers of ours"
-    )
+    return f"{engine}: {info}, {len(ours)} containers of ours"
 
 
 def certificate_file(config: Config, environ: Mapping[str, str] = os.environ) -> Path | None:

@@ -71,6 +71,12 @@ class EngineInfo:
     disk_mb: int = 0
     account: str = ""
 
+    def __str__(self) -> str:
+        """For people; what the endpoint does not say is not said."""
+        account = f", account {self.account}" if self.account else ""
+        size = f", {self.cpus:g} cpus, {self.memory_mb} MB" if self.cpus else ""
+        return f"{self.kind} {self.version} (API {self.api_version}) on {self.name}{account}{size}"
+
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:

@@ -87,6 +87,11 @@ class Conductor:
         return self._watch.age
 
     @property
+    def endpoint_trouble(self) -> str:
+        """What came instead of the last list; empty when it came."""
+        return self._watch.trouble
+
+    @property
     def watched(self) -> int:
         return len(self._watch)
 

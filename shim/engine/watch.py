@@ -43,6 +43,8 @@ class Watch:
         self._listed_at = clock()
         self._asked_at = clock()
         self._complaint = Complaint(clock)
+        self.trouble = ""
+        """What came instead of the last list; empty when it came."""
         self._stirred_at = clock()
         self._answered = asyncio.Event()
         """Set, and replaced, at each list that was answered."""
@@ -169,6 +171,7 @@ class Watch:
         return limits.RELIST_SHARE if self._engine.has_events else limits.POLL_SHARE
 
     def _complain(self, error: ShimError) -> None:
+        self.trouble = str(error)
         if self._complaint.due():
             log.warning("the engine gave no list for %.0f s: %s", self.age, error)
 
@@ -191,6 +194,7 @@ class Watch:
     async def _list(self) -> None:
         listed = await self._engine.list()
         self._listed_at = self._clock()
+        self.trouble = ""
         self._answered.set()
         self._answered = asyncio.Event()
         for name in changed(self._watched, listed):

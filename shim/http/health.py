@@ -15,14 +15,19 @@ def troubles(pulse: Pulse) -> list[str]:
     """What keeps the agent from its work, for people; empty when it is well."""
     found = []
     if pulse.relist_age > limits.HEALTH_RELIST_AGE:
-        found.append(f"the Docker endpoint has not answered for {pulse.relist_age:.0f} s")
+        late = f"the Docker endpoint has given no list for {pulse.relist_age:.0f} s"
+        found.append(_because(late, pulse.endpoint_trouble))
     if pulse.disk_failing:
         found.append("the journal takes no records: is the disk of --work_dir full?")
     return found
 
 
-def troubles_at_start(age: float) -> list[str]:
-    """``age``: seconds that the agent has been waiting for its endpoint."""
+def troubles_at_start(age: float, trouble: str) -> list[str]:
+    """``age``: seconds that the agent has been waiting for its endpoint; ``trouble``: why."""
     if age <= limits.HEALTH_RELIST_AGE:
         return []
-    return [f"the Docker endpoint has not said what it is for {age:.0f} s"]
+    return [_because(f"the Docker endpoint has not said what it is for {age:.0f} s", trouble)]
+
+
+def _because(what: str, why: str) -> str:
+    return f"{what}: {why}" if why else what

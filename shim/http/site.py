@@ -57,6 +57,8 @@ class Site:
         self._version: Json = {"version": version, **BUILD}
         self._flags = flags
         self._began = time.monotonic()
+        self.trouble = ""
+        """Why the endpoint is still waited for, before ``open``."""
         self._metrics = metrics
         self._log = LogTail()
         self._fragments: Fragments | None = None
@@ -146,7 +148,7 @@ class Site:
         if self._sources is not None:
             found = troubles(self._sources.pulse)
         else:
-            found = troubles_at_start(time.monotonic() - self._began)
+            found = troubles_at_start(time.monotonic() - self._began, self.trouble)
         if found:
             raise Refusal(503, "\n".join(found) + "\n")
         return Answer(b"")

@@ -61,6 +61,10 @@ class Pulse(Protocol):
         """Seconds since the endpoint last answered a list."""
 
     @property
+    def endpoint_trouble(self) -> str:
+        """What came instead of the last one; empty when it came."""
+
+    @property
     def disk_failing(self) -> bool: ...
 
 

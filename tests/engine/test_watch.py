@@ -50,6 +50,17 @@ async def test_a_list_finds_what_no_event_told() -> None:
 
 
 @timeless
+async def test_what_came_instead_of_a_list_is_kept_until_one_comes() -> None:
+    async with stage() as on:
+        assert on.conductor.endpoint_trouble == ""
+        on.engine.fail("list", Transient("Unauthorized"))
+        await asyncio.sleep(NEXT_LIST)
+        assert on.conductor.endpoint_trouble == "Unauthorized"
+        await asyncio.sleep(NEXT_LIST)
+        assert on.conductor.endpoint_trouble == ""
+
+
+@timeless
 async def test_without_events_lists_do() -> None:
     async with stage(FakeEngine(has_events=False)) as on:
         ref = await on.running()

@@ -11,6 +11,7 @@ from aiohttp import encode_basic_auth
 from shim import limits
 from shim.core.registration import State
 from shim.http.auth import READONLY
+from shim.http.health import troubles_at_start
 from tests.http.conftest import Client, serving
 from tests.http.world import World, run_tasks
 
@@ -151,10 +152,11 @@ async def test_health_says_what_is_wrong(client: Client, world: World) -> None:
     world.core.registration.state = State.DISCONNECTED
     assert (await client.get("/health")).status == 200
     world.pulse.relist_age = limits.HEALTH_RELIST_AGE + 1
+    world.pulse.endpoint_trouble = "Unauthorized"
     world.pulse.disk_failing = True
     answer = await client.get("/health")
     assert answer.status == 503
-    assert "Docker endpoint" in await answer.text()
+    assert "the Docker endpoint has given no list for 91 s: Unauthorized" in await answer.text()
     assert "--work_dir" in await answer.text()
 
 
@@ -168,6 +170,12 @@ async def test_health_while_the_endpoint_has_never_answered(
         answer = await client.get("/health")
         monkeypatch.undo()
         assert answer.status == 503
+
+
+async def test_health_says_why_an_endpoint_is_still_waited_for() -> None:
+    assert troubles_at_start(limits.HEALTH_RELIST_AGE, "Unauthorized") == []
+    (said,) = troubles_at_start(99, "Unauthorized")
+    assert said == "the Docker endpoint has not said what it is for 99 s: Unauthorized"
 
 
 async def test_prometheus(client: Client) -> None:

@@ -129,6 +129,7 @@ def run_tasks(core: Core, count: int) -> list[Ref]:
 @dataclass
 class Pulse:
     relist_age: float = 0.0
+    endpoint_trouble: str = ""
     disk_failing: bool = False
 
 
