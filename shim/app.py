@@ -98,8 +98,8 @@ class _Agent:
         await self._journal.commit([mark])
         engine = await endpoint.connected(config, owner, self._pages.waits)
         try:
-            info = await endpoint.answer(engine, self._pages.waits)
             await self._pages.attach(engine)
+            info = await endpoint.answer(engine, self._pages.waits)
             settings = await self._settings(address, pid, info)
             around = Surroundings(
                 config, engine, info, owner, pid, address.hostname, self._messenger, self._pages

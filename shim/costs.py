@@ -13,6 +13,7 @@ from shim import limits
 from shim.engine.money import LABEL_PACKAGE, Bill, Meter, TaskBill
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.audience import Audience
+from shim.engine.triton.login import Login
 from shim.errors import ShimError
 from shim.model.container import Container
 from shim.telemetry import Metrics
@@ -24,6 +25,15 @@ def steady_time() -> Callable[[], float]:
     """Seconds since the epoch, by a clock that nobody sets while it counts what is paid for."""
     offset = time.time() - time.monotonic()
     return lambda: offset + time.monotonic()
+
+
+def publish_certificate(login: Login, metrics: Metrics) -> None:
+    """From the first moment on: Triton may refuse it before anything else is known."""
+    metrics.gauge(
+        "triton_certificate_days_left",
+        "Days until the client certificate expires",
+        lambda: login.days_left,
+    )
 
 
 class Costs(Audience):
@@ -95,11 +105,6 @@ class Costs(Audience):
             lambda: len(self._alone),
         )
         gauge("triton_provisioning", "Creates under way", lambda: engine.provisioning)
-        gauge(
-            "triton_certificate_days_left",
-            "Days until the client certificate expires",
-            lambda: engine.login.days_left,
-        )
 
     def paid(self, name: str) -> Mapping[str, Any] | None:
         """What is paid for a container, whatever was asked: its package, and that one's MiB."""

@@ -12,7 +12,7 @@ from aiohttp import web
 from shim import figures
 from shim.config import Config
 from shim.core.agent import Core
-from shim.costs import Costs
+from shim.costs import Costs, publish_certificate
 from shim.discovery.sync import ConsulSync
 from shim.engine.api import Engine
 from shim.engine.checks.checker import Checker
@@ -89,6 +89,8 @@ class Pages:
         self._engine = engine
         self._keeper = Keeper(engine, self._config.work_dir / "sandboxes")
         self._files = Files(engine, self._config.sandbox_directory)
+        if isinstance(engine, TritonEngine):
+            publish_certificate(engine.login, self._metrics)
         await self._keeper.load()
 
     async def last_words(self, ref: Ref) -> None:

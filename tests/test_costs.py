@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shim import limits
-from shim.costs import Costs
+from shim.costs import Costs, publish_certificate
 from shim.engine.api import ContainerSpec
 from shim.engine.image import parse_image
 from shim.engine.money import Meter
@@ -46,6 +47,15 @@ def spec(name: str = "mesos-1") -> ContainerSpec:
     return ContainerSpec(name, parse_image("busybox"), body)
 
 
+async def test_the_days_of_the_certificate(at: Place, engine: TritonEngine) -> None:
+    metrics = Metrics()
+    publish_certificate(engine.login, metrics)
+    text = metrics.render()[0].decode()
+    figure = re.search(r"^mesos_shim_triton_certificate_days_left (\S+)$", text, re.MULTILINE)
+    assert figure
+    assert float(figure[1]) == pytest.approx(3650, abs=0.1)
+
+
 async def test_metrics_and_state(engine: TritonEngine) -> None:
     now = [time.time()]
     costs = Costs(engine, Meter({"sample-1G": 0.5}), lambda: {"mesos-1"}, now=lambda: now[0])
@@ -58,7 +68,6 @@ async def test_metrics_and_state(engine: TritonEngine) -> None:
     assert 'mesos_shim_triton_machines{package="sample-1G"} 1.0' in text
     assert "mesos_shim_triton_cost_per_hour 0.5" in text
     assert "mesos_shim_triton_containers_without_task 0.0" in text
-    assert "mesos_shim_triton_certificate_days_left 36" in text
     assert 'mesos_shim_triton_machine_seconds_total{package="sample-1G"} 3600.0' in text
     assert 'mesos_shim_triton_cost_total{framework="f"} 0.5' in text
     assert "mesos_shim_triton_packages_without_price 0.0" in text
