@@ -13,7 +13,7 @@ import pytest
 
 from shim import limits
 from shim.engine.sandbox.keeper import Keeper
-from shim.errors import Permanent, Transient
+from shim.errors import Doubtful, Permanent, Transient
 from shim.model.container import LABEL_SHIM, Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from tests.fakes.engine import Box, FakeEngine
@@ -180,11 +180,25 @@ async def test_of_a_huge_output_the_beginning_and_the_end_are_kept(
     assert len(lines) < 1200
 
 
+@pytest.mark.parametrize("error", [Transient("away"), Doubtful("an internal error occurred")])
+async def test_the_last_output_is_asked_for_again(tmp_path: Path, error: Exception) -> None:
+    engine, ref = FakeEngine(), a_ref()
+    say(box_of(engine, ref), "the last\n")
+    engine.fail("logs", error, times=2)
+    async with keeping(engine, tmp_path) as keeper:
+        await keeper.last_words(ref)
+        assert await text(keeper, ref, live=False) == "the last\n"
+        assert await text(keeper, ref, "stderr", live=False) == ""
+
+
 @pytest.mark.parametrize("error", [Transient("away"), Permanent("no such driver")])
-async def test_an_output_that_cannot_be_read_says_why(tmp_path: Path, error: Exception) -> None:
+async def test_an_output_that_cannot_be_read_says_why(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOG_FETCH_PATIENCE", 0.5)
     engine, ref = FakeEngine(), a_ref()
     box_of(engine, ref)
-    engine.fail("logs", error)
+    engine.fail("logs", error, times=99)
     async with keeping(engine, tmp_path) as keeper:
         await keeper.last_words(ref)
         assert str(error) in await text(keeper, ref, "stderr", live=False)
