@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -100,7 +101,8 @@ class Simulated:
 
     async def stop(self, machine: Machine, grace: float) -> None:
         if machine.environment("SIM_IGNORE_TERM"):
-            await asyncio.sleep(grace)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(machine.down.wait(), grace)
             self._end(machine, 137)
         else:
             self._end(machine, 143)

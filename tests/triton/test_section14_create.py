@@ -25,6 +25,7 @@ from tests.triton.refusals import Refusal
         ({"Cmd": []}, 500, "No command specified"),
         ({"Hostname": None}, 500, "of null"),
         ({"Labels": {"x": 1}}, 422, 'label "x" value is not a string: 1'),
+        ({"Labels": {"x": None}}, 422, 'label "x" value is not a string: null'),
         ({"Labels": None, "Env": ["affinity:container!=x"]}, 500, "of null"),
         ({"Labels": {"triton.nonsense": "1"}}, 422, "triton.nonsense"),
         ({"Labels": {"triton.network.public": "external"}}, 422, "published ports"),
@@ -38,8 +39,13 @@ from tests.triton.refusals import Refusal
         ({"HostConfig": {"LogConfig": {"Type": "journald"}}}, 422, "journald"),
         ({"HostConfig": {"VolumesFrom": ["a", "b", "c"]}}, 500, ""),
         ({"Volumes": {f"/{n}": {} for n in range(9)}}, 500, "AssertionError"),
+        ({"Volumes": {"data": {}}}, 500, "AssertionError"),
         ({"HostConfig": {"PortBindings": {"0/tcp": [{}]}}}, 422, "invalid port"),
+        ({"HostConfig": {"PortBindings": {"65536/tcp": [{}]}}}, 422, "invalid port"),
+        ({"HostConfig": {"PortBindings": {"80/sctp": [{}]}}}, 422, "invalid port"),
+        ({"HostConfig": {"PortBindings": {"80": [{}]}}}, 422, "invalid port"),
         ({"HostConfig": {"Memory": 65 * 2**30}}, 422, "(NoSufficientPackage)"),
+        ({"HostConfig": {"Memory": 5 * 2**30}}, 422, "memory=5g"),  # special-64G is no sample-
         ({"Labels": {"com.joyent.package": "no-such"}}, 422, "com.joyent.package=no-such"),
         ({"Labels": {"com.joyent.package": "a b"}}, 500, "invalid value for com.joyent.package"),
         ({"Labels": {"com.docker.swarm.affinities": "nonsense"}}, 422, "not JSON"),
@@ -61,9 +67,40 @@ async def test_5_ports_cannot_be_remapped(call: Client, port: str) -> None:
     assert "publish port: remapping of port numbers not allowed" in answer.text
 
 
-async def test_5_at_most_128_ports(call: Client) -> None:
-    ports = {f"{port}/tcp": [{}] for port in range(1, 130)}
-    assert (await call.create(HostConfig={"PortBindings": ports})).status == 500
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+async def test_5_at_most_128_ports_of_each_kind(call: Client, kind: str) -> None:
+    ports = {f"{port}/{each}": [{}] for port in range(1, 129) for each in ("tcp", "udp")}
+    assert (await call.create(HostConfig={"PortBindings": ports})).status == 200
+    ports[f"129/{kind}"] = [{}]
+    answer = await call.create("more", HostConfig={"PortBindings": ports})
+    assert (answer.status, "only 128 ports" in answer.text) == (500, True)
+
+
+@pytest.mark.parametrize("driver", ["syslog", "gelf", "fluentd"])
+async def test_5_some_log_drivers_need_an_address(at: Place, call: Client, driver: str) -> None:
+    async def create(**options: str) -> int:
+        config = {"LogConfig": {"Type": driver, "Config": options}}
+        return (await call.create(HostConfig=config)).status
+
+    address = {f"{driver}-address": "tcp://x:1"}
+    assert await create(**address) == 422, "the operator did not turn it on"
+    at.options.log_drivers = frozenset({"json-file", driver})
+    assert await create() == 422
+    assert await create(**address) == 200
+
+
+async def test_5_without_labels_there_is_nothing_to_refuse(call: Client) -> None:
+    assert (await call.create(Labels=None)).status == 200
+
+
+async def test_5_an_account_without_a_package_can_neither_create_nor_list(
+    at: Place, call: Client
+) -> None:
+    at.options.packages = ()
+    for answer in (await call.create(), await call("GET", "/containers/json")):
+        assert answer.status == 500
+        assert answer.text.startswith("no packages match parameters (")
+    assert at.left == []
 
 
 @pytest.mark.parametrize("status", [409, 422])
@@ -76,6 +113,16 @@ async def test_5_a_duplicate_name_is_a_validation_failure(
     assert answer.status == status
     assert answer.text.startswith("(ValidationFailed) problem creating container: ")
     assert '"alias" (Duplicate) Already exists for this owner_uuid' in answer.text
+
+
+async def test_5_a_name_is_taken_before_its_machine_is_provisioned(at: Place, call: Client) -> None:
+    at.options.provision_seconds = 0.2
+    first = asyncio.create_task(call.create("twice"))
+    await asyncio.sleep(0.1)
+    assert not first.done()
+    assert (await call.create("twice")).text.startswith("(ValidationFailed) ")
+    assert (await first).status == 200
+    assert at.left == ["twice"]
 
 
 @pytest.mark.parametrize("name", ["_x", "a b", "x" * 190])
@@ -112,6 +159,25 @@ async def test_6_create_blocks_until_provisioned(at: Place, call: Client) -> Non
     assert (await create).json["Id"].startswith(entry["Id"])
     assert (await call("DELETE", "/containers/slow")).status == 204
     assert at.left == []
+
+
+async def test_6_what_is_still_provisioned_neither_starts_nor_runs_a_command(
+    at: Place, call: Client
+) -> None:
+    at.options.provision_seconds = 0.2
+    create = asyncio.create_task(call.create())
+    await asyncio.sleep(0.1)
+    for path in ("start", "exec"):
+        answer = await call("POST", f"/containers/c1/{path}", json={"Cmd": ["true"]})
+        assert answer.status == 500
+        assert answer.text.startswith("VM is still provisioning (")
+    assert (await create).status == 200
+    assert (await call.inspect())["State"]["Running"] is False
+
+
+async def test_6_a_create_is_not_cut_when_other_calls_are(at: Place, call: Client) -> None:
+    at.options.idle_seconds, at.options.provision_seconds = 0.1, 0.3
+    assert (await call.create()).status == 200
 
 
 async def test_6_a_dropped_connection_does_not_stop_it(at: Place, call: Client) -> None:
@@ -203,3 +269,13 @@ async def test_16_affinity_entries_are_consumed_and_obeyed(at: Place, call: Clie
     assert answer.text.startswith("(NoAllocatableServersError) problem creating container: No comp")
     soft = await call.create("db5", Env=["affinity:container!=~db*"])
     assert soft.status == 200
+
+
+async def test_16_hard_filters_drop_the_soft_ones(at: Place, call: Client) -> None:
+    at.options.servers = 2
+    await call.create("db0")
+    mixed = ["affinity:container==db0", "affinity:container!=~db*"]
+    await call.create("db1", Env=mixed)
+    assert [machine.server for machine in at.datacenter.machines] == [0, 0]
+    labels = (await call.inspect("db1"))["Config"]["Labels"]
+    assert json.loads(labels["com.docker.swarm.affinities"]) == ["container==db0"]

@@ -9,6 +9,7 @@ import time
 import aiohttp
 import pytest
 
+from tests.triton.machines import Machine
 from tests.triton.place import Client, Place
 
 
@@ -73,6 +74,43 @@ async def test_10_stop_wants_a_number(call: Client) -> None:
     assert (await call("POST", "/containers/c1/stop?t=1.5")).status == 422
 
 
+@pytest.fixture
+def graces(at: Place, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that each stop gave."""
+    given: list[float] = []
+    stop = at.datacenter.backend.stop
+
+    async def noting(machine: Machine, grace: float) -> None:
+        given.append(grace)
+        await stop(machine, grace)
+
+    monkeypatch.setattr(at.datacenter.backend, "stop", noting)
+    return given
+
+
+async def test_10_a_stop_gives_ten_seconds_or_what_is_asked(
+    call: Client, graces: list[float]
+) -> None:
+    for number, query in enumerate(("", "?t=0", "?t=3")):
+        await call.run(f"c{number}")
+        assert (await call("POST", f"/containers/c{number}/stop{query}")).status == 204
+    assert graces == [10, 0, 3]
+
+
+async def test_10_a_negative_grace_waits_for_ever(call: Client, graces: list[float]) -> None:
+    await call.run(Env=["SIM_IGNORE_TERM=1", "SIM_EXIT_AFTER=0.2"])
+    assert (await call("POST", "/containers/c1/stop?t=-1")).status == 204
+    assert graces[0] >= 3600
+    assert (await call.inspect())["State"]["ExitCode"] == 0, "not killed"
+
+
+async def test_10_a_restart_always_gives_ten_seconds(call: Client, graces: list[float]) -> None:
+    await call.run()
+    assert (await call("POST", "/containers/c1/restart?t=1")).status == 204
+    assert graces == [10]
+    assert (await call.inspect())["State"]["Running"] is True
+
+
 async def test_10_kill_ignores_the_signal(call: Client) -> None:
     await call.run()
     assert (await call("POST", "/containers/c1/kill?signal=SIGUSR1")).status == 204
@@ -112,12 +150,28 @@ async def test_10_a_restart_policy_of_always_brings_it_back(at: Place, call: Cli
 
 
 async def test_11_wait_is_cut_without_a_byte(at: Place, call: Client) -> None:
+    assert at.options.idle_seconds == 120, "two minutes, unless a test is in a hurry"
     await call.run()
-    usual, at.options.idle_seconds = at.options.idle_seconds, 0.1
+    at.options.idle_seconds = 0.1
     began = time.monotonic()
     with pytest.raises(aiohttp.ClientError):
         await call("POST", "/containers/c1/wait")
-    assert 0.1 <= time.monotonic() - began < usual / 4
+    assert 0.1 <= time.monotonic() - began < 30
+
+
+async def test_13_what_ended_is_not_removed_and_nothing_checks_its_health(
+    at: Place, call: Client
+) -> None:
+    check = {"Test": ["CMD", "exit 1"], "Interval": 10**7, "Retries": 1}
+    await call.run(Env=["SIM_EXIT_AFTER=0.2"], HostConfig={"AutoRemove": True}, Healthcheck=check)
+    await asyncio.sleep(0.1)
+    (entry,) = await call.listed()
+    assert "health" not in entry["Status"]
+    assert "Health" not in (await call.inspect())["State"]
+    await call("POST", "/containers/c1/wait")
+    await asyncio.sleep(0.05)
+    assert (await call.listed())[0]["Status"].startswith("Exited (0) ")
+    assert at.left == ["c1"]
 
 
 async def test_17_filters(call: Client) -> None:
@@ -136,6 +190,10 @@ async def test_17_filters(call: Client) -> None:
     assert await names(label=["triton.cns.services"]) == set()
     assert await names(label=["com.joyent.package=sample-1G"]) == {"/one", "/two"}
     assert await names(name=["^t"]) == {"/two"}
+    ids = {entry["Names"][0]: entry["Id"] for entry in await call.listed()}
+    assert await names(id=[ids["/one"]]) == {"/one"}
+    assert await names(id=["^" + ids["/two"][:12]]) == {"/two"}
+    assert await names(id=["^x"]) == set()
 
 
 async def test_17_broken_filters_are_server_errors(call: Client) -> None:

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from shim.engine.certs import files
 from shim.engine.certs.certificate import Login, new_style, old_style
-from tests.triton.place import ACCOUNT, Answer, Client, Place, client
+from tests.triton.place import ACCOUNT, Answer, Client, Place, client, where
 
 UNAUTHORIZED = re.compile(r"Unauthorized \([0-9a-f-]{36}\)")
 TEXT = re.compile(r"(\(\w+\) )?.+ \([0-9a-f-]{36}\)")
@@ -23,9 +23,8 @@ TEXT = re.compile(r"(\(\w+\) )?.+ \([0-9a-f-]{36}\)")
 
 async def ask_with(at: Place, login: Login, tmp_path: Path) -> Answer:
     other = tmp_path / "other"
-    files.write(other, login, files.Endpoint("tcp://x:1", True, None))
-    at.certs, before = other, at.certs
-    (other / "ca.pem").write_bytes((before / "ca.pem").read_bytes())
+    files.write(other, login, where(at.endpoint))
+    at.certs = other
     async with client(at) as ask:
         return await ask("GET", "/v1.21/info")
 

@@ -141,6 +141,22 @@ async def test_18_exec(call: Client) -> None:
     assert (await call("GET", f"/exec/{ident}/json")).status == 404
 
 
+async def test_18_an_attached_exec_upgrades_to_a_raw_stream(at: Place, call: Client) -> None:
+    await call.run()
+    made = await call("POST", "/containers/c1/exec", json={"Cmd": ["echo", "hi"]})
+    reader, writer = await asyncio.open_connection(
+        "localhost", at.endpoint.port, ssl=at.context(at.certs)
+    )
+    path = f"/v1.21/exec/{made.json['Id']}/start"
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 101 UPGRADED\r\n")
+    assert b"\r\nContent-Length:" not in head
+    assert b"\r\nTransfer-Encoding:" not in head
+    assert body == b"\x01\0\0\0\0\0\0\x03hi\n"
+
+
 async def test_18_exec_needs_a_running_container(call: Client) -> None:
     await call.create()
     answer = await call("POST", "/containers/c1/exec", json={"Cmd": ["true"]})
@@ -178,6 +194,27 @@ async def test_20_maintenance_refuses_all_but_get(at: Place, call: Client) -> No
     until = parsedate_to_datetime(answer.headers["Retry-After"]).timestamp()
     assert 599 < until - time.time() < 602
     assert await call.listed() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/containers/c1/start"),
+        ("POST", "/containers/c1/stop"),
+        ("DELETE", "/containers/c1?force=1"),
+        ("PUT", "/containers/c1/archive?path=/tmp"),
+        ("POST", "/images/create?fromImage=a&tag=b"),
+    ],
+)
+async def test_20_maintenance_is_for_every_call_that_changes_something(
+    at: Place, call: Client, method: str, path: str
+) -> None:
+    await call.run()
+    at.options.maintenance = "Back soon"
+    answer = await call(method, path)
+    assert (answer.status, answer.text.split(" (")[0]) == (503, "Back soon")
+    assert "Retry-After" not in answer.headers, "no end is set"
+    assert (await call.inspect())["State"]["Running"] is True
 
 
 async def test_20_errors_at_random_have_no_code(at: Place, call: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -74,7 +75,9 @@ def _check_labels(body: dict[str, Any]) -> None:
         labels = body["Labels"] = {}
     for key, value in labels.items():
         if not isinstance(value, str):
-            raise invalid(f'invalid labels: label "{key}" value is not a string: {value}')
+            raise invalid(
+                f'invalid labels: label "{key}" value is not a string: {json.dumps(value)}'
+            )
         if key.startswith("triton.") and key not in TRITON_LABELS:
             raise invalid(f'invalid labels: unknown triton label "{key}"')
     if "triton.network.public" in labels and not _publishes(body["HostConfig"]):
