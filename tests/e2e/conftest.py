@@ -20,6 +20,7 @@ from tests.conftest import TEST_SHIMS
 from tests.devmaster.conftest import master  # noqa: F401 - the fixture
 from tests.e2e.agents import AgentProcess, agents_of, eventually
 from tests.e2e.client import Framework
+from tests.triton.place import Place, place
 
 LABEL_SHIM = "mesos-shim.id"
 LABEL_TASK = "org.apache.mesos.task_id"
@@ -102,6 +103,15 @@ def shim_id_of(request: pytest.FixtureRequest) -> str:
     """Every test's containers carry a mark of their own."""
     name = re.sub(r"[^\w.-]", "-", request.node.name)
     return f"{TEST_SHIMS}{name}"[:60]
+
+
+@pytest.fixture
+async def at(tmp_path: Path) -> AsyncIterator[Place]:
+    """A Triton, with an account of one certificate."""
+    directory = tmp_path / "triton"
+    directory.mkdir()
+    async with place(directory) as made:
+        yield made
 
 
 @pytest.fixture

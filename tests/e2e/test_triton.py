@@ -4,70 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
-import pytest
-
-from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState
-from tests.bench.kit import ThinMaster
-from tests.e2e.agents import AgentProcess, eventually
+from tests.bench.kit import run_task
+from tests.e2e.agents import eventually
+from tests.e2e.datacenter import page, shim, until
 from tests.triton.machines import State
-from tests.triton.place import Place, place
+from tests.triton.place import Place
 from tests.triton.refusals import Refusal
 
 IMAGE = "busybox:latest"
 RUNNING, KILLED, FAILED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED, TaskState.TASK_FAILED
-
-
-class Master(ThinMaster):
-    """Keeps what each update said."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.said: dict[str, str] = {}
-        self.on_update = self._note
-
-    def _note(self, update: m.StatusUpdate) -> None:
-        self.said[update.status.task_id.value] = update.status.message
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    try:
-        async with asyncio.timeout(20):
-            while not condition():
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"never came: {what}") from None
-
-
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[Place]:
-    directory = tmp_path / "triton"
-    directory.mkdir()
-    async with place(directory) as made:
-        yield made
-
-
-@asynccontextmanager
-async def shim(
-    at: Place, tmp_path: Path, name: str = "one", *more: str
-) -> AsyncIterator[tuple[Master, AgentProcess]]:
-    flags = [f"--docker_host={at.endpoint.docker_host}", f"--docker_cert_path={at.certs}"]
-    async with Master() as master:
-        agent = AgentProcess(master.address, tmp_path / name, name, *flags, *more)
-        await agent.start()
-        try:
-            await asyncio.wait_for(master.registered.wait(), 20)
-            yield master, agent
-        except BaseException:
-            print(agent.log)
-            raise
-        finally:
-            await agent.end()
 
 
 async def test_a_task_lives_and_leaves_nothing(at: Place, tmp_path: Path) -> None:
@@ -90,19 +38,15 @@ async def test_what_it_costs_is_shown(at: Place, tmp_path: Path) -> None:
     prices.write_text('{"sample-128M": 0.36}')
     at.options.provision_seconds = 0.2
     flags = [f"--triton_prices={prices}", "--domain=us/endpoint"]
-    async with shim(at, tmp_path, "one", *flags) as (master, agent), aiohttp.ClientSession() as web:
+    async with shim(at, tmp_path, "one", *flags) as (master, agent):
         master.launch("a", IMAGE)
         await master.until(master.reached(["a"], RUNNING), 20)
 
-        async def page(name: str) -> str:
-            async with web.get(f"http://127.0.0.1:{agent.port}/{name}") as answer:
-                return await answer.text()
-
         async def priced() -> bool:
-            return "triton_cost_per_hour 0.36" in await page("metrics")
+            return "triton_cost_per_hour 0.36" in await page(agent, "metrics")
 
         await eventually(priced, "a price")
-        state = json.loads(await page("state"))
+        state = json.loads(await page(agent, "state"))
         (task,) = state["frameworks"][0]["executors"][0]["tasks"]
         assert task["resources"]["mem"] == 32.0
         assert task["triton"] == {"package": "sample-128M", "mem": 128}
@@ -111,12 +55,27 @@ async def test_what_it_costs_is_shown(at: Place, tmp_path: Path) -> None:
         assert state["triton"]["packages"]["sample-128M"]["price_per_hour"] == 0.36
         zone = state["domain"]["fault_domain"]["zone"]["name"]
         assert zone == state["attributes"]["datacenter"] == "test-1"
-        metrics = await page("metrics")
+        metrics = await page(agent, "metrics")
         assert "triton_containers_without_task 0.0" in metrics
         assert "triton_certificate_days_left 36" in metrics
         master.kill("a")
         await master.until(master.reached(["a"], KILLED), 20)
         await until(lambda: at.left == [], "nothing left")
+
+
+async def test_what_triton_would_ignore_is_refused_or_not(at: Place, tmp_path: Path) -> None:
+    for wanted, state in (("refuse", FAILED), ("warn", RUNNING)):
+        flag = f"--triton_unsupported={wanted}"
+        async with shim(at, tmp_path, wanted, flag) as (master, agent):
+            message = run_task(master.agent_id, "a", IMAGE, "sleep 100")
+            message.task.container.docker.privileged = True
+            master.tell(message)
+            await master.until(master.reached(["a"], state), 20)
+            assert ("Triton ignores it: container.docker.privileged" in agent.log) == (
+                wanted == "warn"
+            )
+            master.kill("a")
+            await until(lambda: at.left == [], "nothing left")
 
 
 async def test_killed_while_provisioned(at: Place, tmp_path: Path) -> None:

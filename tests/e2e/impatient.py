@@ -1,0 +1,15 @@
+"""The agent, with minutes made seconds: ``python -m tests.e2e.impatient agent …``."""
+
+from __future__ import annotations
+
+import sys
+
+from shim import limits
+
+limits.ALONE_ALARM = 1.0
+limits.POLL_INTERVAL = limits.RELIST_INTERVAL = 0.2
+
+if __name__ == "__main__":
+    from shim import cli
+
+    sys.exit(cli.main())

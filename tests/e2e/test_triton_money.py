@@ -1,0 +1,133 @@
+"""What the agent says that a datacenter costs, against the datacenter's own bill."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shim.model.container import LABEL_CONTAINER, LABEL_SHIM
+from shim.protos.mesos_pb2 import TaskState
+from tests.bench.kit import run_task
+from tests.e2e.agents import AgentProcess, eventually
+from tests.e2e.datacenter import Master, page, shim, until
+from tests.triton.place import Place, client
+
+IMAGE, PACKAGE = "busybox:latest", "sample-128M"
+RUNNING, KILLED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED
+ENDED = (TaskState.TASK_FINISHED, TaskState.TASK_FAILED)
+TOLERANCE = 0.2
+"""Seconds per machine: between its provisioning and the look after its start, and between its
+removal and the answer. The machines live for seconds, and two cores serve everything here."""
+
+
+async def money(agent: AgentProcess) -> Any:
+    return json.loads(await page(agent, "state"))["triton"]
+
+
+def shows(agent: AgentProcess, *lines: str) -> Callable[[], Awaitable[bool]]:
+    async def shown() -> bool:
+        text = await page(agent, "metrics")
+        return all(line in text for line in lines)
+
+    return shown
+
+
+def launch_ending(master: Master, name: str, seconds: float) -> None:
+    """One that ends by itself."""
+    message = run_task(master.agent_id, name, IMAGE, "true")
+    message.task.command.environment.variables.add(name="SIM_EXIT_AFTER", value=str(seconds))
+    master.tell(message)
+
+
+async def restart(master: Master, agent: AgentProcess) -> None:
+    await agent.kill()
+    master.registered.clear()
+    await agent.start()
+    await asyncio.wait_for(master.registered.wait(), 20)
+
+
+async def test_it_adds_up_to_the_bill(at: Place, tmp_path: Path) -> None:
+    """Tasks that live between two lists, that are long in no state at all, and an ordinary one."""
+    at.options.provision_seconds, at.options.stopping_seconds = 1.0, 3.0
+    short, odd = [f"short-{number}" for number in range(6)], ["odd-1", "odd-2"]
+    async with shim(at, tmp_path) as (master, agent):
+        for name in (*short, "long"):
+            master.launch(name, IMAGE)
+        for name in odd:
+            launch_ending(master, name, 1.0)
+        for name in short:
+            await master.until(master.reached([name], RUNNING), 20)
+            master.kill(name)
+        await master.until(master.reached(odd, *ENDED), 30)
+        await master.until(master.reached(short, KILLED), 20)
+        await until(lambda: len(at.left) == 1, "only the long one left")
+        await asyncio.sleep(0.5)
+        found, billed = await money(agent), at.datacenter.bill()[PACKAGE]
+        assert {account["task_id"] for account in found["tasks"]} == {*short, *odd, "long"}
+        machines = len(at.datacenter.machines)
+        tolerance = machines * TOLERANCE
+        assert machines == 9
+        assert found["packages"][PACKAGE]["machine_seconds"] == pytest.approx(billed, abs=tolerance)
+        accounts = sum(account["machine_seconds"] for account in found["tasks"])
+        assert accounts == pytest.approx(billed, abs=tolerance)
+        master.kill("long")
+        await until(lambda: at.left == [], "nothing left")
+
+
+async def test_a_restart_adds_nothing_twice_and_still_knows_what_is_paid_for(
+    at: Place, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text(json.dumps({PACKAGE: 36}))
+    async with shim(at, tmp_path, "one", f"--triton_prices={prices}") as (master, agent):
+        master.launch("a", IMAGE)
+        await master.until(master.reached(["a"], RUNNING), 20)
+        at.datacenter.machines[0].created -= 864_000
+        await restart(master, agent)
+        await eventually(shows(agent, f'triton_machines{{package="{PACKAGE}"}} 1.0'), "a list")
+
+        async def known() -> bool:
+            (framework,) = json.loads(await page(agent, "state"))["frameworks"]
+            (task,) = framework["executors"][0]["tasks"]
+            return bool(task.get("triton") == {"package": PACKAGE, "mem": 128})
+
+        await eventually(known, "the package's memory")
+        found = await money(agent)
+        (account,) = found["tasks"]
+        assert account["machine_seconds"] > 864_000
+        seconds = found["packages"][PACKAGE]["machine_seconds"]
+        assert 0 < seconds < 60
+        assert found["frameworks"]["bench-0000"] == pytest.approx(seconds / 100)
+        assert found["packages"][PACKAGE]["mem"] == 128
+        master.kill("a")
+        await until(lambda: at.left == [], "nothing left")
+
+
+async def test_an_alarm_for_what_no_task_is_known_for_and_nothing_else(
+    at: Place, tmp_path: Path
+) -> None:
+    """Neither for a task that runs, nor for one whose container is kept for a while after it."""
+    flags = ["--docker_remove_delay=3secs"]
+    async with (
+        shim(at, tmp_path, "one", *flags, program="tests.e2e.impatient") as (master, agent),
+        client(at) as docker,
+    ):
+        master.launch("a", IMAGE)
+        launch_ending(master, "b", 0.1)
+        await master.until(master.reached(["a"], RUNNING), 20)
+        await master.until(master.reached(["b"], *ENDED), 20)
+        await docker.run("stray", Labels={LABEL_SHIM: "one", LABEL_CONTAINER: "stray"})
+        await eventually(shows(agent, "triton_containers_without_task 1.0"), "the alarm")
+        assert (await money(agent))["containers_without_task"] == ["stray"]
+        assert agent.log.count("is paid for, and no task is known for it") == 1
+        assert "stray is paid for, and no task is known for it" in agent.log
+        assert "stray" in at.left
+        await restart(master, agent)
+        await until(lambda: "stray" not in at.left, "the removal at the next start")
+        master.kill("a")
+        await until(lambda: at.left == [], "nothing left")
