@@ -148,28 +148,36 @@ def _split(choice: _Choice) -> _Parts:
     return _Parts("https" if url.scheme == "https" else "http", url.hostname, port, url.path)
 
 
+def tls_context(directory: Path, *, certificate: bool, verify: bool) -> ssl.SSLContext:
+    """Whom to believe (``ca.pem``, else the system's CAs), and our certificate if it is wanted.
+
+    OSError or ValueError when a file cannot be used.
+    """
+    authority, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    context = ssl.create_default_context(cafile=authority if authority.exists() else None)
+    # Certificates made for daemons by hand often lack extensions that Python 3.13 insists on.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if certificate:
+        context.load_cert_chain(cert, key, password=_no_password)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def _tls(choice: _Choice, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Our certificate (if there is one) and whom to believe: ``ca.pem``, else the system's CAs."""
     directory = Path(choice.cert_path or _config_directory(environ))
     if choice.cert_path and not directory.is_dir():
         raise ConfigError(f"{choice.cert_source}: {choice.cert_path!r} is not a directory")
-    authority, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
     wanted = bool(choice.cert_path)
+    certificate = wanted or (directory / "cert.pem").exists()
     try:
-        context = ssl.create_default_context(cafile=authority if authority.exists() else None)
-        # Certificates made for daemons by hand often lack extensions that Python 3.13 insists on.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if wanted or cert.exists():
-            context.load_cert_chain(cert, key, password=_no_password)
+        return tls_context(directory, certificate=certificate, verify=choice.verify is not False)
     except (OSError, ValueError) as error:
         name = choice.cert_source if wanted else "TLS"
         raise ConfigError(
             f"{name}: no usable certificates in {str(directory)!r}: {error}"
         ) from None
-    if choice.verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _no_password() -> str:
