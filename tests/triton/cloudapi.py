@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from aiohttp import web
 from cryptography.exceptions import InvalidSignature
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 
 from tests.triton.accounts import Account, parse_fingerprint, verify
 from tests.triton.refusals import Refusal
+from tests.triton.tls import server_context
 
 HASHES = {"sha1": hashes.SHA1, "sha256": hashes.SHA256, "sha384": hashes.SHA384}
 HASHES["sha512"] = hashes.SHA512
@@ -19,11 +21,21 @@ KEY_ID = re.compile(r"/(?P<account>[^/]+)/keys/(?P<fingerprint>.+)")
 
 
 class CloudApi:
-    """``async with CloudApi(accounts, services) as api``: plain HTTP at ``api.url``."""
+    """``async with CloudApi(accounts, services) as api``: plain HTTP at ``api.url``, or HTTPS as
+    ``localhost`` with the certificate in ``server_pem``."""
 
-    def __init__(self, accounts: Mapping[str, Account], services: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        accounts: Mapping[str, Account],
+        services: Mapping[str, str],
+        *,
+        major: int = 9,
+        server_pem: Path | None = None,
+    ) -> None:
         self._accounts = accounts
         self._services = services
+        self._major = major
+        self._context = server_context(server_pem) if server_pem else None
         self._runner: web.AppRunner | None = None
         self.url = ""
 
@@ -32,8 +44,9 @@ class CloudApi:
         app.router.add_get("/{account}/services", self._list_services)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._context).start()
+        scheme, host = ("https", "localhost") if self._context else ("http", "127.0.0.1")
+        self.url = f"{scheme}://{host}:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -41,6 +54,10 @@ class CloudApi:
         await self._runner.cleanup()
 
     async def _list_services(self, request: web.Request) -> web.Response:
+        wanted = request.headers.get("Accept-Version", "*")
+        if wanted != "*" and f"~{self._major}" not in wanted.split("||"):
+            body = {"code": "InvalidVersion", "message": f"supports only {self._major}.0.0"}
+            return web.json_response(body, status=400)
         try:
             account = self._login(request)
         except (Refusal, InvalidSignature, KeyError, ValueError):

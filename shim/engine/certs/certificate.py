@@ -21,6 +21,8 @@ from shim.errors import ConfigError
 JOYENT_DOCKER = x509.ObjectIdentifier("1.3.6.1.4.1.38678.1.4.1")
 NEW_STYLE_DAYS = 3650
 OLD_STYLE_DAYS = 365
+MAX_DAYS = 36500
+"""Dates end with the year 9999; nobody means more than a century."""
 CLOCK_SKEW = timedelta(minutes=5)
 DAY = 86400.0
 
@@ -72,7 +74,7 @@ def describe(certificate_pem: bytes) -> Described:
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem)
         account, issuer = _common_name(certificate.subject), _common_name(certificate.issuer)
-    except (ValueError, IndexError) as error:
+    except ValueError as error:
         raise ConfigError(f"not a client certificate: {error}") from error
     return Described(account, _is_new_style(certificate), certificate.not_valid_after_utc, issuer)
 
@@ -120,7 +122,10 @@ def _name(common_name: str) -> x509.Name:
 
 
 def _common_name(name: x509.Name) -> str:
-    return str(name.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if not found:
+        raise ValueError(f"no common name (CN) in {name.rfc4514_string()!r}")
+    return str(found[0].value)
 
 
 def _is_new_style(certificate: x509.Certificate) -> bool:

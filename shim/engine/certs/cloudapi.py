@@ -1,24 +1,24 @@
-"""The two questions asked before there is a certificate: where Docker is, and who signs it."""
+"""The question asked before there is a certificate: where Docker is."""
 
 from __future__ import annotations
 
 import base64
-import ssl
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from shim.engine.certs.ask import get, words
+from shim.engine.certs.files import https_url
 from shim.engine.certs.keys import PrivateKey, fingerprint
 from shim.engine.certs.ssh_agent import curve_hash
-from shim.errors import ConfigError, told
+from shim.errors import ConfigError
 
-TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=20)
-MAX_ANSWER = 1 << 20
-API_VERSION = "~8"
+API_VERSION = "~9||~8||~7"
+"""ListServices is the same in all of them; a datacenter serves one or two."""
 
 
 def signed_headers(account: str, key: PrivateKey, now: datetime) -> dict[str, str]:
@@ -42,64 +42,46 @@ def signed_headers(account: str, key: PrivateKey, now: datetime) -> dict[str, st
     }
 
 
-async def find_docker(url: str, account: str, key: PrivateKey, *, insecure: bool) -> str:
+def find_docker(url: str, account: str, key: PrivateKey, *, insecure: bool) -> str:
     """The datacenter's Docker endpoint, ``tcp://host:2376``. ConfigError says what went wrong."""
     where = f"{url.rstrip('/')}/{quote(account, safe='')}/services"
-    headers = signed_headers(account, key, datetime.now(UTC))
-    status, services = await _ask_services(where, headers, insecure)
+    status, body = get(
+        where, headers=signed_headers(account, key, datetime.now(UTC)), tls=not insecure
+    )
+    services = _json_object(body)
     if status in (401, 403):
         raise ConfigError(
             f"{url} does not accept the key {fingerprint(key.public_key())} for account "
-            f"{account}: {_words(services)}. Is the key listed under the account (new ones take "
-            "two minutes), and is this machine's clock right?"
+            f"{account}: {_reason(services, body)}. Is the key listed under the account (new ones "
+            "take two minutes), and is this machine's clock right?"
         )
-    if status != 200:
-        raise ConfigError(f"{where} answered {status}: {_words(services)}")
-    docker = services.get("docker")
-    if not docker:
-        raise ConfigError(f"{url} offers no Docker endpoint: it lists {', '.join(services)}")
-    return str(docker).replace("https://", "tcp://")
+    if status != 200 or services is None:
+        raise ConfigError(f"{where} answered {status}: {_reason(services, body)}")
+    if not services.get("docker"):
+        raise ConfigError(
+            f"{url} offers no Docker endpoint: it lists {', '.join(services) or 'nothing'}"
+        )
+    return _docker_host(url, services["docker"])
 
 
-async def fetch_ca(docker_host: str) -> bytes | None:
-    """The endpoint's CA; None when it has none of its own (then the system's CAs hold).
-
-    Nothing vouches for it on this first contact: that is how Triton's own tools do it, too.
-    """
-    parts = urlsplit(docker_host)
-    where = f"https://{parts.hostname}:{parts.port or 2376}/ca.pem"
+def _docker_host(url: str, named: object) -> str:
+    docker_host = str(named).replace("https://", "tcp://")
     try:
-        async with (
-            aiohttp.ClientSession(timeout=TIMEOUT) as session,
-            session.get(where, ssl=False) as answer,
-        ):
-            body = await answer.content.read(MAX_ANSWER)
-            status = answer.status
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise ConfigError(f"{where}: {told(error)}") from error
-    if status == 404:
+        https_url(docker_host)
+    except ValueError as error:
+        raise ConfigError(f"{url} names {named!r} as its Docker endpoint: {error}") from None
+    return docker_host
+
+
+def _json_object(body: bytes) -> Mapping[str, object] | None:
+    try:
+        document = json.loads(body)
+    except ValueError:
         return None
-    if status != 200 or b"-----BEGIN CERTIFICATE-----" not in body:
-        raise ConfigError(f"{where} answered {status} and no certificate")
-    return body
+    return document if isinstance(document, dict) else None
 
 
-async def _ask_services(
-    where: str, headers: Mapping[str, str], insecure: bool
-) -> tuple[int, Mapping[str, object]]:
-    context: ssl.SSLContext | bool = not insecure
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=TIMEOUT) as session,
-            session.get(where, headers=headers, ssl=context) as answer,
-        ):
-            body = await answer.json(content_type=None)
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise ConfigError(f"{where}: {error} (--insecure does without verification)") from error
-    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        raise ConfigError(f"{where}: {told(error)}") from error
-    return answer.status, body if isinstance(body, dict) else {}
-
-
-def _words(body: Mapping[str, object]) -> str:
-    return str(body.get("message") or body.get("code") or "no reason given")
+def _reason(document: Mapping[str, object] | None, body: bytes) -> str:
+    """In CloudAPI's own words, else whatever came: something in between may have answered."""
+    said = document or {}
+    return str(said.get("message") or said.get("code") or words(body))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import getpass
 import ipaddress
-import os
-import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from shim.engine.certs import files, keys
+from shim.engine.certs.account_key import PASSPHRASE, find_key
+from shim.engine.certs.ask import NoAnswer
 from shim.engine.certs.certificate import (
+    MAX_DAYS,
     NEW_STYLE_DAYS,
     OLD_STYLE_DAYS,
     Described,
@@ -23,12 +23,9 @@ from shim.engine.certs.certificate import (
     new_style,
     old_style,
 )
-from shim.engine.certs.cloudapi import fetch_ca, find_docker
-from shim.engine.certs.ssh_agent import SshAgent
+from shim.engine.certs.cloudapi import find_docker
+from shim.engine.certs.dockerhost import Refused, fetch_ca, try_login
 from shim.errors import ConfigError
-
-PASSPHRASE = "TRITON_KEY_PASSPHRASE"
-FINGERPRINT = re.compile(r"(MD5:|SHA256:).+|(?i:(md5:)?([0-9a-f]{2}:){15}[0-9a-f]{2})")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,105 +39,148 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="SSH private key (RSA or ECDSA) of the account; or a public key file or a "
         "fingerprint (MD5:… or SHA256:…) of a key that an ssh-agent holds",
     )
-    add("--url", help="CloudAPI of the datacenter, https://cloudapi.… (with --renew: not asked)")
+    add(
+        "--url",
+        help="CloudAPI of the datacenter, https://cloudapi.…, which names the Docker endpoint "
+        "(with --renew: not needed, endpoint and ca.pem stay)",
+    )
     add("--out", required=True, type=Path, metavar="DIR", help="where the files are written")
     add("--key-passphrase-file", type=Path, metavar="FILE", help=f"else {PASSPHRASE}, else asked")
-    add("--old-style", action="store_true", help="the SSH key itself, unencrypted, self-signed")
+    add(
+        "--old-style",
+        action=argparse.BooleanOptionalAction,
+        help="the SSH key itself, unencrypted, self-signed (with --renew: as before)",
+    )
     add(
         "--days",
         type=int,
         help=f"lifetime; default {NEW_STYLE_DAYS}, old style {OLD_STYLE_DAYS}",
     )
-    add("--renew", action="store_true", help="replace the certificate in --out")
-    add("--insecure", action="store_true", help="do not verify the servers' certificates")
+    add(
+        "--renew",
+        action="store_true",
+        help="replace the certificate in --out, once the endpoint has accepted the new one",
+    )
+    add(
+        "--insecure",
+        action="store_true",
+        help="do not verify CloudAPI and the endpoint, now and later",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """0 and a few lines about what was written; 2 and one line that says what is wrong."""
     try:
-        print(asyncio.run(_run(args)))
+        print(_run(args))
     except ConfigError as error:
         print(f"mesos-shim certs: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-async def _run(args: argparse.Namespace) -> str:
+def _run(args: argparse.Namespace) -> str:
     before = _before(args)
-    account = args.account or (before.account if before else None)
-    if not account:
-        raise ConfigError("--account is required")
-    if args.days is not None and args.days < 1:
-        raise ConfigError(f"--days={args.days} is not 1 or more")
-    key = _key(args)
-    endpoint = await _endpoint(args, account, key)
-    make = old_style if args.old_style or (before and not before.new_style) else new_style
-    days = args.days or (OLD_STYLE_DAYS if make is old_style else NEW_STYLE_DAYS)
-    login = make(account, key, datetime.now(UTC), days)
-    files.write(args.out, login, endpoint)
-    made = describe(login.certificate_pem)
+    account = _account(args, before)
+    _check(args)
+    key = find_key(args.key, args.key_passphrase_file)
+    endpoint = _endpoint(args, account, key)
+    old = not before.new_style if before and args.old_style is None else bool(args.old_style)
+    days = args.days or (OLD_STYLE_DAYS if old else NEW_STYLE_DAYS)
+    login = (old_style if old else new_style)(account, key, datetime.now(UTC), days)
+    public = key.public_key()
+    whose = f"account {account}, by its {key_kind(public)} key {keys.fingerprint(public)}"
+    with files.staged(args.out, login, endpoint) as new:
+        tried = _try(args, new, endpoint, whose)
+        files.take_up(new, args.out)
+    if old:
+        _warn(f"{args.out / 'key.pem'} is the account's SSH key itself, unencrypted")
+    until = describe(login.certificate_pem).not_after
     return (
-        f"{args.out}: certificate of account {account} until {made.not_after:%Y-%m-%d}, by its "
-        f"{key_kind(key.public_key())} key {keys.fingerprint(key.public_key())}\n"
-        f"endpoint: {endpoint.docker_host}{'' if endpoint.verify else ' (not verified)'}\n"
+        f"{args.out}: certificate of {whose}, until {until:%Y-%m-%d}, {tried}\n"
+        f"endpoint: {endpoint.docker_host}{'' if endpoint.verify else NOT_VERIFIED}\n"
         f"use it:   . {args.out / 'env.sh'}"
     )
 
 
+NOT_VERIFIED = " (not verified; where flags are given instead of env.sh: --no-docker_tls_verify)"
+
+
 def _before(args: argparse.Namespace) -> Described | None:
-    """The certificate that is there already: replaced only when the user says so."""
+    """The certificate that is there already: nothing is replaced unless the user says so."""
     path = args.out / "cert.pem"
     if not args.renew:
-        if path.exists():
-            raise ConfigError(f"{path} exists: --renew replaces it")
+        for name in files.NAMES:
+            if (args.out / name).exists():
+                raise ConfigError(
+                    f"{args.out / name} exists: --renew replaces a login, another --out leaves it"
+                )
         return None
     try:
         return describe(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"--renew: {path}: {error.strerror}") from error
+    except ConfigError as error:
+        raise ConfigError(f"--renew: {path}: {error}") from error
 
 
-def _key(args: argparse.Namespace) -> keys.PrivateKey:
-    path, agent = Path(args.key).expanduser(), os.environ.get("SSH_AUTH_SOCK")
-    if FINGERPRINT.fullmatch(args.key) and not path.exists():
-        if not agent:
-            raise ConfigError(
-                f"--key={args.key} names a key in an ssh-agent: SSH_AUTH_SOCK is unset"
-            )
-        return SshAgent(agent).key(args.key)
-    if agent and keys.is_public_key(path):
-        return SshAgent(agent).key_of(path)
-    return keys.load_key(path, lambda: _ask(path), _given(args))
+def _account(args: argparse.Namespace, before: Described | None) -> str:
+    account = args.account or (before.account if before else "")
+    if not account:
+        raise ConfigError("--account is required: the login of the Triton account")
+    return str(account)
 
 
-def _given(args: argparse.Namespace) -> bytes | None:
-    """The passphrase named beforehand; an empty one is none."""
-    if args.key_passphrase_file:
-        try:
-            return bytes(args.key_passphrase_file.read_bytes()).rstrip(b"\r\n") or None
-        except OSError as error:
-            raise ConfigError(
-                f"--key-passphrase-file={args.key_passphrase_file}: {error.strerror}"
-            ) from error
-    return os.fsencode(os.environ.get(PASSPHRASE, "")) or None
-
-
-def _ask(path: Path) -> bytes | None:
-    if not sys.stdin.isatty():
-        return None
-    return getpass.getpass(f"Passphrase for {path}: ").encode()
-
-
-async def _endpoint(args: argparse.Namespace, account: str, key: keys.PrivateKey) -> files.Endpoint:
-    if args.url is None:
-        if not args.renew:
-            raise ConfigError("--url is required: the datacenter's CloudAPI, https://cloudapi.…")
-        return files.read_endpoint(args.out)
-    if urlsplit(args.url).scheme not in ("http", "https"):
+def _check(args: argparse.Namespace) -> None:
+    """What can be told from the flags alone, before anybody is asked for a passphrase."""
+    if args.days is not None and not 1 <= args.days <= MAX_DAYS:
+        raise ConfigError(f"--days={args.days} is not 1 to {MAX_DAYS}")
+    if args.url is None and not args.renew:
+        raise ConfigError("--url is required: the datacenter's CloudAPI, https://cloudapi.…")
+    if args.url is not None and not _is_web(args.url):
         raise ConfigError(f"--url={args.url} is not an http or https URL")
-    docker_host = await find_docker(args.url, account, key, insecure=args.insecure)
+
+
+def _endpoint(args: argparse.Namespace, account: str, key: keys.PrivateKey) -> files.Endpoint:
+    if args.url is None:
+        found = files.read_endpoint(args.out)
+        return replace(found, verify=found.verify and not args.insecure)
+    docker_host = find_docker(args.url, account, key, insecure=args.insecure)
     verify = not args.insecure and not _is_address(docker_host)
-    return files.Endpoint(docker_host, verify, await fetch_ca(docker_host))
+    return files.Endpoint(docker_host, verify, fetch_ca(docker_host))
+
+
+def _try(args: argparse.Namespace, new: Path, endpoint: files.Endpoint, whose: str) -> str:
+    """What came of trying it, for the summary. ConfigError: nothing may be written.
+
+    A first login is written also while its endpoint is away; one that works is not given up for
+    one of which nobody knows.
+    """
+    try:
+        try_login(new, endpoint)
+    except Refused as error:
+        raise ConfigError(
+            f"nothing was written, {endpoint.docker_host} refuses a certificate of {whose}: {error}"
+        ) from error
+    except NoAnswer as error:
+        if not args.renew:
+            return f"not tried: {error}"
+        raise ConfigError(
+            f"nothing was replaced, the new certificate could not be tried: {error}. Try again "
+            "later; where the endpoint or its CA has changed, --url looks it up anew"
+        ) from error
+    return "accepted by the endpoint"
+
+
+def _warn(text: str) -> None:
+    print(f"mesos-shim certs: warning: {text}", file=sys.stderr)
+
+
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_address(docker_host: str) -> bool:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+
+from tests.triton import tls
 
 S = serialization
 FORMATS = {
@@ -16,6 +19,7 @@ FORMATS = {
 }
 KEYS: dict[str, Any] = {
     "rsa": rsa.generate_private_key(65537, 2048),
+    "rsa1024": rsa.generate_private_key(65537, 1024),
     "p256": ec.generate_private_key(ec.SECP256R1()),
     "p384": ec.generate_private_key(ec.SECP384R1()),
     "p521": ec.generate_private_key(ec.SECP521R1()),
@@ -53,3 +57,34 @@ def write_key(tmp_path: Path) -> WriteKey:
         return path
 
     return write
+
+
+class Scripted:
+    """An HTTPS server at ``localhost`` that says what a test wants it to."""
+
+    def __init__(self, directory: Path) -> None:
+        self.ca, self._pem = tls.write_server_certificate(directory)
+        self.answers: dict[str, tuple[int, bytes]] = {}
+        self.url = ""
+
+    @property
+    def docker_host(self) -> str:
+        return self.url.replace("https", "tcp")
+
+    async def answer(self, request: web.Request) -> web.Response:
+        status, body = self.answers.get(request.path, (404, b"nothing here"))
+        return web.Response(status=status, body=body)
+
+
+@pytest.fixture
+async def scripted(tmp_path: Path) -> AsyncIterator[Scripted]:
+    made = Scripted(tmp_path)
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", made.answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    context = tls.server_context(made._pem)
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    made.url = f"https://localhost:{runner.addresses[0][1]}"
+    yield made
+    await runner.cleanup()
