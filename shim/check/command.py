@@ -55,10 +55,9 @@ def _looks(config: Config, master: MasterLook) -> Iterator[Look]:
     )
     certificate = places.certificate_file(config)
     if certificate is not None:
-        renew = "make a new one: mesos-shim certs --renew"
         yield Look(
             "certificate",
-            renew,
+            "have another one made, by whoever made this one",
             functools.partial(asyncio.to_thread, places.certificate, certificate),
         )
     if config.discovery is not None:

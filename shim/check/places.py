@@ -17,7 +17,11 @@ from shim.check.findings import Failed
 from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
 from shim.discovery.config import DiscoveryConfig
+from shim.engine.certs.certificate import DAY, describe
 from shim.engine.connect import connect
+from shim.engine.endpoint import resolve
+from shim.engine.triton.login import renewal
+from shim.errors import ConfigError
 
 _NOBODY = "mesos-shim-check"
 """An owner mark that no container has: listing these asks for the right and finds nothing."""
@@ -35,23 +39,44 @@ async def endpoint(config: Config) -> str:
 
 
 def certificate_file(config: Config, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The client certificate in use, if there is one in a directory that was named."""
-    directory = config.docker_cert_path or environ.get("DOCKER_CERT_PATH")
-    path = Path(directory or "/nonexistent") / "cert.pem"
-    return path if path.exists() else None
+    """The client certificate in use, whatever named its directory."""
+    flags = config.docker_host, config.docker_cert_path, config.docker_tls_verify
+    try:
+        directory = resolve(*flags, environ).certificates
+    except ConfigError:
+        return None  # as the look at the endpoint says
+    return Path(directory) / "cert.pem" if directory else None
 
 
 def certificate(path: Path) -> str:
     """It is valid now, and for a while."""
     try:
-        end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+        found = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
         raise Failed(f"{path}: {error}") from None
-    days = (end - datetime.now(UTC)).total_seconds() / 86400
-    if days <= 0:
-        raise Failed(f"{path}: expired on {end:%Y-%m-%d}")
-    late = "; renew it soon" if days < limits.CHECK_DAYS_LEFT else ""
-    return f"{path}: valid until {end:%Y-%m-%d}, {days:.0f} days{late}"
+    whose, advice = _made_for_triton(path, found)
+    begin, end, now = found.not_valid_before_utc, found.not_valid_after_utc, datetime.now(UTC)
+    if found.issuer == found.subject and not begin <= now < end:
+        return f"{whose}: its dates are {begin:%Y-%m-%d} to {end:%Y-%m-%d}, which Triton ignores"
+    if now < begin:
+        clock = "wait, or correct the clock of this machine"
+        raise Failed(f"{whose}: not valid before {begin:%Y-%m-%d %H:%M UTC}", clock)
+    if now >= end:
+        raise Failed(f"{whose}: expired on {end:%Y-%m-%d}", advice)
+    days = (end - now).total_seconds() / DAY
+    late = f"; renew it soon: {advice}" if days < limits.CHECK_DAYS_LEFT else ""
+    return f"{whose}: valid until {end:%Y-%m-%d}, {days:.0f} days{late}"
+
+
+def _made_for_triton(path: Path, found: x509.Certificate) -> tuple[str, str]:
+    """What to call it, and how it is renewed, which we know of Triton's only."""
+    try:
+        described = describe(path.read_bytes())
+    except ConfigError:
+        return str(path), ""
+    if not described.new_style and found.issuer != found.subject:
+        return str(path), ""
+    return f"{path} of account {described.account}", renewal(path.parent)
 
 
 async def consul(config: DiscoveryConfig) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from shim import limits
 from shim.check.findings import Failed, Finding, Look, as_json, as_text
-from shim.errors import Transient
+from shim.errors import Transient, Unwelcome
 
 
 async def answer() -> str:
@@ -20,7 +20,12 @@ async def test_a_good_look_says_what_was_found() -> None:
 
 @pytest.mark.parametrize(
     ("error", "advice"),
-    [(Transient("gone"), "do this"), (Failed("gone"), "do this"), (Failed("gone", "that"), "that")],
+    [
+        (Transient("gone"), "do this"),
+        (Failed("gone"), "do this"),
+        (Failed("gone", "that"), "that"),
+        (Unwelcome("gone"), ""),
+    ],
 )
 async def test_a_failed_look_says_what_to_do(error: Exception, advice: str) -> None:
     async def look() -> str:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +13,12 @@ from shim.check import places
 from shim.check.findings import Failed
 from shim.config import Config, load
 from shim.engine.api import EngineInfo
-from shim.engine.certs.certificate import new_style
+from shim.engine.certs.certificate import Login, new_style, old_style
 from shim.engine.certs.keys import PrivateKey
 from shim.errors import Permanent, ShimError
+from tests.engine.certificates import Authority
+
+Make = Callable[[str, PrivateKey, datetime, int], Login]
 
 
 def config(*argv: str, master: str = "127.0.0.1:5050", **environ: str) -> Config:
@@ -78,10 +81,14 @@ async def test_a_real_engine() -> None:
 # --- the certificate ------------------------------------------------------------------------
 
 
-def certificate(directory: Path, key: PrivateKey, days: int, age: int = 0) -> Path:
-    made = datetime.now(UTC) - timedelta(days=age)
+def certificate(
+    directory: Path, key: PrivateKey, days: int, age: int = 0, make: Make = new_style
+) -> Path:
+    """With its key, made ``age`` days ago."""
+    login = make("bob", key, datetime.now(UTC) - timedelta(days=age), days)
+    (directory / "key.pem").write_bytes(login.key_pem)
     file = directory / "cert.pem"
-    file.write_bytes(new_style("bob", key, made, days).certificate_pem)
+    file.write_bytes(login.certificate_pem)
     return file
 
 
@@ -94,17 +101,43 @@ def key() -> PrivateKey:
 
 def test_a_certificate_that_lasts(tmp_path: Path, key: PrivateKey) -> None:
     found = places.certificate(certificate(tmp_path, key, 100))
+    assert found.startswith(f"{tmp_path}/cert.pem of account bob: valid until ")
     assert "100 days" in found
     assert "renew" not in found
 
 
 def test_one_that_ends_soon(tmp_path: Path, key: PrivateKey) -> None:
-    assert places.certificate(certificate(tmp_path, key, 100, age=80)).endswith("renew it soon")
+    found = places.certificate(certificate(tmp_path, key, 100, age=80))
+    assert f"renew it soon: `mesos-shim certs --renew --out={tmp_path} --key=" in found
 
 
 def test_one_that_has_ended(tmp_path: Path, key: PrivateKey) -> None:
-    with pytest.raises(Failed, match="expired on"):
+    with pytest.raises(Failed, match="expired on") as caught:
         places.certificate(certificate(tmp_path, key, 10, age=20))
+    assert caught.value.advice.startswith("`mesos-shim certs --renew --out=")
+
+
+def test_one_that_has_not_begun(tmp_path: Path, key: PrivateKey) -> None:
+    with pytest.raises(Failed, match="not valid before") as caught:
+        places.certificate(certificate(tmp_path, key, 10, age=-1))
+    assert "clock" in caught.value.advice
+
+
+@pytest.mark.parametrize("age", [20, -1])
+def test_triton_ignores_the_dates_of_the_old_style(
+    tmp_path: Path, key: PrivateKey, age: int
+) -> None:
+    found = places.certificate(certificate(tmp_path, key, 10, age, old_style))
+    assert "of account bob" in found
+    assert found.endswith("which Triton ignores")
+
+
+def test_one_of_an_authority_is_not_ours_to_renew(tmp_path: Path) -> None:
+    Authority().issue(tmp_path / "cert.pem", tmp_path / "key.pem", "client")
+    found = places.certificate(tmp_path / "cert.pem")
+    assert found.startswith(f"{tmp_path}/cert.pem: valid until ")
+    assert "account" not in found
+    assert "mesos-shim certs" not in found
 
 
 def test_something_else(tmp_path: Path) -> None:
@@ -113,14 +146,19 @@ def test_something_else(tmp_path: Path) -> None:
         places.certificate(tmp_path / "cert.pem")
 
 
-def test_where_the_certificate_is(tmp_path: Path) -> None:
-    file = tmp_path / "cert.pem"
-    environ = {"DOCKER_CERT_PATH": str(tmp_path)}
-    assert places.certificate_file(config(), environ) is None
-    file.touch()
-    assert places.certificate_file(config(), environ) == file
-    assert places.certificate_file(config(f"--docker_cert_path={tmp_path}"), {}) == file
-    assert places.certificate_file(config(), {}) is None
+@pytest.mark.parametrize("name", ["flag", "DOCKER_CERT_PATH", "DOCKER_CONFIG"])
+def test_where_the_certificate_is(tmp_path: Path, key: PrivateKey, name: str) -> None:
+    flags = ["--docker_host=tcp://dc:2376"]
+    environ = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CONFIG": "/nonexistent"}
+    assert places.certificate_file(config(*flags), environ) is None
+    if name == "flag":
+        flags.append(f"--docker_cert_path={tmp_path}")
+    else:
+        environ[name] = str(tmp_path)
+    file = certificate(tmp_path, key, 100)
+    assert places.certificate_file(config(*flags), environ) == file
+    file.write_text("x")
+    assert places.certificate_file(config(*flags), environ) is None, "the endpoint's look says why"
 
 
 # --- Consul ---------------------------------------------------------------------------------

@@ -59,12 +59,7 @@ class Login:
     @property
     def renewal(self) -> str:
         """How to make a new certificate, as far as is known here."""
-        out = shlex.quote(str(self._directory.absolute()))
-        url = "" if (self._directory / "env.sh").exists() else " --url=CLOUDAPI"
-        return (
-            f"`mesos-shim certs --renew --out={out} --key=FILE{url}` (FILE: the account's SSH "
-            "private key) makes a new certificate"
-        )
+        return renewal(self._directory)
 
     def context(self) -> ssl.SSLContext:
         """For the next connection. Files that changed are read again; if they do not (yet) fit
@@ -111,6 +106,16 @@ class Login:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context, described
+
+
+def renewal(directory: Path) -> str:
+    """How to make a new certificate there, as far as is known."""
+    out = shlex.quote(str(directory.absolute()))
+    url = "" if (directory / "env.sh").exists() else " --url=CLOUDAPI"
+    return (
+        f"`mesos-shim certs --renew --out={out} --key=FILE{url}` (FILE: the account's SSH "
+        "private key) makes a new certificate"
+    )
 
 
 def _stamp(path: Path) -> tuple[int, int]:
