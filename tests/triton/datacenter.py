@@ -242,9 +242,9 @@ class Datacenter:
 
     # --- paying
 
-    def bill(self) -> dict[str, float]:
-        """Machine-seconds so far, by package."""
-        now, bill = time.time(), dict[str, float]()
+    def bill(self, until: float | None = None) -> dict[str, float]:
+        """Machine-seconds by package until then; until now, when it is not given."""
+        now, bill = until or time.time(), dict[str, float]()
         for machine in self.machines:
             name = machine.package.name
             bill[name] = bill.get(name, 0.0) + machine.seconds(now)

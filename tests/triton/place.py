@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -45,6 +46,12 @@ class Place:
     def left(self) -> list[str]:
         return self.datacenter.left()
 
+    def check_nothing_is_paid(self) -> None:
+        """AssertionError when a machine is left, running or not, or an hour more would cost."""
+        assert self.left == [], "machines are left that somebody pays for"
+        now = time.time()
+        assert self.datacenter.bill(now + 3600) == self.datacenter.bill(now)
+
     def context(self, certs: Path | None = None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.certs / "ca.pem")
         if certs is not None:
@@ -72,6 +79,16 @@ async def place(
     async with Endpoint(datacenter, served, port) as endpoint:
         files.write(directory, new_style(ACCOUNT, key, datetime.now(UTC)), where(endpoint))
         yield Place(endpoint, account, key, directory)
+
+
+@asynccontextmanager
+async def emptied(
+    directory: Path, options: Options | None = None, backend: Backend | None = None
+) -> AsyncIterator[Place]:
+    """A :func:`place` for those who must leave nothing in it that is paid for."""
+    async with place(directory, options, backend) as made:
+        yield made
+        made.check_nothing_is_paid()
 
 
 @dataclass(frozen=True, slots=True)

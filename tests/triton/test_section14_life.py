@@ -209,7 +209,10 @@ async def test_21_stopped_containers_stay_and_cost(at: Place, call: Client) -> N
     second = at.datacenter.bill()["sample-1G"]
     assert second - first >= 0.1
     assert at.left == ["c1"]
+    with pytest.raises(AssertionError, match="machines are left"):
+        at.check_nothing_is_paid()
     await call("DELETE", "/containers/c1")
+    at.check_nothing_is_paid()
     paid = at.datacenter.bill()
     await asyncio.sleep(0.05)
     assert (at.left, at.datacenter.bill()) == ([], paid)

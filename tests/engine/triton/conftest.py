@@ -12,7 +12,7 @@ from shim.engine.image import parse_image
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.login import Login
 from shim.model.container import LABEL_SHIM
-from tests.triton.place import Place, place
+from tests.triton.place import Place, emptied
 
 OWNER = "test-shim"
 Spec = Callable[..., ContainerSpec]
@@ -26,7 +26,8 @@ def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def at(tmp_path: Path) -> AsyncIterator[Place]:
-    async with place(tmp_path) as made:
+    """Where every test must leave nothing that is paid for."""
+    async with emptied(tmp_path) as made:
         yield made
 
 
@@ -38,11 +39,19 @@ async def engine(at: Place) -> AsyncIterator[TritonEngine]:
 
 
 @pytest.fixture
-def spec() -> Spec:
+async def spec(at: Place) -> AsyncIterator[Spec]:
+    """Makes specs. At its end the engine removes what came of them: anything else is a leak."""
+    names: set[str] = set()
+
     def make(name: str = "mesos-1", **body: Any) -> ContainerSpec:
         image = parse_image("busybox")
         labels = {LABEL_SHIM: OWNER, **body.pop("Labels", {})}
+        names.add(name)
         wanted = {"Image": image.text, "Cmd": ["sleep"], "Labels": labels, "HostConfig": {}}
         return ContainerSpec(name, image, {**wanted, **body})
 
-    return make
+    yield make
+    engine = TritonEngine(at.endpoint.url, Login(at.certs), shim_id=OWNER)
+    for name in names & {*at.left}:
+        await engine.remove(name)
+    await engine.close()
