@@ -46,5 +46,8 @@ def _ask(path: Path) -> bytes | None:
         return None
     try:
         return os.fsencode(getpass.getpass(f"Passphrase for {path}: "))
-    except (EOFError, UnicodeError):
+    except (EOFError, KeyboardInterrupt, UnicodeError) as error:
+        print(file=sys.stderr)  # the prompt's line is still open
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise ConfigError(f"{path} is encrypted, and no passphrase was entered") from None
