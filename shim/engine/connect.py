@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from shim import limits
 from shim.engine.api import Engine
 from shim.engine.docker import DockerEngine
-from shim.engine.endpoint import resolve
+from shim.engine.endpoint import Endpoint, resolve
 from shim.engine.triton import TritonEngine, is_triton
 from shim.engine.triton.login import Login
 from shim.errors import ConfigError
@@ -34,21 +34,24 @@ async def connect(wanted: Wanted, shim_id: str) -> Engine:
     """The engine behind the flags, the environment or the docker context.
 
     Raises ConfigError naming what cannot be used. Only with ``--engine=auto``, and only an
-    endpoint that knows us by a certificate, is asked what it is: Transient when it does not say.
+    endpoint with TLS, is asked what it is: Transient when it does not say.
     """
     endpoint = resolve(wanted.docker_host, wanted.docker_cert_path, wanted.docker_tls_verify)
-    if wanted.engine == "triton" and not endpoint.certificates:
-        raise ConfigError(
-            f"--engine=triton: {endpoint} is used without a client certificate, which Triton "
-            "wants: set --docker_cert_path to a directory that `mesos-shim certs` made"
-        )
-    if wanted.engine != "docker" and endpoint.certificates:
-        login = Login(Path(endpoint.certificates), verify=endpoint.verified)
-        if wanted.engine == "triton" or await is_triton(endpoint.url, login):
-            return TritonEngine(endpoint.url, login, shim_id=shim_id)
+    asked = wanted.engine == "auto" and endpoint.tls is not None
+    if wanted.engine == "triton" or (asked and await is_triton(endpoint)):
+        return TritonEngine(endpoint.url, _login(endpoint), shim_id=shim_id)
     inflight = wanted.max_inflight or limits.MAX_INFLIGHT
     connections = max(limits.ENGINE_CONNECTIONS, 2 * inflight)
     return DockerEngine(endpoint, shim_id=shim_id, connections=connections)
+
+
+def _login(endpoint: Endpoint) -> Login:
+    if not endpoint.certificates:
+        raise ConfigError(
+            f"{endpoint} is Triton's, which wants a client certificate, and there is none: set "
+            "--docker_cert_path to a directory that `mesos-shim certs` made"
+        )
+    return Login(Path(endpoint.certificates), verify=endpoint.verified)
 
 
 def remote_host(wanted: Wanted) -> str:

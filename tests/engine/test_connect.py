@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from shim.engine.connect import connect
 from shim.errors import ConfigError, Transient
 from tests.triton.place import Place, place
+from tests.triton.refusals import Refusal
+from tests.triton.server import Endpoint as Server
 
 
 @dataclass
@@ -66,3 +69,20 @@ async def test_an_endpoint_that_is_away_may_be_either(at: Place) -> None:
 async def test_triton_wants_a_certificate(at: Place) -> None:
     with pytest.raises(ConfigError, match="mesos-shim certs"):
         await connect(Wanted("tcp://localhost:2376", engine="triton"), "me")
+    there = at.endpoint.docker_host.replace("tcp:", "https:")
+    asked = Wanted(there, docker_tls_verify=False)
+    with pytest.raises(ConfigError, match=f"{there} is Triton's, .* `mesos-shim certs` made"):
+        await connect(asked, "me")
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_what_knows_no_ping_is_no_triton(
+    at: Place, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    async def refuse(self: Server, request: web.Request) -> web.Response:
+        raise Refusal(status, "no")
+
+    monkeypatch.setattr(Server, "_answer", refuse)
+    engine = await connect(Wanted(at.endpoint.docker_host, str(at.certs)), "me")
+    assert engine.kind == "docker"
+    await engine.close()

@@ -13,10 +13,12 @@ from urllib.parse import quote
 from shim import limits
 from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRef
 from shim.engine.docker import registry_auth
+from shim.engine.endpoint import Endpoint
 from shim.engine.frames import Frames, Line, LogLines
 from shim.engine.progress import Progress
 from shim.engine.transport import (
     ARCHIVE,
+    Transport,
     container_path,
     exec_body,
     exec_within,
@@ -283,11 +285,13 @@ class TritonEngine:
             return dict(sample)
 
 
-async def is_triton(url: str, login: Login) -> bool:
-    """Whether ``url`` is a Triton endpoint: asks for a ping, which needs no account. Transient."""
-    link = Link(url, login)
+async def is_triton(endpoint: Endpoint) -> bool:
+    """Whether it is Triton's: asks for a ping, which needs no account. Transient."""
+    http = Transport(endpoint)
     try:
-        async with link.open("ping", "GET", "/_ping") as answer:
+        async with http.open("ping", "GET", "/_ping") as answer:
             return answer.headers.get("Server", "").startswith("Triton/")
+    except Permanent:
+        return False
     finally:
-        await link.close()
+        await http.close()

@@ -16,6 +16,7 @@ from shim import limits
 from shim.engine.api import Auth
 from shim.engine.certs import files
 from shim.engine.certs.certificate import new_style
+from shim.engine.endpoint import resolve
 from shim.engine.image import parse_image
 from shim.engine.triton import TritonEngine, is_triton
 from shim.engine.triton.audience import Audience
@@ -40,7 +41,7 @@ async def test_info(engine: TritonEngine) -> None:
 
 async def test_it_is_recognised_without_an_account(at: Place) -> None:
     at.datacenter.accounts.clear()
-    assert await is_triton(at.endpoint.url, Login(at.certs))
+    assert await is_triton(resolve(at.endpoint.docker_host, str(at.certs)))
 
 
 async def test_every_call_pins_the_version(
