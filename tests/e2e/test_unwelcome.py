@@ -1,0 +1,98 @@
+"""The whole agent at a Triton that lets nobody in: what people see, and what happens afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from shim.protos.mesos_pb2 import TaskState
+from tests.e2e.agents import AgentProcess, eventually
+from tests.e2e.datacenter import Master, page, shim
+from tests.triton.place import Place
+
+IMAGE = "busybox:latest"
+RUNNING, KILLED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED
+
+
+async def stage(agent: AgentProcess, task: str) -> str:
+    """What the state says that a task which does not run yet is busy with."""
+    state = json.loads(await page(agent, "state"))
+    for executor in (found for each in state["frameworks"] for found in each["executors"]):
+        for shown in (*executor["queued_tasks"], *executor["tasks"]):
+            if shown["id"] == task:
+                return str(shown.get("stage", ""))
+    return ""
+
+
+async def test_a_launch_outlasts_a_maintenance_that_was_announced(
+    at: Place, tmp_path: Path
+) -> None:
+    at.options.maintenance = "Back soon"
+    at.options.maintenance_until = until = time.time() + 3
+    async with shim(at, tmp_path, "one", "--executor_registration_timeout=1secs") as (
+        master,
+        agent,
+    ):
+        master.launch("a", IMAGE)
+        master.launch("b", IMAGE)
+
+        async def told() -> bool:
+            said = await stage(agent, "a")
+            return bool(re.search(r"Back soon \(Triton request .*\), until \d\d:\d\d UTC", said))
+
+        await eventually(told, "why it waits")
+        assert agent.log.count("does not get on: Back soon") == 1
+        began = time.monotonic()
+        master.kill("b")
+        await master.until(master.reached(["b"], KILLED), 20)
+        assert time.monotonic() - began < 2
+        await asyncio.sleep(max(0.0, until - time.time()))
+        at.options.maintenance = ""
+        await master.until(master.reached(["a"], RUNNING), 20)
+        assert at.left == [at.datacenter.machines[0].name]
+
+
+async def test_a_key_that_was_revoked_is_named_where_people_look(at: Place, tmp_path: Path) -> None:
+    async with shim(at, tmp_path) as (master, agent):
+        at.account.keys.clear()
+        master.launch("a", IMAGE)
+
+        async def told() -> bool:
+            return "Triton does not accept the certificate" in await stage(agent, "a")
+
+        await eventually(told, "why it waits")
+        assert agent.log.count("does not get on: Triton does not accept") == 1
+        at.account.keys.append(at.key.public_key())
+        await master.until(master.reached(["a"], RUNNING), 40)
+
+
+async def test_an_agent_that_is_refused_from_the_start_says_so_and_waits(
+    at: Place, tmp_path: Path
+) -> None:
+    at.account.keys.clear()
+    async with Master() as master:
+        flags = [f"--docker_host={at.endpoint.docker_host}", f"--docker_cert_path={at.certs}"]
+        agent = AgentProcess(master.address, tmp_path / "one", "one", *flags)
+        await agent.start()
+        try:
+
+            async def shown() -> bool:
+                try:
+                    metrics = await page(agent, "metrics")
+                except aiohttp.ClientError:
+                    return False
+                figure = re.search(r"triton_certificate_days_left (\d\S*)", metrics)
+                return figure is not None and float(figure[1]) == pytest.approx(3650, abs=0.1)
+
+            await eventually(shown, "days of the certificate")
+            at.account.keys.append(at.key.public_key())
+            await asyncio.wait_for(master.registered.wait(), 20)
+            assert "gives no answer: Triton does not accept the certificate" in agent.log
+        finally:
+            await agent.end()
