@@ -146,7 +146,17 @@ def _endpoint(args: argparse.Namespace, account: str, key: keys.PrivateKey) -> f
         return replace(found, verify=found.verify and not args.insecure)
     docker_host = find_docker(args.url, account, key, insecure=args.insecure)
     verify = not args.insecure and not _is_address(docker_host)
-    return files.Endpoint(docker_host, verify, fetch_ca(docker_host))
+    return files.Endpoint(docker_host, verify, _ca(args, docker_host))
+
+
+def _ca(args: argparse.Namespace, docker_host: str) -> bytes | None:
+    try:
+        return fetch_ca(docker_host)
+    except NoAnswer as error:
+        if args.renew:
+            raise ConfigError(f"nothing was replaced: {error}") from error
+        _warn(f"no ca.pem: {error}; --renew --url=… loads it when the endpoint answers")
+        return None
 
 
 def _try(args: argparse.Namespace, new: Path, endpoint: files.Endpoint, whose: str) -> str:

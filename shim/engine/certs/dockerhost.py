@@ -26,13 +26,14 @@ def fetch_ca(docker_host: str) -> bytes | None:
     """The endpoint's CA; None when it has none of its own (then the system's CAs hold).
 
     Nothing vouches for it on this first contact: that is how Triton's own tools do it, too.
+    NoAnswer when nobody can tell.
     """
     where = f"{https_url(docker_host)}/ca.pem"
     status, body = get(where, tls=False)
     if status == 404:
         return None
     if status != 200 or not _is_certificate(body):
-        raise ConfigError(f"{where} answered {status} and no certificate: {words(body)}")
+        raise NoAnswer(f"{where} answered {status} and no certificate: {words(body)}")
     return body
 
 

@@ -184,6 +184,27 @@ async def test_an_endpoint_that_is_away(
     assert contents(out) == before
 
 
+async def test_an_endpoint_that_is_not_even_there(
+    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--out", out, "--url"]
+    async with CloudApi(at.datacenter.accounts, {"docker": "tcp://localhost:1"}) as api:
+        assert await certs(*common, api.url) == 0
+        said, warned = capsys.readouterr()
+        assert "not tried: https://localhost:1/v1.21/info: cannot be reached" in said
+        assert "no ca.pem: https://localhost:1/ca.pem: cannot be reached" in warned
+        assert sorted(contents(out)) == ["cert.pem", "env.sh", "key.pem"]
+        before = contents(out)
+        assert await certs(*common, api.url, "--renew") == 2
+        assert "nothing was replaced: https://localhost:1/ca.pem" in capsys.readouterr().err
+    assert contents(out) == before
+    services = {"docker": at.endpoint.docker_host}
+    async with CloudApi(at.datacenter.accounts, services) as api:
+        assert await certs(*common, api.url, "--renew") == 0
+    assert contents(out)["ca.pem"] == at.endpoint.ca.read_bytes()
+
+
 async def test_ca_pem_is_looked_up_anew_with_url_only(
     at: Place,
     cloudapi: CloudApi,

@@ -12,7 +12,6 @@ from shim.engine.certs import files
 from shim.engine.certs.ask import NoAnswer
 from shim.engine.certs.certificate import new_style
 from shim.engine.certs.dockerhost import Refused, fetch_ca, try_login
-from shim.errors import ConfigError
 from tests.engine.certs.conftest import KEYS, Scripted
 
 INFO = "/v1.21/info"
@@ -44,7 +43,7 @@ async def test_without_one_the_system_s_cas_hold(scripted: Scripted) -> None:
 )
 async def test_what_is_no_ca_is_not_written(scripted: Scripted, status: int, body: bytes) -> None:
     scripted.answers["/ca.pem"] = (status, body)
-    with pytest.raises(ConfigError, match=rf"/ca\.pem answered {status} and no cert.*welcome"):
+    with pytest.raises(NoAnswer, match=rf"/ca\.pem answered {status} and no cert.*welcome"):
         await asyncio.to_thread(fetch_ca, scripted.docker_host)
 
 
