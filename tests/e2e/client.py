@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +150,16 @@ class Framework:
     def states(self, task_id: str) -> list[str]:
         return [status["state"] for status in self.updates(task_id)]
 
-    async def launch(self, *tasks: Json) -> None:
-        """All of them on the next offer."""
-        await self.accept({"type": "LAUNCH", "launch": {"task_infos": list(tasks)}})
+    async def launch(self, *tasks: Json, **where: str) -> None:
+        """All of them on the next offer, of an agent whose attributes are these."""
+        await self.accept({"type": "LAUNCH", "launch": {"task_infos": list(tasks)}}, where=where)
 
-    async def accept(self, *operations: Json, refuse_seconds: float = 0) -> None:
-        """Raw operations on the next offer."""
-        await self.do("accept", operations=list(operations), refuse_seconds=refuse_seconds)
+    async def accept(
+        self, *operations: Json, refuse_seconds: float = 0, where: Mapping[str, str] | None = None
+    ) -> None:
+        """Raw operations on the next offer, of an agent with these attributes."""
+        command = {"operations": operations, "refuse_seconds": refuse_seconds}
+        await self.do("accept", **command, where=where or {})
 
     async def kill(self, task_id: str, grace: float | None = None) -> None:
         """``grace`` seconds, else what the task or the agent says."""

@@ -103,9 +103,12 @@ class Reporter(Scheduler):
 
     def use(self, driver) -> None:
         """Spend held offers on waiting operations, all of a command on one offer."""
-        while self.waiting and self.offers:
-            _, offer = self.offers.popitem()
-            command = self.waiting.pop(0)
+        for command in list(self.waiting):
+            fitting = [o for o in self.offers.values() if meets(o, command.get("where", {}))]
+            if not fitting:
+                continue
+            offer = self.offers.pop(fitting[-1]["id"]["value"])
+            self.waiting.remove(command)
             operations = [place(o, offer["agent_id"]) for o in command["operations"]]
             filters = {"refuse_seconds": command.get("refuse_seconds", 0)}
             driver.acceptOffers(offer["id"], operations, filters)
@@ -158,6 +161,12 @@ def kill(driver, task_id: str, policy: dict | None) -> None:
     wanted = {"task_id": {"value": task_id}, "kill_policy": policy}
     framework_id = {"value": driver.framework_id}
     driver._send({"type": "KILL", "framework_id": framework_id, "kill": wanted})
+
+
+def meets(offer: dict, where: dict[str, str]) -> bool:
+    """Whether the offer's agent has these attributes, as Marathon's CLUSTER demands it."""
+    texts = {a["name"]: a["text"]["value"] for a in offer.get("attributes", ()) if "text" in a}
+    return where.items() <= texts.items()
 
 
 def place(operation: dict, agent_id: dict) -> dict:
