@@ -32,7 +32,8 @@ compose() {
 compose_environment() {
   local socket
   # shellcheck disable=SC2153  # start.sh sets PROJECT
-  export COMPOSE_PROJECT_NAME=$PROJECT SHIM_ID=demo-$PROJECT
+  SHIM_ID=$(demo_owner)
+  export COMPOSE_PROJECT_NAME=$PROJECT SHIM_ID
   ha_environment
   # The first request of a Triton endpoint for a container waits for its machine.
   export COMPOSE_HTTP_TIMEOUT=600 DOCKER_CLIENT_TIMEOUT=600

@@ -13,9 +13,6 @@ FRAMEWORK_SECONDS=60
 FIRST_PORT=31000
 LAST_PORT=32000
 
-# shellcheck disable=SC2153  # start.sh sets PROJECT
-embedded_owner() { echo "demo-$PROJECT-$(printf '%s' "$ROOT" | cksum | cut -d ' ' -f 1)"; }
-
 shim() { (cd / && "$VENV/bin/python" -m shim "$@") 9>&-; }
 engine_do() { "$VENV/bin/python" "$ROOT/scripts/demo_engine.py" "$@" 9>&-; }
 
@@ -56,7 +53,7 @@ embedded_master() {
     cd /
     spawn "$dir/dev.pid" "$dir/dev.log" "$VENV/bin/python" -m shim dev \
       --port "$MASTER_PORT" --agent_port "$AGENT_PORT" --hostname=127.0.0.1 \
-      --work_dir="$dir/work" --shim_id="$(embedded_owner)" --ports="[$FIRST_PORT-$LAST_PORT]" \
+      --work_dir="$dir/work" --shim_id="$(demo_owner)" --ports="[$FIRST_PORT-$LAST_PORT]" \
       --registration_backoff_factor=100ms
   )
   wait_for "the agent to register with the master" "$AGENT_SECONDS" agent_or_end || true
@@ -137,7 +134,7 @@ embedded_stop() {
   venv_is_whole || ensure_venv
   end_process "the web task's framework" "$dir/web.pid" TERM "$FRAMEWORK_SECONDS"
   end_process "master and agent" "$dir/dev.pid" USR1 "$DRAIN_SECONDS"
-  left=$(engine_do clear "$(embedded_owner)") ||
+  left=$(engine_do clear "$(demo_owner)") ||
     die "could not ask the engine for containers that are left; run this again when it answers"
   [ "$left" = 0 ] || say "removed $left containers that were left over"
   rm -rf "$dir"

@@ -15,6 +15,10 @@ die() { say "$*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 # quoted WORD: fit to be pasted into a shell.
 quoted() { printf '%q' "$1"; }
+# The shim's id: of this checkout on this machine. Others may have a demo of this name at the same
+# endpoint, and of two shims with one id each removes the other's containers.
+# shellcheck disable=SC2153  # start.sh sets PROJECT
+demo_owner() { echo "demo-$PROJECT-$(printf '%s %s' "$(uname -n)" "$ROOT" | cksum | cut -d ' ' -f 1)"; }
 is_root() { [ "$(id -u)" = 0 ]; }
 on_debian() { [ -r /etc/debian_version ] && have apt-get; }
 can_install() { [ "${NO_INSTALL:-}" != 1 ] && is_root && on_debian; }

@@ -80,6 +80,18 @@ def test_profile_and_docker_client_agree(endpoint: Endpoint) -> None:
     assert endpoint.run(CHECK) == (0, "fine\n")
 
 
+def test_two_people_s_demos_at_one_endpoint_are_two(endpoint: Endpoint) -> None:
+    """Of two shims with one id each removes the other's containers."""
+    owners = []
+    for machine in ("mine", "yours"):
+        endpoint.command("uname", f"echo {machine}")
+        code, said = endpoint.run('compose_environment; echo "$SHIM_ID"')
+        assert code == 0, said
+        owners.append(said)
+    assert owners[0] != owners[1]
+    assert all(re.fullmatch(r"demo-p-\d+\n", owner) for owner in owners)
+
+
 def test_another_account(endpoint: Endpoint) -> None:
     profile(endpoint, "alice", "https://us-east-1.api.example.com")
     code, said = endpoint.run(CHECK)
