@@ -13,8 +13,9 @@ from shim.engine.triton import TritonEngine
 from shim.engine.triton.login import Login
 from tests.contract.rigs import Rig
 from tests.fakes.engine import FakeEngine
+from tests.triton.backends import Backend, Simulated
 from tests.triton.datacenter import Options
-from tests.triton.place import place
+from tests.triton.place import emptied
 from tests.triton.real import LocalEngine
 
 
@@ -50,39 +51,42 @@ def _docker(shim_id: str, image: str) -> Rig:
 
 
 @asynccontextmanager
-async def _triton(shim_id: str, image: str, certs: Path) -> AsyncIterator[Rig]:
-    """The double of Triton, whose machines are containers of the same engine."""
-    async with place(certs, Options(provision_seconds=0.1), LocalEngine()) as at:
-        rig = _docker(shim_id, image)
-        await rig.engine.close()
-        await rig.other.close()
+async def _triton(rig: Rig, certs: Path, backend: Backend) -> AsyncIterator[Rig]:
+    """``rig`` at the double of Triton."""
+    await rig.engine.close()
+    await rig.other.close()
+    async with emptied(certs, Options(provision_seconds=0.1), backend) as at:
         rig.engine, rig.other = (
             TritonEngine(at.endpoint.url, Login(certs), shim_id=owner)
-            for owner in (shim_id, f"{shim_id}-other")
+            for owner in (rig.shim_id, f"{rig.shim_id}-other")
         )
         rig.network = "bridge"
         yield rig
         await rig.close()
-        assert at.left == []
+        assert at.endpoint.unpinned == []
 
 
 ENGINES = [
     "fake",
     pytest.param("docker", marks=pytest.mark.needs_docker),
-    pytest.param("triton", marks=pytest.mark.needs_docker),
+    "triton",
+    pytest.param("triton-docker", marks=pytest.mark.needs_docker),
 ]
+"""``triton``: with simulated machines; ``triton-docker``: they are containers."""
 
 
 @pytest.fixture(params=ENGINES)
 async def rig(request: pytest.FixtureRequest, shim_id: str, tmp_path: Path) -> AsyncIterator[Rig]:
-    if request.param == "fake":
-        made = _fake(shim_id)
-    else:
-        image = request.getfixturevalue("busybox_image")
-        if request.param == "triton":
-            async with _triton(shim_id, image, tmp_path) as made:
-                yield made
-            return
-        made = _docker(shim_id, image)
+    made = _fake(shim_id)
+    if request.param == "triton":
+        async with _triton(made, tmp_path, Simulated([made.image.text])) as at:
+            yield at
+        return
+    if request.param != "fake":
+        made = _docker(shim_id, request.getfixturevalue("busybox_image"))
+    if request.param == "triton-docker":
+        async with _triton(made, tmp_path, LocalEngine()) as at:
+            yield at
+        return
     yield made
     await made.close()

@@ -199,7 +199,7 @@ async def test_an_image_is_there_or_not(rig: Rig) -> None:
 
 async def test_a_pull_fails_in_the_registrys_words(rig: Rig) -> None:
     with pytest.raises((Permanent, Transient), match=r"127\.0\.0\.1:1"):
-        await rig.engine.pull(missing_image("127.0.0.1:1/nothing:1"), None, lambda text: None)
+        await rig.engine.pull(missing_image("127.0.0.1:1/missing:1"), None, lambda text: None)
 
 
 async def test_events_name_what_ended_and_what_was_removed(rig: Rig) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import re
+import string
+import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -59,8 +62,9 @@ class Backend(Protocol):
 class Simulated:
     """Processes that only exist as timers. The environment says how one behaves:
 
-    ``SIM_EXIT_AFTER`` seconds (default: for ever; ``sleep N`` works too), ``SIM_EXIT_CODE``,
-    ``SIM_OUTPUT`` text, ``SIM_IGNORE_TERM`` (only a kill ends it).
+    ``SIM_EXIT_AFTER`` seconds (default: for ever), ``SIM_EXIT_CODE``, ``SIM_OUTPUT`` text,
+    ``SIM_IGNORE_TERM`` (only a kill ends it). So does its command: ``sleep N``, ``exit N``,
+    ``say OUT ERR``, and anything with ``stubborn``.
     """
 
     def __init__(self, images: Sequence[str] = ("nginx:alpine", "busybox:latest")) -> None:
@@ -69,6 +73,7 @@ class Simulated:
         self._exited: dict[Machine, Exited] = {}
         self._output: dict[Machine, list[Line]] = {}
         self._files: dict[tuple[Machine, str], bytes] = {}
+        """Archives as they came, by the directory that they were unpacked in."""
 
     async def has_image(self, reference: str) -> bool:
         return reference in self.images
@@ -89,18 +94,16 @@ class Simulated:
 
     async def start(self, machine: Machine, exited: Exited) -> None:
         self._exited[machine] = exited
-        text = machine.environment("SIM_OUTPUT")
-        if text:
-            now = time.time()
-            self._output[machine] += [(1, now, line.encode() + b"\n") for line in text.splitlines()]
+        now = time.time()
+        self._output[machine] += [(stream, now, line) for stream, line in _says(machine)]
         seconds = _lifetime(machine)
         if seconds is not None:
-            code = int(machine.environment("SIM_EXIT_CODE") or 0)
+            code = _exit_code(machine)
             loop = asyncio.get_running_loop()
             self._timers[machine] = loop.call_later(seconds, self._end, machine, code)
 
     async def stop(self, machine: Machine, grace: float) -> None:
-        if machine.environment("SIM_IGNORE_TERM"):
+        if machine.environment("SIM_IGNORE_TERM") or "stubborn" in machine.command:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(machine.down.wait(), grace)
             self._end(machine, 137)
@@ -120,24 +123,33 @@ class Simulated:
     async def exec(
         self, machine: Machine, argv: Sequence[str], env: Sequence[str]
     ) -> tuple[int, bytes]:
-        """Knows ``echo``, ``sleep``, ``env`` and ``exit N``, the latter also in ``sh -c``."""
-        words = " ".join(argv)
-        if match := re.search(r"exit (\d+)", words):
+        """Knows ``echo``, ``sleep``, ``env``, ``false`` and ``exit N``, also in ``sh -c``, where
+        a word may be a variable."""
+        if match := re.search(r"exit (\d+)", " ".join(argv)):
             return int(match[1]), b""
-        if argv[0] == "sleep":
-            await asyncio.sleep(float(argv[1]))
-        if argv[0] == "env":
-            return 0, "\n".join(env).encode()
-        return 0, " ".join(argv[1:]).encode() + b"\n" if argv[0] == "echo" else b""
+        if list(argv[:2]) == ["sh", "-c"]:
+            values = dict(entry.split("=", 1) for entry in env)
+            argv = string.Template(argv[2]).safe_substitute(values).split()
+        match argv:
+            case ["sleep", seconds]:
+                await asyncio.sleep(float(seconds))
+            case ["env"]:
+                return 0, "\n".join(env).encode()
+            case ["echo", *words]:
+                return 0, " ".join(words).encode() + b"\n"
+        return int(argv[0] == "false"), b""
 
     async def put_archive(self, machine: Machine, path: str, tar: bytes) -> None:
         self._files[machine, path] = tar
 
     async def get_archive(self, machine: Machine, path: str) -> bytes:
-        try:
+        if (machine, path) in self._files:
             return self._files[machine, path]
-        except KeyError:
-            raise Refusal(404, f"File not found: {path}", "FileNotFound") from None
+        directory, _, name = path.rpartition("/")
+        found = _member(self._files.get((machine, directory), b""), name)
+        if found is None:
+            raise Refusal(404, f"File not found: {path}", "FileNotFound")
+        return found
 
     async def close(self) -> None:
         for timer in self._timers.values():
@@ -154,7 +166,40 @@ class Simulated:
 
 def _lifetime(machine: Machine) -> float | None:
     text = machine.environment("SIM_EXIT_AFTER")
-    command = machine.command
-    if text is None and len(command) == 2 and command[0] == "sleep":
-        text = command[1]
-    return None if text is None else float(text)
+    if text is not None:
+        return float(text)
+    match machine.command:
+        case ["sleep", seconds] if seconds.isdigit():
+            return float(seconds)
+        case ["exit" | "say", *_]:
+            return 0.0
+    return None
+
+
+def _exit_code(machine: Machine) -> int:
+    match machine.command:
+        case ["exit", code]:
+            return int(code)
+    return int(machine.environment("SIM_EXIT_CODE") or 0)
+
+
+def _says(machine: Machine) -> list[tuple[int, bytes]]:
+    lines = (machine.environment("SIM_OUTPUT") or "").splitlines()
+    said = [(1, line) for line in lines]
+    match machine.command:
+        case ["say", *words]:
+            said += enumerate(words, 1)
+    return [(stream, line.encode() + b"\n") for stream, line in said]
+
+
+def _member(archive: bytes, name: str) -> bytes | None:
+    """An archive of one file of ``archive``."""
+    if not archive:
+        return None
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        if name not in tar.getnames():
+            return None
+        member, buffer = tar.getmember(name), io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as alone:
+            alone.addfile(member, tar.extractfile(member))
+    return buffer.getvalue()

@@ -19,6 +19,7 @@ from tests.triton.calls import ROUTES, Call
 from tests.triton.datacenter import Datacenter
 from tests.triton.refusals import Refusal, not_implemented
 
+FREE = frozenset({"/_ping", "/ca.pem"})
 VERSION = re.compile(r"/v(?!olumes|ersion)(?P<version>[^/]*)(?P<path>/.*)")
 
 
@@ -33,6 +34,9 @@ class Endpoint:
         self.execs: dict[str, dict[str, object]] = {}
         self.calls: list[tuple[str, str]] = []
         """Method and path of everything asked, without the version."""
+        self.unpinned: list[str] = []
+        """Paths that were asked for without version 1.21, which a client should say: without one
+        Triton takes its own. A ping and the CA are the same in all."""
         self.ca, server_pem = tls.write_server_certificate(directory)
         self._context = tls.server_context(server_pem)
         self._port = port
@@ -84,6 +88,8 @@ class Endpoint:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = _path(request.path)
         self.calls.append((request.method, path))
+        if path not in FREE and not request.path.startswith("/v1.21/"):
+            self.unpinned.append(request.path)
         if path == "/_ping":
             return web.Response(text="OK")
         if path == "/ca.pem":

@@ -36,6 +36,7 @@ async def engine(at: Place) -> AsyncIterator[TritonEngine]:
     made = TritonEngine(at.endpoint.url, Login(at.certs), shim_id=OWNER)
     yield made
     await made.close()
+    assert at.endpoint.unpinned == [], "every call says which version of the API it means"
 
 
 @pytest.fixture

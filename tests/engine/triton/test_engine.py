@@ -8,7 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -24,6 +27,7 @@ from shim.engine.triton.login import Login
 from shim.errors import NotFound, Permanent, Transient
 from shim.model.container import Container, Phase
 from tests.engine.triton.conftest import OWNER, Spec
+from tests.triton.machines import State
 from tests.triton.place import ACCOUNT, Place, place, where
 from tests.triton.server import Endpoint
 
@@ -44,21 +48,38 @@ async def test_it_is_recognised_without_an_account(at: Place) -> None:
     assert await is_triton(resolve(at.endpoint.docker_host, str(at.certs)))
 
 
-async def test_every_call_pins_the_version(
-    at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
+async def test_every_kind_of_call_says_which_version_it_means(
+    at: Place, engine: TritonEngine, spec: Spec
 ) -> None:
-    seen: list[str] = []
-    request = engine._link._short._request
-
-    async def watched(method: str, url: str, **more: object) -> object:
-        seen.append(url)
-        return await request(method, url, **more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(engine._link._short, "_request", watched)
     await run(engine, spec)
     await engine.list()
-    assert seen
-    assert all(url.startswith(f"{at.endpoint.url}/v1.21/") for url in seen)
+    await engine.exec("mesos-1", ["true"], {}, 5)
+    async with aclosing(engine.logs("mesos-1", since=0, follow=False)) as lines:
+        assert [line async for line in lines] == []
+    await engine.pull(parse_image("new/image"), None, lambda text: None)
+    await engine.stop("mesos-1", 1)
+    assert at.endpoint.unpinned == []
+    asked = {path for _, path in at.endpoint.calls}
+    made = {"/containers/create", "/containers/json", "/containers/mesos-1/stop", "/images/create"}
+    assert asked >= made | {"/containers/mesos-1/logs", "/containers/mesos-1/exec"}
+
+
+async def test_a_create_may_take_an_hour_and_other_calls_as_long_as_triton_waits(
+    engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits_of: dict[str, float | None] = {}
+    request = aiohttp.ClientSession._request
+
+    async def watched(self: aiohttp.ClientSession, method: str, url: str, **more: Any) -> Any:
+        limits_of[url.rpartition("/")[2]] = more["timeout"].total
+        return await request(self, method, url, **more)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", watched)
+    await run(engine, spec)
+    assert limits_of["create"] is not None
+    assert limits_of["create"] > 3600, "Triton cuts it after an hour, not before"
+    assert limits_of["start"] is not None
+    assert 120 < limits_of["start"] < 180, "after two minutes"
 
 
 async def test_an_unknown_exit_code_is_none(at: Place, engine: TritonEngine, spec: Spec) -> None:
@@ -223,12 +244,28 @@ async def test_whoever_wants_to_know_hears_of_everything_of_ours(
     await other.close()
 
 
+async def test_a_log_is_followed_to_its_container_s_end(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    await run(engine, spec, Env=["SIM_OUTPUT=one\ntwo", "SIM_EXIT_AFTER=0.3"])
+    (machine,) = at.datacenter.machines
+    async with aclosing(engine.logs("mesos-1", since=0, follow=True)) as lines:
+        assert await anext(lines) == (1, ANY, b"one\n")
+        assert machine.state is State.RUNNING
+        assert [text async for _, _, text in lines] == [b"two\n"]
+    assert machine.state is State.STOPPED
+
+
+async def test_of_a_long_log_the_end_can_be_asked_for(engine: TritonEngine, spec: Spec) -> None:
+    await run(engine, spec, Env=["SIM_OUTPUT=one\ntwo\nthree"])
+    async with aclosing(engine.logs("mesos-1", since=0, follow=False, tail=2)) as lines:
+        assert [text async for _, _, text in lines] == [b"two\n", b"three\n"]
+
+
 async def test_logs_are_cut_by_us_since_triton_ignores_since(
     engine: TritonEngine, spec: Spec
 ) -> None:
     await run(engine, spec, Env=["SIM_OUTPUT=one\ntwo", "SIM_EXIT_AFTER=0.2"])
-    async with aclosing(engine.logs("mesos-1", since=0, follow=True)) as lines:
-        assert [text async for _, _, text in lines] == [b"one\n", b"two\n"]
     async with aclosing(engine.logs("mesos-1", since=time.time() + 9, follow=False)) as lines:
         assert [line async for line in lines] == []
 
@@ -289,6 +326,14 @@ async def test_random_errors_are_transient(at: Place, engine: TritonEngine) -> N
     at.options.error_rate = 1.0
     with pytest.raises(Transient, match="an internal error occurred"):
         await engine.list()
+
+
+async def test_one_that_runs_is_removed_by_force(
+    at: Place, engine: TritonEngine, spec: Spec
+) -> None:
+    await run(engine, spec)
+    await engine.remove("mesos-1")
+    assert at.left == []
 
 
 async def test_nothing_is_left(at: Place, engine: TritonEngine, spec: Spec) -> None:
