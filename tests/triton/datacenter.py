@@ -184,6 +184,9 @@ class Datacenter:
         if machine.state is State.RUNNING and not force:
             text = "Conflict, You cannot remove a running container."
             raise broken(f"{text} Stop the container before attempting removal or use -f")
+        users = [m.name for m in self._visible.values() if machine.lends_volumes_to(m)]
+        if users:
+            raise broken(f"Conflict, shared volumes are used by {', '.join(users)}")
         machine.held_down = True
         await self.backend.remove(machine)
         self._forget(machine, State.DESTROYED)

@@ -97,6 +97,11 @@ class Machine:
                 return value
         return None
 
+    def lends_volumes_to(self, other: Machine) -> bool:
+        """Whether ``other`` names it, with or without ``:ro``, in its VolumesFrom."""
+        lenders = {each.partition(":")[0] for each in other.host_config.get("VolumesFrom") or []}
+        return self.account == other.account and bool(lenders & {self.name, self.id})
+
     def seconds(self, now: float) -> float:
         """Machine-seconds to be paid so far."""
         if self.paid_from is None:

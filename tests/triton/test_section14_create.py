@@ -37,6 +37,7 @@ from tests.triton.refusals import Refusal
         ({"HostConfig": {"NetworkMode": "external", "Links": ["a:b"]}}, 400, "(NotImplemented)"),
         ({"HostConfig": {"Binds": ["/etc:/etc"]}}, 500, "host volumes are not supported"),
         ({"HostConfig": {"LogConfig": {"Type": "journald"}}}, 422, "journald"),
+        ({"HostConfig": {"LogConfig": {"Config": {"tag": "x" * 1025}}}}, 422, "log options"),
         ({"HostConfig": {"VolumesFrom": ["a", "b", "c"]}}, 500, ""),
         ({"Volumes": {f"/{n}": {} for n in range(9)}}, 500, "AssertionError"),
         ({"Volumes": {"data": {}}}, 500, "AssertionError"),

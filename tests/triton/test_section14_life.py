@@ -126,6 +126,16 @@ async def test_10_a_running_container_is_not_removed_without_force(call: Client)
     assert (await call("DELETE", "/containers/c1?force=1")).status == 204
 
 
+async def test_10_whose_volumes_are_used_is_not_removed(at: Place, call: Client) -> None:
+    await call.create("lender")
+    await call.create("user", HostConfig={"VolumesFrom": ["lender:ro"]})
+    answer = await call("DELETE", "/containers/lender?force=1")
+    assert (answer.status, "used by user" in answer.text) == (500, True)
+    for name in ("user", "lender"):
+        assert (await call("DELETE", f"/containers/{name}")).status == 204
+    assert at.left == []
+
+
 async def test_10_rename_answers_200(call: Client) -> None:
     await call.create("old")
     assert (await call("POST", "/containers/old/rename?name=new")).status == 200

@@ -14,6 +14,8 @@ MAX_NAME = 189
 MAX_PORTS = 128
 MAX_VOLUMES = 8
 MAX_VOLUMES_FROM = 2
+MAX_LOG_OPTIONS = 1024
+"""Bytes."""
 BIND = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.\-]+):(?P<path>/[^:]*)(:(ro|rw))?")
 TRITON_LABELS = frozenset(
     {
@@ -128,6 +130,9 @@ def _check_log(config: Mapping[str, Any], drivers: frozenset[str]) -> None:
     kind = config.get("Type") or "json-file"
     if kind not in drivers:
         raise invalid(f"log driver {kind} is not enabled")
+    options = config.get("Config") or {}
+    if len(json.dumps(options)) > MAX_LOG_OPTIONS:
+        raise invalid(f"log options: more than {MAX_LOG_OPTIONS} bytes")
     needed = LOG_ADDRESSES.get(kind)
-    if needed and needed not in (config.get("Config") or {}):
+    if needed and needed not in options:
         raise invalid(f"log driver {kind} needs {needed}")
