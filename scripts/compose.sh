@@ -31,8 +31,8 @@ compose() {
 # What the compose files want to know of this endpoint.
 compose_environment() {
   local socket
-  # shellcheck disable=SC2153  # start.sh sets PROJECT
   SHIM_ID=$(demo_owner)
+  # shellcheck disable=SC2153  # start.sh sets PROJECT
   export COMPOSE_PROJECT_NAME=$PROJECT SHIM_ID
   ha_environment
   # The first request of a Triton endpoint for a container waits for its machine.

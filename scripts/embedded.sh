@@ -105,6 +105,7 @@ embedded_start() {
 }
 
 embedded_summary() {
+  # shellcheck disable=SC2153  # start.sh sets PROJECT
   local dir=.run/$PROJECT home=$ROOT/ again project=
   [ "$PWD" != "$ROOT" ] || home=
   again="bash $(quoted "${home}start.sh")"

@@ -117,7 +117,11 @@ def ours(client: docker.DockerClient, demo: Demo) -> list[str]:
 
 def is_of(demo: Demo, container: docker.models.containers.Container) -> bool:
     owner = subprocess.run(
-        ["cksum"], input=str(demo.root), capture_output=True, text=True, check=True
+        ["cksum"],
+        input=f"{os.uname().nodename} {demo.root}",
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()[0]
     return str(container.labels["mesos-shim.id"]).endswith(f"-{owner}")
 
