@@ -19,7 +19,8 @@ from shim.engine.certs import files
 from shim.engine.certs.certificate import new_style
 from tests.triton.accounts import Account
 from tests.triton.backends import Backend, Simulated
-from tests.triton.datacenter import Datacenter, Options
+from tests.triton.datacenter import Datacenter
+from tests.triton.options import Options
 from tests.triton.server import Endpoint
 
 ACCOUNT = "alice"

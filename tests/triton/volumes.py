@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tests.triton.options import Options
 from tests.triton.refusals import Refusal, broken, invalid
-
-if TYPE_CHECKING:
-    from tests.triton.datacenter import Options
 
 SIZES = (*range(10, 101, 10), *range(200, 1001, 100))
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{1,255}")
