@@ -13,8 +13,9 @@ not there               it had run: it was removed by others. It was being creat
                         It was not yet asked for: the launch is given again
 ======================  =================================================================
 
-A container of ours that no task knows is removed (``--docker_kill_orphans``). Tasks of frameworks
-without checkpointing were given up by the master when our link broke: they end without a word.
+A container of ours that no task knows is removed (``--docker_kill_orphans``); one that lacks the
+label with its container id is none that we made, and is left. Tasks of frameworks without
+checkpointing were given up by the master when our link broke: they end without a word.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from shim.core.tasks import Tasks
 from shim.model import facts
 from shim.model.container import Container, Ref
 from shim.model.container import Phase as Seen
+from shim.model.ids import ContainerId
 from shim.model.orders import Level, Remove, RemoveOrphan
 
 
@@ -56,7 +58,12 @@ class Recovery:
         return needed
 
     def match(self, containers: Iterable[Container]) -> None:
-        found = {c.container_id: c for c in containers if c.container_id is not None}
+        found: dict[ContainerId, Container] = {}
+        for container in containers:
+            if container.container_id is None:
+                self._ctx.notice(Level.WARNING, f"{container.name} has no container id; left")
+            else:
+                found[container.container_id] = container
         live = [task for task in self._tasks.table.values() if task.live]
         self._ctx.notice(
             Level.INFO, f"recovering {len(live)} tasks; {len(found)} containers of ours exist"

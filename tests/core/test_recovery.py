@@ -6,6 +6,7 @@ import pytest
 
 from shim.model import facts
 from shim.model.container import LABEL_CONTAINER, Container, Phase
+from shim.model.orders import Notice, RemoveOrphan
 from tests.core.harness import Shim, key_of
 
 
@@ -50,3 +51,14 @@ def test_what_no_task_knows_is_only_removed(shim: Shim) -> None:
 
 def test_a_list_without_labels_says_nothing(shim: Shim) -> None:
     assert shim.core.recovery.needs_inspect()(Container("mesos-x", "id", Phase.RUNNING))
+
+
+def test_of_what_bears_our_mark_only_what_we_can_have_made_is_removed(shim: Shim) -> None:
+    known = listed(shim, "running", Phase.RUNNING)
+    orphan = Container("mesos-x", "id", Phase.RUNNING, labels={LABEL_CONTAINER: "x"})
+    foreign = Container("stray", "id", Phase.RUNNING)
+    decision = shim.tell(facts.ContainersFound((known, orphan, foreign)))
+    removed = [order.name for order in decision.orders if isinstance(order, RemoveOrphan)]
+    assert removed == ["mesos-x"]
+    notices = [order.text for order in decision.orders if isinstance(order, Notice)]
+    assert "stray has no container id; left" in notices
