@@ -18,10 +18,16 @@ from tests.triton.cloudapi import CloudApi
 from tests.triton.datacenter import Options
 from tests.triton.place import ACCOUNT, Place, place
 from tests.triton.real import LocalEngine
+from tests.triton.troubles import EXAMPLES, add_arguments, come_and_pass
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.triton", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.triton",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("--port", type=int, default=0, help="default: any that is free")
     add("--provision-seconds", type=float, default=5.0)
@@ -29,6 +35,7 @@ def _arguments() -> argparse.Namespace:
     add("--datacenter", default="test-1")
     add("--volumes", action="store_true", help="the operator turned NFS volumes on")
     add("--out", type=Path, default=Path(".run/triton"), help="certificates and the account's key")
+    add_arguments(parser)
     return parser.parse_args()
 
 
@@ -45,7 +52,9 @@ async def _serve(args: argparse.Namespace) -> None:
         async with CloudApi(at.datacenter.accounts, services) as cloudapi:
             _introduce(at, cloudapi, args.out)
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _count, at)
+            trouble = asyncio.create_task(come_and_pass(at, args))
             await _interrupted()
+            trouble.cancel()
             _settle(at)
 
 
