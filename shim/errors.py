@@ -12,7 +12,10 @@ class ShimError(Exception):
 
 
 def told(error: BaseException) -> str:
-    """What an error says; one without words (a timeout, a broken pipe) is told by its class."""
+    """What an error says; one without words (a timeout, a broken pipe) is told by its class, one
+    about a file by the file first."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
 
 

@@ -7,7 +7,12 @@ from shim.errors import Transient, told
 
 @pytest.mark.parametrize(
     ("error", "text"),
-    [(Transient("the disk is full"), "the disk is full"), (TimeoutError(), "TimeoutError")],
+    [
+        (Transient("the disk is full"), "the disk is full"),
+        (TimeoutError(), "TimeoutError"),
+        (OSError(2, "No such file", "/x"), "/x: No such file"),
+        (OSError(104, "Connection reset by peer"), "[Errno 104] Connection reset by peer"),
+    ],
 )
-def test_an_error_without_words_is_told_by_its_class(error: Exception, text: str) -> None:
+def test_what_an_error_says(error: Exception, text: str) -> None:
     assert told(error) == text

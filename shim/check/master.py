@@ -11,6 +11,7 @@ import aiohttp
 from shim import limits
 from shim.check.findings import Failed
 from shim.config.master import ConsulMaster, Master, detector_for
+from shim.engine.transport import unreachable
 from shim.model.ids import Pid
 from shim.wire.detect import StaticMaster
 
@@ -52,6 +53,8 @@ class MasterLook:
             async with aiohttp.ClientSession() as session:
                 version = await _version(session, f"{url}/version")
                 state = await _beginning(session, f"{url}/state")
+        except aiohttp.ClientConnectorError as error:
+            raise Failed(f"{url}: {unreachable(error)}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Failed(f"{url}: {error}") from None
         self._compare(state)

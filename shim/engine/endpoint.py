@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from docker.context import ContextAPI
 from docker.context.config import get_current_context_name
 
-from shim.errors import ConfigError
+from shim.errors import ConfigError, told
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 PLAIN_PORT, TLS_PORT = 2375, 2376
@@ -158,6 +158,8 @@ def tls_context(directory: Path, *, certificate: bool, verify: bool) -> ssl.SSLC
     # Certificates made for daemons by hand often lack extensions that Python 3.13 insists on.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if certificate:
+        for file in (cert, key):
+            file.read_bytes()  # OpenSSL does not say which of the two it misses
         context.load_cert_chain(cert, key, password=_no_password)
     if not verify:
         context.check_hostname = False
@@ -176,7 +178,7 @@ def _tls(choice: _Choice, environ: Mapping[str, str]) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         name = choice.cert_source if wanted else "TLS"
         raise ConfigError(
-            f"{name}: no usable certificates in {str(directory)!r}: {error}"
+            f"{name}: no usable certificates in {str(directory)!r}: {told(error)}"
         ) from None
 
 

@@ -109,7 +109,8 @@ async def test_something_else_on_that_port(master: Master, pid: Pid, version: ob
 
 
 async def test_nobody_there(unused_tcp_port: int) -> None:
-    with pytest.raises(Failed, match="Cannot connect"):
+    unreachable = r"http://127\.0\.0\.1:\d+: cannot be reached: Connection refused$"
+    with pytest.raises(Failed, match=unreachable):
         await look(Pid("master", "127.0.0.1", unused_tcp_port))
 
 

@@ -133,6 +133,8 @@ def test_an_unusable_key_is_refused_without_showing_it(
         resolve("tcp://h", str(directory), environ={})
     assert str(directory) in str(caught.value)
     assert "SECRET" not in str(caught.value)
+    if broken == "missing":
+        assert str(caught.value).endswith(f"{directory}/key.pem: No such file or directory")
     if broken == "encrypted":
         assert "passphrase" in str(caught.value)
 

@@ -13,7 +13,7 @@ from tests.triton.place import Place
 
 EXAMPLES = """\
 --maintenance 'Back soon' --after 60 --for 600   ten minutes, announced as they begin
---revoked --after 60 --for 600                   a key that is taken from the account, and given back
+--revoked --after 60 --for 600                   a key taken from the account, and given back
 """
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shim import limits
 from shim.engine.certs.certificate import Described, describe
-from shim.errors import ConfigError
+from shim.errors import ConfigError, told
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Login:
         try:
             self._context, self._described = self._load()
         except (OSError, ValueError, ConfigError) as error:
-            raise ConfigError(f"no usable certificates in {directory}: {_why(error)}") from None
+            raise ConfigError(f"no usable certificates in {directory}: {told(error)}") from None
 
     def __str__(self) -> str:
         """Which certificate of which account, vouched for by which key, and until when."""
@@ -75,7 +75,7 @@ class Login:
         try:
             self._context, self._described = self._load()
         except (OSError, ValueError, ConfigError) as error:
-            log.warning("%s changed but cannot be used, the old one stays: %s", self, _why(error))
+            log.warning("%s changed but cannot be used, the old one stays: %s", self, told(error))
             return
         self._warned = None
         log.info("took up %s", self)
@@ -124,12 +124,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (found.st_mtime_ns, found.st_ino)
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
 
 
 def _hex(issuer: str) -> str:
