@@ -9,6 +9,7 @@ import time
 import aiohttp
 import pytest
 
+from tests.triton.accounts import Account
 from tests.triton.machines import Machine
 from tests.triton.place import Client, Place
 
@@ -157,6 +158,30 @@ async def test_10_a_restart_policy_of_always_brings_it_back(at: Place, call: Cli
     await call.run(Env=["SIM_EXIT_AFTER=0"], HostConfig=policy)
     await asyncio.sleep(0.25)
     assert at.datacenter.machines[0].restarts >= 1
+
+
+@pytest.mark.parametrize("policy", ["always", "unless-stopped"])
+async def test_10_what_was_stopped_or_has_no_known_policy_stays_down(
+    at: Place, call: Client, policy: str
+) -> None:
+    life = [] if policy == "always" else ["SIM_EXIT_AFTER=0", "SIM_EXIT_CODE=1"]
+    await call.run(Env=life, HostConfig={"RestartPolicy": {"Name": policy}})
+    await call("POST", "/containers/c1/stop")
+    await asyncio.sleep(0.25)
+    assert (at.datacenter.machines[0].restarts, at.left) == (0, ["c1"])
+    assert (await call.inspect())["State"]["Running"] is False
+
+
+async def test_10_another_account_is_another_world(at: Place, call: Client) -> None:
+    bob = at.datacenter.accounts["bob"] = Account("bob", [])
+    host = {"VolumesFrom": ["c1"]}
+    body = {"Image": "busybox:latest", "Cmd": ["sleep"], "HostConfig": host, "Labels": {}}
+    theirs = await at.datacenter.create(bob, "c1", body)
+    for ref in ("c1", theirs.id, theirs.id[:12]):
+        assert (await call("GET", f"/containers/{ref}/json")).status == 404
+    assert await call.listed() == []
+    assert (await call.create("c1")).status == 200, "the name is free"
+    assert (await call("DELETE", "/containers/c1")).status == 204, "its volumes are not used"
 
 
 async def test_11_wait_is_cut_without_a_byte(at: Place, call: Client) -> None:

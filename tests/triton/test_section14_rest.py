@@ -81,6 +81,14 @@ async def test_15_volumes_are_off(call: Client) -> None:
     assert (await call("POST", "/volumes/create", json={"Name": "data"})).status == 500
 
 
+async def test_15_a_volume_is_made_once(at: Place, call: Client) -> None:
+    at.options.volumes = True
+    for status in (200, 409):
+        answer = await call("POST", "/volumes/create", json={"Name": "data"})
+        assert answer.status == status
+    assert answer.text.startswith("(VolumeAlreadyExists) ")
+
+
 async def test_15_volumes_when_on(at: Place, call: Client) -> None:
     at.options.volumes = True
     at.options.volume_seconds = 0.1
@@ -231,3 +239,24 @@ async def test_20_a_long_stop_is_cut_but_goes_on(at: Place, call: Client) -> Non
         await call("POST", "/containers/c1/stop?t=1")
     await asyncio.sleep(1.1)
     assert (await call.inspect())["State"]["Running"] is False
+
+
+async def test_20_streams_and_volumes_are_not_cut_when_other_calls_are(
+    at: Place, call: Client
+) -> None:
+    at.options.volumes, at.options.volume_seconds = True, 0.3
+    at.options.idle_seconds = 0.1
+    await call.run(Env=["SIM_OUTPUT=one", "SIM_EXIT_AFTER=0.5"])
+    made = await call("POST", "/containers/c1/exec", json={"Cmd": ["sleep", "0.3"]})
+
+    async def seconds(method: str, path: str, **more: Any) -> float:
+        began = time.monotonic()
+        await call(method, path, **more)
+        return time.monotonic() - began
+
+    took = await asyncio.gather(
+        seconds("POST", f"/exec/{made.json['Id']}/start", json={}),
+        seconds("GET", "/containers/c1/logs?tail=all&follow=1"),
+        seconds("POST", "/volumes/create", json={"Name": "data"}),
+    )
+    assert min(took) >= 0.25
