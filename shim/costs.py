@@ -85,7 +85,7 @@ class Costs(Audience):
         package, framework = "package", "framework"
         metrics.counters(
             "triton_machine_seconds",
-            "Machine-seconds from the end of provisioning to removal, since the start",
+            "Machine-seconds from creation to removal, since the start",
             package,
             lambda: self.bill.seconds,
         )

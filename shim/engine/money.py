@@ -1,6 +1,7 @@
 """What the containers of a datacenter cost: machine-seconds, and with prices, money. Pure.
 
-A container is paid for from the end of its provisioning to its removal, whether it runs or not.
+A container is paid for from its creation to its removal, whether it runs or not, once it has been
+provisioned: what fails before costs nothing.
 What is known comes from lists, and from looks and removals between them: so a container that lives
 between two lists is paid for as well. Sums begin with the process, and with the first list those of
 containers that it finds: whoever needs them for longer adds up the metrics, as Prometheus does,
@@ -60,6 +61,8 @@ class _Machine:
     since: int
     counted: int
     """Since when it is in the sums: later, if it was there before the first list."""
+    met: int
+    """When it was first seen."""
     until: float = math.inf
     """When it was gone."""
     alone_since: float | None = None
@@ -101,7 +104,7 @@ class Meter:
         listed = {each.name: each for each in containers}
         for name, machine in list(self._machines.items()):
             # What began since the list was asked for need not be in it.
-            if name not in listed and machine.counted <= asked:
+            if name not in listed and machine.met <= asked:
                 self._end(name, moment)
         for name, container in listed.items():
             # What ended since then may be in it.
@@ -178,16 +181,16 @@ class Meter:
         return self._now
 
     def _begin(self, container: Container, moment: int) -> None:
-        """Of its provisioning only the begin is known, so its end is when it is first seen after
-        it; and of what was there before us, nothing but its creation."""
         name = container.name
         if name in self._machines or container.phase is Phase.PROVISIONING:
             return
+        since = min(int(container.created * 1000), moment) if container.created else moment
+        counted = since if self._listed else moment
+        if (gone := self._ended.pop(name, None)) is not None:
+            # It was there all the time.
+            since, counted = gone.since, int(gone.until)
         package = container.labels.get(LABEL_PACKAGE, "unknown")
-        since = moment
-        if not self._listed and container.created:
-            since = min(int(container.created * 1000), moment)
-        machine = _Machine(container.task_key, package, since, counted=moment)
+        machine = _Machine(container.task_key, package, since, counted, met=moment)
         self._machines[name] = machine
         total = self._sum(machine)
         total.machines += 1

@@ -21,8 +21,7 @@ IMAGE, PACKAGE = "busybox:latest", "sample-128M"
 RUNNING, KILLED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED
 ENDED = (TaskState.TASK_FINISHED, TaskState.TASK_FAILED)
 TOLERANCE = 0.2
-"""Seconds per machine: between its provisioning and the look after its start, and between its
-removal and the answer. The machines live for seconds, and two cores serve everything here."""
+"""Seconds per machine, between its removal and the answer: two cores serve everything here."""
 
 
 async def money(agent: AgentProcess) -> Any:

@@ -11,10 +11,15 @@ START = 1_800_000_000.0
 
 
 def machine(
-    name: str, package: str = "p-1G", *, framework: str = "f", phase: Phase = Phase.RUNNING
+    name: str,
+    package: str = "p-1G",
+    *,
+    framework: str = "f",
+    phase: Phase = Phase.RUNNING,
+    created: float = 0,
 ) -> Container:
     labels = {"com.joyent.package": package, LABEL_FRAMEWORK: framework, LABEL_TASK: name}
-    return Container(name, name, phase, labels, created=START)
+    return Container(name, name, phase, labels, created=START + created)
 
 
 def looking(prices: dict[str, float] | None = None) -> Meter:
@@ -24,27 +29,30 @@ def looking(prices: dict[str, float] | None = None) -> Meter:
     return meter
 
 
-def test_it_is_paid_from_provisioning_to_removal_running_or_not() -> None:
+def test_it_is_paid_from_creation_to_removal_running_or_not() -> None:
     meter = looking()
     meter.observe([machine("a", phase=Phase.CREATED), machine("b", phase=Phase.EXITED)], START + 5)
-    assert meter.bill(START + 15).seconds == {"p-1G": 20}
+    assert meter.bill(START + 15).seconds == {"p-1G": 30}
     meter.observe([machine("b", phase=Phase.EXITED)], START + 15)
     bill = meter.bill(START + 105)
-    assert bill.seconds == {"p-1G": 110}
+    assert bill.seconds == {"p-1G": 120}
     assert bill.machines == {"p-1G": 1}
     assert [(each.name, each.seconds) for each in meter.tasks(START + 105)] == [
-        ("b", 100),
-        ("a", 10),
+        ("b", 105),
+        ("a", 15),
     ]
     assert next(meter.tasks(START + 105)).key == TaskKey(FrameworkId("f"), TaskId("b"))
 
 
-def test_provisioning_costs_nothing_not_even_later() -> None:
+def test_provisioning_is_paid_for_when_it_succeeds() -> None:
     meter = looking()
     meter.observe([machine("a", phase=Phase.PROVISIONING)], START + 5)
     assert meter.bill(START + 10).seconds == {}
     meter.observe([machine("a")], START + 30)
-    assert meter.bill(START + 31).seconds == {"p-1G": 1}
+    assert meter.bill(START + 31).seconds == {"p-1G": 31}
+    meter.observe([machine("a"), machine("b", phase=Phase.PROVISIONING)], START + 40)
+    meter.observe([machine("a")], START + 50)
+    assert meter.bill(START + 50).seconds == {"p-1G": 50}
 
 
 def test_a_state_between_two_others_is_paid_for_and_paid_once() -> None:
@@ -78,19 +86,19 @@ def test_what_lives_between_two_lists_is_paid_for() -> None:
     meter.removed("a", START + 9)
     meter.removed("never seen", START + 9)
     meter.observe([], START + 10)
-    assert meter.bill(START + 10).seconds == {"p-1G": 2}
-    assert [(each.name, each.seconds) for each in meter.tasks(START + 10)] == [("a", 2)]
+    assert meter.bill(START + 10).seconds == {"p-1G": 3}
+    assert [(each.name, each.seconds) for each in meter.tasks(START + 10)] == [("a", 3)]
 
 
 def test_a_list_says_nothing_of_what_came_or_went_since_it_was_asked_for() -> None:
     meter = looking()
-    meter.saw(machine("goes"), START + 1)
-    meter.saw(machine("came"), START + 5)
+    meter.saw(machine("goes", created=1), START + 1)
+    meter.saw(machine("came", created=2), START + 5)
     meter.removed("goes", START + 5)
-    meter.observe([machine("goes")], START + 6, took=2)
-    meter.saw(machine("goes"), START + 7)
-    meter.observe([machine("came")], START + 11, took=2)
-    assert meter.bill(START + 15).seconds == {"p-1G": 10 + 4}
+    meter.observe([machine("goes", created=1)], START + 6, took=2)
+    meter.saw(machine("goes", created=1), START + 7)
+    meter.observe([machine("came", created=2)], START + 11, took=2)
+    assert meter.bill(START + 15).seconds == {"p-1G": 13 + 4}
     assert meter.bill(START + 15).machines == {"p-1G": 1}
 
 
@@ -98,7 +106,8 @@ def test_what_a_list_lacked_and_the_next_one_has_is_paid_for() -> None:
     meter = looking()
     for second, present in enumerate(([machine("a")], [], [machine("a")])):
         meter.observe(present, START + 10 * second, took=1)
-    assert meter.bill(START + 30).seconds == {"p-1G": 20}
+    assert meter.bill(START + 30).seconds == {"p-1G": 30}
+    assert [each.seconds for each in meter.tasks(START + 30)] == [30]
 
 
 def test_a_clock_that_is_behind_pays_nothing_negative() -> None:
@@ -166,7 +175,7 @@ def test_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BILLS_KEPT", 2)
     meter = looking()
     for number in range(4):
-        meter.observe([machine(f"m{number}")], START + number)
+        meter.observe([machine(f"m{number}", created=number)], START + number)
     meter.observe([], START + 10)
     assert [each.name for each in meter.tasks(START + 10)] == ["m3", "m2"]
     assert meter.bill(START + 10).seconds == {"p-1G": 1 + 1 + 1 + 7}

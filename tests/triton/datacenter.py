@@ -110,7 +110,7 @@ class Datacenter:
             raise self.options.fail_provisions.popleft()
         own = await self.backend.provision(machine)
         machine.address = own or _address(machine)
-        machine.state, machine.paid_from = State.STOPPED, time.time()
+        machine.state, machine.provisioned = State.STOPPED, time.time()
         machine.down.set()
 
     # --- living

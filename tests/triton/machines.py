@@ -38,8 +38,8 @@ class Machine:
     uuid: str = field(default_factory=lambda: uuid.uuid4().hex)
     state: State = State.PROVISIONING
     created: float = field(default_factory=time.time)
-    paid_from: float | None = None
-    """When it was provisioned: running or not, the customer pays from then on."""
+    provisioned: float | None = None
+    """When: running or not, the customer pays for it from its creation on, once it is there."""
     paid_until: float | None = None
     started: float | None = None
     finished: float | None = None
@@ -104,6 +104,6 @@ class Machine:
 
     def seconds(self, now: float) -> float:
         """Machine-seconds to be paid so far."""
-        if self.paid_from is None:
+        if self.provisioned is None:
             return 0.0
-        return (self.paid_until or now) - self.paid_from
+        return (self.paid_until or now) - self.created

@@ -45,7 +45,7 @@ async def test_more_creates_than_connections(
     at.options.provision_seconds = 1.0
     creates = [asyncio.create_task(engine.create(spec(f"mesos-{n}"))) for n in range(20)]
     await until(lambda: len(at.left) == 20)
-    assert all(machine.paid_from is None for machine in at.datacenter.machines)
+    assert all(machine.provisioned is None for machine in at.datacenter.machines)
     assert engine._creates.held <= 3
     ids = await asyncio.gather(*creates)
     assert set(ids) == {machine.id for machine in at.datacenter.machines}
