@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Awaitable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -149,16 +150,22 @@ async def test_18_exec(call: Client) -> None:
     assert (await call("GET", f"/exec/{ident}/json")).status == 404
 
 
-async def test_18_an_attached_exec_upgrades_to_a_raw_stream(at: Place, call: Client) -> None:
-    await call.run()
-    made = await call("POST", "/containers/c1/exec", json={"Cmd": ["echo", "hi"]})
+async def attached(at: Place, call: Client, *command: str) -> bytes:
+    """All that comes over the connection of an exec that is not detached."""
+    made = await call("POST", "/containers/c1/exec", json={"Cmd": command})
     reader, writer = await asyncio.open_connection(
         "localhost", at.endpoint.port, ssl=at.context(at.certs)
     )
     path = f"/v1.21/exec/{made.json['Id']}/start"
     writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
-    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    said = await reader.read()
     writer.close()
+    return said
+
+
+async def test_18_an_attached_exec_upgrades_to_a_raw_stream(at: Place, call: Client) -> None:
+    await call.run()
+    head, _, body = (await attached(at, call, "echo", "hi")).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 101 UPGRADED\r\n")
     assert b"\r\nContent-Length:" not in head
     assert b"\r\nTransfer-Encoding:" not in head
@@ -247,16 +254,15 @@ async def test_20_streams_and_volumes_are_not_cut_when_other_calls_are(
     at.options.volumes, at.options.volume_seconds = True, 0.3
     at.options.idle_seconds = 0.1
     await call.run(Env=["SIM_OUTPUT=one", "SIM_EXIT_AFTER=0.5"])
-    made = await call("POST", "/containers/c1/exec", json={"Cmd": ["sleep", "0.3"]})
 
-    async def seconds(method: str, path: str, **more: Any) -> float:
+    async def seconds(answer: Awaitable[object]) -> float:
         began = time.monotonic()
-        await call(method, path, **more)
+        await answer
         return time.monotonic() - began
 
     took = await asyncio.gather(
-        seconds("POST", f"/exec/{made.json['Id']}/start", json={}),
-        seconds("GET", "/containers/c1/logs?tail=all&follow=1"),
-        seconds("POST", "/volumes/create", json={"Name": "data"}),
+        seconds(attached(at, call, "sleep", "0.3")),
+        seconds(call("GET", "/containers/c1/logs?tail=all&follow=1")),
+        seconds(call("POST", "/volumes/create", json={"Name": "data"})),
     )
     assert min(took) >= 0.25
