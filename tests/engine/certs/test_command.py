@@ -274,6 +274,17 @@ async def test_insecure_holds_for_the_endpoint_now_and_later(
     assert await use(out, monkeypatch) == "test-1"
 
 
+async def test_insecure_holds_for_cloudapi(
+    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--out", tmp_path / "out", "--url"]
+    services, pem = {"docker": at.endpoint.docker_host}, at.endpoint.ca.parent / "server.pem"
+    async with CloudApi(at.datacenter.accounts, services, server_pem=pem) as api:
+        assert await certs(*common, api.url) == 2
+        assert "--insecure does without" in capsys.readouterr().err
+        assert await certs(*common, api.url, "--insecure") == 0
+
+
 async def test_insecure_counts_for_a_renewal_too(
     at: Place, write_key: WriteKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

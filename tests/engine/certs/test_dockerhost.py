@@ -47,6 +47,12 @@ async def test_what_is_no_ca_is_not_written(scripted: Scripted, status: int, bod
         await asyncio.to_thread(fetch_ca, scripted.docker_host)
 
 
+async def test_the_ca_of_a_failing_endpoint_is_none(scripted: Scripted) -> None:
+    scripted.answers["/ca.pem"] = (500, scripted.ca.read_bytes())
+    with pytest.raises(NoAnswer, match="answered 500"):
+        await asyncio.to_thread(fetch_ca, scripted.docker_host)
+
+
 async def tried(scripted: Scripted, tmp_path: Path, ca: bytes | None, verify: bool = True) -> None:
     endpoint = files.Endpoint(scripted.docker_host, verify, ca)
     login = new_style("alice", KEYS["p256"], datetime.now(UTC))

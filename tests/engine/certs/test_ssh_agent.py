@@ -1,4 +1,4 @@
-"""Against the real ssh-agent, and a scripted one for what a real one rarely does."""
+"""Against the real ssh-agent, and a fake_agent one for what a real one rarely does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from shim.engine.certs.account_key import find_key
 from shim.engine.certs.certificate import new_style, old_style
 from shim.engine.certs.keys import fingerprint, wire_form
 from shim.engine.certs.ssh_agent import SshAgent
@@ -114,11 +116,11 @@ def test_a_kind_that_triton_refuses(agent: SshAgent, write_key: WriteKey) -> Non
         agent.key(agent.identities()[0].fingerprints[0])
 
 
-Scripted = Callable[..., SshAgent]
+FakeAgent = Callable[..., SshAgent]
 
 
 @pytest.fixture
-def scripted(tmp_path: Path) -> Iterator[Scripted]:
+def fake_agent(tmp_path: Path) -> Iterator[FakeAgent]:
     """An agent that gives each request the next of its answers and hangs up."""
     threads = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -127,17 +129,18 @@ def scripted(tmp_path: Path) -> Iterator[Scripted]:
 
         def answer_with(*answers: bytes) -> SshAgent:
             def serve() -> None:
-                for answer in answers:
-                    link, _ = listener.accept()
-                    with link:
-                        link.recv(4096)
-                        link.sendall(answer)
+                with suppress(OSError):  # fewer requests came than there are answers
+                    for answer in answers:
+                        with listener.accept()[0] as link:
+                            link.recv(4096)
+                            link.sendall(answer)
 
             threads.append(threading.Thread(target=serve))
             threads[-1].start()
             return SshAgent(str(tmp_path / "fake"))
 
         yield answer_with
+        listener.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join()
 
@@ -151,24 +154,37 @@ def scripted(tmp_path: Path) -> Iterator[Scripted]:
         (b"\xff\xff\xff\xff", "a message of 4294967295 bytes"),
     ],
 )
-def test_what_a_broken_agent_does(scripted: Scripted, answer: bytes, words: str) -> None:
+def test_what_a_broken_agent_does(fake_agent: FakeAgent, answer: bytes, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        scripted(answer).identities()
+        fake_agent(answer).identities()
 
 
 def message(kind: int, body: bytes) -> bytes:
     return text(bytes([kind]) + body)
 
 
+def listing(kind: str) -> bytes:
+    return message(12, b"\0\0\0\1" + text(wire_form(KEYS[kind].public_key())) + text(b"me"))
+
+
+def test_a_public_key_file_is_looked_up_in_the_agent(
+    fake_agent: FakeAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = tmp_path / "id.pub"
+    line.write_bytes(public_line("p256"))
+    monkeypatch.setenv("SSH_AUTH_SOCK", fake_agent(listing("p256"))._path)
+    assert find_key(str(line), None).public_key() == KEYS["p256"].public_key()
+
+
 @pytest.mark.parametrize("kind", ["rsa", "p256"])
 def test_a_signature_of_another_kind_is_refused(
-    scripted: Scripted, tmp_path: Path, kind: str
+    fake_agent: FakeAgent, tmp_path: Path, kind: str
 ) -> None:
     """Agents before OpenSSH 7.2 do not know the flags that ask for SHA-2."""
     line = tmp_path / "id.pub"
     line.write_bytes(public_line(kind))
-    agent = scripted(
-        message(12, b"\0\0\0\1" + text(wire_form(KEYS[kind].public_key())) + text(b"me")),
+    agent = fake_agent(
+        listing(kind),
         message(14, text(text(b"ssh-rsa") + text(b"..."))),
     )
     with pytest.raises(ConfigError, match=r"of kind ssh-rsa instead of (rsa-sha2-256|ecdsa-sha2-)"):
