@@ -11,6 +11,12 @@ from tests.triton import troubles
 from tests.triton.place import Client, Place
 
 
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    troubles.add_arguments(parser)
+    return parser.parse_args(words)
+
+
 @pytest.mark.parametrize(
     ("words", "status", "text"),
     [
@@ -21,17 +27,27 @@ from tests.triton.place import Client, Place
         (["--error-rate", "1"], 500, "an internal error occurred ("),
     ],
 )
-async def test_one_comes_and_passes(
+async def test_one_comes_and_goes(
     at: Place, call: Client, words: list[str], status: int, text: str
 ) -> None:
-    parser = argparse.ArgumentParser()
-    troubles.add_arguments(parser)
-    args = parser.parse_args([*words, "--after", "0.1", "--for", "0.5"])
-    task = asyncio.create_task(troubles.come_and_pass(at, args))
     assert (await call.create("before")).status == 200
-    await asyncio.sleep(0.2)
+    task = asyncio.create_task(troubles.come_and_pass(at, parsed(*words, "--for", "60")))
+    await asyncio.sleep(0.01)
     answer = await call.create("meanwhile")
     assert (answer.status, answer.text[: len(text)]) == (status, text)
     assert ("Retry-After" in answer.headers) == (status == 503)
-    await task
+    task.cancel()
+    await asyncio.wait([task])
     assert (await call.create("after")).status == 200
+
+
+async def test_they_begin_and_end_when_they_are_told_to(at: Place) -> None:
+    args = parsed("--maintenance", "Back soon", "--after", "0.05", "--for", "0.1")
+    task = asyncio.create_task(troubles.come_and_pass(at, args))
+    seen = [at.options.maintenance]
+    while not task.done():
+        await asyncio.sleep(0.005)
+        if at.options.maintenance != seen[-1]:
+            seen.append(at.options.maintenance)
+    assert seen == ["", "Back soon", ""]
+    assert at.options.maintenance_until is None
