@@ -298,6 +298,8 @@ CREATE_WAKE = 0.002
 """Between two creates that have ended: what each does next takes one to three milliseconds."""
 PROVISIONING_UNSEEN = 60.0
 """A create that nobody answered and no list ever showed: it did not arrive."""
+EXIT_STATUS_PATIENCE = 15.0
+"""Triton's own wait asks so long for the exit status of a machine that stopped."""
 STOP_POLL = 2.0
 """Between two looks at a container whose stop was cut off."""
 BILLS_KEPT = 10_000

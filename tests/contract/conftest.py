@@ -55,7 +55,7 @@ async def _triton(rig: Rig, certs: Path, backend: Backend) -> AsyncIterator[Rig]
     """``rig`` at the double of Triton."""
     await rig.engine.close()
     await rig.other.close()
-    async with emptied(certs, Options(provision_seconds=0.1), backend) as at:
+    async with emptied(certs, Options(provision_seconds=0.1, stopping_seconds=0.3), backend) as at:
         rig.engine, rig.other = (
             TritonEngine(at.endpoint.url, Login(certs), shim_id=owner)
             for owner in (rig.shim_id, f"{rig.shim_id}-other")

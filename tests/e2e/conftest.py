@@ -20,7 +20,7 @@ from tests.conftest import TEST_SHIMS
 from tests.devmaster.conftest import master  # noqa: F401 - the fixture
 from tests.e2e.agents import AgentProcess, agents_of, eventually
 from tests.e2e.client import Framework
-from tests.triton.place import Place, place
+from tests.triton.place import Place, emptied
 
 LABEL_SHIM = "mesos-shim.id"
 LABEL_TASK = "org.apache.mesos.task_id"
@@ -110,7 +110,7 @@ async def at(tmp_path: Path) -> AsyncIterator[Place]:
     """A Triton, with an account of one certificate."""
     directory = tmp_path / "triton"
     directory.mkdir()
-    async with place(directory) as made:
+    async with emptied(directory) as made:
         yield made
 
 

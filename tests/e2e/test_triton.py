@@ -116,7 +116,7 @@ async def test_triton_s_own_words_reach_the_framework(at: Place, tmp_path: Path)
 
 
 async def test_an_exit_code_nobody_knows_is_no_success(at: Place, tmp_path: Path) -> None:
-    async with shim(at, tmp_path) as (master, _):
+    async with shim(at, tmp_path, program="tests.e2e.impatient") as (master, _):
         master.launch("a", IMAGE)
         await master.until(master.reached(["a"], RUNNING), 20)
         await at.datacenter.crash(at.datacenter.machines[0])

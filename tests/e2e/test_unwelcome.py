@@ -13,7 +13,7 @@ import pytest
 
 from shim.protos.mesos_pb2 import TaskState
 from tests.e2e.agents import AgentProcess, eventually
-from tests.e2e.datacenter import Master, page, shim
+from tests.e2e.datacenter import Master, page, shim, until
 from tests.triton.place import Place
 
 IMAGE = "busybox:latest"
@@ -34,7 +34,7 @@ async def test_a_launch_outlasts_a_maintenance_that_was_announced(
     at: Place, tmp_path: Path
 ) -> None:
     at.options.maintenance = "Back soon"
-    at.options.maintenance_until = until = time.time() + 3
+    at.options.maintenance_until = end = time.time() + 3
     async with shim(at, tmp_path, "one", "--executor_registration_timeout=1secs") as (
         master,
         agent,
@@ -52,10 +52,12 @@ async def test_a_launch_outlasts_a_maintenance_that_was_announced(
         master.kill("b")
         await master.until(master.reached(["b"], KILLED), 20)
         assert time.monotonic() - began < 2
-        await asyncio.sleep(max(0.0, until - time.time()))
+        await asyncio.sleep(max(0.0, end - time.time()))
         at.options.maintenance = ""
         await master.until(master.reached(["a"], RUNNING), 20)
         assert at.left == [at.datacenter.machines[0].name]
+        master.kill("a")
+        await until(lambda: at.left == [], "nothing left")
 
 
 async def test_a_key_that_was_revoked_is_named_where_people_look(at: Place, tmp_path: Path) -> None:
@@ -70,6 +72,8 @@ async def test_a_key_that_was_revoked_is_named_where_people_look(at: Place, tmp_
         assert agent.log.count("does not get on: Triton does not accept") == 1
         at.account.keys.append(at.key.public_key())
         await master.until(master.reached(["a"], RUNNING), 40)
+        master.kill("a")
+        await until(lambda: at.left == [], "nothing left")
 
 
 async def test_an_agent_that_is_refused_from_the_start_says_so_and_waits(

@@ -28,7 +28,8 @@ NO_CONTAINER = re.compile(r"no such container", re.IGNORECASE)
 FINAL = re.compile(
     r"remapping of port numbers|No command specified|invalid value for com\.joyent\.package"
     r"|no packages match|volumes are not supported|only \d+ ports|AssertionError|of null"
-    r"|No compute resources available|Quota exceeded",
+    r"|No compute resources available|Quota exceeded|NFS volumes is not enabled"
+    r"|too many --volumes-from",
     re.IGNORECASE,
 )
 """Answered as 500, or with any status, and no other the next time."""

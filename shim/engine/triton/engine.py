@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -68,6 +70,8 @@ class TritonEngine:
         """MiB of each package that an inspect has shown: what is paid for, whatever was asked."""
         self._clock = clock
         self._creates = Creates(self._link, self.list, clock)
+        self._ended: dict[str, float] = {}
+        """Since when lists show a container as ended, by its name."""
 
     def __str__(self) -> str:
         return str(self._link)
@@ -124,13 +128,23 @@ class TritonEngine:
     async def inspect(self, name: str) -> Container:
         raw = await self._link.call("inspect", "GET", f"{container_path(name)}/json")
         with understood("inspect"):
-            container = reading.from_inspect(raw)
+            container = self._ended_for_certain(reading.from_inspect(raw))
             package, memory = reading.package(container)
         if package:
             self.packages[package] = memory
         if container.owner == self._shim_id:
             self.audience.seen(container)
         return container
+
+    def _ended_for_certain(self, container: Container) -> Container:
+        """As long as an exit status may still come, one that lacks it counts as running: it may be
+        stopping, which an inspect shows as it does a crash."""
+        if container.phase is not Phase.EXITED or container.exit_code is not None:
+            return container
+        since = self._ended.get(container.name, math.inf)
+        if self._clock() - since >= limits.EXIT_STATUS_PATIENCE:
+            return container
+        return replace(container, phase=Phase.RUNNING)
 
     async def stop(self, name: str, grace: float) -> None:
         """Triton cuts the call after two minutes, whatever the grace: then looking tells."""
@@ -172,6 +186,11 @@ class TritonEngine:
                     ours.append(container)
                 if number % limits.LIST_SLICE == 0:
                     await asyncio.sleep(0)
+        self._ended = {
+            each.name: self._ended.get(each.name, began)
+            for each in ours
+            if each.phase is Phase.EXITED
+        }
         self._creates.listed(ours, began)
         self.audience.listed(ours, self._clock() - began)
         return ours

@@ -55,6 +55,8 @@ DUPLICATE = 'problem creating container: "alias" (Duplicate) Already exists for 
         ("create", 404, "(ResourceNotFound) Network x not found", Permanent),
         ("create", 500, "publish port: remapping of port numbers not allowed", Permanent),
         ("create", 500, "No command specified", Permanent),
+        ("create", 500, "Support for automounting NFS volumes is not enabled", Permanent),
+        ("create", 500, "too many --volumes-from: max 2", Permanent),
         ("create", 500, "something broke", Doubtful),
         ("create", 500, "(CommandTimeout) too slow", Transient),
         ("create", 503, "Back soon", Unwelcome),

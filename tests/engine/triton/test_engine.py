@@ -82,12 +82,33 @@ async def test_a_create_may_take_an_hour_and_other_calls_as_long_as_triton_waits
     assert 120 < limits_of["start"] < 180, "after two minutes"
 
 
-async def test_an_unknown_exit_code_is_none(at: Place, engine: TritonEngine, spec: Spec) -> None:
+async def test_an_exit_code_that_stays_unknown_is_none(
+    at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks like one that is stopping until lists have called it ended for a while."""
+    monkeypatch.setattr(limits, "EXIT_STATUS_PATIENCE", 0.2)
     await run(engine, spec)
     await at.datacenter.crash(at.datacenter.machines[0])
+    for _ in range(2):
+        assert (await engine.inspect("mesos-1")).phase is Phase.RUNNING
+        assert (await engine.list())[0].exit_code is None
+    await asyncio.sleep(0.25)
     found = await engine.inspect("mesos-1")
     assert (found.phase, found.exit_code) == (Phase.EXITED, None)
-    assert (await engine.list())[0].exit_code is None
+
+
+async def test_one_that_is_stopping_has_not_ended(
+    at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "EXIT_STATUS_PATIENCE", 0.0)
+    at.options.stopping_seconds = 0.4
+    await run(engine, spec, Env=["SIM_EXIT_AFTER=0.1", "SIM_EXIT_CODE=3"])
+    await asyncio.sleep(0.3)
+    assert (await engine.list())[0].phase is Phase.PROVISIONING
+    assert (await engine.inspect("mesos-1")).phase is Phase.RUNNING
+    await asyncio.sleep(0.4)
+    found = await engine.inspect("mesos-1")
+    assert (found.phase, found.exit_code) == (Phase.EXITED, 3)
 
 
 @asynccontextmanager
