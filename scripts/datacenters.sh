@@ -57,7 +57,7 @@ datacenter_service() {
 END
   if on_triton; then
     cat <<'END'
-      DOCKER_TLS_VERIFY: "1"
+      DOCKER_TLS_VERIFY: "${DOCKER_TLS_VERIFY-1}"
       TLSCA:
       TLSCERT:
       TLSKEY:

@@ -27,7 +27,7 @@ save_settings() {
     echo "export KIND=$1"
     shift
     for name; do
-      [ -z "${!name:-}" ] || printf 'export %s=%q\n' "$name" "${!name}"
+      [ -z "${!name+set}" ] || printf 'export %s=%q\n' "$name" "${!name}"
     done
   } >"$(demo_dir)/settings"
 }
