@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shim import limits
 from shim.engine.certs.certificate import Described, describe
+from shim.engine.endpoint import tls_context
 from shim.errors import ConfigError, told
 
 log = logging.getLogger(__name__)
@@ -93,18 +94,8 @@ class Login:
         return tuple(_stamp(self._directory / name) for name in ("key.pem", "cert.pem", "ca.pem"))
 
     def _load(self) -> tuple[ssl.SSLContext, Described]:
-        authority, cert, key = (
-            self._directory / name for name in ("ca.pem", "cert.pem", "key.pem")
-        )
-        described = describe(cert.read_bytes())
-        key.read_bytes()  # OpenSSL does not say which of the two it misses
-        context = ssl.create_default_context(cafile=authority if authority.exists() else None)
-        # Triton's own certificates lack extensions that Python 3.13 insists on.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        context.load_cert_chain(cert, key, password=_no_password)
-        if not self._verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+        described = describe((self._directory / "cert.pem").read_bytes())
+        context = tls_context(self._directory, certificate=True, verify=self._verify)
         return context, described
 
 
@@ -135,7 +126,3 @@ def _hex(issuer: str) -> str:
         return base64.b64decode(body.rstrip("=") + "==").hex(":")
     except binascii.Error:
         return issuer
-
-
-def _no_password() -> str:
-    raise ValueError("key.pem is encrypted: a daemon cannot ask for its passphrase")
