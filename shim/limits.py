@@ -169,10 +169,10 @@ launches are then a hundred calls a second."""
 MAINTENANCE_PATIENCE = 4 * 3600.0
 """A launch waits so long for the end of a maintenance that was announced, beyond its own patience.
 An operator's window has an hour or two; of a longer one a framework should hear, and decide."""
-LAUNCHES_AT_A_TIME = 8
-LAUNCHES_PAUSE = 0.01
+LAUNCHES_AT_A_TIME = 4
+LAUNCHES_PAUSE = 0.02
 """So many are begun, half a millisecond each, and the loop is left to others: a ping may be waiting
-behind thousands. No endpoint takes 800 launches a second."""
+behind thousands. No endpoint takes 200 launches a second."""
 LAUNCHES_BEGUN = 64
 """Waiting for a turn; further ones are not begun. A begun one takes 8 kB more than an order, and
 turns change hands a hundred times a second at most."""
