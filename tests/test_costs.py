@@ -20,12 +20,12 @@ from shim.engine.triton.login import Login
 from shim.errors import Transient
 from shim.model.container import LABEL_FRAMEWORK, LABEL_SHIM, LABEL_TASK, Container
 from shim.telemetry import Metrics
-from tests.triton.place import Place, place
+from tests.triton.place import Place, emptied
 
 
 @pytest.fixture
 async def at(tmp_path: Path) -> AsyncIterator[Place]:
-    async with place(tmp_path) as made:
+    async with emptied(tmp_path) as made:
         yield made
 
 
@@ -33,6 +33,8 @@ async def at(tmp_path: Path) -> AsyncIterator[Place]:
 async def engine(at: Place) -> AsyncIterator[TritonEngine]:
     made = TritonEngine(at.endpoint.url, Login(at.certs), shim_id="me")
     yield made
+    for name in at.left:
+        await made.remove(name)
     await made.close()
 
 

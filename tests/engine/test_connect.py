@@ -12,7 +12,7 @@ from aiohttp import web
 
 from shim.engine.connect import connect
 from shim.errors import ConfigError, Transient
-from tests.triton.place import Place, place
+from tests.triton.place import Place, emptied
 from tests.triton.refusals import Refusal
 from tests.triton.server import Endpoint as Server
 
@@ -31,7 +31,7 @@ async def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[P
     for name in ("DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "none"))
-    async with place(tmp_path) as made:
+    async with emptied(tmp_path) as made:
         yield made
 
 
