@@ -18,8 +18,8 @@ from shim.engine.complaint import Complaint
 from shim.engine.errand import ContainerOrder, Errand
 from shim.engine.hooks import LaunchHook
 from shim.engine.images import Images
-from shim.engine.launch import Tools
 from shim.engine.retry import until_done
+from shim.engine.tools import Tools
 from shim.engine.trickle import Trickle
 from shim.engine.turns import Turns
 from shim.engine.watch import Watch

@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from shim import limits
-from shim.engine.launch import Launching, Tools
+from shim.engine.launch import Launching
 from shim.engine.retry import until_done
+from shim.engine.tools import Tools
 from shim.errors import NotFound, Transient
 from shim.model.container import Container, Phase, Ref
 from shim.model.facts import (
