@@ -48,6 +48,11 @@ class Described:
     key: str
     """Which account key vouches for it: the issuer's name in a new-style certificate."""
 
+    def vouched_for_as(self, other: Described) -> bool:
+        """By the same account's same key. Old-style certificates do not name theirs."""
+        same = (self.account, self.key) == (other.account, other.key)
+        return self.new_style and other.new_style and same
+
     def days_left(self, now: datetime) -> float:
         """Days until it expires, negative afterwards."""
         return (self.not_after - now).total_seconds() / DAY

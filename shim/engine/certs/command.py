@@ -87,16 +87,16 @@ def _run(args: argparse.Namespace) -> str:
     old = not before.new_style if before and args.old_style is None else bool(args.old_style)
     days = args.days or (OLD_STYLE_DAYS if old else NEW_STYLE_DAYS)
     login = (old_style if old else new_style)(account, key, datetime.now(UTC), days)
-    public = key.public_key()
+    made, public = describe(login.certificate_pem), key.public_key()
     whose = f"account {account}, by its {key_kind(public)} key {keys.fingerprint(public)}"
     with files.staged(args.out, login, endpoint) as new:
-        tried = _try(args, new, endpoint, whose)
+        needed = before is not None and not made.vouched_for_as(before)
+        tried = _try(new, endpoint, whose, needed)
         files.take_up(new, args.out)
     if old:
         _warn(f"{args.out / 'key.pem'} is the account's SSH key itself, unencrypted")
-    until = describe(login.certificate_pem).not_after
     return (
-        f"{args.out}: certificate of {whose}, until {until:%Y-%m-%d}, {tried}\n"
+        f"{args.out}: certificate of {whose}, until {made.not_after:%Y-%m-%d}, {tried}\n"
         f"endpoint: {endpoint.docker_host}{'' if endpoint.verify else NOT_VERIFIED}\n"
         f"use it:   . {args.out / 'env.sh'}"
     )
@@ -159,11 +159,11 @@ def _ca(args: argparse.Namespace, docker_host: str) -> bytes | None:
         return None
 
 
-def _try(args: argparse.Namespace, new: Path, endpoint: files.Endpoint, whose: str) -> str:
+def _try(new: Path, endpoint: files.Endpoint, whose: str, needed: bool) -> str:
     """What came of trying it, for the summary. ConfigError: nothing may be written.
 
-    A first login is written also while its endpoint is away; one that works is not given up for
-    one of which nobody knows.
+    ``needed``: it replaces one that may work and that another key vouches for, or another account.
+    Others are written also while their endpoint is away.
     """
     try:
         try_login(new, endpoint)
@@ -172,7 +172,7 @@ def _try(args: argparse.Namespace, new: Path, endpoint: files.Endpoint, whose: s
             f"nothing was written, {endpoint.docker_host} refuses a certificate of {whose}: {error}"
         ) from error
     except NoAnswer as error:
-        if not args.renew:
+        if not needed:
             return f"not tried: {error}"
         raise ConfigError(
             f"nothing was replaced, the new certificate could not be tried: {error}. Try again "

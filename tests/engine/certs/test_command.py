@@ -179,9 +179,13 @@ async def test_an_endpoint_that_is_away(
     assert await certs("--account", ACCOUNT, "--url", cloudapi.url, *common) == 0
     assert "not tried: https://localhost" in capsys.readouterr().out
     before = contents(out)
-    assert await certs(*common, "--renew") == 2
-    assert "nothing was replaced, the new certificate could not be" in capsys.readouterr().err
-    assert contents(out) == before
+    for other in (["--key", write_key("p256")], ["--old-style"]):
+        assert await certs(*common, *other, "--renew") == 2
+        assert "nothing was replaced, the new certificate could not be" in capsys.readouterr().err
+        assert contents(out) == before
+    assert await certs(*common, "--renew") == 0, "the same key vouches for it"
+    assert "not tried: https://localhost" in capsys.readouterr().out
+    assert contents(out) != before
 
 
 async def test_an_endpoint_that_is_not_even_there(

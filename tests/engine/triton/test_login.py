@@ -66,9 +66,9 @@ def test_the_renewal_it_prints_is_accepted(
     words = shlex.split(
         command.replace("FILE", str(key)).replace("CLOUDAPI", "https://localhost:1")
     )
-    assert cli.main(words[1:]) == 2
+    assert cli.main(words[1:]) == (0 if by_us else 2)
     asked = "https://localhost:1/" + ("v1.21/info" if by_us else "alice/services")
-    assert asked in capsys.readouterr().err, "it went on to ask, and nobody is there"
+    assert asked in "".join(capsys.readouterr()), "it went on to ask, and nobody is there"
 
 
 def test_renewed_files_are_taken_up(tmp_path: Path) -> None:
