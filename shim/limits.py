@@ -178,6 +178,8 @@ LAUNCHES_BEGUN = 64
 turns change hands a hundred times a second at most."""
 DOUBTFUL_ATTEMPTS = 3
 """An answer that may be about the endpoint or about this container: so often, then it is final."""
+FEW_ATTEMPTS = 3
+"""To take a task's last output: within a second or so, since other ended tasks are in line."""
 DOUBTFUL_PAUSE = 5.0
 """At least, between two of them at Triton and at a registry: what they stumble over passes in
 seconds. A local engine's doubts are mostly about the container, and its user waits."""
@@ -300,6 +302,8 @@ PROVISIONING_UNSEEN = 60.0
 """A create that nobody answered and no list ever showed: it did not arrive."""
 EXIT_STATUS_PATIENCE = 15.0
 """Triton's own wait asks so long for the exit status of a machine that stopped."""
+NO_STATUS_PATIENCE = 300.0
+"""A machine that is neither up nor down for so long, with no end in sight: its server is gone."""
 STOP_POLL = 2.0
 """Between two looks at a container whose stop was cut off."""
 BILLS_KEPT = 10_000

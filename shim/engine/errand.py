@@ -53,6 +53,7 @@ class Errand:
         "_since",
         "_stop",
         "_task",
+        "_too_late",
         "_tools",
         "_yields",
     )
@@ -63,6 +64,8 @@ class Errand:
         self._launch: Launch | None = None
         self._launching: Launching | None = None
         self._cancelled = False
+        self._too_late = False
+        """A cancel came when a start was under way: it counts if that start is refused."""
         self._answered = False
         """The cancel was answered when it came; only the cleaning is left."""
         self._stop: Stop | None = None
@@ -113,7 +116,8 @@ class Errand:
 
     def _take_cancel(self) -> None:
         """From here on the launch sends no start; if it has sent one, it is not cancelled."""
-        if self._cancelled or (self._launching is not None and self._launching.start_sent):
+        self._too_late = self._launching is not None and self._launching.start_sent
+        if self._cancelled or self._too_late:
             return
         self._cancelled = True
         if self._launch is not None:
@@ -130,6 +134,8 @@ class Errand:
     @contextmanager
     def _yielding(self) -> Iterator[None]:
         """A newer order may end this block with Interrupted."""
+        if self._too_late:
+            self._take_cancel()
         if self._launching is not None and self._cancelled:
             raise Interrupted
         self._yields = True
@@ -196,6 +202,7 @@ class Errand:
                 if not (launching.start_sent or isinstance(outcome, Container)):
                     self._tools.unstarted.add(self._ref.name)
                 self._launch = self._launching = None
+                self._too_late = False
                 for hook in self._tools.hooks:
                     hook.after_launch(self._ref)
         if self._cancelled or outcome is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from shim import limits
 from shim.engine.api import Auth, Engine, ImageRef
-from shim.engine.retry import Passing, while_passing
+from shim.engine.retry import Passing, soon_while_passing
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Images:
             began, progress = self._clock(), self._progress(wish, pull)
             pull.tell(wish.image.text)
             # Who is not let in waits by himself, as long as his patience lasts.
-            async for attempt in while_passing(passing=Passing(unwelcome=False)):
+            async for attempt in soon_while_passing(Passing(unwelcome=False)):
                 with attempt:
                     await self._engine.pull(wish.image, wish.auth, progress, wish.platform)
             log.info("pulled %s in %.1f s", wish.image.text, self._clock() - began)

@@ -166,14 +166,14 @@ class Launching:
 
     async def _sleep(self, seconds: float) -> None:
         """What the endpoint asks to wait costs no patience, within reason."""
-        if self._asked:
-            granted = min(seconds, limits.MAINTENANCE_PATIENCE - self._waited)
-            self._waited += granted
-            self._deadline += granted
         if self.start_sent:
             # A kill waits for what becomes of it.
             await self._tools.watch.rest(min(seconds, limits.ENGINE_RETRY_MAX))
             return
+        if self._asked:
+            granted = min(seconds, limits.MAINTENANCE_PATIENCE - self._waited)
+            self._waited += granted
+            self._deadline += granted
         async with self._patiently():
             await self._tools.watch.rest(seconds)
 
@@ -221,7 +221,8 @@ class Launching:
     async def _wait_for_turn(self) -> None:
         """Waiting in line costs no patience as long as the endpoint answers anybody."""
         turns, watch, began = self._tools.turns, self._tools.watch, self._tools.clock()
-        until = self._since + self._tools.patience
+        # Who comes again was in line already, and may have been told to wait for hours since.
+        until = (began if self._passing else self._since) + self._tools.patience
         while True:
             try:
                 async with asyncio.timeout(max(0.0, until - self._tools.clock())):

@@ -60,11 +60,24 @@ class Passing:
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def while_passing(
-    sleep: Sleep = asyncio.sleep, passing: Passing | None = None
-) -> tenacity.AsyncRetrying:
-    """Again while the failure may pass; anything else is raised."""
-    return _retrying(passing or Passing(), sleep, _AS_TOLD)
+def while_passing(sleep: Sleep, passing: Passing) -> tenacity.AsyncRetrying:
+    """Again while the failure may pass, not before we were told to; anything else is raised."""
+    return _retrying(passing, sleep, _AS_TOLD)
+
+
+def soon_while_passing(passing: Passing) -> tenacity.AsyncRetrying:
+    """The same for what others wait for, whose patience does not know what we were told."""
+    return _retrying(passing, asyncio.sleep, _SOON)
+
+
+def a_few_times() -> tenacity.AsyncRetrying:
+    """Again, but only so often: what is tried keeps others waiting."""
+    return tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(Transient),
+        stop=tenacity.stop_after_attempt(limits.FEW_ATTEMPTS),
+        wait=_exponential,
+        reraise=True,
+    )
 
 
 def until_done(sleep: Sleep) -> tenacity.AsyncRetrying:

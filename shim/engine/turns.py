@@ -19,12 +19,10 @@ class Turns:
         """``moved`` is called whenever somebody waits no longer."""
         self._free = count
         self._moved = moved
+        self.waiting = 0
+        """How many wait for a turn."""
         self._urgent: deque[asyncio.Future[None]] = deque()
         self._others: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def waiting(self) -> int:
-        return sum(not one.cancelled() for one in (*self._urgent, *self._others))
 
     @asynccontextmanager
     async def turn(self, *, urgent: bool = False) -> AsyncIterator[None]:
@@ -43,6 +41,7 @@ class Turns:
         queue = self._urgent if urgent else self._others
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(granted)
+        self.waiting += 1
         try:
             await granted
         except asyncio.CancelledError:
@@ -50,6 +49,7 @@ class Turns:
                 self.release()
             raise
         finally:
+            self.waiting -= 1
             self._moved()
 
     def release(self) -> None:

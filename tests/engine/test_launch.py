@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
 
@@ -769,3 +770,73 @@ async def test_closing_leaves_containers_as_they_are() -> None:
         on.launch("half-done")
         await asyncio.sleep(1)
     assert engine.boxes[ref.name].phase is Phase.RUNNING
+
+
+@timeless
+async def test_a_kill_during_a_start_that_is_refused() -> None:
+    """It came too late to be a cancel, until the endpoint let nobody in."""
+    async with stage() as on:
+        held = on.engine.hold("start", Unwelcome("maintenance", retry_after=3600.0))
+        ref = on.launch()
+        while not on.engine.calls["start"]:
+            await asyncio.sleep(0.01)
+        on.conductor.carry_out(CancelLaunch(ref))
+        assert "LaunchCancelled" not in on.kinds(ref)
+        held.set()
+        await asyncio.sleep(1)
+        assert on.kinds(ref)[-1] == "LaunchCancelled"
+        await on.quiet()
+        assert on.engine.boxes == {}
+
+
+@timeless
+async def test_a_kill_during_a_start_that_succeeds_is_no_cancel() -> None:
+    async with stage() as on:
+        held = on.engine.hold("start")
+        ref = on.launch()
+        while not on.engine.calls["start"]:
+            await asyncio.sleep(0.01)
+        on.conductor.carry_out(CancelLaunch(ref))
+        held.set()
+        await on.until(ContainerStarted, ref)
+        await on.quiet()
+        assert "LaunchCancelled" not in on.kinds(ref)
+        assert on.engine.boxes[ref.name].starts == 1
+
+
+@timeless
+async def test_who_was_told_to_wait_waits_for_a_turn_as_anybody() -> None:
+    """The maintenance lasts longer than announced, and there are fewer turns than launches."""
+
+    class Closed(FakeEngine):
+        closed = False
+
+        async def create(self, *args: Any, **more: Any) -> str:
+            await asyncio.sleep(0.05)
+            if self.closed:
+                raise Unwelcome("maintenance", retry_after=1800.0)
+            return await super().create(*args, **more)
+
+        async def list(self) -> Any:
+            if self.closed:
+                raise Unwelcome("maintenance", retry_after=1800.0)
+            return await super().list()
+
+    engine = Closed(has_events=False)
+    async with stage(engine, max_inflight=1) as on:
+        await on.running("the image is known")
+        engine.closed = True
+        refs = [on.launch(f"task-{number}") for number in range(200)]
+        await asyncio.sleep(1800 + limits.RETRY_SPREAD + PATIENCE)
+        engine.closed = False
+        for ref in refs:
+            await on.until(ContainerStarted, ref, 8000)
+
+
+@timeless
+async def test_a_registry_that_says_an_hour_is_asked_before() -> None:
+    """Launches wait for one pull, and none of them knows what it was told."""
+    async with stage() as on:
+        on.engine.registry.add("new:1")
+        on.engine.fail("pull", Transient("too many requests", retry_after=3600.0))
+        await on.until(ContainerStarted, on.launch(image="new:1"), 60)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shim import limits
-from shim.engine.retry import until_done, while_passing
+from shim.engine.retry import Passing, until_done, while_passing
 from shim.errors import Doubtful, NotFound, Permanent, ShimError, Transient
 
 
@@ -18,7 +18,7 @@ class Attempts:
         self.waits.append(seconds)
 
     async def passing(self) -> str:
-        async for attempt in while_passing(self.sleep):
+        async for attempt in while_passing(self.sleep, Passing()):
             with attempt:
                 if self.errors:
                     raise self.errors.pop(0)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from shim import limits
 from shim.engine.api import Engine
-from shim.engine.retry import while_passing
+from shim.engine.retry import a_few_times
 from shim.engine.sandbox.spool import Spool
 from shim.errors import NotFound, Permanent, ShimError, Transient
 from shim.model.sandbox import STDERR, STDOUT
@@ -66,23 +66,18 @@ class Feed:
         await self.flush()
 
     async def finish(self, patience: float) -> None:
-        """Take what is left, as long as ``patience`` lasts; nothing comes after it. Never raises,
-        except when cancelled."""
+        """Take what is left, in ``patience`` seconds; nothing comes after it. Never raises, except
+        when cancelled."""
         self._ending = True
         await self.stop()
         self._caught_up.clear()
-        trouble = ""
         try:
             async with asyncio.timeout(patience):
-                async for attempt in while_passing():
+                async for attempt in a_few_times():
                     with attempt:
-                        try:
-                            await self._catch_up()
-                        except Transient as error:
-                            trouble = f": {error}"
-                            raise
+                        await self._catch_up()
         except TimeoutError:
-            self._lost(f"the last output was not taken within {patience:g} s{trouble}")
+            self._lost(f"the last output was not taken within {patience:g} s")
         except NotFound:
             """Removed by others, or never created: there is no more."""
         except ShimError as error:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -70,8 +70,8 @@ class TritonEngine:
         """MiB of each package that an inspect has shown: what is paid for, whatever was asked."""
         self._clock = clock
         self._creates = Creates(self._link, self.list, clock)
-        self._ended: dict[str, float] = {}
-        """Since when lists show a container as ended, by its name."""
+        self._down: dict[str, tuple[Phase, float]] = {}
+        """How, and since when, lists show a container that is not up, by its name."""
 
     def __str__(self) -> str:
         return str(self._link)
@@ -141,10 +141,21 @@ class TritonEngine:
         stopping, which an inspect shows as it does a crash."""
         if container.phase is not Phase.EXITED or container.exit_code is not None:
             return container
-        since = self._ended.get(container.name, math.inf)
-        if self._clock() - since >= limits.EXIT_STATUS_PATIENCE:
+        phase, since = self._down.get(container.name, (Phase.EXITED, math.inf))
+        listed_as_ended = phase is Phase.EXITED
+        patience = limits.EXIT_STATUS_PATIENCE if listed_as_ended else limits.NO_STATUS_PATIENCE
+        if self._clock() - since >= patience:
             return container
         return replace(container, phase=Phase.RUNNING)
+
+    def _note_down(self, containers: Iterable[Container], began: float) -> None:
+        down: dict[str, tuple[Phase, float]] = {}
+        for each in containers:
+            provisioned = len(each.id) != reading.PROVISIONING_ID
+            if provisioned and each.phase in (Phase.EXITED, Phase.PROVISIONING):
+                phase, since = self._down.get(each.name, (None, began))
+                down[each.name] = (each.phase, since if phase is each.phase else began)
+        self._down = down
 
     async def stop(self, name: str, grace: float) -> None:
         """Triton cuts the call after two minutes, whatever the grace: then looking tells."""
@@ -186,11 +197,7 @@ class TritonEngine:
                     ours.append(container)
                 if number % limits.LIST_SLICE == 0:
                     await asyncio.sleep(0)
-        self._ended = {
-            each.name: self._ended.get(each.name, began)
-            for each in ours
-            if each.phase is Phase.EXITED
-        }
+        self._note_down(ours, began)
         self._creates.listed(ours, began)
         self.audience.listed(ours, self._clock() - began)
         return ours

@@ -120,7 +120,8 @@ class Link:
 
     def refusal(self, verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> ShimError:
         """What an answer of 4xx or 5xx means to whom we are."""
-        return refusal(verb, status, body, headers, str(self.login), self.login.renewal)
+        renewal = self.login.renewal if status == 401 else ""
+        return refusal(verb, status, body, headers, str(self.login), renewal)
 
     async def close(self) -> None:
         await asyncio.gather(self._short.close(), self._long.close(), self.creates.close())

@@ -102,7 +102,7 @@ class Login:
 def renewal(directory: Path) -> str:
     """How to make a new certificate there, as far as is known."""
     out = shlex.quote(str(directory.absolute()))
-    url = "" if (directory / "env.sh").exists() else " --url=CLOUDAPI"
+    url = "" if any(_stamp(directory / "env.sh")) else " --url=CLOUDAPI"
     return (
         f"`mesos-shim certs --renew --out={out} --key=FILE{url}` (FILE: the account's SSH "
         "private key) makes a new certificate"

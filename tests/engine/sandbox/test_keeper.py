@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -296,6 +297,30 @@ async def test_many_that_end_at_once_wait_for_their_turn_and_not_for_ever(
         async with asyncio.timeout(2):
             await asyncio.gather(*(keeper.last_words(ref) for ref in refs))
         assert [keeper.knows(ref) for ref in refs] == [True, False, False]
+
+
+async def test_those_whose_output_fails_keep_no_others_from_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For as long as it may be tried again, each would keep its place."""
+
+    class Half(FakeEngine):
+        async def logs(self, name: str, **more: Any) -> AsyncGenerator[Any, None]:
+            if name in bad:
+                raise Transient("an internal error occurred")
+            async for line in super().logs(name, **more):
+                yield line
+
+    monkeypatch.setattr(limits, "LOG_FETCHES_AT_ONCE", 2)
+    monkeypatch.setattr(limits, "LOG_FETCH_PATIENCE", 3.0)
+    monkeypatch.setattr(limits, "LOG_TURN_PATIENCE", 8.0)
+    engine, refs = Half(), [a_ref(str(number)) for number in range(20)]
+    bad = {ref.name for ref in refs[:10]}
+    for ref in refs:
+        say(box_of(engine, ref), "x\n")
+    async with keeping(engine, tmp_path) as keeper:
+        await asyncio.gather(*(keeper.last_words(ref) for ref in refs))
+        assert [await text(keeper, ref, live=False) for ref in refs[10:]] == ["x\n"] * 10
 
 
 async def test_a_bug_of_ours_keeps_no_container_from_its_removal(

@@ -111,6 +111,42 @@ async def test_one_that_is_stopping_has_not_ended(
     assert (found.phase, found.exit_code) == (Phase.EXITED, 3)
 
 
+async def test_one_that_stops_for_ever_has_ended(
+    at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its server is gone: a kill of it must come to an end."""
+    monkeypatch.setattr(limits, "EXIT_STATUS_PATIENCE", 0.0)
+    monkeypatch.setattr(limits, "NO_STATUS_PATIENCE", 0.3)
+    at.options.stopping_seconds = 1.5
+    await run(engine, spec, Env=["SIM_EXIT_AFTER=0.1"])
+    await asyncio.sleep(0.2)
+    for _ in range(2):
+        assert (await engine.list())[0].phase is Phase.PROVISIONING
+        assert (await engine.inspect("mesos-1")).phase is Phase.RUNNING
+    await asyncio.sleep(0.35)
+    found = await engine.inspect("mesos-1")
+    assert (found.phase, found.exit_code) == (Phase.EXITED, None)
+
+
+async def test_a_login_that_cannot_be_read_any_more_changes_no_answer(
+    at: Place, engine: TritonEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.list()
+    stat = Path.stat
+
+    def denied(self: Path, **more: Any) -> Any:
+        if self.parent == at.certs:
+            raise PermissionError(13, "Permission denied", str(self))
+        return stat(self, **more)
+
+    monkeypatch.setattr(Path, "stat", denied)
+    with pytest.raises(NotFound):
+        await engine.inspect("nobody")
+    at.account.keys.clear()
+    with pytest.raises(Transient, match="Triton does not accept"):
+        await engine.inspect("nobody")
+
+
 @asynccontextmanager
 async def answering(
     body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
