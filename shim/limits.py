@@ -173,6 +173,10 @@ LAUNCHES_AT_A_TIME = 4
 LAUNCHES_PAUSE = 0.02
 """So many are begun, half a millisecond each, and the loop is left to others: a ping may be waiting
 behind thousands. No endpoint takes 200 launches a second."""
+LAUNCHES_POUR = 16
+LAUNCHES_HELD_BACK = 50
+"""While so many come within a pause, none is begun, for so many pauses at most: beginning them
+takes half of the loop, and taking them all is a matter of a second."""
 LAUNCHES_BEGUN = 64
 """Waiting for a turn; further ones are not begun. A begun one takes 8 kB more than an order, and
 turns change hands a hundred times a second at most."""

@@ -78,6 +78,7 @@ class Conductor:
         self._errands: dict[str, Errand] = {}
         self._line: OrderedDict[str, Errand] = OrderedDict()
         """Launches that are not begun yet."""
+        self._was_long = self._held_back = 0
         self._due: dict[str, asyncio.TimerHandle] = {}
         self._orphans: dict[str, asyncio.Task[None]] = {}
 
@@ -138,11 +139,24 @@ class Conductor:
 
     def _begin_some(self) -> bool:
         """A few launches, as long as few wait for a turn: there they take most memory."""
+        if self._pour_in():
+            return True
         for number in range(limits.LAUNCHES_AT_A_TIME):
             if not self._line or self._turns.waiting >= limits.LAUNCHES_BEGUN:
                 return number > 0
             _, errand = self._line.popitem(last=False)
             errand.begin()
+        return True
+
+    def _pour_in(self) -> bool:
+        """Whether so many come right now that for a moment they are only taken: a ping waits
+        behind all of them."""
+        grown, self._was_long = len(self._line) - self._was_long, len(self._line)
+        if not self._line:
+            self._held_back = 0
+        if grown < limits.LAUNCHES_POUR or self._held_back >= limits.LAUNCHES_HELD_BACK:
+            return False
+        self._held_back += 1
         return True
 
     def _take(self, order: ContainerOrder) -> None:

@@ -143,8 +143,22 @@ async def test_a_burst_is_begun_a_few_at_a_time() -> None:
         for pauses in range(1, 11):
             await asyncio.sleep(limits.LAUNCHES_PAUSE)
             assert len(engine.asked) <= 2 + pauses * limits.LAUNCHES_AT_A_TIME
-        await asyncio.sleep(limits.LAUNCHES_PAUSE)
+        await asyncio.sleep(2 * limits.LAUNCHES_PAUSE)
         assert len(engine.asked) == len(refs) + 1
+
+
+@timeless
+async def test_while_launches_pour_in_they_are_only_taken_for_a_second_at_most() -> None:
+    engine = Datacenter()
+    async with stage(engine, max_inflight=1000) as on:
+        for number in range(2 * limits.LAUNCHES_HELD_BACK):
+            for launch in range(limits.LAUNCHES_POUR + limits.LAUNCHES_AT_A_TIME):
+                on.launch(f"task-{number}-{launch}")
+            await asyncio.sleep(limits.LAUNCHES_PAUSE)
+            begun = len(engine.asked)
+            if number < limits.LAUNCHES_HELD_BACK - 2:
+                assert begun <= 1 + limits.LAUNCHES_AT_A_TIME
+        assert begun > limits.LAUNCHES_HELD_BACK, "and then begun as ever"
 
 
 @timeless
