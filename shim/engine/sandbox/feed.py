@@ -71,13 +71,18 @@ class Feed:
         self._ending = True
         await self.stop()
         self._caught_up.clear()
+        trouble = ""
         try:
             async with asyncio.timeout(patience):
                 async for attempt in a_few_times():
                     with attempt:
-                        await self._catch_up()
+                        try:
+                            await self._catch_up()
+                        except Transient as error:
+                            trouble = f": {error}"
+                            raise
         except TimeoutError:
-            self._lost(f"the last output was not taken within {patience:g} s")
+            self._lost(f"the last output was not taken within {patience:g} s{trouble}")
         except NotFound:
             """Removed by others, or never created: there is no more."""
         except ShimError as error:
