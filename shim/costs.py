@@ -153,11 +153,10 @@ class Costs(Audience):
         self._meter.observe(containers, now, took)
         self._alarm(now)
         self._miss_prices()
-        named = {each.labels.get(LABEL_PACKAGE, ""): each.name for each in containers}
         self._strange = {
-            package: name
-            for package, name in named.items()
-            if package and package not in self._engine.packages
+            package: each.name
+            for each in containers
+            if (package := each.labels.get(LABEL_PACKAGE)) and package not in self._engine.packages
         }
         if self._strange:
             self._ask.set()
