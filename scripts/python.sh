@@ -55,7 +55,7 @@ venv_wants() {
 }
 
 # pymesos asks for http-parser, whose C extension does not build on Python 3.11 and newer:
-# --no-deps, and shim/framework brings a stand-in for it.
+# --no-deps, and shim/run brings a stand-in for it.
 pip_install() {
   (cd "$ROOT" && limit "$PIP_SECONDS" "$VENV/bin/python" -m pip install -q "$@") >&2
 }

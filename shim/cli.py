@@ -68,15 +68,16 @@ def _complain(reason: str, code: int) -> int:
 
 
 def _agent(argv: Sequence[str]) -> int:
-    from shim import config, telemetry
+    from shim import config
     from shim.config.show import help_text
+    from shim.telemetry import log
 
     if _wants_help(argv):
         print(help_text())
         return 0
     loaded = config.load(argv)
-    telemetry.start_logging(loaded.log_level, loaded.log_format, loaded.secrets)
-    from shim.app import run_agent
+    log.start_logging(loaded.log_level, loaded.log_format, loaded.secrets)
+    from shim.agent.main import run_agent
 
     return asyncio.run(run_agent(loaded))
 
@@ -88,19 +89,19 @@ def _check(argv: Sequence[str]) -> int:
 
 
 def _dev(argv: Sequence[str]) -> int:
-    from shim import dev
+    from shim.dev import command
 
-    return dev.main(argv)
+    return command.main(argv)
 
 
 def _run(argv: Sequence[str]) -> int:
-    from shim import framework
+    from shim import run
 
-    return _with_parser("run", "run one task (or N) and follow it", framework, argv)
+    return _with_parser("run", "run one task (or N) and follow it", run, argv)
 
 
 def _certs(argv: Sequence[str]) -> int:
-    from shim.engine.certs import command
+    from shim.certs import command
 
     return _with_parser("certs", "a Triton TLS certificate from an SSH key", command, argv)
 

@@ -44,15 +44,15 @@ class Transient(ShimError):
         """Seconds to wait before: what the other side asked for, or is known to need."""
 
 
-class Unwelcome(Transient):
+class AccessDenied(Transient):
     """The outside answered, and lets nobody in now, or not us. ``str()`` says what would help."""
 
 
-class Later(ShimError):
+class InProgress(ShimError):
     """Nothing failed: what was asked is under way, or in line, and whoever asked is called back."""
 
 
-class Doubtful(Transient):
+class Ambiguous(Transient):
     """The outside failed in words that may be about itself or about what was asked.
 
     Retry a few times; then take it for :class:`Permanent`. ``str()`` holds its own words.

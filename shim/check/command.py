@@ -6,12 +6,12 @@ import asyncio
 import functools
 from collections.abc import Iterator, Sequence
 
-from shim import telemetry
 from shim.check import places
 from shim.check.findings import Finding, Look, as_json, as_text
 from shim.check.master import MasterLook
 from shim.config import Config, load
 from shim.config.show import help_text
+from shim.telemetry import log
 
 _JSON = "--json"
 
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
         print(help_text("mesos-shim check [--json]"))
         return 0
     config = load([word for word in argv if word != _JSON])
-    telemetry.start_logging("error", config.log_format, config.secrets)
+    log.start_logging("error", config.log_format, config.secrets)
     findings = asyncio.run(_look(config))
     print((as_json if _JSON in argv else as_text)(findings))
     return 0 if all(finding.ok for finding in findings) else 1

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
 
 from shim import limits
-from shim.errors import ShimError, Unwelcome
+from shim.errors import AccessDenied, ShimError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Look:
                 return Finding(self.what, True, await self.look())
         except Failed as error:
             return Finding(self.what, False, str(error), error.advice or self.advice)
-        except Unwelcome as error:
+        except AccessDenied as error:
             # It is where it was looked for, and says itself what would help.
             return Finding(self.what, False, str(error))
         except ShimError as error:

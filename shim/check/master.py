@@ -11,7 +11,7 @@ import aiohttp
 from shim import limits
 from shim.check.findings import Failed
 from shim.config.master import ConsulMaster, Master, detector_for
-from shim.engine.transport import unreachable
+from shim.engine.client.transport import unreachable
 from shim.model.ids import Pid
 from shim.wire.detect import StaticMaster
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from cryptography import x509
 
 from shim import limits
+from shim.certs.certificate import DAY, describe
 from shim.check.findings import Failed
 from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
 from shim.discovery.config import DiscoveryConfig
-from shim.engine.certs.certificate import DAY, describe
-from shim.engine.connect import connect
-from shim.engine.endpoint import resolve
+from shim.engine.client.connect import connect
+from shim.engine.client.endpoint import resolve
 from shim.engine.triton.login import renewal
 from shim.errors import ConfigError
 

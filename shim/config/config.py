@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from shim.config.master import Master
+from shim.config.resources import Ports
 from shim.discovery.config import DiscoveryConfig
-from shim.engine.credentials import DockerConfig
+from shim.engine.images.credentials import DockerConfig
 from shim.engine.mapping.rules import DnsDefault, Unsupported
 from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
-from shim.resources import Ports
 from shim.wire.auth import Credential
 from shim.wire.detect import ZooKeeperMaster
 

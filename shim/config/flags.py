@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from shim.config.master import parse_master
 from shim.config.prices import prices
+from shim.config.resources import parse_attributes, parse_domain, parse_ports, role
 from shim.config.secrets import credential, docker_config, http_credentials
 from shim.config.values import (
     BOOLEAN,
@@ -27,7 +28,6 @@ from shim.config.values import (
     one_of,
 )
 from shim.engine.mapping.rules import parse_default_container_dns
-from shim.resources import parse_attributes, parse_domain, parse_ports, role
 
 PREFIX = "MESOS_"
 

@@ -10,10 +10,10 @@ from typing import Any
 from shim.config.config import Config
 from shim.config.flags import FLAGS
 from shim.config.parser import Given, parse
+from shim.config.resources import Ports, PortsMode, parse_resources
 from shim.discovery.config import discovery_config
 from shim.errors import ConfigError
 from shim.protos.mesos_pb2 import Resource
-from shim.resources import Ports, PortsMode, parse_resources
 
 
 def load(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Config:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shim.config.config import Config
-from shim.engine.api import EngineInfo
-from shim.errors import ConfigError
-from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
-from shim.resources import (
+from shim.config.resources import (
     TRITON_BUDGET,
     complete,
     default_resources,
     domain_at,
     endpoint_attributes,
 )
+from shim.engine.api import EngineInfo
+from shim.errors import ConfigError
+from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
 
 
 @dataclass(frozen=True, slots=True)

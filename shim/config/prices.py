@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shim.config.files import read_file
+from shim.config.resources.value_parsers import parse_json
 from shim.config.values import PATH
-from shim.resources.forms import parse_json
 
 _DEAREST = 1e9
 """Whatever the currency: with more, sums would lose their small change."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shim.config.files import read_file
-from shim.engine.credentials import DockerConfig, docker_config_of_agent
+from shim.engine.images.credentials import DockerConfig, docker_config_of_agent
 from shim.wire.auth import Credential
 
 log = logging.getLogger(__name__)

@@ -13,14 +13,14 @@ from collections.abc import Callable
 from typing import Any
 
 from shim.core.context import Context, Decision, Entropy, Now, Settings
-from shim.core.departure import Departure, Mode
-from shim.core.dispatch import MasterMessages
 from shim.core.draining import Draining
 from shim.core.frameworks import Frameworks
 from shim.core.lifecycle import Event
+from shim.core.master_messages import MasterMessageHandler
 from shim.core.recovery import Recovery
 from shim.core.registration import Registration, State
-from shim.core.streams import Streams
+from shim.core.shutdown import Mode, Shutdown
+from shim.core.status_updates import StatusUpdateManager
 from shim.core.tasks import Tasks
 from shim.model import facts
 from shim.model.container import Ref
@@ -37,13 +37,13 @@ class Core:
     def __init__(self, settings: Settings, entropy: Entropy, snapshot: Snapshot, now: Now) -> None:
         self.ctx = ctx = Context(settings, entropy, now)
         self.frameworks = Frameworks(ctx)
-        self.streams = Streams(ctx)
+        self.streams = StatusUpdateManager(ctx)
         self.tasks = Tasks(ctx, self.frameworks, self.streams)
         self.registration = Registration(ctx, self._fill)
-        self.departure = Departure(ctx, self.tasks, self.streams, self.registration)
+        self.departure = Shutdown(ctx, self.tasks, self.streams, self.registration)
         self.recovery = Recovery(ctx, self.tasks, self.frameworks)
         self.draining = Draining(ctx, self.tasks, self.frameworks)
-        self.messages = MasterMessages(
+        self.messages = MasterMessageHandler(
             ctx,
             self.tasks,
             self.frameworks,

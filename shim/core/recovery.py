@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from shim.core import refusals
+from shim.core import rejections
 from shim.core.context import Context
 from shim.core.frameworks import Frameworks
 from shim.core.lifecycle import Event, Phase
@@ -126,7 +126,7 @@ class Recovery:
 
     def _undo(self, task: Task) -> None:
         framework = self._frameworks.table[task.key.framework_id]
-        self._tasks.finish(task, refusals.undone(framework))
+        self._tasks.finish(task, rejections.undone(framework))
 
     def _end_unprotected(self) -> None:
         for framework in list(self._frameworks.table.values()):

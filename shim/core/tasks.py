@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 from shim.core import status
 from shim.core.context import Context
-from shim.core.doomed import Doomed
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.history import History
 from shim.core.lifecycle import Action, Event, Phase, step
+from shim.core.pending_removals import PendingRemovals
 from shim.core.status import Report
-from shim.core.streams import Streams
+from shim.core.status_reporter import StatusReporter
+from shim.core.status_updates import StatusUpdateManager
 from shim.core.task import Task
-from shim.core.telling import Teller
 from shim.model import facts
 from shim.model.container import Container, Ref
 from shim.model.ids import ContainerId, TaskKey
@@ -38,14 +38,14 @@ from shim.protos.mesos_pb2 import DrainConfig, KillPolicy, TaskInfo, TaskState
 
 
 class Tasks:
-    def __init__(self, ctx: Context, frameworks: Frameworks, streams: Streams) -> None:
+    def __init__(self, ctx: Context, frameworks: Frameworks, streams: StatusUpdateManager) -> None:
         self._ctx = ctx
         self._frameworks = frameworks
         self._streams = streams
         self.history = History()
         self.table: dict[TaskKey, Task] = {}
-        self.teller = Teller(ctx, frameworks, streams, self.table)
-        self.doomed = Doomed(ctx)
+        self.teller = StatusReporter(ctx, frameworks, streams, self.table)
+        self.doomed = PendingRemovals(ctx)
         self.drain: DrainConfig | None = None
         self._actions: dict[Action, Callable[[Task, object], None]] = {
             Action.IGNORE: self._ignore,

@@ -18,7 +18,7 @@ from shim.model.orders import Publish
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ServiceContext:
     """Who registers, from where, by which rules."""
 
     owner: str
@@ -85,7 +85,7 @@ class _Place:
     number: int
 
 
-def registration(order: Publish, site: Site) -> Registration:
+def registration(order: Publish, site: ServiceContext) -> Registration:
     """What is to be registered of a running task; nothing when it, or the flag, says so."""
     labels = labels_of(order.task.labels)
     if not is_wanted(labels, site.register):
@@ -112,7 +112,9 @@ def registration(order: Publish, site: Site) -> Registration:
     return Registration(services, tuple(notes))
 
 
-def agent_service(site: Site, agent_id: str, address: str, port: int, healthy: bool) -> Service:
+def agent_service(
+    site: ServiceContext, agent_id: str, address: str, port: int, healthy: bool
+) -> Service:
     """The agent itself, ``mesos-agent-<datacenter>``."""
     check = ttl_check("Mesos agent", limits.CONSUL_AGENT_TTL, healthy)
     own = {"mesos_agent": agent_id, **_site_meta(site, check)}
@@ -127,7 +129,7 @@ def agent_service(site: Site, agent_id: str, address: str, port: int, healthy: b
     )
 
 
-def service_prefix(site: Site, ref: Ref) -> str:
+def service_prefix(site: ServiceContext, ref: Ref) -> str:
     """What the id of each service of that container starts with."""
     return f"{site.prefix}{ref.name}:"
 
@@ -137,7 +139,7 @@ def check_id(service_id: str) -> str:
     return f"{service_id}:check"
 
 
-def _places(order: Publish, site: Site, notes: list[str]) -> Iterator[_Place]:
+def _places(order: Publish, site: ServiceContext, notes: list[str]) -> Iterator[_Place]:
     """One for each port; one without a port for a task that has none."""
     ports = task_ports(order.task)
     if len(ports) > limits.CONSUL_PORTS:
@@ -154,7 +156,7 @@ def _places(order: Publish, site: Site, notes: list[str]) -> Iterator[_Place]:
             yield _Place(port, *place)
 
 
-def _reach(port: Port, order: Publish, site: Site) -> tuple[str, int] | None:
+def _reach(port: Port, order: Publish, site: ServiceContext) -> tuple[str, int] | None:
     """The container's own address and port, else the published one at the engine's host."""
     if order.addresses:
         place = (order.addresses[0], port.container)
@@ -163,7 +165,7 @@ def _reach(port: Port, order: Publish, site: Site) -> tuple[str, int] | None:
     return place if 0 < place[1] <= 65535 else None
 
 
-def _locate(number: int, order: Publish, site: Site) -> tuple[str, int] | None:
+def _locate(number: int, order: Publish, site: ServiceContext) -> tuple[str, int] | None:
     """A health check's port, numbered as the task itself sees it."""
     for port in task_ports(order.task):
         if port.container == number:
@@ -178,7 +180,7 @@ def _suffix(port: Port | None) -> str:
     return f"{port.container}" if port.protocol == "tcp" else f"{port.container}-{port.protocol}"
 
 
-def _own_meta(order: Publish, site: Site, check: Check) -> dict[str, str]:
+def _own_meta(order: Publish, site: ServiceContext, check: Check) -> dict[str, str]:
     return {
         "mesos_task": order.ref.key.task_id,
         "mesos_framework": order.ref.key.framework_id,
@@ -188,5 +190,5 @@ def _own_meta(order: Publish, site: Site, check: Check) -> dict[str, str]:
     }
 
 
-def _site_meta(site: Site, check: Check) -> dict[str, str]:
+def _site_meta(site: ServiceContext, check: Check) -> dict[str, str]:
     return {OWNER: site.owner, "mesos_datacenter": site.datacenter, REVISION: check.revision}

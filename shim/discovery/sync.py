@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from time import monotonic
 
 from shim import limits
-from shim.discovery.book import ENDING, Act, Book, seen_services
 from shim.discovery.checks import PASSING
 from shim.discovery.client import ConsulClient
+from shim.discovery.desired_state import ENDING, DesiredState, WriteOp, registered_services
 from shim.discovery.queue import WorkQueue
-from shim.discovery.services import Service, Site, registration
+from shim.discovery.services import Service, ServiceContext, registration
 from shim.errors import NotFound, Permanent, Transient
 from shim.model.container import Ref
 from shim.model.orders import Publish
@@ -50,14 +50,14 @@ class ConsulSync:
     def __init__(
         self,
         client: ConsulClient,
-        site: Site,
+        site: ServiceContext,
         *,
         me: Callable[[], Service] | None = None,
         interval: float = limits.CONSUL_LOOK_INTERVAL,
     ) -> None:
         """``me`` gives the agent's own service with its present health, whenever asked."""
         self._client, self._site, self._me, self._interval = client, site, me, interval
-        self._book = Book(site)
+        self._book = DesiredState(site)
         self._queue = WorkQueue()
         self._up = asyncio.Event()
         self._poke = asyncio.Event()
@@ -166,7 +166,7 @@ class ConsulSync:
         try:
             services = await self._client.services(self._site.owner)
             checks = await self._client.checks(self._site.prefix)
-            seen = seen_services(services, checks, self._site)
+            seen = registered_services(services, checks, self._site)
             if not seen:
                 await self._believe_nothing()
         except (Transient, Permanent) as error:
@@ -240,17 +240,17 @@ class ConsulSync:
             self._departed(key, True)
         return None
 
-    async def _carry_out(self, act: Act, key: str, service: Service | None) -> None:
+    async def _carry_out(self, act: WriteOp, key: str, service: Service | None) -> None:
         have = self._book.known.get(key)
         self._writes += 1
         if service is None:
             await self._remove(key)
-        elif act is Act.REGISTER:
+        elif act is WriteOp.REGISTER:
             await self._client.register(service.body)
             if have is not None and have.maintenance not in (None, ENDING):
                 # Registering took the operator's maintenance away.
                 await self._client.maintain(key, str(have.maintenance))
-        elif act is Act.RESUME:
+        elif act is WriteOp.RESUME:
             await self._client.resume(key)
         else:
             await self._report(service)

@@ -12,13 +12,12 @@ from urllib.parse import quote
 import aiohttp
 
 from shim import limits
-from shim.engine import reading
 from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRef
-from shim.engine.endpoint import Endpoint
-from shim.engine.failures import pull_failure
-from shim.engine.frames import Frames, Line, LogLines
-from shim.engine.progress import Progress
-from shim.engine.transport import (
+from shim.engine.client import parse
+from shim.engine.client.endpoint import Endpoint
+from shim.engine.client.errors import pull_failure
+from shim.engine.client.frames import Frames, Line, LogLines
+from shim.engine.client.transport import (
     ARCHIVE,
     STREAM,
     WORK,
@@ -34,6 +33,7 @@ from shim.engine.transport import (
     upload,
     without_empty,
 )
+from shim.engine.images.pull_progress import Progress
 from shim.errors import NotFound
 from shim.model.container import LABEL_SHIM, Container
 
@@ -98,7 +98,7 @@ class DockerEngine:
     async def inspect(self, name: str) -> Container:
         raw = await self._get("inspect", f"{container_path(name)}/json")
         with understood("inspect"):
-            return reading.from_inspect(raw)
+            return parse.from_inspect(raw)
 
     async def stop(self, name: str, grace: float) -> None:
         whole = max(0, int(grace))
@@ -118,7 +118,7 @@ class DockerEngine:
         params = {"all": "1", "filters": json.dumps({"label": [self._label]})}
         answer = await self._get("list", "/containers/json", params=params)
         with understood("list"):
-            return [reading.from_list(entry) for entry in array(json.loads(answer))]
+            return [parse.from_list(entry) for entry in array(json.loads(answer))]
 
     async def has_image(self, image: ImageRef) -> bool:
         try:

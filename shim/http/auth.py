@@ -7,13 +7,13 @@ import binascii
 import hmac
 from collections.abc import Mapping
 
-from shim.http.answers import Refusal
+from shim.http.responses import Refusal
 
 READONLY = "mesos-agent-readonly"
 READWRITE = "mesos-agent-readwrite"
 
 
-class Gate:
+class BasicAuth:
     """``credentials``: principal -> secret. A realm that is not ``closed`` is open."""
 
     def __init__(self, credentials: Mapping[str, str], closed: frozenset[str]) -> None:

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 
 from shim import limits
 from shim.errors import NotFound, Permanent, ShimError
-from shim.http.answers import Answer, Refusal, json_answer, json_stream, stream_answer
 from shim.http.executor import directory
-from shim.http.fragments import dump
-from shim.http.logtail import LogTail
+from shim.http.log_ring import LogRing
 from shim.http.paths import LATEST, Inaccessible, Sandbox, resolve
 from shim.http.protojson import Json
-from shim.http.sources import Fetched, Sources
+from shim.http.responses import Refusal, Response, json_response, json_stream, stream_response
+from shim.http.task_json_cache import dump
 from shim.http.text import decode
+from shim.http.view import Fetched, View
 from shim.model.sandbox import OUTPUTS, Entry
 
 AGENT_LOG = "/slave/log"
@@ -47,23 +47,23 @@ def _number(query: Mapping[str, str], name: str) -> int:
 
 
 class FilesPages:
-    def __init__(self, sources: Sources, log: LogTail) -> None:
+    def __init__(self, sources: View, log: LogRing) -> None:
         self._sources = sources
         self._log = log
 
     # --- the four pages ---------------------------------------------------------------------
 
-    async def browse(self, query: Mapping[str, str]) -> Answer:
+    async def browse(self, query: Mapping[str, str]) -> Response:
         path = _path(query)
         if path == AGENT_LOG:
-            return json_answer([])
+            return json_response([])
         sandbox = self._find(path)
         if sandbox.inside in OUTPUTS:
-            return json_answer([])
+            return json_response([])
         entries = sorted(await self._listing(sandbox), key=lambda entry: entry.name)
-        return json_answer([_shown(path, entry) for entry in entries])
+        return json_response([_shown(path, entry) for entry in entries])
 
-    async def read(self, query: Mapping[str, str]) -> Answer:
+    async def read(self, query: Mapping[str, str]) -> Response:
         path, window = _path(query), Window.of(query)
         if path == AGENT_LOG:
             log = self._log
@@ -77,7 +77,7 @@ class FilesPages:
         content = fetched.content
         return _window(window, len(content), lambda o, n: content[o : o + n], ends=False)
 
-    async def download(self, query: Mapping[str, str]) -> Answer:
+    async def download(self, query: Mapping[str, str]) -> Response:
         path = _path(query)
         if path == AGENT_LOG:
             held = self._log.held
@@ -91,7 +91,7 @@ class FilesPages:
         name = posixpath.basename(sandbox.inside)
         return _attachment(name, len(fetched.content), _once(fetched.content))
 
-    async def debug(self, query: Mapping[str, str]) -> Answer:
+    async def debug(self, query: Mapping[str, str]) -> Response:
         """Virtual path -> where it comes from, of what lives."""
         return json_stream(self._table())
 
@@ -149,7 +149,7 @@ class FilesPages:
         entries = await self._sources.outputs.entries(sandbox.ref, sandbox.live)
         return next(entry.size for entry in entries if entry.name == sandbox.inside)
 
-    async def _read_output(self, sandbox: Sandbox, window: Window) -> Answer:
+    async def _read_output(self, sandbox: Sandbox, window: Window) -> Response:
         size = await self._size(sandbox)
         offset, length = _clipped(window, size)
         data = b""
@@ -158,7 +158,7 @@ class FilesPages:
             data = await outputs.read(sandbox.ref, sandbox.inside, offset, length, sandbox.live)
         return _window(window, size, lambda o, n: data, ends=not sandbox.live)
 
-    async def _download_output(self, sandbox: Sandbox) -> Answer:
+    async def _download_output(self, sandbox: Sandbox) -> Response:
         """What is kept of it, without what was dropped in between."""
         outputs = self._sources.outputs
         extents = await outputs.extents(sandbox.ref, sandbox.inside, sandbox.live)
@@ -195,7 +195,7 @@ def _clipped(window: Window, size: int) -> tuple[int, int]:
     return window.offset, min(length, limits.FILE_READ_BYTES, size - window.offset)
 
 
-def _window(window: Window, size: int, read: _Read, *, ends: bool) -> Answer:
+def _window(window: Window, size: int, read: _Read, *, ends: bool) -> Response:
     """``ends``: nothing will be added to what is there."""
     offset, length = _clipped(window, size)
     data = read(offset, length) if length else b""
@@ -204,14 +204,14 @@ def _window(window: Window, size: int, read: _Read, *, ends: bool) -> Answer:
     if not text and not at_end:
         # Less than one character was asked for: go on in any case.
         text = decode(data, more=False)
-    return json_answer({"offset": offset, "data": text})
+    return json_response({"offset": offset, "data": text})
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-def _attachment(name: str, size: int, pieces: AsyncIterator[bytes]) -> Answer:
+def _attachment(name: str, size: int, pieces: AsyncIterator[bytes]) -> Response:
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     safe = re.sub(r"[^\w.+ -]", "_", name, flags=re.ASCII)
     headers = {
@@ -219,4 +219,4 @@ def _attachment(name: str, size: int, pieces: AsyncIterator[bytes]) -> Answer:
         "Content-Length": str(size),
         "Content-Disposition": f'attachment; filename="{safe}"',
     }
-    return stream_answer(pieces, headers)
+    return stream_response(pieces, headers)

@@ -8,10 +8,10 @@ master is away: tasks go on, and whoever restarts us for that only makes it wors
 from __future__ import annotations
 
 from shim import limits
-from shim.http.sources import Pulse
+from shim.http.view import Liveness
 
 
-def troubles(pulse: Pulse) -> list[str]:
+def troubles(pulse: Liveness) -> list[str]:
     """What keeps the agent from its work, for people; empty when it is well."""
     found = []
     if pulse.relist_age > limits.HEALTH_RELIST_AGE:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from shim.model.protojson import Json as Json
 from shim.model.protojson import Writer
-from shim.telemetry import HIDDEN, Redactor
+from shim.telemetry.log import HIDDEN, Redactor
 
 _TELLING = re.compile(r"(?i)pass|secret|token|credential|\bkey\b|^e$|^env|^o$")
 """Keys of Docker and volume driver parameters whose value may be a secret (``o`` of a CIFS volume

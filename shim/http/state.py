@@ -10,17 +10,17 @@ from shim.core.history import Completed
 from shim.core.registration import CAPABILITIES
 from shim.core.task import Task
 from shim.http.amounts import Amount, attribute, by_role, endpoint_format
-from shim.http.fragments import Fragments, dump
 from shim.http.protojson import Json, to_json
-from shim.http.slices import array
-from shim.http.sources import Costs, Sources
+from shim.http.task_json_cache import TaskJsonCache, dump
+from shim.http.time_slicer import array
 from shim.http.version import BUILD
+from shim.http.view import Costs, View
 from shim.model.ids import FrameworkId
 from shim.protos.mesos_pb2 import FrameworkInfo, Resource, SlaveInfo
 
 
 class StatePage:
-    def __init__(self, sources: Sources, fragments: Fragments) -> None:
+    def __init__(self, sources: View, fragments: TaskJsonCache) -> None:
         self._sources = sources
         self._core = sources.core
         self._fragments = fragments

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from shim.core.task import Task
-from shim.http.answers import Answer, Refusal, json_stream
-from shim.http.fragments import Fragments, dump
 from shim.http.protojson import Json, to_json
-from shim.http.slices import array
-from shim.http.sources import Sources
+from shim.http.responses import Refusal, Response, json_stream
+from shim.http.task_json_cache import TaskJsonCache, dump
+from shim.http.time_slicer import array
+from shim.http.view import View
 from shim.model.container import Ref
 from shim.model.usage import Usage
 
@@ -30,15 +30,15 @@ _FILTERS: tuple[set[str], ...] = (
 
 
 class StatisticsPages:
-    def __init__(self, sources: Sources, fragments: Fragments) -> None:
+    def __init__(self, sources: View, fragments: TaskJsonCache) -> None:
         self._sources = sources
         self._fragments = fragments
 
-    async def statistics(self, query: Mapping[str, str]) -> Answer:
+    async def statistics(self, query: Mapping[str, str]) -> Response:
         usages = await self._sources.usages.usages()
         return self._answer(self._running(), usages, with_status=False)
 
-    async def containers(self, query: Mapping[str, str]) -> Answer:
+    async def containers(self, query: Mapping[str, str]) -> Response:
         given = {name for name in ("container_id", "framework_id", "executor_id") if name in query}
         if given not in _FILTERS:
             text = "Expecting container_id, or framework_id with or without executor_id\n"
@@ -52,7 +52,7 @@ class StatisticsPages:
 
     def _answer(
         self, tasks: list[Task], usages: Mapping[Ref, Usage], *, with_status: bool
-    ) -> Answer:
+    ) -> Response:
         entries = self._entries(tasks, usages, with_status=with_status)
         return json_stream(array(entries, self._sources.pacer.breather()))
 

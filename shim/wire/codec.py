@@ -14,7 +14,7 @@ from shim import limits
 from shim.errors import PeerError
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as internal
-from shim.wire import rules, safety, text
+from shim.wire import identifiers, safety, text
 from shim.wire.safety import Capabilities
 
 MessageTable = Mapping[str, type[Message]]
@@ -105,7 +105,7 @@ def decode(name: str, body: bytes, table: MessageTable = TO_AGENT) -> Message:
         message.ParseFromString(body)
     except DecodeError as error:
         raise PeerError(f"{name}: {error}") from None
-    if missing := rules.missing(message):
+    if missing := identifiers.missing(message):
         raise PeerError(f"{name}: missing {', '.join(missing)}")
     text.readable(message)
     return message

@@ -16,9 +16,9 @@ from shim.errors import UnsafeMessage
 from shim.protos import authentication_pb2 as auth
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
-from shim.wire import rules
-from shim.wire.registration import register_problems, reregister_problems
-from shim.wire.rules import Problems
+from shim.wire import identifiers
+from shim.wire.identifiers import Problems
+from shim.wire.registration_rules import register_problems, reregister_problems
 
 Capabilities = Collection[int]
 """``SlaveInfo.Capability.Type`` values that the agent claimed when it registered."""
@@ -39,7 +39,7 @@ _FINAL_OPERATION_STATES = (
 
 def check(message: Message, claimed: Capabilities = frozenset()) -> None:
     """Raises UnsafeMessage, naming every field at fault."""
-    problems = [f"{field}: missing" for field in rules.missing(message)]
+    problems = [f"{field}: missing" for field in identifiers.missing(message)]
     if not problems:
         problems = [*problems_of(message, claimed)]
     if problems:
@@ -55,13 +55,13 @@ def problems_of(message: Message, claimed: Capabilities) -> Problems:
 
 def _status_update(message: internal.StatusUpdateMessage, _: Capabilities) -> Problems:
     update, status = message.update, message.update.status
-    yield from rules.pid("pid", message.pid)
-    yield from rules.uuid("update.uuid", update.uuid)
+    yield from identifiers.pid("pid", message.pid)
+    yield from identifiers.uuid("update.uuid", update.uuid)
     if status.uuid != update.uuid:
         yield "update.status.uuid: not that of the update"
-    yield from rules.identifier("update.slave_id", update.slave_id.value)
-    yield from rules.identifier("update.framework_id", update.framework_id.value)
-    yield from rules.identifier("update.status.task_id", status.task_id.value)
+    yield from identifiers.identifier("update.slave_id", update.slave_id.value)
+    yield from identifiers.identifier("update.framework_id", update.framework_id.value)
+    yield from identifiers.identifier("update.status.task_id", status.task_id.value)
     if status.state in _MASTERS_OWN:
         yield f"update.status.state: {mesos.TaskState.Name(status.state)} is the master's to say"
     if update.HasField("latest_state") and update.latest_state in _MASTERS_OWN:
@@ -70,17 +70,17 @@ def _status_update(message: internal.StatusUpdateMessage, _: Capabilities) -> Pr
 
 
 def _update_slave(message: internal.UpdateSlaveMessage, _: Capabilities) -> Problems:
-    yield from rules.identifier("slave_id", message.slave_id.value)
+    yield from identifiers.identifier("slave_id", message.slave_id.value)
     for index, resource in enumerate(message.oversubscribed_resources):
         if not resource.HasField("revocable"):
             yield f"oversubscribed_resources[{index}].revocable: unset"
     if message.HasField("resource_version_uuid"):
-        yield from rules.uuid("resource_version_uuid", message.resource_version_uuid.value)
+        yield from identifiers.uuid("resource_version_uuid", message.resource_version_uuid.value)
     yield from _operations("operations.operations", message.operations)
     for index, provider in enumerate(message.resource_providers.providers):
         field = f"resource_providers.providers[{index}]"
-        yield from rules.identifier(f"{field}.info.id", provider.info.id.value)
-        yield from rules.uuid(
+        yield from identifiers.identifier(f"{field}.info.id", provider.info.id.value)
+        yield from identifiers.uuid(
             f"{field}.resource_version_uuid", provider.resource_version_uuid.value
         )
         yield from _operations(f"{field}.operations.operations", provider.operations)
@@ -89,7 +89,7 @@ def _update_slave(message: internal.UpdateSlaveMessage, _: Capabilities) -> Prob
 
 def _operations(field: str, operations: internal.UpdateSlaveMessage.Operations) -> Problems:
     for index, operation in enumerate(operations.operations):
-        yield from rules.uuid(f"{field}[{index}].uuid", operation.uuid.value)
+        yield from identifiers.uuid(f"{field}[{index}].uuid", operation.uuid.value)
 
 
 def _finished(field: str, operations: internal.UpdateSlaveMessage.Operations) -> Problems:
@@ -102,28 +102,28 @@ def _finished(field: str, operations: internal.UpdateSlaveMessage.Operations) ->
 def _operation_status(
     message: internal.UpdateOperationStatusMessage, claimed: Capabilities
 ) -> Problems:
-    yield from rules.identifier("slave_id", message.slave_id.value)
+    yield from identifiers.identifier("slave_id", message.slave_id.value)
     if message.HasField("operation_uuid"):
-        yield from rules.uuid("operation_uuid", message.operation_uuid.value)
+        yield from identifiers.uuid("operation_uuid", message.operation_uuid.value)
     elif not message.HasField("framework_id"):
         yield "operation_uuid: missing, and framework_id as well"
     if message.status.HasField("uuid"):
-        yield from rules.uuid("status.uuid", message.status.uuid.value)
+        yield from identifiers.uuid("status.uuid", message.status.uuid.value)
         known = message.status.HasField("operation_id")
         if not known and not any(capability in claimed for capability in _FEEDBACK):
             yield "status.uuid: set without operation_id, and no capability claimed for it"
 
 
 def _exited_executor(message: internal.ExitedExecutorMessage, _: Capabilities) -> Problems:
-    yield from rules.identifier("slave_id", message.slave_id.value)
-    yield from rules.identifier("framework_id", message.framework_id.value)
-    yield from rules.identifier("executor_id", message.executor_id.value)
+    yield from identifiers.identifier("slave_id", message.slave_id.value)
+    yield from identifiers.identifier("framework_id", message.framework_id.value)
+    yield from identifiers.identifier("executor_id", message.executor_id.value)
 
 
 _VALIDATORS: Mapping[type[Message], Callable[[Any, Capabilities], Problems]] = {
     internal.RegisterSlaveMessage: lambda message, _: register_problems(message),
     internal.ReregisterSlaveMessage: lambda message, _: reregister_problems(message),
-    internal.UnregisterSlaveMessage: lambda message, _: rules.identifier(
+    internal.UnregisterSlaveMessage: lambda message, _: identifiers.identifier(
         "slave_id", message.slave_id.value
     ),
     internal.StatusUpdateMessage: _status_update,
@@ -131,5 +131,5 @@ _VALIDATORS: Mapping[type[Message], Callable[[Any, Capabilities], Problems]] = {
     internal.UpdateOperationStatusMessage: _operation_status,
     internal.ExitedExecutorMessage: _exited_executor,
     internal.ExecutorToFrameworkMessage: _exited_executor,
-    auth.AuthenticateMessage: lambda message, _: rules.pid("pid", message.pid),
+    auth.AuthenticateMessage: lambda message, _: identifiers.pid("pid", message.pid),
 }

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shim import limits
-from shim.http.auth import Gate
-from shim.http.site import Site
-from shim.http.sources import Sources
+from shim.http.auth import BasicAuth
+from shim.http.routes import Routes
+from shim.http.view import View
 from shim.model.container import Ref
 from shim.model.usage import Usage
-from shim.telemetry import Metrics
+from shim.telemetry.log import Metrics
 from shim.wire.server import Inbox, serve
 from tests.bench.kit import rss_kb
 from tests.http.world import Counts, Fetches, NoFiles, NoOutputs, Pulse, a_core, run_tasks
@@ -88,9 +88,9 @@ async def measure(count: int, rounds: int) -> None:
     loaded = rss_kb_here()
     gc.freeze()
     with tempfile.TemporaryDirectory() as directory:
-        site = Site(Gate({}, frozenset()), "slave(1)", "1.11.0", {}, Metrics())
+        site = Routes(BasicAuth({}, frozenset()), "slave(1)", "1.11.0", {}, Metrics())
         site.open(
-            Sources(
+            View(
                 core=core,
                 work_dir=str(Path(directory)),
                 flags={},

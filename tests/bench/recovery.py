@@ -21,11 +21,13 @@ from typing import Any
 
 from aiohttp import web
 
-from shim import cli, runtime
+from shim import cli
+from shim.agent import runtime
+from shim.agent.journal import Journal
+from shim.agent.messenger import Messenger
+from shim.agent.runtime import Runtime
 from shim.core.agent import Core
 from shim.core.context import Settings
-from shim.journal import Journal
-from shim.messenger import Messenger
 from shim.model import facts, orders
 from shim.model.container import (
     LABEL_CONTAINER,
@@ -38,7 +40,6 @@ from shim.model.container import (
 from shim.model.ids import Pid
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import SlaveInfo
-from shim.runtime import Runtime
 from tests.bench.kit import ThinMaster, rss_kb, run_task
 from tests.e2e.agents import AgentProcess
 from tests.ports import free_port

@@ -18,11 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from shim import limits, runtime
+from shim import limits
+from shim.agent import runtime
+from shim.agent.journal import Journal
+from shim.agent.messenger import Messenger
 from shim.core.agent import Core
 from shim.core.context import Settings
-from shim.journal import Journal
-from shim.messenger import Messenger
 from shim.model import facts, orders
 from shim.model.container import Container, Phase
 from shim.model.ids import Pid
@@ -157,7 +158,7 @@ class FreeEndpoint:
 
 
 async def agent(master: int, directory: Path) -> None:
-    """The agent as :mod:`shim.app` puts it together, less what talks to Docker."""
+    """The agent as :mod:`shim.agent.main` puts it together, less what talks to Docker."""
     journal = Journal(directory / "journal.db")
     messenger = Messenger("slave(1)", None)
     listener = await serve(lambda app: None, messenger.inbox, "127.0.0.1", 0)

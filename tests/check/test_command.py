@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from shim import cli, telemetry
+from shim import cli
 from shim.check import places
-from shim.devmaster.server import DevMaster
+from shim.dev.master.server import DevMaster
 from shim.engine.api import EngineInfo
+from shim.telemetry import log
 from tests.check.test_places import Endpoint, use
 
 
@@ -17,7 +18,7 @@ from tests.check.test_places import Endpoint, use
 def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, Endpoint(EngineInfo("docker", "24", "1.43", "vm")))
     monkeypatch.setattr(places, "certificate_file", lambda config: None)
-    monkeypatch.setattr(telemetry, "start_logging", lambda *_: None)
+    monkeypatch.setattr(log, "start_logging", lambda *_: None)
     monkeypatch.delenv("CONSUL_HTTP_ADDR", raising=False)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from shim import limits
 from shim.check.findings import Failed, Finding, Look, as_json, as_text
-from shim.errors import Transient, Unwelcome
+from shim.errors import AccessDenied, Transient
 
 
 async def answer() -> str:
@@ -24,7 +24,7 @@ async def test_a_good_look_says_what_was_found() -> None:
         (Transient("gone"), "do this"),
         (Failed("gone"), "do this"),
         (Failed("gone", "that"), "that"),
-        (Unwelcome("gone"), ""),
+        (AccessDenied("gone"), ""),
     ],
 )
 async def test_a_failed_look_says_what_to_do(error: Exception, advice: str) -> None:

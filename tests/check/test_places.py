@@ -9,16 +9,16 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from shim.certs.certificate import ClientCertificate, new_style, old_style
+from shim.certs.keys import PrivateKey
 from shim.check import places
 from shim.check.findings import Failed
 from shim.config import Config, load
 from shim.engine.api import EngineInfo
-from shim.engine.certs.certificate import Login, new_style, old_style
-from shim.engine.certs.keys import PrivateKey
 from shim.errors import Permanent, ShimError
-from tests.engine.certificates import Authority
+from tests.engine.client.certificates import Authority
 
-Make = Callable[[str, PrivateKey, datetime, int], Login]
+Make = Callable[[str, PrivateKey, datetime, int], ClientCertificate]
 
 
 def config(*argv: str, master: str = "127.0.0.1:5050", **environ: str) -> Config:

@@ -15,7 +15,7 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from shim.framework import http_parser_compat
+from shim.run import http_parser_compat
 
 http_parser_compat.provide()
 

@@ -6,9 +6,9 @@ import pytest
 
 from shim.config import Config, load
 from shim.config.flags import FLAGS
+from shim.config.resources import Ports
 from shim.discovery.config import Checks, Register
 from shim.errors import ConfigError
-from shim.resources import Ports
 from shim.wire.detect import StaticMaster, ZooKeeperMaster
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shim.config.secrets import credential, docker_config, http_credentials
-from shim.engine.image import parse_image
+from shim.engine.images.reference import parse_image
 from shim.wire.auth import Credential
 
 ME = Credential("me", b"hunter2")

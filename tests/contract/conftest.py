@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from shim.engine.client.endpoint import resolve
 from shim.engine.docker import DockerEngine
-from shim.engine.endpoint import resolve
-from shim.engine.image import parse_image
+from shim.engine.images.reference import parse_image
 from shim.engine.triton import TritonEngine
-from shim.engine.triton.login import Login
+from shim.engine.triton.login import ClientLogin
 from tests.contract.rigs import Rig
 from tests.fakes.engine import FakeEngine
 from tests.triton.backends import Backend, Simulated
@@ -57,7 +57,7 @@ async def _triton(rig: Rig, certs: Path, backend: Backend) -> AsyncIterator[Rig]
     await rig.other.close()
     async with emptied(certs, Options(provision_seconds=0.1, stopping_seconds=0.3), backend) as at:
         rig.engine, rig.other = (
-            TritonEngine(at.endpoint.url, Login(certs), shim_id=owner)
+            TritonEngine(at.endpoint.url, ClientLogin(certs), shim_id=owner)
             for owner in (rig.shim_id, f"{rig.shim_id}-other")
         )
         rig.network = "bridge"

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 
 from google.protobuf import text_format
 
-from shim.discovery.services import Site
+from shim.discovery.services import ServiceContext
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from shim.model.orders import Publish
 from shim.protos.mesos_pb2 import TaskInfo
 
-SITE = Site(owner="shim-1", datacenter="us-east-1", engine_host="192.0.2.1")
+SITE = ServiceContext(owner="shim-1", datacenter="us-east-1", engine_host="192.0.2.1")
 OWN = ("10.0.0.7",)
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from shim import limits
-from shim.discovery.book import ENDING
 from shim.discovery.config import Checks
-from shim.discovery.services import Site, agent_service, registration
+from shim.discovery.desired_state import ENDING
+from shim.discovery.services import ServiceContext, agent_service, registration
 from shim.errors import Permanent, Transient
 from shim.model.orders import Publish
 from tests.discovery.real import RealConsul
@@ -24,26 +24,28 @@ HEALTH = "health_check { type: TCP tcp { port: 80 } }"
 
 
 @pytest.fixture
-def site() -> Site:
+def site() -> ServiceContext:
     """An owner, and names, of this test alone."""
     return replace(SITE, owner=f"shim-{uuid.uuid4().hex[:8]}")
 
 
-def order(site: Site, number: int = 1, healthy: bool | None = True, name: str = "") -> Publish:
+def order(
+    site: ServiceContext, number: int = 1, healthy: bool | None = True, name: str = ""
+) -> Publish:
     info = task(HEALTH + discovery("number: 80"), name=name or f"web-{site.owner}")
     return publish(info, healthy=healthy, number=number)
 
 
-def found(consul: RealConsul, site: Site) -> list[tuple[str, int]]:
+def found(consul: RealConsul, site: ServiceContext) -> list[tuple[str, int]]:
     return consul.passing(f"web-{site.owner}")
 
 
-def ours(consul: RealConsul, site: Site) -> list[str]:
+def ours(consul: RealConsul, site: ServiceContext) -> list[str]:
     services = consul.call("GET", "/v1/agent/services")
     return sorted(key for key in services if key.startswith(site.prefix))
 
 
-async def test_life_of_a_registration(plain_consul: RealConsul, site: Site) -> None:
+async def test_life_of_a_registration(plain_consul: RealConsul, site: ServiceContext) -> None:
     async with running(plain_consul.address, site) as sync:
         sync.publish(order(site, healthy=None))
         await until(lambda: settled(sync))
@@ -57,7 +59,9 @@ async def test_life_of_a_registration(plain_consul: RealConsul, site: Site) -> N
         assert ours(plain_consul, site) == []
 
 
-async def test_a_restart_of_the_shim_writes_nothing(plain_consul: RealConsul, site: Site) -> None:
+async def test_a_restart_of_the_shim_writes_nothing(
+    plain_consul: RealConsul, site: ServiceContext
+) -> None:
     nasty = {f"k {i}": "ü" * i for i in range(0, 700, 11)} | {"urlprefix-/ä": "tag", "b": "a\n"}
     orders = [order(site, number) for number in range(100)]
     info = task(discovery('number: 1 name: "A_b"', 'number: 2 protocol: "udp"'), labels=nasty)
@@ -78,7 +82,7 @@ async def test_a_restart_of_the_shim_writes_nothing(plain_consul: RealConsul, si
 
 
 async def test_what_ended_while_the_shim_was_away_goes(
-    plain_consul: RealConsul, site: Site
+    plain_consul: RealConsul, site: ServiceContext
 ) -> None:
     async with running(plain_consul.address, site) as sync:
         for number in (1, 2):
@@ -93,7 +97,9 @@ async def test_what_ended_while_the_shim_was_away_goes(
         assert found(plain_consul, site) == [("10.0.0.7", 80)]
 
 
-async def test_two_shims_leave_one_another_alone(plain_consul: RealConsul, site: Site) -> None:
+async def test_two_shims_leave_one_another_alone(
+    plain_consul: RealConsul, site: ServiceContext
+) -> None:
     # A name that begins as the other's does.
     other = replace(site, owner=f"{site.owner}-b")
     async with (
@@ -113,7 +119,7 @@ async def test_two_shims_leave_one_another_alone(plain_consul: RealConsul, site:
 
 
 async def test_maintenance_by_hand_is_kept_ours_is_not(
-    plain_consul: RealConsul, site: Site
+    plain_consul: RealConsul, site: ServiceContext
 ) -> None:
     client = client_of(plain_consul.address)
     async with running(plain_consul.address, site) as sync:
@@ -138,7 +144,7 @@ async def test_maintenance_by_hand_is_kept_ours_is_not(
 
 
 async def test_consul_killed_and_restarted_in_the_middle(
-    own_consul: RealConsul, site: Site, monkeypatch: pytest.MonkeyPatch
+    own_consul: RealConsul, site: ServiceContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "CONSUL_LOOK_INTERVAL", 0.1)
     async with running(own_consul.address, site) as sync:
@@ -165,7 +171,7 @@ async def test_consul_killed_and_restarted_in_the_middle(
         assert sync.stats.writes == writes
 
 
-async def test_the_agents_own_service(plain_consul: RealConsul, site: Site) -> None:
+async def test_the_agents_own_service(plain_consul: RealConsul, site: ServiceContext) -> None:
     site = replace(site, datacenter=site.owner)
     healthy = [True]
     name = f"mesos-agent-{site.owner}"
@@ -180,7 +186,7 @@ async def test_the_agents_own_service(plain_consul: RealConsul, site: Site) -> N
 
 
 async def test_with_acls_a_token_that_may_write_services_is_enough(
-    acl_consul: RealConsul, site: Site
+    acl_consul: RealConsul, site: ServiceContext
 ) -> None:
     token = acl_consul.token('service_prefix "" { policy = "write" }')
     env = {"CONSUL_HTTP_TOKEN": token}
@@ -199,7 +205,7 @@ async def test_with_acls_a_token_that_may_write_services_is_enough(
 
 
 async def test_with_acls_a_token_for_some_names_registers_those(
-    acl_consul: RealConsul, site: Site
+    acl_consul: RealConsul, site: ServiceContext
 ) -> None:
     token = acl_consul.token(f'service_prefix "web-{site.owner}" {{ policy = "write" }}')
     async with running(acl_consul.address, site, {"CONSUL_HTTP_TOKEN": token}) as sync:
@@ -211,7 +217,9 @@ async def test_with_acls_a_token_for_some_names_registers_those(
         assert len(ours(acl_consul, site)) == 1
 
 
-async def test_a_token_that_was_revoked_removes_nothing(acl_consul: RealConsul, site: Site) -> None:
+async def test_a_token_that_was_revoked_removes_nothing(
+    acl_consul: RealConsul, site: ServiceContext
+) -> None:
     env = {"CONSUL_HTTP_TOKEN": acl_consul.token('service_prefix "" { policy = "write" }')}
     async with running(acl_consul.address, site, env) as sync:
         sync.publish(order(site))
@@ -225,7 +233,7 @@ async def test_a_token_that_was_revoked_removes_nothing(acl_consul: RealConsul, 
         assert len(ours(acl_consul, site)) == 1
 
 
-async def test_tls_with_a_client_certificate(tls_consul: RealConsul, site: Site) -> None:
+async def test_tls_with_a_client_certificate(tls_consul: RealConsul, site: ServiceContext) -> None:
     files = {
         "CONSUL_CACERT": str(tls_consul.directory / "ca.pem"),
         "CONSUL_CLIENT_CERT": str(tls_consul.directory / "client.pem"),
@@ -261,7 +269,7 @@ async def test_tls_that_does_not_fit_is_no_answer(
 
 
 async def test_each_check_we_make_is_one_that_consul_takes(
-    plain_consul: RealConsul, site: Site
+    plain_consul: RealConsul, site: ServiceContext
 ) -> None:
     client = client_of(plain_consul.address)
     texts = [

@@ -6,7 +6,7 @@ import pytest
 
 from shim import limits
 from shim.discovery.config import Checks, Register
-from shim.discovery.services import Site, agent_service, registration
+from shim.discovery.services import ServiceContext, agent_service, registration
 from tests.discovery.tasks import OWN, SITE, bridged, discovery, publish, ref, task
 
 WEB = bridged((31000, 80), (31001, 443)) + discovery(
@@ -121,4 +121,4 @@ def test_the_agent_is_a_service_too() -> None:
 
 def test_an_owner_that_a_filter_could_not_quote_is_refused() -> None:
     with pytest.raises(ValueError, match="owner"):
-        Site(owner='a" or "1', datacenter="d", engine_host="h")
+        ServiceContext(owner='a" or "1', datacenter="d", engine_host="h")

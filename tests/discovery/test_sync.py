@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from shim import limits
-from shim.discovery.book import ENDING
 from shim.discovery.client import ConsulClient
+from shim.discovery.desired_state import ENDING
 from shim.discovery.services import Service, agent_service, registration
 from shim.errors import Transient
 from shim.model.orders import Publish

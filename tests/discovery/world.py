@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from shim.discovery.client import ConsulClient
 from shim.discovery.config import discovery_config
-from shim.discovery.services import Service, Site
+from shim.discovery.services import Service, ServiceContext
 from shim.discovery.sync import ConsulSync
 
 
@@ -21,7 +21,7 @@ def client_of(address: str, env: Mapping[str, str] | None = None) -> ConsulClien
 @asynccontextmanager
 async def running(
     address: str,
-    site: Site,
+    site: ServiceContext,
     env: Mapping[str, str] | None = None,
     *,
     me: Callable[[], Service] | None = None,

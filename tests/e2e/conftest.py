@@ -17,7 +17,7 @@ import docker
 import pytest
 
 from tests.conftest import TEST_SHIMS
-from tests.devmaster.conftest import master  # noqa: F401 - the fixture
+from tests.dev.master.conftest import master  # noqa: F401 - the fixture
 from tests.e2e.agents import AgentProcess, agents_of, eventually
 from tests.e2e.client import Framework
 from tests.triton.place import Place, emptied

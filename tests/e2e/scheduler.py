@@ -14,7 +14,7 @@ import json
 import sys
 import threading
 
-from shim.framework import http_parser_compat
+from shim.run import http_parser_compat
 
 http_parser_compat.provide()
 

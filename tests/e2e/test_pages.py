@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 from aiohttp import encode_basic_auth, web
 
-from shim.figures import COUNTERS, GAUGES
-from tests.devmaster.conftest import REAL, RealMaster
+from shim.telemetry.catalogue import COUNTERS, GAUGES
+from tests.dev.master.conftest import REAL, RealMaster
 from tests.e2e.agents import AgentProcess, eventually
 from tests.e2e.browser import text_of
 from tests.e2e.client import ROOT, Framework, Json, task

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.devmaster.conftest import BOTH
-from tests.devmaster.raw_framework import RawFramework
+from tests.dev.master.conftest import BOTH
+from tests.dev.master.raw_framework import RawFramework
 from tests.e2e.agents import AgentProcess, agents_of, eventually
 from tests.e2e.client import Json, task
 from tests.e2e.conftest import System

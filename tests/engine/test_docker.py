@@ -15,12 +15,12 @@ import pytest
 from aiohttp import web
 
 from shim import limits
-from shim.engine import transport
 from shim.engine.api import Auth, ContainerSpec, ImageRef
+from shim.engine.client import transport
+from shim.engine.client.endpoint import resolve
 from shim.engine.docker import DockerEngine, registry_auth
-from shim.engine.endpoint import resolve
-from shim.errors import Doubtful, NotFound, Permanent, Transient
-from tests.engine.certificates import Authority
+from shim.errors import Ambiguous, NotFound, Permanent, Transient
+from tests.engine.client.certificates import Authority
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -263,7 +263,7 @@ async def test_a_pull_tells_how_far_it_is(daemon: Daemon, engine: DockerEngine) 
     [
         ({"error": "denied: no"}, Permanent),
         ({"errorDetail": {"message": "denied: no"}, "error": "x"}, Permanent),
-        ({"errorDetail": {"message": "denied: i/o timeout"}}, Doubtful),
+        ({"errorDetail": {"message": "denied: i/o timeout"}}, Ambiguous),
     ],
 )
 async def test_an_error_inside_the_stream_is_the_pulls_end(

@@ -7,9 +7,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from shim.http.auth import Gate
-from shim.http.site import Site
-from shim.telemetry import Metrics
+from shim.http.auth import BasicAuth
+from shim.http.routes import Routes
+from shim.telemetry.log import Metrics
 from tests.http.world import World
 
 Client = TestClient[web.Request, web.Application]
@@ -21,8 +21,8 @@ async def serving(
     world: World | None, credentials: Mapping[str, str] | None = None, *closed: str
 ) -> AsyncIterator[Client]:
     """A client of the pages; None: of an agent that still starts."""
-    gate = Gate(credentials or {}, frozenset(closed))
-    site = Site(gate, "slave(1)", "1.11.0", {"port": "5051"}, Metrics())
+    gate = BasicAuth(credentials or {}, frozenset(closed))
+    site = Routes(gate, "slave(1)", "1.11.0", {"port": "5051"}, Metrics())
     app = web.Application()
     site.setup(app)
     if world is not None:

@@ -6,10 +6,10 @@ import base64
 
 import pytest
 
-from shim.http.answers import Refusal
-from shim.http.auth import READONLY, READWRITE, Gate
+from shim.http.auth import READONLY, READWRITE, BasicAuth
+from shim.http.responses import Refusal
 
-GATE = Gate({"bob": "pässword:with colon", "empty": ""}, frozenset({READONLY}))
+GATE = BasicAuth({"bob": "pässword:with colon", "empty": ""}, frozenset({READONLY}))
 
 
 def basic(text: str, scheme: str = "Basic") -> str:

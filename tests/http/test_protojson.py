@@ -6,7 +6,7 @@ import pytest
 
 from shim.http.protojson import to_json
 from shim.protos.mesos_pb2 import CommandInfo, Parameter, Secret, Volume
-from shim.telemetry import HIDDEN
+from shim.telemetry.log import HIDDEN
 
 
 def test_environment_and_secrets_are_hidden() -> None:

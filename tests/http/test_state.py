@@ -11,8 +11,8 @@ import pytest
 
 from shim import limits
 from shim.core.lifecycle import Event
-from shim.http.fragments import Fragments
 from shim.http.state import StatePage, resource_keys
+from shim.http.task_json_cache import TaskJsonCache
 from shim.model.facts import LaunchAdvanced, Stage
 from shim.protos.mesos_pb2 import DrainConfig, Resource, SlaveInfo, Value
 from tests.http.world import AGENT, FRAMEWORK, World, accept, end, run
@@ -44,9 +44,9 @@ TOP = {
 }
 
 
-async def state(world: World, fragments: Fragments | None = None) -> Any:
+async def state(world: World, fragments: TaskJsonCache | None = None) -> Any:
     sources = world.sources
-    made = fragments or Fragments(sources)
+    made = fragments or TaskJsonCache(sources)
     return json.loads(b"".join([piece async for piece in StatePage(sources, made).pieces()]))
 
 
@@ -151,7 +151,7 @@ async def test_a_start_that_takes_long_says_what_it_waits_for(world: World) -> N
     ref = accept(world.core, "web.1")
     tasks = world.core.tasks
     tasks.happened(ref, Event.CREATING)
-    fragments = Fragments(world.sources)
+    fragments = TaskJsonCache(world.sources)
     for detail in ("", "Back soon, until 12:00 UTC"):
         tasks.note_stage(LaunchAdvanced(ref, Stage.CREATING, detail))
         (task,) = json.loads(fragments.of_live(tasks.table[ref.key]))["tasks"]
@@ -212,7 +212,7 @@ async def test_fragments_are_made_anew_only_after_a_change(
 ) -> None:
     monkeypatch.setattr(limits, "PAGE_SLICE_SECONDS", 0.0)
     made: list[str] = []
-    import shim.http.fragments as module
+    from shim.http import task_json_cache as module
 
     real = module.executor
 
@@ -222,7 +222,7 @@ async def test_fragments_are_made_anew_only_after_a_change(
 
     monkeypatch.setattr(module, "executor", counting)
     sources = world.sources
-    fragments = Fragments(sources)
+    fragments = TaskJsonCache(sources)
     first, second = accept(world.core, "a"), accept(world.core, "b")
     run(world.core, first)
     await fragments.warm()
@@ -315,7 +315,7 @@ class Datacenter:
 async def test_what_is_paid_is_beside_what_was_asked(world: World) -> None:
     costs = Datacenter()
     sources = replace(world.sources, costs=costs)
-    fragments, ref = Fragments(sources), accept(world.core, "a")
+    fragments, ref = TaskJsonCache(sources), accept(world.core, "a")
     run(world.core, ref)
 
     async def shown() -> Any:

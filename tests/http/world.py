@@ -11,7 +11,7 @@ from shim.core.context import Now, Settings
 from shim.core.lifecycle import Event
 from shim.core.registration import State
 from shim.errors import NotFound
-from shim.http.sources import Sources
+from shim.http.view import View
 from shim.model import facts
 from shim.model.container import Container, Phase, Ref
 from shim.model.ids import AgentId, FrameworkId, Pid, TaskId, TaskKey
@@ -214,8 +214,8 @@ class World:
     fetches: Fetches = field(default_factory=Fetches)
 
     @property
-    def sources(self) -> Sources:
-        return Sources(
+    def sources(self) -> View:
+        return View(
             core=self.core,
             work_dir="/var/lib/shim",
             flags={"port": "5051"},

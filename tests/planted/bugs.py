@@ -9,9 +9,9 @@ from dataclasses import dataclass
 SIM = "sim"
 CORE = "tests/core"
 STORIES = "tests/scenarios"
-RUNTIME = "tests/test_runtime.py"
-BARRIER = "tests/test_barrier.py"
-JOURNAL = "tests/test_journal.py"
+RUNTIME = "tests/agent/test_runtime.py"
+BARRIER = "tests/agent/test_barrier.py"
+JOURNAL = "tests/agent/test_journal.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,77 +29,77 @@ BUGS = (
     # --- the barrier, the loop, the journal
     Bug(
         "orders are carried out before their records are durable",
-        "shim/barrier.py",
+        "shim/agent/barrier.py",
         "(at_once if isinstance(order, Pong) else self._next.orders).append(order)",
         "at_once.append(order)",
         (SIM,),
     ),
     Bug(
         "updates are sent before they are durable",
-        "shim/barrier.py",
+        "shim/agent/barrier.py",
         "isinstance(order, Pong)",
         'type(order).__name__ in ("Pong", "Send")',
         (SIM,),
     ),
     Bug(
         "launches do not wait for the disk",
-        "shim/barrier.py",
+        "shim/agent/barrier.py",
         "isinstance(order, Pong)",
         'type(order).__name__ in ("Pong", "Launch")',
         (SIM,),
     ),
     Bug(
         "orders without records wait for the next records",
-        "shim/barrier.py",
+        "shim/agent/barrier.py",
         "return bool(self._next.records or self._next.orders)",
         "return bool(self._next.records)",
         (SIM,),
     ),
     Bug(
         "the loop carries orders out while the commit is under way",
-        "shim/runtime.py",
+        "shim/agent/runtime.py",
         "                await self._durable(batch)\n",
         "                asyncio.ensure_future(self._durable(batch))\n",
         (RUNTIME,),
     ),
     Bug(
         "a batch that a disk refused is given up",
-        "shim/runtime.py",
+        "shim/agent/runtime.py",
         "                await asyncio.sleep(limits.DISK_RETRY)\n",
         "                return\n",
         (RUNTIME,),
     ),
     Bug(
         "a batch that can never be durable is passed over",
-        "shim/runtime.py",
+        "shim/agent/runtime.py",
         "                self._carry(Exit(1, str(error)))\n                return\n",
         "                continue\n",
         (RUNTIME,),
     ),
     Bug(
         "a commit is not all or nothing",
-        "shim/journal.py",
+        "shim/agent/journal.py",
         'db.execute("BEGIN IMMEDIATE")',
         "pass",
         (JOURNAL,),
     ),
     Bug(
         "commits are not synced",
-        "shim/journal.py",
+        "shim/agent/journal.py",
         "PRAGMA synchronous = FULL",
         "PRAGMA synchronous = OFF",
         (JOURNAL,),
     ),
     Bug(
         "an acknowledgement forgets all updates of its task on disk",
-        "shim/journal.py",
+        "shim/agent/journal.py",
         'WHERE framework = ? AND task = ? AND uuid = ?", (*r.key, r.uuid)',
         'WHERE framework = ? AND task = ?", r.key',
         (JOURNAL, "tests/sim/test_simulation.py"),
     ),
     Bug(
         "a second shim may open the journal",
-        "shim/journal.py",
+        "shim/agent/journal.py",
         "fcntl.LOCK_EX | fcntl.LOCK_NB",
         "fcntl.LOCK_SH | fcntl.LOCK_NB",
         (JOURNAL,),
@@ -107,7 +107,7 @@ BUGS = (
     # --- records
     Bug(
         "a change of phase is not recorded",
-        "shim/core/telling.py",
+        "shim/core/status_reporter.py",
         "        task.note(update.update.status)\n        self.save(task)\n",
         "        task.note(update.update.status)\n",
     ),
@@ -131,13 +131,13 @@ BUGS = (
     ),
     Bug(
         "the doomed container is not recorded",
-        "shim/core/doomed.py",
+        "shim/core/pending_removals.py",
         "        self._ctx.record(SaveMeta(_RECORD + ref.container_id, value))\n",
         "",
     ),
     Bug(
         "a doomed container is never forgotten",
-        "shim/core/doomed.py",
+        "shim/core/pending_removals.py",
         "            self._ctx.record(SaveMeta(_RECORD + ref.container_id, None))\n",
         "            pass\n",
     ),
@@ -174,75 +174,75 @@ BUGS = (
     # --- streams
     Bug(
         "an acknowledgement is not recorded",
-        "shim/core/streams.py",
+        "shim/core/status_updates.py",
         "        self._ctx.record(DropUpdate(key, uuid))\n",
         "",
     ),
     Bug(
         "an acknowledgement is taken whatever its uuid",
-        "shim/core/streams.py",
+        "shim/core/status_updates.py",
         " or stream.queue[0].update.uuid != uuid:",
         ":",
     ),
     Bug(
         "an update is sent before the one ahead of it is acknowledged",
-        "shim/core/streams.py",
+        "shim/core/status_updates.py",
         "        if len(stream.queue) == 1:\n            self._send(key, stream)\n",
         "        self._ctx.order(Send(self._ctx.master, update))\n",
     ),
     Bug(
         "an update sent again has a new timestamp",
-        "shim/core/streams.py",
+        "shim/core/status_updates.py",
         "        ctx.order(Send(ctx.master, _knowing_the_end(stream)))",
         "        stream.queue[0].update.timestamp = ctx.now.wall\n"
         "        ctx.order(Send(ctx.master, _knowing_the_end(stream)))",
     ),
     Bug(
         "an update sent again has a new uuid",
-        "shim/core/streams.py",
+        "shim/core/status_updates.py",
         '        self._ctx.counters["updates_resent"] += 1\n',
         '        self._ctx.counters["updates_resent"] += 1\n'
         "        stream.queue[0].update.uuid = self._ctx.entropy.uuid()\n",
     ),
     Bug(
         "an update is not repeated",
-        "shim/core/streams.py",
+        "shim/core/status_updates.py",
         '        ctx.timers.set(("update", key), ctx.now.mono + interval)\n',
         "",
     ),
     Bug(
         "the next update is not sent on an acknowledgement",
-        "shim/core/streams.py",
+        "shim/core/status_updates.py",
         "        if stream.queue:\n            self._send(key, stream)\n        else:",
         "        if not stream.queue:",
     ),
     Bug(
         "updates are not resumed at registration",
-        "shim/core/dispatch.py",
+        "shim/core/master_messages.py",
         "        if not already:\n            self._streams.resume()\n",
         "",
     ),
     Bug(
         "updates flow while not registered",
-        "shim/core/streams.py",
+        "shim/core/status_updates.py",
         "        if not ctx.connected or ctx.master is None:\n            return\n        stream.interval",
         "        if ctx.master is None:\n            return\n        stream.interval",
     ),
     Bug(
         "the newest update is kept instead of all",
-        "shim/core/streams.py",
+        "shim/core/status_updates.py",
         "            stream.queue.extend(StatusUpdateMessage.FromString(value) for value in updates)",
         "            stream.queue.append(StatusUpdateMessage.FromString(updates[-1]))",
     ),
     Bug(
         "waits for an acknowledgement do not grow",
-        "shim/core/streams.py",
+        "shim/core/status_updates.py",
         "stream.interval * 2",
         "stream.interval",
     ),
     Bug(
         "the update of one task is acknowledged for another",
-        "shim/core/dispatch.py",
+        "shim/core/master_messages.py",
         "        done = self._streams.acknowledge(key, message.uuid)\n",
         "        done = self._streams.acknowledge(next(iter(self._tasks.table), key), message.uuid)\n",
     ),
@@ -274,7 +274,7 @@ BUGS = (
     ),
     Bug(
         "an ended task's container is left",
-        "shim/core/doomed.py",
+        "shim/core/pending_removals.py",
         "        self._ctx.order(Remove(ref, self._ctx.settings.remove_delay))\n",
         "",
     ),
@@ -384,37 +384,37 @@ BUGS = (
     ),
     Bug(
         "tasks the master has and we do not are not answered for",
-        "shim/core/dispatch.py",
+        "shim/core/master_messages.py",
         "            self._tasks.teller.refuse(framework, key, report)\n\n    def _pid_of",
         "            pass\n\n    def _pid_of",
     ),
     Bug(
         "a launch twice is two launches",
-        "shim/core/dispatch.py",
+        "shim/core/master_messages.py",
         "        if key in self._tasks.table or self._streams.closed(key):\n            self._tasks.unmute(key)",
         "        if self._streams.closed(key):\n            self._tasks.unmute(key)",
     ),
     Bug(
         "no tombstone for a kill that overtook its launch",
-        "shim/core/tombstones.py",
+        "shim/core/early_kills.py",
         "        return self._stones.pop(key, None) is not None",
         "        return False",
     ),
     Bug(
         "anybody is the master",
-        "shim/core/dispatch.py",
+        "shim/core/master_messages.py",
         "        if sender != ctx.master:\n",
         "        if False:\n",
     ),
     Bug(
         "a refusal does not free the framework",
-        "shim/core/telling.py",
+        "shim/core/status_reporter.py",
         "        framework.keys.add(key)\n        update = self._update(key, report, executor_id",
         "        update = self._update(key, report, executor_id",
     ),
     Bug(
         "a link that broke changes nothing",
-        "shim/core/dispatch.py",
+        "shim/core/master_messages.py",
         "            if not self._registration.pinged(sender, message):\n                self._link_broke()\n",
         "            self._registration.pinged(sender, message)\n",
     ),
@@ -426,7 +426,7 @@ BUGS = (
     ),
     Bug(
         "a former id's tasks are kept",
-        "shim/core/departure.py",
+        "shim/core/shutdown.py",
         "            self._tasks.silence_all()\n",
         "",
     ),

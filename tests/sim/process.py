@@ -1,7 +1,7 @@
 """The shim's process: the real core and the real barrier, in the runtime's order.
 
-The same steps as :mod:`shim.runtime` takes, one simulated event each, so that a crash can come
-between any two of them.
+The same steps as :mod:`shim.agent.runtime` takes, one simulated event each, so that a crash can
+come between any two of them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from shim import limits
-from shim.barrier import Barrier
+from shim.agent.barrier import Barrier
 from shim.core.agent import Core
 from shim.core.context import Decision, Now
 from shim.model import facts, orders

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from shim.journal import Journal
+from shim.agent.journal import Journal
 from shim.model.records import Record, Snapshot
 from tests.sim.clock import Violation
 from tests.sim.disk import Disk

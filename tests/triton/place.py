@@ -15,8 +15,8 @@ from typing import Any
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shim.engine.certs import files
-from shim.engine.certs.certificate import new_style
+from shim.certs import files
+from shim.certs.certificate import new_style
 from tests.triton.accounts import Account
 from tests.triton.backends import Backend, Simulated
 from tests.triton.datacenter import Datacenter
@@ -63,8 +63,8 @@ class Place:
         return files.environment(self.certs, where(self.endpoint))
 
 
-def where(endpoint: Endpoint) -> files.Endpoint:
-    return files.Endpoint(endpoint.docker_host, True, endpoint.ca.read_bytes())
+def where(endpoint: Endpoint) -> files.LoginEndpoint:
+    return files.LoginEndpoint(endpoint.docker_host, True, endpoint.ca.read_bytes())
 
 
 @asynccontextmanager

@@ -13,15 +13,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shim.engine.certs import files
-from shim.engine.certs.certificate import Login, new_style, old_style
+from shim.certs import files
+from shim.certs.certificate import ClientCertificate, new_style, old_style
 from tests.triton.place import ACCOUNT, Answer, Client, Place, client, where
 
 UNAUTHORIZED = re.compile(r"Unauthorized \([0-9a-f-]{36}\)")
 TEXT = re.compile(r"(\(\w+\) )?.+ \([0-9a-f-]{36}\)")
 
 
-async def ask_with(at: Place, login: Login, tmp_path: Path) -> Answer:
+async def ask_with(at: Place, login: ClientCertificate, tmp_path: Path) -> Answer:
     other = tmp_path / "other"
     files.write(other, login, where(at.endpoint))
     at.certs = other
@@ -29,7 +29,7 @@ async def ask_with(at: Place, login: Login, tmp_path: Path) -> Answer:
         return await ask("GET", "/v1.21/info")
 
 
-def badly_signed() -> Login:
+def badly_signed() -> ClientCertificate:
     """Says it is self-signed; the signature is another key's."""
     key, stranger = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ACCOUNT)])
@@ -38,7 +38,7 @@ def badly_signed() -> Login:
     certificate = builder.sign(stranger, hashes.SHA256())
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     pem = key.private_bytes(encoding, form, serialization.NoEncryption())
-    return Login(pem, certificate.public_bytes(encoding))
+    return ClientCertificate(pem, certificate.public_bytes(encoding))
 
 
 async def test_1_without_a_certificate_only_ping_and_ca_answer(at: Place) -> None:
@@ -52,7 +52,7 @@ async def test_1_without_a_certificate_only_ping_and_ca_answer(at: Place) -> Non
 
 @pytest.mark.parametrize("make", [new_style, old_style])
 async def test_1_both_styles_of_certificate_are_let_in(
-    at: Place, tmp_path: Path, make: type[Login]
+    at: Place, tmp_path: Path, make: type[ClientCertificate]
 ) -> None:
     answer = await ask_with(at, make(ACCOUNT, at.key, datetime.now(UTC)), tmp_path)  # type: ignore[call-arg]
     assert answer.status == 200

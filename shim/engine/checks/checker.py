@@ -17,9 +17,15 @@ from dataclasses import dataclass
 
 from shim import limits
 from shim.engine.api import Engine
-from shim.engine.checks import wanted
-from shim.engine.checks.judge import Changes, Health
-from shim.engine.checks.outcome import Outcome, Sign, check_status, is_certain, passed
+from shim.engine.checks import spec
+from shim.engine.checks.policy import Changes, Health
+from shim.engine.checks.probe_result import (
+    ProbeResult,
+    ProbeStatus,
+    check_status,
+    is_certain,
+    passed,
+)
 from shim.engine.checks.route import Prober, Route
 from shim.engine.checks.schedule import Schedule
 from shim.errors import InvalidTask, ShimError
@@ -30,7 +36,7 @@ from shim.protos.mesos_pb2 import CheckInfo, HealthCheck
 
 log = logging.getLogger(__name__)
 
-NOTHING = Outcome(Sign.SILENT)
+NOTHING = ProbeResult(ProbeStatus.SILENT)
 """A check that has not been made looks like one that had no answer."""
 
 
@@ -39,10 +45,10 @@ class _Check:
     """One health check or check of one container."""
 
     ref: Ref
-    target: wanted.Target
+    target: spec.Target
     interval: float
     route: Route
-    judge: Callable[[Outcome, float], Fact | None]
+    judge: Callable[[ProbeResult, float], Fact | None]
     probing: asyncio.Task[None] | None = None
 
 
@@ -171,12 +177,12 @@ class Checker:
         if not order.task.HasField("health_check"):
             return []
         info = order.task.health_check
-        target, grace = wanted.target(info), wanted.grace(info)
+        target, grace = spec.target(info), spec.grace(info)
         health = Health(
             info.consecutive_failures, grace, self._clock(), grace_over=order.was_healthy
         )
 
-        def judge(outcome: Outcome, now: float) -> Fact | None:
+        def judge(outcome: ProbeResult, now: float) -> Fact | None:
             verdict = health.result(passed(target, outcome), now)
             if verdict is None:
                 return None
@@ -187,10 +193,10 @@ class Checker:
     def _check(self, order: StartChecks) -> list[_Check]:
         if not order.task.HasField("check"):
             return []
-        target = wanted.target(order.task.check)
+        target = spec.target(order.task.check)
         changes = Changes(check_status(target, NOTHING))
 
-        def judge(outcome: Outcome, now: float) -> Fact | None:
+        def judge(outcome: ProbeResult, now: float) -> Fact | None:
             status = changes.result(check_status(target, outcome))
             return None if status is None else CheckReported(order.ref, status)
 
@@ -200,10 +206,10 @@ class Checker:
         self,
         order: StartChecks,
         info: HealthCheck | CheckInfo,
-        target: wanted.Target,
-        judge: Callable[[Outcome, float], Fact | None],
+        target: spec.Target,
+        judge: Callable[[ProbeResult, float], Fact | None],
     ) -> _Check:
-        timing = wanted.timing(info)
+        timing = spec.timing(info)
         timeout = timing.timeout or limits.CHECK_TIMEOUT_MAX
         route = Route(order.ref, target, order.addresses, self._prober, timeout)
         interval = max(timing.interval, limits.CHECK_INTERVAL_MIN)
@@ -227,13 +233,13 @@ class Checker:
         self._schedule.put(check, self._clock() + check.interval)
         self._wake.set()
 
-    async def _outcome(self, check: _Check) -> Outcome:
+    async def _outcome(self, check: _Check) -> ProbeResult:
         outcome = await check.route.probe()
-        if outcome.sign is Sign.UNKNOWN or is_certain(check.target, outcome):
+        if outcome.sign is ProbeStatus.UNKNOWN or is_certain(check.target, outcome):
             return outcome
         # An ending container's processes are killed before its engine calls it ended.
         await asyncio.sleep(limits.CHECK_SETTLE)
-        return outcome if await self._runs(check.ref) else Outcome(Sign.UNKNOWN)
+        return outcome if await self._runs(check.ref) else ProbeResult(ProbeStatus.UNKNOWN)
 
     async def _runs(self, ref: Ref) -> bool:
         try:
@@ -242,8 +248,8 @@ class Checker:
             return False
         return found.phase is Phase.RUNNING
 
-    def _tell(self, check: _Check, outcome: Outcome) -> None:
-        if outcome.sign is Sign.UNKNOWN:
+    def _tell(self, check: _Check, outcome: ProbeResult) -> None:
+        if outcome.sign is ProbeStatus.UNKNOWN:
             self.results["unknown"] += 1
             return
         good = passed(check.target, outcome)

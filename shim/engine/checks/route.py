@@ -16,16 +16,16 @@ import logging
 from collections.abc import Sequence
 
 from shim.engine.api import Engine
-from shim.engine.checks.inside import Inside
-from shim.engine.checks.outcome import Outcome, Sign
-from shim.engine.checks.outside import Outside
-from shim.engine.checks.wanted import Command, Http, Target, Tcp
+from shim.engine.checks.exec_probe import ExecProbe
+from shim.engine.checks.network_probe import NetworkProbe
+from shim.engine.checks.probe_result import ProbeResult, ProbeStatus
+from shim.engine.checks.spec import Command, Http, Target, Tcp
 from shim.errors import ShimError
 from shim.model.container import Ref
 
 log = logging.getLogger(__name__)
 
-_NO_ADDRESS = Outcome(Sign.UNREACHABLE, detail="it has no address of its own")
+_NO_ADDRESS = ProbeResult(ProbeStatus.UNREACHABLE, detail="it has no address of its own")
 
 
 class Place(enum.Enum):
@@ -41,8 +41,8 @@ class Prober:
         """``host`` is the address of the engine's host; empty: its ports cannot be reached."""
         self.engine = engine
         self.host = host
-        self.outside = Outside()
-        self.inside = Inside(engine, execs_at_once)
+        self.outside = NetworkProbe()
+        self.inside = ExecProbe(engine, execs_at_once)
 
     async def close(self) -> None:
         await self.outside.close()
@@ -68,7 +68,7 @@ class Route:
         """Whether the next probe goes into the container: the dearer way."""
         return self._place is Place.INSIDE
 
-    async def probe(self) -> Outcome:
+    async def probe(self) -> ProbeResult:
         """Never raises a ShimError."""
         target = self._target
         if isinstance(target, Command) or self._place is Place.INSIDE:
@@ -76,40 +76,42 @@ class Route:
         if self._place is Place.PUBLISHED:
             return await self._published(target)
         outcome = await self._own_address(target)
-        if outcome.sign in (Sign.REFUSED, Sign.UNREACHABLE):
+        if outcome.sign in (ProbeStatus.REFUSED, ProbeStatus.UNREACHABLE):
             return await self._otherwise(target, outcome)
         return outcome
 
-    async def _own_address(self, target: Http | Tcp) -> Outcome:
+    async def _own_address(self, target: Http | Tcp) -> ProbeResult:
         if not self._address:
             return _NO_ADDRESS
         return await self._prober.outside.probe(target, self._address, target.port, self._timeout)
 
-    async def _inside(self) -> Outcome:
+    async def _inside(self) -> ProbeResult:
         return await self._prober.inside.probe(self._target, self._ref.name, self._timeout)
 
-    async def _otherwise(self, target: Http | Tcp, direct: Outcome) -> Outcome:
+    async def _otherwise(self, target: Http | Tcp, direct: ProbeResult) -> ProbeResult:
         """The address gave no connection: ask inside, then at the published port."""
-        found = await self._inside() if self._has_tools else Outcome(Sign.IMPOSSIBLE)
-        unreachable = direct.sign is Sign.UNREACHABLE
-        if found.sign is Sign.ANSWERED or (unreachable and found.sign is Sign.REFUSED):
+        found = await self._inside() if self._has_tools else ProbeResult(ProbeStatus.IMPOSSIBLE)
+        unreachable = direct.sign is ProbeStatus.UNREACHABLE
+        if found.sign is ProbeStatus.ANSWERED or (
+            unreachable and found.sign is ProbeStatus.REFUSED
+        ):
             self._settle(Place.INSIDE, direct)
-        if found.sign is not Sign.IMPOSSIBLE:
+        if found.sign is not ProbeStatus.IMPOSSIBLE:
             return found
         self._has_tools = False
         found = await self._published(target)
-        if found.sign is Sign.ANSWERED:
+        if found.sign is ProbeStatus.ANSWERED:
             self._settle(Place.PUBLISHED, direct)
             return found
         if unreachable:
             self._give_up(direct)
         return direct
 
-    async def _published(self, target: Http | Tcp) -> Outcome:
+    async def _published(self, target: Http | Tcp) -> ProbeResult:
         host = self._prober.host
         port = await self._host_port(target.port) if host else 0
         if not port:
-            return Outcome(Sign.IMPOSSIBLE, detail="it publishes no such port")
+            return ProbeResult(ProbeStatus.IMPOSSIBLE, detail="it publishes no such port")
         return await self._prober.outside.probe(target, host, port, self._timeout)
 
     async def _host_port(self, port: int) -> int:
@@ -119,7 +121,7 @@ class Route:
             return 0
         return published(found.inspect, port)
 
-    def _settle(self, place: Place, direct: Outcome) -> None:
+    def _settle(self, place: Place, direct: ProbeResult) -> None:
         self._place = place
         log.info(
             "%s: the check of port %d is made by %s from now on: %s",
@@ -129,7 +131,7 @@ class Route:
             direct.detail or direct.sign.value,
         )
 
-    def _give_up(self, direct: Outcome) -> None:
+    def _give_up(self, direct: ProbeResult) -> None:
         if not self._told_hopeless:
             self._told_hopeless = True
             log.warning(

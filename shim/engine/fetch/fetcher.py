@@ -15,13 +15,13 @@ from typing import Any, BinaryIO
 
 from shim import limits
 from shim.engine.api import Auth, Engine, ImageRef
-from shim.engine.credentials import DockerConfig, docker_config_of_task
 from shim.engine.fetch.archive import Budget
 from shim.engine.fetch.cache import Cache
 from shim.engine.fetch.download import Downloads
 from shim.engine.fetch.plan import Item, plan
 from shim.engine.fetch.pool import in_pool
 from shim.engine.fetch.sandbox import Sandbox, directory_tar, is_root
+from shim.engine.images.credentials import DockerConfig, docker_config_of_task
 from shim.engine.mapping.rules import Rules
 from shim.engine.mapping.volumes import sandbox_volumes
 from shim.errors import Permanent
@@ -41,7 +41,7 @@ class _Prepared:
 
 
 class Fetcher:
-    """A :class:`~shim.engine.hooks.LaunchHook`."""
+    """A :class:`~shim.engine.containers.hooks.LaunchHook`."""
 
     def __init__(
         self,

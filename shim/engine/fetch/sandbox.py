@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 from shim import limits
 from shim.engine.api import ContainerSpec
-from shim.engine.credentials import SANDBOX_FILES
 from shim.engine.fetch.archive import Budget, Readable, Spending, damage, decompressed, members
 from shim.engine.fetch.plan import Item, Kind
+from shim.engine.images.credentials import SANDBOX_FILES
 from shim.errors import Permanent
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from shim.engine.mapping.draft import AFFINITY, Draft, Field, Triton, invalid, no_nul, plain
+from shim.engine.mapping.spec_builder import (
+    AFFINITY,
+    Field,
+    SpecBuilder,
+    Triton,
+    invalid,
+    no_nul,
+    plain,
+)
 from shim.protos.mesos_pb2 import Environment, Secret
 
 FIELDS = (
@@ -43,7 +51,7 @@ FIELDS = (
 )
 
 
-def map_command(draft: Draft) -> None:
+def map_command(draft: SpecBuilder) -> None:
     """Entrypoint and Cmd. What is left unset is the image's own."""
     command = draft.task.command
     value = no_nul("command.value", command.value)
@@ -64,7 +72,7 @@ def map_command(draft: Draft) -> None:
         draft.warn(f"command.user {command.user!r}: not used, the image's USER runs the task")
 
 
-def map_environment(draft: Draft, container_name: str) -> None:
+def map_environment(draft: SpecBuilder, container_name: str) -> None:
     """The task's variables, then the agent's three, which win."""
     variables = {}
     for i, variable in enumerate(draft.task.command.environment.variables):
@@ -109,7 +117,7 @@ def _secret(secret: Secret, field: str) -> str:
         invalid("Secret is not UTF-8 text", f"{field}.value.data")
 
 
-def _role(draft: Draft) -> str:
+def _role(draft: SpecBuilder) -> str:
     """The role of the first resource: of its allocation, or (from masters before 1.3) its own."""
     for resource in draft.task.resources:
         return (

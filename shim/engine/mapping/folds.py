@@ -8,26 +8,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from shim.engine.mapping import forms
-from shim.engine.mapping.draft import Draft
 from shim.engine.mapping.labels import RESERVED_LABELS
-from shim.engine.mapping.publish import Publish
+from shim.engine.mapping.spec_builder import SpecBuilder
+from shim.engine.mapping.values import grammars
+from shim.engine.mapping.values.publish import Publish
 from shim.engine.mapping.volumes import NFS
 
 
-def last(draft: Draft, path: str, value: Any) -> None:
+def last(draft: SpecBuilder, path: str, value: Any) -> None:
     draft.put(path, value)
 
 
-def each(draft: Draft, path: str, value: Any) -> None:
+def each(draft: SpecBuilder, path: str, value: Any) -> None:
     draft.append(path, value)
 
 
-def merge(draft: Draft, path: str, value: Any) -> None:
+def merge(draft: SpecBuilder, path: str, value: Any) -> None:
     draft.merge(path, value)
 
 
-def publish(draft: Draft, path: str, value: list[Publish]) -> None:
+def publish(draft: SpecBuilder, path: str, value: list[Publish]) -> None:
     for item in value:
         binding = {"HostIp": item.host_ip, "HostPort": item.host_port}
         if draft.rules.triton:
@@ -46,7 +46,7 @@ def _check_triton_publish(item: Publish) -> None:
         )
 
 
-def env(draft: Draft, path: str, text: str) -> None:
+def env(draft: SpecBuilder, path: str, text: str) -> None:
     name, equals, value = text.partition("=")
     if not name:
         raise ValueError("An environment variable needs a name")
@@ -56,7 +56,7 @@ def env(draft: Draft, path: str, text: str) -> None:
         draft.warn(f"parameter env {name!r} has no value, and there is no client to take one from")
 
 
-def label(draft: Draft, path: str, text: str) -> None:
+def label(draft: SpecBuilder, path: str, text: str) -> None:
     key, _, value = text.partition("=")
     if not key:
         raise ValueError("A label needs a key")
@@ -65,11 +65,11 @@ def label(draft: Draft, path: str, text: str) -> None:
     draft.labels[key] = value
 
 
-def link(draft: Draft, path: str, text: str) -> None:
+def link(draft: SpecBuilder, path: str, text: str) -> None:
     draft.links.append(text)
 
 
-def volume(draft: Draft, path: str, text: str) -> None:
+def volume(draft: SpecBuilder, path: str, text: str) -> None:
     parts = text.split(":")
     if len(parts) > 3 or not all(parts):
         raise ValueError("Not a volume (source:destination[:mode] or destination)")
@@ -84,20 +84,20 @@ def volume(draft: Draft, path: str, text: str) -> None:
         draft.merge("Volumes", {target: {}})
 
 
-def volume_driver(draft: Draft, path: str, text: str) -> None:
+def volume_driver(draft: SpecBuilder, path: str, text: str) -> None:
     if draft.rules.triton and text not in (NFS, "local"):
         raise ValueError(f"Triton has no volume driver but {NFS}")
     draft.put(path, text)
 
 
-def device(draft: Draft, path: str, text: str) -> None:
-    if forms.is_cdi(text):
+def device(draft: SpecBuilder, path: str, text: str) -> None:
+    if grammars.is_cdi(text):
         draft.append("HostConfig.DeviceRequests", {"Driver": "cdi", "DeviceIDs": [text]})
     else:
-        draft.append(path, forms.device(text))
+        draft.append(path, grammars.device(text))
 
 
-def security_opt(draft: Draft, path: str, text: str) -> None:
+def security_opt(draft: SpecBuilder, path: str, text: str) -> None:
     name, _, value = text.partition("=" if "=" in text else ":")
     if name == "systempaths" and value == "unconfined":
         draft.put("HostConfig.MaskedPaths", [])
@@ -108,7 +108,7 @@ def security_opt(draft: Draft, path: str, text: str) -> None:
     draft.append(path, text)
 
 
-def network(draft: Draft, path: str, value: tuple[str, dict[str, Any]]) -> None:
+def network(draft: SpecBuilder, path: str, value: tuple[str, dict[str, Any]]) -> None:
     """The first replaces the task's network (see ``apply_parameters``), further ones add one."""
     name, options = value
     if draft.rules.triton:
@@ -116,32 +116,32 @@ def network(draft: Draft, path: str, value: tuple[str, dict[str, Any]]) -> None:
     draft.more_networks[name] = options
 
 
-def restart(draft: Draft, path: str, name: str) -> None:
+def restart(draft: SpecBuilder, path: str, name: str) -> None:
     if name not in ("", "no"):
         draft.warn(f"parameter restart {name!r} is dropped: restarting a task is the framework's")
 
 
-def no_healthcheck(draft: Draft, path: str, value: bool) -> None:
+def no_healthcheck(draft: SpecBuilder, path: str, value: bool) -> None:
     if value:
         draft.put(path, ["NONE"])
 
 
-def platform(draft: Draft, path: str, text: str) -> None:
+def platform(draft: SpecBuilder, path: str, text: str) -> None:
     draft.platform = text
 
 
-def log_driver(draft: Draft, path: str, text: str) -> None:
+def log_driver(draft: SpecBuilder, path: str, text: str) -> None:
     draft.put(path, text)
     if text not in ("json-file", "local", "journald"):
         draft.warn(f"parameter log-driver {text!r}: stdout and stderr cannot be read back")
 
 
-def ignored(draft: Draft, path: str, value: bool) -> None:
+def ignored(draft: SpecBuilder, path: str, value: bool) -> None:
     if value:
         draft.warn("parameter interactive: stdin is empty, as under a stock agent")
 
 
-def swappiness(draft: Draft, path: str, value: int) -> None:
+def swappiness(draft: SpecBuilder, path: str, value: int) -> None:
     """-1 is the command line's word for the default, which some kernels refuse to be told."""
     if value == -1:
         draft.discard(path)

@@ -5,9 +5,9 @@ A stock agent ignores the first three for Docker containers; here they are honou
 
 from __future__ import annotations
 
-from shim.engine.mapping.draft import Draft, Field, Triton, invalid
 from shim.engine.mapping.resources import MIB
-from shim.engine.units import INT64_MAX
+from shim.engine.mapping.spec_builder import Field, SpecBuilder, Triton, invalid
+from shim.engine.mapping.values.units import INT64_MAX
 from shim.protos.mesos_pb2 import CapabilityInfo, LinuxInfo, RLimitInfo
 
 UNLIMITED = -1
@@ -51,7 +51,7 @@ FIELDS = (
 )
 
 
-def map_isolation(draft: Draft) -> None:
+def map_isolation(draft: SpecBuilder) -> None:
     container = draft.container
     if container.docker.privileged and draft.honoured(
         Triton.NO, "container.docker.privileged", True
@@ -67,7 +67,7 @@ def map_isolation(draft: Draft) -> None:
             draft.warn("container.tty_info.window_size: not used, nobody looks at the terminal")
 
 
-def _map_linux(draft: Draft, linux: LinuxInfo) -> None:
+def _map_linux(draft: SpecBuilder, linux: LinuxInfo) -> None:
     field = "container.linux_info"
     _map_capabilities(draft, linux)
     _map_seccomp(draft, linux)
@@ -85,7 +85,7 @@ def _map_linux(draft: Draft, linux: LinuxInfo) -> None:
         draft.warn(f"{field}.share_cgroups false: not used, a container's cgroup is its own")
 
 
-def _map_ipc(draft: Draft, mode: LinuxInfo.IpcMode.ValueType) -> None:
+def _map_ipc(draft: SpecBuilder, mode: LinuxInfo.IpcMode.ValueType) -> None:
     field, name = "container.linux_info.ipc_mode", LinuxInfo.IpcMode.Name(mode)
     modes = {LinuxInfo.PRIVATE: "private", LinuxInfo.SHARE_PARENT: "host"}
     if mode not in modes:
@@ -94,7 +94,7 @@ def _map_ipc(draft: Draft, mode: LinuxInfo.IpcMode.ValueType) -> None:
         draft.put("HostConfig.IpcMode", modes[mode])
 
 
-def _map_capabilities(draft: Draft, linux: LinuxInfo) -> None:
+def _map_capabilities(draft: SpecBuilder, linux: LinuxInfo) -> None:
     for name in ("effective_capabilities", "capability_info", "bounding_capabilities"):
         if linux.HasField(name):
             info: CapabilityInfo = getattr(linux, name)
@@ -110,7 +110,7 @@ def _map_capabilities(draft: Draft, linux: LinuxInfo) -> None:
         draft.put("HostConfig.CapAdd", names)
 
 
-def _map_seccomp(draft: Draft, linux: LinuxInfo) -> None:
+def _map_seccomp(draft: SpecBuilder, linux: LinuxInfo) -> None:
     field = "container.linux_info.seccomp"
     if linux.seccomp.profile_name:
         name = linux.seccomp.profile_name
@@ -119,7 +119,7 @@ def _map_seccomp(draft: Draft, linux: LinuxInfo) -> None:
         draft.append("HostConfig.SecurityOpt", "seccomp=unconfined")
 
 
-def _map_rlimit(draft: Draft, limit: RLimitInfo.RLimit, field: str) -> None:
+def _map_rlimit(draft: SpecBuilder, limit: RLimitInfo.RLimit, field: str) -> None:
     kind = RLimitInfo.RLimit.Type.Name(limit.type)
     if kind == "UNKNOWN":
         invalid("Unknown resource limit", f"{field}.type", kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shim.engine.mapping.draft import AFFINITY, Draft, Field, Triton, no_nul, plain
+from shim.engine.mapping.spec_builder import AFFINITY, Field, SpecBuilder, Triton, no_nul, plain
 from shim.model.container import (
     LABEL_AGENT,
     LABEL_CONTAINER,
@@ -38,7 +38,7 @@ FIELDS = (
 )
 
 
-def map_labels(draft: Draft, ref: Ref, agent_id: str, executor_id: str) -> None:
+def map_labels(draft: SpecBuilder, ref: Ref, agent_id: str, executor_id: str) -> None:
     """The contract's labels; nothing a task says may change one of them."""
     draft.labels.update(
         {
@@ -54,11 +54,11 @@ def map_labels(draft: Draft, ref: Ref, agent_id: str, executor_id: str) -> None:
         _map_placement(draft)
 
 
-def asks_for_public_network(draft: Draft) -> bool:
+def asks_for_public_network(draft: SpecBuilder) -> bool:
     return any(key.startswith("triton.network.public") for key in draft.labels)
 
 
-def _map_placement(draft: Draft) -> None:
+def _map_placement(draft: SpecBuilder) -> None:
     for label in draft.task.labels.labels:
         no_nul(f"labels[{plain(label.key)}]", label.value)
         if label.key.startswith(AFFINITY):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shim.engine import units
-from shim.engine.mapping.draft import Draft, Field, Triton, invalid, no_nul, shown
 from shim.engine.mapping.rules import Dns
+from shim.engine.mapping.spec_builder import Field, SpecBuilder, Triton, invalid, no_nul, shown
+from shim.engine.mapping.values import units
 from shim.protos.mesos_pb2 import ContainerInfo, NetworkInfo
 
 DNS_PARAMETERS = frozenset({"dns", "dns-search", "dns-opt", "dns-option"})
@@ -59,7 +59,7 @@ FIELDS = (
 )
 
 
-def map_network(draft: Draft) -> None:
+def map_network(draft: SpecBuilder) -> None:
     """Network mode, hostname, ports and DNS, before parameters may replace any of them."""
     named = _named_network(draft)
     if draft.rules.triton:
@@ -76,7 +76,7 @@ def map_network(draft: Draft) -> None:
     _warn_of_wishes(draft)
 
 
-def _named_network(draft: Draft) -> str:
+def _named_network(draft: SpecBuilder) -> str:
     container = draft.container
     if not draft.is_docker:
         return _name_of(container.network_infos) if _any_name(container.network_infos) else "host"
@@ -102,7 +102,7 @@ def _name_of(infos: Sequence[NetworkInfo]) -> str:
     return no_nul("container.network_infos[0].name", infos[0].name)
 
 
-def _map_hostname(draft: Draft, named: str) -> None:
+def _map_hostname(draft: SpecBuilder, named: str) -> None:
     if not draft.container.HasField("hostname"):
         return
     hostname = no_nul("container.hostname", draft.container.hostname)
@@ -111,7 +111,7 @@ def _map_hostname(draft: Draft, named: str) -> None:
     draft.body["Hostname"] = hostname
 
 
-def _map_ports(draft: Draft, named: str) -> None:
+def _map_ports(draft: SpecBuilder, named: str) -> None:
     field, mappings = _mappings(draft)
     if mappings and named in ("host", "none") and not draft.rules.triton:
         ports = ", ".join(f"{m.host_port}:{m.container_port}" for m in mappings)
@@ -122,7 +122,7 @@ def _map_ports(draft: Draft, named: str) -> None:
         _map_port(draft, f"{field}[{i}]", mapping)
 
 
-def _mappings(draft: Draft) -> tuple[str, Sequence[_PortMapping]]:
+def _mappings(draft: SpecBuilder) -> tuple[str, Sequence[_PortMapping]]:
     if draft.is_docker:
         return "container.docker.port_mappings", draft.container.docker.port_mappings
     infos = draft.container.network_infos
@@ -130,7 +130,7 @@ def _mappings(draft: Draft) -> tuple[str, Sequence[_PortMapping]]:
     return "container.network_infos[0].port_mappings", mappings
 
 
-def _map_port(draft: Draft, field: str, mapping: _PortMapping) -> None:
+def _map_port(draft: SpecBuilder, field: str, mapping: _PortMapping) -> None:
     try:
         protocol = units.protocol(mapping.protocol)
     except ValueError as error:
@@ -145,7 +145,7 @@ def _map_port(draft: Draft, field: str, mapping: _PortMapping) -> None:
         draft.append(f"HostConfig.PortBindings.{port}", bindings)
 
 
-def _check_host_port(draft: Draft, field: str, mapping: _PortMapping) -> None:
+def _check_host_port(draft: SpecBuilder, field: str, mapping: _PortMapping) -> None:
     """A host port belongs to the task. 0 is a stock agent's mistake only where ports are bound."""
     host_port = mapping.host_port
     if host_port == 0 and not draft.rules.binds_ports:
@@ -171,7 +171,7 @@ def _check_host_port(draft: Draft, field: str, mapping: _PortMapping) -> None:
         )
 
 
-def _map_dns(draft: Draft, named: str) -> None:
+def _map_dns(draft: SpecBuilder, named: str) -> None:
     keys = {p.key for p in draft.container.docker.parameters}
     dns = None if keys & DNS_PARAMETERS else _default_dns(draft, named)
     if dns is None:
@@ -183,7 +183,7 @@ def _map_dns(draft: Draft, named: str) -> None:
             draft.put(f"HostConfig.{name}", list(value))
 
 
-def _default_dns(draft: Draft, named: str) -> Dns | None:
+def _default_dns(draft: SpecBuilder, named: str) -> Dns | None:
     """The entry with the network's name, else the one of its mode without a name."""
     if draft.is_docker:
         mode = {"bridge": "BRIDGE", "host": "", "none": ""}.get(named, "USER")
@@ -197,7 +197,7 @@ def _default_dns(draft: Draft, named: str) -> Dns | None:
     return None
 
 
-def _warn_of_wishes(draft: Draft) -> None:
+def _warn_of_wishes(draft: SpecBuilder) -> None:
     for i, info in enumerate(draft.container.network_infos):
         field = f"container.network_infos[{i}]"
         wanted = [address.ip_address for address in info.ip_addresses if address.ip_address]

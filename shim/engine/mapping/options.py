@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shim.engine import units
-from shim.engine.mapping import folds, forms, publish, words
-from shim.engine.mapping.draft import NET, Draft, Triton
+from shim.engine.mapping import folds
+from shim.engine.mapping.spec_builder import NET, SpecBuilder, Triton
+from shim.engine.mapping.values import conversions, grammars, publish, units
 
 YES, HINT, NO, NOTE = Triton.YES, Triton.HINT, Triton.NO, Triton.NOTE
 REFUSED = Triton.REFUSED
 
-Fold = Callable[[Draft, str, Any], None]
+Fold = Callable[[SpecBuilder, str, Any], None]
 """How a converted value enters the draft, at the option's API path."""
 
 
@@ -38,7 +38,7 @@ class Option:
 def _client(key: str, note: str, convert: Callable[[str], Any] = str) -> Option:
     """A flag that speaks to the docker client; switched off it says nothing and is accepted."""
 
-    def refuse(draft: Draft, path: str, value: Any) -> None:
+    def refuse(draft: SpecBuilder, path: str, value: Any) -> None:
         if value is not False:
             raise ValueError(f"Option {key} is for the docker client: {note}")
 
@@ -54,15 +54,22 @@ _CHECK = "Healthcheck"
 
 OPTIONS = (
     Option(
-        "add-host", f"{_HC}.ExtraHosts", forms.host_entry, folds.each, YES, "`host:ip` or `host=ip`"
+        "add-host",
+        f"{_HC}.ExtraHosts",
+        grammars.host_entry,
+        folds.each,
+        YES,
+        "`host:ip` or `host=ip`",
     ),
-    Option("annotation", f"{_HC}.Annotations", words.pair, folds.merge, HINT, "`k=v`", "1.43"),
+    Option(
+        "annotation", f"{_HC}.Annotations", conversions.pair, folds.merge, HINT, "`k=v`", "1.43"
+    ),
     _client("attach", "nobody is attached"),
-    Option("blkio-weight", f"{_HC}.BlkioWeight", words.weight, folds.last, HINT, "10..1000"),
+    Option("blkio-weight", f"{_HC}.BlkioWeight", conversions.weight, folds.last, HINT, "10..1000"),
     Option(
         "blkio-weight-device",
         f"{_HC}.BlkioWeightDevice",
-        forms.path_and(words.weight, "Weight"),
+        grammars.path_and(conversions.weight, "Weight"),
         folds.each,
         HINT,
         "`path:weight`",
@@ -73,7 +80,7 @@ OPTIONS = (
     Option(
         "cgroupns",
         f"{_HC}.CgroupnsMode",
-        words.one_of("host", "private"),
+        conversions.one_of("host", "private"),
         folds.last,
         NO,
         "",
@@ -118,7 +125,7 @@ OPTIONS = (
     Option(
         "device-read-bps",
         f"{_HC}.BlkioDeviceReadBps",
-        forms.path_and(units.size, "Rate"),
+        grammars.path_and(units.size, "Rate"),
         folds.each,
         HINT,
         "`path:size`",
@@ -126,7 +133,7 @@ OPTIONS = (
     Option(
         "device-read-iops",
         f"{_HC}.BlkioDeviceReadIOps",
-        forms.path_and(units.whole, "Rate"),
+        grammars.path_and(units.whole, "Rate"),
         folds.each,
         HINT,
         "`path:number`",
@@ -134,7 +141,7 @@ OPTIONS = (
     Option(
         "device-write-bps",
         f"{_HC}.BlkioDeviceWriteBps",
-        forms.path_and(units.size, "Rate"),
+        grammars.path_and(units.size, "Rate"),
         folds.each,
         HINT,
         "`path:size`",
@@ -142,7 +149,7 @@ OPTIONS = (
     Option(
         "device-write-iops",
         f"{_HC}.BlkioDeviceWriteIOps",
-        forms.path_and(units.whole, "Rate"),
+        grammars.path_and(units.whole, "Rate"),
         folds.each,
         HINT,
         "`path:number`",
@@ -155,7 +162,9 @@ OPTIONS = (
         "dns-search", f"{_HC}.DnsSearch", str, folds.each, YES, "`.`: none; no default DNS then"
     ),
     Option("domainname", "Domainname", str, folds.last, YES),
-    Option("entrypoint", "Entrypoint", words.one_word, folds.last, YES, "one word; empty: none"),
+    Option(
+        "entrypoint", "Entrypoint", conversions.one_word, folds.last, YES, "one word; empty: none"
+    ),
     Option("env", "Env", str, folds.env, YES, "`K=V`; a bare `K` is dropped with a warning"),
     _client("env-file", "there is no host whose file it could be"),
     Option(
@@ -164,7 +173,7 @@ OPTIONS = (
     Option(
         "gpus",
         f"{_HC}.DeviceRequests",
-        forms.gpus,
+        grammars.gpus,
         folds.each,
         NO,
         "`all`, a number, or `device=,driver=,capabilities=,count=,options=`",
@@ -174,7 +183,7 @@ OPTIONS = (
     Option(
         "health-cmd",
         f"{_CHECK}.Test",
-        words.shell,
+        conversions.shell,
         folds.last,
         HINT,
         "by the engine's shell",
@@ -264,9 +273,11 @@ OPTIONS = (
         YES,
         "others than json-file, local, journald leave the sandbox without output: a warning",
     ),
-    Option("log-opt", f"{_HC}.LogConfig.Config", words.option_pair, folds.merge, YES, "`k=v`"),
     Option(
-        "mac-address", f"{NET}.MacAddress", forms.mac_address, folds.last, NO, "and `MacAddress`"
+        "log-opt", f"{_HC}.LogConfig.Config", conversions.option_pair, folds.merge, YES, "`k=v`"
+    ),
+    Option(
+        "mac-address", f"{NET}.MacAddress", grammars.mac_address, folds.last, NO, "and `MacAddress`"
     ),
     Option(
         "memory",
@@ -277,11 +288,11 @@ OPTIONS = (
         "replaces the computed; the package on Triton",
     ),
     Option("memory-reservation", f"{_HC}.MemoryReservation", units.size, folds.last, HINT, "size"),
-    Option("memory-swap", f"{_HC}.MemorySwap", words.swap, folds.last, HINT, "size, or -1"),
+    Option("memory-swap", f"{_HC}.MemorySwap", conversions.swap, folds.last, HINT, "size, or -1"),
     Option(
         "memory-swappiness",
         f"{_HC}.MemorySwappiness",
-        words.within(-1, 100),
+        conversions.within(-1, 100),
         folds.swappiness,
         HINT,
         "0..100",
@@ -289,7 +300,7 @@ OPTIONS = (
     Option(
         "mount",
         f"{_HC}.Mounts",
-        forms.mount,
+        grammars.mount,
         folds.each,
         REFUSED,
         "`type=,source=,target=,readonly,...`; on Triton use `volume`",
@@ -299,14 +310,14 @@ OPTIONS = (
     Option(
         "net",
         f"{_HC}.NetworkMode",
-        forms.network,
+        grammars.network,
         folds.network,
         NOTE,
         "the first replaces the task's network, further ones add one (not on Triton); also"
         " `name=,alias=,ip=,...`",
     ),
     Option("net-alias", f"{NET}.Aliases", str, folds.each, NO, "user networks only"),
-    Option("network", f"{_HC}.NetworkMode", forms.network, folds.network, NOTE, "as `net`"),
+    Option("network", f"{_HC}.NetworkMode", grammars.network, folds.network, NOTE, "as `net`"),
     Option("network-alias", f"{NET}.Aliases", str, folds.each, NO, "user networks only"),
     Option(
         "no-healthcheck",
@@ -321,7 +332,7 @@ OPTIONS = (
     Option(
         "oom-score-adj",
         f"{_HC}.OomScoreAdj",
-        words.within(-1000, 1000),
+        conversions.within(-1000, 1000),
         folds.last,
         HINT,
         "-1000..1000",
@@ -347,7 +358,7 @@ OPTIONS = (
     Option(
         "restart",
         "-",
-        forms.restart,
+        grammars.restart,
         folds.restart,
         NOTE,
         "dropped with a warning: restarting a task is the framework's",
@@ -378,15 +389,17 @@ OPTIONS = (
         "seconds; the task's grace period counts when the agent stops it",
         "1.25",
     ),
-    Option("storage-opt", f"{_HC}.StorageOpt", words.pair, folds.merge, NO, "`k=v`", "1.24"),
-    Option("sysctl", f"{_HC}.Sysctls", words.pair, folds.merge, NO, "`k=v`", "1.24"),
-    Option("tmpfs", f"{_HC}.Tmpfs", words.tmpfs, folds.merge, NO, "`path[:options]`", "1.22"),
+    Option("storage-opt", f"{_HC}.StorageOpt", conversions.pair, folds.merge, NO, "`k=v`", "1.24"),
+    Option("sysctl", f"{_HC}.Sysctls", conversions.pair, folds.merge, NO, "`k=v`", "1.24"),
+    Option("tmpfs", f"{_HC}.Tmpfs", conversions.tmpfs, folds.merge, NO, "`path[:options]`", "1.22"),
     _flag("tty", "Tty", YES, "stdout and stderr become one stream"),
-    Option("ulimit", f"{_HC}.Ulimits", forms.ulimit, folds.each, NO, "`name=soft[:hard]`"),
+    Option("ulimit", f"{_HC}.Ulimits", grammars.ulimit, folds.each, NO, "`name=soft[:hard]`"),
     _client("use-api-socket", "the engine's socket is not given away", units.boolean),
     Option("user", "User", str, folds.last, YES),
-    Option("userns", f"{_HC}.UsernsMode", words.one_of("", "host"), folds.last, NO, "", "1.23"),
-    Option("uts", f"{_HC}.UTSMode", words.one_of("", "host"), folds.last, NO),
+    Option(
+        "userns", f"{_HC}.UsernsMode", conversions.one_of("", "host"), folds.last, NO, "", "1.23"
+    ),
+    Option("uts", f"{_HC}.UTSMode", conversions.one_of("", "host"), folds.last, NO),
     Option(
         "volume",
         f"{_HC}.Binds or Volumes",

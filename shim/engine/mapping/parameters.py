@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from shim.engine import units
-from shim.engine.mapping.draft import NET, Draft, Triton, invalid, no_nul, plain
 from shim.engine.mapping.options import BY_KEY, SHORT, Fold, Option
+from shim.engine.mapping.spec_builder import NET, SpecBuilder, Triton, invalid, no_nul, plain
+from shim.engine.mapping.values import units
 
 _SECRETIVE = frozenset({"env", "label"})
 """Options whose values may be secrets: only the part before ``=`` is shown."""
@@ -19,7 +19,7 @@ _SECRETIVE = frozenset({"env", "label"})
 _LONGEST_KEY = max(len(key) for key in BY_KEY)
 
 
-def apply_parameters(draft: Draft) -> None:
+def apply_parameters(draft: SpecBuilder) -> None:
     """Apply all parameters, in order, over what the rest of the task gave."""
     parameters = list(draft.container.docker.parameters)
     keys = [_key(parameter.key, i) for i, parameter in enumerate(parameters)]
@@ -46,7 +46,7 @@ def _key(text: str, i: int) -> str:
     return key
 
 
-def _guard(draft: Draft, i: int, key: str, text: str, fold: Fold) -> None:
+def _guard(draft: SpecBuilder, i: int, key: str, text: str, fold: Fold) -> None:
     """Convert, ask the rules of the place, fold; a ValueError becomes the task's error."""
     option, field = BY_KEY[key], f"container.docker.parameters[{i}]"
     words = f"{key}={text.partition('=')[0] if key in _SECRETIVE else text}"
@@ -60,19 +60,19 @@ def _guard(draft: Draft, i: int, key: str, text: str, fold: Fold) -> None:
         invalid(str(error), field, words)
 
 
-def _demands(draft: Draft, option: Option, value: Any) -> bool:
+def _demands(draft: SpecBuilder, option: Option, value: Any) -> bool:
     """Switching off what a place does not have anyway asks it for nothing."""
     return not (value is False and draft.rules.triton and option.triton in (Triton.HINT, Triton.NO))
 
 
-def _check_version(draft: Draft, option: Option) -> None:
+def _check_version(draft: SpecBuilder, option: Option) -> None:
     if not draft.rules.triton and not draft.rules.speaks(option.since):
         raise ValueError(
             f"Needs Docker API {option.since}, this engine speaks {draft.rules.api_version}"
         )
 
 
-def _replace_network(draft: Draft, path: str, value: tuple[str, dict[str, Any]]) -> None:
+def _replace_network(draft: SpecBuilder, path: str, value: tuple[str, dict[str, Any]]) -> None:
     name, options = value
     if draft.rules.triton:
         if name == "none" or name.startswith("container:"):
@@ -87,7 +87,7 @@ def _replace_network(draft: Draft, path: str, value: tuple[str, dict[str, Any]])
         draft.add(f"{NET}.{key}", option)
 
 
-def _check_health(draft: Draft, keys: list[str]) -> None:
+def _check_health(draft: SpecBuilder, keys: list[str]) -> None:
     """No matter which comes first; so it is only known at the end."""
     values = zip(keys, draft.container.docker.parameters, strict=True)
     off = any(key == "no-healthcheck" and units.boolean(p.value) for key, p in values)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from shim.engine.mapping.draft import Draft, Field, Triton, invalid, plain
-from shim.engine.units import INT64_MAX
+from shim.engine.mapping.spec_builder import Field, SpecBuilder, Triton, invalid, plain
+from shim.engine.mapping.values.units import INT64_MAX
 from shim.protos.mesos_pb2 import TaskInfo
 
 MIB = 2**20
@@ -67,7 +67,7 @@ FIELDS = (
 )
 
 
-def map_resources(draft: Draft) -> None:
+def map_resources(draft: SpecBuilder) -> None:
     """HostConfig's numbers from the task's own resources (no executor's allowance in them)."""
     _refuse_persistence(draft.task)
     _map_cpus(draft)
@@ -97,7 +97,7 @@ def _limit(task: TaskInfo, name: str) -> float | None:
     return value
 
 
-def _map_cpus(draft: Draft) -> None:
+def _map_cpus(draft: SpecBuilder) -> None:
     cpus, limit = total(draft.task, "cpus"), _limit(draft.task, "cpus")
     if draft.rules.triton:
         if limit is not None:
@@ -112,7 +112,7 @@ def _map_cpus(draft: Draft) -> None:
         draft.put("HostConfig.CpuQuota", max(value, MIN_QUOTA))
 
 
-def _map_memory(draft: Draft) -> None:
+def _map_memory(draft: SpecBuilder) -> None:
     request, limit = total(draft.task, "mem"), _limit(draft.task, "mem")
     if draft.rules.triton:
         if limit is not None and math.isinf(limit):
@@ -131,7 +131,7 @@ def _map_memory(draft: Draft) -> None:
         draft.put("HostConfig.OomScoreAdj", _oom_score(soft, draft.rules.host_memory_mb * MIB))
 
 
-def _put_memory(draft: Draft, mem: float | None) -> None:
+def _put_memory(draft: SpecBuilder, mem: float | None) -> None:
     if mem is not None and math.isfinite(mem):
         draft.put("HostConfig.Memory", _bytes(mem))
 
@@ -145,7 +145,7 @@ def _oom_score(request: int, host_memory: int) -> int:
     return max(1000 - 1000 * request // host_memory, 0)
 
 
-def _map_gpus(draft: Draft) -> None:
+def _map_gpus(draft: SpecBuilder) -> None:
     gpus = total(draft.task, "gpus")
     if gpus is None or gpus == 0:
         return

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from shim.engine.api import ContainerSpec, ImageRef
-from shim.engine.image import parse_image
+from shim.engine.images.reference import parse_image
 from shim.engine.mapping import command, isolation, labels, network, resources, volumes
-from shim.engine.mapping.draft import NET, Draft, Field, Triton, invalid
 from shim.engine.mapping.parameters import apply_parameters
 from shim.engine.mapping.rules import Rules
+from shim.engine.mapping.spec_builder import NET, Field, SpecBuilder, Triton, invalid
 from shim.model.container import Ref
 from shim.protos.mesos_pb2 import Image, TaskInfo
 
@@ -42,7 +42,7 @@ def container_spec(
     InvalidTask names the field and the value that cannot be honoured; what is harmless without
     being honoured is in the spec's warnings. Deterministic, and raises nothing else.
     """
-    draft = Draft(rules, task)
+    draft = SpecBuilder(rules, task)
     image = _image(draft)
     _put_defaults(draft)
     command.map_command(draft)
@@ -64,7 +64,7 @@ def container_spec(
     )
 
 
-def _image(draft: Draft) -> ImageRef:
+def _image(draft: SpecBuilder) -> ImageRef:
     if not draft.task.HasField("container"):
         invalid("A task without a container needs a host, and there is none", "container", "unset")
     if not draft.is_docker:
@@ -76,7 +76,7 @@ def _image(draft: Draft) -> ImageRef:
     return parse_image(docker.image, "container.docker.image")
 
 
-def _mesos_image(draft: Draft) -> ImageRef:
+def _mesos_image(draft: SpecBuilder) -> ImageRef:
     image = draft.container.mesos.image
     if image.type == Image.APPC and draft.container.mesos.HasField("image"):
         invalid("Only Docker images can be run", "container.mesos.image.type", "APPC")
@@ -88,13 +88,13 @@ def _mesos_image(draft: Draft) -> ImageRef:
     return parse_image(image.docker.name, "container.mesos.image.docker.name")
 
 
-def _put_defaults(draft: Draft) -> None:
+def _put_defaults(draft: SpecBuilder) -> None:
     """What the command line always says. Stdin is empty: nobody is there to type."""
     draft.body.update(AttachStdin=False, AttachStdout=True, AttachStderr=True)
     draft.put("HostConfig.RestartPolicy", {"Name": "no"})
 
 
-def _finish(draft: Draft, image: ImageRef) -> None:
+def _finish(draft: SpecBuilder, image: ImageRef) -> None:
     """Put in place what could not be decided before the last parameter was read."""
     draft.body["Image"] = image.text
     variables = [f"{name}={value}" for name, value in draft.env.items()]
@@ -111,7 +111,7 @@ def _finish(draft: Draft, image: ImageRef) -> None:
         invalid("NUL byte", path)
 
 
-def _finish_links(draft: Draft) -> None:
+def _finish_links(draft: SpecBuilder) -> None:
     if not draft.links:
         return
     if draft.rules.triton and draft.network not in ("bridge", "default"):
@@ -122,7 +122,7 @@ def _finish_links(draft: Draft) -> None:
     draft.put(f"{NET}.Links" if draft.user_network else "HostConfig.Links", draft.links)
 
 
-def _finish_endpoints(draft: Draft) -> None:
+def _finish_endpoints(draft: SpecBuilder) -> None:
     """Put the network's name where its options were gathered."""
     options = draft.body.pop("NetworkingConfig", {}).get("EndpointsConfig", {}).get("<net>", {})
     if "MacAddress" in options:
@@ -132,12 +132,12 @@ def _finish_endpoints(draft: Draft) -> None:
         draft.body["NetworkingConfig"] = {"EndpointsConfig": endpoints}
 
 
-def _asks_for_public_address(draft: Draft) -> bool:
+def _asks_for_public_address(draft: SpecBuilder) -> bool:
     wants_all = draft.get("HostConfig.PublishAllPorts")
     return bool(wants_all) or labels.asks_for_public_network(draft)
 
 
-def _publish_exposed(draft: Draft) -> None:
+def _publish_exposed(draft: SpecBuilder) -> None:
     """Triton knows what an image exposes, not what a task does: name the task's ports to it."""
     for port in draft.body.get("ExposedPorts", {}):
         if not draft.get(f"HostConfig.PortBindings.{port}"):

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shim.engine.mapping import command, isolation, labels, network, resources, spec, volumes
-from shim.engine.mapping.draft import Field, Triton
 from shim.engine.mapping.options import OPTIONS, SHORT, Option
+from shim.engine.mapping.spec_builder import Field, Triton
 
 BEGIN = "<!-- mapping-table: begin (made by scripts/mapping-table) -->"
 END = "<!-- mapping-table: end -->"

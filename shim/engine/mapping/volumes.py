@@ -9,8 +9,16 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 
-from shim.engine.mapping.draft import Draft, Field, Triton, invalid, no_nul, plain, shown
 from shim.engine.mapping.rules import Rules
+from shim.engine.mapping.spec_builder import (
+    Field,
+    SpecBuilder,
+    Triton,
+    invalid,
+    no_nul,
+    plain,
+    shown,
+)
 from shim.protos.mesos_pb2 import MountPropagation, TaskInfo, Volume
 
 NFS = "tritonnfs"
@@ -98,7 +106,7 @@ def sandbox_volumes(task: TaskInfo, rules: Rules) -> tuple[SandboxVolume, ...]:
     )
 
 
-def map_volumes(draft: Draft) -> None:
+def map_volumes(draft: SpecBuilder) -> None:
     """Binds, Mounts and anonymous volumes, in task order."""
     if draft.container.docker.volume_driver:
         _set_driver(draft, draft.container.docker.volume_driver, "container.docker.volume_driver")
@@ -106,7 +114,7 @@ def map_volumes(draft: Draft) -> None:
         _map_volume(draft, volume, f"container.volumes[{i}]")
 
 
-def _map_volume(draft: Draft, volume: Volume, field: str) -> None:
+def _map_volume(draft: SpecBuilder, volume: Volume, field: str) -> None:
     for name in ("host_path", "container_path"):
         no_nul(f"{field}.{name}", getattr(volume, name))
     if not volume.container_path:
@@ -151,7 +159,7 @@ def _destination(rules: Rules, volume: Volume) -> str:
     return posixpath.join(rules.sandbox_directory, volume.container_path)
 
 
-def _bind(draft: Draft, volume: Volume, path: str, field: str, propagation: str = "") -> None:
+def _bind(draft: SpecBuilder, volume: Volume, path: str, field: str, propagation: str = "") -> None:
     no_nul(field, path)
     if not path.startswith("/"):
         invalid("Not an absolute path of the engine's host", field, path)
@@ -167,7 +175,7 @@ def _bind(draft: Draft, volume: Volume, path: str, field: str, propagation: str 
     draft.append("HostConfig.Binds", f"{path}:{target}:{mode}")
 
 
-def _anonymous(draft: Draft, volume: Volume, field: str) -> None:
+def _anonymous(draft: SpecBuilder, volume: Volume, field: str) -> None:
     path = _sandbox_path(volume, draft.container.docker.volume_driver) or ""
     if volume.source.sandbox_path.type == _Source.SandboxPath.PARENT:
         invalid("A task has no parent whose sandbox it could see", f"{field}.source.sandbox_path")
@@ -193,7 +201,7 @@ def _anonymous(draft: Draft, volume: Volume, field: str) -> None:
     )
 
 
-def _named(draft: Draft, volume: Volume, source: _Source.DockerVolume, field: str) -> None:
+def _named(draft: SpecBuilder, volume: Volume, source: _Source.DockerVolume, field: str) -> None:
     name = no_nul(f"{field}.source.docker_volume.name", source.name)
     if not name or "/" in name or ":" in name:
         invalid("Not a volume's name", f"{field}.source.docker_volume.name", name)
@@ -212,7 +220,7 @@ def _named(draft: Draft, volume: Volume, source: _Source.DockerVolume, field: st
     draft.append("HostConfig.Binds", f"{name}:{target}:{'ro' if read_only else 'rw'}")
 
 
-def _set_driver(draft: Draft, driver: str, field: str) -> None:
+def _set_driver(draft: SpecBuilder, driver: str, field: str) -> None:
     """The engine has one driver per container for the volumes it makes by the way."""
     no_nul(field, driver)
     if draft.rules.triton and driver not in (NFS, "local"):

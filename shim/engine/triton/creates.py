@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 from shim import limits
 from shim.engine.api import ContainerSpec
-from shim.engine.transport import timeout, understood
-from shim.engine.trickle import Trickle
-from shim.engine.triton.link import Link, Lost
-from shim.errors import Doubtful, Later, NameTaken, ShimError, Transient
+from shim.engine.client.transport import timeout, understood
+from shim.engine.containers.pacer import Pacer
+from shim.engine.triton.transport import Lost, TritonTransport
+from shim.errors import Ambiguous, InProgress, NameTaken, ShimError, Transient
 from shim.model.container import Container, Phase
 
 log = logging.getLogger(__name__)
@@ -50,13 +50,16 @@ class _Waiting:
     """A list has shown it while it was provisioned."""
 
 
-class Creates:
+class CreateTracker:
     """Nobody waits in here but for an answer on a connection: whoever has to wait otherwise gets
     Later, is called back, and asks again. So thousands of launches wait as entries of a dictionary.
     """
 
     def __init__(
-        self, link: Link, look: Callable[[], Awaitable[object]], clock: Callable[[], float]
+        self,
+        link: TritonTransport,
+        look: Callable[[], Awaitable[object]],
+        clock: Callable[[], float],
     ) -> None:
         """``look`` asks for a list, whose answer reaches :meth:`listed`."""
         self._link = link
@@ -73,7 +76,7 @@ class Creates:
         """What became of those that waited, until they ask."""
         self._calls: deque[Callable[[], None]] = deque()
         """Those to be told that they may ask."""
-        self._calling = Trickle(self._call_back, limits.CREATE_WAKE)
+        self._calling = Pacer(self._call_back, limits.CREATE_WAKE)
         self._listed_at = clock()
         self._poller: asyncio.Task[None] | None = None
         self._shedding: asyncio.TimerHandle | None = None
@@ -98,7 +101,7 @@ class Creates:
         if (identity := await self._heard(spec)) is not None:
             return identity
         self.watch(name, again)
-        raise Later
+        raise InProgress
 
     def watch(self, name: str, again: Callable[[], None], taken: NameTaken | None = None) -> None:
         """Call back when it is provisioned, or is known not to be. ``taken`` is raised then to
@@ -139,7 +142,7 @@ class Creates:
         """A list that began at ``began`` does not show it."""
         if waiting.seen and began > waiting.since:
             text = f"{name} failed while it was provisioned; Triton does not list it any more"
-            self._end(name, waiting, Doubtful(text))
+            self._end(name, waiting, Ambiguous(text))
         elif began - waiting.since > limits.PROVISIONING_UNSEEN:
             text = f"the create of {name} was not answered, and Triton never listed it"
             self._end(name, waiting, Transient(text))
@@ -181,7 +184,7 @@ class Creates:
         elif self._line or self._free() <= 0:
             self._line[name] = again
             self._shed()
-            raise Later
+            raise InProgress
 
     def _admit(self) -> None:
         """Call those back for whom there is a place now."""

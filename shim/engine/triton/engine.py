@@ -14,11 +14,9 @@ from urllib.parse import quote
 
 from shim import limits
 from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRef
-from shim.engine.docker import registry_auth
-from shim.engine.endpoint import Endpoint
-from shim.engine.frames import Frames, Line, LogLines
-from shim.engine.progress import Progress
-from shim.engine.transport import (
+from shim.engine.client.endpoint import Endpoint
+from shim.engine.client.frames import Frames, Line, LogLines
+from shim.engine.client.transport import (
     ARCHIVE,
     Transport,
     container_path,
@@ -31,13 +29,15 @@ from shim.engine.transport import (
     upload,
     without_empty,
 )
-from shim.engine.triton import reading
-from shim.engine.triton.answers import pull_error
-from shim.engine.triton.audience import Audience
-from shim.engine.triton.creates import Creates
-from shim.engine.triton.link import Link, Lost
-from shim.engine.triton.login import Login
-from shim.errors import Later, NameTaken, NotFound, Permanent, Transient, told
+from shim.engine.docker import registry_auth
+from shim.engine.images.pull_progress import Progress
+from shim.engine.triton import parse
+from shim.engine.triton.creates import CreateTracker
+from shim.engine.triton.errors import pull_error
+from shim.engine.triton.login import ClientLogin
+from shim.engine.triton.observer import EngineObserver
+from shim.engine.triton.transport import Lost, TritonTransport
+from shim.errors import InProgress, NameTaken, NotFound, Permanent, Transient, told
 from shim.model.container import LABEL_SHIM, Container, Phase
 
 STREAM = timeout(idle=limits.TRITON_CREATE_TIMEOUT)
@@ -53,7 +53,7 @@ class TritonEngine:
     def __init__(
         self,
         url: str,
-        login: Login,
+        login: ClientLogin,
         *,
         shim_id: str,
         clock: Callable[[], float] = time.monotonic,
@@ -63,13 +63,13 @@ class TritonEngine:
         ``url`` is ``https://host:port``; ``shim_id`` says which containers are ours.
         """
         self.login = login
-        self._link = Link(url, login)
+        self._link = TritonTransport(url, login)
         self._shim_id = shim_id
-        self.audience = Audience()
+        self.audience = EngineObserver()
         self.packages: dict[str, int] = {}
         """MiB of each package that an inspect has shown: what is paid for, whatever was asked."""
         self._clock = clock
-        self._creates = Creates(self._link, self.list, clock)
+        self._creates = CreateTracker(self._link, self.list, clock)
         self._down: dict[str, tuple[Phase, float]] = {}
         """How, and since when, lists show a container that is not up, by its name."""
 
@@ -109,7 +109,7 @@ class TritonEngine:
             called = asyncio.Event()
             try:
                 return await self._create(spec, called.set)
-            except Later:
+            except InProgress:
                 await called.wait()
 
     async def _create(self, spec: ContainerSpec, again: Callable[[], None]) -> str:
@@ -119,7 +119,7 @@ class TritonEngine:
             taken = NameTaken(f"{spec.name}: {error}")
         if (await self.inspect(spec.name)).phase is Phase.PROVISIONING:
             self._creates.watch(spec.name, again, taken)
-            raise Later
+            raise InProgress
         raise taken
 
     async def start(self, name: str) -> None:
@@ -128,8 +128,8 @@ class TritonEngine:
     async def inspect(self, name: str) -> Container:
         raw = await self._link.call("inspect", "GET", f"{container_path(name)}/json")
         with understood("inspect"):
-            container = self._ended_for_certain(reading.from_inspect(raw))
-            package, memory = reading.package(container)
+            container = self._ended_for_certain(parse.from_inspect(raw))
+            package, memory = parse.package(container)
         if package:
             self.packages[package] = memory
         if container.owner == self._shim_id:
@@ -151,7 +151,7 @@ class TritonEngine:
     def _note_down(self, containers: Iterable[Container], began: float) -> None:
         down: dict[str, tuple[Phase, float]] = {}
         for each in containers:
-            provisioned = len(each.id) != reading.PROVISIONING_ID
+            provisioned = len(each.id) != parse.PROVISIONING_ID
             if provisioned and each.phase in (Phase.EXITED, Phase.PROVISIONING):
                 phase, since = self._down.get(each.name, (None, began))
                 down[each.name] = (each.phase, since if phase is each.phase else began)
@@ -191,8 +191,8 @@ class TritonEngine:
         raw = await self._link.call("list", "GET", "/containers/json", params=params)
         ours = []
         with understood("list"):
-            for number, entry in enumerate(reading.members(raw), 1):
-                container = reading.from_list(entry)
+            for number, entry in enumerate(parse.members(raw), 1):
+                container = parse.from_list(entry)
                 if container.owner == self._shim_id:
                     ours.append(container)
                 if number % limits.LIST_SLICE == 0:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shim import limits
-from shim.engine.certs.certificate import Described, describe
-from shim.engine.endpoint import tls_context
+from shim.certs.certificate import Described, describe
+from shim.engine.client.endpoint import tls_context
 from shim.errors import ConfigError, told
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _Stamp = tuple[tuple[int, int], ...]
 
 
-class Login:
+class ClientLogin:
     """What we show Triton. ``directory`` holds ``key.pem``, ``cert.pem`` and maybe ``ca.pem``."""
 
     def __init__(

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple
 
-from shim import cli, journal
-from shim.core.dispatch import MasterMessages
+from shim import cli
+from shim.agent import journal
+from shim.agent.journal import Journal
+from shim.core.master_messages import MasterMessageHandler
 from shim.engine.docker import DockerEngine
-from shim.journal import Journal
 
 VARIABLE = "CRASH_AT"
 TOLD_ALL = "those were all tasks\n"
@@ -81,13 +82,13 @@ def _tells_update(writer: asyncio.StreamWriter, data: bytes) -> bool:
 
 
 POINTS = {
-    "accept": Point(MasterMessages, "_run_task", 6),
+    "accept": Point(MasterMessageHandler, "_run_task", 6),
     "journal": Point(Journal, "commit", 12),
     "transaction": Point(_Transaction, "commit", 12),
     "create": Point(DockerEngine, "create", 4),
     "start": Point(DockerEngine, "start", 4),
     "send": Point(asyncio.StreamWriter, "write", 8, _tells_update),
-    "acknowledgement": Point(MasterMessages, "_acknowledged", 8),
+    "acknowledgement": Point(MasterMessageHandler, "_acknowledged", 8),
     "stop": Point(DockerEngine, "stop", 2),
     "remove": Point(DockerEngine, "remove", 3),
 }

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from shim.devmaster.server import DevMaster
+from shim.dev.master.server import DevMaster
 from tests.e2e.agents import agents_of, eventually
 from tests.e2e.client import Json
 from tests.ports import free_port

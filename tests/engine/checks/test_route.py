@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import pytest
 
 from shim.engine.api import ExecResult
-from shim.engine.checks.outcome import Outcome, Sign
+from shim.engine.checks.probe_result import ProbeResult, ProbeStatus
 from shim.engine.checks.route import Prober, Route, published
-from shim.engine.checks.wanted import Http, Target, Tcp
+from shim.engine.checks.spec import Http, Target, Tcp
 from shim.model.container import Container, Phase
 from tests.engine.checks.orders import LABELS, order
-from tests.engine.checks.test_outside import serving
+from tests.engine.checks.test_network_probe import serving
 from tests.fakes.engine import FakeEngine
 from tests.ports import free_port
 
@@ -63,7 +63,7 @@ def route(target: Target, prober: Prober, *addresses: str) -> Route:
 async def test_an_address_that_answers_is_all_there_is(engine: Engine, prober: Prober) -> None:
     async with serving() as port:
         way = route(Http(port, "/status/503"), prober, "127.0.0.1")
-        assert await way.probe() == Outcome(Sign.ANSWERED, 503)
+        assert await way.probe() == ProbeResult(ProbeStatus.ANSWERED, 503)
     assert engine.asked == []
 
 
@@ -87,7 +87,7 @@ async def test_a_server_on_loopback_only_is_found_inside(
     way = route(Http(free_port(), "/x"), prober, "127.0.0.1")
     assert not way.inside
     for _ in range(3):
-        assert await way.probe() == Outcome(Sign.ANSWERED, 200)
+        assert await way.probe() == ProbeResult(ProbeStatus.ANSWERED, 200)
     assert way.inside
     assert len(engine.asked) == 3
     (told,) = [text for text in caplog.messages if "a probe inside the container" in text]
@@ -99,7 +99,7 @@ async def test_a_server_that_is_down_is_asked_at_its_address_again(
 ) -> None:
     engine.says = INSIDE_REFUSED
     way = route(Http(free_port()), prober, "127.0.0.1")
-    assert (await way.probe()).sign is Sign.REFUSED
+    assert (await way.probe()).sign is ProbeStatus.REFUSED
     assert not way.inside
 
 
@@ -108,7 +108,7 @@ async def test_out_of_reach_is_left_for_inside_whatever_is_said_there(
 ) -> None:
     engine.says = INSIDE_REFUSED
     way = route(Http(80, ipv6=True), prober, "127.0.0.1")  # no address of that family
-    assert (await way.probe()).sign is Sign.REFUSED
+    assert (await way.probe()).sign is ProbeStatus.REFUSED
     assert way.inside
 
 
@@ -118,7 +118,7 @@ async def test_without_tools_the_published_port_is_asked(engine: Engine, prober:
         engine.ports = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": str(port)}]}
         way = route(Http(80, "/status/200", ipv6=True), prober)
         for _ in range(2):
-            assert await way.probe() == Outcome(Sign.ANSWERED, 200)
+            assert await way.probe() == ProbeResult(ProbeStatus.ANSWERED, 200)
     assert len(engine.asked) == 1
 
 
@@ -128,7 +128,7 @@ async def test_where_nothing_helps_it_failed_and_the_log_says_why_once(
     engine.says = NO_TOOL
     way = route(Tcp(80, ipv6=True), prober)
     for _ in range(3):
-        assert (await way.probe()).sign is Sign.UNREACHABLE
+        assert (await way.probe()).sign is ProbeStatus.UNREACHABLE
     assert len(engine.asked) == 1
     assert len([text for text in caplog.messages if "cannot be made" in text]) == 1
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from shim.engine.conductor import Conductor
-from shim.engine.credentials import docker_config_of_agent
+from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
+from shim.engine.images.credentials import docker_config_of_agent
 from shim.engine.mapping import Rules
 from shim.errors import Transient
 from shim.model.facts import (
@@ -43,7 +43,7 @@ class World:
         self.directory = directory
         self.fetcher: Fetcher = fetcher(self.engine, self.rules, directory, **options)
         self.facts: list[Fact] = []
-        self.conductor = Conductor(
+        self.conductor = Containerizer(
             self.engine,
             self.facts.append,
             lambda order: spec(order, self.rules),

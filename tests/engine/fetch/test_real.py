@@ -10,9 +10,9 @@ from pathlib import Path
 import docker
 import pytest
 
-from shim.engine.conductor import Conductor
+from shim.engine.client.endpoint import resolve
+from shim.engine.containers.containerizer import Containerizer
 from shim.engine.docker import DockerEngine
-from shim.engine.endpoint import resolve
 from shim.engine.mapping import Rules
 from shim.model.facts import ContainerStarted, Fact, Failure, LaunchFailed
 from shim.model.orders import Launch
@@ -35,7 +35,7 @@ class World:
         self.fetcher = fetcher(self.engine, rules, directory)
         self.facts: list[Fact] = []
         self.made: list[str] = []
-        self.conductor = Conductor(
+        self.conductor = Containerizer(
             self.engine,
             self.facts.append,
             lambda order: spec(order, rules),

@@ -15,7 +15,7 @@ from shim.engine.api import ContainerSpec
 from shim.engine.fetch.archive import Budget
 from shim.engine.fetch.plan import Item, Kind, kind_of
 from shim.engine.fetch.sandbox import Sandbox, directory_tar, is_root, with_sandbox
-from shim.engine.image import parse_image
+from shim.engine.images.reference import parse_image
 from shim.errors import Permanent
 from tests.engine.fetch.archives import FILES, a_tar, link, packed
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shim.engine.mapping.draft import Triton
 from shim.engine.mapping.options import BY_KEY, OPTIONS, SHORT
+from shim.engine.mapping.spec_builder import Triton
 from shim.errors import InvalidTask
 from tests.engine.mapping.tasks import body, host, mapping, parameters, refusal, resources, spec
 

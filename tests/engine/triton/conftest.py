@@ -8,9 +8,9 @@ import pytest
 
 from shim import limits
 from shim.engine.api import ContainerSpec
-from shim.engine.image import parse_image
+from shim.engine.images.reference import parse_image
 from shim.engine.triton import TritonEngine
-from shim.engine.triton.login import Login
+from shim.engine.triton.login import ClientLogin
 from shim.model.container import LABEL_SHIM
 from tests.triton.place import Place, emptied
 
@@ -33,7 +33,7 @@ async def at(tmp_path: Path) -> AsyncIterator[Place]:
 
 @pytest.fixture
 async def engine(at: Place) -> AsyncIterator[TritonEngine]:
-    made = TritonEngine(at.endpoint.url, Login(at.certs), shim_id=OWNER)
+    made = TritonEngine(at.endpoint.url, ClientLogin(at.certs), shim_id=OWNER)
     yield made
     await made.close()
     assert at.endpoint.unpinned == [], "every call says which version of the API it means"
@@ -52,7 +52,7 @@ async def spec(at: Place) -> AsyncIterator[Spec]:
         return ContainerSpec(name, image, {**wanted, **body})
 
     yield make
-    engine = TritonEngine(at.endpoint.url, Login(at.certs), shim_id=OWNER)
+    engine = TritonEngine(at.endpoint.url, ClientLogin(at.certs), shim_id=OWNER)
     for name in names & {*at.left}:
         await engine.remove(name)
     await engine.close()

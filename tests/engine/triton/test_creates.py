@@ -8,7 +8,7 @@ import pytest
 
 from shim import limits
 from shim.engine.triton import TritonEngine
-from shim.errors import Doubtful, NameTaken, NotFound, Permanent, Transient
+from shim.errors import Ambiguous, NameTaken, NotFound, Permanent, Transient
 from shim.model.container import Phase
 from tests.engine.triton.conftest import Spec
 from tests.triton.place import Place
@@ -79,7 +79,7 @@ async def test_a_machine_that_fails_unheard_is_doubtful(
     create = asyncio.create_task(engine.create(spec()))
     await until(lambda: at.left)
     engine._creates._held["mesos-1"].scope.reschedule(0)
-    with pytest.raises(Doubtful, match="failed while it was provisioned"):
+    with pytest.raises(Ambiguous, match="failed while it was provisioned"):
         await create
 
 

@@ -16,14 +16,14 @@ import pytest
 from aiohttp import web
 
 from shim import limits
+from shim.certs import files
+from shim.certs.certificate import new_style
 from shim.engine.api import Auth
-from shim.engine.certs import files
-from shim.engine.certs.certificate import new_style
-from shim.engine.endpoint import resolve
-from shim.engine.image import parse_image
+from shim.engine.client.endpoint import resolve
+from shim.engine.images.reference import parse_image
 from shim.engine.triton import TritonEngine, is_triton
-from shim.engine.triton.audience import Audience
-from shim.engine.triton.login import Login
+from shim.engine.triton.login import ClientLogin
+from shim.engine.triton.observer import EngineObserver
 from shim.errors import NotFound, Permanent, Transient
 from shim.model.container import Container, Phase
 from tests.engine.triton.conftest import OWNER, Spec
@@ -158,7 +158,7 @@ async def answering(
 
     monkeypatch.setattr(Endpoint, "_serve", serve)
     async with place(tmp_path) as at:
-        engine = TritonEngine(at.endpoint.url, Login(at.certs), shim_id=OWNER)
+        engine = TritonEngine(at.endpoint.url, ClientLogin(at.certs), shim_id=OWNER)
         yield engine
         await engine.close()
 
@@ -261,13 +261,13 @@ async def test_another_shim_of_the_account_is_not_seen(
 ) -> None:
     await run(engine, spec)
     for owner in ("other", "with=sign"):
-        other = TritonEngine(at.endpoint.url, Login(at.certs), shim_id=owner)
+        other = TritonEngine(at.endpoint.url, ClientLogin(at.certs), shim_id=owner)
         assert await other.list() == []
         await other.close()
     assert [found.owner for found in await engine.list()] == [OWNER]
 
 
-class Heard(Audience):
+class Heard(EngineObserver):
     def __init__(self) -> None:
         self.words: list[object] = []
 
@@ -293,7 +293,7 @@ async def test_whoever_wants_to_know_hears_of_everything_of_ours(
     await engine.remove("mesos-1")
     await engine.remove("mesos-1")
     assert heard.words == [0, Phase.CREATED, 1, "mesos-1", "mesos-1"]
-    other = TritonEngine(at.endpoint.url, Login(at.certs), shim_id="other")
+    other = TritonEngine(at.endpoint.url, ClientLogin(at.certs), shim_id="other")
     other.audience = strange = Heard()
     await engine.create(spec())
     await other.inspect("mesos-1")
@@ -361,7 +361,7 @@ async def test_pulls(engine: TritonEngine) -> None:
 
 
 async def test_an_endpoint_that_is_away_is_transient(at: Place) -> None:
-    engine = TritonEngine("https://localhost:1", Login(at.certs), shim_id=OWNER)
+    engine = TritonEngine("https://localhost:1", ClientLogin(at.certs), shim_id=OWNER)
     with pytest.raises(Transient) as caught:
         await engine.list()
     said = "list: https://localhost:1: cannot be reached: Connection refused"
@@ -373,7 +373,7 @@ async def test_an_endpoint_that_is_away_is_transient(at: Place) -> None:
 
 async def test_an_endpoint_that_cannot_prove_who_it_is_says_so(at: Place) -> None:
     (at.certs / "ca.pem").unlink()
-    engine = TritonEngine(at.endpoint.url, Login(at.certs), shim_id=OWNER)
+    engine = TritonEngine(at.endpoint.url, ClientLogin(at.certs), shim_id=OWNER)
     with pytest.raises(Transient, match=r"its certificate does not verify: [\w -]+$"):
         await engine.list()
     await engine.close()

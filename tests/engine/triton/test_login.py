@@ -9,14 +9,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from shim import cli
-from shim.engine.certs import files, keys
-from shim.engine.certs.certificate import new_style, old_style
-from shim.engine.triton.login import Login, _hex
+from shim.certs import files, keys
+from shim.certs.certificate import new_style, old_style
+from shim.engine.triton.login import ClientLogin, _hex
 from shim.errors import ConfigError
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
-WHERE = files.Endpoint("tcp://localhost:1", True, None)
+WHERE = files.LoginEndpoint("tcp://localhost:1", True, None)
 
 
 class Clock:
@@ -33,14 +33,14 @@ def write(directory: Path, days: int = 365, account: str = "alice") -> None:
 
 def test_it_says_whose_it_is_and_until_when(tmp_path: Path) -> None:
     write(tmp_path)
-    login = Login(tmp_path, now=Clock())
+    login = ClientLogin(tmp_path, now=Clock())
     key = keys.fingerprint(KEY.public_key())
     said = f"the certificate {tmp_path}/cert.pem of account alice (signed by key {key}, "
     assert str(login).startswith(said), "as `mesos-shim certs` prints it"
     assert "expires 2027-05-01" in str(login)
     assert login.days_left == 365
     files.write(tmp_path, old_style("bob", KEY, NOW - timedelta(400)), WHERE)
-    assert "self-signed, expired 2026-03-27" in str(Login(tmp_path, now=Clock()))
+    assert "self-signed, expired 2026-03-27" in str(ClientLogin(tmp_path, now=Clock()))
 
 
 def test_an_issuer_that_is_no_fingerprint_is_shown_as_it_is() -> None:
@@ -58,7 +58,7 @@ def test_the_renewal_it_prints_is_accepted(
     write(certs)
     if not by_us:
         (certs / "env.sh").unlink()
-    login = Login(certs)
+    login = ClientLogin(certs)
     command = login.renewal.split("`")[1]
     key = tmp_path / "id"
     key.write_bytes(old_style("alice", KEY, NOW).key_pem)
@@ -73,7 +73,7 @@ def test_the_renewal_it_prints_is_accepted(
 
 def test_renewed_files_are_taken_up(tmp_path: Path) -> None:
     write(tmp_path)
-    login = Login(tmp_path, now=Clock())
+    login = ClientLogin(tmp_path, now=Clock())
     before = login.context()
     assert login.context() is before
     write(tmp_path, account="bob")
@@ -85,7 +85,7 @@ def test_files_that_do_not_fit_together_yet_leave_the_old_ones(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path)
-    login = Login(tmp_path, now=Clock())
+    login = ClientLogin(tmp_path, now=Clock())
     before, certificate = login.context(), (tmp_path / "cert.pem").read_bytes()
     write(tmp_path, account="bob")
     renewed = (tmp_path / "cert.pem").read_bytes()
@@ -104,7 +104,7 @@ def test_a_warning_a_day_in_the_last_month(
 ) -> None:
     write(tmp_path, days=31)
     clock = Clock()
-    login = Login(tmp_path, now=clock)
+    login = ClientLogin(tmp_path, now=clock)
     with caplog.at_level(logging.WARNING):
         login.context()
         assert not caplog.records
@@ -123,8 +123,8 @@ def test_unusable_files_are_a_config_error(tmp_path: Path) -> None:
         write(tmp_path)
         (tmp_path / missing).unlink()
         with pytest.raises(ConfigError, match=f"/{missing}: No such file or directory"):
-            Login(tmp_path)
+            ClientLogin(tmp_path)
     write(tmp_path)
     (tmp_path / "key.pem").write_text("nonsense")
     with pytest.raises(ConfigError, match="no usable certificates in"):
-        Login(tmp_path)
+        ClientLogin(tmp_path)

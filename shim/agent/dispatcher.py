@@ -1,0 +1,88 @@
+"""Which room carries out which order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from shim import limits
+from shim.agent.messenger import Messenger
+from shim.discovery.sync import ConsulSync
+from shim.engine.checks.checker import Checker
+from shim.engine.containers.containerizer import Containerizer
+from shim.model import orders
+from shim.model.container import Ref
+from shim.model.orders import Level, Order
+
+log = logging.getLogger(__name__)
+
+_LEVELS = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING, Level.ERROR: logging.ERROR}
+
+
+class OrderDispatcher:
+    """Hands orders over in the order they come; nothing here waits or decides."""
+
+    def __init__(
+        self,
+        messenger: Messenger,
+        conductor: Containerizer,
+        checker: Checker,
+        discovery: ConsulSync | None,
+    ) -> None:
+        self._conductor = conductor
+        self._discovery = discovery
+        self._running: set[asyncio.Task[Any]] = set()
+        self._withdrawals: dict[Ref, asyncio.Task[Any]] = {}
+        self._table: dict[type, Callable[[Any], object]] = {
+            orders.Send: lambda o: messenger.send(o.to, o.message),
+            orders.Pong: lambda o: messenger.pong(o.to),
+            orders.Authenticate: lambda o: self._start(messenger.authenticate(o)),
+            orders.Launch: conductor.carry_out,
+            orders.CancelLaunch: conductor.carry_out,
+            orders.Watch: conductor.carry_out,
+            orders.Stop: self._stop,
+            orders.Remove: conductor.carry_out,
+            orders.RemoveOrphan: conductor.carry_out,
+            orders.StartChecks: checker.start,
+            orders.StopChecks: lambda o: checker.stop(o.ref),
+            orders.Publish: self._publish,
+            orders.Withdraw: self._withdraw,
+            orders.Notice: lambda o: log.log(_LEVELS[o.level], "%s", o.text),
+        }
+
+    def carry_out(self, order: Order) -> None:
+        self._table[type(order)](order)
+
+    async def close(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    # --- service discovery ----------------------------------------------------------------
+
+    def _publish(self, order: orders.Publish) -> None:
+        if self._discovery is not None:
+            self._discovery.publish(order)
+
+    def _withdraw(self, order: orders.Withdraw) -> None:
+        if self._discovery is None:
+            return
+        task = self._start(self._discovery.withdraw(order.ref, limits.WITHDRAW_PATIENCE))
+        self._withdrawals[order.ref] = task
+        task.add_done_callback(lambda _: self._withdrawals.pop(order.ref, None))
+
+    def _stop(self, order: orders.Stop) -> None:
+        """Traffic leaves a task before its first signal comes, if Consul is quick about it."""
+        withdrawal = self._withdrawals.get(order.ref)
+        if withdrawal is None:
+            self._conductor.carry_out(order)
+        else:
+            withdrawal.add_done_callback(lambda _: self._conductor.carry_out(order))

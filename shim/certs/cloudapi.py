@@ -1,0 +1,87 @@
+"""The question asked before there is a certificate: where Docker is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from urllib.parse import quote
+
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from shim.certs.ask import get, words
+from shim.certs.files import https_url
+from shim.certs.keys import PrivateKey, fingerprint
+from shim.certs.ssh_agent import curve_hash
+from shim.errors import ConfigError
+
+API_VERSION = "~9||~8||~7"
+"""ListServices is the same in all of them; a datacenter serves one or two."""
+
+
+def signed_headers(account: str, key: PrivateKey, now: datetime) -> dict[str, str]:
+    """http-signature over the Date header, which proves the key without sending it."""
+    date = format_datetime(now, usegmt=True)
+    signed = f"date: {date}".encode()
+    algorithm = curve_hash(key.public_key())()
+    if isinstance(key, rsa.RSAPrivateKey):
+        kind, signature = "rsa", key.sign(signed, padding.PKCS1v15(), algorithm)
+    else:
+        kind, signature = "ecdsa", key.sign(signed, ec.ECDSA(algorithm))
+    key_id = f"/{account}/keys/{fingerprint(key.public_key())}"
+    return {
+        "Date": date,
+        "Accept": "application/json",
+        "Accept-Version": API_VERSION,
+        "Authorization": (
+            f'Signature keyId="{key_id}",algorithm="{kind}-{algorithm.name}",headers="date",'
+            f'signature="{base64.b64encode(signature).decode()}"'
+        ),
+    }
+
+
+def find_docker(url: str, account: str, key: PrivateKey, *, insecure: bool) -> str:
+    """The datacenter's Docker endpoint, ``tcp://host:2376``. ConfigError says what went wrong."""
+    where = f"{url.rstrip('/')}/{quote(account, safe='')}/services"
+    status, body = get(
+        where, headers=signed_headers(account, key, datetime.now(UTC)), tls=not insecure
+    )
+    services = _json_object(body)
+    if status in (401, 403):
+        raise ConfigError(
+            f"{url} does not accept the key {fingerprint(key.public_key())} for account "
+            f"{account}: {_reason(services, body)}. Is the key listed under the account (new ones "
+            "take two minutes), and is this machine's clock right?"
+        )
+    if status != 200 or services is None:
+        raise ConfigError(f"{where} answered {status}: {_reason(services, body)}")
+    if not services.get("docker"):
+        raise ConfigError(
+            f"{url} offers no Docker endpoint: it lists {', '.join(services) or 'nothing'}"
+        )
+    return _docker_host(url, services["docker"])
+
+
+def _docker_host(url: str, named: object) -> str:
+    docker_host = str(named).replace("https://", "tcp://")
+    try:
+        https_url(docker_host)
+    except ValueError as error:
+        raise ConfigError(f"{url} names {named!r} as its Docker endpoint: {error}") from None
+    return docker_host
+
+
+def _json_object(body: bytes) -> Mapping[str, object] | None:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _reason(document: Mapping[str, object] | None, body: bytes) -> str:
+    """In CloudAPI's own words, else whatever came: something in between may have answered."""
+    said = document or {}
+    return str(said.get("message") or said.get("code") or words(body))

@@ -1,0 +1,272 @@
+"""What a master asks of us, message by message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import Message
+
+from shim import limits
+from shim.core import rejections, status
+from shim.core.context import Context
+from shim.core.draining import Draining
+from shim.core.early_kills import EarlyKills
+from shim.core.frameworks import Framework, Frameworks
+from shim.core.registration import Registration, State
+from shim.core.shutdown import Mode, Shutdown
+from shim.core.status import Report
+from shim.core.status_updates import StatusUpdateManager
+from shim.core.tasks import Tasks
+from shim.model.ids import FrameworkId, Pid, TaskId, TaskKey
+from shim.model.orders import Level, Send
+from shim.model.records import SaveMeta
+from shim.model.states import TERMINAL
+from shim.protos import journal_pb2, messages_pb2
+from shim.protos.journal_pb2 import Cause
+from shim.protos.mesos_pb2 import ExecutorInfo, Resource, TaskInfo
+
+
+class MasterMessageHandler:
+    """Handlers of messages. Pings apart, only the current master's are looked at."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        tasks: Tasks,
+        frameworks: Frameworks,
+        streams: StatusUpdateManager,
+        registration: Registration,
+        departure: Shutdown,
+        draining: Draining,
+    ) -> None:
+        self._ctx = ctx
+        self._tasks = tasks
+        self._frameworks = frameworks
+        self._streams = streams
+        self._registration = registration
+        self._departure = departure
+        self.resources: list[Resource] = []
+        """Dynamic reservations and persistent volumes, as last checkpointed."""
+        self._tombstones = EarlyKills(ctx)
+        self._warned: set[Pid] = set()
+        self._handlers: dict[type[Message], Callable[[Any], None]] = {
+            messages_pb2.SlaveRegisteredMessage: self._registered,
+            messages_pb2.SlaveReregisteredMessage: self._reregistered,
+            messages_pb2.RunTaskMessage: self._run_task,
+            messages_pb2.RunTaskGroupMessage: self._run_task_group,
+            messages_pb2.KillTaskMessage: self._kill_task,
+            messages_pb2.StatusUpdateAcknowledgementMessage: self._acknowledged,
+            messages_pb2.ShutdownFrameworkMessage: self._shutdown_framework,
+            messages_pb2.ShutdownExecutorMessage: self._shutdown_executor,
+            messages_pb2.UpdateFrameworkMessage: self._update_framework,
+            messages_pb2.FrameworkToExecutorMessage: self._ignore,
+            messages_pb2.CheckpointResourcesMessage: self._checkpoint_resources,
+            messages_pb2.DrainSlaveMessage: draining.begin,
+            messages_pb2.ShutdownMessage: self._shutdown,
+        }
+
+    def received(self, sender: Pid, message: Message) -> None:
+        ctx = self._ctx
+        if isinstance(message, messages_pb2.PingSlaveMessage):
+            if not self._registration.pinged(sender, message):
+                self._link_broke()
+            return
+        if sender != ctx.master:
+            ctx.counters["foreign_messages"] += 1
+            self._warn_of(sender, message)
+            return
+        handler = self._handlers.get(type(message))
+        if handler is None or self._registration.state in (State.RECOVERING, State.ENDED):
+            ctx.counters["unexpected_messages"] += 1
+            if handler is not None:
+                self._registration.doubt()
+            return
+        handler(message)
+
+    def _warn_of(self, sender: Pid, message: Message) -> None:
+        """A master that calls itself otherwise than configured looks like silence."""
+        if sender in self._warned or len(self._warned) >= limits.FOREIGN_SENDERS_NAMED:
+            return
+        self._warned.add(sender)
+        name = message.DESCRIPTOR.name
+        text = f"ignoring {name} from {sender}: our master is {self._ctx.master}"
+        self._ctx.notice(Level.WARNING, text)
+
+    def _ignore(self, message: Message) -> None:
+        """Nothing of ours takes framework messages."""
+
+    # --- registration ---------------------------------------------------------------------
+
+    def _registered(self, message: messages_pb2.SlaveRegisteredMessage) -> None:
+        self._registration.registered(message)
+        self._streams.resume()
+
+    def _reregistered(self, message: messages_pb2.SlaveReregisteredMessage) -> None:
+        if message.slave_id.value != self._ctx.agent_id:
+            self._registration.reregistered(message)
+            return
+        already = self._ctx.connected
+        self._registration.reregistered(message)
+        if not already:
+            self._streams.resume()
+        for reconciliation in message.reconciliations:
+            self._reconcile(reconciliation)
+
+    def _reconcile(self, message: messages_pb2.ReconcileTasksMessage) -> None:
+        """The master has tasks that we did not report: those we do not know never came."""
+        framework_id = FrameworkId(message.framework_id.value)
+        if message.HasField("framework"):
+            framework = self._frameworks.seen(message.framework, self._pid_of(framework_id))
+        elif framework_id in self._frameworks.table:
+            framework = self._frameworks.table[framework_id]
+        else:
+            info = messages_pb2.ReconcileTasksMessage().framework
+            info.user, info.name, info.id.value = "", "", framework_id
+            info.checkpoint = True
+            framework = self._frameworks.seen(info, "")
+        report = rejections.never_came(framework)
+        for task in message.statuses:
+            key = TaskKey(framework_id, TaskId(task.task_id.value))
+            self._tasks.unmute(key)
+            self._tasks.teller.refuse(framework, key, report)
+
+    def _pid_of(self, framework_id: FrameworkId) -> str:
+        known = self._frameworks.table.get(framework_id)
+        return known.pid if known is not None else ""
+
+    def _link_broke(self) -> None:
+        """The master lost its link to us and gave up what checkpoint=false frameworks had here."""
+        if self._registration.state is not State.CONNECTED:
+            return
+        self._registration.lose("the master's link to us broke")
+        for framework in list(self._frameworks.table.values()):
+            if not framework.info.checkpoint:
+                self._tasks.silence(framework)
+
+    def _shutdown(self, message: messages_pb2.ShutdownMessage) -> None:
+        gone = "gone" in message.message
+        self._ctx.counters["shutdowns"] += 1
+        text = f"the master told us to shut down: {message.message or 'no reason given'}"
+        self._departure.begin(Mode.DISMISSED, text, forget=gone)
+
+    # --- launching ------------------------------------------------------------------------
+
+    def _run_task(self, message: messages_pb2.RunTaskMessage) -> None:
+        info = message.task
+        if info.slave_id.value != self._ctx.agent_id:
+            self._misdirected()
+            return
+        framework = self._frameworks.seen(message.framework, message.pid)
+        key = TaskKey(FrameworkId(message.framework.id.value), TaskId(info.task_id.value))
+        if key in self._tasks.table or self._streams.closed(key):
+            self._tasks.unmute(key)
+            self._ctx.counters["duplicate_launches"] += 1
+            return
+        refusal = self._refusal(framework, key, info)
+        if refusal is not None:
+            executor_id = info.executor.executor_id.value if info.HasField("executor") else None
+            self._tasks.teller.refuse(framework, key, refusal, executor_id)
+            if info.HasField("executor"):
+                self._executor_ended(key.framework_id, info.executor)
+            return
+        self._allocate(framework, info.resources)
+        self._tasks.accept(framework, key, info)
+
+    def _misdirected(self) -> None:
+        """For another agent; or for us, before the answer to our first registration."""
+        self._ctx.counters["misdirected_launches"] += 1
+        if self._ctx.agent_id is None:
+            self._registration.doubt()
+
+    def _refusal(self, framework: Framework, key: TaskKey, info: TaskInfo) -> Report | None:
+        if self._tombstones.lift(key):
+            return status.killed_during_launch("Killed before the launch arrived")
+        if self._departure.under_way:
+            return rejections.unavailable(framework, "leaving")
+        if self._tasks.drain is not None:
+            return rejections.unavailable(framework, "already draining")
+        return rejections.unfit(framework, info, self.resources)
+
+    @staticmethod
+    def _allocate(framework: Framework, resources: Any) -> None:
+        """Masters before 1.3 leave this out, and later ones abort without it."""
+        for resource in resources:
+            if not resource.HasField("allocation_info"):
+                resource.allocation_info.role = framework.info.role
+
+    def _run_task_group(self, message: messages_pb2.RunTaskGroupMessage) -> None:
+        tasks = message.task_group.tasks
+        if not tasks or any(info.slave_id.value != self._ctx.agent_id for info in tasks):
+            self._misdirected()
+            return
+        framework_id = FrameworkId(message.framework.id.value)
+        framework = self._frameworks.seen(message.framework, self._pid_of(framework_id))
+        report = rejections.grouped()
+        for info in tasks:
+            key = TaskKey(framework_id, TaskId(info.task_id.value))
+            self._tasks.teller.refuse(framework, key, report, message.executor.executor_id.value)
+        self._executor_ended(framework_id, message.executor)
+
+    def _executor_ended(self, framework_id: FrameworkId, executor: ExecutorInfo) -> None:
+        """The master booked the executor's resources at launch: free them."""
+        assert self._ctx.agent_id is not None
+        assert self._ctx.master is not None
+        message = messages_pb2.ExitedExecutorMessage(status=-1)
+        message.slave_id.value = self._ctx.agent_id
+        message.framework_id.value = framework_id
+        message.executor_id.value = executor.executor_id.value
+        self._ctx.order(Send(self._ctx.master, message))
+
+    # --- ending ---------------------------------------------------------------------------
+
+    def _kill_task(self, message: messages_pb2.KillTaskMessage) -> None:
+        framework_id = FrameworkId(message.framework_id.value)
+        key = TaskKey(framework_id, TaskId(message.task_id.value))
+        policy = message.kill_policy if message.HasField("kill_policy") else None
+        task = self._tasks.table.get(key)
+        if task is not None:
+            self._tasks.kill(task, Cause.KILL, policy)
+        elif framework_id not in self._frameworks.table:
+            self._tombstones.put(key)
+            self._registration.doubt()
+        else:
+            framework = self._frameworks.table[framework_id]
+            self._tasks.teller.refuse(framework, key, rejections.not_here(framework))
+
+    def _acknowledged(self, message: messages_pb2.StatusUpdateAcknowledgementMessage) -> None:
+        if not self._ctx.connected:
+            self._ctx.counters["acknowledgements_ignored"] += 1
+            return
+        key = TaskKey(FrameworkId(message.framework_id.value), TaskId(message.task_id.value))
+        done = self._streams.acknowledge(key, message.uuid)
+        if done is not None and done.update.status.state in TERMINAL:
+            self._tasks.acknowledged(key)
+
+    def _shutdown_framework(self, message: messages_pb2.ShutdownFrameworkMessage) -> None:
+        framework = self._frameworks.table.get(FrameworkId(message.framework_id.value))
+        if framework is not None:
+            self._tasks.silence(framework)
+
+    def _shutdown_executor(self, message: messages_pb2.ShutdownExecutorMessage) -> None:
+        """Of a command task the executor is the task."""
+        key = TaskKey(FrameworkId(message.framework_id.value), TaskId(message.executor_id.value))
+        task = self._tasks.table.get(key)
+        if task is not None:
+            self._tasks.kill(task, Cause.KILL, None)
+
+    # --- the rest -------------------------------------------------------------------------
+
+    def _update_framework(self, message: messages_pb2.UpdateFrameworkMessage) -> None:
+        framework_id = FrameworkId(message.framework_id.value)
+        known = self._frameworks.table.get(framework_id)
+        if known is None or not self._ctx.connected:
+            return
+        info = message.framework_info if message.HasField("framework_info") else known.info
+        self._frameworks.seen(info, message.pid)
+        self._streams.resume(sorted(known.keys))
+
+    def _checkpoint_resources(self, message: messages_pb2.CheckpointResourcesMessage) -> None:
+        self.resources = list(message.resources)
+        kept = journal_pb2.Resources(resources=self.resources)
+        self._ctx.record(SaveMeta("resources", kept.SerializeToString()))

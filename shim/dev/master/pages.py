@@ -1,0 +1,208 @@
+"""What people and tools read: the keys of a master's ``/state`` and its smaller sisters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf.message import Message
+
+from shim.dev.master.resources import Bag
+from shim.dev.master.state import VERSION, Agent, AgentCapability, Framework, TaskEntry, World
+from shim.dev.master.v1json import Json, to_json
+from shim.protos import mesos_pb2 as mesos
+
+_SCALARS = ("cpus", "gpus", "mem", "disk")
+
+
+def _wire_names(message: Message) -> Json:
+    """As JSON with the wire's names: the pages are older than the word agent."""
+    return {k.replace("agent_id", "slave_id"): v for k, v in to_json(message).items()}
+
+
+def resources_json(bag: Bag) -> Json:
+    """Totals by name, ``ports`` as a text of ranges."""
+    body: Json = {name: bag.scalar(name) for name in _SCALARS}
+    for resource in bag.resources():
+        if resource.HasField("ranges"):
+            spans = ", ".join(f"{r.begin}-{r.end}" for r in resource.ranges.range)
+            body[resource.name] = f"[{spans}]"
+    return body
+
+
+def task_json(task: mesos.Task) -> Json:
+    body: Json = {
+        "id": task.task_id.value,
+        "name": task.name,
+        "framework_id": task.framework_id.value,
+        "executor_id": task.executor_id.value,
+        "slave_id": task.slave_id.value,
+        "state": mesos.TaskState.Name(task.state),
+        "resources": resources_json(Bag.of(task.resources)),
+        "role": task.resources[0].allocation_info.role if task.resources else "*",
+        "statuses": [_status(status) for status in task.statuses],
+    }
+    for name in ("discovery", "container", "health_check"):
+        if task.HasField(name):
+            body[name] = to_json(getattr(task, name))
+    if task.HasField("labels"):
+        body["labels"] = [to_json(label) for label in task.labels.labels]
+    return body
+
+
+def _status(status: mesos.TaskStatus) -> Json:
+    body: Json = {"state": mesos.TaskState.Name(status.state), "timestamp": status.timestamp}
+    for name in ("container_status", "labels"):
+        if status.HasField(name):
+            body[name] = to_json(getattr(status, name))
+    if status.HasField("healthy"):
+        body["healthy"] = status.healthy
+    return body
+
+
+def agent_json(world: World, agent: Agent) -> Json:
+    offered = sum((o.resources for o in world.offers.values() if o.agent_id == agent.id), Bag())
+    body: Json = {
+        "id": agent.id,
+        "pid": str(agent.pid),
+        "hostname": agent.info.hostname,
+        "port": agent.info.port,
+        "version": agent.version,
+        "active": agent.active,
+        "connected": agent.connected,
+        "deactivated": agent.deactivated,
+        "registered_time": agent.registered_at,
+        "resources": resources_json(agent.total),
+        "used_resources": resources_json(agent.used),
+        "offered_resources": resources_json(offered),
+        "attributes": {a.name: _attribute(a) for a in agent.info.attributes},
+        "capabilities": sorted(AgentCapability.Type.Name(c) for c in _known(agent)),
+        "checkpointed_resources": [_wire_names(r) for r in agent.checkpointed.resources()],
+    }
+    if agent.reregistered_at is not None:
+        body["reregistered_time"] = agent.reregistered_at
+    if agent.drain is not None:
+        state = "DRAINED" if agent.drain.drained else "DRAINING"
+        body["drain_info"] = {"state": state, "config": to_json(agent.drain.config)}
+    return body
+
+
+def _known(agent: Agent) -> list[AgentCapability.Type.ValueType]:
+    return [c for c in AgentCapability.Type.values() if c in agent.capabilities]
+
+
+def _attribute(attribute: mesos.Attribute) -> object:
+    if attribute.HasField("scalar"):
+        return attribute.scalar.value
+    if attribute.HasField("ranges"):
+        return "[" + ", ".join(f"{r.begin}-{r.end}" for r in attribute.ranges.range) + "]"
+    return attribute.text.value
+
+
+def _tasks(entries: Iterable[TaskEntry]) -> list[Json]:
+    return [task_json(entry.task) for entry in entries]
+
+
+def framework_json(world: World, framework: Framework) -> Json:
+    info = framework.info
+    used = sum((e.resources for e in framework.tasks.values() if not e.terminal), Bag())
+    offered = sum(
+        (o.resources for o in world.offers.values() if o.framework_id == framework.id), Bag()
+    )
+    body: Json = {
+        "id": framework.id,
+        "name": info.name,
+        "user": info.user,
+        "hostname": info.hostname,
+        "webui_url": info.webui_url,
+        "failover_timeout": info.failover_timeout,
+        "checkpoint": info.checkpoint,
+        "capabilities": [
+            mesos.FrameworkInfo.Capability.Type.Name(c.type) for c in info.capabilities
+        ],
+        "active": framework.connected,
+        "connected": framework.connected,
+        "recovered": framework.stream_id is None and framework.reregistered_at is None,
+        "registered_time": framework.registered_at,
+        "used_resources": resources_json(used),
+        "offered_resources": resources_json(offered),
+        "resources": resources_json(used + offered),
+        "tasks": _tasks(framework.tasks.values()),
+        "unreachable_tasks": _tasks(framework.unreachable_tasks.values()),
+        "completed_tasks": [task_json(task) for task in framework.completed_tasks],
+        "executors": [],
+    }
+    body["roles" if info.roles else "role"] = list(info.roles) if info.roles else info.role
+    if framework.removed_at is not None:
+        body["unregistered_time"] = framework.removed_at
+    return body
+
+
+def state(world: World) -> Json:
+    """``/state``, with ``refusals`` and ``aborted`` added by us."""
+    return {
+        "id": world.id,
+        "pid": str(world.pid),
+        "hostname": world.hostname,
+        "version": VERSION,
+        "start_time": world.started_at,
+        "elected_time": world.started_at,
+        "leader": str(world.pid),
+        "leader_info": _leader(world),
+        "cluster": "mesos-shim development master: not for production",
+        "activated_slaves": sum(a.active for a in world.agents.values()),
+        "deactivated_slaves": sum(not a.active for a in world.agents.values()),
+        "unreachable_slaves": len(world.registry.unreachable),
+        "slaves": [agent_json(world, agent) for agent in world.agents.values()],
+        "recovered_slaves": [{"id": i} for i in world.recovered],
+        "frameworks": [framework_json(world, f) for f in world.frameworks.values()],
+        "completed_frameworks": [framework_json(world, f) for f in world.completed.values()],
+        "unregistered_frameworks": [],
+        "orphan_tasks": [],
+        "flags": {},
+        "refusals": [
+            {"at": r.at, "sender": r.sender, "message": r.message, "reason": r.reason}
+            for r in world.refusals
+        ],
+        "aborted": world.aborted,
+    }
+
+
+def _leader(world: World) -> Json:
+    return {
+        "id": world.id,
+        "pid": str(world.pid),
+        "hostname": world.hostname,
+        "port": world.pid.port,
+    }
+
+
+def slaves(world: World) -> Json:
+    return {
+        "slaves": [agent_json(world, agent) for agent in world.agents.values()],
+        "recovered_slaves": [{"id": i} for i in world.recovered],
+    }
+
+
+def frameworks(world: World) -> Json:
+    return {
+        "frameworks": [framework_json(world, f) for f in world.frameworks.values()],
+        "completed_frameworks": [framework_json(world, f) for f in world.completed.values()],
+        "unregistered_frameworks": [],
+    }
+
+
+def tasks(world: World) -> Json:
+    known = [e.task for f in world.frameworks.values() for e in f.tasks.values()]
+    done = [t for f in world.frameworks.values() for t in f.completed_tasks]
+    removed = [t for f in world.completed.values() for t in f.completed_tasks]
+    return {"tasks": [task_json(task) for task in [*known, *done, *removed]]}
+
+
+HOME = """<!doctype html>
+<title>mesos-shim development master - NOT FOR PRODUCTION</title>
+<h1>Embedded Mesos master for development</h1>
+<p>For laptops and tests, never for production: point the agent at a real master there.</p>
+<ul><li><a href="/state">state</a></li><li><a href="/slaves">agents</a></li>
+<li><a href="/frameworks">frameworks</a></li><li><a href="/tasks">tasks</a></li>
+<li><a href="/health">health</a></li></ul>
+"""

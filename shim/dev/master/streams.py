@@ -1,0 +1,71 @@
+"""Event streams to frameworks: what is to be written to each, in RecordIO."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+
+from aiohttp import web
+
+from shim import limits
+from shim.dev.master.v1json import Json
+
+log = logging.getLogger(__name__)
+
+Queue = asyncio.Queue[Json | None]
+"""Events of one stream; None is its end."""
+
+
+class EventStreams:
+    def __init__(self) -> None:
+        self._queues: dict[str, Queue] = {}
+
+    def open(self, stream_id: str) -> Queue:
+        """Where events for it wait from now on, to be poured."""
+        queue = self._queues[stream_id] = Queue()
+        return queue
+
+    def emit(self, stream_id: str, event: Json | None) -> None:
+        """None ends the stream, as does a framework that does not read."""
+        queue = self._queues.get(stream_id)
+        if queue is None:
+            return
+        if queue.qsize() > limits.STREAM_EVENTS:
+            log.error("framework at stream %s does not read: cut off", stream_id)
+            del self._queues[stream_id]
+            event = None
+        queue.put_nowait(event)
+
+    def close(self, stream_id: str) -> None:
+        """Nobody reads it any more."""
+        self._queues.pop(stream_id, None)
+
+    def end(self) -> None:
+        """End all of them, behind what still waits."""
+        for queue in self._queues.values():
+            queue.put_nowait(None)
+
+
+async def pour(queue: Queue, response: web.StreamResponse) -> None:
+    """Write events as records, ``length\\n{json}``, until the stream is ended or broken."""
+    with contextlib.suppress(ConnectionError):
+        while (records := await _next_records(queue)) is not None:
+            await response.write(records)
+        await response.write_eof()
+
+
+async def _next_records(queue: Queue) -> bytes | None:
+    """Everything that waits by now, in one piece; None at the end of the stream."""
+    records = b""
+    while True:
+        event = await queue.get()
+        if event is None:
+            if records:
+                queue.put_nowait(None)
+            return records or None
+        text = json.dumps(event, separators=(",", ":")).encode()
+        records += b"%d\n%b" % (len(text), text)
+        if queue.empty():
+            return records

@@ -1,0 +1,226 @@
+"""What a master checks of a TaskInfo before an agent sees it (docker-task-mapping 2.1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from google.protobuf.message import Message
+
+from shim.dev.master.admission import bad_id
+from shim.dev.master.resources import Bag, InvalidResource, validate
+from shim.dev.master.state import Agent, AgentCapability, Framework
+from shim.model.ids import TaskId
+from shim.protos import mesos_pb2 as mesos
+
+Variable = mesos.Environment.Variable
+
+
+def refused(task: mesos.TaskInfo, framework: Framework, agent: Agent) -> str | None:
+    """Why the task would be TASK_ERROR. The first reason only, as a master gives it."""
+    return (
+        bad_id(task.task_id.value)
+        or _duplicate(task, framework)
+        or _misplaced(task, agent)
+        or _kind(task)
+        or _resources(task)
+        or _limits(task, agent)
+        or _container("Task", task.container if task.HasField("container") else None)
+        or _container(
+            "Executor", task.executor.container if task.executor.HasField("container") else None
+        )
+        or _environment(task.command)
+        or _environment(task.executor.command)
+        or _checks(task)
+        or _times(task)
+    )
+
+
+def has(message: Message, name: str) -> bool:
+    """HasField for a name that is only known at run time."""
+    return bool(message.HasField(name))
+
+
+def refused_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str | None:
+    """What is checked of an executor, a group's or a task's own."""
+    if reason := bad_id(executor.executor_id.value):
+        return reason
+    if executor.HasField("framework_id") and executor.framework_id.value != framework.id:
+        return f"executor {executor.executor_id.value} names another framework"
+    if _nanoseconds(executor, "shutdown_grace_period") < 0:
+        return "shutdown_grace_period is negative"
+    return _resource_list(executor.resources)
+
+
+def refused_group_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str | None:
+    """A group's executor: nobody fills in what is missing, as for a task's own."""
+    if not executor.HasField("framework_id"):
+        return "'ExecutorInfo.framework_id' must be set"
+    if executor.type == mesos.ExecutorInfo.DEFAULT and executor.HasField("command"):
+        return "a DEFAULT executor brings its own command"
+    reason = refused_executor(executor, framework)
+    held = Bag() if reason else Bag.of(executor.resources)
+    missing = [name for name in ("cpus", "mem", "disk") if not held.scalar(name)]
+    return reason or (f"the executor uses no {missing[0]}" if missing else None)
+
+
+def _duplicate(task: mesos.TaskInfo, framework: Framework) -> str | None:
+    task_id = TaskId(task.task_id.value)
+    if task_id in framework.tasks or task_id in framework.unreachable_tasks:
+        return f"Task has duplicate ID: {task_id}"
+    return None
+
+
+def _misplaced(task: mesos.TaskInfo, agent: Agent) -> str | None:
+    if task.slave_id.value != agent.id:
+        return f"Task uses agent {task.slave_id.value} while its offer is of agent {agent.id}"
+    return None
+
+
+def _kind(task: mesos.TaskInfo) -> str | None:
+    if task.HasField("executor") == task.HasField("command"):
+        return "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present"
+    return None
+
+
+def refused_launch_executor(executor: mesos.ExecutorInfo) -> str | None:
+    """What a LAUNCH (not a LAUNCH_GROUP) asks of a task's own executor."""
+    if executor.type == mesos.ExecutorInfo.DEFAULT:
+        return "a DEFAULT executor runs task groups only"
+    return None if executor.HasField("command") else "the executor has no command"
+
+
+def _resource_list(resources: Iterable[mesos.Resource]) -> str | None:
+    try:
+        for resource in resources:
+            validate(resource)
+            if resource.name == "gpus" and not resource.scalar.value.is_integer():
+                return f"gpus: {resource.scalar.value} is no whole number"
+        Bag.of(resources)
+    except InvalidResource as error:
+        return f"Task uses invalid resources: {error}"
+    return None
+
+
+def _resources(task: mesos.TaskInfo) -> str | None:
+    return _resource_list(task.resources) if task.resources else "Task uses no resources"
+
+
+def _limits(task: mesos.TaskInfo, agent: Agent) -> str | None:
+    if not task.limits:
+        return None
+    if not agent.can(AgentCapability.TASK_RESOURCE_LIMITS):
+        return "the agent does not know resource limits"
+    requested = Bag.of(task.resources)
+    for name, limit in task.limits.items():
+        if name not in ("cpus", "mem"):
+            return f"a limit of {name} is not possible"
+        request = requested.scalar(name)
+        if not request:
+            return f"a limit of {name} without a request"
+        if math.isnan(limit.value) or limit.value < request:
+            return f"the limit of {name} ({limit.value}) is below the request ({request})"
+    return None
+
+
+def _container(whose: str, container: mesos.ContainerInfo | None) -> str | None:
+    reason = None if container is None else _bad_container(container)
+    return f"{whose}'s `ContainerInfo` is invalid: {reason}" if reason else None
+
+
+def _bad_container(container: mesos.ContainerInfo) -> str | None:
+    for volume in container.volumes:
+        if reason := _volume(volume):
+            return reason
+    if container.type != mesos.ContainerInfo.DOCKER:
+        return None
+    if not container.HasField("docker"):
+        return "DockerInfo 'docker' is not set for DOCKER typed ContainerInfo"
+    if any(p.key == "name" for p in container.docker.parameters):
+        return "Parameter in DockerInfo must not be 'name'"
+    return None
+
+
+def _volume(volume: mesos.Volume) -> str | None:
+    if sum(volume.HasField(f) for f in ("host_path", "image", "source")) != 1:
+        return "a volume needs exactly one of 'host_path', 'image' and 'source'"
+    if not volume.HasField("source"):
+        return None
+    kinds = {
+        mesos.Volume.Source.DOCKER_VOLUME: "docker_volume",
+        mesos.Volume.Source.HOST_PATH: "host_path",
+        mesos.Volume.Source.SANDBOX_PATH: "sandbox_path",
+        mesos.Volume.Source.SECRET: "secret",
+        mesos.Volume.Source.CSI_VOLUME: "csi_volume",
+    }
+    wanted = kinds.get(volume.source.type)
+    if wanted is None:
+        return "'source.type' of a volume is unknown"
+    return None if has(volume.source, wanted) else f"'source.{wanted}' of a volume is not set"
+
+
+def _environment(command: mesos.CommandInfo) -> str | None:
+    for variable in command.environment.variables:
+        secret = variable.type == Variable.SECRET
+        if variable.type == Variable.UNKNOWN:
+            return f"environment variable {variable.name!r} has an unknown type"
+        if variable.HasField("secret") != secret or variable.HasField("value") == secret:
+            wanted = "'secret' only" if secret else "'value' only"
+            return f"environment variable {variable.name!r} must set {wanted}"
+        if secret and b"\0" in variable.secret.value.data:
+            return f"environment variable {variable.name!r} has a secret with a NUL byte"
+    return None
+
+
+_KINDS: dict[int, str] = {
+    mesos.CheckInfo.COMMAND: "command",
+    mesos.CheckInfo.HTTP: "http",
+    mesos.CheckInfo.TCP: "tcp",
+}
+"""Of both sorts of check: their numbers are the same."""
+_TIMES = ("delay_seconds", "grace_period_seconds", "interval_seconds", "timeout_seconds")
+
+
+def _checks(task: mesos.TaskInfo) -> str | None:
+    if task.HasField("health_check") and (reason := _check(task.health_check, "health check")):
+        return f"Task uses invalid health check: {reason}"
+    if task.HasField("check") and (reason := _check(task.check, "check")):
+        return f"Task uses invalid check: {reason}"
+    return None
+
+
+def _check(check: mesos.HealthCheck | mesos.CheckInfo, words: str) -> str | None:
+    wanted = _KINDS.get(check.type)
+    if wanted is None:
+        return f"{check.DESCRIPTOR.name} must specify 'type'"
+    if not has(check, wanted):
+        return f"Expecting '{wanted}' to be set for {wanted.upper()} {words}"
+    if isinstance(check, mesos.HealthCheck) and (reason := _health_check(check, wanted)):
+        return reason
+    if wanted == "http" and check.http.HasField("path") and check.http.path[:1] != "/":
+        return f"The path '{check.http.path}' of HTTP {words} must start with '/'"
+    # Only a health check has a grace period.
+    below = [name for name in _TIMES if getattr(check, name, 0.0) < 0]
+    return f"Expecting '{below[0]}' to be non-negative" if below else None
+
+
+def _health_check(check: mesos.HealthCheck, kind: str) -> str | None:
+    """What is checked of no other."""
+    if kind == "command" and not check.command.HasField("value"):
+        return "the command has no 'value'"
+    if kind == "http" and check.http.scheme not in ("", "http", "https"):
+        return f"Unsupported HTTP health check scheme: '{check.http.scheme}'"
+    return None
+
+
+def _times(task: mesos.TaskInfo) -> str | None:
+    if _nanoseconds(task.kill_policy, "grace_period") < 0:
+        return "Task's 'kill_policy.grace_period' must be non-negative"
+    if _nanoseconds(task, "max_completion_time") < 0:
+        return "Task's 'max_completion_time' must be non-negative"
+    return None
+
+
+def _nanoseconds(holder: mesos.KillPolicy | mesos.TaskInfo | mesos.ExecutorInfo, name: str) -> int:
+    duration: mesos.DurationInfo = getattr(holder, name)
+    return duration.nanoseconds

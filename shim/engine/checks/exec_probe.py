@@ -1,0 +1,133 @@
+"""Probes that run in the container: a task's own command, or with what its image happens to have.
+
+The script prints what the tool said and a last line ``= TOOL EXITCODE``. Addresses and paths are
+arguments, never part of the script's text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+
+from shim import limits
+from shim.engine.api import Engine, ExecResult
+from shim.engine.checks.probe_result import ProbeResult, ProbeStatus
+from shim.engine.checks.spec import Command, Http, Target, Tcp
+from shim.errors import NotFound, Permanent, Transient
+
+_HTTP = r"""
+host=$1 port=$2 scheme=$3 path=$4 seconds=$5 bare=$6
+url="$scheme://$host:$port$path"
+with_curl() {
+  curl -s -S -L -k -g -m "$seconds" -o /dev/null -w '\nHTTP/ %{http_code}\n' "$url"
+}
+with_wget() {
+  set -- -S -t 1 -T "$seconds" -O /dev/null
+  [ "$scheme" = https ] && set -- --no-check-certificate "$@"
+  wget "$@" "$url"
+}
+with_bash() {
+  bash -c 'exec 3<>"/dev/tcp/$0/$1" || exit 7
+    printf "GET %s HTTP/1.0\r\nHost: %s:%s\r\n\r\n" "$2" "$0" "$1" >&3
+    read -r version code rest <&3; echo "$version $code"' "$bare" "$port" "${path:-/}"
+}
+with_nc() {
+  { printf 'GET %s HTTP/1.0\r\nHost: %s:%s\r\n\r\n' "${path:-/}" "$bare" "$port"; sleep 1; } |
+    nc -w "$seconds" "$bare" "$port" | { read -r version code rest; echo "$version $code"; }
+}
+tool=none code=0
+for next in curl wget bash nc; do
+  command -v "$next" >/dev/null 2>&1 || continue
+  case "$scheme $next" in "https bash" | "https nc") continue ;; esac
+  tool=$next
+  said=$("with_$next" 2>&1); code=$?
+  echo "$said"
+  case "$code $said" in "7 "* | *[Rr]efused* | *HTTP/*\ [1-5][0-9][0-9]*) break ;; esac
+done
+echo "= $tool $code"
+"""
+
+_TCP = r"""
+if command -v bash >/dev/null 2>&1; then
+  bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$6" "$2" 2>&1 && echo connected
+  echo "= bash $?"
+elif [ -r /proc/net/tcp ]; then
+  hex=$(printf ':%04X' "$2")
+  for table in /proc/net/tcp /proc/net/tcp6; do
+    [ -r "$table" ] && while read -r slot local remote state rest; do
+      case "$state$local" in 0A*"$hex") echo connected ;; esac
+    done <"$table"
+  done
+  echo "= table 0"
+else
+  echo "= none 0"
+fi
+"""
+
+_LAST = re.compile(rb"^= (\w+) (\d+)\s*\Z", re.MULTILINE)
+_STATUS = re.compile(rb"HTTP/[\d.]* +([1-5]\d\d)\b")
+_REFUSED = re.compile(rb"connection refused", re.IGNORECASE)
+
+
+class ExecProbe:
+    """Runs probes in containers, so many at once."""
+
+    def __init__(self, engine: Engine, at_once: int) -> None:
+        self._engine = engine
+        self._slots = asyncio.Semaphore(at_once)
+
+    async def probe(self, target: Target, name: str, timeout: float) -> ProbeResult:
+        """A TCP or HTTP target is tried on the container's loopback; IMPOSSIBLE without a tool."""
+        if isinstance(target, Command):
+            return await self._run(name, target, timeout)
+        outcome = await self._run(name, Command(script(target, timeout)), timeout)
+        if outcome.sign is not ProbeStatus.ANSWERED:
+            return outcome
+        return understand(target, outcome.detail.encode())
+
+    async def _run(self, name: str, command: Command, timeout: float) -> ProbeResult:
+        async with self._slots:
+            try:
+                async with asyncio.timeout(timeout):
+                    result = await self._exec(name, command, timeout)
+            except TimeoutError:
+                return ProbeResult(ProbeStatus.SILENT, detail=f"no answer within {timeout:g} s")
+            except (NotFound, Transient) as error:
+                return ProbeResult(ProbeStatus.UNKNOWN, detail=str(error))
+            except Permanent as error:
+                return ProbeResult(ProbeStatus.SILENT, detail=str(error))
+        return ProbeResult(
+            ProbeStatus.ANSWERED, result.exit_code, result.output.decode("utf-8", "replace")
+        )
+
+    async def _exec(self, name: str, command: Command, timeout: float) -> ExecResult:
+        """The engine's limit lies beyond ours: what it raises is no verdict on the task."""
+        beyond = timeout + limits.ENGINE_CALL_TIMEOUT
+        return await self._engine.exec(name, command.argv, command.env, beyond)
+
+
+def script(target: Http | Tcp, timeout: float) -> tuple[str, ...]:
+    """The command that probes ``target`` from inside with whatever tool is there."""
+    bare = "::1" if target.ipv6 else "127.0.0.1"
+    host = f"[{bare}]" if target.ipv6 else bare
+    seconds = str(max(1, math.ceil(timeout)))
+    scheme, path = (target.scheme, target.path) if isinstance(target, Http) else ("", "")
+    text = _HTTP if isinstance(target, Http) else _TCP
+    return ("/bin/sh", "-c", text, "sh", host, str(target.port), scheme, path, seconds, bare)
+
+
+def understand(target: Http | Tcp, output: bytes) -> ProbeResult:
+    """What the script's output says."""
+    last = _LAST.search(output)
+    if last is None or last[1] == b"none":
+        return ProbeResult(ProbeStatus.IMPOSSIBLE, detail="the image has no tool to probe with")
+    said = output[: last.start()]
+    if isinstance(target, Tcp):
+        return ProbeResult(ProbeStatus.ANSWERED if b"connected" in said else ProbeStatus.REFUSED)
+    statuses = _STATUS.findall(said)
+    if statuses:
+        return ProbeResult(ProbeStatus.ANSWERED, int(statuses[-1]))
+    words = " ".join(said.decode("utf-8", "replace").split())[:200]
+    refused = _REFUSED.search(said) or (last[1], last[2]) in ((b"curl", b"7"), (b"bash", b"7"))
+    return ProbeResult(ProbeStatus.REFUSED if refused else ProbeStatus.SILENT, detail=words)

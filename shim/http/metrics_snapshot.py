@@ -1,0 +1,101 @@
+"""``/metrics/snapshot``: every name that a stock agent with Docker tasks has, as a number.
+
+Collectors look each name up and complain of those that are missing, so all are there; what does
+not exist here (a sandbox's garbage collection, resource providers) is 0.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+
+from shim.core.registration import State
+from shim.core.task import Task
+from shim.http.amounts import ALWAYS, Amount
+from shim.http.task_json_cache import TaskJsonCache
+from shim.http.view import Fetches, View
+from shim.protos.mesos_pb2 import TaskState
+
+_TERMINAL = ("FINISHED", "FAILED", "KILLED", "LOST", "GONE")
+_CURRENT = ("STAGING", "STARTING", "RUNNING", "KILLING")
+_NOT_HERE = (
+    *(f"slave/{name}" for name in ("executor_directory_max_allowed_age_secs", "recovery_errors")),
+    *(f"slave/executors_{name}" for name in ("registering", "preempted")),
+    *(f"slave/{name}_framework_messages" for name in ("valid", "invalid")),
+    "slave/invalid_status_updates",
+    *(f"gc/path_removals_{name}" for name in ("succeeded", "failed", "pending")),
+    "resource_provider_manager/subscribed",
+    "resource_provider_manager/events/subscribe",
+    "resource_provider_manager/events/disconnect",
+)
+
+
+async def snapshot(sources: View, fragments: TaskJsonCache) -> dict[str, float]:
+    """All metrics by name, as doubles."""
+    core = sources.core
+    used = await fragments.allocated()
+    tasks = list(core.tasks.table.values())
+    found = dict.fromkeys(_NOT_HERE, 0.0)
+    found.update(_tasks(tasks, core.tasks.history.totals))
+    found.update(_resources(Amount(core.ctx.settings.info.resources), used))
+    found.update(_fetches(sources.fetches))
+    found.update(_system())
+    found["slave/uptime_secs"] = time.time() - sources.started
+    found["slave/registered"] = float(core.registration.state is State.CONNECTED)
+    found["slave/recovery_time_secs"] = 0.0
+    found["slave/frameworks_active"] = float(len({task.key.framework_id for task in tasks}))
+    found["slave/container_launch_errors"] = float(sources.counts.launches_failed)
+    found["slave/valid_status_updates"] = float(sources.counts.updates)
+    return found
+
+
+def _tasks(tasks: list[Task], totals: Counter[TaskState.ValueType]) -> dict[str, float]:
+    current = _named(Counter(task.wire.state for task in tasks if task.live))
+    found = {f"slave/tasks_{name.lower()}": float(current[f"TASK_{name}"]) for name in _CURRENT}
+    ended = _named(totals)
+    found.update({f"slave/tasks_{n.lower()}": float(ended[f"TASK_{n}"]) for n in _TERMINAL})
+    found["slave/tasks_gone"] += ended["TASK_GONE_BY_OPERATOR"]
+    found["slave/executors_running"] = float(sum(task.published for task in tasks))
+    found["slave/executors_terminating"] = found["slave/tasks_killing"]
+    found["slave/executors_terminated"] = float(sum(totals.values()))
+    return found
+
+
+def _named(counted: Counter[TaskState.ValueType]) -> Counter[str]:
+    return Counter({TaskState.Name(state): count for state, count in counted.items()})
+
+
+def _resources(total: Amount, used: Amount) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name in ALWAYS:
+        have, uses = total.scalars[name], used.scalars[name]
+        found[f"slave/{name}_total"] = have
+        found[f"slave/{name}_used"] = uses
+        found[f"slave/{name}_percent"] = uses / have if have else 0.0
+        for what in ("total", "used", "percent"):
+            found[f"slave/{name}_revocable_{what}"] = 0.0
+    return found
+
+
+def _fetches(fetches: Fetches) -> dict[str, float]:
+    return {
+        "containerizer/fetcher/task_fetches_succeeded": float(fetches.succeeded),
+        "containerizer/fetcher/task_fetches_failed": float(fetches.failed),
+        "containerizer/fetcher/cache_size_total_bytes": float(fetches.cache_size),
+        "containerizer/fetcher/cache_size_used_bytes": float(fetches.cache_used),
+    }
+
+
+def _system() -> dict[str, float]:
+    """Of the machine the shim runs on, which is not where the tasks are."""
+    one, five, fifteen = os.getloadavg()
+    page = os.sysconf("SC_PAGE_SIZE")
+    return {
+        "system/load_1min": one,
+        "system/load_5min": five,
+        "system/load_15min": fifteen,
+        "system/cpus_total": float(os.cpu_count() or 1),
+        "system/mem_total_bytes": float(page * os.sysconf("SC_PHYS_PAGES")),
+        "system/mem_free_bytes": float(page * os.sysconf("SC_AVPHYS_PAGES")),
+    }

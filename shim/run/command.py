@@ -1,0 +1,164 @@
+"""The command line of ``mesos-shim run``."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from shim.errors import ConfigError, FatalError
+from shim.run import runner
+from shim.run.logs import Logs
+from shim.run.taskinfo import Port, Wanted
+
+READY_FD = "MESOS_RUN_READY_FD"
+"""Set for the process in the background: where it says that its tasks run."""
+
+READY = b"ready\n"
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def _master(text: str) -> str:
+    if not re.fullmatch(r"zk://\S+/\S+|[^\s:/]+(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither host:port nor zk://host:port/path")
+    return text
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of instances")
+    return int(text)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--master", required=True, type=_master, help="host:port or zk://host:port,.../path")
+    add("--image", required=True, help="Docker image")
+    add("--name", default="run", help="name of the task (run)")
+    add("--command", help="shell command; without it the image's own runs")
+    add("--cpus", type=_positive, default=0.1, help="(0.1)")
+    add("--mem", type=_positive, default=64.0, metavar="MB", help="(64)")
+    add("--env", type=_pair, action="append", default=[], metavar="K=V")
+    add("--label", type=_pair, action="append", default=[], metavar="K=V")
+    parameter = "a long flag of docker run, without its dashes; may be given again, also for one K"
+    add("--parameter", type=_pair, action="append", default=[], metavar="K=V", help=parameter)
+    add("--instances", type=_count, default=1, metavar="N", help="(1)")
+    add("--network", default="bridge", help="bridge, host, none or a network's name (bridge)")
+    port = (
+        "publish a port on the engine's host; on Triton, where containers have addresses of "
+        "their own, it opens the port to everybody on a public one, which costs money"
+    )
+    add(
+        "--port",
+        type=Port.parse,
+        action="append",
+        default=[],
+        metavar="HOST:CONTAINER[/udp]",
+        help=port,
+    )
+    add("--user", help="user in the container")
+    add("--grace", type=_positive, metavar="SECONDS", help="between polite and forced stop")
+    add("--force-pull", action="store_true", help="pull the image even if the engine has it")
+    add("--role", default="*", help="framework role (*)")
+    add("--principal", help="framework principal; its secret is in MESOS_RUN_SECRET")
+    detach = "go on in the background once all tasks run, writing to LOG; print the pid"
+    add("--detach", metavar="LOG", type=Path, help=detach)
+    add("--follow", action="store_true", help="print the tasks' stdout and stderr")
+    add("arguments", nargs="*", help="arguments, after --")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """The exit code: that of the task."""
+    if arguments.detach is not None and READY_FD not in os.environ:
+        return _detach(arguments.detach)
+    if arguments.command is not None and arguments.arguments:
+        raise ConfigError("--command is a shell's: it takes no further arguments")
+    if arguments.port and arguments.network in ("host", "none"):
+        raise ConfigError(f"--port needs a network of its own, not --network={arguments.network}")
+    info = runner.framework_info(
+        f"mesos-shim run {arguments.name}",
+        getpass.getuser(),
+        arguments.role,
+        arguments.principal,
+    )
+    return runner.run(
+        wanted(arguments),
+        arguments.instances,
+        arguments.master,
+        info,
+        os.environ.get("MESOS_RUN_SECRET"),
+        _say_ready,
+        Logs() if arguments.follow else None,
+    )
+
+
+def wanted(arguments: argparse.Namespace) -> Wanted:
+    """What the arguments ask for."""
+    return Wanted(
+        image=arguments.image,
+        name=arguments.name,
+        command=arguments.command,
+        arguments=tuple(arguments.arguments),
+        cpus=arguments.cpus,
+        mem=arguments.mem,
+        env=arguments.env,
+        labels=arguments.label,
+        network=arguments.network,
+        ports=tuple(arguments.port),
+        user=arguments.user,
+        grace=arguments.grace,
+        force_pull=arguments.force_pull,
+        parameters=arguments.parameter,
+    )
+
+
+def _say_ready() -> None:
+    fd = os.environ.pop(READY_FD, None)
+    if fd is not None:
+        os.write(int(fd), READY)
+        os.close(int(fd))
+
+
+def _detach(log: Path) -> int:
+    """Start ourselves again in a session of its own; wait until its tasks run."""
+    try:
+        output = log.open("ab")
+    except OSError as error:
+        raise ConfigError(f"--detach={log}: {error.strerror}") from None
+    read, write = os.pipe()
+    with output, os.fdopen(read, "rb") as pipe:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "shim", *sys.argv[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=[write],
+            env={**os.environ, READY_FD: str(write)},
+            start_new_session=True,
+        )
+        os.close(write)
+        ready = pipe.readline() == READY
+    if not ready:
+        raise FatalError(f"the tasks do not run (exit code {child.wait()}): see {log}")
+    print(child.pid)
+    return 0

@@ -1,0 +1,69 @@
+"""Durable before it is sent."""
+
+from __future__ import annotations
+
+from shim.agent.barrier import Barrier
+from shim.core.context import Decision
+from shim.model.ids import Pid
+from shim.model.orders import Level, Notice, Pong
+from shim.model.records import Record, SaveMeta
+
+PING = Pong(Pid("slave-observer(1)", "10.0.0.1", 5050))
+
+
+def record(name: str) -> SaveMeta:
+    return SaveMeta(name, b"")
+
+
+def notice(text: str) -> Notice:
+    return Notice(Level.INFO, text)
+
+
+def test_nothing_waits_in_a_new_one() -> None:
+    assert not Barrier()
+
+
+def test_orders_wait_with_the_records_that_justify_them() -> None:
+    barrier = Barrier()
+    assert list(barrier.add(Decision([record("a")], [notice("a")]))) == []
+    assert barrier
+    batch = barrier.take()
+    assert batch == Decision([record("a")], [notice("a")])
+    assert not barrier
+
+
+def test_decisions_that_come_meanwhile_make_the_next_batch_in_their_order() -> None:
+    barrier = Barrier()
+    barrier.add(Decision([record("a")], [notice("a")]))
+    first = barrier.take()
+    barrier.add(Decision([record("b")], [notice("b")]))
+    barrier.add(Decision([], [notice("c")]))
+    barrier.add(Decision([record("d")], []))
+    assert first == Decision([record("a")], [notice("a")])
+    assert barrier.take() == Decision([record("b"), record("d")], [notice("b"), notice("c")])
+
+
+def test_an_order_without_records_waits_behind_earlier_ones() -> None:
+    barrier = Barrier()
+    barrier.add(Decision([record("a")], []))
+    assert list(barrier.add(Decision([], [notice("b")]))) == []
+    assert barrier.take().orders == [notice("b")]
+
+
+def test_pings_are_answered_at_once() -> None:
+    barrier = Barrier()
+    assert list(barrier.add(Decision([record("a")], [notice("a"), PING]))) == [PING]
+    records: list[Record] = [record("a")]
+    assert barrier.take() == Decision(records, [notice("a")])
+    assert list(barrier.add(Decision([], [PING]))) == [PING]
+    assert not barrier
+
+
+def test_what_was_taken_is_not_changed_any_more() -> None:
+    barrier = Barrier()
+    decision = Decision([record("a")], [notice("a")])
+    barrier.add(decision)
+    batch = barrier.take()
+    barrier.add(Decision([record("b")], [notice("b")]))
+    assert batch == Decision([record("a")], [notice("a")])
+    assert decision == Decision([record("a")], [notice("a")])

@@ -1,0 +1,340 @@
+"""What is committed stays, all or nothing; what cannot be kept is said."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shim.agent import journal as journal_module
+from shim.agent.journal import Journal
+from shim.errors import FatalError, Transient
+from shim.model.ids import FrameworkId, TaskId, TaskKey
+from shim.model.records import (
+    AddTask,
+    AddUpdate,
+    DropTask,
+    DropUpdate,
+    DropUpdates,
+    Record,
+    SaveFramework,
+    SaveMeta,
+    SaveTask,
+    Snapshot,
+)
+
+F = FrameworkId("F")
+A, B = TaskKey(F, TaskId("a")), TaskKey(F, TaskId("b"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "work" / "journal.db"
+
+
+def python(code: str, path: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def reopened(path: Path) -> Snapshot:
+    journal = Journal(path)
+    try:
+        return journal.load()
+    finally:
+        journal.close()
+
+
+async def committed(path: Path, *batches: list[Record]) -> Snapshot:
+    journal = Journal(path)
+    for batch in batches:
+        await journal.commit(batch)
+    journal.close()
+    return reopened(path)
+
+
+def test_a_new_one_is_empty(path: Path) -> None:
+    assert reopened(path) == Snapshot.empty()
+
+
+async def test_everything_comes_back(path: Path) -> None:
+    snapshot = await committed(
+        path,
+        [
+            SaveMeta("agent", b"S1"),
+            SaveFramework(F, b"framework"),
+            AddTask(A, b"info", b"one"),
+            AddUpdate(A, b"u1", b"first"),
+        ],
+        [SaveTask(A, b"two"), AddUpdate(A, b"u2", b"second")],
+        [AddTask(B, b"other", b"state"), SaveMeta("agent", b"S2")],
+    )
+    assert snapshot == Snapshot(
+        {"agent": b"S2"},
+        {F: b"framework"},
+        {A: (b"info", b"two"), B: (b"other", b"state")},
+        {A: [b"first", b"second"]},
+    )
+
+
+async def test_what_is_dropped_is_gone(path: Path) -> None:
+    snapshot = await committed(
+        path,
+        [
+            SaveMeta("drain", b"x"),
+            SaveFramework(F, b"x"),
+            AddTask(A, b"", b""),
+            AddTask(B, b"", b""),
+            AddUpdate(A, b"u1", b"first"),
+            AddUpdate(A, b"u2", b"second"),
+            AddUpdate(B, b"u1", b"b1"),
+            AddUpdate(B, b"u2", b"b2"),
+        ],
+        [SaveMeta("drain", None), SaveFramework(F, None), DropTask(B)],
+        [DropUpdate(A, b"u1"), DropUpdates(B)],
+    )
+    assert snapshot == Snapshot({}, {}, {A: (b"", b"")}, {A: [b"second"]})
+
+
+async def test_updates_stay_in_their_order_and_outlive_their_task(path: Path) -> None:
+    uuids = [bytes([i]) for i in random.Random(1).sample(range(256), 50)]
+    added: list[Record] = [AddUpdate(A, uuid, uuid) for uuid in uuids]
+    snapshot = await committed(path, [AddTask(A, b"", b""), *added], [DropTask(A)])
+    assert snapshot.updates == {A: uuids}
+    assert snapshot.tasks == {}
+
+
+async def test_tasks_come_back_in_the_order_they_were_accepted(path: Path) -> None:
+    keys = [TaskKey(F, TaskId(f"t{i}")) for i in random.Random(2).sample(range(100), 30)]
+    snapshot = await committed(path, [AddTask(key, b"", b"") for key in keys])
+    assert list(snapshot.tasks) == keys
+
+
+async def test_ids_of_any_kind_and_bytes_of_any_size(path: Path) -> None:
+    strange = TaskKey(FrameworkId("ü' OR 1=1"), TaskId("\n\u2028"))
+    big = os.urandom(3 * 1024 * 1024)
+    snapshot = await committed(path, [AddTask(strange, big, b"\0")])
+    assert snapshot.tasks == {strange: (big, b"\0")}
+
+
+# --- all or nothing -------------------------------------------------------------------------------
+
+
+async def test_a_batch_that_contradicts_what_is_there_leaves_nothing(path: Path) -> None:
+    journal = Journal(path)
+    await journal.commit([AddTask(A, b"", b"")])
+    with pytest.raises(FatalError, match=r"journal.*UNIQUE"):
+        await journal.commit([SaveMeta("x", b""), AddTask(A, b"", b"")])
+    await journal.commit([SaveMeta("y", b"")])
+    journal.close()
+    assert reopened(path).meta == {"y": b""}
+
+
+def batch_of(number: int) -> list[Record]:
+    key = TaskKey(F, TaskId(str(number)))
+    state = str(number).encode()
+    return [
+        SaveMeta("last", state),
+        AddTask(key, b"x" * 300, state),
+        AddUpdate(key, state, b"y" * 500),
+    ]
+
+
+def is_prefix(snapshot: Snapshot, count: int) -> int:
+    """How many batches are there: each whole, none missing in between."""
+    kept = len(snapshot.tasks)
+    assert kept <= count
+    keys = [TaskKey(F, TaskId(str(i))) for i in range(kept)]
+    assert list(snapshot.tasks) == keys
+    assert list(snapshot.updates) == keys
+    assert snapshot.meta == ({"last": str(kept - 1).encode()} if kept else {})
+    return kept
+
+
+async def test_a_torn_log_holds_a_prefix_of_the_commits(path: Path, tmp_path: Path) -> None:
+    count = 40
+    journal = Journal(path)
+    for number in range(count):
+        await journal.commit(batch_of(number))
+    log = path.with_name(path.name + "-wal")
+    size = log.stat().st_size
+    rng = random.Random(3)
+    found = set()
+    for i, length in enumerate([0, 1, 31, 32, 33, size - 1, size, *rng.sample(range(size), 25)]):
+        copy = tmp_path / str(i) / path.name
+        copy.parent.mkdir()
+        shutil.copy(path, copy)
+        torn = log.read_bytes()[:length]
+        (copy.parent / log.name).write_bytes(torn)
+        found.add(is_prefix(reopened(copy), count))
+    journal.close()
+    assert 0 in found
+    assert count in found
+    assert len(found) > 10
+
+
+async def test_a_damaged_tail_holds_a_prefix_of_the_commits(path: Path, tmp_path: Path) -> None:
+    count = 20
+    journal = Journal(path)
+    for number in range(count):
+        await journal.commit(batch_of(number))
+    log = path.with_name(path.name + "-wal")
+    data = log.read_bytes()
+    rng = random.Random(4)
+    for i, at in enumerate(rng.sample(range(len(data)), 15)):
+        copy = tmp_path / str(i) / path.name
+        copy.parent.mkdir()
+        shutil.copy(path, copy)
+        damaged = data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+        (copy.parent / log.name).write_bytes(damaged)
+        is_prefix(reopened(copy), count)
+    journal.close()
+
+
+async def test_a_commit_that_was_answered_survives_a_copy_of_the_files(
+    path: Path, tmp_path: Path
+) -> None:
+    """The files as a kill -9 leaves them, after each commit."""
+    journal = Journal(path)
+    for number in range(10):
+        await journal.commit(batch_of(number))
+        copy = tmp_path / f"copy{number}"
+        shutil.copytree(path.parent, copy)
+        assert is_prefix(reopened(copy / path.name), 10) == number + 1
+    journal.close()
+
+
+# --- a disk that refuses --------------------------------------------------------------------------
+
+_FULL = """
+import asyncio, resource, sys
+from pathlib import Path
+from shim.errors import Transient
+from shim.journal import Journal
+from shim.model.records import SaveMeta
+
+async def main(path):
+    journal = Journal(path)
+    await journal.commit([SaveMeta("before", b"")])
+    size = max(file.stat().st_size for file in path.parent.iterdir()) + 40_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    try:
+        await journal.commit([SaveMeta(f"big{i}", bytes(9_000)) for i in range(50)])
+    except Transient as error:
+        print("refused:", error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    print("left:", sorted(journal.load().meta))
+    await journal.commit([SaveMeta("after", b"")])
+    print("then:", sorted(journal.load().meta))
+    journal.close()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def test_a_full_disk_is_transient_and_nothing_is_half_written(path: Path) -> None:
+    done = python(_FULL, path)
+    assert done.returncode == 0, done.stderr
+    refused, left, then = done.stdout.splitlines()
+    assert refused.startswith(f"refused: journal {path}: ")
+    assert left == "left: ['before']"
+    assert then == "then: ['after', 'before']"
+    assert set(reopened(path).meta) == {"before", "after"}
+
+
+async def test_a_locked_database_is_transient(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(path)
+    journal._thread.submit(journal._db.execute, "PRAGMA busy_timeout = 1").result()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Transient, match="locked"):
+        await journal.commit([SaveMeta("x", b"")])
+    other.execute("ROLLBACK")
+    other.close()
+    await journal.commit([SaveMeta("x", b"")])
+    assert journal.load().meta == {"x": b""}
+    journal.close()
+
+
+_SECOND = """
+import sys
+from pathlib import Path
+from shim.journal import Journal
+Journal(Path(sys.argv[1]))
+"""
+
+
+# --- who may open it ------------------------------------------------------------------------------
+
+
+def test_a_second_shim_is_refused_with_the_first_ones_pid(path: Path) -> None:
+    journal = Journal(path)
+    with pytest.raises(
+        FatalError, match=rf"--work_dir .*in use by another shim \(pid {os.getpid()}\)"
+    ):
+        Journal(path)
+    done = python(_SECOND, path)
+    assert f"pid {os.getpid()}" in done.stderr
+    journal.close()
+    reopened(path)
+
+
+def test_a_newer_journal_is_refused_and_left_alone(path: Path) -> None:
+    Journal(path).close()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {journal_module.SCHEMA_VERSION + 1}")
+    db.close()
+    for _ in range(2):
+        with pytest.raises(FatalError, match="newer shim") as refused:
+            Journal(path)
+        assert str(path) in str(refused.value)
+
+
+def test_a_file_that_is_no_journal_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(FatalError, match=r"journal .*not a database"):
+        Journal(path)
+
+
+def test_a_work_dir_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FatalError, match="--work_dir"):
+        Journal(tmp_path / "file" / "journal.db")
+
+
+def test_only_the_owner_may_read_it(path: Path) -> None:
+    Journal(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_every_commit_is_synced(path: Path) -> None:
+    journal = Journal(path)
+    asked = [
+        journal._thread.submit(
+            lambda name=name: journal._db.execute(f"PRAGMA {name}").fetchone()[0]
+        ).result()
+        for name in ("journal_mode", "synchronous")
+    ]
+    assert asked == ["wal", 2]
+    journal.close()
+
+
+async def test_the_loop_goes_on_while_a_commit_is_written(path: Path) -> None:
+    journal = Journal(path)
+    batch: list[Record] = [SaveMeta(f"m{i}", bytes(500)) for i in range(20_000)]
+    commit = asyncio.create_task(journal.commit(batch))
+    turns = 0
+    while not commit.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 10
+    journal.close()

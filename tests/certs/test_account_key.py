@@ -1,0 +1,128 @@
+"""The key's passphrase as people type it, at a terminal of the test's own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from shim.certs.keys import fingerprint, wire_form
+from shim.certs.wire import text
+from tests.certs.conftest import KEYS, WriteKey
+
+LAUNCH = """
+import fcntl, signal, sys, termios
+if sys.stdin.isatty():
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that its Ctrl-C comes to us
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from shim.cli import main
+sys.exit(main(["certs", "--account=alice", "--url=http://127.0.0.1:1", *sys.argv[1:]]))
+"""
+SECONDS = 20.0
+
+
+def environment(**more: str) -> dict[str, str]:
+    dropped = ("SSH_AUTH_SOCK", "TRITON_KEY_PASSPHRASE")
+    return {name: value for name, value in os.environ.items() if name not in dropped} | more
+
+
+def typed(answer: bytes, *arguments: object) -> tuple[int, str]:
+    """Exit code and all that was shown, once ``answer`` was typed at the prompt."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, *map(str, arguments)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(),
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = b""
+    while b"Passphrase for" not in said:
+        said += os.read(ours, 4096)
+    os.write(ours, answer)
+    with open(ours, "rb", buffering=0) as terminal, suppress(OSError):  # it ends with an error
+        while more := terminal.read(4096):
+            said += more
+    return process.wait(SECONDS), said.decode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        (b"secret\n", 2, "127.0.0.1:1/alice/services: cannot be reached"),
+        (b"guess\n", 2, "wrong passphrase"),
+        (b"\n", 2, "wrong passphrase"),
+        (b"\x04", 2, "no passphrase was entered"),
+        (b"\x03", 130, "Passphrase for"),
+    ],
+)
+def test_a_passphrase_is_asked_for_unseen(
+    write_key: WriteKey, tmp_path: Path, answer: bytes, code: int, words: str
+) -> None:
+    key = write_key("p256", passphrase=b"secret")
+    found, said = typed(answer, "--key", key, "--out", tmp_path / "out")
+    assert (found, said.count(words)) == (code, 1), said
+    assert f"Passphrase for {key}: \r\n" in said, "what follows has a line of its own"
+    assert "Traceback" not in said
+    assert "secret" not in said
+
+
+@contextmanager
+def silent_agent(path: Path, answers: list[bytes]) -> Iterator[threading.Event]:
+    """Gives these answers, says by the event that it was asked once more, and never answers."""
+    asked, done = threading.Event(), threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError):  # it was asked less
+            for answer in answers:
+                with listener.accept()[0] as link:
+                    link.recv(4096)
+                    link.sendall(answer)
+            with listener.accept()[0]:
+                asked.set()
+                done.wait(SECONDS)
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield asked
+        finally:
+            done.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_one_ctrl_c_is_enough_while_an_agent_hangs(tmp_path: Path, first: bool) -> None:
+    """With its list of keys, or with the signature under the question to CloudAPI."""
+    public = KEYS["p256"].public_key()
+    listed = text(b"\x0c\0\0\0\1" + text(wire_form(public)) + text(b"me"))
+    named = f"--key={fingerprint(public)}"
+    with silent_agent(tmp_path / "agent", [] if first else [listed]) as asked:
+        process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCH, named, f"--out={tmp_path / 'out'}"],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=environment(SSH_AUTH_SOCK=str(tmp_path / "agent")),
+        )
+        try:
+            assert asked.wait(SECONDS)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
+    assert (process.returncode, said) == (130, b"")

@@ -1,0 +1,420 @@
+"""``mesos-shim certs`` as a user runs it, against a CloudAPI and an endpoint of our own."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import stat
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from shim.certs import command, files, keys
+from shim.certs.account_key import PASSPHRASE
+from shim.certs.certificate import days_left, describe, new_style
+from shim.engine.client.connect import connect
+from tests.certs.conftest import KEYS, WriteKey, public_line
+from tests.certs.test_files import sourced
+from tests.engine.client.test_connect import Wanted
+from tests.triton.cloudapi import CloudApi
+from tests.triton.place import ACCOUNT, Place, client, place, where
+from tests.triton.tls import write_server_certificate
+
+
+@pytest.fixture(autouse=True)
+def _no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.delenv(PASSPHRASE, raising=False)
+
+
+@pytest.fixture
+async def at(tmp_path: Path) -> AsyncIterator[Place]:
+    (tmp_path / "place").mkdir()
+    async with place(tmp_path / "place") as made:
+        made.account.keys = [KEYS[kind].public_key() for kind in ("rsa", "rsa1024", "p256", "p384")]
+        yield made
+
+
+@pytest.fixture
+async def cloudapi(at: Place) -> AsyncIterator[CloudApi]:
+    services = {"cloudapi": "https://x", "docker": at.endpoint.docker_host}
+    async with CloudApi(at.datacenter.accounts, services) as made:
+        yield made
+
+
+async def certs(*arguments: object) -> int:
+    """The command has a loop of its own, so it gets a thread of its own here."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    args = parser.parse_args([str(each) for each in arguments])
+    return await asyncio.to_thread(command.main, args)
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256", "p384"])
+@pytest.mark.parametrize("style", [[], ["--old-style"]])
+async def test_from_a_key_to_a_login_that_works(
+    at: Place,
+    cloudapi: CloudApi,
+    write_key: WriteKey,
+    tmp_path: Path,
+    kind: str,
+    style: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    key = write_key(kind)
+    arguments = ["--account", ACCOUNT, "--key", key, "--url", cloudapi.url, "--out", out, *style]
+    assert await certs(*arguments) == 0
+    for name in ("key.pem", "cert.pem", "ca.pem", "env.sh"):
+        assert stat.S_IMODE((out / name).stat().st_mode) == 0o600
+    assert not list(out.glob(".*"))
+    at.certs = out
+    async with client(at) as ask:
+        assert (await ask("GET", "/info")).status == 200
+    text = (out / "env.sh").read_text()
+    assert f"DOCKER_HOST={at.endpoint.docker_host}\n" in text
+    assert "DOCKER_TLS_VERIFY=1" in text
+    said, warned = capsys.readouterr()
+    assert "accepted by the endpoint" in said
+    assert "not verified" not in said
+    assert ("key.pem is the account's SSH key itself, unencrypted" in warned) is bool(style)
+    assert round(days_left((out / "cert.pem").read_bytes())) == (365 if style else 3650)
+
+
+async def test_renewing_keeps_account_endpoint_and_style(
+    at: Place,
+    cloudapi: CloudApi,
+    write_key: WriteKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, key = tmp_path / "out", write_key("rsa")
+    first = ["--account", ACCOUNT, "--key", key, "--url", cloudapi.url, "--out", out]
+    assert await certs(*first, "--old-style", "--days", "3") == 0
+    assert await certs(*first) == 2
+    assert "ca.pem exists: --renew replaces a login" in capsys.readouterr().err
+    before, environment = (out / "cert.pem").read_bytes(), (out / "env.sh").read_text()
+    assert await certs("--key", key, "--out", out, "--renew") == 0
+    after = (out / "cert.pem").read_bytes()
+    assert describe(after).not_after > describe(before).not_after
+    assert (describe(after).account, describe(after).new_style) == (ACCOUNT, False)
+    assert (out / "env.sh").read_text() == environment
+    assert await certs("--key", key, "--out", out, "--renew", "--no-old-style") == 0
+    assert describe((out / "cert.pem").read_bytes()).new_style
+
+
+@pytest.mark.parametrize("name", ["key.pem", "cert.pem", "ca.pem", "env.sh"])
+async def test_nothing_that_is_there_is_overwritten_by_the_way(
+    write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--url", "http://127.0.0.1:1"]
+    assert await certs(*common, "--out", tmp_path / "out") == 2
+    assert f"{name} exists: --renew replaces a login" in capsys.readouterr().err
+    assert (tmp_path / "out" / name).read_text() == "mine"
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("style", ["--old-style", "--no-old-style"])
+async def test_a_stranger_s_key_replaces_nothing(
+    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str], style: str
+) -> None:
+    before = contents(at.certs)
+    key = write_key("p521")
+    assert await certs("--key", key, "--out", at.certs, "--renew", style) == 2
+    said = capsys.readouterr().err
+    stranger = keys.fingerprint(KEYS["p521"].public_key())
+    assert f"refuses a certificate of account {ACCOUNT}, by its ECDSA secp521r1 key" in said
+    assert f"{stranger}: Unauthorized (" in said
+    assert "added within the last two minutes" in said
+    assert contents(at.certs) == before
+
+
+async def test_a_key_too_short_for_tls_replaces_nothing(
+    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(at.certs)
+    renewal = ["--key", write_key("rsa1024"), "--out", at.certs, "--renew"]
+    assert await certs(*renewal, "--old-style") == 2
+    assert "without --old-style the SSH key only signs" in capsys.readouterr().err
+    assert contents(at.certs) == before
+    assert await certs(*renewal) == 0
+
+
+async def test_an_account_that_is_kept_out_gets_no_files(
+    at: Place,
+    cloudapi: CloudApi,
+    write_key: WriteKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    at.account.allowed = False
+    common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--url", cloudapi.url]
+    assert await certs(*common, "--out", tmp_path / "out") == 2
+    assert "The account is disabled, or may not use this datacenter" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+async def test_an_endpoint_that_is_away(
+    at: Place,
+    cloudapi: CloudApi,
+    write_key: WriteKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A first login is written all the same; one that works is not given up for it."""
+    at.options.error_rate = 1.0
+    out = tmp_path / "out"
+    common = ["--key", write_key("rsa"), "--out", out]
+    assert await certs("--account", ACCOUNT, "--url", cloudapi.url, *common) == 0
+    assert "not tried: https://localhost" in capsys.readouterr().out
+    before = contents(out)
+    for other in (["--key", write_key("p256")], ["--old-style"]):
+        assert await certs(*common, *other, "--renew") == 2
+        assert "nothing was replaced, the new certificate could not be" in capsys.readouterr().err
+        assert contents(out) == before
+    assert await certs(*common, "--renew") == 0, "the same key vouches for it"
+    assert "not tried: https://localhost" in capsys.readouterr().out
+    assert contents(out) != before
+
+
+async def test_an_endpoint_that_is_not_even_there(
+    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--out", out, "--url"]
+    async with CloudApi(at.datacenter.accounts, {"docker": "tcp://localhost:1"}) as api:
+        assert await certs(*common, api.url) == 0
+        said, warned = capsys.readouterr()
+        assert "not tried: https://localhost:1/v1.21/info: cannot be reached" in said
+        assert "no ca.pem: https://localhost:1/ca.pem: cannot be reached" in warned
+        assert sorted(contents(out)) == ["cert.pem", "env.sh", "key.pem"]
+        before = contents(out)
+        assert await certs(*common, api.url, "--renew") == 2
+        assert "nothing was replaced: https://localhost:1/ca.pem" in capsys.readouterr().err
+    assert contents(out) == before
+    services = {"docker": at.endpoint.docker_host}
+    async with CloudApi(at.datacenter.accounts, services) as api:
+        assert await certs(*common, api.url, "--renew") == 0
+    assert contents(out)["ca.pem"] == at.endpoint.ca.read_bytes()
+
+
+async def test_ca_pem_is_looked_up_anew_with_url_only(
+    at: Place,
+    cloudapi: CloudApi,
+    write_key: WriteKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (at.certs / "ca.pem").write_bytes(another_ca(tmp_path))
+    renewal = ["--key", write_key("rsa"), "--out", at.certs, "--renew"]
+    assert await certs(*renewal) == 2
+    assert "its CA has changed, --url looks it up anew" in capsys.readouterr().err
+    assert await certs(*renewal, "--url", cloudapi.url) == 0
+    assert (at.certs / "ca.pem").read_bytes() == at.endpoint.ca.read_bytes()
+
+
+def another_ca(tmp_path: Path) -> bytes:
+    (tmp_path / "another").mkdir()
+    return write_server_certificate(tmp_path / "another")[0].read_bytes()
+
+
+async def use(out: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The datacenter's name, as an agent learns it after ``. env.sh``."""
+    for name, value in sourced(out).items():
+        monkeypatch.setenv(name, value)
+    engine = await connect(Wanted(""), "me")
+    try:
+        return (await engine.info()).name
+    finally:
+        await engine.close()
+
+
+async def test_an_endpoint_at_a_bare_address_is_used_without_verification(
+    at: Place,
+    write_key: WriteKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    services = {"docker": f"tcp://127.0.0.1:{at.endpoint.port}"}
+    async with CloudApi(at.datacenter.accounts, services) as api:
+        common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--out", out]
+        assert await certs(*common, "--url", api.url) == 0
+    said = capsys.readouterr().out
+    assert "accepted by the endpoint" in said
+    assert "(not verified; where flags are given instead of env.sh: --no-docker_tls_ver" in said
+    assert await use(out, monkeypatch) == "test-1"
+    assert await certs(*common, "--renew") == 0
+    assert await use(out, monkeypatch) == "test-1"
+
+
+async def test_insecure_holds_for_the_endpoint_now_and_later(
+    at: Place,
+    cloudapi: CloudApi,
+    write_key: WriteKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at.endpoint.ca.write_bytes(another_ca(tmp_path))
+    out = tmp_path / "out"
+    common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--url", cloudapi.url, "--out", out]
+    assert await certs(*common) == 0
+    assert "not tried: https://localhost" in capsys.readouterr().out
+    assert await certs(*common, "--renew", "--insecure") == 0
+    assert "accepted by the endpoint" in capsys.readouterr().out
+    assert await use(out, monkeypatch) == "test-1"
+
+
+async def test_insecure_holds_for_cloudapi(
+    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--out", tmp_path / "out", "--url"]
+    services, pem = {"docker": at.endpoint.docker_host}, at.endpoint.ca.parent / "server.pem"
+    async with CloudApi(at.datacenter.accounts, services, server_pem=pem) as api:
+        assert await certs(*common, api.url) == 2
+        assert "--insecure does without" in capsys.readouterr().err
+        assert await certs(*common, api.url, "--insecure") == 0
+
+
+async def test_insecure_counts_for_a_renewal_too(
+    at: Place, write_key: WriteKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = write_key("rsa")
+    login = new_style(ACCOUNT, KEYS["rsa"], datetime.now(UTC))
+    files.write(at.certs, login, replace(where(at.endpoint), ca=another_ca(tmp_path)))
+    assert await certs("--key", key, "--out", at.certs, "--renew", "--insecure") == 0
+    assert await use(at.certs, monkeypatch) == "test-1"
+
+
+async def test_encrypted_keys(
+    at: Place,
+    cloudapi: CloudApi,
+    write_key: WriteKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = write_key("rsa", passphrase=b"secret")
+    common = ["--account", ACCOUNT, "--key", key, "--url", cloudapi.url, "--out"]
+    file = tmp_path / "passphrase"
+    file.write_text("secret\n")
+    assert await certs(*common, tmp_path / "a", "--key-passphrase-file", file) == 0
+    monkeypatch.setenv(PASSPHRASE, "secret")
+    assert await certs(*common, tmp_path / "b") == 0
+    monkeypatch.setenv(PASSPHRASE, "")
+    file.write_text("\n")
+    for nothing in ([], ["--key-passphrase-file", file]):
+        assert await certs(*common, tmp_path / "c", *nothing) == 2
+        assert "is encrypted: give its passphrase" in capsys.readouterr().err
+    assert await certs(*common[:3], write_key("p256"), *common[4:], tmp_path / "d") == 0
+    monkeypatch.setenv(PASSPHRASE, "wrong")
+    assert await certs(*common, tmp_path / "c") == 2
+    assert "wrong passphrase" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
+
+
+async def test_a_key_the_account_does_not_have(
+    cloudapi: CloudApi, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = write_key("p521")
+    common = ["--key", key, "--url", cloudapi.url, "--out", tmp_path / "out"]
+    assert await certs("--account", ACCOUNT, *common) == 2
+    said = capsys.readouterr().err
+    assert f"does not accept the key {keys.fingerprint(KEYS['p521'].public_key())}" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--url", "https://x"], "--account is required"),
+        (["--account", "a"], "--url is required"),
+        (["--account", "a", "--url", "ftp://x"], "--url=ftp://x is not"),
+        (["--account", "a", "--url", "https://"], "--url=https:// is not"),
+        (["--account", "a", "--url", "https://[::1"], "--url=https://[::1 is not"),
+        (["--account", "a", "--url", "https://x:99999"], "--url=https://x:99999 is not"),
+        (["--account", "a", "--url", "https://x", "--days", "0"], "--days=0 is not 1 to 36500"),
+        (["--account", "a", "--url", "https://x", "--days", "3000000"], "--days=3000000 is not"),
+        (["--account", "a", "--url", "https://x", "--days", "99999999999"], "--days=99999999999"),
+        (["--renew"], "--renew: "),
+        (["--account", "a", "--url", "http://127.0.0.1:1"], "127.0.0.1"),
+        (["--account", "a", "--url", "https://x", "--key-passphrase-file", "/no/such"], "/no/such"),
+    ],
+)
+async def test_flags_that_are_wrong(
+    write_key: WriteKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    assert await certs("--key", write_key("rsa"), "--out", tmp_path / "out", *arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def without_a_name() -> bytes:
+    name, now = x509.Name([]), datetime.now(UTC)
+    public = KEYS["p256"].public_key()
+    builder = x509.CertificateBuilder(name, name, public, 7, now, now + timedelta(1))
+    made = builder.sign(KEYS["p256"], hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"junk", "not a client certificate: "), (without_a_name(), "no common name (CN) in ''")],
+)
+async def test_a_certificate_that_cannot_be_renewed_is_named(
+    write_key: WriteKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes,
+    words: str,
+) -> None:
+    (tmp_path / "cert.pem").write_bytes(content)
+    assert await certs("--key", write_key("rsa"), "--out", tmp_path, "--renew") == 2
+    said = capsys.readouterr().err
+    assert f"--renew: {tmp_path}/cert.pem: not a client certificate" in said
+    assert words in said
+
+
+async def test_a_public_key_or_a_fingerprint_needs_an_agent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    public = tmp_path / "id.pub"
+    public.write_bytes(public_line("rsa"))
+    common = ["--account", "a", "--url", "https://x", "--out", tmp_path / "out", "--key"]
+    assert await certs(*common, public) == 2
+    assert "is a public key" in capsys.readouterr().err
+    assert await certs(*common, "SHA256:abc") == 2
+    assert "SSH_AUTH_SOCK is unset" in capsys.readouterr().err
+
+
+async def test_a_datacenter_without_docker(
+    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with CloudApi(at.datacenter.accounts, {"cloudapi": "https://x"}) as api:
+        common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--out", tmp_path / "out"]
+        assert await certs(*common, "--url", api.url) == 2
+    assert "offers no Docker endpoint: it lists cloudapi" in capsys.readouterr().err
+
+
+async def test_cloudapi_wants_the_account_of_the_key(cloudapi: CloudApi) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{cloudapi.url}/{ACCOUNT}/services") as answer,
+    ):
+        assert answer.status == 401

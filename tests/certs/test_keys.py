@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+
+import pytest
+
+from shim.certs import keys
+from shim.certs.wire import text
+from shim.errors import ConfigError
+from tests.certs.conftest import KEYS, WriteKey, public_line
+
+
+def nobody() -> None:
+    return None
+
+
+def complaint(path: Path, given: bytes | None = None, ask: keys.Passphrase = nobody) -> str:
+    with pytest.raises(ConfigError) as caught:
+        keys.load_key(path, ask, given)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["openssh", "pkcs1", "pkcs8"])
+@pytest.mark.parametrize("kind", ["rsa", "p256", "p384", "p521"])
+@pytest.mark.parametrize("passphrase", [None, b"secret"])
+def test_every_good_key_is_read(
+    write_key: WriteKey, kind: str, form: str, passphrase: bytes | None
+) -> None:
+    key = keys.load_key(write_key(kind, form, passphrase), nobody, passphrase)
+    assert key.public_key() == KEYS[kind].public_key()
+
+
+def test_the_passphrase_is_asked_only_when_needed(write_key: WriteKey) -> None:
+    asked: list[int] = []
+
+    def ask() -> bytes:
+        asked.append(1)
+        return b"secret"
+
+    keys.load_key(write_key("p256"), ask)
+    assert asked == []
+    keys.load_key(write_key("p256", passphrase=b"secret"), ask)
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("form", ["openssh", "pkcs1", "pkcs8"])
+def test_passphrases_that_do_not_fit(write_key: WriteKey, form: str) -> None:
+    assert "is not encrypted, but a passphrase" in complaint(write_key("rsa", form), b"x")
+    encrypted = write_key("rsa", form, b"secret")
+    assert "wrong passphrase" in complaint(encrypted, b"x")
+    assert "wrong passphrase" in complaint(encrypted, None, lambda: b"x")
+    assert "wrong passphrase" in complaint(encrypted, None, lambda: b"")
+    assert "TRITON_KEY_PASSPHRASE" in complaint(encrypted)
+
+
+def test_kinds_that_triton_refuses(write_key: WriteKey) -> None:
+    assert "kind Ed25519" in complaint(write_key("ed25519"))
+    assert "kind Ed25519" in complaint(write_key("ed25519", passphrase=b"s"), b"s")
+    assert "is a DSA key" in complaint(write_key("dsa", "pkcs1"))
+    assert "kind DSA" in complaint(write_key("dsa", "pkcs8"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "curve"), [("p224", "secp224r1"), ("secp256k1",) * 2, ("brainpool", "brainpoolP256r1")]
+)
+@pytest.mark.parametrize("passphrase", [None, b"secret"])
+def test_curves_that_ssh_does_not_have(
+    write_key: WriteKey, kind: str, curve: str, passphrase: bytes | None
+) -> None:
+    said = complaint(write_key(kind, "pkcs8", passphrase), passphrase)
+    assert f"on the curve {curve}" in said
+    assert "P-256, P-384, P-521 or RSA is needed" in said
+
+
+def openssh(kind: bytes, comment: bytes = b"") -> bytes:
+    """The beginning of a private key file, up to where the private half would come."""
+    public = text(text(kind) + text(b"...")) + text(comment)
+    body = keys.OPENSSH_MAGIC + text(b"none") + text(b"none") + text(b"") + b"\0\0\0\1" + public
+    encoded = base64.b64encode(body)
+    return b"-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n-----END OPENSSH PRIVATE KEY-----\n" % encoded
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(public_line("rsa"), "is a public key", id="rsa.pub"),
+        pytest.param(public_line("ed25519"), "is a public key", id="ed25519.pub"),
+        (b"-----BEGIN PUBLIC KEY-----\n", "is a public key"),
+        (b"ecdsa-sha2-nistp256-cert-v01@openssh.com AAAA", "is an SSH certificate"),
+        (b"PuTTY-User-Key-File-3: ssh-rsa\n", "puttygen"),
+        (b"-----BEGIN CERTIFICATE-----\n", "is a certificate, not"),
+        (b"-----BEGIN OPENSSH PRIVATE KEY-----\nnonsense\n", "cannot be read"),
+        (b"-----BEGIN RSA PRIVATE KEY-----\nnonsense\n", "cannot be read"),
+        (openssh(b"sk-ssh-ed25519@openssh.com"), "FIDO key (sk-ssh-ed25519@openssh.com)"),
+        (openssh(b"ssh-dss"), "is a DSA key"),
+        (openssh(b"ssh-rsa", b"not my sk-ssh- or ssh-dss key"), "cannot be read"),
+        (b"---- BEGIN SSH2 PUBLIC KEY ----\n", "is a public key"),
+        (b"", "not an SSH private key"),
+        (b"\x00\xff" * 100, "not an SSH private key"),
+        (b"x" * 70000, "larger than"),
+    ],
+)
+def test_what_is_no_key_is_said_by_name(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "id_test"
+    path.write_bytes(content)
+    assert words in complaint(path)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    assert "No such file" in complaint(tmp_path / "none")
+    assert "Is a directory" in complaint(tmp_path)
+
+
+def test_fingerprints() -> None:
+    public = KEYS["p256"].public_key()
+    assert re.fullmatch("([0-9a-f]{2}:){15}[0-9a-f]{2}", keys.fingerprint(public))
+    short = keys.issuer_fingerprint(public)
+    digest = base64.b64decode(short.removeprefix("MD5:") + "==")
+    assert digest.hex(":") == keys.fingerprint(public)
+
+
+def test_is_public_key(write_key: WriteKey, tmp_path: Path) -> None:
+    public = tmp_path / "id.pub"
+    public.write_bytes(public_line("rsa"))
+    assert keys.is_public_key(public)
+    assert not keys.is_public_key(write_key("rsa"))
+    public.write_bytes(b"ssh-rsa-cert-v01@openssh.com AAAA")
+    assert not keys.is_public_key(public)
+    assert not keys.is_public_key(tmp_path / "none")

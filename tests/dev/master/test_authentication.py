@@ -1,0 +1,82 @@
+"""CRAM-MD5 towards the embedded master and a real one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from shim.protos import authentication_pb2 as auth
+from shim.protos import messages_pb2 as internal
+from shim.wire.auth import Completed, Refused
+from tests.dev.master.conftest import SECRETS, Embedded
+from tests.dev.master.fake_agent import FakeAgent
+
+
+async def test_the_right_secret_lets_an_agent_register(strict_master: str) -> None:
+    async with FakeAgent(strict_master) as agent:
+        assert await agent.authenticate("agent", SECRETS["agent"]) == Completed()
+        await agent.register()
+
+
+async def test_a_wrong_secret_and_an_unknown_principal_are_refused(strict_master: str) -> None:
+    async with FakeAgent(strict_master) as agent:
+        assert await agent.authenticate("agent", b"wrong") == Refused()
+        assert await agent.authenticate("nobody", SECRETS["agent"]) == Refused()
+        assert await agent.authenticate("agent", SECRETS["agent"]) == Completed()
+        await agent.register()
+
+
+async def test_without_it_there_is_silence(strict_master: str) -> None:
+    async with FakeAgent(strict_master) as agent:
+        agent.send(agent.registration())
+        await asyncio.sleep(0.3)
+        assert not agent.received
+
+
+async def test_a_broken_link_means_authenticating_again(strict_master: str) -> None:
+    async with FakeAgent(strict_master) as agent:
+        await agent.authenticate("agent", SECRETS["agent"])
+        await agent.register()
+        await agent.restart()
+        agent.send(agent.reregistration())
+        await asyncio.sleep(0.3)
+        assert not agent.untaken
+        await agent.authenticate("agent", SECRETS["agent"])
+        await agent.reregister()
+
+
+async def test_a_registration_in_the_midst_of_it_waits_for_its_end(strict_master: str) -> None:
+    async with FakeAgent(strict_master) as agent:
+        exchange = asyncio.create_task(agent.authenticate("agent", SECRETS["agent"]))
+        await asyncio.sleep(0)
+        agent.send(agent.registration())
+        assert await exchange == Completed()
+        await agent.next(internal.SlaveRegisteredMessage)
+
+
+async def test_initial_data_is_an_error(strict_master: str) -> None:
+    async with FakeAgent(strict_master) as agent:
+        agent.send(auth.AuthenticateMessage(pid=str(agent.pid)))
+        await agent.next(auth.AuthenticationMechanismsMessage)
+        session = agent.received[-1][0]
+        start = auth.AuthenticationStartMessage(mechanism="CRAM-MD5", data=b"early")
+        agent.send(start, to=session)
+        await asyncio.sleep(0.3)
+        (answer,) = agent.untaken
+        assert isinstance(
+            answer, auth.AuthenticationErrorMessage | auth.AuthenticationFailedMessage
+        )
+
+
+async def test_an_exchange_that_stalls_is_forgotten() -> None:
+    async with (
+        Embedded(
+            port=0, credentials=SECRETS, authenticate_agents=True, authentication_timeout=0.2
+        ) as master,
+        FakeAgent(master.address) as agent,
+    ):
+        agent.send(auth.AuthenticateMessage(pid=str(agent.pid)))
+        await agent.next(auth.AuthenticationMechanismsMessage)
+        assert master.world.authenticating
+        await asyncio.sleep(0.4)
+        assert not master.world.authenticating
+        assert await agent.authenticate("agent", SECRETS["agent"]) == Completed()

@@ -1,0 +1,331 @@
+"""The recorded stories of a real master, told to the embedded one: it has to say the same.
+
+Everything the recorded agent and framework sent goes in, at the recorded times; every message and
+event of the recorded master has to come out, in the same order and with the same fields. Only
+what a master makes up (offer ids, operation uuids, challenges, its own timestamps) may differ.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+
+from shim.dev.master import operator_api, scheduler_api
+from shim.dev.master.effects import CloseStream, Effect, Emit, Tell
+from shim.dev.master.frameworks import subscribe
+from shim.dev.master.master import Master
+from shim.dev.master.state import Options, World
+from shim.model.ids import Pid
+from shim.protos import authentication_pb2 as auth
+from shim.protos import messages_pb2 as internal
+from shim.wire import codec
+
+Json = dict[str, Any]
+
+DATA = Path(__file__).parents[2] / "data/transcripts"
+FIRST_MASTER = "30f1cce6-9061-401e-8201-dc8600dcbe68"
+
+
+class Story:
+    """One embedded master, living through transcripts one after the other."""
+
+    def __init__(self, master: Master, offset: float = 0.0) -> None:
+        self.master = master
+        self._began = offset
+        self._now = offset
+        self._agents: set[int] = set()
+        self.said: list[Message] = []
+        self.expected: list[Message] = []
+        self.events: dict[str, list[Json]] = {}
+        self.closed: set[str] = set()
+        self.expected_events: dict[str, list[Json]] = {}
+        self.statuses: list[tuple[int, int]] = []
+
+    def tell(self, transcript: str) -> None:
+        """Live through a transcript, after all that was told before."""
+        self._began = self._now + 1.0
+        answers: dict[str, int] = {}
+        for entry in _entries(transcript):
+            self._now = self._began + entry["t"]
+            self._perform(self.master.tick(self._now))
+            if entry["kind"] == "response":
+                self._response(entry, answers)
+            elif entry.get("message"):
+                self._message(entry)
+            elif entry["head"].startswith("POST /api/v1/scheduler"):
+                self._call(entry, answers)
+            elif entry["head"].startswith("POST /api/v1 "):
+                call = json.loads(base64.b64decode(entry["body_b64"]))
+                answers[entry["conn"]] = self._run(
+                    lambda world, call=call: operator_api.carry_out(world, call)
+                )
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Tell(_, _, message):
+                    if not isinstance(message, internal.PingSlaveMessage):
+                        self.said.append(message)
+                case Emit(stream_id, event):
+                    self.events.setdefault(stream_id, []).append(event)
+                case CloseStream(stream_id):
+                    self.closed.add(stream_id)
+
+    def _run(self, decide: Any) -> int:
+        status: list[int] = []
+        self._perform(self.master.run(self._now, lambda world: status.append(decide(world))))
+        return status[0]
+
+    def _message(self, entry: Json) -> None:
+        head, name = entry["head"], entry["message"]
+        target = head.split(" ", 2)[1].split("/")[1]
+        match = re.search(r"Libprocess-From: (\S+)", head)
+        assert match
+        sender = Pid.parse(match[1])
+        body = base64.b64decode(entry["body_b64"])
+        if sender.id.startswith("executor(") or target.startswith("executor("):
+            return
+        if entry["conn"].endswith(":5051"):
+            message = codec.decode(name, body)
+            if not isinstance(message, internal.PingSlaveMessage):
+                self.expected.append(message)
+            elif not message.connected and any(a.connected for a in self._world.agents.values()):
+                # The recording has no line for the broken link; this is what it led to.
+                self._perform(self.master.link_lost(("127.0.0.1", 5051), self._now))
+        elif name.rpartition(".")[2] not in ("RegisterExecutorMessage",):
+            decoded = codec.decode(name, body, codec.TO_MASTER)
+            self._perform(self.master.receive(target, sender, decoded, self._now))
+
+    @property
+    def _world(self) -> World:
+        return self.master.world
+
+    def _call(self, entry: Json, answers: dict[str, int]) -> None:
+        call = json.loads(base64.b64decode(entry["body_b64"]))
+        if call["type"] == "SUBSCRIBE":
+            stream = entry["conn"]
+            wanted = scheduler_api.subscription(call)
+            effects = self.master.run(
+                self._now, lambda world: subscribe(world, stream, wanted.info, set())
+            )
+            self._perform(effects)
+            return
+        framework = self._world.frameworks[call["framework_id"]["value"]]
+        if call["type"] == "ACCEPT":
+            mine = [o for o in self._world.offers.values() if o.framework_id == framework.id]
+            call["accept"]["offer_ids"] = [{"value": mine[-1].id}]
+        answers[entry["conn"]] = self._run(
+            lambda world: scheduler_api.carry_out(world, call, framework.stream_id)
+        )
+
+    def _response(self, entry: Json, answers: dict[str, int]) -> None:
+        source, _, target = entry["conn"].partition("->")
+        request = f"{target}->{source}"
+        status = int(entry["head"].split(" ", 2)[1])
+        if request in answers:
+            self.statuses.append((answers.pop(request), status))
+        if "Mesos-Stream-Id" in entry["head"]:
+            records = _records(base64.b64decode(entry["body_b64"]))
+            self.expected_events[request] = list(records)
+
+
+def _entries(transcript: str) -> Iterator[Json]:
+    for line in (DATA / f"{transcript}.jsonl").read_text().splitlines():
+        yield json.loads(line)
+
+
+def _records(stream: bytes) -> Iterator[Json]:
+    while stream:
+        length, _, rest = stream.partition(b"\n")
+        yield json.loads(rest[: int(length)])
+        stream = rest[int(length) :]
+
+
+def new_master(master_id: str, port: int = 5050, **options: Any) -> Master:
+    numbers = itertools.count(1)
+    world = World(
+        pid=Pid("master", "127.0.0.1", port),
+        id=master_id,
+        options=Options(ping_timeout=2.0, **options),
+        new_uuid=lambda: next(numbers).to_bytes(16, "big"),
+    )
+    master = Master(world, {"agent": b"secret"})
+    master.start(0.0)
+    return master
+
+
+def told(*transcripts: str) -> Story:
+    story = Story(new_master(FIRST_MASTER))
+    for transcript in transcripts:
+        story.tell(transcript)
+    return story
+
+
+BEFORE = {
+    "register": [],
+    "lifecycle": ["register"],
+    "health": ["register", "lifecycle"],
+    "group": ["register", "lifecycle", "health"],
+    "agent-restart": ["register", "lifecycle", "health", "group"],
+}
+
+
+def plain(message: Message) -> Message:
+    """Without what a master makes up."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    if isinstance(copy, internal.ApplyOperationMessage):
+        copy.operation_uuid.value = b""
+        copy.resource_version_uuid.uuid.value = b""
+    if isinstance(copy, internal.AcknowledgeOperationStatusMessage):
+        copy.operation_uuid.value = b""
+    if isinstance(copy, auth.AuthenticationStepMessage):
+        copy.data = b""
+    if isinstance(copy, internal.DrainSlaveMessage):
+        # The recorded master lost the operator's two seconds on the way to the agent.
+        copy.config.ClearField("max_grace_period")
+    return copy
+
+
+@pytest.mark.parametrize("transcript", BEFORE)
+def test_the_agent_is_told_what_the_recorded_agent_was_told(transcript: str) -> None:
+    story = told(*BEFORE[transcript])
+    known = len(story.said)
+    story.expected.clear()
+    story.tell(transcript)
+    assert [plain(m) for m in story.said[known:]] == [plain(m) for m in story.expected]
+    assert story.master.world.aborted is None
+
+
+@pytest.mark.parametrize("transcript", ["lifecycle", "health", "group"])
+def test_the_framework_hears_what_the_recorded_one_heard(transcript: str) -> None:
+    story = told(*BEFORE[transcript], transcript)
+    ((stream, expected),) = [
+        (s, e) for s, e in story.expected_events.items() if s not in _streams(BEFORE[transcript])
+    ]
+    events = story.events[stream]
+    assert [e["type"] for e in events[:3]] == ["SUBSCRIBED", "HEARTBEAT", "OFFERS"]
+    assert events[0] == expected[0]
+    assert _offer(events[2]) == _offer(expected[2])
+    assert [_update(e) for e in events if e["type"] == "UPDATE"] == [
+        _update(e) for e in expected if e["type"] == "UPDATE"
+    ]
+    assert stream in story.closed
+
+
+def _streams(transcripts: list[str]) -> set[str]:
+    return set(told(*transcripts).expected_events)
+
+
+def _update(event: Json) -> Json:
+    status = dict(event["update"]["status"])
+    if status["source"] == "SOURCE_MASTER":
+        del status["timestamp"]
+    return status
+
+
+def _offer(event: Json) -> Json:
+    (offer,) = event["offers"]["offers"]
+    del offer["id"]
+    offer["resources"].sort(key=lambda r: r["name"])
+    return offer
+
+
+def test_calls_are_answered_with_the_recorded_status() -> None:
+    story = told(*BEFORE["agent-restart"])
+    assert len(story.statuses) > 20
+    assert [ours for ours, _ in story.statuses] == [theirs for _, theirs in story.statuses]
+
+
+def restarted(before: Story, port: int = 5050) -> Story:
+    """A new master process with the registry of the one before."""
+    master = new_master("restarted-master", port)
+    master.world.registry = before.master.world.registry
+    master.start(before._now)
+    return Story(master, before._now)
+
+
+def test_a_restarted_master_takes_the_agent_back() -> None:
+    story = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    story.tell("master-restart")
+    assert story.said == story.expected
+    (agent,) = story.master.world.agents.values()
+    assert [entry.task.name for entry in agent.tasks.values()] == ["keeper"]
+
+
+def test_operations_and_draining_of_the_restarted_master() -> None:
+    story = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    story.tell("master-restart")
+    del story.said[:], story.expected[:]
+    # The uuids by which the recorded agent answers are those of the recorded master.
+    uuids = [
+        codec.decode(e["message"], base64.b64decode(e["body_b64"])).operation_uuid.value  # type: ignore[attr-defined]
+        for e in _entries("operations")
+        if e.get("message", "").endswith("ApplyOperationMessage")
+    ]
+    story.master.world.new_uuid = iter(uuids).__next__
+    story.tell("operations")
+    assert story.said == story.expected
+    assert not story.master.world.agents.popitem()[1].operations
+
+
+def test_draining_and_reactivating() -> None:
+    story = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    story.tell("master-restart")
+    del story.said[:], story.expected[:], story.statuses[:]
+    story.tell("drain")
+    assert [plain(m) for m in story.said] == [plain(m) for m in story.expected]
+    assert story.statuses == [(200, 200), (200, 200)]
+
+
+def test_unregistering() -> None:
+    story = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    story.tell("master-restart")
+    assert len(story.master.world.agents) == 1
+    story.tell("unregister")
+    assert not story.master.world.agents
+
+
+@pytest.mark.parametrize("transcript", ["authenticate", "authenticate-refused"])
+def test_authentication_is_answered_step_by_step(transcript: str) -> None:
+    master = new_master("4e3abed6-da39-455b-9cd7-4bf06ac28bce", authenticate_agents=True)
+    if transcript == "authenticate-refused":
+        # The recorded session is the master's second.
+        master._next_session = 2
+    story = Story(master)
+    story.tell(transcript)
+    names = [type(m).__name__ for m in story.expected if not _verdict(m)]
+    assert [type(m).__name__ for m in story.said if not _verdict(m)][: len(names)] == names
+
+
+def _verdict(message: Message) -> bool:
+    # The recorded answer fits the recorded challenge, not ours: see test_authentication.
+    return not isinstance(
+        message, auth.AuthenticationMechanismsMessage | auth.AuthenticationStepMessage
+    )
+
+
+def test_marking_gone() -> None:
+    master = new_master("4e3abed6-da39-455b-9cd7-4bf06ac28bce", 5052)
+    story = Story(master)
+    info = codec.decode(
+        "mesos.internal.ReregisterSlaveMessage",
+        next(
+            base64.b64decode(e["body_b64"])
+            for e in _entries("master-failover")
+            if e.get("message", "").endswith("ReregisterSlaveMessage")
+        ),
+        codec.TO_MASTER,
+    )
+    master.receive("master", Pid.parse("slave(1)@127.0.0.1:5051"), info, 0.0)
+    story.tell("gone")
+    assert story.said == story.expected
+    assert story.statuses == [(200, 200)]

@@ -1,0 +1,155 @@
+"""What people see of the money, from a datacenter's own lists."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shim import limits
+from shim.engine.api import ContainerSpec
+from shim.engine.images.reference import parse_image
+from shim.engine.triton import TritonEngine
+from shim.engine.triton.billing.exporter import BillingExporter, publish_certificate
+from shim.engine.triton.billing.usage_meter import UsageMeter
+from shim.engine.triton.login import ClientLogin
+from shim.errors import Transient
+from shim.model.container import LABEL_FRAMEWORK, LABEL_SHIM, LABEL_TASK, Container
+from shim.telemetry.log import Metrics
+from tests.triton.place import Place, emptied
+
+
+@pytest.fixture
+async def at(tmp_path: Path) -> AsyncIterator[Place]:
+    async with emptied(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def engine(at: Place) -> AsyncIterator[TritonEngine]:
+    made = TritonEngine(at.endpoint.url, ClientLogin(at.certs), shim_id="me")
+    yield made
+    for name in at.left:
+        await made.remove(name)
+    await made.close()
+
+
+def spec(name: str = "mesos-1") -> ContainerSpec:
+    labels = {LABEL_SHIM: "me", LABEL_FRAMEWORK: "f", LABEL_TASK: "t"}
+    body = {
+        "Image": "busybox:latest",
+        "Cmd": ["sleep"],
+        "Labels": labels,
+        "HostConfig": {"Memory": 900 * 2**20},
+    }
+    return ContainerSpec(name, parse_image("busybox"), body)
+
+
+async def test_the_days_of_the_certificate(at: Place, engine: TritonEngine) -> None:
+    metrics = Metrics()
+    publish_certificate(engine.login, metrics)
+    text = metrics.render()[0].decode()
+    figure = re.search(r"^mesos_shim_triton_certificate_days_left (\S+)$", text, re.MULTILINE)
+    assert figure
+    assert float(figure[1]) == pytest.approx(3650, abs=0.1)
+
+
+async def test_metrics_and_state(engine: TritonEngine) -> None:
+    now = [time.time()]
+    costs = BillingExporter(
+        engine, UsageMeter({"sample-1G": 0.5}), lambda: {"mesos-1"}, now=lambda: now[0]
+    )
+    metrics = Metrics()
+    costs.publish(metrics)
+    await engine.create(spec())
+    await engine.inspect("mesos-1")
+    now[0] += 3600
+    text = metrics.render()[0].decode()
+    assert 'mesos_shim_triton_machines{package="sample-1G"} 1.0' in text
+    assert "mesos_shim_triton_cost_per_hour 0.5" in text
+    assert "mesos_shim_triton_containers_without_task 0.0" in text
+    assert 'mesos_shim_triton_machine_seconds_total{package="sample-1G"} 3600.0' in text
+    assert 'mesos_shim_triton_cost_total{framework="f"} 0.5' in text
+    assert "mesos_shim_triton_packages_without_price 0.0" in text
+    state = costs.state()
+    (task,) = costs.tasks()
+    assert (task["framework_id"], task["task_id"]) == ("f", "t")
+    assert costs.paid("mesos-1") == {"package": "sample-1G", "mem": 1024}
+    assert costs.paid("mesos-2") is None
+    assert task["machine_seconds"] == pytest.approx(3600)
+    assert state["frameworks"] == {"f": pytest.approx(0.5)}
+    assert state["packages"]["sample-1G"]["price_per_hour"] == 0.5
+    await engine.remove("mesos-1")
+    now[0] += 3600
+    assert costs.state()["packages"]["sample-1G"]["machine_seconds"] == pytest.approx(3600)
+
+
+async def test_a_package_without_a_price_is_told_once(
+    engine: TritonEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    costs, metrics = BillingExporter(engine, UsageMeter({"sample-4G": 0.5}), set), Metrics()
+    costs.publish(metrics)
+    await engine.create(spec())
+    await engine.list()
+    await engine.list()
+    assert "mesos_shim_triton_packages_without_price 1.0" in metrics.render()[0].decode()
+    assert caplog.text.count("--triton_prices: no price of sample-1G, which counts as free") == 1
+
+
+async def test_without_prices_none_is_missed(
+    engine: TritonEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    BillingExporter(engine, UsageMeter(), set)
+    await engine.create(spec())
+    await engine.list()
+    assert "no price" not in caplog.text
+
+
+async def test_one_look_tells_the_memory_of_a_package(
+    at: Place, engine: TritonEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart nobody looks at what runs, and lists do not tell."""
+    for name in ("mesos-1", "mesos-2", "mesos-3"):
+        await engine.create(spec(name))
+    looks, inspect = [], engine.inspect
+
+    async def counted(name: str) -> Container:
+        looks.append(name)
+        if len(looks) == 1:
+            raise Transient("no answer")
+        return await inspect(name)
+
+    monkeypatch.setattr(engine, "inspect", counted)
+    costs = BillingExporter(engine, UsageMeter(), set)
+    asking = asyncio.create_task(costs.run())
+    for _ in range(4):
+        await engine.list()
+        await asyncio.sleep(0.1)
+    asking.cancel()
+    assert len(looks) == 2
+    assert costs.paid("mesos-1") == {"package": "sample-1G", "mem": 1024}
+
+
+async def test_an_alarm_once_for_what_no_task_is_known_for(
+    engine: TritonEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [time.time()]
+    costs = BillingExporter(engine, UsageMeter(), set, kept=7, now=lambda: now[0])
+    await engine.create(spec())
+    await engine.list()
+    assert costs.state()["containers_without_task"] == []
+    now[0] += limits.ALONE_ALARM + 6.9
+    await engine.list()
+    assert costs.state()["containers_without_task"] == []
+    now[0] += 0.2
+    await engine.list()
+    await engine.list()
+    assert costs.state()["containers_without_task"] == ["mesos-1"]
+    assert caplog.text.count("mesos-1 is paid for, and no task is known for it") == 1
+    await engine.remove("mesos-1")
+    await engine.list()
+    assert costs.state()["containers_without_task"] == []

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
+
+import pytest
+
+from shim import limits
+from shim.engine.triton.errors import Said, parse, pull_error, refusal
+from shim.errors import AccessDenied, Ambiguous, NameTaken, NotFound, Permanent, Transient
+
+ID = "0b0c1a2e-5d1f-4bd4-8a5b-1d2b8f1f7a11"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"(Validation) bad thing ({ID})", Said("bad thing", "Validation", ID)),
+        (f"No such container: x ({ID})", Said("No such container: x", "", ID)),
+        (f"Unauthorized ({ID})", Said("Unauthorized", "", ID)),
+        ("plain (really) text", Said("plain (really) text")),
+        ('{"message": "json after all"}', Said("json after all")),
+        (f"(A) two\nlines (id {ID[:4]}) ({ID})", Said(f"two\nlines (id {ID[:4]})", "A", ID)),
+        ("", Said("")),
+    ],
+)
+def test_errors_are_taken_apart(text: str, said: Said) -> None:
+    assert parse(text.encode()) == said
+
+
+def test_people_see_code_and_request_id() -> None:
+    assert str(Said("no", "Validation", ID)) == f"no (Validation, Triton request {ID})"
+    assert str(Said("no")) == "no"
+
+
+DUPLICATE = 'problem creating container: "alias" (Duplicate) Already exists for this owner_uuid'
+
+
+@pytest.mark.parametrize(
+    ("verb", "status", "text", "kind"),
+    [
+        ("create", 409, f"(ValidationFailed) {DUPLICATE}", NameTaken),
+        ("create", 422, f"(ValidationFailed) {DUPLICATE}", NameTaken),
+        ("create", 500, DUPLICATE, NameTaken),
+        ("create", 422, "(ValidationFailed) problem creating container: other", Permanent),
+        ("create", 409, "(NoAllocatableServersError) No compute resources available", Permanent),
+        ("create", 422, "(NoSufficientPackage) no package", Permanent),
+        ("create", 403, "(NotAuthorized) Quota exceeded", Permanent),
+        ("create", 403, "Forbidden", AccessDenied),
+        ("create", 401, "Unauthorized", AccessDenied),
+        ("create", 400, "(NotImplemented) NetworkMode host", Permanent),
+        ("create", 404, "(ResourceNotFound) No such image: x", NotFound),
+        ("create", 404, "(ResourceNotFound) Network x not found", Permanent),
+        ("create", 500, "publish port: remapping of port numbers not allowed", Permanent),
+        ("create", 500, "No command specified", Permanent),
+        ("create", 500, "Support for automounting NFS volumes is not enabled", Permanent),
+        ("create", 500, "too many --volumes-from: max 2", Permanent),
+        ("create", 500, "something broke", Ambiguous),
+        ("create", 500, "(CommandTimeout) too slow", Transient),
+        ("create", 503, "Back soon", AccessDenied),
+        ("create", 502, "bad gateway", Transient),
+        ("start", 504, "gateway timeout", Transient),
+        ("start", 500, "VM is still provisioning", Transient),
+        ("start", 500, "something broke", Ambiguous),
+        ("start", 404, "No such container: x", NotFound),
+        ("inspect", 404, "No such container: x", NotFound),
+        ("list", 500, "no packages match parameters", Permanent),
+        ("list", 500, "SyntaxError", Transient),
+        ("remove", 500, "Conflict, cannot currently remove a provisioning container", Transient),
+        ("remove", 500, "Conflict, shared volumes are used by a, b", Transient),
+        ("remove", 409, "busy", Transient),
+        ("stop", 422, "(Validation) t", Permanent),
+        ("exec", 409, "(DockerContainerNotRunning) not running", Permanent),
+        ("exec", 429, "slow down", Transient),
+    ],
+)
+def test_what_a_refusal_means(verb: str, status: int, text: str, kind: type[Exception]) -> None:
+    error = refusal(verb, status, f"{text} ({ID})".encode(), {}, "the certificate C")
+    assert type(error) is kind
+    assert ID in str(error)
+
+
+def test_login_trouble_is_said_in_words_to_act_on() -> None:
+    renewal = "`mesos-shim certs --renew` makes a new certificate"
+    unknown = str(refusal("list", 401, b"Unauthorized", {}, "the certificate C", renewal))
+    assert "does not accept the certificate C" in unknown
+    assert f"{renewal}, which is taken up without a restart" in unknown
+    assert "account is disabled" in str(refusal("list", 403, b"Forbidden", {}, "C"))
+
+
+def test_maintenance_says_until_when() -> None:
+    headers = {"Retry-After": formatdate(time.time() + 90, usegmt=True)}
+    before = datetime.now(UTC)
+    error = refusal("create", 503, f"Back soon ({ID})".encode(), headers, "C")
+    assert isinstance(error, AccessDenied)
+    assert error.retry_after is not None
+    assert 85 < error.retry_after <= 90
+    said = re.fullmatch(rf"Back soon \(Triton request {ID}\), until (.*) UTC", str(error))
+    assert said
+    ends = {before + timedelta(seconds=seconds) for seconds in range(147, 152)}
+    assert said[1][-5:] in {f"{end:%H:%M}" for end in ends}
+    tomorrow = refusal("create", 503, b"x", {"Retry-After": "86400"}, "C")
+    day = datetime.now(UTC) + timedelta(days=1)
+    assert f"until {day:%Y-%m-%d}" in str(tomorrow)
+    assert str(refusal("create", 503, b"Back soon", {}, "C")) == "Back soon"
+
+
+def test_an_answer_without_a_word() -> None:
+    assert str(refusal("start", 500, b"", {}, "C")) == "start: Triton answered 500 without a word"
+    silent = refusal("start", 500, b"", {"x-request-id": ID}, "C")
+    assert str(silent).endswith(f"without a word (Triton request {ID})")
+
+
+def test_the_request_id_is_in_the_header_too() -> None:
+    headers = {"x-request-id": ID}
+    assert str(refusal("start", 500, b"oops", headers, "C")) == f"oops (Triton request {ID})"
+    other = "1" * 32
+    said = str(refusal("start", 500, f"oops ({other})".encode(), headers, "C"))
+    assert said == f"oops (Triton request {other})"
+
+
+def test_a_proxys_page_is_told_in_its_words() -> None:
+    page = (
+        b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
+        b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx&amp;co</center>\r\n"
+    )
+    assert str(refusal("create", 502, page, {}, "C")) == "502 Bad Gateway nginx&co"
+    endless = b"<!DOCTYPE html><body>" + b"word " * 1000
+    assert len(str(refusal("create", 504, endless, {}, "C"))) <= limits.PAGE_WORDS
+
+
+def test_what_may_pass_is_not_asked_for_again_at_once() -> None:
+    error = refusal("create", 500, b"something broke", {}, "C")
+    assert isinstance(error, Ambiguous)
+    assert error.retry_after == limits.DOUBTFUL_PAUSE >= 1
+
+
+def test_a_pull_fails_in_the_registry_s_words() -> None:
+    error = pull_error(f"image x not found in registry ({ID})")
+    assert isinstance(error, Permanent)
+    assert str(error) == f"image x not found in registry (Triton request {ID})"
+    assert isinstance(pull_error("read tcp: i/o timeout"), Ambiguous)

@@ -1,0 +1,200 @@
+"""``mesos-shim run`` as people call it, against the embedded master and a scripted agent."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shim.dev.master.server import DevMaster
+from shim.errors import FatalError
+from shim.protos import mesos_pb2 as mesos
+from shim.protos import messages_pb2 as internal
+from shim.run import command, runner
+from shim.run.taskinfo import Wanted, task_info
+from tests.dev.master.fake_agent import FakeAgent
+from tests.e2e.client import ROOT
+
+
+@pytest.fixture
+async def agent() -> AsyncIterator[FakeAgent]:
+    async with DevMaster(port=0) as master, FakeAgent(master.address) as agent:
+        await agent.register()
+        yield agent
+
+
+async def start(master: str, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "shim",
+        "run",
+        f"--master={master}",
+        *arguments,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+def address(agent: FakeAgent) -> str:
+    return f"{agent.master.ip}:{agent.master.port}"
+
+
+async def lines(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
+    async with asyncio.timeout(20):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+def running_at(ip: str) -> mesos.ContainerStatus:
+    status = mesos.ContainerStatus()
+    status.network_infos.add().ip_addresses.add(ip_address=ip)
+    return status
+
+
+async def test_the_exit_code_is_the_tasks_and_it_says_where_it_ran(agent: FakeAgent) -> None:
+    process = await start(
+        address(agent), "--image=busybox", "--name=web", "--command=exit 3", "--env=A=1", "--mem=99"
+    )
+    run = await agent.next(internal.RunTaskMessage)
+    assert run.task.container.docker.image == "busybox"
+    assert run.task.command.value == "exit 3"
+    assert {r.name: r.scalar.value for r in run.task.resources} == {"cpus": 0.1, "mem": 99}
+    await agent.report(run, mesos.TASK_RUNNING, container_status=running_at("10.1.2.3"))
+    await agent.report(run, mesos.TASK_FAILED, message="Container exited with status 3")
+    code, out, _ = await lines(process)
+    assert code == 3
+    assert "TASK_RUNNING at 10.1.2.3" in out
+    shutdown = await agent.next(internal.ShutdownFrameworkMessage)
+    assert shutdown.framework_id == run.framework.id
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("label", ["app=web", "tier=front"]),
+        ("link", ["a:b", "c:d"]),
+        ("env", ["affinity:app!=web", "affinity:app!=db"]),
+        ("volume", ["one:/a", "two:/b"]),
+    ],
+)
+def test_a_parameter_may_be_given_again(key: str, values: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    given = [f"--parameter={key}={value}" for value in values]
+    parsed = parser.parse_args(
+        ["--master=m:1", "--image=busybox", "--env=A=1", "--env=A=2", *given]
+    )
+    info = task_info(command.wanted(parsed), "id", {"value": "S1"}, with_ports=False)
+    wanted = [{"key": key, "value": value} for value in values]
+    assert info["container"]["docker"]["parameters"] == wanted
+    variables = info["command"]["environment"]["variables"]
+    assert variables == [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
+
+
+async def test_several_instances_all_have_to_finish(agent: FakeAgent) -> None:
+    process = await start(address(agent), "--image=busybox", "--instances=2")
+    runs = [await agent.next(internal.RunTaskMessage) for _ in range(2)]
+    assert runs[0].task.task_id != runs[1].task.task_id
+    for run in runs:
+        await agent.report(run, mesos.TASK_FINISHED)
+    assert (await lines(process))[0] == 0
+
+
+async def test_it_follows_the_logs_to_their_end(agent: FakeAgent) -> None:
+    process = await start(address(agent), "--image=busybox", "--follow")
+    run = await agent.next(internal.RunTaskMessage)
+    framework_id, task_id = run.framework.id.value, run.task.task_id.value
+    sandbox = f"/frameworks/{framework_id}/executors/{task_id}/runs/latest"
+    agent.files = {f"{sandbox}/stdout": "one\n", f"{sandbox}/stderr": "oops\n"}
+    await agent.report(run, mesos.TASK_RUNNING)
+    assert process.stdout
+    async with asyncio.timeout(10):
+        while await process.stdout.readline() != b"one\n":
+            pass
+    agent.files[f"{sandbox}/stdout"] += "two\n"
+    await agent.report(run, mesos.TASK_FINISHED)
+    code, out, err = await lines(process)
+    assert code == 0
+    assert "two\n" in out
+    assert "oops\n" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_kills_the_task(agent: FakeAgent, number: signal.Signals) -> None:
+    process = await start(address(agent), "--image=busybox")
+    run = await agent.next(internal.RunTaskMessage)
+    await agent.report(run, mesos.TASK_RUNNING)
+    process.send_signal(number)
+    kill = await agent.next(internal.KillTaskMessage)
+    assert kill.task_id == run.task.task_id
+    await agent.report(run, mesos.TASK_KILLED)
+    assert (await lines(process))[0] == 130
+
+
+async def test_detached_it_goes_on_in_the_background(agent: FakeAgent, tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    process = await start(address(agent), "--image=busybox", f"--detach={log}")
+    run = await agent.next(internal.RunTaskMessage)
+    assert process.returncode is None
+    await agent.report(run, mesos.TASK_RUNNING)
+    code, out, _ = await lines(process)
+    assert code == 0
+    os.kill(int(out), signal.SIGTERM)
+    await agent.next(internal.KillTaskMessage)
+    await agent.report(run, mesos.TASK_KILLED)
+    await agent.next(internal.ShutdownFrameworkMessage)
+    assert "TASK_KILLED" in log.read_text()
+
+
+async def test_a_task_that_cannot_start_ends_the_detaching(
+    agent: FakeAgent, tmp_path: Path
+) -> None:
+    log = tmp_path / "run.log"
+    process = await start(address(agent), "--image=busybox", f"--detach={log}")
+    run = await agent.next(internal.RunTaskMessage)
+    await agent.report(run, mesos.TASK_FAILED, message="no such image")
+    code, _, err = await lines(process)
+    assert code == 1
+    assert str(log) in err
+    assert "no such image" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--image=a", "--port=80"], "'80'"),
+        (["--image=a", "--env=B"], "'B'"),
+        (["--image=a", "--instances=0"], "'0'"),
+        (["--image=a", "--mem=-1"], "-1"),
+        (["--image=a", "--network=host", "--port=1:1"], "--network=host"),
+        (["--image=a", "--command=b", "--", "c"], "--command"),
+        (["--image=a", "--detach=/nowhere/log"], "/nowhere/log"),
+        ([], "--image"),
+    ],
+)
+async def test_bad_arguments_are_named(arguments: list[str], word: str) -> None:
+    code, _, err = await lines(await start("127.0.0.1:1", *arguments))
+    assert code == 2
+    assert word in err
+
+
+async def test_a_bad_master_is_named() -> None:
+    code, _, err = await lines(await start("http://a/b", "--image=a"))
+    assert code == 2
+    assert "http://a/b" in err
+
+
+def test_without_pymesos_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymesos", None)
+    run = runner.Run(Wanted("busybox", "web"), 1, print)
+    with pytest.raises(FatalError, match="pip install --no-deps pymesos"):
+        runner.connect(run, {}, "127.0.0.1:1", None)

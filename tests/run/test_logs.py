@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import io
+import json
+
+from shim.run.logs import Logs
+
+
+class Files:
+    """An agent's ``/files/read``: at most four bytes at a time."""
+
+    def __init__(self) -> None:
+        self.content = {"stdout": b"", "stderr": b""}
+        self.asked: list[str] = []
+        self.away = False
+
+    def __call__(self, url: str) -> bytes:
+        self.asked.append(url)
+        if self.away:
+            raise ConnectionRefusedError("refused")
+        path, _, offset = url.partition("&offset=")
+        data = self.content[path.rpartition("/")[2]][int(offset) :][:4]
+        return json.dumps({"offset": int(offset), "data": data.decode()}).encode()
+
+
+def logs(files: Files) -> Logs:
+    return Logs(files, io.StringIO(), io.StringIO())
+
+
+def text(out: object) -> str:
+    assert isinstance(out, io.StringIO)
+    return out.getvalue()
+
+
+def test_what_is_new_is_printed_once_and_where_it_belongs() -> None:
+    files = Files()
+    followed = logs(files)
+    followed.add("http://10.0.0.1:5051", "F", "web/1")
+    followed.poll()
+    files.content["stdout"] = b"hello world"
+    followed.poll()
+    files.content["stdout"] += b"!"
+    files.content["stderr"] = "öö".encode()
+    followed.poll()
+    assert followed.end("web/1") is None
+    assert (text(followed.out), text(followed.err)) == ("hello world!", "öö")
+    assert files.asked[0] == (
+        "http://10.0.0.1:5051/files/read?path=/frameworks/F/executors/web/1/runs/latest/stdout"
+        "&offset=0"
+    )
+
+
+def test_the_rest_is_printed_at_the_end_and_then_nothing_is_asked() -> None:
+    files = Files()
+    followed = logs(files)
+    followed.add("http://a", "F", "one")
+    files.content["stdout"] = b"last words"
+    assert followed.end("one") is None
+    assert text(followed.out) == "last words"
+    asked = len(files.asked)
+    followed.poll()
+    assert len(files.asked) == asked
+
+
+def test_an_agent_that_does_not_answer_is_told_at_the_end_only() -> None:
+    files = Files()
+    files.away = True
+    followed = logs(files)
+    followed.add("http://a", "F", "one")
+    followed.poll()
+    assert followed.end("one") == "refused"
+
+
+def test_an_agent_that_was_away_for_a_while_is_no_failure() -> None:
+    files = Files()
+    files.away = True
+    followed = logs(files)
+    followed.add("http://a", "F", "one")
+    followed.poll()
+    files.away = False
+    assert followed.end("one") is None
