@@ -20,7 +20,7 @@ from shim.engine.checks.checker import Checker
 from shim.engine.client.instrument import instrument
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
-from shim.engine.sandbox.files import Files
+from shim.engine.sandbox.container_files import ContainerFiles
 from shim.engine.sandbox.sampler import Sampler
 from shim.engine.sandbox.store import SandboxStore
 from shim.engine.triton import TritonEngine
@@ -88,14 +88,14 @@ class HttpService:
         instrument(engine, lambda call, outcome, s: seconds.labels(call, outcome).observe(s))
         self._engine = engine
         self._keeper = SandboxStore(engine, self._config.work_dir / "sandboxes")
-        self._files = Files(engine, self._config.sandbox_directory)
+        self._files = ContainerFiles(engine, self._config.sandbox_directory)
         if isinstance(engine, TritonEngine):
             publish_certificate(engine.login, self._metrics)
         await self._keeper.load()
 
-    async def last_words(self, ref: Ref) -> None:
+    async def collect_final_logs(self, ref: Ref) -> None:
         """The container is about to be removed: keep what it said."""
-        await self._keeper.last_words(ref)
+        await self._keeper.collect_final_logs(ref)
 
     def open(
         self,
@@ -181,7 +181,7 @@ class HttpService:
                 group.create_task(supervise("costs", self._costs.run), name="costs")
 
     async def close(self) -> None:
-        """After the conductor: it still asks for last words."""
+        """After the conductor: the last logs of its containers are still collected."""
         self._site.close()
         await self._sampler.close()
         await self._files.close()

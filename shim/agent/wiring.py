@@ -22,7 +22,7 @@ from shim.engine.checks.checker import Checker
 from shim.engine.client.connect import remote_host
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
-from shim.engine.fetch.sandbox import with_sandbox
+from shim.engine.fetch.sandbox_archive import with_sandbox_volume
 from shim.engine.mapping import Rules, container_spec
 from shim.model.facts import Fact
 from shim.model.ids import Pid
@@ -140,7 +140,7 @@ def _conductor(
             executor_id=order.executor_id,
             rules=rules,
         )
-        return spec if rules.triton else with_sandbox(spec, rules.sandbox_directory)
+        return spec if rules.triton else with_sandbox_volume(spec, rules.sandbox_directory)
 
     return Containerizer(
         around.engine,
@@ -148,7 +148,7 @@ def _conductor(
         make_spec,
         auth_for=fetcher.auth_for,
         hooks=[fetcher],
-        last_words=around.pages.last_words,
+        collect_final_logs=around.pages.collect_final_logs,
         max_inflight=config.max_inflight or _inflight(around.info),
         registration_timeout=config.executor_registration_timeout,
     )

@@ -51,7 +51,7 @@ class Containerizer:
         *,
         auth_for: Callable[[Launch, ImageRef], Auth | None] = _anonymous,
         hooks: Sequence[LaunchHook] = (),
-        last_words: Callable[[Ref], Awaitable[None]] = _nothing,
+        collect_final_logs: Callable[[Ref], Awaitable[None]] = _nothing,
         max_inflight: int = limits.MAX_INFLIGHT,
         registration_timeout: float = 900.0,
         clock: Callable[[], float] = time.monotonic,
@@ -72,7 +72,7 @@ class Containerizer:
             auth_for=auth_for,
             hooks=hooks,
             patience=registration_timeout,
-            last_words=last_words,
+            collect_final_logs=collect_final_logs,
             complaint=LogThrottle(clock),
         )
         self._errands: dict[str, ContainerWorker] = {}

@@ -32,7 +32,7 @@ class WorkerDeps:
     hooks: Sequence[LaunchHook]
     patience: float
     """Seconds until a launch that does not get on is given up."""
-    last_words: Callable[[Ref], Awaitable[None]]
+    collect_final_logs: Callable[[Ref], Awaitable[None]]
     """Take what a container leaves behind; waited for, in bounded time, before its removal."""
     complaint: LogThrottle
     """About launches that do not get on."""

@@ -241,7 +241,7 @@ class ContainerWorker:
 
     async def _carry_out_remove(self) -> None:
         if self._ref.name not in self._tools.unstarted:
-            await self._tools.last_words(self._ref)
+            await self._tools.collect_final_logs(self._ref)
         await self._remove_certainly()
         self._tools.unstarted.discard(self._ref.name)
         self._remove = self._stop = None

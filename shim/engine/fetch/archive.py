@@ -21,7 +21,7 @@ from contextlib import closing, contextmanager
 from typing import BinaryIO, Protocol
 
 from shim import limits
-from shim.engine.fetch.plan import Kind
+from shim.engine.fetch.uris import ArchiveKind
 from shim.errors import Permanent
 
 _NOWHERE = "/nowhere/sandbox"
@@ -98,18 +98,18 @@ def damage() -> Iterator[None]:
         raise Permanent(f"the archive cannot be unpacked: {error}") from None
 
 
-def members(kind: Kind, file: BinaryIO, budget: Budget) -> Iterator[Member]:
+def members(kind: ArchiveKind, file: BinaryIO, budget: Budget) -> Iterator[Member]:
     """The members of an archive; each content is to be read before the next member is asked for."""
-    return _zip(file, budget) if kind is Kind.ZIP else _tar(kind, file, budget)
+    return _zip(file, budget) if kind is ArchiveKind.ZIP else _tar(kind, file, budget)
 
 
-def decompressed(kind: Kind, file: BinaryIO) -> Readable:
+def decompressed(kind: ArchiveKind, file: BinaryIO) -> Readable:
     """The content of what is compressed; ValueError, OSError, EOFError when it is damaged."""
-    if kind in (Kind.TAR_GZ, Kind.GZ):
+    if kind in (ArchiveKind.TAR_GZ, ArchiveKind.GZ):
         return gzip.GzipFile(fileobj=file)
-    if kind is Kind.TAR_BZ2:
+    if kind is ArchiveKind.TAR_BZ2:
         return bz2.BZ2File(file)
-    if kind is Kind.TAR_XZ:
+    if kind is ArchiveKind.TAR_XZ:
         return io.BufferedReader(_Xz(file))
     return file
 
@@ -172,7 +172,7 @@ class _Header(tarfile.TarInfo):
         return header
 
 
-def _tar(kind: Kind, file: BinaryIO, budget: Budget) -> Iterator[Member]:
+def _tar(kind: ArchiveKind, file: BinaryIO, budget: Budget) -> Iterator[Member]:
     stream = Spending(decompressed(kind, file), budget)
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as tar:
         for found in tar:

@@ -18,8 +18,8 @@ from yarl import URL
 
 from shim import limits
 from shim.engine.client.urls import as_written
-from shim.engine.fetch.plan import Item
 from shim.engine.fetch.pool import in_pool
+from shim.engine.fetch.uris import Item
 from shim.errors import Permanent, told
 
 

@@ -18,9 +18,9 @@ from shim.engine.api import Auth, Engine, ImageRef
 from shim.engine.fetch.archive import Budget
 from shim.engine.fetch.cache import Cache
 from shim.engine.fetch.download import Downloads
-from shim.engine.fetch.plan import Item, plan
 from shim.engine.fetch.pool import in_pool
-from shim.engine.fetch.sandbox import Sandbox, directory_tar, is_root
+from shim.engine.fetch.sandbox_archive import SandboxArchive, directory_tar, is_root
+from shim.engine.fetch.uris import Item, plan
 from shim.engine.images.credentials import DockerConfig, docker_config_of_task
 from shim.engine.mapping.rules import Rules
 from shim.engine.mapping.volumes import sandbox_volumes
@@ -158,7 +158,7 @@ class Fetcher:
         for volume in sandbox_volumes(order.task, self._rules):
             places[volume.directory] = volume.destination
         budget = Budget()
-        sandbox = Sandbox(directory, [part for part in places if part], budget)
+        sandbox = SandboxArchive(directory, [part for part in places if part], budget)
         try:
             for item in items:
                 with await self._open(order, item, directory) as file:

@@ -1,7 +1,7 @@
 """``container.volumes``: where there is a host, where there are only named volumes, and neither.
 
-The sandbox itself is no mount of a host: an anonymous volume (see ``shim.engine.fetch.sandbox``)
-into which the agent puts files by archive.
+The sandbox itself is no mount of a host. It is an anonymous volume into which the agent puts files
+by archive (see ``shim.engine.fetch.sandbox_archive``).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shim import limits
-from shim.engine.sandbox.stream import Stream
+from shim.engine.sandbox.output_file import OutputFile
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from shim.model.sandbox import STDERR, STDOUT
@@ -74,7 +74,7 @@ class OutputBuffer:
         self.ended = 0.0
         """When the task's container was done with; 0 before."""
         self.mtime = 0.0
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, OutputFile] = {}
         self._marks = {name: Mark() for name in NAMES.values()}
         self._going: dict[str, _Resumption] = {}
         self._batch = Batch()
@@ -113,7 +113,7 @@ class OutputBuffer:
 
     def open(self, directory: Path) -> None:
         """Take up what is there. Uses the disk."""
-        self._streams = {name: Stream(directory, name) for name in NAMES.values()}
+        self._streams = {name: OutputFile(directory, name) for name in NAMES.values()}
         about = read_about(directory)
         if about is None:
             about = {}

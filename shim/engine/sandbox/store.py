@@ -130,7 +130,7 @@ class SandboxStore:
 
     # --- the end ----------------------------------------------------------------------------
 
-    async def last_words(self, ref: Ref) -> None:
+    async def collect_final_logs(self, ref: Ref) -> None:
         """Take what is left of the container's output: it is about to be removed.
 
         Whatever goes wrong, this ends in bounded time: a stopped container costs money.

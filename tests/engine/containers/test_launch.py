@@ -323,13 +323,13 @@ async def test_what_keeps_a_launch_waiting_is_told_and_logged_now_and_then(
 
 
 @timeless
-async def test_what_was_never_started_has_no_last_words() -> None:
+async def test_a_container_that_never_started_has_no_logs_to_collect() -> None:
     asked: list[Ref] = []
 
-    async def last_words(ref: Ref) -> None:
+    async def collect_final_logs(ref: Ref) -> None:
         asked.append(ref)
 
-    async with stage(last_words=last_words) as on:
+    async with stage(collect_final_logs=collect_final_logs) as on:
         on.engine.fail("create", Permanent("no"))
         failed = on.launch("failed")
         await on.until(LaunchFailed, failed)

@@ -9,7 +9,7 @@ import lzma
 import tarfile
 import zipfile
 
-from shim.engine.fetch.plan import Kind
+from shim.engine.fetch.uris import ArchiveKind
 
 FILES = {"a.txt": b"hello", "dir/b.sh": b"#!/bin/sh\n"}
 
@@ -44,15 +44,15 @@ def a_zip(files: dict[str, bytes] = FILES, method: int = zipfile.ZIP_DEFLATED) -
     return buffer.getvalue()
 
 
-def packed(kind: Kind, files: dict[str, bytes] = FILES) -> bytes:
+def packed(kind: ArchiveKind, files: dict[str, bytes] = FILES) -> bytes:
     match kind:
-        case Kind.ZIP:
+        case ArchiveKind.ZIP:
             return a_zip(files)
-        case Kind.TAR_GZ:
+        case ArchiveKind.TAR_GZ:
             return gzip.compress(a_tar(files))
-        case Kind.TAR_BZ2:
+        case ArchiveKind.TAR_BZ2:
             return bz2.compress(a_tar(files))
-        case Kind.TAR_XZ:
+        case ArchiveKind.TAR_XZ:
             return lzma.compress(a_tar(files))
         case _:
             return a_tar(files)

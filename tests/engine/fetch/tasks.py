@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shim.engine.api import ContainerSpec, Engine
 from shim.engine.fetch.fetcher import Fetcher
-from shim.engine.fetch.sandbox import with_sandbox
+from shim.engine.fetch.sandbox_archive import with_sandbox_volume
 from shim.engine.mapping import Rules, container_spec
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
@@ -44,4 +44,4 @@ def fetcher(engine: Engine, rules: Rules, directory: Path, **options: object) ->
 
 def spec(order: Launch, rules: Rules) -> ContainerSpec:
     made = container_spec(order.ref, order.task, agent_id="a", executor_id="t", rules=rules)
-    return made if rules.triton else with_sandbox(made, rules.sandbox_directory)
+    return made if rules.triton else with_sandbox_volume(made, rules.sandbox_directory)

@@ -12,15 +12,21 @@ import pytest
 
 from shim import limits
 from shim.engine.fetch.archive import Budget, damage, members
-from shim.engine.fetch.plan import Kind
+from shim.engine.fetch.uris import ArchiveKind
 from shim.errors import Permanent
 from tests.engine.fetch.archives import FILES, a_tar, a_zip, link, packed
 
-ARCHIVES = [Kind.TAR, Kind.TAR_GZ, Kind.TAR_BZ2, Kind.TAR_XZ, Kind.ZIP]
+ARCHIVES = [
+    ArchiveKind.TAR,
+    ArchiveKind.TAR_GZ,
+    ArchiveKind.TAR_BZ2,
+    ArchiveKind.TAR_XZ,
+    ArchiveKind.ZIP,
+]
 Found = dict[str, tuple[tarfile.TarInfo, bytes]]
 
 
-def read(kind: Kind, data: bytes, budget: Budget | None = None) -> Found:
+def read(kind: ArchiveKind, data: bytes, budget: Budget | None = None) -> Found:
     found = {}
     with damage():
         for member, content in members(kind, io.BytesIO(data), budget or Budget()):
@@ -28,14 +34,14 @@ def read(kind: Kind, data: bytes, budget: Budget | None = None) -> Found:
     return found
 
 
-def refusal(kind: Kind, data: bytes, budget: Budget | None = None) -> str:
+def refusal(kind: ArchiveKind, data: bytes, budget: Budget | None = None) -> str:
     with pytest.raises(Permanent) as caught:
         read(kind, data, budget)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_every_kind_is_read(kind: Kind) -> None:
+def test_every_kind_is_read(kind: ArchiveKind) -> None:
     found = read(kind, packed(kind))
     assert {name: content for name, (_, content) in found.items()} == FILES
     script = found["dir/b.sh"][0]
@@ -44,26 +50,26 @@ def test_every_kind_is_read(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
-def test_a_truncated_one_is_told(kind: Kind, part: float) -> None:
+def test_a_truncated_one_is_told(kind: ArchiveKind, part: float) -> None:
     data = packed(kind, {"a": bytes(range(256)) * 400})
     assert "cannot be unpacked" in refusal(kind, data[: int(len(data) * part)])
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_garbage_is_told(kind: Kind) -> None:
+def test_garbage_is_told(kind: ArchiveKind) -> None:
     assert "the archive cannot be unpacked" in refusal(kind, b"<html>404 not found</html>" * 40)
 
 
 def test_names_are_cleaned() -> None:
-    found = read(Kind.TAR, a_tar({"./x//y": b"1", "/abs/z": b"2"}))
+    found = read(ArchiveKind.TAR, a_tar({"./x//y": b"1", "/abs/z": b"2"}))
     assert sorted(found) == ["abs/z", "x/y"]
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "a/../b", "/../x"])
 def test_a_name_that_climbs_is_refused(name: str) -> None:
     expected = f"the archive leads out of the sandbox: {name!r}"
-    assert refusal(Kind.TAR, a_tar({name: b""})) == expected
-    assert refusal(Kind.ZIP, a_zip({name: b""})) == expected
+    assert refusal(ArchiveKind.TAR, a_tar({name: b""})) == expected
+    assert refusal(ArchiveKind.ZIP, a_zip({name: b""})) == expected
 
 
 def test_an_extended_header_does_not_bring_the_name_back() -> None:
@@ -72,13 +78,13 @@ def test_an_extended_header_does_not_bring_the_name_back() -> None:
         member = tarfile.TarInfo("harmless")
         member.pax_headers = {"path": "../../etc/x"}
         tar.addfile(member)
-    assert "leads out" in refusal(Kind.TAR, buffer.getvalue())
+    assert "leads out" in refusal(ArchiveKind.TAR, buffer.getvalue())
     good = io.BytesIO()
     with tarfile.open(fileobj=good, mode="w", format=tarfile.PAX_FORMAT) as tar:
         member = tarfile.TarInfo("./" + "n" * 200)
         member.pax_headers = {"comment": "x"}
         tar.addfile(member)
-    ((member, _),) = read(Kind.TAR, good.getvalue()).values()
+    ((member, _),) = read(ArchiveKind.TAR, good.getvalue()).values()
     assert (member.name, member.pax_headers) == ("n" * 200, {})
 
 
@@ -99,12 +105,12 @@ def test_an_extended_header_does_not_bring_the_name_back() -> None:
     ids=lambda member: f"{member.name}-{member.linkname or member.type}",
 )
 def test_links_that_leave_and_devices_are_refused(bad: tarfile.TarInfo) -> None:
-    assert "leads out of the sandbox" in refusal(Kind.TAR, a_tar(FILES, bad))
+    assert "leads out of the sandbox" in refusal(ArchiveKind.TAR, a_tar(FILES, bad))
 
 
 def test_links_within_stay() -> None:
     good = [link("l", "a.txt"), link("dir/up", "../a.txt"), link("h", "a.txt", tarfile.LNKTYPE)]
-    found = read(Kind.TAR, a_tar(FILES, *good))
+    found = read(ArchiveKind.TAR, a_tar(FILES, *good))
     assert found["dir/up"][0].linkname == "../a.txt"
     assert (found["h"][0].type, found["h"][0].size) == (tarfile.LNKTYPE, 0)
 
@@ -118,21 +124,21 @@ def test_a_zips_links_are_held_to_the_same() -> None:
             archive.writestr(entry, target)
         return buffer.getvalue()
 
-    assert read(Kind.ZIP, linking(b"a.txt"))["l"][0].issym()
-    assert "leads out" in refusal(Kind.ZIP, linking(b"../../etc/passwd"))
-    assert "leads out" in refusal(Kind.ZIP, linking(b"/etc/passwd"))
+    assert read(ArchiveKind.ZIP, linking(b"a.txt"))["l"][0].issym()
+    assert "leads out" in refusal(ArchiveKind.ZIP, linking(b"../../etc/passwd"))
+    assert "leads out" in refusal(ArchiveKind.ZIP, linking(b"/etc/passwd"))
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_a_bomb_ends_at_the_bound(kind: Kind) -> None:
+def test_a_bomb_ends_at_the_bound(kind: ArchiveKind) -> None:
     data = packed(kind, {"zeros": bytes(5_000_000)})
     assert refusal(kind, data, Budget(1_000_000)) == (
         "unpacked, the files have more than 1000000 bytes"
     )
 
 
-@pytest.mark.parametrize("kind", [Kind.TAR, Kind.ZIP])
-def test_a_crowd_ends_at_the_bound(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ArchiveKind.TAR, ArchiveKind.ZIP])
+def test_a_crowd_ends_at_the_bound(kind: ArchiveKind) -> None:
     data = packed(kind, {str(number): b"" for number in range(100)})
     assert refusal(kind, data, Budget(members=99)) == "there are more than 99 files"
 
@@ -146,50 +152,50 @@ def test_a_file_of_holes_is_as_large_as_it_says() -> None:
     block[483:495] = b"\x80" + (2**40).to_bytes(11, "big")
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block)
-    assert "more than" in refusal(Kind.TAR, bytes(block) + bytes(1024))
+    assert "more than" in refusal(ArchiveKind.TAR, bytes(block) + bytes(1024))
 
 
 def test_a_header_cannot_take_the_memory() -> None:
     header = tarfile.TarInfo("long")
     header.type, header.size = tarfile.GNUTYPE_LONGNAME, limits.ARCHIVE_HEADER_BYTES + 1
     data = header.tobuf(tarfile.GNU_FORMAT) + bytes(2 * limits.ARCHIVE_HEADER_BYTES)
-    assert "a header of" in refusal(Kind.TAR, data)
+    assert "a header of" in refusal(ArchiveKind.TAR, data)
 
 
 def test_an_xz_that_asks_for_too_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "XZ_MEMORY", 1_000_000)
-    assert "emory" in refusal(Kind.TAR_XZ, lzma.compress(a_tar(), preset=9))
+    assert "emory" in refusal(ArchiveKind.TAR_XZ, lzma.compress(a_tar(), preset=9))
 
 
 def test_an_xz_of_several_streams() -> None:
     data = a_tar()
-    assert sorted(read(Kind.TAR_XZ, lzma.compress(data[:700]) + lzma.compress(data[700:]))) == [
-        *FILES
-    ]
+    assert sorted(
+        read(ArchiveKind.TAR_XZ, lzma.compress(data[:700]) + lzma.compress(data[700:]))
+    ) == [*FILES]
 
 
 def test_a_zip_that_lies_about_its_table() -> None:
     data = bytearray(a_zip())
     at = data.rfind(b"PK\x05\x06")
     struct.pack_into("<I", data, at + 12, 2**31)
-    assert "table of contents" in refusal(Kind.ZIP, bytes(data))
+    assert "table of contents" in refusal(ArchiveKind.ZIP, bytes(data))
 
 
 def test_zips_we_cannot_read_are_named() -> None:
-    assert "method 14" in refusal(Kind.ZIP, a_zip(method=zipfile.ZIP_LZMA))
+    assert "method 14" in refusal(ArchiveKind.ZIP, a_zip(method=zipfile.ZIP_LZMA))
     data = bytearray(a_zip())
     at = data.find(b"PK\x01\x02")
     data[at + 8] |= 1
-    assert refusal(Kind.ZIP, bytes(data)) == "the zip is encrypted"
+    assert refusal(ArchiveKind.ZIP, bytes(data)) == "the zip is encrypted"
 
 
 def test_a_wrong_checksum_is_told() -> None:
     bad = bytearray(a_zip(method=zipfile.ZIP_STORED))
     bad[bad.find(b"hello")] ^= 1
-    assert "Bad CRC" in refusal(Kind.ZIP, bytes(bad))
+    assert "Bad CRC" in refusal(ArchiveKind.ZIP, bytes(bad))
 
 
 def test_it_stops_when_told_to() -> None:
     budget = Budget()
     budget.stop()
-    assert refusal(Kind.TAR, a_tar(), budget) == "given up"
+    assert refusal(ArchiveKind.TAR, a_tar(), budget) == "given up"

@@ -14,7 +14,7 @@ import pytest
 
 from shim import limits
 from shim.engine.fetch.download import Downloads
-from shim.engine.fetch.plan import Item
+from shim.engine.fetch.uris import Item
 from shim.errors import Permanent
 from tests.engine.fetch.server import Server
 

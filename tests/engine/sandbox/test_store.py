@@ -119,9 +119,9 @@ async def test_last_words_outlive_the_container(tmp_path: Path) -> None:
         say(box, "two\n")
         say(box, "bad\n", 2)
         engine.end(ref.name)
-        await keeper.last_words(ref)
+        await keeper.collect_final_logs(ref)
         box_of(engine, silent)
-        await keeper.last_words(silent)
+        await keeper.collect_final_logs(silent)
         engine.boxes.clear()
         assert await text(keeper, ref, live=False) == "one\ntwo\n"
         assert await text(keeper, ref, "stderr", live=True) == "bad\n"
@@ -173,7 +173,7 @@ async def test_of_a_huge_output_the_beginning_and_the_end_are_kept(
     for number in range(10_000):
         say(box, f"{number:9}\n", at=1000.0 + number)
     async with keeping(engine, tmp_path) as keeper:
-        await keeper.last_words(ref)
+        await keeper.collect_final_logs(ref)
         lines = (await text(keeper, ref, live=False)).splitlines()
     assert lines[:1000] == [f"{number:9}" for number in range(1000)]
     assert lines[-100:] == [f"{number:9}" for number in range(9900, 10_000)]
@@ -187,7 +187,7 @@ async def test_the_last_output_is_asked_for_again(tmp_path: Path, error: Excepti
     say(box_of(engine, ref), "the last\n")
     engine.fail("logs", error, times=2)
     async with keeping(engine, tmp_path) as keeper:
-        await keeper.last_words(ref)
+        await keeper.collect_final_logs(ref)
         assert await text(keeper, ref, live=False) == "the last\n"
         assert await text(keeper, ref, "stderr", live=False) == ""
 
@@ -201,7 +201,7 @@ async def test_an_output_that_cannot_be_read_says_why(
     box_of(engine, ref)
     engine.fail("logs", error, times=99)
     async with keeping(engine, tmp_path) as keeper:
-        await keeper.last_words(ref)
+        await keeper.collect_final_logs(ref)
         assert str(error) in await text(keeper, ref, "stderr", live=False)
 
 
@@ -214,7 +214,7 @@ async def test_a_removal_does_not_wait_for_ever(
     engine.hold("logs")
     async with keeping(engine, tmp_path) as keeper:
         async with asyncio.timeout(1):
-            await keeper.last_words(ref)
+            await keeper.collect_final_logs(ref)
         assert "within 0.05 s" in await text(keeper, ref, "stderr", live=False)
 
 
@@ -242,7 +242,7 @@ async def test_bounds_drop_the_oldest_completed_first(
         for ref in refs:
             say(box_of(engine, ref), "0123456789")
             if ref is not refs[0]:
-                await keeper.last_words(ref)
+                await keeper.collect_final_logs(ref)
         await text(keeper, refs[0])
         monkeypatch.setattr(limits, "SANDBOX_TOTAL_BYTES", 35)
         await keeper.sweep(time.time())
@@ -259,7 +259,7 @@ async def test_a_full_disk_stops_nothing(tmp_path: Path) -> None:
     say(box_of(engine, ref), "x\n")
     (tmp_path / "file").write_text("")
     async with keeping(engine, tmp_path / "file") as keeper:
-        await keeper.last_words(ref)
+        await keeper.collect_final_logs(ref)
         assert await text(keeper, ref, live=False) == ""
 
 
@@ -272,7 +272,7 @@ async def test_a_reader_meanwhile_waits_for_the_last_words(tmp_path: Path) -> No
         say(box, "two\n")
         engine.end(ref.name)
         held = engine.hold("logs")
-        ending = asyncio.create_task(keeper.last_words(ref))
+        ending = asyncio.create_task(keeper.collect_final_logs(ref))
         await asyncio.sleep(0.01)
         reading = asyncio.create_task(text(keeper, ref))
         await asyncio.sleep(0.01)
@@ -295,7 +295,7 @@ async def test_many_that_end_at_once_wait_for_their_turn_and_not_for_ever(
         held = engine.hold("logs")
         asyncio.get_running_loop().call_later(0.2, held.set)
         async with asyncio.timeout(2):
-            await asyncio.gather(*(keeper.last_words(ref) for ref in refs))
+            await asyncio.gather(*(keeper.collect_final_logs(ref) for ref in refs))
         assert [keeper.knows(ref) for ref in refs] == [True, False, False]
 
 
@@ -319,7 +319,7 @@ async def test_those_whose_output_fails_keep_no_others_from_theirs(
     for ref in refs:
         say(box_of(engine, ref), "x\n")
     async with keeping(engine, tmp_path) as keeper:
-        await asyncio.gather(*(keeper.last_words(ref) for ref in refs))
+        await asyncio.gather(*(keeper.collect_final_logs(ref) for ref in refs))
         assert [await text(keeper, ref, live=False) for ref in refs[10:]] == ["x\n"] * 10
 
 
@@ -330,7 +330,7 @@ async def test_a_bug_of_ours_keeps_no_container_from_its_removal(
     say(box_of(engine, ref), "x\n")
     async with keeping(engine, tmp_path) as keeper:
         engine.fail("logs", ZeroDivisionError("a bug"))
-        await keeper.last_words(ref)
+        await keeper.collect_final_logs(ref)
     assert "last output is lost" in caplog.text
 
 

@@ -15,12 +15,12 @@ from typing import BinaryIO
 from shim import limits
 from shim.engine.api import ContainerSpec
 from shim.engine.fetch.archive import Budget, Readable, Spending, damage, decompressed, members
-from shim.engine.fetch.plan import Item, Kind
+from shim.engine.fetch.uris import ArchiveKind, Item
 from shim.engine.images.credentials import SANDBOX_FILES
 from shim.errors import Permanent
 
 
-def with_sandbox(spec: ContainerSpec, directory: str) -> ContainerSpec:
+def with_sandbox_volume(spec: ContainerSpec, directory: str) -> ContainerSpec:
     """The spec with an anonymous volume at the sandbox directory.
 
     It costs nothing, where putting an empty directory into the container costs a launch about
@@ -47,7 +47,7 @@ def is_root(user: str) -> bool:
     return user.partition(":")[0] in ("", "root", "0")
 
 
-class Sandbox:
+class SandboxArchive:
     """Grows the sandbox's tar, and one for each sandbox directory that is seen elsewhere too.
 
     Docker configs are kept apart: they are for the pull, and not for the task to read.
@@ -81,7 +81,7 @@ class Sandbox:
 
     def _add(self, item: Item, file: BinaryIO) -> None:
         known = len(self.configs)
-        if item.kind is Kind.GZ:
+        if item.kind is ArchiveKind.GZ:
             self._gunzip(item, file)
         elif item.kind is not None:
             with damage():
@@ -96,7 +96,9 @@ class Sandbox:
         path = self._directory / "unpacked"
         with path.open("w+b") as unpacked:
             with damage():
-                shutil.copyfileobj(Spending(decompressed(Kind.GZ, file), self._budget), unpacked)
+                shutil.copyfileobj(
+                    Spending(decompressed(ArchiveKind.GZ, file), self._budget), unpacked
+                )
             unpacked.seek(0)
             self._put_file(posixpath.basename(item.name).removesuffix(".gz"), unpacked, 0o644)
         path.unlink()

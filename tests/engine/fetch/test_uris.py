@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shim import limits
-from shim.engine.fetch.plan import Item, Kind, kind_of, plan
+from shim.engine.fetch.uris import ArchiveKind, Item, kind_of, plan
 from shim.errors import Permanent
 from shim.protos.mesos_pb2 import CommandInfo
 
@@ -29,35 +29,39 @@ def refusal(value: str, **fields: object) -> str:
 
 def test_by_default_an_archive_is_unpacked_and_nothing_is_cached() -> None:
     found = one("  http://h/a/b.tar.gz")
-    assert found == Item("http://h/a/b.tar.gz", "b.tar.gz", False, Kind.TAR_GZ, False)
+    assert found == Item("http://h/a/b.tar.gz", "b.tar.gz", False, ArchiveKind.TAR_GZ, False)
 
 
 @pytest.mark.parametrize(
     ("fields", "kind"),
-    [({"extract": False}, None), ({"executable": True}, None), ({"extract": True}, Kind.ZIP)],
+    [
+        ({"extract": False}, None),
+        ({"executable": True}, None),
+        ({"extract": True}, ArchiveKind.ZIP),
+    ],
 )
-def test_what_is_not_unpacked(fields: dict[str, object], kind: Kind | None) -> None:
+def test_what_is_not_unpacked(fields: dict[str, object], kind: ArchiveKind | None) -> None:
     assert one("http://h/a.zip", **fields).kind is kind
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("a.tar", Kind.TAR),
-        ("a.tgz", Kind.TAR_GZ),
-        ("a.tar.gz", Kind.TAR_GZ),
-        ("a.tbz2", Kind.TAR_BZ2),
-        ("a.tar.bz2", Kind.TAR_BZ2),
-        ("a.txz", Kind.TAR_XZ),
-        ("a.tar.xz", Kind.TAR_XZ),
-        ("a.zip", Kind.ZIP),
-        ("a.gz", Kind.GZ),
+        ("a.tar", ArchiveKind.TAR),
+        ("a.tgz", ArchiveKind.TAR_GZ),
+        ("a.tar.gz", ArchiveKind.TAR_GZ),
+        ("a.tbz2", ArchiveKind.TAR_BZ2),
+        ("a.tar.bz2", ArchiveKind.TAR_BZ2),
+        ("a.txz", ArchiveKind.TAR_XZ),
+        ("a.tar.xz", ArchiveKind.TAR_XZ),
+        ("a.zip", ArchiveKind.ZIP),
+        ("a.gz", ArchiveKind.GZ),
         ("a.tgz?x=1", None),
         ("a.ZIP", None),
         ("tar", None),
     ],
 )
-def test_the_end_of_the_name_decides(name: str, kind: Kind | None) -> None:
+def test_the_end_of_the_name_decides(name: str, kind: ArchiveKind | None) -> None:
     assert kind_of(name) is kind
 
 

@@ -19,7 +19,7 @@ _ILLEGAL = ("\\", "'", "\0")
 _USERINFO = re.compile(r"(?<=://)[^/@]*@")
 
 
-class Kind(enum.Enum):
+class ArchiveKind(enum.Enum):
     """How a file is unpacked; by the end of its name, as a stock agent does."""
 
     TAR = (".tar",)
@@ -38,7 +38,7 @@ class Item:
     name: str
     """Where it goes, relative to the sandbox."""
     executable: bool
-    kind: Kind | None
+    kind: ArchiveKind | None
     """None: it is not unpacked."""
     cache: bool
 
@@ -68,8 +68,8 @@ def _item(uri: CommandInfo.URI, field: str, file_root: Path | None) -> Item:
     return Item(url, name, uri.executable, kind_of(name) if unpack else None, uri.cache)
 
 
-def kind_of(name: str) -> Kind | None:
-    for kind in Kind:
+def kind_of(name: str) -> ArchiveKind | None:
+    for kind in ArchiveKind:
         if name.endswith(kind.value):
             return kind
     return None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shim import limits
-from shim.engine.sandbox.stream import GAP, Stream
+from shim.engine.sandbox.output_file import GAP, OutputFile
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def output(size: int) -> bytes:
 
 
 def test_reads_what_was_appended_at_its_offsets(tmp_path: Path) -> None:
-    stream, data = Stream(tmp_path, "stdout"), output(350)
+    stream, data = OutputFile(tmp_path, "stdout"), output(350)
     for start in range(0, 350, 33):
         stream.append(data[start : start + 33])
     assert stream.size == 350
@@ -32,7 +32,7 @@ def test_reads_what_was_appended_at_its_offsets(tmp_path: Path) -> None:
 
 
 def test_a_large_output_keeps_its_first_and_its_newest_and_every_offset(tmp_path: Path) -> None:
-    stream, data = Stream(tmp_path, "stdout"), output(1234)
+    stream, data = OutputFile(tmp_path, "stdout"), output(1234)
     for start in range(0, 1234, 50):
         stream.append(data[start : start + 50])
     assert stream.size == 1234
@@ -48,7 +48,7 @@ def test_a_large_output_keeps_its_first_and_its_newest_and_every_offset(tmp_path
 
 
 def test_a_gap_can_be_read_to_any_end(tmp_path: Path) -> None:
-    stream = Stream(tmp_path, "stdout")
+    stream = OutputFile(tmp_path, "stdout")
     for _ in range(20):
         stream.append(output(50))
     for offset in range(90, 300, 7):
@@ -58,10 +58,10 @@ def test_a_gap_can_be_read_to_any_end(tmp_path: Path) -> None:
 
 def test_another_life_takes_it_up(tmp_path: Path) -> None:
     data = output(730)
-    first = Stream(tmp_path, "stdout")
+    first = OutputFile(tmp_path, "stdout")
     for start in range(0, 700, 70):
         first.append(data[start : start + 70])
-    again = Stream(tmp_path, "stdout")
+    again = OutputFile(tmp_path, "stdout")
     assert (again.size, again.held) == (700, first.held)
     again.append(data[700:])
     assert again.read(650, 100) == data[650:]
@@ -70,10 +70,10 @@ def test_another_life_takes_it_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 250, 300])
 def test_truncate(tmp_path: Path, size: int) -> None:
     data = output(300)
-    stream = Stream(tmp_path, "stdout")
+    stream = OutputFile(tmp_path, "stdout")
     stream.append(data)
     stream.truncate(size)
-    for one in (stream, Stream(tmp_path, "stdout")):
+    for one in (stream, OutputFile(tmp_path, "stdout")):
         assert one.size == size
         assert one.read(0, 1000) == data[:size]
     stream.append(b"after")
@@ -81,7 +81,7 @@ def test_truncate(tmp_path: Path, size: int) -> None:
 
 
 def test_half_a_write_moves_nothing(tmp_path: Path) -> None:
-    stream = Stream(tmp_path, "stdout")
+    stream = OutputFile(tmp_path, "stdout")
     stream.append(b"0123456789")
     with (tmp_path / "stdout.0").open("ab") as file:
         file.write(b"torn")

@@ -40,7 +40,7 @@ class Fetched:
     """Where a symbolic link points; it has no content then."""
 
 
-class Files:
+class ContainerFiles:
     """Paths are relative to the sandbox directory; the empty one is that directory."""
 
     def __init__(self, engine: Engine, sandbox_directory: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shim import limits
-from shim.engine.sandbox.files import Files
+from shim.engine.sandbox.container_files import ContainerFiles
 from shim.errors import NotFound, Permanent
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
@@ -46,8 +46,8 @@ class Engine:
         return self.tars[path]
 
 
-def files(engine: Engine) -> Files:
-    return Files(engine, "/mnt/box/")  # type: ignore[arg-type]
+def files(engine: Engine) -> ContainerFiles:
+    return ContainerFiles(engine, "/mnt/box/")  # type: ignore[arg-type]
 
 
 async def test_a_directory_shows_what_is_directly_in_it() -> None:

@@ -14,7 +14,7 @@ from shim import limits
 GAP = b"[mesos-shim: output dropped here, only the first and the newest are kept]\n"
 
 
-class Stream:
+class OutputFile:
     """``directory/name.OFFSET`` are its segments. All methods use the disk: not for the loop."""
 
     def __init__(self, directory: Path, name: str) -> None:

@@ -13,8 +13,13 @@ import pytest
 from shim import limits
 from shim.engine.api import ContainerSpec
 from shim.engine.fetch.archive import Budget
-from shim.engine.fetch.plan import Item, Kind, kind_of
-from shim.engine.fetch.sandbox import Sandbox, directory_tar, is_root, with_sandbox
+from shim.engine.fetch.sandbox_archive import (
+    SandboxArchive,
+    directory_tar,
+    is_root,
+    with_sandbox_volume,
+)
+from shim.engine.fetch.uris import ArchiveKind, Item, kind_of
 from shim.engine.images.reference import parse_image
 from shim.errors import Permanent
 from tests.engine.fetch.archives import FILES, a_tar, link, packed
@@ -27,7 +32,7 @@ def item(name: str, *, executable: bool = False, unpack: bool = True, cache: boo
 
 class Made:
     def __init__(self, directory: Path, *elsewhere: str, budget: Budget | None = None) -> None:
-        self.sandbox = Sandbox(directory, elsewhere, budget or Budget())
+        self.sandbox = SandboxArchive(directory, elsewhere, budget or Budget())
 
     def __enter__(self) -> Made:
         return self
@@ -73,8 +78,10 @@ def test_a_plain_file_and_a_program(made: Made) -> None:
         assert [m.mode for m in tar if m.isreg()] == [0o644, 0o755]
 
 
-@pytest.mark.parametrize("kind", [Kind.TAR, Kind.TAR_GZ, Kind.ZIP])
-def test_an_archive_is_unpacked_into_the_root_and_stays_beside_it(made: Made, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ArchiveKind.TAR, ArchiveKind.TAR_GZ, ArchiveKind.ZIP])
+def test_an_archive_is_unpacked_into_the_root_and_stays_beside_it(
+    made: Made, kind: ArchiveKind
+) -> None:
     name = f"sub/x{kind.value[0]}"
     made.add(item(name), packed(kind))
     found = made.files()
@@ -107,7 +114,7 @@ def test_links_come_along(made: Made) -> None:
 
 def test_docker_configs_are_kept_apart_and_so_is_the_archive_they_came_in(made: Made) -> None:
     secret = {".docker/config.json": b"{}", "other": b"1"}
-    made.add(item("docker.tar.gz"), packed(Kind.TAR_GZ, secret))
+    made.add(item("docker.tar.gz"), packed(ArchiveKind.TAR_GZ, secret))
     made.add(item(".dockercfg"), b"{2}")
     assert made.files() == {"other": b"1"}
     assert made.sandbox.configs == {".docker/config.json": b"{}", ".dockercfg": b"{2}"}
@@ -166,6 +173,6 @@ def test_who_is_root(user: str, root: bool) -> None:
 
 def test_the_volume_is_added_to_those_of_the_task() -> None:
     spec = ContainerSpec("n", parse_image("i"), {"Volumes": {"/data": {}}, "Image": "i"})
-    body = with_sandbox(spec, "/mnt/mesos/sandbox").body
+    body = with_sandbox_volume(spec, "/mnt/mesos/sandbox").body
     assert body == {"Volumes": {"/data": {}, "/mnt/mesos/sandbox": {}}, "Image": "i"}
     assert spec.body["Volumes"] == {"/data": {}}
