@@ -38,9 +38,10 @@ ALLOWED = {
     "engine.triton": COMMON | {"certs.certificate"},
     "engine.triton.billing": COMMON | {"telemetry"},
     "discovery": COMMON,
-    "http": COMMON | {"core", "telemetry", "__version__"},
+    "http": COMMON
+    | {"core.history", "core.lifecycle", "core.task", "core.view", "telemetry", "__version__"},
     "telemetry": set[str](),
-    "telemetry.catalogue": COMMON | {"agent", "core", "discovery", "engine"},
+    "telemetry.catalogue": COMMON | {"agent", "core.view", "discovery", "engine"},
     "telemetry.launch_stats": COMMON,
     "config": COMMON | {"discovery", "engine", "wire"},
     "config.resources": {"protos"},

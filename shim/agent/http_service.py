@@ -13,7 +13,7 @@ from shim.agent.messenger import Messenger
 from shim.agent.runtime import Runtime
 from shim.agent.supervise import supervise
 from shim.config import Config
-from shim.core.agent import Core
+from shim.core.view import AgentView
 from shim.discovery.sync import ConsulSync
 from shim.engine.api import Engine
 from shim.engine.checks.checker import Checker
@@ -99,7 +99,7 @@ class HttpService:
 
     def open(
         self,
-        core: Core,
+        agent: AgentView,
         loop: Runtime,
         conductor: Containerizer,
         messenger: Messenger,
@@ -108,13 +108,13 @@ class HttpService:
         checker: Checker,
     ) -> None:
         def running() -> Iterable[Ref]:
-            return [task.ref for task in core.tasks.table.values() if task.published]
+            return [task.ref for task in agent.running_tasks()]
 
         self._sampler = Sampler(self._engine, running)
-        self._costs = self._bookkeeping(core)
+        self._costs = self._bookkeeping(agent)
         self._site.open(
             View(
-                core=core,
+                agent=agent,
                 work_dir=str(self._config.work_dir),
                 flags=self._config.texts,
                 started=self._started,
@@ -128,7 +128,7 @@ class HttpService:
             )
         )
         rooms = catalogue.MetricSources(
-            core=core,
+            agent=agent,
             loop=loop,
             conductor=conductor,
             keeper=self._keeper,
@@ -140,13 +140,13 @@ class HttpService:
         )
         catalogue.install(self._metrics, rooms)
 
-    def _bookkeeping(self, core: Core) -> BillingExporter | None:
+    def _bookkeeping(self, agent: AgentView) -> BillingExporter | None:
         """What the datacenter costs, where one has to be paid for."""
         if not isinstance(self._engine, TritonEngine):
             return None
 
         def known() -> set[str]:
-            return {task.ref.name for task in core.tasks.table.values()}
+            return {task.ref.name for task in agent.tasks.values()}
 
         kept = self._config.docker_remove_delay
         costs = BillingExporter(

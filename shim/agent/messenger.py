@@ -11,8 +11,8 @@ from itertools import count
 from google.protobuf.message import Message
 
 from shim import limits
-from shim.core.registration import CAPABILITIES
 from shim.errors import PeerError, UnsafeMessage
+from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.facts import Authenticated, AuthenticationFailed, Fact, MessageReceived
 from shim.model.ids import Pid
 from shim.model.orders import Authenticate
@@ -83,7 +83,7 @@ class Messenger:
 
     def _encode(self, message: Message) -> bytes | None:
         try:
-            return codec.encode(message, frozenset(CAPABILITIES))
+            return codec.encode(message, frozenset(AGENT_CAPABILITIES))
         except UnsafeMessage as error:
             self.counters["unsafe_messages"] += 1
             log.critical("not sent, it could abort the master: %s", error)

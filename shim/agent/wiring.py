@@ -14,6 +14,7 @@ from shim.agent.runtime import Runtime
 from shim.agent.supervise import supervise
 from shim.config import Config
 from shim.core.agent import Core
+from shim.core.view import AgentView
 from shim.discovery.client import ConsulClient
 from shim.discovery.services import Service, ServiceContext, agent_service
 from shim.discovery.sync import ConsulSync
@@ -55,13 +56,13 @@ class AgentServices:
         post = around.pages.hearing(loop.post)
         self._conductor = _conductor(around, rules, self._fetcher, post)
         self._checker = _checker(around, loop)
-        self.discovery = _discovery(around, core)
+        self.discovery = _discovery(around, core.view)
         self._effects = OrderDispatcher(
             around.messenger, self._conductor, self._checker, self.discovery
         )
         around.messenger.open(loop.post)
         around.pages.open(
-            core,
+            core.view,
             loop,
             self._conductor,
             around.messenger,
@@ -166,7 +167,7 @@ def _checker(around: StartupContext, loop: Runtime) -> Checker:
     return Checker(around.engine, loop.post, host=host)
 
 
-def _discovery(around: StartupContext, core: Core) -> ConsulSync | None:
+def _discovery(around: StartupContext, agent: AgentView) -> ConsulSync | None:
     consul = around.config.discovery
     if consul is None:
         return None
@@ -176,7 +177,6 @@ def _discovery(around: StartupContext, core: Core) -> ConsulSync | None:
 
     def me() -> Service:
         """The agent's own service; healthy while a master knows it."""
-        ctx = core.ctx
-        return agent_service(site, ctx.agent_id or "", pid.ip, pid.port, ctx.connected)
+        return agent_service(site, agent.agent_id or "", pid.ip, pid.port, agent.connected)
 
     return ConsulSync(ConsulClient(consul), site, me=me)

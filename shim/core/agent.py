@@ -22,6 +22,7 @@ from shim.core.registration import Registration, State
 from shim.core.shutdown import Mode, Shutdown
 from shim.core.status_updates import StatusUpdateManager
 from shim.core.tasks import Tasks
+from shim.core.view import AgentView
 from shim.model import facts
 from shim.model.container import Ref
 from shim.model.ids import AgentId, FrameworkId, TaskKey
@@ -52,6 +53,7 @@ class Core:
             self.departure,
             self.draining,
         )
+        self.view = AgentView(ctx, self.tasks, self.frameworks, self.streams, self.registration)
         self._restore(snapshot)
         self._leave_when_recovered = False
         self._facts: dict[type, Callable[[Any], None]] = {
@@ -145,7 +147,7 @@ class Core:
 
         Reported is every task whose terminal update is not acknowledged.
         """
-        request.checkpointed_resources.extend(self.messages.resources)
+        request.checkpointed_resources.extend(self.tasks.checkpointed_resources)
         if isinstance(request, RegisterSlaveMessage):
             return
         used: dict[FrameworkId, None] = {}
@@ -172,4 +174,4 @@ class Core:
             self.tasks.drain = DrainConfig.FromString(kept["drain"])
         if "resources" in kept:
             kept_resources = journal_pb2.Resources.FromString(kept["resources"])
-            self.messages.resources = list(kept_resources.resources)
+            self.tasks.checkpointed_resources = list(kept_resources.resources)

@@ -24,7 +24,7 @@ from shim.model.records import SaveMeta
 from shim.model.states import TERMINAL
 from shim.protos import journal_pb2, messages_pb2
 from shim.protos.journal_pb2 import Cause
-from shim.protos.mesos_pb2 import ExecutorInfo, Resource, TaskInfo
+from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo
 
 
 class MasterMessageHandler:
@@ -46,8 +46,6 @@ class MasterMessageHandler:
         self._streams = streams
         self._registration = registration
         self._departure = departure
-        self.resources: list[Resource] = []
-        """Dynamic reservations and persistent volumes, as last checkpointed."""
         self._tombstones = EarlyKills(ctx)
         self._warned: set[Pid] = set()
         self._handlers: dict[type[Message], Callable[[Any], None]] = {
@@ -186,7 +184,7 @@ class MasterMessageHandler:
             return rejections.unavailable(framework, "leaving")
         if self._tasks.drain is not None:
             return rejections.unavailable(framework, "already draining")
-        return rejections.unfit(framework, info, self.resources)
+        return rejections.unfit(framework, info, self._tasks.checkpointed_resources)
 
     @staticmethod
     def _allocate(framework: Framework, resources: Any) -> None:
@@ -267,6 +265,6 @@ class MasterMessageHandler:
         self._streams.resume(sorted(known.keys))
 
     def _checkpoint_resources(self, message: messages_pb2.CheckpointResourcesMessage) -> None:
-        self.resources = list(message.resources)
-        kept = journal_pb2.Resources(resources=self.resources)
+        resources = self._tasks.checkpointed_resources = list(message.resources)
+        kept = journal_pb2.Resources(resources=resources)
         self._ctx.record(SaveMeta("resources", kept.SerializeToString()))

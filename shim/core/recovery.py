@@ -47,7 +47,9 @@ class Recovery:
         That one runs which ran before is all there is to know of it, and of one that belongs to
         no live task, that it is there: of ten thousand, a few are looked at closely.
         """
-        ran = {t.ref.container_id: t.published for t in self._tasks.table.values() if t.live}
+        ran = {
+            t.ref.container_id: t.container_running for t in self._tasks.table.values() if t.live
+        }
 
         def needed(listed: Container) -> bool:
             if listed.container_id is None:

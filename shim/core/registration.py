@@ -19,12 +19,12 @@ from collections.abc import Callable
 
 from shim import limits
 from shim.core.context import Context
+from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.facts import Authenticated, AuthenticationFailed
 from shim.model.ids import AgentId, Pid
 from shim.model.orders import Authenticate, Exit, Level, Pong, Send
 from shim.model.records import SaveMeta
 from shim.protos import journal_pb2
-from shim.protos.mesos_pb2 import SlaveInfo
 from shim.protos.messages_pb2 import (
     MasterSlaveConnection,
     PingSlaveMessage,
@@ -33,16 +33,6 @@ from shim.protos.messages_pb2 import (
     SlaveRegisteredMessage,
     SlaveReregisteredMessage,
 )
-
-CAPABILITIES = (
-    SlaveInfo.Capability.MULTI_ROLE,
-    SlaveInfo.Capability.HIERARCHICAL_ROLE,
-    SlaveInfo.Capability.AGENT_DRAINING,
-    SlaveInfo.Capability.TASK_RESOURCE_LIMITS,
-)
-"""What we honour. Reservations come as CheckpointResourcesMessage because RESOURCE_PROVIDER is
-not among them."""
-
 
 _Request = RegisterSlaveMessage | ReregisterSlaveMessage
 
@@ -183,7 +173,7 @@ class Registration:
         else:
             request = ReregisterSlaveMessage(slave=settings.info, version=settings.version)
             request.slave.id.value = self._ctx.agent_id
-        for capability in CAPABILITIES:
+        for capability in AGENT_CAPABILITIES:
             request.agent_capabilities.add(type=capability)
         self._fill(request)
         return request

@@ -41,8 +41,8 @@ class Task:
         return self.phase is not Phase.ENDED
 
     @property
-    def published(self) -> bool:
-        """It may be known to service discovery and under checks."""
+    def container_running(self) -> bool:
+        """Its container was seen running and has not ended: it may be in service discovery."""
         return self.phase in (Phase.RUNNING, Phase.STOPPING)
 
     def note(self, status: TaskStatus) -> None:

@@ -34,7 +34,7 @@ from shim.model.orders import (
 )
 from shim.model.records import AddTask, DropTask
 from shim.protos.journal_pb2 import Cause
-from shim.protos.mesos_pb2 import DrainConfig, KillPolicy, TaskInfo, TaskState
+from shim.protos.mesos_pb2 import DrainConfig, KillPolicy, Resource, TaskInfo, TaskState
 
 
 class Tasks:
@@ -47,6 +47,8 @@ class Tasks:
         self.teller = StatusReporter(ctx, frameworks, streams, self.table)
         self.doomed = PendingRemovals(ctx)
         self.drain: DrainConfig | None = None
+        self.checkpointed_resources: list[Resource] = []
+        """Dynamic reservations and persistent volumes, as the master last sent them."""
         self._actions: dict[Action, Callable[[Task, object], None]] = {
             Action.IGNORE: self._ignore,
             Action.BEGIN: self._begin,

@@ -98,7 +98,7 @@ class FilesPages:
     async def _table(self) -> AsyncIterator[bytes]:
         breather = self._sources.pacer.breather()
         yield b"{%s:%s" % (dump(AGENT_LOG), dump("the log's newest part, in memory"))
-        for key, task in list(self._sources.core.tasks.table.items()):
+        for key, task in list(self._sources.agent.tasks.items()):
             await breather.pause()
             path = directory(self._sources.work_dir, task.wire.slave_id.value, task.ref)
             short = f"/frameworks/{key.framework_id}/executors/{key.task_id}/runs/{LATEST}"
@@ -111,7 +111,7 @@ class FilesPages:
     def _find(self, path: str) -> Sandbox:
         sources = self._sources
         try:
-            found = resolve(path, sources.work_dir, sources.core, sources.outputs)
+            found = resolve(path, sources.work_dir, sources.agent, sources.outputs)
         except Inaccessible:
             raise Refusal(400, f"'{path}' is inaccessible.\n") from None
         if found is None or posixpath.dirname(found.inside) in OUTPUTS:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping
 
-from shim.core.registration import State
 from shim.core.task import Task
 from shim.http.amounts import ALWAYS, Amount
 from shim.http.task_json_cache import TaskJsonCache
@@ -33,16 +33,16 @@ _NOT_HERE = (
 
 async def snapshot(sources: View, fragments: TaskJsonCache) -> dict[str, float]:
     """All metrics by name, as doubles."""
-    core = sources.core
+    agent = sources.agent
     used = await fragments.allocated()
-    tasks = list(core.tasks.table.values())
+    tasks = list(agent.tasks.values())
     found = dict.fromkeys(_NOT_HERE, 0.0)
-    found.update(_tasks(tasks, core.tasks.history.totals))
-    found.update(_resources(Amount(core.ctx.settings.info.resources), used))
+    found.update(_tasks(tasks, agent.ended_by_state))
+    found.update(_resources(Amount(agent.info.resources), used))
     found.update(_fetches(sources.fetches))
     found.update(_system())
     found["slave/uptime_secs"] = time.time() - sources.started
-    found["slave/registered"] = float(core.registration.state is State.CONNECTED)
+    found["slave/registered"] = float(agent.connected)
     found["slave/recovery_time_secs"] = 0.0
     found["slave/frameworks_active"] = float(len({task.key.framework_id for task in tasks}))
     found["slave/container_launch_errors"] = float(sources.counts.launches_failed)
@@ -50,19 +50,19 @@ async def snapshot(sources: View, fragments: TaskJsonCache) -> dict[str, float]:
     return found
 
 
-def _tasks(tasks: list[Task], totals: Counter[TaskState.ValueType]) -> dict[str, float]:
+def _tasks(tasks: list[Task], totals: Mapping[TaskState.ValueType, int]) -> dict[str, float]:
     current = _named(Counter(task.wire.state for task in tasks if task.live))
     found = {f"slave/tasks_{name.lower()}": float(current[f"TASK_{name}"]) for name in _CURRENT}
     ended = _named(totals)
     found.update({f"slave/tasks_{n.lower()}": float(ended[f"TASK_{n}"]) for n in _TERMINAL})
     found["slave/tasks_gone"] += ended["TASK_GONE_BY_OPERATOR"]
-    found["slave/executors_running"] = float(sum(task.published for task in tasks))
+    found["slave/executors_running"] = float(sum(task.container_running for task in tasks))
     found["slave/executors_terminating"] = found["slave/tasks_killing"]
     found["slave/executors_terminated"] = float(sum(totals.values()))
     return found
 
 
-def _named(counted: Counter[TaskState.ValueType]) -> Counter[str]:
+def _named(counted: Mapping[TaskState.ValueType, int]) -> Counter[str]:
     return Counter({TaskState.Name(state): count for state, count in counted.items()})
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shim.core.agent import Core
+from shim.core.view import AgentView
 from shim.http.view import Outputs
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
@@ -32,7 +32,7 @@ class Sandbox:
     """The path within the sandbox; empty for the sandbox itself."""
 
 
-def resolve(path: str, work_dir: str, core: Core, outputs: Outputs) -> Sandbox | None:
+def resolve(path: str, work_dir: str, agent: AgentView, outputs: Outputs) -> Sandbox | None:
     """None: there is no such sandbox. Inaccessible: there must not be one."""
     path = path.rstrip("/").removeprefix(work_dir.rstrip("/"))
     parts = path.split("/")
@@ -45,16 +45,17 @@ def resolve(path: str, work_dir: str, core: Core, outputs: Outputs) -> Sandbox |
             pass
         case _:
             return None
-    ref = _find(TaskKey(FrameworkId(framework), TaskId(task)), run, core, outputs)
+    ref = _find(TaskKey(FrameworkId(framework), TaskId(task)), run, agent, outputs)
     if ref is None:
         return None
-    return Sandbox(ref, _is_live(ref, core), "/".join(part for part in inside if part))
+    return Sandbox(ref, _is_live(ref, agent), "/".join(part for part in inside if part))
 
 
-def _find(key: TaskKey, run: str, core: Core, outputs: Outputs) -> Ref | None:
-    task = core.tasks.table.get(key)
-    runs = [found.ref for found in core.tasks.history.of(key.framework_id) if found.ref.key == key]
-    runs += [ref for ref in core.tasks.doomed.values() if ref.key == key]
+def _find(key: TaskKey, run: str, agent: AgentView, outputs: Outputs) -> Ref | None:
+    task = agent.tasks.get(key)
+    ended = agent.completed_tasks(key.framework_id)
+    runs = [found.ref for found in ended if found.ref.key == key]
+    runs += [ref for ref in agent.pending_removals.values() if ref.key == key]
     if task is not None:
         runs.append(task.ref)
     if run == LATEST:
@@ -63,8 +64,8 @@ def _find(key: TaskKey, run: str, core: Core, outputs: Outputs) -> Ref | None:
     return wanted if wanted in runs or outputs.knows(wanted) else None
 
 
-def _is_live(ref: Ref, core: Core) -> bool:
-    task = core.tasks.table.get(ref.key)
-    return ref.container_id in core.tasks.doomed or (
+def _is_live(ref: Ref, agent: AgentView) -> bool:
+    task = agent.tasks.get(ref.key)
+    return ref.container_id in agent.pending_removals or (
         task is not None and task.ref == ref and task.live
     )

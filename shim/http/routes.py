@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from shim.core.registration import State
 from shim.http.auth import READONLY, BasicAuth
 from shim.http.files import FilesPages
 from shim.http.health import troubles, troubles_at_start
@@ -93,7 +92,7 @@ class Routes:
         statistics = StatisticsPages(sources, fragments)
 
         async def show_state(query: Mapping[str, str]) -> Response:
-            if sources.core.registration.state is State.RECOVERING:
+            if sources.agent.recovering:
                 return await _recovering(query)
             return json_stream(state.pieces())
 

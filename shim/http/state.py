@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from shim.core.history import Completed
-from shim.core.registration import CAPABILITIES
+from shim.core.history import CompletedTask
 from shim.core.task import Task
 from shim.http.amounts import Amount, attribute, by_role, endpoint_format
 from shim.http.protojson import Json, to_json
@@ -15,6 +14,7 @@ from shim.http.task_json_cache import TaskJsonCache, dump
 from shim.http.time_slicer import array
 from shim.http.version import BUILD
 from shim.http.view import Costs, View
+from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.ids import FrameworkId
 from shim.protos.mesos_pb2 import FrameworkInfo, Resource, SlaveInfo
 
@@ -22,7 +22,7 @@ from shim.protos.mesos_pb2 import FrameworkInfo, Resource, SlaveInfo
 class StatePage:
     def __init__(self, sources: View, fragments: TaskJsonCache) -> None:
         self._sources = sources
-        self._core = sources.core
+        self._agent = sources.agent
         self._fragments = fragments
         self._pacer = sources.pacer
 
@@ -31,13 +31,12 @@ class StatePage:
         allocated = await self._fragments.allocated()
         yield dump(self._head(allocated))[:-1]
         live = self._live()
-        frameworks = self._core.frameworks.table
-        history = self._core.tasks.history
+        frameworks, completed = self._agent.frameworks, self._agent.completed_frameworks
         known = {id_: frameworks[id_].info for id_ in live if id_ in frameworks}
         yield b',"frameworks":'
         async for piece in self._frameworks(known, live):
             yield piece
-        gone = {id_: info for id_, info in history.frameworks().items() if id_ not in known}
+        gone = {id_: info for id_, info in completed.items() if id_ not in known}
         yield b',"completed_frameworks":'
         async for piece in self._frameworks(gone, {}):
             yield piece
@@ -55,7 +54,7 @@ class StatePage:
 
     def _live(self) -> dict[FrameworkId, list[Task]]:
         found = defaultdict(list)
-        for key, task in self._core.tasks.table.items():
+        for key, task in self._agent.tasks.items():
             found[key.framework_id].append(task)
         return found
 
@@ -78,38 +77,37 @@ class StatePage:
             yield b"}"
         yield b"]" if between == b"," else b"[]"
 
-    def _ended(self, framework_id: FrameworkId) -> Iterable[Completed]:
+    def _ended(self, framework_id: FrameworkId) -> Iterable[CompletedTask]:
         """Those that are not among the live ones, waiting for their acknowledgement."""
-        table = self._core.tasks.table
-        for found in self._core.tasks.history.of(framework_id):
-            task = table.get(found.ref.key)
+        for found in self._agent.completed_tasks(framework_id):
+            task = self._agent.tasks.get(found.ref.key)
             if task is None or task.ref != found.ref:
                 yield found
 
     def _head(self, allocated: Amount) -> Json:
-        ctx, sources = self._core.ctx, self._sources
-        info = ctx.settings.info
+        agent, sources = self._agent, self._sources
+        info = agent.info
         body: Json = {
-            "version": ctx.settings.version,
+            "version": agent.version,
             **BUILD,
             "start_time": sources.started,
-            "id": ctx.agent_id or "",
-            "pid": str(ctx.settings.pid),
+            "id": agent.agent_id or "",
+            "pid": str(agent.pid),
             "hostname": info.hostname,
-            "capabilities": [SlaveInfo.Capability.Type.Name(kind) for kind in CAPABILITIES],
+            "capabilities": [SlaveInfo.Capability.Type.Name(kind) for kind in AGENT_CAPABILITIES],
         }
         if info.HasField("domain"):
             body["domain"] = to_json(info.domain)
-        if self._core.tasks.drain is not None:
-            body["drain_config"] = to_json(self._core.tasks.drain)
-        body.update(resource_keys(info.resources, self._core.messages.resources))
+        if agent.drain_config is not None:
+            body["drain_config"] = to_json(agent.drain_config)
+        body.update(resource_keys(info.resources, agent.checkpointed_resources))
         # Tasks run without an executor of their own: nothing else is in use.
         body["reserved_resources_allocated"] = {}
         body["unreserved_resources_allocated"] = allocated.json()
         body["resource_providers"] = []
         body["attributes"] = {found.name: attribute(found) for found in info.attributes}
-        if ctx.master is not None:
-            body["master_hostname"] = ctx.master.ip
+        if agent.master is not None:
+            body["master_hostname"] = agent.master.ip
         body["external_log_file"] = "stderr"
         body["flags"] = dict(sources.flags)
         return body

@@ -36,7 +36,7 @@ class StatisticsPages:
 
     async def statistics(self, query: Mapping[str, str]) -> Response:
         usages = await self._sources.usages.usages()
-        return self._answer(self._running(), usages, with_status=False)
+        return self._answer(self._sources.agent.running_tasks(), usages, with_status=False)
 
     async def containers(self, query: Mapping[str, str]) -> Response:
         given = {name for name in ("container_id", "framework_id", "executor_id") if name in query}
@@ -44,11 +44,9 @@ class StatisticsPages:
             text = "Expecting container_id, or framework_id with or without executor_id\n"
             raise Refusal(400, text)
         usages = await self._sources.usages.usages()
-        tasks = [task for task in self._running() if _asked_for(task, query)]
+        running = self._sources.agent.running_tasks()
+        tasks = [task for task in running if _asked_for(task, query)]
         return self._answer(tasks, usages, with_status=True)
-
-    def _running(self) -> list[Task]:
-        return [task for task in self._sources.core.tasks.table.values() if task.published]
 
     def _answer(
         self, tasks: list[Task], usages: Mapping[Ref, Usage], *, with_status: bool

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from shim import limits
-from shim.core.history import Completed
+from shim.core.history import CompletedTask
 from shim.core.lifecycle import Phase
 from shim.core.task import Task
 from shim.http.amounts import Amount, Parts
@@ -39,7 +39,7 @@ class _Fragment(NamedTuple):
 
 class TaskJsonCache:
     def __init__(self, sources: View) -> None:
-        self._core = sources.core
+        self._agent = sources.agent
         self._work_dir = sources.work_dir
         self._pacer = sources.pacer
         self._costs = sources.costs
@@ -57,7 +57,7 @@ class TaskJsonCache:
         """The beginning of what is said of its usage: a JSON object without its last brace."""
         return self._live(task).label
 
-    def of_completed(self, found: Completed) -> bytes:
+    def of_completed(self, found: CompletedTask) -> bytes:
         return self._fragment(found.ref, found.info, found.wire, ended=True).json
 
     def _fragment(
@@ -81,7 +81,7 @@ class TaskJsonCache:
     async def allocated(self) -> Amount:
         """What live tasks use."""
         breather, total = self._pacer.breather(), Amount()
-        for task in list(self._core.tasks.table.values()):
+        for task in list(self._agent.tasks.values()):
             await breather.pause()
             total.add(self._live(task).used)
         return total
@@ -99,7 +99,7 @@ class TaskJsonCache:
         """
         breather = self._pacer.breather(rest=limits.PAGE_SLICE_SECONDS)
         present: set[Ref] = set()
-        for task in list(self._core.tasks.table.values()):
+        for task in list(self._agent.tasks.values()):
             await breather.pause()
             if task.phase not in (Phase.STAGING, Phase.STARTING):
                 self._live(task)
@@ -108,13 +108,13 @@ class TaskJsonCache:
             await breather.pause()
             self.of_completed(found)
             present.add(found.ref)
-        tasks = self._core.tasks.table
+        tasks = self._agent.tasks
         for ref in [ref for ref in self._made if ref not in present and ref.key not in tasks]:
             del self._made[ref]
 
-    def _completed(self) -> Iterable[Completed]:
-        history = self._core.tasks.history
-        return [found for id_ in history.frameworks() for found in history.of(id_)]
+    def _completed(self) -> Iterable[CompletedTask]:
+        agent = self._agent
+        return [found for id_ in agent.completed_frameworks for found in agent.completed_tasks(id_)]
 
 
 def _label(ref: Ref, name: str) -> Json:

@@ -1,4 +1,4 @@
-"""What pages read. They change nothing: the core and the engine's sandboxes are looked at only."""
+"""What pages read. Pages change nothing: they only look at the core and at the sandboxes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from shim.core.agent import Core
+from shim.core.view import AgentView
 from shim.http.protojson import Json
 from shim.http.time_slicer import TimeSlicer
 from shim.model.container import Ref
@@ -112,7 +112,7 @@ class Costs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    core: Core
+    agent: AgentView
     work_dir: str
     flags: Mapping[str, str]
     started: float

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from shim.agent.messenger import Messenger
 from shim.agent.runtime import Runtime
-from shim.core.agent import Core
-from shim.core.registration import State
+from shim.core.view import AgentView
 from shim.discovery.sync import ConsulSync, Stats
 from shim.engine.checks.checker import Checker
 from shim.engine.containers.containerizer import Containerizer
@@ -24,7 +23,7 @@ from shim.telemetry.log import Metrics
 class MetricSources:
     """Where figures are kept."""
 
-    core: Core
+    agent: AgentView
     loop: Runtime
     conductor: Containerizer
     keeper: SandboxStore
@@ -41,17 +40,17 @@ GAUGES: tuple[tuple[str, str, _Read], ...] = (
     (
         "master_connected",
         "1 while registered with a master",
-        lambda r: r.core.registration.state is State.CONNECTED,
+        lambda r: r.agent.connected,
     ),
     (
         "updates_unacknowledged",
         "Status updates that no framework has acknowledged",
-        lambda r: r.core.streams.pending,
+        lambda r: r.agent.unacknowledged_updates,
     ),
     (
         "containers_to_remove",
         "Containers of ended tasks that the endpoint may still have",
-        lambda r: len(r.core.tasks.doomed),
+        lambda r: len(r.agent.pending_removals),
     ),
     ("facts_waiting", "Facts not yet handled by the loop", lambda r: r.loop.waiting),
     ("disk_failing", "1 while the journal takes no records", lambda r: r.loop.disk_failing),
@@ -112,12 +111,12 @@ CONSUL_GAUGES: tuple[tuple[str, str, Callable[[Stats], float]], ...] = (
 
 
 def _tasks(rooms: MetricSources) -> Mapping[str, float]:
-    return Counter(task.phase.value for task in rooms.core.tasks.table.values())
+    return Counter(task.phase.value for task in rooms.agent.tasks.values())
 
 
 def _ended(rooms: MetricSources) -> Mapping[str, float]:
-    totals = rooms.core.tasks.history.totals
-    return {TaskState.Name(state): count for state, count in totals.items()}
+    ended = rooms.agent.ended_by_state
+    return {TaskState.Name(state): count for state, count in ended.items()}
 
 
 def _answered(rooms: MetricSources) -> Mapping[str, float]:
@@ -135,7 +134,7 @@ def install(metrics: Metrics, rooms: MetricSources) -> None:
     metrics.counters("messages", "Messages by our answer", "status", lambda: _answered(rooms))
     probed = rooms.checker.results
     metrics.counters("probes", "Probes of checks, by result", "result", lambda: probed)
-    counters = rooms.core.ctx.counters
+    counters = rooms.agent.counters
     metrics.counters("oddities", "What others sent that was ignored", "what", lambda: counters)
     if (sync := rooms.discovery) is not None:
         for name, text, stat in CONSUL_GAUGES:

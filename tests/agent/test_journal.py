@@ -218,7 +218,7 @@ _FULL = """
 import asyncio, resource, sys
 from pathlib import Path
 from shim.errors import Transient
-from shim.journal import Journal
+from shim.agent.journal import Journal
 from shim.model.records import SaveMeta
 
 async def main(path):
@@ -267,7 +267,7 @@ async def test_a_locked_database_is_transient(path: Path, monkeypatch: pytest.Mo
 _SECOND = """
 import sys
 from pathlib import Path
-from shim.journal import Journal
+from shim.agent.journal import Journal
 Journal(Path(sys.argv[1]))
 """
 

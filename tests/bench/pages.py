@@ -91,7 +91,7 @@ async def measure(count: int, rounds: int) -> None:
         site = Routes(BasicAuth({}, frozenset()), "slave(1)", "1.11.0", {}, Metrics())
         site.open(
             View(
-                core=core,
+                agent=core.view,
                 work_dir=str(Path(directory)),
                 flags={},
                 started=time.time(),

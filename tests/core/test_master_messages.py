@@ -266,7 +266,7 @@ def test_what_was_checkpointed_is_known_reported_and_survives() -> None:
     shim.run(info)
     assert of(Launch, shim.decision.orders)
     shim.receive(m.CheckpointResourcesMessage())
-    assert not shim.core.messages.resources
+    assert not shim.core.tasks.checkpointed_resources
 
 
 def test_reservations_outlive_the_agent_id() -> None:

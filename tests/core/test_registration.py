@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shim import limits
-from shim.core.registration import CAPABILITIES
 from shim.model import facts
+from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.ids import Pid
 from shim.model.orders import Authenticate, Exit, Level, Notice, Order, Pong, Send
 from shim.protos import messages_pb2 as m
@@ -133,7 +133,7 @@ def test_the_first_registration_has_no_id() -> None:
     assert not message.slave.HasField("id")
     assert message.slave.checkpoint
     assert message.version == "1.11.0"
-    assert [c.type for c in message.agent_capabilities] == list(CAPABILITIES)
+    assert [c.type for c in message.agent_capabilities] == list(AGENT_CAPABILITIES)
 
 
 def test_the_id_is_durable_when_it_is_given() -> None:

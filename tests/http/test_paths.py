@@ -19,7 +19,7 @@ def path(ref: Ref, run: str = "", base: str = WORK_DIR + "/slaves/any") -> str:
 
 
 def look(world: World, wanted: str, work_dir: str = WORK_DIR) -> Sandbox | None:
-    return resolve(wanted, work_dir, world.core, world.outputs)
+    return resolve(wanted, work_dir, world.core.view, world.outputs)
 
 
 def running(world: World, task: str = "t") -> Ref:

@@ -216,7 +216,7 @@ class World:
     @property
     def sources(self) -> View:
         return View(
-            core=self.core,
+            agent=self.core.view,
             work_dir="/var/lib/shim",
             flags={"port": "5051"},
             started=1_700_000_000.5,

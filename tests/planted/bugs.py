@@ -463,8 +463,8 @@ BUGS = (
     Bug(
         "reservations are forgotten with the id",
         "shim/core/agent.py",
-        "        request.checkpointed_resources.extend(self.messages.resources)\n        if isinstance(request, RegisterSlaveMessage):\n            return\n",
-        "        if isinstance(request, RegisterSlaveMessage):\n            return\n        request.checkpointed_resources.extend(self.messages.resources)\n",
+        "        request.checkpointed_resources.extend(self.tasks.checkpointed_resources)\n        if isinstance(request, RegisterSlaveMessage):\n            return\n",
+        "        if isinstance(request, RegisterSlaveMessage):\n            return\n        request.checkpointed_resources.extend(self.tasks.checkpointed_resources)\n",
     ),
     Bug(
         "resources are reported without their allocation",

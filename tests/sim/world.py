@@ -507,7 +507,7 @@ class World:
         for what, there in left.items():
             if there:
                 raise Violation(f"in the end there are still {what}: {there}")
-        if list(core.messages.resources) != list(self.master.reserved):
+        if list(core.tasks.checkpointed_resources) != list(self.master.reserved):
             raise Violation("the agent and the master do not agree on what is reserved")
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from shim.core.registration import State
 from shim.discovery.sync import Stats
 from shim.protos.mesos_pb2 import TASK_FAILED
 from shim.telemetry.catalogue import MetricSources, install
@@ -15,14 +14,16 @@ from shim.telemetry.log import Metrics
 
 def rooms() -> Any:
     """Each figure another number."""
-    ctx = SimpleNamespace(counters=Counter(late_facts=1))
-    tasks = SimpleNamespace(
-        doomed=range(2), table={}, history=SimpleNamespace(totals=Counter({TASK_FAILED: 3}))
+    agent = SimpleNamespace(
+        counters=Counter(late_facts=1),
+        pending_removals=range(2),
+        tasks={},
+        ended_by_state={TASK_FAILED: 3},
+        connected=True,
+        unacknowledged_updates=4,
     )
-    registration, streams = SimpleNamespace(state=State.CONNECTED), SimpleNamespace(pending=4)
-    core = SimpleNamespace(ctx=ctx, tasks=tasks, registration=registration, streams=streams)
     return MetricSources(
-        core=core,
+        agent=agent,
         loop=SimpleNamespace(waiting=5, disk_failing=True, commits=6),
         conductor=SimpleNamespace(relist_age=7.5, waiting=8, watched=9, busy=10),
         keeper=_Keeper(),
