@@ -72,6 +72,7 @@ PURE = {
     "itertools",
     "math",
     "shim",
+    "types",
     "typing",
     "uuid",
 }
