@@ -1,7 +1,7 @@
 """The families of failure. What a caller does about an error follows from its class alone.
 
-Foreign exceptions (aiohttp, docker, sqlite3, kazoo, ...) are mapped to these once, at the
-adapter that met them; nothing above an adapter catches a library's own exception.
+Each adapter maps the exceptions of its library (aiohttp, docker, sqlite3, kazoo, ...) to these
+once. Code above an adapter catches only the classes of this module.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ class ShimError(Exception):
     """Base of every error raised on purpose; ``str()`` is fit to be shown to a user."""
 
 
-def told(error: BaseException) -> str:
-    """What an error says; one without words (a timeout, a broken pipe) is told by its class, one
-    about a file by the file first."""
+def error_text(error: BaseException) -> str:
+    """The error's message, never empty.
+
+    An error without a message (a timeout, a broken pipe) gives the name of its class. An error
+    about a file begins with the file's path.
+    """
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
@@ -28,39 +31,45 @@ class FatalError(ShimError):
 
 
 class PeerError(ShimError):
-    """The other side broke the protocol: answer 4xx, drop, count. Never fatal to us."""
+    """The peer broke the protocol: answer 4xx, drop the message, count it. Never ends the agent."""
 
 
 class UnsafeMessage(ShimError):
-    """A message of ours that would abort a master: never sent (a bug of ours)."""
+    """An outgoing message that would abort a master. It is never sent; the shim has a bug."""
 
 
 class Transient(ShimError):
-    """The outside did not answer, or said "later". Says nothing about any task: retry."""
+    """The remote side did not answer, or asked to come back later: retry.
+
+    A Transient says nothing about the state of any task.
+    """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        """Seconds to wait before: what the other side asked for, or is known to need."""
+        """Seconds to wait before the next attempt; None leaves it to the caller."""
 
 
 class AccessDenied(Transient):
-    """The outside answered, and lets nobody in now, or not us. ``str()`` says what would help."""
+    """The remote side answered, and admits no client now, or not this one.
+
+    ``str()`` says what would help.
+    """
 
 
 class InProgress(ShimError):
-    """Nothing failed: what was asked is under way, or in line, and whoever asked is called back."""
+    """Nothing failed: the work is under way or queued, and its caller will be called back."""
 
 
 class Ambiguous(Transient):
-    """The outside failed in words that may be about itself or about what was asked.
+    """The remote side failed in words that may be about itself or about the request.
 
-    Retry a few times; then take it for :class:`Permanent`. ``str()`` holds its own words.
+    Retry a few times; then treat it as :class:`Permanent`. ``str()`` holds the remote side's words.
     """
 
 
 class Permanent(ShimError):
-    """The outside refused for good; ``str()`` holds its own words. Retrying cannot help."""
+    """The remote side rejected the request for good; ``str()`` holds its words. Do not retry."""
 
 
 class NotFound(Permanent):
@@ -68,8 +77,11 @@ class NotFound(Permanent):
 
 
 class NameTaken(Permanent):
-    """A container of that name exists: look at it and adopt it, or give up."""
+    """A container of that name exists: inspect it and adopt it, or give up."""
 
 
 class InvalidTask(Permanent):
     """A TaskInfo that cannot be run here. ``str()`` names the field and the value."""
+
+
+told = error_text  # the former name, until its last caller has changed

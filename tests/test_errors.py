@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shim.errors import Transient, told
+from shim.errors import Transient, error_text
 
 
 @pytest.mark.parametrize(
@@ -15,4 +15,4 @@ from shim.errors import Transient, told
     ],
 )
 def test_what_an_error_says(error: Exception, text: str) -> None:
-    assert told(error) == text
+    assert error_text(error) == text

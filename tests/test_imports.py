@@ -71,6 +71,7 @@ PURE = {
     "ipaddress",
     "itertools",
     "math",
+    "re",
     "shim",
     "types",
     "typing",

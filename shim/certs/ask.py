@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from shim.engine.client.transport import read, unreachable
-from shim.errors import ConfigError, told
+from shim.errors import ConfigError, error_text
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=20)
 MAX_ANSWER = 1 << 20
@@ -32,7 +32,7 @@ def get(
     except aiohttp.ClientConnectorError as error:
         raise NoAnswer(f"{url}: {unreachable(error)}") from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise NoAnswer(f"{url}: {told(error)}") from error
+        raise NoAnswer(f"{url}: {error_text(error)}") from error
     except HttpProcessingError as error:
         raise NoAnswer(f"{url}: {error.message}") from error
 

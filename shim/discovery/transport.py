@@ -17,7 +17,7 @@ from yarl import URL
 
 from shim import limits
 from shim.discovery.config import DiscoveryConfig, printable
-from shim.errors import ConfigError, NotFound, Permanent, Transient, told
+from shim.errors import ConfigError, NotFound, Permanent, Transient, error_text
 
 T = TypeVar("T")
 Params = Sequence[tuple[str, str]]
@@ -148,7 +148,7 @@ def _check(what: str, status: int, body: str) -> None:
 def _words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    return told(error)
+    return error_text(error)
 
 
 def _headers(config: DiscoveryConfig) -> dict[str, str]:

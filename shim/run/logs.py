@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from shim.errors import told
+from shim.errors import error_text
 
 Fetch = Callable[[str], bytes]
 
@@ -76,7 +76,7 @@ class Logs:
                 data = json.loads(self.fetch(f"{file.url}&offset={file.offset}"))["data"]
             except (OSError, ValueError, KeyError, TypeError) as error:
                 # Not there yet, or just busy: only the last word counts.
-                file.error = told(error)
+                file.error = error_text(error)
                 return
             file.error = None
             if not data:

@@ -13,7 +13,7 @@ from shim import limits
 from shim.engine.checks.probe_result import ProbeResult, ProbeStatus
 from shim.engine.checks.spec import Http, Tcp
 from shim.engine.client.urls import as_written
-from shim.errors import told
+from shim.errors import error_text
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HERE = ("localhost", "127.0.0.1", "::1")
@@ -49,7 +49,7 @@ class NetworkProbe:
         except OSError as error:
             return _failed(error, host, port)
         except (aiohttp.ClientError, ValueError) as error:
-            return ProbeResult(ProbeStatus.SILENT, detail=told(error))
+            return ProbeResult(ProbeStatus.SILENT, detail=error_text(error))
 
     async def _get(self, url: URL, connecting: float) -> ProbeResult:
         """Redirects are followed within the container; one that leads elsewhere is the answer."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from docker.context import ContextAPI
 from docker.context.config import get_current_context_name
 
-from shim.errors import ConfigError, told
+from shim.errors import ConfigError, error_text
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 PLAIN_PORT, TLS_PORT = 2375, 2376
@@ -178,7 +178,7 @@ def _tls(choice: _Choice, environ: Mapping[str, str]) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         name = choice.cert_source if wanted else "TLS"
         raise ConfigError(
-            f"{name}: no usable certificates in {str(directory)!r}: {told(error)}"
+            f"{name}: no usable certificates in {str(directory)!r}: {error_text(error)}"
         ) from None
 
 

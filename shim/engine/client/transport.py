@@ -33,7 +33,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from shim import limits
 from shim.engine.client.endpoint import Endpoint
 from shim.engine.client.errors import refusal
-from shim.errors import Permanent, Transient, told
+from shim.errors import Permanent, Transient, error_text
 
 
 def timeout(total: float | None = None, *, idle: float | None = None) -> aiohttp.ClientTimeout:
@@ -83,7 +83,7 @@ class Transport:
         except TimeoutError:
             raise Transient(f"{verb}: no answer from {self.endpoint} in time") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise Transient(f"{verb}: {self.endpoint}: {told(error)}") from None
+            raise Transient(f"{verb}: {self.endpoint}: {error_text(error)}") from None
         except HttpProcessingError as error:
             # A line of a stream that is too long: an event repeats all labels of its container.
             raise Transient(f"{verb}: {self.endpoint}: {error.message}") from None

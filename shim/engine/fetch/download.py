@@ -20,7 +20,7 @@ from shim import limits
 from shim.engine.client.urls import as_written
 from shim.engine.fetch.pool import in_pool
 from shim.engine.fetch.uris import Item
-from shim.errors import Permanent, told
+from shim.errors import Permanent, error_text
 
 
 class Downloads:
@@ -83,7 +83,7 @@ class Downloads:
         except aiohttp.ClientConnectorError as error:
             raise Permanent(f"cannot connect to {error.host}:{error.port}: {error}") from None
         except (aiohttp.ClientError, ValueError) as error:
-            raise Permanent(told(error)) from None
+            raise Permanent(error_text(error)) from None
 
     async def _store(
         self, response: aiohttp.ClientResponse, file: BinaryIO, progress: Callable[[str], None]

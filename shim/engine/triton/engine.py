@@ -37,7 +37,7 @@ from shim.engine.triton.errors import pull_error
 from shim.engine.triton.login import ClientLogin
 from shim.engine.triton.observer import EngineObserver
 from shim.engine.triton.transport import Lost, TritonTransport
-from shim.errors import InProgress, NameTaken, NotFound, Permanent, Transient, told
+from shim.errors import InProgress, NameTaken, NotFound, Permanent, Transient, error_text
 from shim.model.container import LABEL_SHIM, Container, Phase
 
 STREAM = timeout(idle=limits.TRITON_CREATE_TIMEOUT)
@@ -298,7 +298,7 @@ class TritonEngine:
                 for _, payload in frames.feed(data):
                     output += payload[: limits.EXEC_OUTPUT_BYTES - len(output)]
         except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
-            raise Transient(f"exec: {self._link}: {told(error)}") from None
+            raise Transient(f"exec: {self._link}: {error_text(error)}") from None
         finally:
             writer.transport.abort()
         return bytes(output)

@@ -14,7 +14,7 @@ from pathlib import Path
 from shim import limits
 from shim.certs.certificate import Described, describe
 from shim.engine.client.endpoint import tls_context
-from shim.errors import ConfigError, told
+from shim.errors import ConfigError, error_text
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,9 @@ class ClientLogin:
         try:
             self._context, self._described = self._load()
         except (OSError, ValueError, ConfigError) as error:
-            raise ConfigError(f"no usable certificates in {directory}: {told(error)}") from None
+            raise ConfigError(
+                f"no usable certificates in {directory}: {error_text(error)}"
+            ) from None
 
     def __str__(self) -> str:
         """Which certificate of which account, vouched for by which key, and until when."""
@@ -76,7 +78,9 @@ class ClientLogin:
         try:
             self._context, self._described = self._load()
         except (OSError, ValueError, ConfigError) as error:
-            log.warning("%s changed but cannot be used, the old one stays: %s", self, told(error))
+            log.warning(
+                "%s changed but cannot be used, the old one stays: %s", self, error_text(error)
+            )
             return
         self._warned = None
         log.info("took up %s", self)

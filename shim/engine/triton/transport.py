@@ -18,7 +18,7 @@ from shim import limits
 from shim.engine.client.transport import read, timeout, unreachable
 from shim.engine.triton.errors import refusal
 from shim.engine.triton.login import ClientLogin
-from shim.errors import ShimError, Transient, told
+from shim.errors import ShimError, Transient, error_text
 
 VERSION = "/v1.21"
 """Triton serves 1.21 whatever it is asked for, and tells nothing to negotiate with."""
@@ -80,7 +80,7 @@ class TritonTransport:
         except TimeoutError:
             raise Lost(f"{verb}: no answer from {self} in time") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise Lost(f"{verb}: {self}: {told(error)}") from None
+            raise Lost(f"{verb}: {self}: {error_text(error)}") from None
         except HttpProcessingError as error:
             # A line of a stream that is too long.
             raise Lost(f"{verb}: {self}: {error.message}") from None
@@ -114,7 +114,7 @@ class TritonTransport:
                     parts.hostname, parts.port, ssl=self.login.context()
                 )
         except (OSError, TimeoutError) as error:
-            raise Transient(f"exec: {self}: {told(error)}") from None
+            raise Transient(f"exec: {self}: {error_text(error)}") from None
         writer.write(head.encode() + body)
         return reader, writer
 
