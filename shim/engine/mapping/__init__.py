@@ -1,7 +1,11 @@
-"""TaskInfo -> ContainerSpec: pure and table-driven; ``shim/engine/README.md`` is its table.
+"""Maps a TaskInfo to the create request of a container. Pure: tables and functions, no I/O.
 
-Each module holds the rows (``FIELDS``, ``OPTIONS``) of one part of a task beside the code that
-carries them out, so that the reference table cannot drift from what is done.
+Each module maps one part of a task. Its table (``FIELDS``, ``OPTIONS``) stands beside the code that
+does the mapping, and ``scripts/mapping-table`` writes all tables into ``shim/engine/README.md``.
+
+The package imports model, errors, protos, ``engine.api`` and ``engine.images``. The agent's wiring,
+the fetcher and the flags import it. Begin to read at ``spec.container_spec``, then
+``spec_builder``; ``options`` holds every option of ``docker run``.
 """
 
 from __future__ import annotations

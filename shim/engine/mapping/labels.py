@@ -1,8 +1,15 @@
-"""The container's labels: whose it is, and on Triton what the task's own ask of the place."""
+"""Labels of the container: its identity, and on Triton the task's placement labels."""
 
 from __future__ import annotations
 
-from shim.engine.mapping.spec_builder import AFFINITY, Field, SpecBuilder, Triton, no_nul, plain
+from shim.engine.mapping.spec_builder import (
+    AFFINITY,
+    FieldRow,
+    SpecBuilder,
+    TritonSupport,
+    printable,
+    without_nul,
+)
 from shim.model.container import (
     LABEL_AGENT,
     LABEL_CONTAINER,
@@ -13,7 +20,7 @@ from shim.model.container import (
     Ref,
 )
 
-RESERVED_LABELS = frozenset(
+AGENT_LABELS = frozenset(
     {LABEL_SHIM, LABEL_AGENT, LABEL_FRAMEWORK, LABEL_EXECUTOR, LABEL_TASK, LABEL_CONTAINER}
 )
 AFFINITIES = "com.docker.swarm.affinities"
@@ -21,28 +28,28 @@ _PLACEMENT = ("triton.", "com.joyent.")
 _OPERATORS = ("==~", "!=~", "==", "!=")
 
 FIELDS = (
-    Field(
+    FieldRow(
         "(agent)",
         "Labels",
         "`org.apache.mesos.{agent_id,framework_id,executor_id,task_id,container_id}`,"
         " `mesos-shim.id`",
     ),
-    Field(
+    FieldRow(
         "labels",
         "Labels, Env",
         "not given to the container, except on Triton `triton.*`, `com.joyent.*`,"
         " `com.docker.swarm.affinities` (labels) and `affinity:FILTER` (environment)",
-        Triton.NOTE,
+        TritonSupport.SEE_NOTE,
         "not used",
     ),
 )
 
 
-def map_labels(draft: SpecBuilder, ref: Ref, agent_id: str, executor_id: str) -> None:
-    """The contract's labels; nothing a task says may change one of them."""
-    draft.labels.update(
+def map_labels(builder: SpecBuilder, ref: Ref, agent_id: str, executor_id: str) -> None:
+    """Set the identity labels, which no label or parameter of a task can change."""
+    builder.labels.update(
         {
-            LABEL_SHIM: draft.rules.shim_id,
+            LABEL_SHIM: builder.rules.shim_id,
             LABEL_AGENT: agent_id,
             LABEL_FRAMEWORK: ref.key.framework_id,
             LABEL_EXECUTOR: executor_id,
@@ -50,29 +57,30 @@ def map_labels(draft: SpecBuilder, ref: Ref, agent_id: str, executor_id: str) ->
             LABEL_CONTAINER: ref.container_id,
         }
     )
-    if draft.rules.triton:
-        _map_placement(draft)
+    if builder.rules.triton:
+        _map_placement(builder)
 
 
-def asks_for_public_network(draft: SpecBuilder) -> bool:
-    return any(key.startswith("triton.network.public") for key in draft.labels)
+def asks_for_public_network(builder: SpecBuilder) -> bool:
+    """Return whether a label ``triton.network.public`` asks for a public address."""
+    return any(key.startswith("triton.network.public") for key in builder.labels)
 
 
-def _map_placement(draft: SpecBuilder) -> None:
-    for label in draft.task.labels.labels:
-        no_nul(f"labels[{plain(label.key)}]", label.value)
+def _map_placement(builder: SpecBuilder) -> None:
+    for label in builder.task.labels.labels:
+        without_nul(f"labels[{printable(label.key)}]", label.value)
         if label.key.startswith(AFFINITY):
             name, value = affinity(label.key, label.value)
-            draft.set_env(name, value)
+            builder.set_env(name, value)
         elif label.key == AFFINITIES or label.key.startswith(_PLACEMENT):
-            draft.labels[label.key] = label.value
+            builder.labels[label.key] = label.value
 
 
 def affinity(key: str, value: str) -> tuple[str, str]:
-    """An affinity label as an environment variable, whose first ``=`` parts name from value.
+    """Return name and value of the environment entry for a placement filter in a task's label.
 
-    The filter may stand in the key (``affinity:app!=web``), or its operator may begin the value
-    (``affinity:app`` with ``!=web``).
+    The whole filter may be in the key (``affinity:app!=web``), or its operator may begin the value
+    (``affinity:app`` with ``!=web``). The first ``=`` of the filter separates name from value.
     """
     complete = value.startswith(_OPERATORS) or "=" in key
     name, _, rest = (key + value if complete else f"{key}={value}").partition("=")

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shim.engine.mapping.rules import Dns
-from shim.engine.mapping.spec_builder import Field, SpecBuilder, Triton, invalid, no_nul, shown
-from shim.engine.mapping.values import units
+from shim.engine.mapping.spec_builder import (
+    FieldRow,
+    SpecBuilder,
+    TritonSupport,
+    quoted,
+    reject,
+    without_nul,
+)
+from shim.engine.mapping.values import ports as port_values
 from shim.protos.mesos_pb2 import ContainerInfo, NetworkInfo
 
 DNS_PARAMETERS = frozenset({"dns", "dns-search", "dns-opt", "dns-option"})
@@ -15,43 +22,45 @@ _MODES = {_Network.HOST: "host", _Network.BRIDGE: "bridge", _Network.NONE: "none
 _PortMapping = ContainerInfo.DockerInfo.PortMapping | NetworkInfo.PortMapping
 
 FIELDS = (
-    Field(
+    FieldRow(
         "container.docker.network",
         "HostConfig.NetworkMode",
         "`host` (default), `bridge`, `none`, or for USER the name in `network_infos`; on Triton"
         " host and bridge become the default network and none is refused",
-        Triton.NOTE,
+        TritonSupport.SEE_NOTE,
     ),
-    Field(
+    FieldRow(
         "container.network_infos[0].name",
         "HostConfig.NetworkMode",
         "for USER exactly one network with a name; for a `MESOS` container no name means host",
     ),
-    Field(
+    FieldRow(
         "container.network_infos.port_mappings",
         "as container.docker.port_mappings",
         "of a `MESOS` container; a warning on a Docker one, which has its own",
     ),
-    Field(
+    FieldRow(
         "container.network_infos.ip_addresses, container.network_infos.groups,"
         " container.network_infos.labels",
         "-",
         "a wanted `ip_address` is a warning (parameter `ip` sets one); groups and labels only"
         " travel in the task's status, as with a stock agent",
-        Triton.YES,
+        TritonSupport.YES,
         "not used",
     ),
-    Field("container.hostname", "Hostname", "refused with host networking", Triton.NOTE),
-    Field(
+    FieldRow(
+        "container.hostname", "Hostname", "refused with host networking", TritonSupport.SEE_NOTE
+    ),
+    FieldRow(
         "container.docker.port_mappings",
         "ExposedPorts, HostConfig.PortBindings",
         "bound with `--ports=RANGES`, else only exposed on the container's own address; a host"
         " port must be in the task's `ports`. On Triton equal to the container port or 0 (any of"
         " the task's `ports` with `--ports=virtual`), never bound, and public only with the"
         " parameter `publish` or `publish-all`, or a label `triton.network.public`",
-        Triton.NOTE,
+        TritonSupport.SEE_NOTE,
     ),
-    Field(
+    FieldRow(
         "(agent) --default_container_dns",
         "HostConfig.Dns, HostConfig.DnsSearch, HostConfig.DnsOptions",
         "by network, unless the task has a DNS parameter of its own",
@@ -59,26 +68,26 @@ FIELDS = (
 )
 
 
-def map_network(draft: SpecBuilder) -> None:
-    """Network mode, hostname, ports and DNS, before parameters may replace any of them."""
-    named = _named_network(draft)
-    if draft.rules.triton:
-        if named == "none":
-            invalid(
-                "Triton has no containers without a network", "container.docker.network", "NONE"
-            )
-        draft.network = draft.rules.default_network if named in ("host", "bridge") else named
+def map_network(builder: SpecBuilder) -> None:
+    """Set network, hostname, ports and DNS. Parameters, applied later, may replace each of them."""
+    requested = _requested_network(builder)
+    if builder.rules.triton:
+        if requested == "none":
+            reject("Triton has no containers without a network", "container.docker.network", "NONE")
+        builder.network = (
+            builder.rules.default_network if requested in ("host", "bridge") else requested
+        )
     else:
-        draft.network = named
-    _map_hostname(draft, named)
-    _map_ports(draft, named)
-    _map_dns(draft, named)
-    _warn_of_wishes(draft)
+        builder.network = requested
+    _map_hostname(builder, requested)
+    _map_ports(builder, requested)
+    _map_dns(builder, requested)
+    _warn_of_unused_fields(builder)
 
 
-def _named_network(draft: SpecBuilder) -> str:
-    container = draft.container
-    if not draft.is_docker:
+def _requested_network(builder: SpecBuilder) -> str:
+    container = builder.container
+    if not builder.is_docker:
         return _name_of(container.network_infos) if _any_name(container.network_infos) else "host"
     if container.docker.network == _Network.USER:
         return _name_of(container.network_infos)
@@ -91,119 +100,122 @@ def _any_name(infos: Sequence[NetworkInfo]) -> bool:
 
 def _name_of(infos: Sequence[NetworkInfo]) -> str:
     if not infos:
-        invalid("No network info found in container info", "container.network_infos")
+        reject("No network info found in container info", "container.network_infos")
     if len(infos) > 1:
         names = ", ".join(info.name for info in infos)
-        invalid(
+        reject(
             "Only a single network can be defined in Docker run", "container.network_infos", names
         )
     if not infos[0].name:
-        invalid("No network name found in network info", "container.network_infos[0].name")
-    return no_nul("container.network_infos[0].name", infos[0].name)
+        reject("No network name found in network info", "container.network_infos[0].name")
+    return without_nul("container.network_infos[0].name", infos[0].name)
 
 
-def _map_hostname(draft: SpecBuilder, named: str) -> None:
-    if not draft.container.HasField("hostname"):
+def _map_hostname(builder: SpecBuilder, requested: str) -> None:
+    if not builder.container.HasField("hostname"):
         return
-    hostname = no_nul("container.hostname", draft.container.hostname)
-    if named == "host" and not draft.rules.triton:
-        invalid("Unable to set hostname with host network mode", "container.hostname", hostname)
-    draft.body["Hostname"] = hostname
+    hostname = without_nul("container.hostname", builder.container.hostname)
+    if requested == "host" and not builder.rules.triton:
+        reject("Unable to set hostname with host network mode", "container.hostname", hostname)
+    builder.body["Hostname"] = hostname
 
 
-def _map_ports(draft: SpecBuilder, named: str) -> None:
-    field, mappings = _mappings(draft)
-    if mappings and named in ("host", "none") and not draft.rules.triton:
+def _map_ports(builder: SpecBuilder, requested: str) -> None:
+    field, mappings = _mappings(builder)
+    if mappings and requested in ("host", "none") and not builder.rules.triton:
         ports = ", ".join(f"{m.host_port}:{m.container_port}" for m in mappings)
-        invalid(
+        reject(
             "Port mappings are only supported for bridge and user-defined networks", field, ports
         )
     for i, mapping in enumerate(mappings):
-        _map_port(draft, f"{field}[{i}]", mapping)
+        _map_port(builder, f"{field}[{i}]", mapping)
 
 
-def _mappings(draft: SpecBuilder) -> tuple[str, Sequence[_PortMapping]]:
-    if draft.is_docker:
-        return "container.docker.port_mappings", draft.container.docker.port_mappings
-    infos = draft.container.network_infos
+def _mappings(builder: SpecBuilder) -> tuple[str, Sequence[_PortMapping]]:
+    if builder.is_docker:
+        return "container.docker.port_mappings", builder.container.docker.port_mappings
+    infos = builder.container.network_infos
     mappings = infos[0].port_mappings if infos else []
     return "container.network_infos[0].port_mappings", mappings
 
 
-def _map_port(draft: SpecBuilder, field: str, mapping: _PortMapping) -> None:
+def _map_port(builder: SpecBuilder, field: str, mapping: _PortMapping) -> None:
     try:
-        protocol = units.protocol(mapping.protocol)
+        protocol = port_values.protocol(mapping.protocol)
     except ValueError as error:
-        invalid(str(error), f"{field}.protocol", mapping.protocol)
+        reject(str(error), f"{field}.protocol", mapping.protocol)
     if not 1 <= mapping.container_port <= 65535:
-        invalid("Port not in 1..65535", f"{field}.container_port", mapping.container_port)
-    _check_host_port(draft, field, mapping)
+        reject("Port not in 1..65535", f"{field}.container_port", mapping.container_port)
+    _check_host_port(builder, field, mapping)
     port = f"{mapping.container_port}/{protocol}"
-    draft.merge("ExposedPorts", {port: {}})
-    if draft.rules.binds_ports:
+    builder.update("ExposedPorts", {port: {}})
+    if builder.rules.binds_ports:
         bindings = {"HostIp": "", "HostPort": str(mapping.host_port)}
-        draft.append(f"HostConfig.PortBindings.{port}", bindings)
+        builder.append(f"HostConfig.PortBindings.{port}", bindings)
 
 
-def _check_host_port(draft: SpecBuilder, field: str, mapping: _PortMapping) -> None:
-    """A host port belongs to the task. 0 is a stock agent's mistake only where ports are bound."""
+def _check_host_port(builder: SpecBuilder, field: str, mapping: _PortMapping) -> None:
+    """Refuse a host port that is not among the task's ``ports`` resources.
+
+    Host port 0 is accepted where the engine binds no ports. A stock agent refuses port 0.
+    """
     host_port = mapping.host_port
-    if host_port == 0 and not draft.rules.binds_ports:
+    if host_port == 0 and not builder.rules.binds_ports:
         return
-    if draft.rules.triton and host_port == mapping.container_port:
+    if builder.rules.triton and host_port == mapping.container_port:
         return
-    if draft.rules.triton and draft.rules.ports != "virtual":
-        invalid(
+    if builder.rules.triton and builder.rules.ports != "virtual":
+        reject(
             "Remapping of port numbers not allowed: on Triton every container has its own address,"
             f" so the host port must be {mapping.container_port}, 0 or absent",
             f"{field}.host_port",
             host_port,
         )
-    ranges = [r for r in draft.task.resources if r.name == "ports"]
+    ranges = [r for r in builder.task.resources if r.name == "ports"]
     if not ranges:
-        invalid("Port mappings require port resources", f"{field}.host_port", host_port)
+        reject("Port mappings require port resources", f"{field}.host_port", host_port)
     if not any(r.begin <= host_port <= r.end for p in ranges for r in p.ranges.range):
-        invalid(f"Port [{host_port}] not included in resources", f"{field}.host_port", host_port)
-    if draft.rules.triton:
-        draft.warn(
+        reject(f"Port [{host_port}] not included in resources", f"{field}.host_port", host_port)
+    if builder.rules.triton:
+        builder.warn(
             f"{field}.host_port {host_port} is virtual: the container answers on its own address,"
             f" port {mapping.container_port}"
         )
 
 
-def _map_dns(draft: SpecBuilder, named: str) -> None:
-    keys = {p.key for p in draft.container.docker.parameters}
-    dns = None if keys & DNS_PARAMETERS else _default_dns(draft, named)
+def _map_dns(builder: SpecBuilder, requested: str) -> None:
+    keys = {p.key for p in builder.container.docker.parameters}
+    dns = None if keys & DNS_PARAMETERS else _default_dns(builder, requested)
     if dns is None:
         return
     values = {"Dns": dns.nameservers, "DnsSearch": dns.search, "DnsOptions": dns.options}
     for name, value in values.items():
-        read = name != "DnsOptions" or not draft.rules.triton
+        read = name != "DnsOptions" or not builder.rules.triton
         if value and read:
-            draft.put(f"HostConfig.{name}", list(value))
+            builder.set(f"HostConfig.{name}", list(value))
 
 
-def _default_dns(draft: SpecBuilder, named: str) -> Dns | None:
-    """The entry with the network's name, else the one of its mode without a name."""
-    if draft.is_docker:
-        mode = {"bridge": "BRIDGE", "host": "", "none": ""}.get(named, "USER")
+def _default_dns(builder: SpecBuilder, requested: str) -> Dns | None:
+    """Return the entry with the network's name, else the entry of its mode without a name."""
+    if builder.is_docker:
+        mode = {"bridge": "BRIDGE", "host": "", "none": ""}.get(requested, "USER")
     else:
-        mode = "HOST" if named == "host" else "CNI"
-    entries = [entry for entry in draft.rules.default_container_dns if entry.mode == mode]
-    for wanted in (named, ""):
+        mode = "HOST" if requested == "host" else "CNI"
+    entries = [entry for entry in builder.rules.default_container_dns if entry.mode == mode]
+    for wanted in (requested, ""):
         for entry in entries:
             if mode == "BRIDGE" or entry.network == wanted:
                 return entry.dns
     return None
 
 
-def _warn_of_wishes(draft: SpecBuilder) -> None:
-    for i, info in enumerate(draft.container.network_infos):
+def _warn_of_unused_fields(builder: SpecBuilder) -> None:
+    for i, info in enumerate(builder.container.network_infos):
         field = f"container.network_infos[{i}]"
         wanted = [address.ip_address for address in info.ip_addresses if address.ip_address]
         if wanted:
-            draft.warn(
-                f"{field}.ip_addresses {shown(', '.join(wanted))}: not used; parameter ip sets one"
+            builder.warn(
+                f"{field}.ip_addresses {quoted(', '.join(wanted))}: not used; parameter ip sets one"
             )
-        if draft.is_docker and info.port_mappings:
-            draft.warn(f"{field}.port_mappings: not used, a Docker container has its own")
+        if builder.is_docker and info.port_mappings:
+            builder.warn(f"{field}.port_mappings: not used, a Docker container has its own")

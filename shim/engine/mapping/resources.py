@@ -1,90 +1,90 @@
-"""``resources`` and ``limits``: shares, quotas, memory and GPUs, by Mesos' own arithmetic."""
+"""``resources`` and ``limits``: CPU shares and quota, memory, GPUs, by Mesos' arithmetic."""
 
 from __future__ import annotations
 
 import math
 
-from shim.engine.mapping.spec_builder import Field, SpecBuilder, Triton, invalid, plain
-from shim.engine.mapping.values.units import INT64_MAX
+from shim.engine.mapping.spec_builder import FieldRow, SpecBuilder, TritonSupport, printable, reject
+from shim.engine.mapping.values.scalars import INT64_MAX
 from shim.protos.mesos_pb2 import TaskInfo
 
 MIB = 2**20
 SHARES_PER_CPU = 1024
 MIN_SHARES = 2
 MAX_SHARES = 262_144
-"""The kernel's bound: an agent of a whole datacenter may be asked for more CPUs than that."""
+"""The kernel's bound. A task on an agent of a whole datacenter may ask for more CPUs."""
 QUOTA_PER_CPU = 100_000
 """Microseconds of the default period of 100 ms."""
 MIN_QUOTA = 1_000
 MIN_MEMORY = 32 * MIB
 
 FIELDS = (
-    Field(
+    FieldRow(
         "resources: cpus",
         "HostConfig.CpuShares",
         "1024 per CPU, 2 to 262144; on Triton the package decides",
-        Triton.NOTE,
+        TritonSupport.SEE_NOTE,
     ),
-    Field(
+    FieldRow(
         "resources: cpus (--cgroups_enable_cfs), limits: cpus",
         "HostConfig.CpuQuota",
         "100000 µs per CPU, at least 1000; an infinite limit sets none",
-        Triton.HINT,
+        TritonSupport.IGNORED,
     ),
-    Field(
+    FieldRow(
         "resources: mem",
         "HostConfig.Memory, HostConfig.MemoryReservation",
         "whole MiB, at least 32; the reservation only beside a limit. On Triton the memory selects"
         " the package",
-        Triton.NOTE,
+        TritonSupport.SEE_NOTE,
     ),
-    Field(
+    FieldRow(
         "limits: mem",
         "HostConfig.Memory, HostConfig.OomScoreAdj",
         "whole MiB, at least 32; an infinite limit sets none (on Triton: the request counts)",
-        Triton.NOTE,
+        TritonSupport.SEE_NOTE,
     ),
-    Field(
+    FieldRow(
         "resources: gpus",
         "HostConfig.DeviceRequests",
         "a whole number of NVIDIA GPUs (API 1.40)",
-        Triton.REFUSED,
+        TritonSupport.REFUSED,
     ),
-    Field(
+    FieldRow(
         "resources: disk, resources: ports, other resources",
         "-",
         "accounted, not enforced; ports: see port mappings",
-        Triton.YES,
+        TritonSupport.YES,
         "accounted",
     ),
-    Field(
+    FieldRow(
         "resources.disk.persistence",
         "-",
         "persistent volumes are refused: there is no host to keep them on",
-        Triton.REFUSED,
+        TritonSupport.REFUSED,
         "refused",
     ),
 )
 
 
-def map_resources(draft: SpecBuilder) -> None:
-    """HostConfig's numbers from the task's own resources (no executor's allowance in them)."""
-    _refuse_persistence(draft.task)
-    _map_cpus(draft)
-    _map_memory(draft)
-    _map_gpus(draft)
-    for name in sorted(set(draft.task.limits) - {"cpus", "mem"}):
-        draft.warn(f"limits: {plain(name)} has no effect")
+def map_resources(builder: SpecBuilder) -> None:
+    """Set CPU, memory and GPUs of HostConfig from the task's resources, without an executor's."""
+    _refuse_persistence(builder.task)
+    _map_cpus(builder)
+    _map_memory(builder)
+    _map_gpus(builder)
+    for name in sorted(set(builder.task.limits) - {"cpus", "mem"}):
+        builder.warn(f"limits: {printable(name)} has no effect")
 
 
-def total(task: TaskInfo, name: str) -> float | None:
-    """The sum of a scalar resource over all roles and reservations; None when there is none."""
+def total_scalar(task: TaskInfo, name: str) -> float | None:
+    """Return the sum of a scalar resource over all roles and reservations, or None."""
     values = [r.scalar.value for r in task.resources if r.name == name]
     if not values:
         return None
     result = sum(values)
     if not math.isfinite(result):
-        invalid("Not a finite number", f"resources: {name}", result)
+        reject("Not a finite number", f"resources: {name}", result)
     return result
 
 
@@ -93,47 +93,47 @@ def _limit(task: TaskInfo, name: str) -> float | None:
         return None
     value = task.limits[name].value
     if math.isnan(value):
-        invalid("Not a number", f"limits: {name}", value)
+        reject("Not a number", f"limits: {name}", value)
     return value
 
 
-def _map_cpus(draft: SpecBuilder) -> None:
-    cpus, limit = total(draft.task, "cpus"), _limit(draft.task, "cpus")
-    if draft.rules.triton:
+def _map_cpus(builder: SpecBuilder) -> None:
+    cpus, limit = total_scalar(builder.task, "cpus"), _limit(builder.task, "cpus")
+    if builder.rules.triton:
         if limit is not None:
-            draft.honoured(Triton.HINT, "limits: cpus", limit)
+            builder.check_support(TritonSupport.IGNORED, "limits: cpus", limit)
         return
     if cpus is not None:
         shares = int(min(SHARES_PER_CPU * cpus, MAX_SHARES))
-        draft.put("HostConfig.CpuShares", max(shares, MIN_SHARES))
-    quota = limit if limit is not None else cpus if draft.rules.enable_cfs else None
+        builder.set("HostConfig.CpuShares", max(shares, MIN_SHARES))
+    quota = limit if limit is not None else cpus if builder.rules.enable_cfs else None
     if quota is not None and math.isfinite(quota):
         value = _int64(QUOTA_PER_CPU * quota, "cpus", quota)
-        draft.put("HostConfig.CpuQuota", max(value, MIN_QUOTA))
+        builder.set("HostConfig.CpuQuota", max(value, MIN_QUOTA))
 
 
-def _map_memory(draft: SpecBuilder) -> None:
-    request, limit = total(draft.task, "mem"), _limit(draft.task, "mem")
-    if draft.rules.triton:
+def _map_memory(builder: SpecBuilder) -> None:
+    request, limit = total_scalar(builder.task, "mem"), _limit(builder.task, "mem")
+    if builder.rules.triton:
         if limit is not None and math.isinf(limit):
-            draft.warn(
+            builder.warn(
                 "limits: mem inf: Triton has no container without a limit, the request counts"
             )
             limit = None
-        _put_memory(draft, request if limit is None else limit)
+        _put_memory(builder, request if limit is None else limit)
         return
-    _put_memory(draft, request if limit is None else limit)
+    _put_memory(builder, request if limit is None else limit)
     if limit is None or request is None:
         return
     soft = _bytes(request)
-    draft.put("HostConfig.MemoryReservation", soft)
-    if request < limit and draft.rules.host_memory_mb > 0:
-        draft.put("HostConfig.OomScoreAdj", _oom_score(soft, draft.rules.host_memory_mb * MIB))
+    builder.set("HostConfig.MemoryReservation", soft)
+    if request < limit and builder.rules.host_memory_mb > 0:
+        builder.set("HostConfig.OomScoreAdj", _oom_score(soft, builder.rules.host_memory_mb * MIB))
 
 
-def _put_memory(draft: SpecBuilder, mem: float | None) -> None:
+def _put_memory(builder: SpecBuilder, mem: float | None) -> None:
     if mem is not None and math.isfinite(mem):
-        draft.put("HostConfig.Memory", _bytes(mem))
+        builder.set("HostConfig.Memory", _bytes(mem))
 
 
 def _bytes(mem: float) -> int:
@@ -141,32 +141,32 @@ def _bytes(mem: float) -> int:
 
 
 def _oom_score(request: int, host_memory: int) -> int:
-    """The bigger the part that was asked for, the later the kernel picks the task."""
+    """Return the OOM score: the larger the requested part of the memory, the lower."""
     return max(1000 - 1000 * request // host_memory, 0)
 
 
-def _map_gpus(draft: SpecBuilder) -> None:
-    gpus = total(draft.task, "gpus")
+def _map_gpus(builder: SpecBuilder) -> None:
+    gpus = total_scalar(builder.task, "gpus")
     if gpus is None or gpus == 0:
         return
     if gpus < 0 or not gpus.is_integer():
-        invalid("The 'gpus' resource must be an unsigned integer", "resources: gpus", gpus)
-    draft.honoured(Triton.REFUSED, "resources: gpus", int(gpus))
-    if not draft.rules.speaks("1.40"):
-        invalid("The engine's API is older than 1.40", "resources: gpus", int(gpus))
+        reject("The 'gpus' resource must be an unsigned integer", "resources: gpus", gpus)
+    builder.check_support(TritonSupport.REFUSED, "resources: gpus", int(gpus))
+    if not builder.rules.supports_api("1.40"):
+        reject("The engine's API is older than 1.40", "resources: gpus", int(gpus))
     count = _int64(gpus, "gpus", gpus)
     request = {"Driver": "nvidia", "Count": count, "Capabilities": [["gpu"]]}
-    draft.append("HostConfig.DeviceRequests", request)
+    builder.append("HostConfig.DeviceRequests", request)
 
 
 def _refuse_persistence(task: TaskInfo) -> None:
     for i, resource in enumerate(task.resources):
         if resource.disk.HasField("persistence"):
             field = f"resources[{i}].disk.persistence.id"
-            invalid("Persistent volumes are not supported", field, resource.disk.persistence.id)
+            reject("Persistent volumes are not supported", field, resource.disk.persistence.id)
 
 
 def _int64(value: float, name: str, asked: float) -> int:
     if abs(value) > INT64_MAX:
-        invalid("Larger than the engine can count", f"resources: {name}", asked)
+        reject("Larger than the engine can count", f"resources: {name}", asked)
     return int(value)

@@ -1,4 +1,4 @@
-"""What the mapping has to know about the agent and its endpoint."""
+"""Settings of the agent and its endpoint that decide how a task becomes a container."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ class DnsDefault:
     """One entry of ``--default_container_dns``."""
 
     mode: str
-    """``BRIDGE`` or ``USER`` for Docker containers, ``CNI`` or ``HOST`` for Mesos' own."""
+    """``BRIDGE`` or ``USER`` for Docker containers, ``CNI`` or ``HOST`` for Mesos containers."""
     network: str
-    """The network it is for; empty: any of that mode."""
+    """The network's name. Empty: every network of the mode."""
     dns: Dns
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The agent's settings that decide how a task becomes a container; constant."""
+    """Constant settings of the mapping."""
 
     shim_id: str
-    """Goes into the owner label: whose containers these are."""
+    """Value of the label ``mesos-shim.id``, which marks the containers of one agent."""
     kind: Kind = "docker"
     api_version: str = ""
-    """The API version spoken, ``1.41``; empty: unknown, nothing is refused for its age."""
+    """The negotiated API version, ``1.41``. Empty: unknown, every option is accepted."""
     sandbox_directory: str = "/mnt/mesos/sandbox"
     default_container_dns: tuple[DnsDefault, ...] = ()
     ports: PortsMode = "none"
-    """What the ``ports`` resource means: there is none, numbers only, or ports to be bound."""
+    """Meaning of the ``ports`` resource: none offered, numbers only, or ports that are bound."""
     host_memory_mb: int = 0
-    """The engine host's memory in MiB, for the OOM score; 0: unknown, no score is set."""
+    """The engine host's memory in MiB, for the OOM score. 0: unknown, no score is set."""
     enable_cfs: bool = False
     triton_unsupported: Unsupported = "refuse"
     default_network: str = "bridge"
-    """On Triton: what host and bridge networking become."""
+    """The network on Triton of tasks that ask for host or bridge networking."""
 
     @property
     def triton(self) -> bool:
@@ -58,16 +58,16 @@ class Rules:
 
     @property
     def binds_ports(self) -> bool:
-        """Whether a task's host port is really taken on the engine's host."""
+        """Whether the engine binds a task's host port on its host."""
         return self.ports == "real" and not self.triton
 
-    def speaks(self, version: str) -> bool:
-        """Whether the endpoint's API is at least ``version``, or unknown."""
+    def supports_api(self, version: str) -> bool:
+        """Whether the endpoint's API version is at least ``version``. An unknown version is."""
         return not self.api_version or _numbers(self.api_version) >= _numbers(version)
 
 
 def parse_default_container_dns(text: str) -> tuple[DnsDefault, ...]:
-    """The JSON of ``--default_container_dns``. ValueError says what is wrong with it."""
+    """Parse the JSON of ``--default_container_dns``. Raises ValueError."""
     try:
         document = json.loads(text)
         return tuple(
@@ -76,7 +76,7 @@ def parse_default_container_dns(text: str) -> tuple[DnsDefault, ...]:
             for entry in document.get(section, [])
         )
     except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(str(error) or "not such a document") from None
+        raise ValueError(str(error) or "not a document of the expected form") from None
 
 
 _MODES: Mapping[str, tuple[str, ...]] = {"docker": ("BRIDGE", "USER"), "mesos": ("CNI", "HOST")}

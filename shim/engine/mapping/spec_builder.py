@@ -1,4 +1,4 @@
-"""The container being put together, and the three ways an option can fail to be honoured."""
+"""The create request of one container while it is built, and the ways to refuse an option."""
 
 from __future__ import annotations
 
@@ -11,73 +11,86 @@ from shim.errors import InvalidTask
 from shim.protos.mesos_pb2 import ContainerInfo, TaskInfo
 
 NET = "NetworkingConfig.EndpointsConfig.<net>"
-"""API path of the options of the container's network; ``finish`` puts its name in."""
+"""API path of the endpoint options of the container's network.
+
+``container_spec`` replaces ``<net>`` by the network's name when all parameters are applied.
+"""
 AFFINITY = "affinity:"
-"""Begins an environment entry that is none: a filter of the servers a container may land on."""
-_SHOWN = 120
+"""Prefix of an entry of ``Env`` that is a placement filter and no variable."""
+_SHOWN_CHARACTERS = 120
 
 
-class Triton(enum.Enum):
-    """What becomes of an option on Triton."""
+class TritonSupport(enum.Enum):
+    """What Triton does with an option. The values are cells of the reference table."""
 
     YES = "yes"
-    HINT = "no effect: warning"
-    """Not read there, but the task runs as well without it."""
-    NO = "no effect: `--triton_unsupported`"
-    """Not read there, and the task would behave differently: refused, or a warning."""
+    IGNORED = "no effect: warning"
+    """Triton does not read the option, and the task runs as well without it."""
+    UNSUPPORTED = "no effect: `--triton_unsupported`"
+    """Triton does not read the option, and the task behaves differently without it."""
     REFUSED = "refused"
-    NOTE = "see note"
+    SEE_NOTE = "see note"
+    """Supported with the differences that the row's note describes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """One row of the reference table: a field of a task and what becomes of it."""
+class FieldRow:
+    """One row of the reference table: a field of a task and where it goes in the Engine API."""
 
     name: str
     api: str
     note: str = ""
-    triton: Triton = Triton.YES
+    triton: TritonSupport = TritonSupport.YES
     local: str = "yes"
+    """What a local engine does with the field."""
 
 
-def invalid(reason: str, name: str, value: object = None) -> NoReturn:
-    """Refuse the task: the reason, then the field and (cut to a readable length) its value."""
-    raise InvalidTask(f"{reason}: {name}" + ("" if value is None else f" {shown(value)}"))
+def reject(reason: str, name: str, value: object = None) -> NoReturn:
+    """Raise InvalidTask with the reason, the field's name and (shortened) its value."""
+    raise InvalidTask(f"{reason}: {name}" + ("" if value is None else f" {quoted(value)}"))
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
+    """Return the value as a quoted text of at most 120 characters."""
     text = value if isinstance(value, str) else str(value)
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+    limit = _SHOWN_CHARACTERS
+    return repr(text if len(text) <= limit else text[:limit] + "...")
 
 
-def plain(name: str) -> str:
-    """A name fit to stand in a field's path: cut, and without control characters."""
-    return shown(name)[1:-1]
+def printable(name: str) -> str:
+    """Return a name fit for the path of a field: shortened, control characters escaped."""
+    return quoted(name)[1:-1]
 
 
-def no_nul(name: str, text: str) -> str:
-    """The text, which no program could be given if it held a NUL."""
+def without_nul(name: str, text: str) -> str:
+    """Return the text. Raise InvalidTask for a NUL, which no argument of a program can hold."""
     if "\0" in text:
-        invalid("NUL byte", name)
+        reject("NUL byte", name)
     return text
 
 
 @dataclass(slots=True)
 class SpecBuilder:
-    """A create body in the making. API paths are dotted: ``HostConfig.Memory``."""
+    """The body of ``POST /containers/create`` while the parts of a task are added to it.
+
+    Paths into the body are dotted: ``HostConfig.Memory``. Missing objects on the way are created.
+    """
 
     rules: Rules
     task: TaskInfo
     body: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
-    """In the order of the ``Env`` array."""
+    """Variables in the order of the ``Env`` array."""
     affinities: list[str] = field(default_factory=list)
-    """Entries of the ``Env`` array as well. ``affinity:app!=web`` and ``affinity:app!=db`` are two
-    filters, not one variable set twice: all are sent."""
+    """Placement filters, entries of the ``Env`` array as well.
+
+    ``affinity:app!=web`` and ``affinity:app!=db`` are two filters: both are sent.
+    """
     labels: dict[str, str] = field(default_factory=dict)
     links: list[str] = field(default_factory=list)
     network: str = ""
     more_networks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Endpoint options by name of each further network."""
     force_pull: bool = False
     platform: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -88,47 +101,65 @@ class SpecBuilder:
 
     @property
     def is_docker(self) -> bool:
-        """Whether it is meant for the Docker containerizer (otherwise for Mesos' own)."""
+        """Whether the task is for the Docker containerizer. False: for the Mesos containerizer."""
         return self.container.type == ContainerInfo.DOCKER
 
     @property
     def user_network(self) -> bool:
-        """Whether the network is one that somebody named, with name service and options."""
+        """Whether the network is a user-defined one, with name service and endpoint options."""
         predefined = self.network in ("host", "bridge", "none", "default")
         return not predefined and not self.network.startswith("container:")
 
-    def put(self, path: str, value: Any) -> None:
-        parent, name = self._place(path)
+    # --- the body ---------------------------------------------------------------------------
+
+    def set(self, path: str, value: Any) -> None:
+        """Set a value, in place of any earlier one."""
+        parent, name = self._parent_of(path)
         parent[name] = value
 
     def append(self, path: str, value: Any) -> None:
-        parent, name = self._place(path)
+        """Append a value to the list at ``path``."""
+        parent, name = self._parent_of(path)
         parent.setdefault(name, []).append(value)
 
-    def merge(self, path: str, values: dict[str, Any]) -> None:
-        parent, name = self._place(path)
+    def update(self, path: str, values: dict[str, Any]) -> None:
+        """Add keys to the object at ``path``."""
+        parent, name = self._parent_of(path)
         parent.setdefault(name, {}).update(values)
 
-    def add(self, path: str, value: Any) -> None:
-        """Put a value beside what is there already: lists and maps grow."""
+    def extend(self, path: str, value: Any) -> None:
+        """Add the items of a list or of an object to what is there. Set any other value."""
         if isinstance(value, dict):
-            self.merge(path, value)
+            self.update(path, value)
         elif isinstance(value, list):
             for item in value:
                 self.append(path, item)
         else:
-            self.put(path, value)
+            self.set(path, value)
 
-    def discard(self, path: str) -> None:
-        parent, name = self._place(path)
+    def remove(self, path: str) -> None:
+        parent, name = self._parent_of(path)
         parent.pop(name, None)
 
     def get(self, path: str) -> Any:
-        parent, name = self._place(path)
+        """Return the value at ``path``, or None."""
+        parent, name = self._parent_of(path)
         return parent.get(name)
 
+    def _parent_of(self, path: str) -> tuple[dict[str, Any], str]:
+        *parents, name = path.split(".")
+        place = self.body
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        return place, name
+
+    # --- beside the body --------------------------------------------------------------------
+
     def set_env(self, name: str, value: str) -> None:
-        """Set a variable; set again it moves to the end, as the last word counts."""
+        """Set a variable, or add a placement filter.
+
+        A variable that is set again moves to the end of ``Env``, where the last entry counts.
+        """
         if name.startswith(AFFINITY):
             self.affinities.append(f"{name}={value}")
         else:
@@ -136,24 +167,22 @@ class SpecBuilder:
             self.env[name] = value
 
     def warn(self, text: str) -> None:
+        """Add a warning for the agent's log, once."""
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def honoured(self, triton: Triton, name: str, value: object = None) -> bool:
-        """Whether the option goes into the body; a refusal or a warning otherwise."""
-        if not self.rules.triton or triton in (Triton.YES, Triton.NOTE):
-            return True
-        words = f"{name}" + ("" if value is None else f" {shown(value)}")
-        if triton is Triton.REFUSED:
-            raise InvalidTask(f"Not possible on Triton: {words}")
-        if triton is Triton.NO and self.rules.triton_unsupported == "refuse":
-            raise InvalidTask(f"Triton would ignore it (--triton_unsupported=refuse): {words}")
-        self.warn(f"Triton ignores it: {words}")
-        return False
+    def check_support(self, triton: TritonSupport, name: str, value: object = None) -> bool:
+        """Return whether the endpoint honours an option.
 
-    def _place(self, path: str) -> tuple[dict[str, Any], str]:
-        *parents, name = path.split(".")
-        place = self.body
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        return place, name
+        On Triton an option without effect adds a warning and returns False. InvalidTask for an
+        option that Triton refuses, or that ``--triton_unsupported=refuse`` does.
+        """
+        if not self.rules.triton or triton in (TritonSupport.YES, TritonSupport.SEE_NOTE):
+            return True
+        text = f"{name}" + ("" if value is None else f" {quoted(value)}")
+        if triton is TritonSupport.REFUSED:
+            raise InvalidTask(f"Not possible on Triton: {text}")
+        if triton is TritonSupport.UNSUPPORTED and self.rules.triton_unsupported == "refuse":
+            raise InvalidTask(f"Triton would ignore it (--triton_unsupported=refuse): {text}")
+        self.warn(f"Triton ignores it: {text}")
+        return False

@@ -1,7 +1,7 @@
-"""The reference table of ``shim/engine/README.md``, made from the tables the code works by.
+"""Generates the reference table of ``shim/engine/README.md`` from the tables of this package.
 
-``python -m shim.engine.mapping.table README [--check]`` writes it between its markers, or only
-says (exit code 1) whether it is in step.
+``python -m shim.engine.mapping.table README`` writes the table between its markers. With
+``--check`` the command only compares: exit code 1 when the README differs from the code.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from shim.engine.mapping import command, isolation, labels, network, resources, spec, volumes
 from shim.engine.mapping.options import OPTIONS, SHORT, Option
-from shim.engine.mapping.spec_builder import Field, Triton
+from shim.engine.mapping.spec_builder import FieldRow, TritonSupport
 
 BEGIN = "<!-- mapping-table: begin (made by scripts/mapping-table) -->"
 END = "<!-- mapping-table: end -->"
-FIELDS: tuple[Field, ...] = (
+FIELDS: tuple[FieldRow, ...] = (
     *spec.FIELDS,
     *command.FIELDS,
     *labels.FIELDS,
@@ -28,7 +28,7 @@ FIELDS: tuple[Field, ...] = (
 
 
 def render() -> str:
-    """Both tables as Markdown."""
+    """Return the tables of fields and of options as Markdown."""
     short = ", ".join(f"`{letter}` {key}" for letter, key in sorted(SHORT.items()))
     return "\n".join(
         [
@@ -40,13 +40,13 @@ def render() -> str:
             "",
             *_table("key", map(_option_row, OPTIONS)),
             "",
-            f"One-letter names are taken too: {short}.",
+            f"One-letter names are accepted too: {short}.",
         ]
     )
 
 
 def insert(document: str) -> str:
-    """The document with the present table between its markers. ValueError when it has none."""
+    """Return the document with the table between its markers. ValueError without markers."""
     head, begin, rest = document.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     if "--check" not in arguments:
         path.write_text(new, encoding="utf-8")
     elif new != old:
-        print(f"{path} is not in step with the code: run scripts/mapping-table", file=sys.stderr)
+        print(f"{path} differs from the code: run scripts/mapping-table", file=sys.stderr)
         return 1
     return 0
 
@@ -72,7 +72,7 @@ def _table(first: str, rows: Iterable[tuple[str, ...]]) -> list[str]:
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
 
 
-def _field_row(field: Field) -> tuple[str, ...]:
+def _field_row(field: FieldRow) -> tuple[str, ...]:
     triton = _triton(field.local, field.triton)
     return _code(field.name), _code(field.api), field.note, field.local, triton
 
@@ -84,14 +84,14 @@ def _option_row(option: Option) -> tuple[str, ...]:
     return key, _code(option.api), note, option.local, _triton(option.local, option.triton)
 
 
-def _triton(local: str, triton: Triton) -> str:
-    """What is the same in both places is told by the local column."""
-    same = local != "yes" and (triton is Triton.YES or local == "refused")
+def _triton(local: str, triton: TritonSupport) -> str:
+    """Return the Triton cell: the local column's text where both endpoints do the same."""
+    same = local != "yes" and (triton is TritonSupport.YES or local == "refused")
     return local if same else triton.value
 
 
 def _code(text: str) -> str:
-    """Names set as code, one by one."""
+    """Format a comma-separated list of names as Markdown code."""
     if text == "-" or " " in text.replace(", ", ""):
         return text.replace("<net>", "&lt;net&gt;")
     return ", ".join(f"`{part}`" for part in text.split(", "))

@@ -1,4 +1,4 @@
-"""A hypothesis strategy for any protobuf message, near to what the mapping looks at."""
+"""A hypothesis strategy for protobuf messages with values that the mapping treats specially."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ NUMBERS = st.sampled_from([0, 1, 80, 65535, 65536])
 DOUBLES = st.floats() | st.sampled_from([0.0, 0.5, 1.0, 128.0, 1e300, float("inf")])
 _Field = FieldDescriptor
 _DEPTH = 7
-"""Deep enough for the deepest field the mapping reads (a secret of a variable)."""
+"""Depth of the deepest field that the mapping reads: the secret of a variable."""
 
 
 def messages(descriptor: Descriptor, depth: int = _DEPTH) -> st.SearchStrategy[Message]:
-    """Messages with few fields set: many at once are refused for the first wrong one."""
+    """Return messages with few fields set: a task is refused for the first wrong field."""
     fields = {
         field.name: _values(field, depth)
         for field in descriptor.fields

@@ -1,4 +1,4 @@
-"""Tasks for the tests, written as text: only what differs from a plain Docker task is said."""
+"""Tasks for the tests, as protobuf text merged over a plain Docker task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MESOS = 'container { type: MESOS mesos { image { type: DOCKER docker { name: "ng
 
 
 def task(text: str = "") -> TaskInfo:
-    """The plain task with ``text`` (protobuf's text format) over it."""
+    """Return the plain task with ``text`` (protobuf's text format) merged over it."""
     result = text_format.Parse(PLAIN, TaskInfo())
     return text_format.Merge(text, result)
 
@@ -47,14 +47,14 @@ def host(text: str = "", **rules: Any) -> Any:
 
 
 def refusal(text: str, **rules: Any) -> str:
-    """The message with which the task is refused."""
+    """Return the text of the InvalidTask for the task."""
     with pytest.raises(InvalidTask) as caught:
         spec(text, **rules)
     return str(caught.value)
 
 
 def parameters(*options: str) -> str:
-    """``key=value`` texts as docker parameters."""
+    """Return ``key=value`` texts as docker parameters."""
     info = TaskInfo()
     for option in options:
         key, _, value = option.partition("=")

@@ -47,9 +47,7 @@ def test_shell_is_the_default() -> None:
         ('arguments: "a"', (None, ["a"])),
     ],
 )
-def test_a_mesos_containers_value_replaces_the_entrypoint(
-    command: str, expected: tuple[object, object]
-) -> None:
+def test_command_forms_of_a_mesos_container(command: str, expected: tuple[object, object]) -> None:
     made = body(f"command {{ {command} }} {MESOS}")
     assert (made.get("Entrypoint"), made.get("Cmd")) == expected
 
@@ -66,7 +64,7 @@ def test_refused_commands(command: str, message: str) -> None:
     assert refusal(f"command {{ {command} }}") == message
 
 
-def test_the_user_is_not_the_containers() -> None:
+def test_command_user_does_not_set_the_containers_user() -> None:
     made = spec('command { user: "jo" }')
     assert "User" not in made.body
     assert made.warnings == ()
@@ -80,7 +78,7 @@ def variables(*pairs: tuple[str, str]) -> str:
     return f"command {{ environment {{ {inner} }} }}"
 
 
-def test_environment_is_sorted_and_the_agents_word_is_last() -> None:
+def test_environment_is_sorted_and_the_agents_variables_win() -> None:
     text = variables(
         ("Z", 'value: "1"'),
         ("A", 'value: "x=y\\nz"'),
@@ -101,12 +99,12 @@ def test_environment_is_sorted_and_the_agents_word_is_last() -> None:
     ]
 
 
-def test_role_of_masters_that_know_no_allocation() -> None:
+def test_the_role_comes_from_the_resource_where_there_is_no_allocation() -> None:
     assert "MESOS_ALLOCATION_ROLE=*" in body(resources(cpus=1))["Env"]
     assert "MESOS_ALLOCATION_ROLE=" in body()["Env"]
 
 
-def test_sandbox_directory_is_the_agents() -> None:
+def test_mesos_sandbox_is_the_agents_sandbox_directory() -> None:
     assert "MESOS_SANDBOX=/sand" in body(sandbox_directory="/sand")["Env"]
 
 
@@ -152,5 +150,5 @@ def test_refused_names(name: str) -> None:
     assert "hush" not in message
 
 
-def test_nothing_restarts_behind_the_agents_back() -> None:
+def test_the_engine_restarts_no_container() -> None:
     assert host()["RestartPolicy"] == {"Name": "no"}

@@ -43,21 +43,23 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), SETTINGS)
-def test_settings(text: str, expected: dict[str, object]) -> None:
+def test_isolation_settings(text: str, expected: dict[str, object]) -> None:
     made = host(text)
     assert {name: made[name] for name in expected} == expected
     assert set(made) == set(host()) | set(expected)
 
 
 @pytest.mark.parametrize(("text", "expected"), SETTINGS)
-def test_on_triton_each_is_refused_or_told(text: str, expected: dict[str, object]) -> None:
+def test_on_triton_each_setting_is_refused_or_a_warning(
+    text: str, expected: dict[str, object]
+) -> None:
     assert refusal(text, kind="triton").startswith("Triton would ignore it")
     made = spec(text, kind="triton", triton_unsupported="warn")
     assert not set(expected) & set(made.body["HostConfig"])
     assert len(made.warnings) == 1
 
 
-def test_the_effective_set_counts() -> None:
+def test_the_effective_capabilities_win_over_the_bounding_ones() -> None:
     text = linux(
         "effective_capabilities { capabilities: KILL }"
         f" bounding_capabilities {{ {CAPABILITIES} }}"
@@ -66,20 +68,20 @@ def test_the_effective_set_counts() -> None:
 
 
 @pytest.mark.parametrize("kind", ["docker", "triton"])
-def test_a_terminal(kind: str) -> None:
+def test_tty_info_allocates_a_terminal(kind: str) -> None:
     assert body("container { tty_info { } }", kind=kind)["Tty"] is True
     made = spec("container { tty_info { window_size { rows: 2 columns: 3 } } }", kind=kind)
     assert made.warnings == (
-        "container.tty_info.window_size: not used, nobody looks at the terminal",
+        "container.tty_info.window_size: not used, the terminal of a task has no viewer",
     )
 
 
-def test_what_is_off_asks_for_nothing() -> None:
+def test_settings_that_are_off_set_nothing() -> None:
     text = "container { docker { privileged: false } linux_info { share_pid_namespace: false } }"
     assert host(text, kind="triton") == host(kind="triton")
 
 
-def test_share_cgroups() -> None:
+def test_a_cgroup_that_is_not_shared_is_a_warning() -> None:
     assert spec(linux("share_cgroups: false")).warnings == (
         "container.linux_info.share_cgroups false: not used, a container's cgroup is its own",
     )

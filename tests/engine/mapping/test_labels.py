@@ -22,15 +22,15 @@ LABELS = """labels {
 }"""
 
 
-def test_the_contracts_labels() -> None:
+def test_identity_labels() -> None:
     assert body()["Labels"] == OURS
 
 
-def test_the_tasks_labels_stay_outside() -> None:
+def test_labels_of_the_task_are_not_given_to_the_container() -> None:
     assert body(LABELS)["Labels"] == OURS
 
 
-def test_on_triton_placement_goes_through() -> None:
+def test_on_triton_placement_labels_are_passed_on() -> None:
     made = body(LABELS, kind="triton")
     assert made["Labels"] == OURS | {
         "com.joyent.package": "g4-small",
@@ -60,22 +60,22 @@ GIVEN = parameters("env=affinity:app!=web", "env=affinity:app!=db")
         (LABELLED + parameters("env=affinity:app!=cache"), ["web", "db", "cache"]),
     ],
 )
-def test_filters_of_one_label_are_all_sent(text: str, sent: list[str]) -> None:
-    """What stands before the first ``=`` is the same for all of them."""
+def test_all_placement_filters_of_one_label_are_sent(text: str, sent: list[str]) -> None:
+    """The variable's name, before the first ``=``, is the same for all filters."""
     made = body(text, kind="triton")["Env"]
     filters = [entry for entry in made if entry.startswith("affinity:")]
     assert filters == [f"affinity:app!={value}" for value in sent]
 
 
 @pytest.mark.parametrize("key", OURS)
-def test_a_parameter_cannot_take_an_own_label(key: str) -> None:
+def test_a_parameter_cannot_set_an_identity_label(key: str) -> None:
     assert refusal(parameters(f"label={key}=x")) == (
         f"This label is the agent's own: container.docker.parameters[0] 'label={key}'"
     )
 
 
 @pytest.mark.parametrize("key", OURS)
-def test_a_label_of_the_task_cannot_either(key: str) -> None:
+def test_a_label_of_the_task_cannot_set_an_identity_label(key: str) -> None:
     text = f'labels {{ labels {{ key: "{key}" value: "x" }} }}'
     assert body(text, kind="triton")["Labels"] == OURS
 
@@ -91,5 +91,5 @@ def test_a_label_of_the_task_cannot_either(key: str) -> None:
         ("affinity:app", "!=~web", "affinity:app!=~web"),
     ],
 )
-def test_ways_to_write_an_affinity(key: str, value: str, variable: str) -> None:
+def test_forms_of_an_affinity_label(key: str, value: str, variable: str) -> None:
     assert "=".join(affinity(key, value)) == variable

@@ -40,11 +40,11 @@ HOSTNAME = 'container { hostname: "web" }'
         (MESOS + "container { network_infos { } }", "host"),
     ],
 )
-def test_modes(text: str, mode: str) -> None:
+def test_network_modes(text: str, mode: str) -> None:
     assert host(text)["NetworkMode"] == mode
 
 
-def test_host_is_the_default() -> None:
+def test_host_networking_is_the_default() -> None:
     info = task()
     info.container.docker.ClearField("network")
     assert spec_of(info).body["HostConfig"]["NetworkMode"] == "host"
@@ -92,8 +92,8 @@ def test_hostname() -> None:
     assert "Hostname" not in body()
 
 
-def test_the_checks_come_before_a_parameter_replaces_the_network() -> None:
-    """As in a stock agent: they look at docker.network."""
+def test_the_network_is_checked_before_a_parameter_replaces_it() -> None:
+    """A stock agent checks the hostname and ports against docker.network alone."""
     assert refusal(network("HOST") + HOSTNAME + parameters("network=back")).startswith("Unable")
     assert body(HOSTNAME + parameters("network=host"))["Hostname"] == "web"
 
@@ -112,7 +112,7 @@ def test_a_port_without_host_port_is_exposed(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["none", "virtual", "real"])
-def test_a_host_port_must_be_among_the_tasks(mode: str) -> None:
+def test_a_host_port_must_be_among_the_tasks_ports(mode: str) -> None:
     text = mapping(31005, 80)
     assert refusal(text, ports=mode) == (
         f"Port mappings require port resources: {HOST_PORT} '31005'"
@@ -170,7 +170,7 @@ def test_refused_mappings(text: str, message: str) -> None:
     assert refusal(text) == message
 
 
-def test_a_mesos_container_has_its_ports_in_the_network() -> None:
+def test_port_mappings_of_a_mesos_container_are_in_its_network_info() -> None:
     text = (
         MESOS
         + 'container { network_infos { name: "back"'
@@ -181,7 +181,7 @@ def test_a_mesos_container_has_its_ports_in_the_network() -> None:
     assert made["HostConfig"]["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "31000"}]}
 
 
-def test_wishes_of_network_infos_are_told() -> None:
+def test_unused_fields_of_network_infos_are_warnings() -> None:
     text = (
         'container { network_infos { name: "back" ip_addresses { } ip_addresses { ip_address:'
         ' "10.0.0.5" } port_mappings { host_port: 1 container_port: 2 } } }'
@@ -201,7 +201,7 @@ def test_on_triton_host_and_bridge_are_the_default_network(text: str) -> None:
     assert host(text, kind="triton", default_network="fabric")["NetworkMode"] == "fabric"
 
 
-def test_on_triton_named_networks() -> None:
+def test_on_triton_a_named_network_is_used_by_its_name() -> None:
     assert host(network("USER", "back"), kind="triton")["NetworkMode"] == "back"
     assert host(parameters("network=back"), kind="triton")["NetworkMode"] == "back"
 
@@ -263,7 +263,7 @@ def test_on_triton_a_differing_host_port_is_refused(mode: str) -> None:
     )
 
 
-def test_on_triton_a_virtual_port_is_a_number_the_scheduler_believes_in() -> None:
+def test_on_triton_a_virtual_host_port_may_differ_from_the_container_port() -> None:
     text = mapping(31005, 80)
     made = spec(text + ports((31005, 31005)), kind="triton", ports="virtual")
     assert made.body["ExposedPorts"] == EXPOSED
@@ -279,7 +279,7 @@ def test_on_triton_a_virtual_port_is_a_number_the_scheduler_believes_in() -> Non
         parameters("label=triton.network.public=external"),
     ],
 )
-def test_on_triton_a_public_address_must_be_asked_for(asked: str) -> None:
+def test_on_triton_a_container_is_public_only_on_request(asked: str) -> None:
     made = host(mapping(80, 80) + asked, kind="triton")
     assert made["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": ""}]}
 
@@ -326,7 +326,7 @@ def test_default_dns(text: str, server: list[str] | None) -> None:
     ("rules", "names"),
     [({}, {"Dns", "DnsSearch", "DnsOptions"}), ({"kind": "triton"}, {"Dns", "DnsSearch"})],
 )
-def test_what_an_endpoint_reads_of_it(rules: dict[str, Any], names: set[str]) -> None:
+def test_dns_settings_that_each_endpoint_reads(rules: dict[str, Any], names: set[str]) -> None:
     made = host(default_container_dns=DEFAULTS, **rules)
     assert {name for name in made if name.startswith("Dns")} == names
 

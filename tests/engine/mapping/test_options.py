@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shim.engine.mapping.options import BY_KEY, OPTIONS, SHORT
-from shim.engine.mapping.spec_builder import Triton
+from shim.engine.mapping.spec_builder import TritonSupport
 from shim.errors import InvalidTask
 from tests.engine.mapping.tasks import body, host, mapping, parameters, refusal, resources, spec
 
@@ -28,7 +28,7 @@ def test_rows_are_unique_and_sorted() -> None:
     assert set(SHORT.values()) <= set(keys)
 
 
-# ---- held against what the docker client sends (scripts/record-docker-cli) ------------------
+# ---- compared with what the docker client sends (scripts/record-docker-cli) ------------------
 
 STRICTER = {
     "blkio-weight=5": "the engine refuses it later, in other words",
@@ -44,8 +44,8 @@ DIFFERENT = {
 """Where the mapping differs from the client on purpose, and why."""
 
 
-def said(call: dict[str, Any]) -> dict[str, Any]:
-    """A create body without what only says nothing, and in the mapping's spelling."""
+def normalized(call: dict[str, Any]) -> dict[str, Any]:
+    """Return a create body without empty fields, in the mapping's spelling."""
     result: dict[str, Any] = _pruned(call)
     host_config = result.get("HostConfig", {})
     for name in ("CapAdd", "CapDrop"):
@@ -82,7 +82,7 @@ def difference(old: Any, new: Any) -> Any:
     return new
 
 
-def our_call(options: list[str]) -> dict[str, Any]:
+def parameters_body(options: list[str]) -> dict[str, Any]:
     """What the parameters change in the body, the environment without the agent's variables."""
     plain, made = body(), dict(body(parameters(*options)))
     made["Env"] = [entry for entry in made["Env"] if not entry.startswith("MESOS_")] or plain["Env"]
@@ -98,22 +98,22 @@ REFUSED = [record for record in RECORDS if "error" in record]
 
 
 @pytest.mark.parametrize("record", ACCEPTED, ids=sample_id)
-def test_sends_what_the_docker_client_sends(record: dict[str, Any]) -> None:
+def test_an_option_sends_what_the_docker_client_sends(record: dict[str, Any]) -> None:
     options = record["options"]
     if options[0] in STRICTER:
         assert refusal(parameters(*options)).endswith(f"{PARAMETER} {options[0]!r}")
     elif options[0] in DIFFERENT:
-        assert said(our_call(options)) != said(record.get("body", {}))
+        assert normalized(parameters_body(options)) != normalized(record.get("body", {}))
     else:
-        assert said(our_call(options)) == said(record.get("body", {}))
+        assert normalized(parameters_body(options)) == normalized(record.get("body", {}))
 
 
 @pytest.mark.parametrize("record", REFUSED, ids=sample_id)
-def test_refuses_what_the_docker_client_refuses(record: dict[str, Any]) -> None:
+def test_what_the_docker_client_refuses_is_refused(record: dict[str, Any]) -> None:
     assert "container.docker.parameters" in refusal(parameters(*record["options"]))
 
 
-def test_the_record_covers_the_table() -> None:
+def test_the_recorded_calls_cover_the_table() -> None:
     """Every option that goes to the engine was sent once by the real client."""
     sampled = {option.partition("=")[0] for record in ACCEPTED for option in record["options"]}
     windows = {"cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"}
@@ -146,7 +146,7 @@ def test_options_of_windows(option: str, field: str, value: int) -> None:
         (["memory-swappiness=5", "memory-swappiness=-1"], "MemorySwappiness", None),
     ],
 )
-def test_the_last_scalar_wins_over_the_agents_too(
+def test_the_last_value_of_a_scalar_wins_over_the_agents_value(
     options: list[str], field: str, value: object
 ) -> None:
     made = host(resources(cpus=1, mem=128) + parameters(*options))
@@ -163,9 +163,7 @@ def test_environment_of_parameters_comes_after_the_agents() -> None:
     made = spec(parameters("env=B=1", "env=A=1", "env=MESOS_SANDBOX=x", "env=B=2", "env=HOME"))
     assert made.body["Env"][-3:] == ["A=1", "MESOS_SANDBOX=x", "B=2"]
     assert len(made.body["Env"]) == 5
-    assert made.warnings == (
-        "parameter env 'HOME' has no value, and there is no client to take one from",
-    )
+    assert made.warnings == ("parameter env 'HOME' has no value and is dropped: give NAME=VALUE",)
 
 
 def test_an_entrypoint_replaces_the_shell() -> None:
@@ -185,7 +183,7 @@ def test_port_mappings_and_published_ports_together() -> None:
     assert made["HostConfig"]["PortBindings"] == {"81/tcp": [{"HostIp": "", "HostPort": "8080"}]}
 
 
-def test_the_first_network_replaces_further_ones_are_added() -> None:
+def test_the_first_network_replaces_the_tasks_and_further_ones_are_added() -> None:
     made = body(parameters("ip=10.9.0.5", "net=back", "network=name=front,alias=a", "net-alias=n"))
     assert made["HostConfig"]["NetworkMode"] == "back"
     assert made["NetworkingConfig"]["EndpointsConfig"] == {
@@ -203,14 +201,14 @@ def test_options_of_both_forms_of_a_network_add_up() -> None:
     }
 
 
-def test_a_mac_address_is_where_old_and_new_engines_look() -> None:
+def test_a_mac_address_is_set_for_old_and_for_new_engines() -> None:
     address = "92:d0:c6:0a:29:33"
     made = body(parameters("network=back", f"mac-address={address}"))
     assert made["MacAddress"] == address
     assert made["NetworkingConfig"]["EndpointsConfig"]["back"]["MacAddress"] == address
 
 
-def test_a_link_belongs_to_its_kind_of_network() -> None:
+def test_a_link_goes_to_its_kind_of_network() -> None:
     assert host(parameters("link=db:d"))["Links"] == ["db:d"]
     made = body(parameters("link=db:d", "net=back"))
     assert made["NetworkingConfig"]["EndpointsConfig"]["back"]["Links"] == ["db:d"]
@@ -261,7 +259,7 @@ def test_one_letter_names(letter: str, key: str) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["docker", "triton"])
-def test_the_clients_flags_are_refused_by_name(option: str, why: str, kind: str) -> None:
+def test_options_of_the_docker_client_are_refused_by_name(option: str, why: str, kind: str) -> None:
     key = option.partition("=")[0]
     assert refusal(parameters(option), kind=kind) == (
         f"Option {key} is for the docker client: {why}: {PARAMETER} {option!r}"
@@ -269,13 +267,13 @@ def test_the_clients_flags_are_refused_by_name(option: str, why: str, kind: str)
 
 
 @pytest.mark.parametrize("key", ["detach", "rm", "sig-proxy", "quiet"])
-def test_switched_off_they_say_nothing(key: str) -> None:
+def test_options_of_the_docker_client_are_accepted_when_switched_off(key: str) -> None:
     assert spec(parameters(f"{key}=false")) == spec()
 
 
 @pytest.mark.parametrize("policy", ["always", "on-failure:3", "unless-stopped"])
 @pytest.mark.parametrize("kind", ["docker", "triton"])
-def test_restart_is_dropped_and_told(policy: str, kind: str) -> None:
+def test_restart_is_dropped_with_a_warning(policy: str, kind: str) -> None:
     made = spec(parameters(f"restart={policy}"), kind=kind)
     assert made.body == spec(kind=kind).body
     assert made.warnings == (
@@ -285,13 +283,13 @@ def test_restart_is_dropped_and_told(policy: str, kind: str) -> None:
     assert spec(parameters("restart=no")).warnings == ()
 
 
-def test_interactive_changes_nothing() -> None:
+def test_interactive_is_only_a_warning() -> None:
     made = spec(parameters("interactive=true"))
     assert made.body == spec().body
     assert made.warnings == ("parameter interactive: stdin is empty, as under a stock agent",)
 
 
-def test_a_log_driver_that_cannot_be_read() -> None:
+def test_a_log_driver_that_cannot_be_read_back_is_a_warning() -> None:
     assert spec(parameters("log-driver=local")).warnings == ()
     assert spec(parameters("log-driver=syslog")).warnings == (
         "parameter log-driver 'syslog': stdout and stderr cannot be read back",
@@ -339,7 +337,7 @@ def test_a_log_driver_that_cannot_be_read() -> None:
         ),
     ],
 )
-def test_bad_values(option: str, reason: str) -> None:
+def test_a_wrong_value_is_refused_with_its_reason(option: str, reason: str) -> None:
     assert refusal(parameters(option)) == f"{reason}: {PARAMETER} {option!r}"
 
 
@@ -347,18 +345,18 @@ def test_bad_values(option: str, reason: str) -> None:
     ("key", "hint"),
     [("memroy", " (did you mean 'memory'?)"), ("--env", " (did you mean 'env'?)"), ("?", "")],
 )
-def test_unknown_options(key: str, hint: str) -> None:
+def test_an_unknown_option_is_refused_with_the_nearest_one(key: str, hint: str) -> None:
     assert refusal(parameters(f"{key}=1")) == (
         f"Unknown option of docker run{hint}: {PARAMETER}.key {key!r}"
     )
 
 
-def test_the_index_of_the_wrong_one_is_told() -> None:
+def test_the_error_names_the_index_of_the_wrong_parameter() -> None:
     message = refusal(parameters("label=a=b", "memory=x"))
     assert "container.docker.parameters[1] 'memory=x'" in message
 
 
-def test_no_healthcheck_excludes_the_others() -> None:
+def test_no_healthcheck_excludes_the_other_health_options() -> None:
     assert refusal(parameters("no-healthcheck=true", "health-retries=3")) == (
         "no-healthcheck excludes the other health options: container.docker.parameters"
         " 'health-retries'"
@@ -378,7 +376,7 @@ def test_values_that_may_be_secret_are_not_shown(option: str, shown: str) -> Non
     assert "hu" not in message
 
 
-def test_long_values_are_cut() -> None:
+def test_long_values_are_shortened_in_errors() -> None:
     assert len(refusal(parameters("memory=" + "9" * 5000))) < 300
 
 
@@ -386,7 +384,7 @@ def test_long_values_are_cut() -> None:
     ("option", "since"),
     [("annotation=a=b", "1.43"), ("health-start-interval=1s", "1.44"), ("gpus=all", "1.40")],
 )
-def test_an_older_engine_would_drop_it_without_a_word(option: str, since: str) -> None:
+def test_an_option_newer_than_the_engines_api_is_refused(option: str, since: str) -> None:
     assert refusal(parameters(option), api_version="1.39") == (
         f"Needs Docker API {since}, this engine speaks 1.39: {PARAMETER} {option!r}"
     )
@@ -410,22 +408,22 @@ SAMPLE = {
 """A valid use of each option that goes to an engine."""
 
 
-def rows(*kinds: Triton) -> list[str]:
+def rows(*kinds: TritonSupport) -> list[str]:
     return [o.key for o in OPTIONS if o.triton in kinds and o.local == "yes"]
 
 
-@pytest.mark.parametrize("key", rows(Triton.NO))
-def test_what_triton_does_not_read_is_refused(key: str) -> None:
+@pytest.mark.parametrize("key", rows(TritonSupport.UNSUPPORTED))
+def test_options_without_effect_on_triton_are_refused(key: str) -> None:
     option = next(option for option in SAMPLE[key] if option.startswith(f"{key}="))
     assert refusal(parameters(option), kind="triton") == (
         f"Triton would ignore it (--triton_unsupported=refuse): {PARAMETER} {option!r}"
     )
 
 
-@pytest.mark.parametrize("key", rows(Triton.NO, Triton.HINT))
-def test_or_is_a_warning_and_left_out(key: str) -> None:
+@pytest.mark.parametrize("key", rows(TritonSupport.UNSUPPORTED, TritonSupport.IGNORED))
+def test_options_without_effect_on_triton_are_warnings_with_that_setting(key: str) -> None:
     option = next(option for option in SAMPLE[key] if option.startswith(f"{key}="))
-    unsupported = "refuse" if BY_KEY[key].triton is Triton.HINT else "warn"
+    unsupported = "refuse" if BY_KEY[key].triton is TritonSupport.IGNORED else "warn"
     made = spec(parameters(option), kind="triton", triton_unsupported=unsupported)
     assert made.warnings == (f"Triton ignores it: {PARAMETER} {option!r}",)
     assert made.body == spec(kind="triton").body
@@ -433,12 +431,12 @@ def test_or_is_a_warning_and_left_out(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["privileged", "read-only", "init", "oom-kill-disable"])
-def test_switching_off_what_triton_lacks_asks_for_nothing(key: str) -> None:
+def test_switching_off_a_feature_that_triton_lacks_is_accepted(key: str) -> None:
     assert spec(parameters(f"{key}=false"), kind="triton") == spec(kind="triton")
 
 
-@pytest.mark.parametrize("key", rows(Triton.YES))
-def test_what_triton_reads_is_sent(key: str) -> None:
+@pytest.mark.parametrize("key", rows(TritonSupport.YES))
+def test_options_that_triton_reads_are_sent(key: str) -> None:
     option = next(option for option in SAMPLE[key] if option.startswith(f"{key}="))
     made = body(parameters(option), kind="triton")
     assert made != body(kind="triton")
@@ -482,7 +480,7 @@ def test_refused_on_triton(options: list[str], message: str) -> None:
     assert refusal(parameters(*options), kind="triton") == message
 
 
-def test_published_on_triton() -> None:
+def test_published_ports_on_triton() -> None:
     made = body(parameters("publish=80", "publish=443:443", "link=db"), kind="triton")
     empty = [{"HostIp": "", "HostPort": ""}]
     assert made["HostConfig"]["PortBindings"] == {"80/tcp": empty, "443/tcp": empty}

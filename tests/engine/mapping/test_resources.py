@@ -24,11 +24,11 @@ def numbers(text: str, **rules: Any) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("cpus", "shares"), [(1, 1024), (0.1, 102), (0.001, 2), (2.5, 2560), (1000, 262144)]
 )
-def test_shares(cpus: float, shares: int) -> None:
+def test_cpu_shares(cpus: float, shares: int) -> None:
     assert numbers(resources(cpus=cpus)) == {"CpuShares": shares}
 
 
-def test_nothing_asked_nothing_set() -> None:
+def test_a_task_without_resources_sets_no_limits() -> None:
     assert numbers("") == {}
 
 
@@ -79,7 +79,7 @@ def test_the_oom_score_is_rounded_as_by_the_agent() -> None:
     assert numbers(text, host_memory_mb=300)["OomScoreAdj"] == 667
 
 
-def test_no_score_without_the_hosts_memory_or_without_burst() -> None:
+def test_no_oom_score_without_the_hosts_memory_or_without_a_higher_limit() -> None:
     assert "OomScoreAdj" not in numbers(resources(mem=128) + limits(mem=256))
     same = resources(mem=128) + limits(mem=128)
     assert "OomScoreAdj" not in numbers(same, host_memory_mb=1024)
@@ -134,11 +134,11 @@ def test_limits_on_triton() -> None:
     assert made.warnings == ("Triton ignores it: limits: cpus '2.0'",)
 
 
-def test_an_infinite_limit_on_triton_is_the_request() -> None:
+def test_on_triton_an_infinite_memory_limit_means_the_request() -> None:
     made = spec(resources(mem=128) + limits(mem=float("inf")), kind="triton")
     assert made.body["HostConfig"]["Memory"] == 128 * MIB
     assert "the request counts" in made.warnings[0]
 
 
-def test_limits_of_other_names_are_told() -> None:
+def test_limits_of_other_resources_are_warnings() -> None:
     assert spec(limits(disk=5)).warnings == ("limits: disk has no effect",)

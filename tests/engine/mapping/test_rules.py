@@ -5,7 +5,7 @@ import pytest
 from shim.engine.mapping import Dns, DnsDefault, Rules, parse_default_container_dns
 
 
-def test_default_dns_as_the_stock_agent_reads_it() -> None:
+def test_default_dns_is_read_as_by_the_stock_agent() -> None:
     text = """{
       "docker": [
         {"network_mode": "BRIDGE", "dns": {"nameservers": ["8.8.8.8"], "search": ["a.example"]}},
@@ -36,20 +36,22 @@ def test_default_dns_as_the_stock_agent_reads_it() -> None:
         ("[" * 100_000, "recursion"),
     ],
 )
-def test_wrong_default_dns(text: str, reason: str) -> None:
+def test_a_wrong_default_dns_is_refused_with_its_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_default_container_dns(text)
 
 
 def test_versions_are_compared_as_numbers() -> None:
-    assert Rules("me", api_version="1.100").speaks("1.41")
-    assert not Rules("me", api_version="1.9").speaks("1.41")
-    assert Rules("me").speaks("9.99")
+    assert Rules("me", api_version="1.100").supports_api("1.41")
+    assert not Rules("me", api_version="1.9").supports_api("1.41")
+    assert Rules("me").supports_api("9.99")
 
 
 @pytest.mark.parametrize(
     ("kind", "ports", "binds"),
     [("docker", "real", True), ("docker", "virtual", False), ("triton", "real", False)],
 )
-def test_ports_are_bound_only_where_there_is_a_host(kind: str, ports: str, binds: bool) -> None:
+def test_ports_are_bound_only_on_a_local_engine_with_real_ports(
+    kind: str, ports: str, binds: bool
+) -> None:
     assert Rules("me", kind=kind, ports=ports).binds_ports is binds  # type: ignore[arg-type]

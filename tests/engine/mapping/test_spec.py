@@ -51,7 +51,7 @@ def test_a_plain_task() -> None:
     }
 
 
-def test_images() -> None:
+def test_image_references() -> None:
     assert spec('container { docker { image: "r.io/a" } }').image.text == "r.io/a:latest"
     assert spec("container { docker { force_pull_image: true } }").force_pull
     assert spec(MESOS).image.text == "nginx:1"
@@ -83,11 +83,11 @@ def without_container() -> TaskInfo:
         ),
     ],
 )
-def test_no_image(text: str, message: str) -> None:
+def test_a_container_without_a_docker_image_is_refused(text: str, message: str) -> None:
     assert refusal(text) == message
 
 
-def test_no_container() -> None:
+def test_a_task_without_a_container_is_refused() -> None:
     with pytest.raises(InvalidTask) as caught:
         spec_of(without_container())
     assert str(caught.value) == (
@@ -95,7 +95,7 @@ def test_no_container() -> None:
     )
 
 
-def test_a_deprecated_credential_is_told() -> None:
+def test_a_deprecated_credential_is_a_warning() -> None:
     text = 'container { mesos { image { type: DOCKER docker { credential { principal: "p" } } } } }'
     assert spec(
         MESOS.replace('name: "nginx:1"', 'name: "a"')
@@ -110,7 +110,7 @@ def test_a_read_only_root_leaves_the_sandbox_writable() -> None:
     assert made["Volumes"] == {"/sand": {}}
 
 
-def test_a_nul_anywhere_is_found() -> None:
+def test_a_nul_byte_anywhere_in_the_body_is_refused() -> None:
     text = 'container { hostname: "a" docker { volume_driver: "d\\000" } }'
     assert refusal(text) == "NUL byte: container.docker.volume_driver"
     labels = 'labels { labels { key: "triton.x\\000" value: "v" } }'
@@ -162,7 +162,7 @@ def attempt(info: Any, rules: Rules) -> ContainerSpec | None:
 
 
 def check(info: Any, rules: Rules) -> None:
-    """What holds for every task, under every set of rules."""
+    """Assert what holds for every task under every set of rules."""
     before = info.SerializeToString(deterministic=True)
     made = attempt(info, rules)
     assert info.SerializeToString(deterministic=True) == before
@@ -185,7 +185,7 @@ def check(info: Any, rules: Rules) -> None:
 
 @ANYTHING
 @given(st.lists(TASKS, min_size=1, max_size=4), RULES)
-def test_any_task(extras: list[Any], rules: Rules) -> None:
+def test_any_task_maps_or_is_invalid(extras: list[Any], rules: Rules) -> None:
     info = task()
     for extra in extras:
         info.MergeFrom(extra)
@@ -194,14 +194,14 @@ def test_any_task(extras: list[Any], rules: Rules) -> None:
 
 @ANYTHING
 @given(CONTAINERS, RULES)
-def test_any_container(extra: Any, rules: Rules) -> None:
+def test_any_container_maps_or_is_invalid(extra: Any, rules: Rules) -> None:
     info = task()
     info.container.MergeFrom(extra)
     check(with_image(info), rules)
 
 
 def with_image(info: TaskInfo) -> TaskInfo:
-    """A wrong image is the first thing refused: it would hide all the rest."""
+    """Give the container a valid image: a wrong one would be refused before all else."""
     info.container.docker.image = info.container.mesos.image.docker.name = "nginx:1"
     info.container.mesos.image.type = Image.DOCKER
     return info
@@ -209,7 +209,7 @@ def with_image(info: TaskInfo) -> TaskInfo:
 
 @ANYTHING
 @given(PARAMETERS, RULES)
-def test_any_parameters(pairs: list[tuple[str, str]], rules: Rules) -> None:
+def test_any_parameters_map_or_are_invalid(pairs: list[tuple[str, str]], rules: Rules) -> None:
     info = task()
     for key, value in pairs:
         info.container.docker.parameters.add(key=key, value=value)
@@ -225,7 +225,7 @@ SCALARS = st.sampled_from(
 
 @settings(derandomize=True)
 @given(st.lists(SCALARS, max_size=5))
-def test_saying_a_scalar_twice_says_it_once(options: list[str]) -> None:
+def test_repeating_a_scalar_option_changes_nothing(options: list[str]) -> None:
     once, twice = task(), task()
     for option in options:
         key, _, value = option.partition("=")

@@ -13,16 +13,18 @@ from shim.protos.mesos_pb2 import CommandInfo, ContainerInfo
 README = Path(table.__file__).parents[1] / "README.md"
 
 
-def test_the_readme_is_in_step() -> None:
+def test_the_readme_holds_the_generated_table() -> None:
     text = README.read_text(encoding="utf-8")
     assert table.insert(text) == text
 
 
-def test_check_says_when_it_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_fails_when_the_readme_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "README.md"
     path.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
     assert table.main([str(path), "--check"]) == 1
-    assert "not in step" in capsys.readouterr().err
+    assert "differs from the code" in capsys.readouterr().err
     assert table.main([str(path)]) == 0
     assert table.main([str(path), "--check"]) == 0
     assert path.read_text().startswith("before\n")
@@ -31,7 +33,7 @@ def test_check_says_when_it_is_not(tmp_path: Path, capsys: pytest.CaptureFixture
         table.insert("nothing")
 
 
-def test_every_option_is_in_it() -> None:
+def test_every_option_is_in_the_table() -> None:
     text = table.render()
     assert all(f"| `{option.key}` |" in text for option in OPTIONS)
 

@@ -43,11 +43,11 @@ SOURCE = "source { type: HOST_PATH host_path { path: "
         (volume("/b", path("/a")) + volume("/d", path("/c")), ["/a:/b:rw", "/c:/d:rw"]),
     ],
 )
-def test_binds(text: str, binds: list[str]) -> None:
+def test_bind_mounts(text: str, binds: list[str]) -> None:
     assert host(text)["Binds"] == binds
 
 
-def test_paths_with_colons_go_another_way() -> None:
+def test_paths_with_colons_become_mounts() -> None:
     made = host(volume("/b:c", SOURCE + '"/a" mount_propagation { mode: HOST_TO_CONTAINER } } }'))
     assert made["Mounts"] == [
         {
@@ -71,11 +71,11 @@ def test_paths_with_colons_go_another_way() -> None:
         (volume("/b", docker_volume("data", "x")) + parameters("volume-driver=y"), "y"),
     ],
 )
-def test_drivers(text: str, driver: str) -> None:
+def test_volume_drivers(text: str, driver: str) -> None:
     assert host(text)["VolumeDriver"] == driver
 
 
-def test_driver_options_are_applied() -> None:
+def test_driver_options_of_a_named_volume_are_applied() -> None:
     made = host(volume("/b", docker_volume("data", "flocker", OPTIONS), "RO"))
     assert made["Mounts"] == [
         {
@@ -97,13 +97,13 @@ def test_a_sandbox_directory_is_an_anonymous_volume() -> None:
     )
 
 
-def test_a_read_only_one_is_filled_by_the_fetcher() -> None:
+def test_a_read_only_sandbox_directory_needs_uris() -> None:
     made = spec(volume("/b", path("conf"), "RO") + URI)
     assert made.body["Volumes"] == {"/b": {}}
     assert made.warnings[0].endswith("gone with the container, and writable")
 
 
-def test_the_fetcher_is_told_where_files_belong_too() -> None:
+def test_sandbox_volumes_lists_directories_mounted_elsewhere() -> None:
     sandbox_path = 'source { type: SANDBOX_PATH sandbox_path { type: SELF path: "two" } }'
     text = volume("/b", path("conf/x/")) + volume("/c", sandbox_path) + volume("/d", path("/host"))
     assert sandbox_volumes(task(text), Rules("me")) == (
@@ -177,7 +177,7 @@ def test_refused(text: str, message: str) -> None:
     assert refusal(text) == message
 
 
-def test_nothing_is_mounted_for_the_sandbox() -> None:
+def test_the_sandbox_is_no_mount() -> None:
     made = body()
     assert "Volumes" not in made
     assert not {"Binds", "Mounts"} & set(made["HostConfig"])

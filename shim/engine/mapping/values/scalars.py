@@ -1,6 +1,6 @@
-"""Texts as the Docker command line takes them: sizes, durations, booleans, ports, lists.
+"""Single values as the Docker command line takes them: booleans, sizes, durations, addresses.
 
-Every function raises ValueError with a reason that can be shown to a user.
+Every parser raises ValueError with a reason that can be shown to a user.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 import csv
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal, localcontext
 
 INT64_MAX = 2**63 - 1
-PROTOCOLS = ("tcp", "udp", "sctp")
 
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -30,11 +29,11 @@ _NANOSECONDS = {
     "h": 3600 * 10**9,
 }
 _DIGITS = 40
-"""More than any number the engine takes has; longer texts are not worth computing with."""
+"""The most digits that a number may have. The engine takes no number that needs as many."""
 
 
 def boolean(text: str) -> bool:
-    """The words Go's flag parser takes for a boolean; nothing else, the empty text neither."""
+    """Parse a boolean as Go's flag parser does. The empty text is an error."""
     if text in _TRUE:
         return True
     if text in _FALSE:
@@ -43,14 +42,17 @@ def boolean(text: str) -> bool:
 
 
 def whole(text: str) -> int:
-    """A decimal integer that fits into 64 bits."""
+    """Parse a decimal integer of at most 64 bits, sign included."""
     if not re.fullmatch(rf"[+-]?[0-9]{{1,{_DIGITS}}}", text) or abs(int(text)) > INT64_MAX:
         raise ValueError("Not a whole number")
     return int(text)
 
 
 def size(text: str) -> int:
-    """Bytes: a number with an optional b, k, m, g, t or p (powers of 1024), ``64m``, ``1.5GiB``."""
+    """Parse a size into bytes: ``512``, ``64m``, ``1.5GiB``.
+
+    The units b, k, m, g, t and p are powers of 1024.
+    """
     match = _SIZE.fullmatch(text)
     if not match or len(match[1]) > _DIGITS:
         raise ValueError("Not a size (like 512k, 64m or 1.5g)")
@@ -58,7 +60,7 @@ def size(text: str) -> int:
 
 
 def duration(text: str) -> int:
-    """Nanoseconds: a Go duration that is not negative, ``1m30s``, ``250ms``, ``0``."""
+    """Parse a Go duration that is not negative into nanoseconds: ``1m30s``, ``250ms``, ``0``."""
     if text == "0":
         return 0
     steps = list(_steps(text))
@@ -69,22 +71,22 @@ def duration(text: str) -> int:
 
 
 def nano_cpus(text: str) -> int:
-    """CPUs as billionths: ``1.5`` is 1500000000."""
+    """Parse a number of CPUs into billionths: ``1.5`` is 1500000000."""
     if not re.fullmatch(r"[0-9]+(\.[0-9]{0,9})?|\.[0-9]{1,9}", text) or len(text) > _DIGITS:
         raise ValueError("Not a number of CPUs (like 1.5, at most 9 decimals)")
     return _exact(text, 10**9, "number of CPUs")
 
 
 def key_value(text: str) -> tuple[str, str]:
-    """``k=v``; the value may hold further ``=`` and may be empty, the key not."""
+    """Split ``key=value`` at the first ``=``. The value may be empty, the key may not."""
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise ValueError("Not of the form key=value")
     return key, value
 
 
-def fields(text: str) -> list[str]:
-    """One CSV row, quotes as Go's reader takes them."""
+def csv_fields(text: str) -> list[str]:
+    """Split one CSV row, with quotes as Go's csv reader takes them."""
     try:
         rows = list(csv.reader([text], strict=True))
     except csv.Error as error:
@@ -94,27 +96,8 @@ def fields(text: str) -> list[str]:
     return rows[0]
 
 
-def port_range(text: str) -> range:
-    """``80`` or ``8000-8010``, within 1..65535."""
-    match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
-    if not match:
-        raise ValueError("Not a port or a range of ports (like 80 or 8000-8010)")
-    first, last = int(match[1]), int(match[2] or match[1])
-    if not 1 <= first <= last <= 65535:
-        raise ValueError("Ports must be in 1..65535, the smaller first")
-    return range(first, last + 1)
-
-
-def protocol(text: str) -> str:
-    """``tcp``, ``udp`` or ``sctp`` in lower case; empty means tcp."""
-    word = text.lower() or "tcp"
-    if word not in PROTOCOLS:
-        raise ValueError("Not a protocol (tcp, udp or sctp)")
-    return word
-
-
 def address(text: str) -> str:
-    """An IP address literal, as written."""
+    """Return an IPv4 or IPv6 literal as written."""
     ipaddress.ip_address(text)
     return text
 
@@ -127,6 +110,39 @@ def ipv4(text: str) -> str:
 def ipv6(text: str) -> str:
     ipaddress.IPv6Address(text)
     return text
+
+
+def integer_in(low: int, high: int) -> Callable[[str], int]:
+    """Return a parser of integers from ``low`` to ``high``, both included."""
+
+    def parse(text: str) -> int:
+        value = whole(text)
+        if not low <= value <= high:
+            raise ValueError(f"Not in {low}..{high}")
+        return value
+
+    return parse
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Return a parser that takes exactly these words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"Not one of {', '.join(words)}")
+        return text
+
+    return parse
+
+
+def swap(text: str) -> int:
+    """Parse ``--memory-swap``: a size, or -1 for unlimited swap."""
+    return -1 if text == "-1" else size(text)
+
+
+def blkio_weight(text: str) -> int:
+    """Parse a block I/O weight: 10..1000, or 0 for none."""
+    return 0 if text == "0" else integer_in(10, 1000)(text)
 
 
 def _steps(text: str) -> Iterator[tuple[str, str]]:

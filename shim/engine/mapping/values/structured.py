@@ -1,6 +1,6 @@
-"""Option values with a grammar of their own, as the Docker command line reads them.
+"""Option values that become an object or a list of the Engine API, as ``docker run`` reads them.
 
-Pure texts in, API objects out; ValueError with a reason otherwise.
+Every parser raises ValueError with a reason that can be shown to a user.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from shim.engine.mapping.values import units
+from shim.engine.mapping.values import scalars
 
 _CDI = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*/[A-Za-z][A-Za-z0-9_-]*=[A-Za-z0-9][A-Za-z0-9_.:-]*")
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
@@ -19,8 +19,40 @@ _ULIMITS = {
 }  # fmt: skip
 
 
+def pair(text: str) -> dict[str, str]:
+    """Parse ``key=value``."""
+    key, value = scalars.key_value(text)
+    return {key: value}
+
+
+def option_pair(text: str) -> dict[str, str]:
+    """Parse ``key=value``; a bare ``key`` has the empty value."""
+    key, _, value = text.partition("=")
+    if not key:
+        raise ValueError("Not of the form key=value")
+    return {key: value}
+
+
+def tmpfs(text: str) -> dict[str, str]:
+    """Parse ``path[:options]``."""
+    path, _, options = text.partition(":")
+    if not path.startswith("/"):
+        raise ValueError("Not an absolute path")
+    return {path: options}
+
+
+def health_command(text: str) -> list[str]:
+    """Return ``Healthcheck.Test`` for a command that the image's shell runs."""
+    return ["CMD-SHELL", text]
+
+
+def entrypoint(text: str) -> list[str]:
+    """Return an entrypoint of one word, as ``docker run`` does. The empty word clears it."""
+    return [text]
+
+
 def device(text: str) -> dict[str, str]:
-    """``src[:dst][:rwm]``."""
+    """Parse ``source[:destination][:permissions]``; the permissions are made of r, w and m."""
     parts = text.split(":")
     if not 1 <= len(parts) <= 3 or not all(parts):
         raise ValueError("Not a device (source[:destination][:permissions])")
@@ -37,14 +69,14 @@ def device(text: str) -> dict[str, str]:
 
 
 def is_cdi(text: str) -> bool:
-    """Whether a device is named by the Container Device Interface, ``vendor/class=name``."""
+    """Return whether a device is a Container Device Interface name: ``vendor/class=name``."""
     return _CDI.fullmatch(text) is not None
 
 
 def gpus(text: str) -> dict[str, Any]:
-    """``all``, a number, or a CSV of device=, driver=, count=, capabilities=, options=."""
+    """Parse ``all``, a number, or ``device=,driver=,count=,capabilities=,options=``."""
     request: dict[str, Any] = {}
-    for field in units.fields(text):
+    for field in scalars.csv_fields(text):
         key, equals, value = field.partition("=")
         key, value = (key, value) if equals else ("count", key)
         if key not in _GPUS:
@@ -60,36 +92,36 @@ def gpus(text: str) -> dict[str, Any]:
 
 
 def mount(text: str) -> dict[str, Any]:
-    """``type=,source=,target=,readonly,...`` as a Mount; the type is volume when not given."""
+    """Parse ``type=,source=,target=,readonly,...`` into a Mount. The default type is volume."""
     result: dict[str, Any] = {"Type": "volume"}
-    for field in units.fields(text):
+    for field in scalars.csv_fields(text):
         key, equals, value = field.partition("=")
         if key.lower() not in _MOUNT:
             raise ValueError(f"Unknown key {key!r} of a mount")
         path, convert = _MOUNT[key.lower()]
-        if not equals and convert is not units.boolean:
+        if not equals and convert is not scalars.boolean:
             raise ValueError(f"Key {key!r} of a mount needs a value")
-        _put(result, path, convert(value if equals else "true"))
+        _set_at(result, path, convert(value if equals else "true"))
     if not result.get("Target"):
         raise ValueError("A mount needs a target")
     return result
 
 
 def network(text: str) -> tuple[str, dict[str, Any]]:
-    """A network's name and, from the long form ``name=,alias=,ip=,...``, its endpoint's options."""
+    """Parse a network's name or ``name=,alias=,ip=,...`` into name and endpoint options."""
     if "=" not in text:
         if not text:
             raise ValueError("Not a network's name")
         return text, {}
     name = ""
     options: dict[str, Any] = {}
-    for field in units.fields(text):
+    for field in scalars.csv_fields(text):
         key, _, value = field.partition("=")
         if key == "name":
             name = value
         elif key in _NETWORK:
             path, convert = _NETWORK[key]
-            _put(options, path, convert(value))
+            _set_at(options, path, convert(value))
         else:
             raise ValueError(f"Unknown key {key!r} of a network")
     if not name:
@@ -98,25 +130,27 @@ def network(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def ulimit(text: str) -> dict[str, Any]:
-    """``name=soft[:hard]``; -1 is unlimited."""
-    name, value = units.key_value(text)
+    """Parse ``name=soft[:hard]``; -1 is unlimited."""
+    name, value = scalars.key_value(text)
     if name not in _ULIMITS:
         raise ValueError(f"Unknown ulimit {name!r}")
     soft, colon, hard = value.partition(":")
-    limits = (units.whole(soft), units.whole(hard if colon else soft))
+    limits = (scalars.whole(soft), scalars.whole(hard if colon else soft))
     if limits[1] != -1 and (limits[0] == -1 or limits[0] > limits[1]):
         raise ValueError("The soft limit must not be above the hard one")
     return {"Name": name, "Soft": limits[0], "Hard": limits[1]}
 
 
-def path_and(convert: Callable[[str], int], name: str) -> Callable[[str], dict[str, Any]]:
-    """``path:value`` of a block device -> ``{Path, <name>}``."""
+def device_path_and(
+    parse_value: Callable[[str], int], name: str
+) -> Callable[[str], dict[str, Any]]:
+    """Return a parser of ``path:value`` of a block device, into ``{"Path": path, name: value}``."""
 
     def parse(text: str) -> dict[str, Any]:
         path, _, value = text.rpartition(":")
         if not path.startswith("/dev/"):
             raise ValueError("Not of the form /dev/...:value")
-        return {"Path": path, name: convert(value)}
+        return {"Path": path, name: parse_value(value)}
 
     return parse
 
@@ -128,25 +162,25 @@ def mac_address(text: str) -> str:
 
 
 def host_entry(text: str) -> str:
-    """``host:ip`` or ``host=ip`` -> ``host:ip``; the address may be ``host-gateway``."""
+    """Parse ``host:ip`` or ``host=ip`` into ``host:ip``. The address may be ``host-gateway``."""
     host, separator, ip = text.partition("=" if "=" in text else ":")
     ip = ip.removeprefix("[").removesuffix("]")
     if not host or not separator:
         raise ValueError("Not of the form host:ip")
-    return f"{host}:{ip if ip == 'host-gateway' else units.address(ip)}"
+    return f"{host}:{ip if ip == 'host-gateway' else scalars.address(ip)}"
 
 
 def restart(text: str) -> str:
-    """The name of a restart policy; a wrong one is refused although none is used."""
+    """Return the name of a restart policy. An unknown policy is an error although none is used."""
     name, _, retries = text.partition(":")
     if name not in ("", "no", "always", "on-failure", "unless-stopped"):
         raise ValueError("Not a restart policy")
     if retries:
-        units.whole(retries)
+        scalars.whole(retries)
     return name
 
 
-def _put(target: dict[str, Any], path: str, value: Any) -> None:
+def _set_at(target: dict[str, Any], path: str, value: Any) -> None:
     *parents, name = path.split(".")
     for parent in parents:
         target = target.setdefault(parent, {})
@@ -161,12 +195,7 @@ def _put(target: dict[str, Any], path: str, value: Any) -> None:
 def _count(text: str) -> int:
     if text == "all":
         return -1
-    return units.whole(text)
-
-
-def _pair(text: str) -> dict[str, str]:
-    key, value = units.key_value(text)
-    return {key: value}
+    return scalars.whole(text)
 
 
 def _label(text: str) -> dict[str, str]:
@@ -196,7 +225,7 @@ def _mode(text: str) -> int:
     return int(text, 8)
 
 
-_Grammar = dict[str, tuple[str, Callable[[str], Any]]]
+_Keys = dict[str, tuple[str, Callable[[str], Any]]]
 
 _RECURSIVE: dict[str, dict[str, bool]] = {
     "enabled": {},
@@ -204,41 +233,44 @@ _RECURSIVE: dict[str, dict[str, bool]] = {
     "writable": {"ReadOnlyNonRecursive": True},
     "readonly": {"ReadOnlyForceRecursive": True},
 }
-_GPUS: _Grammar = {
+_GPUS: _Keys = {
     "count": ("Count", _count),
     "driver": ("Driver", str),
     "device": ("DeviceIDs", lambda text: text.split(",")),
     "capabilities": ("Capabilities", lambda text: [list(dict.fromkeys([*text.split(","), "gpu"]))]),
-    "options": ("Options", lambda text: dict(units.key_value(pair) for pair in text.split(","))),
+    "options": (
+        "Options",
+        lambda text: dict(scalars.key_value(option) for option in text.split(",")),
+    ),
 }
-_MOUNT: _Grammar = {
+_MOUNT: _Keys = {
     "type": ("Type", str.lower),
     "source": ("Source", _absolute),
     "src": ("Source", _absolute),
     "target": ("Target", str),
     "dst": ("Target", str),
     "destination": ("Target", str),
-    "readonly": ("ReadOnly", units.boolean),
-    "ro": ("ReadOnly", units.boolean),
+    "readonly": ("ReadOnly", scalars.boolean),
+    "ro": ("ReadOnly", scalars.boolean),
     "consistency": ("Consistency", str.lower),
     "bind-propagation": ("BindOptions.Propagation", str.lower),
-    "bind-nonrecursive": ("BindOptions.NonRecursive", units.boolean),
+    "bind-nonrecursive": ("BindOptions.NonRecursive", scalars.boolean),
     "bind-recursive": ("BindOptions", _recursive),
     "volume-subpath": ("VolumeOptions.Subpath", str),
-    "volume-nocopy": ("VolumeOptions.NoCopy", units.boolean),
+    "volume-nocopy": ("VolumeOptions.NoCopy", scalars.boolean),
     "volume-label": ("VolumeOptions.Labels", _label),
     "volume-driver": ("VolumeOptions.DriverConfig.Name", str),
-    "volume-opt": ("VolumeOptions.DriverConfig.Options", _pair),
+    "volume-opt": ("VolumeOptions.DriverConfig.Options", pair),
     "image-subpath": ("ImageOptions.Subpath", str),
-    "tmpfs-size": ("TmpfsOptions.SizeBytes", units.size),
+    "tmpfs-size": ("TmpfsOptions.SizeBytes", scalars.size),
     "tmpfs-mode": ("TmpfsOptions.Mode", _mode),
 }
-_NETWORK: _Grammar = {
+_NETWORK: _Keys = {
     "alias": ("Aliases", _one(str)),
-    "ip": ("IPAMConfig.IPv4Address", units.ipv4),
-    "ip6": ("IPAMConfig.IPv6Address", units.ipv6),
-    "link-local-ip": ("IPAMConfig.LinkLocalIPs", _one(units.address)),
+    "ip": ("IPAMConfig.IPv4Address", scalars.ipv4),
+    "ip6": ("IPAMConfig.IPv6Address", scalars.ipv6),
+    "link-local-ip": ("IPAMConfig.LinkLocalIPs", _one(scalars.address)),
     "mac-address": ("MacAddress", mac_address),
-    "driver-opt": ("DriverOpts", _pair),
-    "gw-priority": ("GwPriority", units.whole),
+    "driver-opt": ("DriverOpts", pair),
+    "gw-priority": ("GwPriority", scalars.whole),
 }
