@@ -169,21 +169,21 @@ launches are then a hundred calls a second."""
 MAINTENANCE_PATIENCE = 4 * 3600.0
 """A launch waits so long for the end of a maintenance that was announced, beyond its own patience.
 An operator's window has an hour or two; of a longer one a framework should hear, and decide."""
-LAUNCHES_AT_A_TIME = 4
-LAUNCHES_PAUSE = 0.02
-"""So many are begun, half a millisecond each, and the loop is left to others: a ping may be waiting
-behind thousands. No endpoint takes 200 launches a second."""
-LAUNCHES_POUR = 16
-LAUNCHES_HELD_BACK = 50
-"""While so many come within a pause, none is begun, for so many pauses at most: beginning them
-takes half of the loop, and taking them all is a matter of a second."""
-LAUNCHES_BEGUN = 64
-"""Waiting for a turn; further ones are not begun. A begun one takes 8 kB more than an order, and
-turns change hands a hundred times a second at most."""
-DOUBTFUL_ATTEMPTS = 3
-"""An answer that may be about the endpoint or about this container: so often, then it is final."""
-FEW_ATTEMPTS = 3
-"""To take a task's last output: within a second or so, since other ended tasks are in line."""
+LAUNCH_BATCH = 4
+LAUNCH_BATCH_INTERVAL = 0.02
+"""So many launches are begun in each interval, half a millisecond each: a ping may wait behind
+thousands. No endpoint takes 200 launches a second."""
+LAUNCH_BURST = 16
+LAUNCH_BURST_INTERVALS = 50
+"""While so many launches arrive in an interval, none is begun, for so many intervals at most.
+Beginning them takes half of the loop, and taking them all takes a second or so."""
+LAUNCHES_WAITING = 64
+"""For a slot; further launches stay queued. A begun launch takes 8 kB more than an order, and slots
+change hands a hundred times a second at most."""
+AMBIGUOUS_ATTEMPTS = 3
+"""An error that may be about the endpoint or about this container: after so many it is final."""
+FINAL_LOGS_ATTEMPTS = 3
+"""To read a task's last output: within a second or so, since other ended tasks wait."""
 DOUBTFUL_PAUSE = 5.0
 """At least, between two of them at Triton and at a registry: what they stumble over passes in
 seconds. A local engine's doubts are mostly about the container, and its user waits."""
@@ -219,8 +219,8 @@ EVENTS_RETRY = 1.0
 """After the event stream broke."""
 ENDPOINT_FRESH = 1.0
 """An answer this young proves that the endpoint is there; nobody asks for lists more often."""
-COMPLAINT_INTERVAL = 60.0
-"""Between two lines in the log about the same trouble."""
+LOG_THROTTLE_INTERVAL = 60.0
+"""Between two lines in the log about the same problem."""
 RETRY_BLIND = 300.0
 """So long a repetition waits for a list to be answered: then it is tried all the same, in case
 only lists hang. Ten thousand of them are 33 calls a second, which cost little."""
@@ -288,22 +288,22 @@ TRITON_TLS_BUFFER = 16 * 1024
 """Receive buffer of one TLS connection: one record of the largest size. asyncio's own choice is
 256 KiB, which creates that are held on their connections would need for nothing."""
 CREATES_HELD = 64
-"""Creates that wait on their connection for an answer (about 70 kB each); the rest is watched by
-one list for all."""
+"""Creates that wait for an answer on their connection (about 70 kB each). One list shows the
+outcome of all others."""
 CREATES_SENT_AT_ONCE = 32
-"""TLS handshakes under way: each takes about 2 ms of this loop, which has pings to answer."""
-CREATE_HEARD = 0.5
-"""A create is held at least this long: most refusals come before provisioning begins. One that
-comes later is heard when the create is tried again. With CREATES_HELD it bounds how many are sent
-a second: 2,000 are under way before the first has its machine."""
-CREATE_SHED = 0.1
-"""Between two looks for creates to let go, while others want their connections."""
+"""TLS handshakes under way: each takes about 2 ms of the loop, which has pings to answer."""
+CREATE_HELD_MIN = 0.5
+"""A create keeps its connection at least so long: most refusals come before provisioning begins.
+A later refusal is the answer when the create is tried again. With CREATES_HELD this bounds the
+creates sent in a second: 2,000 are under way before the first has its machine."""
+CREATE_RELEASE_INTERVAL = 0.1
+"""Between two looks for connections to release, while queued creates wait for one."""
 CREATE_POLL = 2.0
-"""Between two lists while creates are waited for."""
-CREATE_WAKE = 0.002
-"""Between two creates that have ended: what each does next takes one to three milliseconds."""
-PROVISIONING_UNSEEN = 60.0
-"""A create that nobody answered and no list ever showed: it did not arrive."""
+"""Between two lists while creates wait for their outcome."""
+CREATE_CALLBACK_INTERVAL = 0.002
+"""Between two callbacks for creates that have ended: each is followed by 1 to 3 ms of work."""
+CREATE_UNSEEN_MAX = 60.0
+"""A create without an answer that no list has shown for so long did not arrive."""
 EXIT_STATUS_PATIENCE = 15.0
 """Triton's own wait asks so long for the exit status of a machine that stopped."""
 NO_STATUS_PATIENCE = 300.0
@@ -324,35 +324,33 @@ CONSUL_CONNECTIONS = 8
 """An agent does about 100 writes a second on one connection: 10,000 tasks in seconds, not minutes,
 and still a small share of what an agent serves at once."""
 CONSUL_TIMEOUT = 10.0
-"""For one answer. A Consul agent answers from memory; a write takes tens of milliseconds."""
+"""For one answer. An agent answers from memory; a write takes tens of milliseconds."""
 CONSUL_CONNECT_TIMEOUT = 3.0
 CONSUL_ATTEMPTS = 3
-"""Attempts of one call, for a connection that breaks between two calls. ConsulSync handles longer
-outages."""
+"""Of one call, for a connection that broke between two; longer outages are the sync's matter."""
 CONSUL_BODY = 64 * 1024 * 1024
 """Of an answer. One service and its check take about 1.5 KB in the lists."""
 CONSUL_SERVICES = 50_000
-"""Desired services: 10,000 tasks of five ports. This bounds the write queue as well."""
+"""Wanted at once: 10,000 tasks of five ports. Bounds the queue too, where each is once."""
 CONSUL_PORTS = 32
-"""Services of one task. A task with whole ranges of ports does not listen on each of them."""
-CONSUL_RESYNC_INTERVAL = 60.0
-"""Between two resyncs with Consul. Consul's own anti-entropy runs as often."""
+"""Services of one task. A task that was given whole ranges of ports does not serve on each."""
+CONSUL_LOOK_INTERVAL = 60.0
+"""Between two comparisons with what Consul has; its own anti-entropy runs as often."""
 CONSUL_RETRY_MIN = 0.5
 CONSUL_RETRY_MAX = 30.0
-"""Between two attempts to reach a Consul that does not answer; doubles in between."""
+"""Between two attempts to reach a Consul that does not answer; doubling in between."""
 CONSUL_REFUSED_RETRY = 600.0
-"""Before a write that Consul refused (400, missing permission) is tried again unchanged."""
+"""Before a write that Consul refused (a 400, missing rights) is tried again unchanged."""
 CONSUL_TASK_TTL = 6 * 3600.0
-"""TTL of a task's check. A change of health is written at once; the TTL only shows that the agent
-is alive. Updates come at a third of the TTL: 10,000 tasks cost 1.4 small writes a second, and an
-agent may be down for four hours. A shorter TTL would take healthy tasks out of DNS because their
-agent is down."""
+"""Of a task's check. Health is told when it changes; this only tells that there is a shim. Fed at
+a third of it: 10,000 tasks cost 1.4 small writes a second, and a shim that is away for two hours
+is never noticed. A shorter one would take healthy tasks out of DNS because their shim is down."""
 CONSUL_AGENT_TTL = 60.0
-"""TTL of the agent's own check, also updated at a third of it."""
+"""Of the agent's own check, also fed at a third."""
 CONSUL_DEREGISTER_AFTER = 6 * 3600
-"""Consul removes a service that is critical for so long: well above a restart or an upgrade."""
+"""Critical for so long, Consul drops a service by itself: well above a restart or an upgrade."""
 CONSUL_BLOCK = 60
-"""Seconds of one blocking query. Consul adds up to a sixteenth."""
+"""One blocking query. Consul adds up to a sixteenth."""
 CONSUL_BLOCK_PAUSE = 1.0
 """Between two blocking queries, for a Consul that answers each at once."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from shim.model.container import Container
 
@@ -97,12 +97,11 @@ class Engine(Protocol):
 
     async def info(self) -> EngineInfo: ...
 
-    async def create(self, spec: ContainerSpec, again: Callable[[], None] | None = None) -> str:
+    async def create(self, spec: ContainerSpec) -> str:
         """Create the container, return its id. NameTaken when one of that name exists.
 
-        NotFound: its image is not there. Transient: it may exist now, or soon; look by name.
-        Given ``again``, an engine whose creates take minutes may raise Later: nobody has to wait
-        then. It calls ``again`` when the same create is to be asked for again, and goes on with it.
+        NotFound: its image does not exist. Transient: the container may exist now, or soon;
+        inspect it by name.
         """
 
     async def start(self, name: str) -> None:
@@ -168,3 +167,16 @@ class Engine(Protocol):
         """One sample of the endpoint's own statistics."""
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class CreateNotifier(Protocol):
+    """An optional extension of an engine whose creates take minutes: it calls back."""
+
+    async def create_or_notify(self, spec: ContainerSpec, on_ready: Callable[[], None]) -> str:
+        """:meth:`Engine.create`, or InProgress when the create goes on without the caller.
+
+        After InProgress, ``on_ready`` is called once. The caller then asks for the same create
+        again, and gets its outcome or InProgress once more. A caller that does not ask again
+        removes the container.
+        """

@@ -83,7 +83,7 @@ class DockerEngine:
                 disk_mb=self._disk_mb(data.get("DockerRootDir") or ""),
             )
 
-    async def create(self, spec: ContainerSpec, again: Callable[[], None] | None = None) -> str:
+    async def create(self, spec: ContainerSpec) -> str:
         params = without_empty({"name": spec.name, "platform": spec.platform})
         path = await self._path("/containers/create")
         answer = await self._http.call(

@@ -24,9 +24,8 @@ from kazoo.interfaces import IAsyncResult
 from shim import limits
 from shim.errors import PeerError
 from shim.model.ids import Pid
-from shim.model.settings import ZooKeeperMaster
 from shim.protos import mesos_pb2 as mesos
-from shim.wire.detect import OnChange
+from shim.wire.detect import OnChange, ZooKeeperMaster
 
 log = logging.getLogger(__name__)
 _kazoo_log = logging.getLogger(f"{__name__}.kazoo")

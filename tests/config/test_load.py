@@ -7,8 +7,9 @@ import pytest
 from shim.config import Config, load
 from shim.config.flags import FLAGS
 from shim.config.resources import Ports
+from shim.discovery.config import Checks, Register
 from shim.errors import ConfigError
-from shim.model.settings import CheckMode, RegisterMode, StaticMaster, ZooKeeperMaster
+from shim.wire.detect import StaticMaster, ZooKeeperMaster
 
 
 def config(*argv: str, **environ: str) -> Config:
@@ -116,8 +117,8 @@ def test_consul_comes_from_its_flags_and_its_own_environment() -> None:
     assert found is not None
     assert (found.url, found.register, found.checks) == (
         "https://c:8501",
-        RegisterMode.LABELLED,
-        CheckMode.MESOS,
+        Register.LABELLED,
+        Checks.MESOS,
     )
 
 

@@ -15,14 +15,14 @@ import aiohttp
 import docker
 import pytest
 
-from tests import busybox, registry
 from tests.e2e.agents import AgentProcess, eventually
 from tests.e2e.conftest import System
 from tests.e2e.gate import gate
 from tests.e2e.tasks import docker_task, ends
 from tests.engine.fetch.archives import a_tar
 from tests.engine.fetch.server import serving
-from tests.registry import Registry
+from tests.support import busybox, registry
+from tests.support.registry import Registry
 
 pytestmark = [
     pytest.mark.needs_docker,
@@ -187,7 +187,7 @@ async def test_a_slow_pull_is_seen_and_ends_with_a_kill(
         await eventually(given_up, "the end of the pull", timeout=5)
         assert framework.states("a") == framework.states("b") == ["TASK_KILLED"]
     assert killed["reason"] == "REASON_TASK_KILLED_DURING_LAUNCH"
-    assert f"the pull of {image} is given up" in agent.log
+    assert f"the pull of {image} is cancelled" in agent.log
     assert system.containers() == []
 
 

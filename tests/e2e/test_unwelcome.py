@@ -47,7 +47,7 @@ async def test_a_launch_outlasts_a_maintenance_that_was_announced(
             return bool(re.search(r"Back soon \(Triton request .*\), until \d\d:\d\d UTC", said))
 
         await eventually(told, "why it waits")
-        assert agent.log.count("does not get on: Back soon") == 1
+        assert agent.log.count("makes no progress: Back soon") == 1
         began = time.monotonic()
         master.kill("b")
         await master.until(master.reached(["b"], KILLED), 20)
@@ -69,7 +69,7 @@ async def test_a_key_that_was_revoked_is_named_where_people_look(at: Place, tmp_
             return "Triton does not accept the certificate" in await stage(agent, "a")
 
         await eventually(told, "why it waits")
-        assert agent.log.count("does not get on: Triton does not accept") == 1
+        assert agent.log.count("makes no progress: Triton does not accept") == 1
         at.account.keys.append(at.key.public_key())
         await master.until(master.reached(["a"], RUNNING), 40)
         master.kill("a")

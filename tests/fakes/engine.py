@@ -132,7 +132,7 @@ class FakeEngine:
             "info", lambda: EngineInfo("fake", "1", "1.41", "fake", 2.0, 4096, 10_000)
         )
 
-    async def create(self, spec: ContainerSpec, again: Callable[[], None] | None = None) -> str:
+    async def create(self, spec: ContainerSpec) -> str:
         def effect() -> str:
             if spec.name in self.boxes:
                 raise NameTaken(f"The container name {spec.name!r} is already in use")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from shim.engine.api import Engine
+from shim.engine.api import CreateNotifier, Engine
 
 Observe = Callable[[str, str, float], None]
 """``(call, "ok" or the error's class, seconds)``"""
@@ -28,6 +28,9 @@ def instrument(engine: Engine, observe: Observe) -> None:
     """
     for name in _CALLS:
         setattr(engine, name, _timed(name, getattr(engine, name), observe))
+    if isinstance(engine, CreateNotifier):
+        timed = _timed("create", engine.create_or_notify, observe)
+        setattr(engine, "create_or_notify", timed)  # noqa: B010  # a method, to the type checker
 
 
 def _timed(

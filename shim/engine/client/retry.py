@@ -1,93 +1,129 @@
-"""How often, and how long after one another, an endpoint is asked again."""
+"""How often, and how long after one another, a call to an endpoint is repeated."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
 import tenacity
 
 from shim import limits
 from shim.errors import AccessDenied, Ambiguous, ShimError, Transient
 
+T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[None]]
+
 _exponential = tenacity.wait_random_exponential(
     multiplier=limits.ENGINE_RETRY_MIN, max=limits.ENGINE_RETRY_MAX
 )
 
 
-Wait = Callable[[tenacity.RetryCallState], float]
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Which errors are followed by another attempt, and when. Pauses are in seconds."""
 
+    retried: type[ShimError]
+    not_retried: tuple[type[ShimError], ...] = ()
+    """Of those, the ones that are raised at once."""
+    ambiguous_attempts: int | None = None
+    """After so many :class:`Ambiguous` errors the next one counts as permanent."""
+    attempts: int | None = None
+    """In all. None: until one succeeds."""
+    shortest_pause: float = limits.ENGINE_RETRY_MIN
+    longest_asked: float = limits.ENGINE_RETRY_MAX / 2
+    """A pause that the endpoint asks for (``retry_after``) counts up to this length."""
 
-def _wait(longest: float) -> Wait:
-    """Doubling, and not before we were told to come; with chance, so that thousands do not come
-    back at once. ``longest``: no longer than that for being told."""
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        told = error.retry_after if isinstance(error, Transient) else None
-        asked = min(told or 0.0, longest)
-        asked += random.uniform(0, min(asked, limits.RETRY_SPREAD))
-        return max(asked, _exponential(state), limits.ENGINE_RETRY_MIN)
-
-    return wait
-
-
-_AS_TOLD = _wait(limits.MAINTENANCE_PATIENCE)
-_SOON = _wait(limits.ENGINE_RETRY_MAX / 2)
-"""A kill has to get through soon after a maintenance that ended early."""
-
-
-class Passing:
-    """Whether to try again: Transient always, Doubtful only so many times.
-
-    ``unwelcome``: also when the endpoint lets nobody in, which may last.
-    """
-
-    __slots__ = ("_doubts", "_unwelcome")
-
-    def __init__(self, *, unwelcome: bool = True) -> None:
-        self._doubts = 0
-        self._unwelcome = unwelcome
-
-    def __call__(self, error: BaseException) -> bool:
-        self._doubts += isinstance(error, Ambiguous)
-        if isinstance(error, AccessDenied) and not self._unwelcome:
+    def retries(self, error: BaseException, ambiguous: int) -> bool:
+        """Whether another attempt follows, after so many ambiguous errors with this one."""
+        if not isinstance(error, self.retried) or isinstance(error, self.not_retried):
             return False
-        return isinstance(error, Transient) and self._doubts < limits.DOUBTFUL_ATTEMPTS
+        return self.ambiguous_attempts is None or ambiguous < self.ambiguous_attempts
+
+    def pause(self, state: tenacity.RetryCallState) -> float:
+        """Doubling, and no shorter than the endpoint asked for.
+
+        Chance is part of both, so that thousands of repeated calls do not arrive at once.
+        """
+        error = state.outcome.exception() if state.outcome else None
+        retry_after = error.retry_after if isinstance(error, Transient) else None
+        asked = min(retry_after or 0.0, self.longest_asked)
+        asked += random.uniform(0, min(asked, limits.RETRY_SPREAD))
+        return max(asked, _exponential(state), self.shortest_pause)
 
 
-Sleep = Callable[[float], Awaitable[None]]
+LAUNCH = RetryPolicy(
+    Transient,
+    ambiguous_attempts=limits.AMBIGUOUS_ATTEMPTS,
+    longest_asked=limits.MAINTENANCE_PATIENCE,
+)
+"""An attempt to launch: its own deadline ends it, also through an announced maintenance."""
+
+PULL = RetryPolicy(
+    Transient, not_retried=(AccessDenied,), ambiguous_attempts=limits.AMBIGUOUS_ATTEMPTS
+)
+"""A pull that several launches wait for, whose deadlines the pull does not know. When access is
+denied each launch waits by itself, as long as its own deadline allows."""
+
+FINAL_LOGS = RetryPolicy(
+    Transient, attempts=limits.FINAL_LOGS_ATTEMPTS, shortest_pause=0.0, longest_asked=0.0
+)
+"""Reading an ended container's last output: other ended containers wait meanwhile."""
+
+UNTIL_DONE = RetryPolicy(ShimError)
+"""A stop or a removal: giving up would leave a container behind. A pause that the endpoint asks
+for counts for seconds only, since a maintenance may end early."""
 
 
-def while_passing(sleep: Sleep, passing: Passing) -> tenacity.AsyncRetrying:
-    """Again while the failure may pass, not before we were told to; anything else is raised."""
-    return _retrying(passing, sleep, _AS_TOLD)
+@dataclass(slots=True)
+class FailureCount:
+    """Failed attempts that were followed by a pause, across several calls of :func:`retry`."""
+
+    total: int = 0
+    ambiguous: int = 0
+
+    def add(self, error: BaseException) -> None:
+        self.total += 1
+        self.ambiguous += isinstance(error, Ambiguous)
 
 
-def soon_while_passing(passing: Passing) -> tenacity.AsyncRetrying:
-    """The same for what others wait for, whose patience does not know what we were told."""
-    return _retrying(passing, asyncio.sleep, _SOON)
+async def retry(
+    policy: RetryPolicy,
+    call: Callable[[], Awaitable[T]],
+    *,
+    sleep: Sleep = asyncio.sleep,
+    failures: FailureCount | None = None,
+) -> T:
+    """``call`` until it succeeds, or raises an error that ``policy`` does not retry.
 
+    The first attempt is made without tenacity, whose state takes 2 kB and some time: most of
+    thousands of launches need just one.
+    """
+    count = FailureCount() if failures is None else failures
+    first: ShimError | None
+    try:
+        return await call()
+    except policy.retried as error:
+        first = error
 
-def a_few_times() -> tenacity.AsyncRetrying:
-    """Again, but only so often: what is tried keeps others waiting."""
-    return tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(Transient),
-        stop=tenacity.stop_after_attempt(limits.FEW_ATTEMPTS),
-        wait=_exponential,
+    async def attempt() -> T:
+        nonlocal first
+        try:
+            if first is None:
+                return await call()
+            error, first = first, None
+            raise error
+        except policy.retried as error:
+            count.add(error)
+            raise
+
+    attempts = policy.attempts
+    return await tenacity.AsyncRetrying(
+        sleep=sleep,
+        retry=tenacity.retry_if_exception(lambda error: policy.retries(error, count.ambiguous)),
+        stop=tenacity.stop_never if attempts is None else tenacity.stop_after_attempt(attempts),
+        wait=policy.pause,
         reraise=True,
-    )
-
-
-def until_done(sleep: Sleep) -> tenacity.AsyncRetrying:
-    """Again whatever the endpoint answers: giving up would leave something behind."""
-    return _retrying(lambda error: isinstance(error, ShimError), sleep, _SOON)
-
-
-def _retrying(
-    again: Callable[[BaseException], bool], sleep: Sleep, wait: Wait
-) -> tenacity.AsyncRetrying:
-    return tenacity.AsyncRetrying(
-        sleep=sleep, retry=tenacity.retry_if_exception(again), wait=wait, reraise=True
-    )
+    )(attempt)

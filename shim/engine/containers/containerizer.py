@@ -1,27 +1,26 @@
-"""Carries out the core's orders about containers and posts what comes of them.
+"""Carries out the core's orders about containers, and posts the facts that follow from them.
 
-One errand (an asyncio task) per container that something is being done about; none for a
-container that merely runs, or waits for its removal to be due. Calls are bounded by turns; a
-stop takes none, since it waits for the task's grace period and not for the daemon.
+Each container that an order is carried out for has a :class:`ContainerWorker`; a container that
+merely runs, or waits for its removal to be due, has none. Launches pass through the
+:class:`LaunchQueue`. Calls to the endpoint are bounded by its slots; a stop takes no slot, since
+it waits for the task's grace period and not for the endpoint.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 
 from shim import limits
-from shim.engine.api import Auth, ContainerSpec, Engine, ImageRef
-from shim.engine.client.retry import until_done
-from shim.engine.containers.deps import WorkerDeps
-from shim.engine.containers.hooks import LaunchHook
-from shim.engine.containers.log_throttle import LogThrottle
-from shim.engine.containers.pacer import Pacer
-from shim.engine.containers.priority_semaphore import PrioritySemaphore
+from shim.engine.api import Auth, ContainerSpec, CreateNotifier, Engine, ImageRef
+from shim.engine.client.retry import UNTIL_DONE, retry
+from shim.engine.containers.launch_queue import LaunchQueue
+from shim.engine.containers.pacing import LogThrottle
 from shim.engine.containers.watcher import ContainerWatcher
-from shim.engine.containers.worker import ContainerOrder, ContainerWorker
+from shim.engine.containers.worker import ContainerWorker
+from shim.engine.containers.worker_deps import LaunchHook, Leftovers, WorkerDeps
+from shim.engine.containers.worker_table import ContainerOrder
 from shim.engine.images.puller import ImagePuller
 from shim.errors import NotFound
 from shim.model.container import Ref
@@ -36,12 +35,12 @@ def _anonymous(order: Launch, image: ImageRef) -> Auth | None:
     return None
 
 
-async def _nothing(ref: Ref) -> None:
+async def _no_logs(ref: Ref) -> None:
     return None
 
 
 class Containerizer:
-    """The engine room's one door for orders."""
+    """Routes each order to the worker, queue, timer or watcher that carries it out."""
 
     def __init__(
         self,
@@ -51,140 +50,120 @@ class Containerizer:
         *,
         auth_for: Callable[[Launch, ImageRef], Auth | None] = _anonymous,
         hooks: Sequence[LaunchHook] = (),
-        collect_final_logs: Callable[[Ref], Awaitable[None]] = _nothing,
+        collect_final_logs: Callable[[Ref], Awaitable[None]] = _no_logs,
         max_inflight: int = limits.MAX_INFLIGHT,
         registration_timeout: float = 900.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``make_spec`` may raise InvalidTask. Needs a running loop."""
+        """``make_spec`` may raise InvalidTask. ``registration_timeout`` is in seconds.
+
+        Needs a running loop.
+        """
         self._engine = engine
-        self._watch = ContainerWatcher(engine, post, clock)
-        self._beginning = Pacer(self._begin_some, limits.LAUNCHES_PAUSE)
-        self._turns = PrioritySemaphore(max_inflight, self._beginning.go)
-        self._tools = WorkerDeps(
+        self._watcher = ContainerWatcher(engine, post, clock)
+        self._queue = LaunchQueue(max_inflight)
+        self._deps = WorkerDeps(
             engine=engine,
+            notifier=engine if isinstance(engine, CreateNotifier) else None,
             post=post,
-            watch=self._watch,
-            turns=self._turns,
+            watcher=self._watcher,
+            slots=self._queue.slots,
             images=ImagePuller(engine, clock),
             clock=clock,
             make_spec=make_spec,
             auth_for=auth_for,
             hooks=hooks,
-            patience=registration_timeout,
+            launch_timeout=registration_timeout,
             collect_final_logs=collect_final_logs,
-            complaint=LogThrottle(clock),
+            log_throttle=LogThrottle(clock),
+            leftovers=Leftovers(clock),
         )
-        self._errands: dict[str, ContainerWorker] = {}
-        self._line: OrderedDict[str, ContainerWorker] = OrderedDict()
-        """Launches that are not begun yet."""
-        self._was_long = self._held_back = 0
-        self._due: dict[str, asyncio.TimerHandle] = {}
+        self._workers: dict[str, ContainerWorker] = {}
+        self._delayed: dict[str, asyncio.TimerHandle] = {}
+        """Removals that are not due yet."""
         self._orphans: dict[str, asyncio.Task[None]] = {}
 
     @property
     def relist_age(self) -> float:
         """Seconds since the endpoint last answered a list."""
-        return self._watch.age
+        return self._watcher.age
 
     @property
     def endpoint_trouble(self) -> str:
-        """What came instead of the last list; empty when it came."""
-        return self._watch.trouble
+        """Why the last list failed; empty when it did not."""
+        return self._watcher.last_error
 
     @property
     def watched(self) -> int:
-        return len(self._watch)
+        """Running containers whose end is awaited."""
+        return len(self._watcher)
 
     @property
     def busy(self) -> int:
-        """Containers that something is being done about."""
-        return len(self._errands)
+        """Containers that have a worker."""
+        return len(self._workers)
 
     @property
     def waiting(self) -> int:
-        """Launches and calls that wait for their turn."""
-        return len(self._line) + self._turns.waiting
+        """Launches that are queued, and calls that wait for a slot."""
+        return self._queue.waiting
 
     def carry_out(self, order: EngineOrder) -> None:
-        """Take an order; what comes of it is posted. Never blocks, never raises."""
+        """Take an order; facts about it are posted. Never blocks, never raises."""
         match order:
             case WatchOrder():
-                self._watch.take_over(order.ref)
+                self._watcher.adopt(order.ref)
             case RemoveOrphan():
                 self._remove_orphan(order.name)
             case Remove(delay=delay) if delay > 0:
-                self._later(order)
-            case Launch() if order.ref.name not in self._errands:
-                self._line[order.ref.name] = self._errand(order)
-                self._beginning.go()
+                self._delay(order)
+            case Launch() if order.ref.name not in self._workers:
+                self._queue.add(order.ref.name, self._worker_for(order))
             case _:
-                self._take(order)
+                self._work_on(order)
 
     async def run(self) -> None:
-        """Watch until cancelled."""
-        await self._watch.run()
+        """Watch containers until cancelled."""
+        await self._watcher.run()
 
     async def close(self) -> None:
         """Drop everything under way. Containers stay as they are."""
-        self._beginning.stop()
-        self._line.clear()
-        for handle in self._due.values():
+        self._queue.close()
+        for handle in self._delayed.values():
             handle.cancel()
         tasks = list(self._orphans.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(errand.close() for errand in list(self._errands.values())))
+        await asyncio.gather(*(worker.close() for worker in list(self._workers.values())))
 
-    def _begin_some(self) -> bool:
-        """A few launches, as long as few wait for a turn: there they take most memory."""
-        if self._pour_in():
-            return True
-        for number in range(limits.LAUNCHES_AT_A_TIME):
-            if not self._line or self._turns.waiting >= limits.LAUNCHES_BEGUN:
-                return number > 0
-            _, errand = self._line.popitem(last=False)
-            errand.begin()
-        return True
+    def _work_on(self, order: ContainerOrder) -> None:
+        self._queue.discard(order.ref.name)
+        self._worker_for(order).begin()
 
-    def _pour_in(self) -> bool:
-        """Whether so many come right now that for a moment they are only taken: a ping waits
-        behind all of them."""
-        grown, self._was_long = len(self._line) - self._was_long, len(self._line)
-        if not self._line:
-            self._held_back = 0
-        if grown < limits.LAUNCHES_POUR or self._held_back >= limits.LAUNCHES_HELD_BACK:
-            return False
-        self._held_back += 1
-        return True
-
-    def _take(self, order: ContainerOrder) -> None:
-        self._line.pop(order.ref.name, None)
-        self._errand(order).begin()
-
-    def _errand(self, order: ContainerOrder) -> ContainerWorker:
-        """The one for its container, which has taken it."""
+    def _worker_for(self, order: ContainerOrder) -> ContainerWorker:
+        """The worker of the order's container, which has taken the order."""
         name = order.ref.name
-        errand = self._errands.get(name)
-        if errand is None:
-            errand = self._errands[name] = ContainerWorker(order.ref, self._tools, self._forget)
-        errand.take(order)
-        return errand
+        worker = self._workers.get(name)
+        if worker is None:
+            worker = self._workers[name] = ContainerWorker(order.ref, self._deps, self._drop)
+        worker.take(order)
+        return worker
 
-    def _forget(self, ref: Ref) -> None:
-        del self._errands[ref.name]
+    def _drop(self, ref: Ref) -> None:
+        del self._workers[ref.name]
 
-    def _later(self, order: Remove) -> None:
-        """A delay needs no errand, only a timer; a new order for the same container replaces it."""
+    def _delay(self, order: Remove) -> None:
+        """A delayed removal is a timer; a new order for the same container replaces it."""
         name = order.ref.name
-        if waiting := self._due.pop(name, None):
-            waiting.cancel()
-        self._due[name] = asyncio.get_running_loop().call_later(order.delay, self._fall_due, order)
+        if earlier := self._delayed.pop(name, None):
+            earlier.cancel()
+        loop = asyncio.get_running_loop()
+        self._delayed[name] = loop.call_later(order.delay, self._remove_now, order)
 
-    def _fall_due(self, order: Remove) -> None:
-        self._due.pop(order.ref.name, None)
-        self._take(order)
+    def _remove_now(self, order: Remove) -> None:
+        self._delayed.pop(order.ref.name, None)
+        self._work_on(order)
 
     def _remove_orphan(self, name: str) -> None:
         if name not in self._orphans:
@@ -193,11 +172,12 @@ class Containerizer:
             task.add_done_callback(lambda _: self._orphans.pop(name, None))
 
     async def _end_orphan(self, name: str) -> None:
-        async for attempt in until_done(self._watch.rest):
-            with attempt:
-                try:
-                    await self._engine.stop(name, limits.ORPHAN_GRACE)
-                except NotFound:
-                    return
-                async with self._turns.turn(urgent=True):
-                    await self._engine.remove(name)
+        async def stop_and_remove() -> None:
+            try:
+                await self._engine.stop(name, limits.ORPHAN_GRACE)
+            except NotFound:
+                return
+            async with self._queue.slots.slot(urgent=True):
+                await self._engine.remove(name)
+
+        await retry(UNTIL_DONE, stop_and_remove, sleep=self._watcher.wait_reachable)

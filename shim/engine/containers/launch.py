@@ -1,21 +1,22 @@
-"""One launch: prepare, image, create (or adopt), start, look.
+"""One launch: prepare, pull, create (or adopt), start, inspect.
 
-Every step may be repeated. What keeps a container from being started twice is this: until a
-start was sent, a launch may be given up or begun again; from then on the endpoint's word about
-this very container is awaited, however long that takes, and nothing is created any more.
+Every part may be repeated. :mod:`~shim.engine.containers.worker_table` says when a launch may be
+cancelled, and what keeps a container from being started twice.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from typing import Protocol
 
 from shim import limits
 from shim.engine.api import ContainerSpec
-from shim.engine.client.retry import Passing, while_passing
-from shim.engine.containers.deps import WorkerDeps
+from shim.engine.client.retry import LAUNCH, FailureCount, retry
+from shim.engine.containers.worker_deps import WorkerDeps
+from shim.engine.containers.worker_table import CANCELLED, LaunchEvent, LaunchPhase
 from shim.errors import (
     AccessDenied,
     Ambiguous,
@@ -34,88 +35,97 @@ from shim.model.orders import Launch
 log = logging.getLogger(__name__)
 
 
+class Interrupted(Exception):
+    """A newer order makes what is under way pointless."""
+
+
 class LaunchFailure(Exception):
-    """The launch came to nothing."""
+    """The launch failed for good."""
 
     def __init__(self, failure: Failure, message: str) -> None:
         super().__init__(message)
         self.failure = failure
 
 
-class LaunchAttempt:
-    """One launch under way. ``yielding`` marks where it may be interrupted.
+class LaunchOwner(Protocol):
+    """The worker, as its launch needs it."""
 
-    When its create takes long it is put aside: ``run`` returns None, and is to be run again when
-    ``again`` is called.
+    phase: LaunchPhase | None
+
+    def apply(self, event: LaunchEvent) -> None:
+        """Take the launch to its next phase; Interrupted when it is cancelled."""
+
+    def interruptible(self, seconds: float | None = None) -> AbstractAsyncContextManager[None]:
+        """A block that a cancel ends by Interrupted, and ``seconds`` by TimeoutError."""
+
+    def on_ready(self) -> None:
+        """Called by the engine when a parked launch can go on."""
+
+
+class LaunchAttempt:
+    """One launch under way; the owner keeps its phase.
+
+    A launch whose create takes long is parked: :meth:`run` returns None, and is called again
+    after the engine has called :meth:`LaunchOwner.on_ready`.
     """
 
     __slots__ = (
-        "_again",
-        "_asked",
         "_deadline",
+        "_deps",
+        "_failures",
+        "_holds_slot",
+        "_last_advance",
+        "_last_error",
         "_order",
-        "_passing",
-        "_prepared",
-        "_since",
-        "_told",
-        "_tools",
-        "_trouble",
-        "_turn",
+        "_ordered_at",
+        "_owner",
+        "_retry_after",
         "_waited",
-        "_yielding",
-        "create_sent",
-        "start_sent",
     )
 
     def __init__(
-        self,
-        order: Launch,
-        tools: WorkerDeps,
-        yielding: Callable[[], AbstractContextManager[None]],
-        again: Callable[[], None],
-        since: float,
+        self, order: Launch, deps: WorkerDeps, owner: LaunchOwner, ordered_at: float
     ) -> None:
-        """Ordered at ``since``, and in line from then on."""
         self._order = order
-        self._tools = tools
-        self._yielding = yielding
-        self._again = again
-        self._since = since
-        self._prepared = self._turn = False
-        self._passing: Passing | None = None
-        self._told: LaunchAdvanced | None = None
-        self._trouble = ""
-        self._deadline = tools.clock() + tools.patience
-        self._asked = False
-        """The endpoint asked to wait."""
+        self._deps = deps
+        self._owner = owner
+        self._ordered_at = ordered_at
+        """The launch has waited in the queue since then."""
+        self._deadline = deps.clock() + deps.launch_timeout
+        self._holds_slot = False
+        self._failures = FailureCount()
+        self._last_advance: LaunchAdvanced | None = None
+        self._last_error = ""
+        self._retry_after: float | None = None
+        """Seconds that the endpoint asked to wait with its last error."""
         self._waited = 0.0
-        """Seconds for which it did."""
-        self.start_sent = False
-        self.create_sent = False
+        """Seconds waited so far because the endpoint asked for it."""
 
     async def run(self) -> Container | LaunchFailed | None:
-        """The container, which runs or ran; or why it never did. None: put aside."""
+        """The container, which runs or ran; or why it never did; None: the launch is parked."""
         try:
             return await self._run()
         except InProgress:
+            self._owner.apply(LaunchEvent.PARK)
             return None
-        except BaseException as error:
-            self._give_turn_back()
-            if not isinstance(error, LaunchFailure):
-                raise
-            self._tools.watch.forget(self._order.ref)
+        except LaunchFailure as error:
+            self._release_slot()
+            self._deps.watcher.forget(self._order.ref)
             return LaunchFailed(self._order.ref, error.failure, str(error))
+        except BaseException:
+            self._release_slot()
+            raise
 
     async def _run(self) -> Container:
         try:
-            spec = self._tools.make_spec(self._order)
+            spec = self._deps.make_spec(self._order)
         except InvalidTask as error:
             raise LaunchFailure(Failure.INVALID, str(error)) from None
-        if not self._prepared:
+        if self._owner.phase is LaunchPhase.PREPARING:
             await self._prepare(spec)
-            self._prepared = True
+        attempt = partial(self._attempt_once, spec)
         try:
-            return await self._insist(spec)
+            return await retry(LAUNCH, attempt, sleep=self._sleep, failures=self._failures)
         except InProgress:
             raise
         except ShimError as error:
@@ -124,199 +134,180 @@ class LaunchAttempt:
     async def _prepare(self, spec: ContainerSpec) -> None:
         for warning in spec.warnings:
             log.warning("%s: %s", self._order.ref, warning)
-        for hook in self._tools.hooks:
+        for hook in self._deps.hooks:
             if hook.wanted(self._order):
                 self._advance(Stage.FETCHING)
             try:
-                async with self._patiently():
+                async with self._within_deadline():
                     await hook.before_create(self._order)
             except ShimError as error:
                 raise LaunchFailure(Failure.FETCH, str(error)) from None
 
-    async def _insist(self, spec: ContainerSpec) -> Container:
-        """Attempt until it runs, is refused, or takes too long.
-
-        The first attempt is by itself: what keeps count of attempts takes 2 kB and its time, and
-        most of thousands of launches need just one.
-        """
-        failed: Transient | None = None
+    async def _attempt_once(self, spec: ContainerSpec) -> Container:
         try:
             return await self._attempt(spec)
         except Transient as error:
-            failed = error
-        self._passing = self._passing or Passing()
-        async for attempt in while_passing(self._sleep, self._passing):
-            with attempt:
-                try:
-                    if failed is None:
-                        return await self._attempt(spec)
-                    raise failed
-                except Transient as error:
-                    failed = None
-                    self._note(error)
-                    raise
-        raise AssertionError("an attempt returns or raises")
+            self._note(error)
+            raise
 
     def _note(self, error: Transient) -> None:
-        """The trouble is said where people look while it lasts, not only at the end."""
-        self._trouble, self._asked = str(error), bool(error.retry_after)
-        if self._tools.complaint.due():
-            log.warning("%s does not get on: %s", self._order.ref, self._trouble)
-        self._advance(self._told.stage if self._told else Stage.PULLING, self._trouble)
+        """Report the error while the launch waits, not only at its end."""
+        self._last_error, self._retry_after = str(error), error.retry_after
+        if self._deps.log_throttle.should_log():
+            log.warning("%s makes no progress: %s", self._order.ref, self._last_error)
+        last = self._last_advance
+        self._advance(last.stage if last else Stage.PULLING, self._last_error)
 
     async def _sleep(self, seconds: float) -> None:
-        """What the endpoint asks to wait costs no patience, within reason."""
-        if self.start_sent:
-            # A kill waits for what becomes of it.
-            await self._tools.watch.rest(min(seconds, limits.ENGINE_RETRY_MAX))
+        """The pause between two attempts."""
+        if self._owner.phase is LaunchPhase.CONFIRMING:
+            # A kill waits for the outcome, so the pause is short whatever the endpoint asked for.
+            await self._deps.watcher.wait_reachable(min(seconds, limits.ENGINE_RETRY_MAX))
             return
-        if self._asked:
+        if self._retry_after:
+            # Waiting that the endpoint asked for moves the deadline, within reason.
             granted = min(seconds, limits.MAINTENANCE_PATIENCE - self._waited)
             self._waited += granted
             self._deadline += granted
-        async with self._patiently():
-            await self._tools.watch.rest(seconds)
+        async with self._within_deadline():
+            await self._deps.watcher.wait_reachable(seconds)
 
     async def _attempt(self, spec: ContainerSpec) -> Container:
-        if self._turn:
-            with self._yielding():
-                """Put aside, and maybe given up meanwhile."""
+        if self._holds_slot:
+            # It was parked, and may have been cancelled meanwhile.
+            self._owner.apply(LaunchEvent.WAIT)
         else:
-            await self._begin(spec)
+            if self._owner.phase is not LaunchPhase.CONFIRMING:
+                await self._ensure_image(spec)
+            await self._wait_for_slot()
         try:
             found = await self._bring_up(spec)
         except InProgress:
-            # It goes on without us, and takes its turn until it has ended.
+            # The create goes on at the endpoint, and keeps its slot until it has ended.
             raise
         except BaseException:
-            self._give_turn_back()
+            self._release_slot()
             raise
-        self._give_turn_back()
+        self._release_slot()
         return found
 
-    async def _begin(self, spec: ContainerSpec) -> None:
-        if not self.start_sent:
-            await self._image(spec)
-        await self._wait_for_turn()
-        self._turn = True
+    def _release_slot(self) -> None:
+        if self._holds_slot:
+            self._holds_slot = False
+            self._deps.slots.release()
 
-    def _give_turn_back(self) -> None:
-        if self._turn:
-            self._turn = False
-            self._tools.turns.release()
-
-    async def _image(self, spec: ContainerSpec) -> None:
+    async def _ensure_image(self, spec: ContainerSpec) -> None:
+        first = self._owner.phase is LaunchPhase.PREPARING
         try:
-            async with self._patiently():
-                await self._tools.images.ensure(
+            async with self._within_deadline():
+                await self._deps.images.ensure(
                     spec.image,
-                    lambda: self._tools.auth_for(self._order, spec.image),
-                    force=spec.force_pull and not self.create_sent,
+                    partial(self._deps.auth_for, self._order, spec.image),
+                    force=spec.force_pull and first,
                     platform=spec.platform,
-                    report=lambda text: self._advance(Stage.PULLING, text),
+                    report=partial(self._advance, Stage.PULLING),
                 )
         except (Ambiguous, Permanent) as error:
             raise LaunchFailure(Failure.PULL, f"Cannot pull {spec.image.text}: {error}") from None
 
-    async def _wait_for_turn(self) -> None:
-        """Waiting in line costs no patience as long as the endpoint answers anybody."""
-        turns, watch, began = self._tools.turns, self._tools.watch, self._tools.clock()
-        # Who comes again was in line already, and may have been told to wait for hours since.
-        until = (began if self._passing else self._since) + self._tools.patience
-        while True:
-            try:
-                async with asyncio.timeout(max(0.0, until - self._tools.clock())):
-                    with self._yielding():
-                        await turns.acquire(urgent=self.start_sent)
-                break
-            except TimeoutError:
-                if watch.age > self._tools.patience and not self.start_sent:
-                    raise self._too_long() from None
-                until = self._tools.clock() + self._tools.patience
-        self._deadline += self._tools.clock() - began
+    async def _wait_for_slot(self) -> None:
+        """Waiting for a slot moves the deadline as long as the endpoint answers any call."""
+        deps, began = self._deps, self._deps.clock()
+        # A repeated attempt may come hours after the order, when the endpoint asked to wait.
+        until = (began if self._failures.total else self._ordered_at) + deps.launch_timeout
+        confirming = self._owner.phase is LaunchPhase.CONFIRMING
+        while not self._holds_slot:
+            with suppress(TimeoutError):
+                async with self._owner.interruptible(max(0.0, until - deps.clock())):
+                    await deps.slots.acquire(urgent=confirming)
+                    self._holds_slot = True
+            if not self._holds_slot:
+                if deps.watcher.age > deps.launch_timeout and not confirming:
+                    raise self._too_long()
+                until = deps.clock() + deps.launch_timeout
+        self._deadline += deps.clock() - began
 
     async def _bring_up(self, spec: ContainerSpec) -> Container:
-        found = await (self._look() if self.start_sent else self._create(spec))
+        confirming = self._owner.phase is LaunchPhase.CONFIRMING
+        found = await (self._inspect() if confirming else self._create(spec))
         if found is None or found.phase in (Phase.CREATED, Phase.PROVISIONING):
             await self._start()
-            found = await self._look()
+            found = await self._inspect()
         return found
 
     async def _create(self, spec: ContainerSpec) -> Container | None:
-        """None: it was created now. Otherwise what an earlier attempt of ours left."""
+        """None: it was created now. Otherwise the container that an earlier attempt made."""
         self._advance(Stage.CREATING)
-        self.create_sent = True
+        self._owner.apply(LaunchEvent.CREATE)
         try:
-            await self._tools.engine.create(spec, self._again)
+            if self._deps.notifier is None:
+                await self._deps.engine.create(spec)
+            else:
+                await self._deps.notifier.create_or_notify(spec, self._owner.on_ready)
         except NameTaken as error:
             return await self._adopt(spec, error)
         except NotFound as error:
-            self._tools.images.forget(spec.image)
+            self._deps.images.forget(spec.image)
             raise Ambiguous(str(error)) from None
         except Transient:
-            self._uncertain()
+            self._deps.leftovers.add_unanswered_create(self._order.ref.name)
             raise
         return None
 
-    async def _adopt(self, spec: ContainerSpec, taken: NameTaken) -> Container:
+    async def _adopt(self, spec: ContainerSpec, conflict: NameTaken) -> Container:
         try:
-            found = await self._tools.engine.inspect(spec.name)
+            found = await self._deps.engine.inspect(spec.name)
         except NotFound:
-            raise Ambiguous(str(taken)) from None
-        ours = spec.body["Labels"][LABEL_SHIM]
-        if found.owner != ours or found.container_id != self._order.ref.container_id:
-            raise Permanent(f"name taken by a container that is not this task's: {taken}")
+            raise Ambiguous(str(conflict)) from None
+        owner = spec.body["Labels"][LABEL_SHIM]
+        if found.owner != owner or found.container_id != self._order.ref.container_id:
+            raise Permanent(f"name taken by a container that is not this task's: {conflict}")
         return found
 
     async def _start(self) -> None:
-        for hook in self._tools.hooks:
-            async with self._patiently():
+        for hook in self._deps.hooks:
+            async with self._within_deadline():
                 await hook.after_create(self._order)
-        with self._yielding():
-            """The last moment to give up."""
-        first, self.start_sent = not self.start_sent, True
-        self._tools.watch.expect(self._order.ref)
+        self._owner.apply(LaunchEvent.START)
+        self._deps.watcher.starting(self._order.ref)
+        outcome = LaunchEvent.ANSWERED
         try:
-            await self._tools.engine.start(self._order.ref.name)
+            await self._deps.engine.start(self._order.ref.name)
         except AccessDenied:
-            # Nobody was let in, so nothing was started: it may be given up again.
-            self.start_sent = not first
+            outcome = LaunchEvent.REFUSED
             raise
+        finally:
+            self._owner.apply(outcome)
 
-    async def _look(self) -> Container:
+    async def _inspect(self) -> Container:
         try:
-            return await self._tools.engine.inspect(self._order.ref.name)
+            return await self._deps.engine.inspect(self._order.ref.name)
         except NotFound as error:
             text = f"the container was removed while it was being started: {error}"
             raise Permanent(text) from None
 
-    def _uncertain(self) -> None:
-        self._tools.uncertain[self._order.ref.name] = self._tools.clock()
-
     def _advance(self, stage: Stage, detail: str = "") -> None:
-        """Told once, however often an attempt is repeated."""
+        """Report progress, once however often an attempt is repeated; none after a cancel."""
         fact = LaunchAdvanced(self._order.ref, stage, detail)
-        if fact != self._told:
-            self._told = fact
-            self._tools.post(fact)
+        if fact != self._last_advance and self._owner.phase not in CANCELLED:
+            self._last_advance = fact
+            self._deps.post(fact)
 
     @asynccontextmanager
-    async def _patiently(self) -> AsyncIterator[None]:
-        """What may be interrupted, and has to be over when patience is."""
-        left = self._deadline - self._tools.clock()
+    async def _within_deadline(self) -> AsyncIterator[None]:
+        """A block that a cancel may interrupt, and that must end before the deadline."""
         try:
-            async with asyncio.timeout(max(left, 0)):
-                with self._yielding():
-                    yield
+            async with self._owner.interruptible(max(0.0, self._deadline - self._deps.clock())):
+                yield
         except TimeoutError:
             raise self._too_long() from None
 
     def _too_long(self) -> LaunchFailure:
-        text = f"not started within {self._tools.patience:g} s"
+        text = f"not started within {self._deps.launch_timeout:g} s"
         if self._waited:
             text += f", and {self._waited:.0f} s that the endpoint asked to wait"
-        if self._told is not None:
-            text += f", while {self._told.stage.value}"
-        if self._trouble:
-            text += f": {self._trouble}"
+        if self._last_advance is not None:
+            text += f", while {self._last_advance.stage.value}"
+        if self._last_error:
+            text += f": {self._last_error}"
         return LaunchFailure(Failure.TIMEOUT, text)

@@ -1,21 +1,36 @@
-"""Everything under way about one container, in one asyncio task at most.
+"""All work about one container, in one asyncio task at most.
 
-Orders about a container are taken at any time and carried out one after the other; a newer one
-interrupts an older one where that is safe (a pull, a wait, a stop), never in the middle of a
-create or a start. With nothing left to do an errand ends: a container that just runs has none.
+Orders are taken at any time and carried out one after the other. A newer order interrupts an
+older one where that is safe (a pull, a wait, a stop), never in the middle of a create or a start.
+:mod:`~shim.engine.containers.worker_table` says which order does what in which phase. A worker
+ends when no order is left: a container that merely runs has none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
 from shim import limits
-from shim.engine.client.retry import until_done
-from shim.engine.containers.deps import WorkerDeps
-from shim.engine.containers.launch import LaunchAttempt
+from shim.engine.client.retry import UNTIL_DONE, retry
+from shim.engine.containers.launch import Interrupted, LaunchAttempt
+from shim.engine.containers.worker_deps import WorkerDeps
+from shim.engine.containers.worker_table import (
+    CANCELLED,
+    LAUNCHES,
+    MAY_RUN,
+    ORDERS,
+    PARKED,
+    ContainerOrder,
+    LaunchAction,
+    LaunchEvent,
+    LaunchPhase,
+    OrderEffect,
+    WorkerStep,
+)
 from shim.errors import NotFound, Transient
 from shim.model.container import Container, Phase, Ref
 from shim.model.facts import (
@@ -29,257 +44,272 @@ from shim.model.orders import CancelLaunch, Launch, Remove, Stop
 
 log = logging.getLogger(__name__)
 
-ContainerOrder = Launch | CancelLaunch | Stop | Remove
-
-
-class Interrupted(Exception):
-    """A newer order makes what is under way pointless."""
-
 
 class ContainerWorker:
-    """The orders about one container that are not carried out yet. Thousands wait at once."""
+    """The orders about one container that are not carried out yet. Thousands exist at once."""
 
     __slots__ = (
-        "_answered",
-        "_aside",
-        "_cancelled",
-        "_create_sent",
-        "_done",
-        "_interrupted",
+        "_attempt",
+        "_cancel",
+        "_deps",
         "_launch",
-        "_launching",
+        "_on_end",
+        "_ordered_at",
         "_ref",
         "_remove",
-        "_since",
+        "_step",
         "_stop",
         "_task",
-        "_too_late",
-        "_tools",
-        "_yields",
+        "_wait",
+        "phase",
     )
 
-    def __init__(self, ref: Ref, tools: WorkerDeps, done: Callable[[Ref], None]) -> None:
+    def __init__(self, ref: Ref, deps: WorkerDeps, on_end: Callable[[Ref], None]) -> None:
         self._ref = ref
-        self._tools = tools
+        self._deps = deps
+        self._on_end = on_end
+        self._ordered_at = deps.clock()
+        self.phase: LaunchPhase | None = None
+        """Of the launch that waits, is under way, or is to be cleaned up; None: there is none."""
         self._launch: Launch | None = None
-        self._launching: LaunchAttempt | None = None
-        self._cancelled = False
-        self._too_late = False
-        """A cancel came when a start was under way: it counts if that start is refused."""
-        self._answered = False
-        """The cancel was answered when it came; only the cleaning is left."""
-        self._stop: Stop | None = None
+        self._attempt: LaunchAttempt | None = None
+        self._cancel: CancelLaunch | None = None
         self._remove: Remove | None = None
-        self._yields = False
-        self._interrupted = False
-        self._create_sent = False
-        self._done = done
-        self._aside = False
-        """The launch goes on without us until the engine calls back."""
-        self._since = tools.clock()
+        self._stop: Stop | None = None
+        self._step = WorkerStep.IDLE
+        self._wait: asyncio.Timeout | None = None
+        """The wait under way that an order may interrupt."""
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
-        """Carry out what was taken. Once is enough: later orders are carried out as well."""
-        if self._task is None and not self._aside:
-            self._task = asyncio.create_task(self._run(), name=f"errand {self._ref.name}")
+    @property
+    def _parked(self) -> bool:
+        return self.phase in PARKED
 
-    def _again(self) -> None:
-        """What was put aside goes on."""
-        if self._aside:
-            self._aside = False
-            self.begin()
+    def begin(self) -> None:
+        """Carry out the orders taken so far, and those taken until the worker ends."""
+        if self._task is None and not self._parked:
+            self._task = asyncio.create_task(self._run(), name=f"worker {self._ref.name}")
+
+    def on_ready(self) -> None:
+        """The engine calls back: a parked launch can go on."""
+        if self.phase is not None:
+            self.apply(LaunchEvent.READY)
 
     async def close(self) -> None:
-        """Drop what is under way; the orders are given again after a restart."""
-        self._aside = False
-        if self._task is not None:
+        """Drop what is under way; the core orders it again after a restart."""
+        if self._task is None:
+            self.phase = None
+        else:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    # --- taking orders --------------------------------------------------------------------
+    # --- what happens meanwhile -------------------------------------------------------------
 
     def take(self, order: ContainerOrder) -> None:
+        """Carry ``order`` out now or later, as :data:`ORDERS` says."""
+        match ORDERS[self._step][type(order)]:
+            case OrderEffect.KEEP:
+                self._keep(order)
+            case OrderEffect.CANCEL:
+                if self.phase is not None:
+                    self.apply(LaunchEvent.CANCEL)
+                if self.phase is None or not isinstance(order, CancelLaunch):
+                    self._keep(order)
+            case OrderEffect.INTERRUPT:
+                self._keep(order)
+                self._interrupt()
+            case OrderEffect.IGNORE:
+                pass
+
+    def _keep(self, order: ContainerOrder) -> None:
         match order:
             case Launch():
-                self._launch = self._launch or order
+                if self._launch is None:
+                    self._launch, self.phase = order, LaunchPhase.PREPARING
             case CancelLaunch():
-                self._take_cancel()
-            case Stop():
-                self._stop = order
-                self._interrupt(self._launching is None)
+                self._cancel = order
             case Remove():
                 self._remove, self._stop = order, None
-                if self._launch is not None:
-                    self._take_cancel()
-                self._interrupt(self._launching is None)
+            case Stop():
+                self._stop = order
 
-    def _take_cancel(self) -> None:
-        """From here on the launch sends no start; if it has sent one, it is not cancelled."""
-        self._too_late = self._launching is not None and self._launching.start_sent
-        if self._cancelled or self._too_late:
-            return
-        self._cancelled = True
-        if self._launch is not None:
-            self._answered = True
-            self._tools.post(LaunchCancelled(self._ref))
-            self._interrupt(True)
+    def apply(self, event: LaunchEvent) -> None:
+        """Take the launch to its next phase. Raises Interrupted in the launch's own task."""
+        assert self.phase is not None
+        self.phase, action = LAUNCHES[self.phase][event]
+        match action:
+            case LaunchAction.CANCEL:
+                self._deps.post(LaunchCancelled(self._ref))
+                self._interrupt()
+            case LaunchAction.RESUME:
+                self.begin()
+            case LaunchAction.INTERRUPT:
+                raise Interrupted
+            case LaunchAction.NONE:
+                pass
 
-    def _interrupt(self, wanted: bool) -> None:
-        if wanted and self._yields and not self._interrupted:
-            assert self._task is not None
-            self._interrupted = True
-            self._task.cancel()
-
-    @contextmanager
-    def _yielding(self) -> Iterator[None]:
-        """A newer order may end this block with Interrupted."""
-        if self._too_late:
-            self._take_cancel()
-        if self._launching is not None and self._cancelled:
-            raise Interrupted
-        self._yields = True
+    @asynccontextmanager
+    async def interruptible(self, seconds: float | None = None) -> AsyncIterator[None]:
+        """A block that a newer order may end: Interrupted; TimeoutError after ``seconds``."""
+        if self.phase is not None:
+            self.apply(LaunchEvent.WAIT)
+        timer = asyncio.timeout(seconds)
         try:
-            yield
-        except asyncio.CancelledError:
-            if not self._interrupted:
-                raise
-            self._interrupted = False
-            assert self._task is not None
-            self._task.uncancel()
-            raise Interrupted from None
-        finally:
-            self._yields = False
+            async with timer:
+                self._wait = timer
+                try:
+                    yield
+                finally:
+                    self._wait = None
+        except TimeoutError:
+            if timer.expired() and (seconds is None or self.phase in CANCELLED):
+                raise Interrupted from None
+            raise
 
-    # --- carrying them out ----------------------------------------------------------------
+    def _interrupt(self) -> None:
+        if self._wait is not None and not self._wait.expired():
+            self._wait.reschedule(asyncio.get_running_loop().time())
+
+    # --- the steps ----------------------------------------------------------------------------
 
     async def _run(self) -> None:
         try:
-            while step := self._next():
+            while not self._parked and (step := self._next_step()) is not WorkerStep.IDLE:
+                self._step = step
                 try:
-                    await step()
+                    await self._carry_out(step)
                 except Interrupted:
                     continue
                 except Exception:
-                    # A bug of ours: loud, and neither the end of the order nor a busy loop.
+                    # A bug: it is logged, and neither ends the order nor makes a busy loop.
                     log.exception("%s", self._ref)
                     await asyncio.sleep(limits.ENGINE_RETRY_MAX)
         finally:
-            if self._aside:
-                self._task = None
-            else:
-                self._done(self._ref)
+            self._task = None
+            if not self._parked:
+                self._on_end(self._ref)
 
-    def _next(self) -> Callable[[], Awaitable[None]] | None:
-        if self._aside:
-            return None
+    def _next_step(self) -> WorkerStep:
         if self._launch is not None:
-            return self._carry_out_launch
-        if self._cancelled:
-            return self._carry_out_cancel
+            return WorkerStep.LAUNCHING
+        if self.phase is LaunchPhase.UNWANTED:
+            return WorkerStep.CLEANING
+        if self._cancel is not None:
+            return WorkerStep.RECOVERING
         if self._remove is not None:
-            return self._carry_out_remove
-        return self._carry_out_stop if self._stop is not None else None
+            return WorkerStep.REMOVING
+        return WorkerStep.IDLE if self._stop is None else WorkerStep.STOPPING
+
+    async def _carry_out(self, step: WorkerStep) -> None:
+        match step:
+            case WorkerStep.LAUNCHING:
+                await self._carry_out_launch()
+            case WorkerStep.CLEANING:
+                await self._remove_for_certain()
+                self.phase = None
+            case WorkerStep.RECOVERING:
+                await self._recover()
+                self._cancel = None
+            case WorkerStep.REMOVING:
+                await self._carry_out_remove()
+                self._remove = self._stop = None
+                self._deps.post(ContainerRemoved(self._ref))
+            case WorkerStep.STOPPING:
+                await self._carry_out_stop()
+                self._stop = None
+            case WorkerStep.IDLE:
+                pass
 
     async def _carry_out_launch(self) -> None:
         assert self._launch is not None
-        launching = self._launching or LaunchAttempt(
-            self._launch, self._tools, self._yielding, self._again, self._since
-        )
-        self._launching = launching
+        if self._attempt is None:
+            self._attempt = LaunchAttempt(self._launch, self._deps, self, self._ordered_at)
         outcome: Container | LaunchFailed | None = None
         try:
-            outcome = await launching.run()
-            self._aside = outcome is None
+            outcome = await self._attempt.run()
+        except Interrupted:
+            raise
         except Exception as error:
-            if isinstance(error, Interrupted):
-                raise
             log.exception("%s", self._ref)
             outcome = LaunchFailed(self._ref, Failure.LAUNCH, f"the shim failed: {error!r}")
         finally:
-            self._create_sent = launching.create_sent
-            if not self._aside:
-                if not (launching.start_sent or isinstance(outcome, Container)):
-                    self._tools.unstarted.add(self._ref.name)
-                self._launch = self._launching = None
-                self._too_late = False
-                for hook in self._tools.hooks:
-                    hook.after_launch(self._ref)
-        if self._cancelled or outcome is None:
+            cancelled = self.phase in CANCELLED
+            if not self._parked:
+                self._end_launch(outcome)
+        if cancelled or outcome is None:
             return
         if isinstance(outcome, Container):
-            self._started(outcome)
+            self._report_started(outcome)
         else:
-            self._tools.post(outcome)
+            self._deps.post(outcome)
 
-    def _started(self, container: Container) -> None:
-        self._tools.uncertain.pop(self._ref.name, None)
-        self._tools.post(ContainerStarted(self._ref, container))
-        self._tools.watch.add(self._ref)
-        self._tools.watch.told(self._ref, container)
+    def _end_launch(self, outcome: Container | LaunchFailed | None) -> None:
+        """The launch is over: its phase outlives it only where something is to be cleaned up."""
+        if self.phase not in MAY_RUN and not isinstance(outcome, Container):
+            self._deps.leftovers.add_never_started(self._ref.name)
+        self._launch = self._attempt = None
+        if self.phase is not LaunchPhase.UNWANTED:
+            self.phase = None
+        for hook in self._deps.hooks:
+            hook.after_launch(self._ref)
 
-    async def _carry_out_cancel(self) -> None:
-        """Leave nothing of a launch given up, or learn how far one got that we know nothing of."""
-        if not self._answered:
-            await self._look_for_remains()
-        elif self._create_sent:
-            await self._remove_certainly()
-        self._cancelled = self._answered = self._create_sent = False
+    def _report_started(self, container: Container) -> None:
+        self._deps.leftovers.settle_create(self._ref.name)
+        self._deps.post(ContainerStarted(self._ref, container))
+        self._deps.watcher.add(self._ref)
+        self._deps.watcher.observe(self._ref, container)
 
-    async def _look_for_remains(self) -> None:
-        async for attempt in until_done(self._tools.watch.rest):
-            with attempt:
-                try:
-                    found = await self._tools.engine.inspect(self._ref.name)
-                except NotFound:
-                    break
-                if found.phase in (Phase.RUNNING, Phase.EXITED):
-                    self._started(found)
-                    return
-        self._tools.post(LaunchCancelled(self._ref))
-        await self._remove_certainly()
+    async def _recover(self) -> None:
+        """End a launch of an earlier process, or report that its container ran."""
+        found = await retry(UNTIL_DONE, self._find, sleep=self._deps.watcher.wait_reachable)
+        if found is not None and found.phase in (Phase.RUNNING, Phase.EXITED):
+            self._report_started(found)
+            return
+        self._deps.post(LaunchCancelled(self._ref))
+        await self._remove_for_certain()
+
+    async def _find(self) -> Container | None:
+        try:
+            return await self._deps.engine.inspect(self._ref.name)
+        except NotFound:
+            return None
 
     async def _carry_out_remove(self) -> None:
-        if self._ref.name not in self._tools.unstarted:
-            await self._tools.collect_final_logs(self._ref)
-        await self._remove_certainly()
-        self._tools.unstarted.discard(self._ref.name)
-        self._remove = self._stop = None
-        self._tools.post(ContainerRemoved(self._ref))
+        if self._ref.name not in self._deps.leftovers.never_started:
+            await self._deps.collect_final_logs(self._ref)
+        await self._remove_for_certain()
+        self._deps.leftovers.forget(self._ref.name)
 
-    async def _remove_certainly(self) -> None:
+    async def _remove_for_certain(self) -> None:
+        """The endpoint has no such container afterwards, and will not make one."""
+        self._deps.watcher.forget(self._ref)
+        await retry(UNTIL_DONE, self._remove_once, sleep=self._deps.watcher.wait_reachable)
+        self._deps.leftovers.settle_create(self._ref.name)
+
+    async def _remove_once(self) -> None:
         name = self._ref.name
-        self._tools.watch.forget(self._ref)
-        async for attempt in until_done(self._tools.watch.rest):
-            with attempt:
-                async with self._tools.turns.turn(urgent=True):
-                    await self._tools.engine.remove(name)
-                if not self._settled(name):
-                    raise Transient(f"a create of {name} may still be under way")
-        self._tools.uncertain.pop(name, None)
-
-    def _settled(self, name: str) -> bool:
-        since = self._tools.uncertain.get(name)
-        return since is None or self._tools.clock() - since >= limits.CREATE_SETTLES
+        async with self._deps.slots.slot(urgent=True):
+            await self._deps.engine.remove(name)
+        if self._deps.leftovers.may_still_appear(name):
+            raise Transient(f"a create of {name} may still be under way")
 
     async def _carry_out_stop(self) -> None:
         assert self._stop is not None
-        self._tools.watch.add(self._ref)
-        with self._yielding():
-            async for attempt in until_done(self._tools.watch.rest):
-                with attempt:
-                    await self._stop_once(self._stop.grace)
-        self._stop = None
+        watcher = self._deps.watcher
+        watcher.add(self._ref)
+        async with self.interruptible():
+            stop_once = partial(self._stop_once, self._stop.grace)
+            await retry(UNTIL_DONE, stop_once, sleep=watcher.wait_reachable)
 
     async def _stop_once(self, grace: float) -> None:
-        watch, engine, name = self._tools.watch, self._tools.engine, self._ref.name
-        if self._ref not in watch:
+        watcher, engine, name = self._deps.watcher, self._deps.engine, self._ref.name
+        if self._ref not in watcher:
             return
         try:
             await engine.stop(name, grace)
             found = await engine.inspect(name)
         except NotFound:
-            watch.vanished(self._ref)
+            watcher.vanished(self._ref)
             return
-        if not watch.told(self._ref, found):
+        if not watcher.observe(self._ref, found):
             raise Transient(f"{name} runs although it was stopped")

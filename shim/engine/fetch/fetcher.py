@@ -41,7 +41,7 @@ class _Prepared:
 
 
 class Fetcher:
-    """A :class:`~shim.engine.containers.hooks.LaunchHook`."""
+    """A :class:`~shim.engine.containers.worker_deps.LaunchHook`."""
 
     def __init__(
         self,

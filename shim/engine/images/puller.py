@@ -1,4 +1,4 @@
-"""Images present or pulled: ten tasks of one image pull it once."""
+"""Provides images: ten tasks of one image pull it once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from shim import limits
 from shim.engine.api import Auth, Engine, ImageRef
-from shim.engine.client.retry import Passing, soon_while_passing
+from shim.engine.client.retry import PULL, retry
 
 log = logging.getLogger(__name__)
 
@@ -17,9 +17,11 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """What makes two launches wait for the same pull. Credentials are part of it: nobody's pull
-    fails for another's wrong password."""
+class _PullKey:
+    """Launches with the same key share a pull.
+
+    Credentials are part of it: a wrong password fails only the launches that use it.
+    """
 
     image: ImageRef
     auth: Auth | None
@@ -29,15 +31,15 @@ class _Wish:
 
 @dataclass(slots=True)
 class _Pull:
-    """One pull (or the question whether one is needed) and who waits for it."""
+    """One pull, or the question whether one is needed, and the launches that wait for it."""
 
     task: asyncio.Task[None] | None = None
     waiters: set[Report] = field(default_factory=set)
     text: str = ""
-    """What was told last; empty as long as nothing is being pulled."""
-    told: float = 0.0
+    """The last report; empty as long as nothing is being pulled."""
+    reported_at: float = 0.0
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         log.info("pulling %s", text)
         self.text = text
         for report in self.waiters:
@@ -45,13 +47,13 @@ class _Pull:
 
 
 class ImagePuller:
-    """What is known about an engine's images, and the pulls under way."""
+    """Remembers which images an engine has, and shares the pulls under way."""
 
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
         self._engine = engine
         self._clock = clock
         self._present: dict[str, None] = {}
-        self._pulls: dict[_Wish, _Pull] = {}
+        self._pulls: dict[_PullKey, _Pull] = {}
         self._slots = asyncio.Semaphore(limits.PULLS_AT_ONCE)
 
     async def ensure(
@@ -63,23 +65,23 @@ class ImagePuller:
         platform: str,
         report: Report,
     ) -> None:
-        """The image is there afterwards. ``report`` hears of a pull and its progress, if any.
+        """Return when the engine has the image. ``report`` is called with a pull's progress.
 
-        Cancelling the last one who waits for a pull cancels the pull. Raises what it ended with.
+        A pull is cancelled when the last caller that waits for it is. Raises the pull's error.
         """
         if force or image.text not in self._present:
-            await self._join(_Wish(image, auth(), platform, force), report)
+            await self._join(_PullKey(image, auth(), platform, force), report)
         self._remember(image)
 
     def forget(self, image: ImageRef) -> None:
-        """It was there, and a create says that it is not."""
+        """The engine no longer has the image, as a create found."""
         self._present.pop(image.text, None)
 
-    async def _join(self, wish: _Wish, report: Report) -> None:
-        pull = self._pulls.get(wish)
+    async def _join(self, key: _PullKey, report: Report) -> None:
+        pull = self._pulls.get(key)
         if pull is None:
-            pull = self._pulls[wish] = _Pull()
-            pull.task = asyncio.create_task(self._provide(wish, pull))
+            pull = self._pulls[key] = _Pull()
+            pull.task = asyncio.create_task(self._provide(key, pull))
         assert pull.task is not None
         pull.waiters.add(report)
         if pull.text:
@@ -90,30 +92,29 @@ class ImagePuller:
             pull.waiters.remove(report)
             if not pull.waiters:
                 if pull.task.cancel() and pull.text:
-                    log.info("the pull of %s is given up: nobody waits for it", wish.image.text)
-                if self._pulls.get(wish) is pull:
-                    del self._pulls[wish]
+                    log.info("the pull of %s is cancelled: no launch needs it", key.image.text)
+                if self._pulls.get(key) is pull:
+                    del self._pulls[key]
 
-    async def _provide(self, wish: _Wish, pull: _Pull) -> None:
+    async def _provide(self, key: _PullKey, pull: _Pull) -> None:
         async with self._slots:
-            if not wish.force and await self._engine.has_image(wish.image):
+            if not key.force and await self._engine.has_image(key.image):
                 return
-            began, progress = self._clock(), self._progress(wish, pull)
-            pull.tell(wish.image.text)
-            # Who is not let in waits by himself, as long as his patience lasts.
-            async for attempt in soon_while_passing(Passing(unwelcome=False)):
-                with attempt:
-                    await self._engine.pull(wish.image, wish.auth, progress, wish.platform)
-            log.info("pulled %s in %.1f s", wish.image.text, self._clock() - began)
+            began, progress = self._clock(), self._progress(key, pull)
+            pull.report(key.image.text)
+            await retry(
+                PULL, lambda: self._engine.pull(key.image, key.auth, progress, key.platform)
+            )
+            log.info("pulled %s in %.1f s", key.image.text, self._clock() - began)
 
-    def _progress(self, wish: _Wish, pull: _Pull) -> Report:
-        """Passes on to all waiters what the engine says, now and then."""
+    def _progress(self, key: _PullKey, pull: _Pull) -> Report:
+        """Passes on the engine's progress to all waiters, once in PULL_REPORT_INTERVAL."""
 
         def progress(text: str) -> None:
             now = self._clock()
-            if now - pull.told >= limits.PULL_REPORT_INTERVAL:
-                pull.told = now
-                pull.tell(f"{wish.image.text}: {text}")
+            if now - pull.reported_at >= limits.PULL_REPORT_INTERVAL:
+                pull.reported_at = now
+                pull.report(f"{key.image.text}: {text}")
 
         return progress
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from shim import limits
 from shim.engine.api import Engine
-from shim.engine.client.retry import a_few_times
+from shim.engine.client.retry import FINAL_LOGS, retry
 from shim.engine.sandbox.buffer import OutputBuffer
 from shim.errors import NotFound, Permanent, ShimError, Transient
 from shim.model.sandbox import STDERR, STDOUT
@@ -71,18 +71,21 @@ class LogFollower:
         self._ending = True
         await self.stop()
         self._caught_up.clear()
-        trouble = ""
+        last_error = ""
+
+        async def catch_up() -> None:
+            nonlocal last_error
+            try:
+                await self._catch_up()
+            except Transient as error:
+                last_error = f": {error}"
+                raise
+
         try:
             async with asyncio.timeout(patience):
-                async for attempt in a_few_times():
-                    with attempt:
-                        try:
-                            await self._catch_up()
-                        except Transient as error:
-                            trouble = f": {error}"
-                            raise
+                await retry(FINAL_LOGS, catch_up)
         except TimeoutError:
-            self._lost(f"the last output was not taken within {patience:g} s{trouble}")
+            self._lost(f"the last output was not taken within {patience:g} s{last_error}")
         except NotFound:
             """Removed by others, or never created: there is no more."""
         except ShimError as error:

@@ -1,9 +1,26 @@
-"""Creates, which take as long as their provisioning: seconds to many minutes, thousands at once.
+"""Creates, each of which takes as long as its provisioning: seconds to many minutes.
 
 Triton answers a create when the machine is provisioned, and goes on when the connection is closed
-meanwhile. So a create is *held* on its connection while there are few, which gives it Triton's
-own words if it fails; when many arrive, the oldest held ones are *let go*: their connection is
-closed, and one list for all of them tells what became of them, by name.
+meanwhile. A create keeps its connection while few are under way, and so learns Triton's own words
+if it fails. When many arrive, the oldest are detached: their connections are closed, and one list
+for all of them shows what became of each, by its name.
+
+The states of a create, each in a collection of :class:`CreateTracker`::
+
+    create() --> no place free --> queued --> place reserved --on_ready--> create()
+        |
+        +------> place free -----> connected --> answered: its id, or Triton's error
+                                       |
+                                       | released, or the connection broke
+                                       v
+    create() --NameTaken, and  --> detached --listed as provisioned,---> outcome kept
+      provisioning: watch()                   not listed any more           |
+                                                                            | on_ready
+                                                                            v
+                                                                         create(): the outcome
+
+A caller of a queued or detached create gets InProgress and waits for ``on_ready``, without an
+asyncio task. So thousands of creates wait as entries of a dictionary.
 """
 
 from __future__ import annotations
@@ -13,13 +30,14 @@ import contextlib
 import json
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from shim import limits
 from shim.engine.api import ContainerSpec
 from shim.engine.client.transport import timeout, understood
-from shim.engine.containers.pacer import Pacer
+from shim.engine.containers.pacing import Pacer
 from shim.engine.triton.transport import Lost, TritonTransport
 from shim.errors import Ambiguous, InProgress, NameTaken, ShimError, Transient
 from shim.model.container import Container, Phase
@@ -30,246 +48,248 @@ LONG = timeout(limits.TRITON_CREATE_TIMEOUT)
 
 
 @dataclass(slots=True)
-class _Held:
-    """A create on its connection."""
+class _Connected:
+    """A create that waits for its answer on a connection."""
 
-    scope: asyncio.Timeout
+    timer: asyncio.Timeout
     sent_at: float | None = None
-    let_go: bool = False
+    """None: the TLS handshake is under way."""
+    released: bool = False
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """A create whose connection is closed."""
+class _Detached:
+    """A create without a connection: lists show its outcome."""
 
-    again: Callable[[], None]
+    on_ready: Callable[[], None]
     since: float
-    taken: NameTaken | None
-    """Somebody else's create of this name is waited for."""
-    seen: bool = False
-    """A list has shown it while it was provisioned."""
+    conflict: NameTaken | None
+    """Another create of this name is under way; this error is the outcome."""
+    listed: bool = False
+    """A list has shown it as being provisioned."""
 
 
 class CreateTracker:
-    """Nobody waits in here but for an answer on a connection: whoever has to wait otherwise gets
-    Later, is called back, and asks again. So thousands of launches wait as entries of a dictionary.
-    """
+    """All creates under way at one datacenter."""
 
     def __init__(
         self,
-        link: TritonTransport,
-        look: Callable[[], Awaitable[object]],
+        transport: TritonTransport,
+        relist: Callable[[], Awaitable[object]],
         clock: Callable[[], float],
     ) -> None:
-        """``look`` asks for a list, whose answer reaches :meth:`listed`."""
-        self._link = link
-        self._look = look
+        """``relist`` asks for a list, whose answer is handed to :meth:`listed`."""
+        self._transport = transport
+        self._relist = relist
         self._clock = clock
-        self._line: OrderedDict[str, Callable[[], None]] = OrderedDict()
-        """Creates that want a place on a connection and find none."""
-        self._admitted: set[str] = set()
-        """Called back for a place that is kept for them."""
-        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._queued: OrderedDict[str, Callable[[], None]] = OrderedDict()
+        self._reserved: set[str] = set()
+        self._connected: OrderedDict[str, _Connected] = OrderedDict()
+        self._detached: dict[str, _Detached] = {}
+        self._outcomes: dict[str, str | ShimError] = {}
+        self._callbacks: deque[Callable[[], None]] = deque()
+        """``on_ready`` of the creates whose outcome is known."""
+        self._callback_pacer = Pacer(self._call_back, limits.CREATE_CALLBACK_INTERVAL)
         self._handshakes = asyncio.Semaphore(limits.CREATES_SENT_AT_ONCE)
-        self._waiting: dict[str, _Waiting] = {}
-        self._ended: dict[str, str | ShimError] = {}
-        """What became of those that waited, until they ask."""
-        self._calls: deque[Callable[[], None]] = deque()
-        """Those to be told that they may ask."""
-        self._calling = Pacer(self._call_back, limits.CREATE_WAKE)
         self._listed_at = clock()
         self._poller: asyncio.Task[None] | None = None
-        self._shedding: asyncio.TimerHandle | None = None
+        self._release_timer: asyncio.TimerHandle | None = None
 
     @property
-    def held(self) -> int:
-        return len(self._held)
+    def connected(self) -> int:
+        """Creates that wait on a connection."""
+        return len(self._connected)
 
     @property
-    def waiting(self) -> int:
-        return len(self._waiting)
+    def detached(self) -> int:
+        """Creates that wait for a list."""
+        return len(self._detached)
 
-    async def create(self, spec: ContainerSpec, again: Callable[[], None]) -> str:
-        """Its id, once it is provisioned. Raises what Triton said, or Transient when nothing was
-        heard and nothing is there; and Later."""
+    async def create(self, spec: ContainerSpec, on_ready: Callable[[], None]) -> str:
+        """The container's id, once it is provisioned; or InProgress.
+
+        Raises what Triton answered. Transient: there was no answer, and there is no container.
+        """
         name = spec.name
-        if (ended := self._ended.pop(name, None)) is not None:
-            if isinstance(ended, str):
-                return ended
-            raise ended
-        self._take_place(name, again)
-        if (identity := await self._heard(spec)) is not None:
-            return identity
-        self.watch(name, again)
-        raise InProgress
+        if (outcome := self._outcomes.pop(name, None)) is not None:
+            if isinstance(outcome, str):
+                return outcome
+            raise outcome
+        self._take_place(name, on_ready)
+        identity = await self._await_answer(spec)
+        if identity is None:
+            self.watch(name, on_ready)
+            raise InProgress
+        return identity
 
-    def watch(self, name: str, again: Callable[[], None], taken: NameTaken | None = None) -> None:
-        """Call back when it is provisioned, or is known not to be. ``taken`` is raised then to
-        whoever asks for a create of an existing name."""
-        self._waiting[name] = _Waiting(again, self._clock(), taken)
+    def watch(
+        self, name: str, on_ready: Callable[[], None], conflict: NameTaken | None = None
+    ) -> None:
+        """Call ``on_ready`` when lists show what became of the create of ``name``.
+
+        The next :meth:`create` raises ``conflict`` then, if there is one.
+        """
+        self._detached[name] = _Detached(on_ready, self._clock(), conflict)
         if self._poller is None:
             self._poller = asyncio.create_task(self._poll(), name="triton-creates")
 
     def forget(self, name: str) -> None:
-        """It is not asked for again."""
-        self._ended.pop(name, None)
-        if name in self._admitted:
-            self._admitted.remove(name)
-            self._admit()
-
-    def listed(self, containers: Iterable[Container], began: float) -> None:
-        """A list that was asked for at ``began`` shows these containers of ours."""
-        self._listed_at = self._clock()
-        if not self._waiting:
-            return
-        by_name = {each.name: each for each in containers if each.name in self._waiting}
-        for name, waiting in list(self._waiting.items()):
-            found = by_name.get(name)
-            if found is None:
-                self._miss(name, waiting, began)
-            elif found.phase is Phase.PROVISIONING:
-                waiting.seen = True
-            else:
-                self._end(name, waiting, found.id)
+        """The container is removed: its create is not asked for again."""
+        self._outcomes.pop(name, None)
+        if name in self._reserved:
+            self._reserved.remove(name)
+            self._reserve_places()
 
     def close(self) -> None:
-        self._calling.stop()
-        for task in (self._poller, self._shedding):
+        self._callback_pacer.stop()
+        for task in (self._poller, self._release_timer):
             if task is not None:
                 task.cancel()
 
-    def _miss(self, name: str, waiting: _Waiting, began: float) -> None:
-        """A list that began at ``began`` does not show it."""
-        if waiting.seen and began > waiting.since:
-            text = f"{name} failed while it was provisioned; Triton does not list it any more"
-            self._end(name, waiting, Ambiguous(text))
-        elif began - waiting.since > limits.PROVISIONING_UNSEEN:
-            text = f"the create of {name} was not answered, and Triton never listed it"
-            self._end(name, waiting, Transient(text))
+    # --- detached ---------------------------------------------------------------------------
 
-    def _end(self, name: str, waiting: _Waiting, how: str | ShimError) -> None:
-        del self._waiting[name]
-        self._ended[name] = waiting.taken or how
-        self._calls.append(waiting.again)
-        self._calling.go()
+    def listed(self, containers: Iterable[Container], began: float) -> None:
+        """A list that was asked for at ``began`` shows these containers of this shim."""
+        self._listed_at = self._clock()
+        if not self._detached:
+            return
+        by_name = {each.name: each for each in containers if each.name in self._detached}
+        for name, create in list(self._detached.items()):
+            found = by_name.get(name)
+            if found is None:
+                self._not_listed(name, create, began)
+            elif found.phase is Phase.PROVISIONING:
+                create.listed = True
+            else:
+                self._end(name, found.id)
+
+    def _not_listed(self, name: str, create: _Detached, began: float) -> None:
+        """A list that was asked for at ``began`` does not show the container."""
+        if create.listed and began > create.since:
+            text = f"{name} failed while it was provisioned; Triton does not list it any more"
+            self._end(name, Ambiguous(text))
+        elif began - create.since > limits.CREATE_UNSEEN_MAX:
+            text = f"the create of {name} was not answered, and Triton never listed it"
+            self._end(name, Transient(text))
+
+    def _end(self, name: str, outcome: str | ShimError) -> None:
+        create = self._detached.pop(name)
+        self._outcomes[name] = create.conflict or outcome
+        self._callbacks.append(create.on_ready)
+        self._callback_pacer.wake()
 
     def _call_back(self) -> bool:
-        """One at a time: what hundreds do next would keep a ping waiting."""
-        if self._calls:
-            self._calls.popleft()()
+        """One callback at a time: the work that follows hundreds of them would delay a ping."""
+        if self._callbacks:
+            self._callbacks.popleft()()
             return True
         return False
 
     async def _poll(self) -> None:
-        """One list for all that wait; none when somebody else's list has just told."""
+        """One list for all detached creates; none if another caller's list was just answered."""
         try:
-            while self._waiting:
+            while self._detached:
                 await asyncio.sleep(limits.CREATE_POLL)
                 stale = self._clock() - self._listed_at >= limits.CREATE_POLL / 2
-                if self._waiting and stale:
+                if self._detached and stale:
                     with contextlib.suppress(ShimError):
-                        await self._look()
+                        await self._relist()
         finally:
             self._poller = None
 
-    # --- places on connections
+    # --- places on connections --------------------------------------------------------------
 
-    def _free(self) -> int:
-        return limits.CREATES_HELD - len(self._held) - len(self._admitted)
+    def _free_places(self) -> int:
+        return limits.CREATES_HELD - len(self._connected) - len(self._reserved)
 
-    def _take_place(self, name: str, again: Callable[[], None]) -> None:
-        """Raises Later while there is none."""
-        if name in self._admitted:
-            self._admitted.remove(name)
-        elif self._line or self._free() <= 0:
-            self._line[name] = again
-            self._shed()
+    def _take_place(self, name: str, on_ready: Callable[[], None]) -> None:
+        """InProgress when there is none: the create is queued."""
+        if name in self._reserved:
+            self._reserved.remove(name)
+        elif self._queued or self._free_places() <= 0:
+            self._queued[name] = on_ready
+            self._schedule_release()
             raise InProgress
 
-    def _admit(self) -> None:
-        """Call those back for whom there is a place now."""
-        while self._line and self._free() > 0:
-            name, again = self._line.popitem(last=False)
-            self._admitted.add(name)
-            asyncio.get_running_loop().call_soon(again)
+    def _reserve_places(self) -> None:
+        """Call back queued creates, as many as there are free places."""
+        while self._queued and self._free_places() > 0:
+            name, on_ready = self._queued.popitem(last=False)
+            self._reserved.add(name)
+            asyncio.get_running_loop().call_soon(on_ready)
 
-    def _shed(self) -> None:
-        """As long as creates want a place, see every now and then who can be let go."""
-        if self._shedding is None and len(self._line) > self._free():
+    def _schedule_release(self) -> None:
+        """As long as creates are queued, look for connections to release at intervals."""
+        if self._release_timer is None and len(self._queued) > self._free_places():
             loop = asyncio.get_running_loop()
-            self._shedding = loop.call_later(limits.CREATE_SHED, self._let_go)
+            interval = limits.CREATE_RELEASE_INTERVAL
+            self._release_timer = loop.call_later(interval, self.release_connections)
 
-    def _let_go(self) -> None:
-        """The oldest that had time to be refused make room for those that want it."""
-        self._shedding = None
-        missing = len(self._line) - self._free()
-        now = asyncio.get_running_loop().time()
-        for held in self._held.values():
+    def release_connections(self) -> None:
+        """Detach the oldest creates, as many as are queued, if Triton had time to refuse them."""
+        self._release_timer = None
+        missing = len(self._queued) - self._free_places()
+        for create in self._connected.values():
             if missing <= 0:
                 break
-            heard = held.sent_at is not None and self._clock() - held.sent_at > limits.CREATE_HEARD
-            if heard and not held.let_go:
-                held.let_go = True
-                held.scope.reschedule(now)
-            missing -= held.let_go
-        self._shed()
+            if not create.released and self._held_long_enough(create):
+                self.detach(create)
+            missing -= create.released
+        self._schedule_release()
 
-    # --- on a connection
+    def _held_long_enough(self, create: _Connected) -> bool:
+        held_since = create.sent_at
+        return held_since is not None and self._clock() - held_since > limits.CREATE_HELD_MIN
 
-    async def _heard(self, spec: ContainerSpec) -> str | None:
-        """Its id; None when the connection was given up or broke: lists will tell."""
+    @staticmethod
+    def detach(create: _Connected) -> None:
+        """Close its connection; lists show its outcome."""
+        create.released = True
+        create.timer.reschedule(asyncio.get_running_loop().time())
+
+    # --- connected --------------------------------------------------------------------------
+
+    async def _await_answer(self, spec: ContainerSpec) -> str | None:
+        """The container's id; None when the create was detached or its connection broke."""
         name, body = spec.name, json.dumps(dict(spec.body)).encode()
         try:
-            async with asyncio.timeout(None) as scope:
-                held = self._held[name] = _Held(scope)
-                return await self._post(name, body, held)
+            async with asyncio.timeout(None) as timer:
+                create = self._connected[name] = _Connected(timer)
+                return await self._post(name, body, create)
         except TimeoutError:
             return None
         except Lost as error:
             log.info("%s: %s; waiting for it to be listed", name, error)
             return None
         finally:
-            self._held.pop(name, None)
-            self._admit()
+            self._connected.pop(name, None)
+            self._reserve_places()
 
-    async def _post(self, name: str, body: bytes, held: _Held) -> str:
-        async with _Handshake(self._handshakes) as handshake:
+    async def _post(self, name: str, body: bytes, create: _Connected) -> str:
+        async with self._handshake() as end_handshake:
 
-            def sent() -> None:
-                held.sent_at = self._clock()
-                handshake.over()
+            def on_sent() -> None:
+                create.sent_at = self._clock()
+                end_handshake()
 
-            answer = await self._link.json(
+            answer = await self._transport.json(
                 "create",
                 "POST",
                 "/containers/create",
                 params={"name": name},
                 data=body,
                 headers={"Content-Type": "application/json"},
-                session=self._link.creates,
+                session=self._transport.creates,
                 limit=LONG,
-                trace_request_ctx=sent,
+                trace_request_ctx=on_sent,
             )
         with understood("create"):
             return str(answer["Id"])
 
-
-class _Handshake:
-    """One of the few connections being opened, until the request is on its way."""
-
-    def __init__(self, places: asyncio.Semaphore) -> None:
-        self._places = places
-        self._open = False
-
-    async def __aenter__(self) -> _Handshake:
-        await self._places.acquire()
-        self._open = True
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.over()
-
-    def over(self) -> None:
-        if self._open:
-            self._open = False
-            self._places.release()
+    @asynccontextmanager
+    async def _handshake(self) -> AsyncIterator[Callable[[], None]]:
+        """One of the few connections being opened, until the yielded function is called."""
+        await self._handshakes.acquire()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._handshakes.release)
+            yield stack.close

@@ -79,7 +79,7 @@ class TritonEngine:
     @property
     def provisioning(self) -> int:
         """Creates under way."""
-        return self._creates.held + self._creates.waiting
+        return self._creates.connected + self._creates.detached
 
     async def close(self) -> None:
         self._creates.close()
@@ -98,29 +98,28 @@ class TritonEngine:
                 account=str(status.get("SDCAccount") or ""),
             )
 
-    async def create(self, spec: ContainerSpec, again: Callable[[], None] | None = None) -> str:
-        """Returns after the provisioning, also after that of an earlier create of the same name.
-
-        Without ``again`` it is waited for.
-        """
-        if again is not None:
-            return await self._create(spec, again)
+    async def create(self, spec: ContainerSpec) -> str:
+        """Returns after the provisioning, also after that of an earlier create of the same name."""
         while True:
-            called = asyncio.Event()
+            ready = asyncio.Event()
             try:
-                return await self._create(spec, called.set)
+                return await self._create(spec, ready.set)
             except InProgress:
-                await called.wait()
+                await ready.wait()
 
-    async def _create(self, spec: ContainerSpec, again: Callable[[], None]) -> str:
+    async def create_or_notify(self, spec: ContainerSpec, on_ready: Callable[[], None]) -> str:
+        """As :class:`~shim.engine.api.CreateNotifier` says."""
+        return await self._create(spec, on_ready)
+
+    async def _create(self, spec: ContainerSpec, on_ready: Callable[[], None]) -> str:
         try:
-            return await self._creates.create(spec, again)
+            return await self._creates.create(spec, on_ready)
         except NameTaken as error:
-            taken = NameTaken(f"{spec.name}: {error}")
+            conflict = NameTaken(f"{spec.name}: {error}")
         if (await self.inspect(spec.name)).phase is Phase.PROVISIONING:
-            self._creates.watch(spec.name, again, taken)
+            self._creates.watch(spec.name, on_ready, conflict)
             raise InProgress
-        raise taken
+        raise conflict
 
     async def start(self, name: str) -> None:
         await self._link.call("start", "POST", f"{container_path(name)}/start")

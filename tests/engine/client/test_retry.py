@@ -3,8 +3,16 @@ from __future__ import annotations
 import pytest
 
 from shim import limits
-from shim.engine.client.retry import Passing, until_done, while_passing
-from shim.errors import Ambiguous, NotFound, Permanent, ShimError, Transient
+from shim.engine.client.retry import (
+    FINAL_LOGS,
+    LAUNCH,
+    PULL,
+    UNTIL_DONE,
+    FailureCount,
+    RetryPolicy,
+    retry,
+)
+from shim.errors import AccessDenied, Ambiguous, InProgress, NotFound, Permanent, Transient
 
 
 class Attempts:
@@ -17,18 +25,18 @@ class Attempts:
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
 
-    async def passing(self) -> str:
-        async for attempt in while_passing(self.sleep, Passing()):
-            with attempt:
-                if self.errors:
-                    raise self.errors.pop(0)
-                return "done"
-        raise AssertionError
+    async def call(self) -> str:
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+    async def run(self, policy: RetryPolicy = LAUNCH, failures: FailureCount | None = None) -> str:
+        return await retry(policy, self.call, sleep=self.sleep, failures=failures)
 
 
-async def test_what_passes_is_awaited_with_growing_bounded_pauses() -> None:
+async def test_pauses_grow_and_are_bounded() -> None:
     attempts = Attempts(*(Transient("x") for _ in range(50)))
-    assert await attempts.passing() == "done"
+    assert await attempts.run() == "done"
     assert len(attempts.waits) == 50
     low, high = limits.ENGINE_RETRY_MIN, limits.ENGINE_RETRY_MAX
     assert all(low <= wait <= high for wait in attempts.waits)
@@ -40,59 +48,88 @@ PATIENCE, SPREAD = limits.MAINTENANCE_PATIENCE, limits.RETRY_SPREAD
 
 
 @pytest.mark.parametrize(
-    ("told", "least", "most"),
+    ("asked", "least", "most"),
     [
         (7, 7, 14),
         (3600, 3600, 3600 + SPREAD),
         (2 * PATIENCE, PATIENCE, PATIENCE + SPREAD),
     ],
 )
-async def test_it_comes_back_when_it_is_told_and_not_with_all_others(
-    told: float, least: float, most: float
+async def test_a_pause_lasts_as_long_as_asked_and_is_spread_over_some_time(
+    asked: float, least: float, most: float
 ) -> None:
     waits = set()
     for _ in range(20):
-        attempts = Attempts(Transient("x", retry_after=told))
-        await attempts.passing()
+        attempts = Attempts(Transient("x", retry_after=asked))
+        await attempts.run()
         waits.update(attempts.waits)
     assert least <= min(waits)
     assert max(waits) <= most
     assert max(waits) - min(waits) > (most - least) / 4
 
 
-async def test_a_time_that_is_over_is_no_reason_to_ask_and_ask() -> None:
+async def test_pauses_grow_also_when_the_endpoint_asks_for_none() -> None:
     attempts = Attempts(*(Transient("x", retry_after=0) for _ in range(50)))
-    await attempts.passing()
+    await attempts.run()
     assert max(attempts.waits) > 1
 
 
-async def test_what_ends_something_comes_back_soon_whatever_it_is_told() -> None:
-    attempts, errors = Attempts(), [Transient("x", retry_after=3600)] * 20
-    async for attempt in until_done(attempts.sleep):
-        with attempt:
-            if errors:
-                raise errors.pop()
+@pytest.mark.parametrize("policy", [UNTIL_DONE, PULL])
+async def test_a_removal_and_a_pull_wait_seconds_however_long_the_endpoint_asks(
+    policy: RetryPolicy,
+) -> None:
+    attempts = Attempts(*[Transient("x", retry_after=3600)] * 20)
+    await attempts.run(policy)
     assert min(attempts.waits) >= limits.ENGINE_RETRY_MAX / 2
     assert max(attempts.waits) <= limits.ENGINE_RETRY_MAX
 
 
-@pytest.mark.parametrize("error", [Permanent("no"), NotFound("no"), ZeroDivisionError()])
-async def test_what_does_not_pass_is_raised(error: Exception) -> None:
+@pytest.mark.parametrize("policy", [LAUNCH, PULL, FINAL_LOGS])
+@pytest.mark.parametrize(
+    "error", [Permanent("no"), NotFound("no"), InProgress(), ZeroDivisionError()]
+)
+async def test_any_other_error_is_raised(policy: RetryPolicy, error: Exception) -> None:
     with pytest.raises(type(error)):
-        await Attempts(Transient("x"), error).passing()
+        await Attempts(error).run(policy)
+    with pytest.raises(type(error)):
+        await Attempts(Transient("x"), error).run(policy)
 
 
-async def test_doubts_are_counted_and_other_failures_are_not_doubts() -> None:
-    doubts = [Ambiguous("x")] * (limits.DOUBTFUL_ATTEMPTS - 1)
-    assert await Attempts(*doubts, *[Transient("y")] * 9).passing() == "done"
+async def test_ambiguous_errors_are_counted_and_other_errors_are_not() -> None:
+    ambiguous = [Ambiguous("x")] * (limits.AMBIGUOUS_ATTEMPTS - 1)
+    assert await Attempts(*ambiguous, *[Transient("y")] * 9).run() == "done"
     with pytest.raises(Ambiguous):
-        await Attempts(*doubts, Transient("y"), Ambiguous("x")).passing()
+        await Attempts(*ambiguous, Transient("y"), Ambiguous("x")).run()
 
 
-async def test_until_done_means_until_done() -> None:
-    errors: list[ShimError] = [Permanent("a"), Ambiguous("b"), Transient("c"), NotFound("d")] * 5
-    async for attempt in until_done(Attempts().sleep):
-        with attempt:
-            if errors:
-                raise errors.pop()
-    assert errors == []
+async def test_failures_are_counted_across_calls() -> None:
+    failures = FailureCount()
+    for _ in range(limits.AMBIGUOUS_ATTEMPTS - 1):
+        assert await Attempts(Ambiguous("x")).run(LAUNCH, failures) == "done"
+    with pytest.raises(Ambiguous):
+        await Attempts(Ambiguous("x")).run(LAUNCH, failures)
+    assert failures.total == failures.ambiguous == limits.AMBIGUOUS_ATTEMPTS
+
+
+async def test_a_pull_is_not_repeated_while_access_is_denied() -> None:
+    attempts = Attempts(Transient("x"), AccessDenied("Unauthorized"))
+    with pytest.raises(AccessDenied):
+        await attempts.run(PULL)
+    assert len(attempts.waits) == 1
+    assert await Attempts(AccessDenied("Unauthorized")).run(LAUNCH) == "done"
+
+
+async def test_final_logs_are_read_a_few_times_within_a_second_or_so() -> None:
+    attempts = Attempts(*[Transient("x", retry_after=60)] * limits.FINAL_LOGS_ATTEMPTS)
+    with pytest.raises(Transient):
+        await attempts.run(FINAL_LOGS)
+    assert len(attempts.waits) == limits.FINAL_LOGS_ATTEMPTS - 1
+    assert sum(attempts.waits) <= 1
+
+
+async def test_a_removal_is_repeated_whatever_the_endpoint_answers() -> None:
+    attempts = Attempts(
+        *[Permanent("a"), Ambiguous("b"), Transient("c"), NotFound("d"), AccessDenied("e")] * 5
+    )
+    assert await attempts.run(UNTIL_DONE) == "done"
+    assert attempts.errors == []

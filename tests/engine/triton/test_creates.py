@@ -39,14 +39,14 @@ async def test_a_create_returns_when_it_is_provisioned(
 async def test_more_creates_than_connections(
     at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "CREATE_HEARD", 0.05)
-    monkeypatch.setattr(limits, "CREATE_SHED", 0.01)
+    monkeypatch.setattr(limits, "CREATE_HELD_MIN", 0.05)
+    monkeypatch.setattr(limits, "CREATE_RELEASE_INTERVAL", 0.01)
     monkeypatch.setattr(limits, "CREATES_HELD", 3)
     at.options.provision_seconds = 1.0
     creates = [asyncio.create_task(engine.create(spec(f"mesos-{n}"))) for n in range(20)]
     await until(lambda: len(at.left) == 20)
     assert all(machine.provisioned is None for machine in at.datacenter.machines)
-    assert engine._creates.held <= 3
+    assert engine._creates.connected <= 3
     ids = await asyncio.gather(*creates)
     assert set(ids) == {machine.id for machine in at.datacenter.machines}
 
@@ -78,7 +78,7 @@ async def test_a_machine_that_fails_unheard_is_doubtful(
     at.options.fail_provisions.append(Refusal(500, "vm.provision failed"))
     create = asyncio.create_task(engine.create(spec()))
     await until(lambda: at.left)
-    engine._creates._held["mesos-1"].scope.reschedule(0)
+    engine._creates.detach(engine._creates._connected["mesos-1"])
     with pytest.raises(Ambiguous, match="failed while it was provisioned"):
         await create
 
@@ -86,10 +86,10 @@ async def test_a_machine_that_fails_unheard_is_doubtful(
 async def test_a_create_that_never_arrived_is_transient(
     at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "PROVISIONING_UNSEEN", 0.1)
-    again = asyncio.Event()
-    engine._creates.watch("mesos-1", again.set)
-    await again.wait()
+    monkeypatch.setattr(limits, "CREATE_UNSEEN_MAX", 0.1)
+    ready = asyncio.Event()
+    engine._creates.watch("mesos-1", ready.set)
+    await ready.wait()
     with pytest.raises(Transient, match="was not answered, and Triton never listed it"):
         await engine.create(spec())
 
@@ -134,8 +134,8 @@ async def test_waiting_costs_one_list_an_interval_and_idling_none(
     at.options.provision_seconds = 0.6
     creates = [asyncio.create_task(engine.create(spec(f"mesos-{n}"))) for n in range(5)]
     await until(lambda: len(at.left) == 5)
-    for held in engine._creates._held.values():
-        held.scope.reschedule(0)
+    for create in engine._creates._connected.values():
+        engine._creates.detach(create)
     await asyncio.gather(*creates)
     assert 2 <= lists() <= 0.6 / limits.CREATE_POLL + 2
     after = lists()

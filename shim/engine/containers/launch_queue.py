@@ -1,0 +1,142 @@
+"""Which launches are begun, and how many engine calls are under way at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from shim import limits
+from shim.engine.containers.pacing import Pacer
+
+
+class PrioritySemaphore:
+    """At most ``count`` slots are held at any time; urgent requests are served first.
+
+    A removal frees what a launch is waiting for, and a kill must not queue behind ten thousand
+    launches. Requests of the same urgency are served in order of arrival.
+    """
+
+    def __init__(self, count: int, on_dequeue: Callable[[], None] = lambda: None) -> None:
+        """``on_dequeue`` is called whenever one request fewer waits."""
+        self._free = count
+        self._on_dequeue = on_dequeue
+        self.waiting = 0
+        """How many requests wait for a slot."""
+        self._urgent: deque[asyncio.Future[None]] = deque()
+        self._normal: deque[asyncio.Future[None]] = deque()
+
+    @asynccontextmanager
+    async def slot(self, *, urgent: bool = False) -> AsyncIterator[None]:
+        """Hold one slot for the length of the block."""
+        await self.acquire(urgent=urgent)
+        try:
+            yield
+        finally:
+            self.release()
+
+    async def acquire(self, *, urgent: bool = False) -> None:
+        """Wait for a slot. Safe to cancel: a slot granted meanwhile goes to the next request."""
+        if self._free:
+            self._free -= 1
+            return
+        queue = self._urgent if urgent else self._normal
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(granted)
+        self.waiting += 1
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if not granted.cancelled():
+                self.release()
+            raise
+        finally:
+            self.waiting -= 1
+            self._on_dequeue()
+
+    def release(self) -> None:
+        """Give the slot to the next request that still waits."""
+        for queue in (self._urgent, self._normal):
+            while queue:
+                granted = queue.popleft()
+                if not granted.cancelled():
+                    granted.set_result(None)
+                    return
+        self._free += 1
+
+
+class QueuedLaunch(Protocol):
+    def begin(self) -> None:
+        """Go on in an asyncio task of its own."""
+
+
+class LaunchQueue:
+    """Admission of launches, from the order to the first call that makes a container.
+
+    ::
+
+        Launch --> queued ----------> begun -----------> waiting -------> holds a slot --> over
+                     |     a batch      |    fetch,     for a slot           |
+                     |  per interval    |    pull           |                | max_inflight
+                     |                  |                   |                | at most
+             an entry here; none        +---- LAUNCHES_WAITING at most ------+
+             begins during a burst            wait for a slot
+
+    * A queued launch is an entry in a dictionary; a begun one has an asyncio task and takes 8 kB
+      more. So a launch is begun only while fewer than LAUNCHES_WAITING wait for a slot.
+    * LAUNCH_BATCH launches are begun each LAUNCH_BATCH_INTERVAL: a ping may wait behind thousands.
+    * While more than LAUNCH_BURST arrive in an interval, none is begun: taking a burst comes
+      first. After LAUNCH_BURST_INTERVALS of them launches begin all the same.
+    * Removals take their slots from the same semaphore, ahead of launches.
+    """
+
+    def __init__(self, max_inflight: int) -> None:
+        self._pacer = Pacer(self._begin_batch, limits.LAUNCH_BATCH_INTERVAL)
+        self.slots = PrioritySemaphore(max_inflight, self._pacer.wake)
+        self._queued: OrderedDict[str, QueuedLaunch] = OrderedDict()
+        self._length_before = 0
+        """Of the queue, at the last batch."""
+        self._intervals_held = 0
+        """How long no launch was begun because of a burst."""
+
+    @property
+    def waiting(self) -> int:
+        """Launches that are queued, and calls that wait for a slot."""
+        return len(self._queued) + self.slots.waiting
+
+    def add(self, name: str, launch: QueuedLaunch) -> None:
+        """``launch.begin`` is called when its turn has come."""
+        self._queued[name] = launch
+        self._pacer.wake()
+
+    def discard(self, name: str) -> None:
+        """The launch, if it is queued, is begun by the caller."""
+        self._queued.pop(name, None)
+
+    def close(self) -> None:
+        self._pacer.stop()
+        self._queued.clear()
+
+    def _begin_batch(self) -> bool:
+        """Whether there was anything to do."""
+        if self._is_burst():
+            return True
+        for number in range(limits.LAUNCH_BATCH):
+            if not self._queued or self.slots.waiting >= limits.LAUNCHES_WAITING:
+                return number > 0
+            _, launch = self._queued.popitem(last=False)
+            launch.begin()
+        return True
+
+    def _is_burst(self) -> bool:
+        """Whether so many launches arrive that none is begun in this interval."""
+        grown = len(self._queued) - self._length_before
+        self._length_before = len(self._queued)
+        if not self._queued:
+            self._intervals_held = 0
+        if grown < limits.LAUNCH_BURST or self._intervals_held >= limits.LAUNCH_BURST_INTERVALS:
+            return False
+        self._intervals_held += 1
+        return True
