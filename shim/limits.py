@@ -324,33 +324,35 @@ CONSUL_CONNECTIONS = 8
 """An agent does about 100 writes a second on one connection: 10,000 tasks in seconds, not minutes,
 and still a small share of what an agent serves at once."""
 CONSUL_TIMEOUT = 10.0
-"""For one answer. An agent answers from memory; a write takes tens of milliseconds."""
+"""For one answer. A Consul agent answers from memory; a write takes tens of milliseconds."""
 CONSUL_CONNECT_TIMEOUT = 3.0
 CONSUL_ATTEMPTS = 3
-"""Of one call, for a connection that broke between two; longer outages are the sync's matter."""
+"""Attempts of one call, for a connection that breaks between two calls. ConsulSync handles longer
+outages."""
 CONSUL_BODY = 64 * 1024 * 1024
 """Of an answer. One service and its check take about 1.5 KB in the lists."""
 CONSUL_SERVICES = 50_000
-"""Wanted at once: 10,000 tasks of five ports. Bounds the queue too, where each is once."""
+"""Desired services: 10,000 tasks of five ports. This bounds the write queue as well."""
 CONSUL_PORTS = 32
-"""Services of one task. A task that was given whole ranges of ports does not serve on each."""
-CONSUL_LOOK_INTERVAL = 60.0
-"""Between two comparisons with what Consul has; its own anti-entropy runs as often."""
+"""Services of one task. A task with whole ranges of ports does not listen on each of them."""
+CONSUL_RESYNC_INTERVAL = 60.0
+"""Between two resyncs with Consul. Consul's own anti-entropy runs as often."""
 CONSUL_RETRY_MIN = 0.5
 CONSUL_RETRY_MAX = 30.0
-"""Between two attempts to reach a Consul that does not answer; doubling in between."""
+"""Between two attempts to reach a Consul that does not answer; doubles in between."""
 CONSUL_REFUSED_RETRY = 600.0
-"""Before a write that Consul refused (a 400, missing rights) is tried again unchanged."""
+"""Before a write that Consul refused (400, missing permission) is tried again unchanged."""
 CONSUL_TASK_TTL = 6 * 3600.0
-"""Of a task's check. Health is told when it changes; this only tells that there is a shim. Fed at
-a third of it: 10,000 tasks cost 1.4 small writes a second, and a shim that is away for two hours
-is never noticed. A shorter one would take healthy tasks out of DNS because their shim is down."""
+"""TTL of a task's check. A change of health is written at once; the TTL only shows that the agent
+is alive. Updates come at a third of the TTL: 10,000 tasks cost 1.4 small writes a second, and an
+agent may be down for four hours. A shorter TTL would take healthy tasks out of DNS because their
+agent is down."""
 CONSUL_AGENT_TTL = 60.0
-"""Of the agent's own check, also fed at a third."""
+"""TTL of the agent's own check, also updated at a third of it."""
 CONSUL_DEREGISTER_AFTER = 6 * 3600
-"""Critical for so long, Consul drops a service by itself: well above a restart or an upgrade."""
+"""Consul removes a service that is critical for so long: well above a restart or an upgrade."""
 CONSUL_BLOCK = 60
-"""One blocking query. Consul adds up to a sixteenth."""
+"""Seconds of one blocking query. Consul adds up to a sixteenth."""
 CONSUL_BLOCK_PAUSE = 1.0
 """Between two blocking queries, for a Consul that answers each at once."""
 

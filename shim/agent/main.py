@@ -20,10 +20,10 @@ from shim.agent.supervise import supervise
 from shim.agent.wiring import AgentServices, StartupContext
 from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
-from shim.config.master import detector_for
 from shim.config.offer import offer_of
 from shim.core.agent import Core
 from shim.core.context import Settings
+from shim.discovery.consul_detector import detector_for
 from shim.engine.api import EngineInfo
 from shim.errors import FatalError
 from shim.model.facts import ContainersFound, LeaveRequested, MasterDetected
@@ -168,7 +168,7 @@ class _Agent:
         loop.post(ContainersFound(tuple(found)))
         await loop.settled()
         if rooms.discovery is not None:
-            rooms.discovery.ready()
+            rooms.discovery.enable_orphan_removal()
 
 
 async def _listen(

@@ -16,9 +16,10 @@ from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.facts import Authenticated, AuthenticationFailed, Fact, MessageReceived
 from shim.model.ids import Pid
 from shim.model.orders import Authenticate
+from shim.model.settings import Credential
 from shim.protos.messages_pb2 import PingSlaveMessage, PongSlaveMessage, ReregisterSlaveMessage
 from shim.wire import codec
-from shim.wire.auth import Authenticatee, Completed, Credential, Failed, Refused
+from shim.wire.auth import Authenticatee, Completed, Failed, Refused
 from shim.wire.link import Links
 from shim.wire.server import Inbox
 

@@ -15,7 +15,7 @@ from shim.agent.supervise import supervise
 from shim.config import Config
 from shim.core.agent import Core
 from shim.core.view import AgentView
-from shim.discovery.client import ConsulClient
+from shim.discovery.consul_client import ConsulClient
 from shim.discovery.services import Service, ServiceContext, agent_service
 from shim.discovery.sync import ConsulSync
 from shim.engine.api import ContainerSpec, Engine, EngineInfo
@@ -172,11 +172,11 @@ def _discovery(around: StartupContext, agent: AgentView) -> ConsulSync | None:
     if consul is None:
         return None
     host = remote_host(around.config) or around.hostname
-    site = ServiceContext(around.owner, around.info.name, host, consul.register, consul.checks)
+    context = ServiceContext(around.owner, around.info.name, host, consul.register, consul.checks)
     pid = around.pid
 
-    def me() -> Service:
-        """The agent's own service; healthy while a master knows it."""
-        return agent_service(site, agent.agent_id or "", pid.ip, pid.port, agent.connected)
+    def own_service() -> Service:
+        """The agent's own service. It is healthy while the agent is registered."""
+        return agent_service(context, agent.agent_id or "", pid.ip, pid.port, agent.connected)
 
-    return ConsulSync(ConsulClient(consul), site, me=me)
+    return ConsulSync(ConsulClient(consul), context, own_service=own_service)

@@ -10,10 +10,10 @@ import aiohttp
 
 from shim import limits
 from shim.check.findings import Failed
-from shim.config.master import ConsulMaster, Master, detector_for
+from shim.discovery.consul_detector import detector_for
 from shim.engine.client.transport import unreachable
 from shim.model.ids import Pid
-from shim.wire.detect import StaticMaster
+from shim.model.settings import ConsulMaster, Master, StaticMaster
 
 _FIELD = r'"{}"\s*:\s*"([^"]*)"'
 

@@ -17,11 +17,11 @@ from shim.certs.certificate import DAY, describe
 from shim.check.findings import Failed
 from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
-from shim.discovery.config import DiscoveryConfig
 from shim.engine.client.connect import connect
 from shim.engine.client.endpoint import resolve
 from shim.engine.triton.login import renewal
 from shim.errors import ConfigError
+from shim.model.settings import ConsulConfig
 
 _NOBODY = "mesos-shim-check"
 """An owner mark that no container has: listing these asks for the right and finds nothing."""
@@ -79,9 +79,9 @@ def _made_for_triton(path: Path, found: x509.Certificate) -> tuple[str, str]:
     return f"{path} of account {described.account}", renewal(path.parent)
 
 
-async def consul(config: DiscoveryConfig) -> str:
+async def consul(config: ConsulConfig) -> str:
     """Its agent answers, has a leader, and lets us read services."""
-    from shim.discovery.client import ConsulClient  # loads python-consul, needed by few
+    from shim.discovery.consul_client import ConsulClient  # loads python-consul, needed by few
 
     client = ConsulClient(config)
     try:

@@ -7,9 +7,8 @@ import socket
 from dataclasses import dataclass
 
 from shim.config.config import Config
-from shim.config.master import Master
 from shim.errors import ConfigError
-from shim.wire.detect import StaticMaster
+from shim.model.settings import Master, StaticMaster
 
 ANY = "0.0.0.0"
 _SOMEWHERE = ("192.0.2.1", 9)

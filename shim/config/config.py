@@ -7,14 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from shim.config.master import Master
 from shim.config.resources import Ports
-from shim.discovery.config import DiscoveryConfig
 from shim.engine.images.credentials import DockerConfig
 from shim.engine.mapping.rules import DnsDefault, Unsupported
+from shim.model.settings import ConsulConfig, Credential, Master, ZooKeeperMaster
 from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
-from shim.wire.auth import Credential
-from shim.wire.detect import ZooKeeperMaster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +65,7 @@ class Config:
     triton_prices: Mapping[str, float]
     """Price per hour by package; empty: none are known."""
 
-    discovery: DiscoveryConfig | None
+    discovery: ConsulConfig | None
     """``--consul`` and what belongs to it."""
 
     http_credentials: Mapping[str, str] = field(repr=False)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from shim.config.config import Config
+from shim.config.consul import consul_config
 from shim.config.flags import FLAGS
 from shim.config.parser import Given, parse
 from shim.config.resources import Ports, PortsMode, parse_resources
-from shim.discovery.config import discovery_config
 from shim.errors import ConfigError
 from shim.protos.mesos_pb2 import Resource
 
@@ -37,7 +37,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Config
         | {
             "resources": kept,
             "ports": ports,
-            "discovery": discovery_config(consul, register, checks, environ),
+            "discovery": consul_config(consul, register, checks, environ),
             "notes": notes,
             "texts": texts | {"master": str(values["master"])},
         }

@@ -1,40 +1,76 @@
-"""What ``--master`` may say: the wire's own forms, or a service's name in Consul."""
+"""``--master`` -> the address of a master, or of the place that names the leading one."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from shim.wire import detect
+from shim import limits
+from shim.config.consul import consul_config
+from shim.errors import ConfigError
+from shim.model.settings import ConsulMaster, Master, StaticMaster, ZooKeeperMaster
 
-
-@dataclass(frozen=True, slots=True)
-class ConsulMaster:
-    """Whichever instance of a service leads, as Consul tells."""
-
-    url: str
-    """``consul://host:port/service/NAME``."""
-
-    def __str__(self) -> str:
-        return self.url
-
-
-Master = detect.MasterAddress | ConsulMaster
+_FORMS = "host:port, master@ip:port or zk://[user:password@]host:port,.../path"
+_HOST_PORT = re.compile(r"(?:(?P<id>[^@/]+)@)?(?P<host>[^@/:\s]+):(?P<port>\d{1,5})")
+_ZK = re.compile(r"zk://(?:(?P<auth>.+)@)?(?P<hosts>[^@/\s]+)(?P<path>/\S*)?")
+_ZK_PORT = 2181
 
 
-def parse_master(text: str) -> Master:
-    """Raises ConfigError naming the value, without its password."""
-    if not text.startswith("consul://"):
-        return detect.parse_master(text)
-    master = ConsulMaster(text)
-    detector_for(master)
-    return master
+def parse_master(text: str, environ: Mapping[str, str] = os.environ) -> Master:
+    """The value of ``--master``. ``file:///path`` names a file that holds one of the other forms.
+
+    ``consul://`` URLs take token, TLS and a missing address from the ``CONSUL_*`` variables of
+    ``environ``. Raises ConfigError with the value, without its password.
+    """
+    value = _read_file(text) if text.startswith("file://") else text.strip()
+    if text.startswith("consul://"):
+        return _consul(text, environ)
+    if found := _ZK.fullmatch(value):
+        return _zookeeper(value, found)
+    if (found := _HOST_PORT.fullmatch(value)) and 0 < int(found["port"]) <= 65535:
+        return StaticMaster(found["host"], int(found["port"]), found["id"] or "master")
+    raise ConfigError(f"--master={_redacted(value)}: not {_FORMS}")
 
 
-def detector_for(master: Master) -> detect.Detector:
-    """The detector for what ``parse_master`` returned. Talks to nobody yet."""
-    if not isinstance(master, ConsulMaster):
-        return detect.detector_for(master)
-    from shim.discovery.detect import consul_detector  # loads python-consul, needed by few
+def _read_file(text: str) -> str:
+    path = Path(text.removeprefix("file://"))
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(limits.MASTER_FILE_BYTES).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--master={text}: {error}") from None
 
-    return consul_detector(master.url, os.environ)
+
+def _consul(url: str, environ: Mapping[str, str]) -> ConsulMaster:
+    parts = urlsplit(url)
+    kind, _, name = parts.path.strip("/").partition("/")
+    if kind != "service" or not name or "/" in name:
+        raise ConfigError(f"--master={url!r} is not consul://host:port/service/NAME")
+    consul = consul_config(parts.netloc or None, "none", "mesos", environ)
+    if consul is None:
+        raise ConfigError(f"--master={url!r} names no Consul, nor does CONSUL_HTTP_ADDR")
+    return ConsulMaster(url, name, consul)
+
+
+def _zookeeper(value: str, found: re.Match[str]) -> ZooKeeperMaster:
+    path = (found["path"] or "").rstrip("/")
+    hosts = tuple(_with_port(host) for host in found["hosts"].split(","))
+    credentials = found["auth"]
+    if not path or "//" in path or None in hosts or (credentials and ":" not in credentials):
+        raise ConfigError(f"--master={_redacted(value)}: not {_FORMS}")
+    return ZooKeeperMaster(tuple(filter(None, hosts)), path, credentials)
+
+
+def _with_port(host: str) -> str | None:
+    name, colon, port = host.partition(":")
+    if not colon:
+        port = str(_ZK_PORT)
+    valid = name and port.isascii() and port.isdigit() and 0 < int(port) <= 65535
+    return f"{name}:{port}" if valid else None
+
+
+def _redacted(value: str) -> str:
+    return re.sub(r"//.*@", "//***@", value)

@@ -14,7 +14,7 @@ from typing import Any
 
 from shim.config.files import read_file
 from shim.engine.images.credentials import DockerConfig, docker_config_of_agent
-from shim.wire.auth import Credential
+from shim.model.settings import Credential
 
 log = logging.getLogger(__name__)
 

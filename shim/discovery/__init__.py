@@ -1,5 +1,8 @@
-"""Speak Consul: which services a task is, and keeping an agent's registrations equal to that.
+"""Service discovery with Consul: registers running tasks, and finds the leading master.
 
-``services`` (with ``ports`` and ``checks``) decides what to register, ``book`` what is to be
-written, ``transport`` writes it, ``sync`` runs the three. ``detect`` finds a master by name.
+The agent's wiring and ``mesos-shim check`` import this package; nothing below it does.
+Begin with ``sync``: :class:`ConsulSync` receives the agent's orders. ``services`` (with
+``task_ports``, ``service_names``, ``service_checks`` and ``tags``) decides what to register for a
+task. ``desired_state`` compares that with what Consul holds. ``consul_client`` and
+``consul_transport`` make the HTTP calls. ``consul_detector`` serves ``--master=consul://``.
 """

@@ -1,8 +1,9 @@
-"""What we want registered, what Consul has, and the next write that brings them together. Pure.
+"""Desired and registered services, and the next write that makes them equal. Pure.
 
-Consul's side is what the last look showed, corrected by our own writes since. Two rules keep it
-from doing harm: a service is only known as ours by the owner mark, and one that nobody here
-wants is removed only after two looks have shown it, and not before :meth:`Book.ready` was told.
+The registered side is what the last resync showed, corrected by the writes made since. Two rules
+protect services that belong to others. A service counts as managed only if its Meta has the
+owner mark. An orphan (a managed service that no task wants) is removed only after two resyncs in
+a row have shown it, and only after :meth:`DesiredState.enable_orphan_removal`.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shim import limits
-from shim.discovery.checks import PASSING
+from shim.discovery.service_checks import PASSING
 from shim.discovery.services import Service, ServiceContext, check_id, service_prefix
 from shim.discovery.tags import OWNER
 from shim.model.container import Ref
 
 ENDING = "mesos-shim: the task is ending"
-"""The reason of our own maintenance mode, told from an operator's."""
+"""The reason of the agent's own maintenance mode. Any other reason is an operator's."""
 
 
 class WriteOp(enum.Enum):
-    """One write at Consul."""
+    """One write to Consul."""
 
     REGISTER = "register"
-    REPORT = "report"
-    RESUME = "resume"
-    WITHDRAW = "withdraw"
+    UPDATE_CHECK = "update check"
+    LEAVE_MAINTENANCE = "leave maintenance"
+    DEREGISTER = "deregister"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,12 @@ class Registered:
     tags: tuple[str, ...] = ()
     meta: Mapping[str, str] | None = None
     status: str | None = None
-    """Of our check; None: it is not there, ``""``: not known."""
+    """The status of the service's check. None: the check is missing; ``""``: unknown."""
     maintenance: str | None = None
-    """The reason of its maintenance mode, if it is in one."""
+    """The reason of the maintenance mode; None when the service is not in maintenance."""
 
-    def shows(self, service: Service) -> bool:
-        """Whether the registration itself is as wanted; the check's status aside."""
+    def matches(self, service: Service) -> bool:
+        """Whether the registration is as desired. The check's status is not compared."""
         return (
             self.name == service.name
             and self.address == service.address
@@ -58,14 +59,17 @@ class Registered:
         )
 
 
-DOUBTFUL = Registered()
-"""A write's outcome is not known: equal to no service."""
+UNKNOWN = Registered()
+"""The outcome of a write is unknown. This value matches no service."""
 
 
 def registered_services(
-    services: Mapping[str, Any], checks: Mapping[str, Any], site: ServiceContext
+    services: Mapping[str, Any], checks: Mapping[str, Any], context: ServiceContext
 ) -> dict[str, Registered]:
-    """Consul's lists of services and checks -> those of ours. KeyError, TypeError, ... on trash."""
+    """Consul's lists of services and checks -> the managed services by id.
+
+    Raises KeyError, TypeError or AttributeError for lists that are not Consul's.
+    """
     return {
         key: Registered(
             entry["Service"],
@@ -77,157 +81,179 @@ def registered_services(
             checks.get(f"_service_maintenance:{key}", {}).get("Notes"),
         )
         for key, entry in services.items()
-        if key.startswith(site.prefix) and entry["Meta"].get(OWNER) == site.owner
+        if key.startswith(context.prefix) and entry["Meta"].get(OWNER) == context.owner
     }
 
 
 class DesiredState:
-    """Methods that change something return the ids to be looked after by a writer."""
+    """Desired services, registered services, and their difference.
 
-    def __init__(self, site: ServiceContext) -> None:
-        self.wanted: dict[str, Service] = {}
-        self.known: dict[str, Registered] = {}
-        self._site = site
+    Methods that change the desired side return the service ids that need a writer.
+    """
+
+    def __init__(self, context: ServiceContext) -> None:
+        self.services: dict[str, Service] = {}
+        """Desired services by id."""
+        self.registered: dict[str, Registered] = {}
+        """Registered services by id."""
+        self._context = context
         self._tasks: dict[Ref, tuple[str, ...]] = {}
-        self._leaving: set[str] = set()
-        self._strangers: set[str] = set()
-        self._touched: set[str] = set()
-        self._feed_at: dict[str, float] = {}
-        self._ready = False
+        self._removing: set[str] = set()
+        """Ids to deregister."""
+        self._orphans: set[str] = set()
+        """Ids that the last resync showed as orphans for the first time."""
+        self._written: set[str] = set()
+        """Ids written since the running resync began."""
+        self._ttl_update_at: dict[str, float] = {}
+        """When the TTL check of a service is due, on the clock of ``now``."""
+        self._may_remove_orphans = False
 
     def __contains__(self, ref: Ref) -> bool:
         return ref in self._tasks
 
-    def ready(self) -> None:
-        """All tasks that run were published: what else bears our mark may go."""
-        self._ready = True
+    def enable_orphan_removal(self) -> None:
+        """Every running task has been published: orphans may be removed from now on."""
+        self._may_remove_orphans = True
 
     def publish(self, ref: Ref, services: Iterable[Service]) -> list[str]:
-        """``services`` are all that the task has from now on."""
+        """Set all services of a task. Services that it had before and lacks now are removed."""
         new = {service.id: service for service in services}
         old = self._tasks.get(ref, ())
         self._tasks[ref] = tuple(new)
-        changed = [key for key, service in new.items() if self.wanted.get(key) != service]
+        changed = [key for key, service in new.items() if self.services.get(key) != service]
         for key in changed:
-            self.keep(new[key])
-        return changed + self._leave(key for key in old if key not in new)
+            self.add_service(new[key])
+        return changed + self._remove(key for key in old if key not in new)
 
     def withdraw(self, ref: Ref) -> list[str]:
-        """Also what an earlier life of the shim registered of the task."""
+        """Remove a task's services, also those that an earlier run of the agent registered."""
         ids = self._tasks.pop(ref, None)
         if ids is None:
-            prefix = service_prefix(self._site, ref)
-            ids = tuple(key for key in self.known if key.startswith(prefix))
-        return self._leave(ids)
+            prefix = service_prefix(self._context, ref)
+            ids = tuple(key for key in self.registered if key.startswith(prefix))
+        return self._remove(ids)
 
-    def keep(self, service: Service) -> None:
-        """Want it; leaving or not so far."""
-        self._leaving.discard(service.id)
-        self.wanted[service.id] = service
+    def add_service(self, service: Service) -> None:
+        """Want the service, even if it was to be removed."""
+        self._removing.discard(service.id)
+        self.services[service.id] = service
 
-    def drop(self, service_id: str) -> None:
-        """Want it no more."""
-        self._leave([service_id])
+    def remove_service(self, service_id: str) -> None:
+        self._remove([service_id])
 
-    def look_begins(self) -> None:
-        """What we write from now on is newer than what the look will show."""
-        self._touched.clear()
+    def begin_resync(self) -> None:
+        """Lists are being read. Writes made from now on are newer than these lists."""
+        self._written.clear()
 
-    def look_ends(self, seen: Mapping[str, Registered], now: float) -> list[str]:
-        """Take a whole and credible look for the truth."""
-        own = {key: self.known[key] for key in self._touched if key in self.known}
-        self.known = {key: has for key, has in seen.items() if key not in self._touched} | own
-        self._condemn()
-        self._plan_feeding(now)
-        dirty = [key for key in self.wanted if self.act(key, now) is not None]
-        return dirty + list(self._leaving)
+    def finish_resync(self, listed: Mapping[str, Registered], now: float) -> list[str]:
+        """Replace the registered side with complete lists. Returns the ids to write."""
+        newer = {key: self.registered[key] for key in self._written if key in self.registered}
+        self.registered = {
+            key: entry for key, entry in listed.items() if key not in self._written
+        } | newer
+        self._collect_orphans()
+        self._schedule_ttl_updates(now)
+        dirty = [key for key in self.services if self.next_write(key, now) is not None]
+        return dirty + list(self._removing)
 
-    def act(self, key: str, now: float) -> WriteOp | None:
-        """The next write for that id; None: all is well."""
-        want, have = self.wanted.get(key), self.known.get(key)
-        if want is None:
-            return WriteOp.WITHDRAW if key in self._leaving and have is not None else None
-        if have is None or not have.shows(want):
+    def next_write(self, key: str, now: float) -> WriteOp | None:
+        """The next write for a service id; None when nothing differs."""
+        desired, registered = self.services.get(key), self.registered.get(key)
+        if desired is None:
+            remove = key in self._removing and registered is not None
+            return WriteOp.DEREGISTER if remove else None
+        if registered is None or not registered.matches(desired):
             return WriteOp.REGISTER
-        if have.maintenance == ENDING:
-            return WriteOp.RESUME
-        if want.check.ttl is not None and (
-            have.status != want.check.status or self._is_hungry(want, now)
+        if registered.maintenance == ENDING:
+            return WriteOp.LEAVE_MAINTENANCE
+        if desired.check.ttl is not None and (
+            registered.status != desired.check.status or self._is_ttl_due(desired, now)
         ):
-            return WriteOp.REPORT
+            return WriteOp.UPDATE_CHECK
         return None
 
-    def wrote(
-        self, act: WriteOp, key: str, service: Service | None, have: Registered | None, now: float
+    def record_write(
+        self,
+        write: WriteOp,
+        key: str,
+        service: Service | None,
+        before: Registered | None,
+        now: float,
     ) -> None:
-        """``act`` succeeded; ``service`` was written over ``have``, as known when it began."""
-        self._touched.add(key)
-        if act is WriteOp.WITHDRAW or service is None:
-            self.known.pop(key, None)
+        """``write`` succeeded. ``before`` is what was registered when the write began."""
+        self._written.add(key)
+        if write is WriteOp.DEREGISTER or service is None:
+            self.registered.pop(key, None)
             return
-        if act is WriteOp.RESUME and have is not None:
-            self.known[key] = replace(have, maintenance=None)
+        if write is WriteOp.LEAVE_MAINTENANCE and before is not None:
+            self.registered[key] = replace(before, maintenance=None)
             return
         if service.check.ttl is not None:
-            self._feed_at[key] = now + self._patience(act, service.check.ttl)
-        # A TTL check that was there before keeps its status through a registration.
-        status = "" if act is WriteOp.REGISTER and have is not None else service.check.status
-        self.known[key] = Registered(
+            self._ttl_update_at[key] = now + _ttl_delay(write, service.check.ttl)
+        # Consul keeps the status of an existing TTL check when its service is registered again.
+        kept = write is WriteOp.REGISTER and before is not None
+        self.registered[key] = Registered(
             service.name,
             service.address,
             service.port,
             service.tags,
             service.meta,
-            status,
-            have.maintenance if have is not None and have.maintenance != ENDING else None,
+            "" if kept else service.check.status,
+            before.maintenance if before is not None and before.maintenance != ENDING else None,
         )
 
-    def doubt(self, key: str) -> None:
-        """A write for that id may or may not have happened."""
-        self._touched.add(key)
-        self.known[key] = DOUBTFUL
+    def mark_unknown(self, key: str) -> None:
+        """A write for this id may or may not have taken effect."""
+        self._written.add(key)
+        self.registered[key] = UNKNOWN
 
-    def left(self, key: str) -> bool:
-        """Whether a withdrawn service is gone; forgets that it was to leave."""
-        if key in self.known:
+    def confirm_removed(self, key: str) -> bool:
+        """Whether the service is not registered. If so, it is no longer to be removed."""
+        if key in self.registered:
             return False
-        self._leaving.discard(key)
+        self._removing.discard(key)
         return True
 
-    def feed(self, key: str) -> None:
-        """Its TTL check is due now."""
-        self._feed_at[key] = 0.0
+    def force_ttl(self, key: str) -> None:
+        """Make the service's TTL update due now."""
+        self._ttl_update_at[key] = 0.0
 
-    def _leave(self, ids: Iterable[str]) -> list[str]:
-        gone = list(ids)
-        for key in gone:
-            self.wanted.pop(key, None)
-            self._feed_at.pop(key, None)
-            self._leaving.add(key)
-        return gone
+    def _remove(self, ids: Iterable[str]) -> list[str]:
+        removed = list(ids)
+        for key in removed:
+            self.services.pop(key, None)
+            self._ttl_update_at.pop(key, None)
+            self._removing.add(key)
+        return removed
 
-    def _condemn(self) -> None:
-        strangers = {key for key in self.known if key not in self.wanted} - self._leaving
-        if self._ready:
-            self._leaving |= strangers & self._strangers
-            self._strangers = strangers
+    def _collect_orphans(self) -> None:
+        orphans = {key for key in self.registered if key not in self.services} - self._removing
+        if self._may_remove_orphans:
+            self._removing |= orphans & self._orphans
+            self._orphans = orphans
 
-    def _plan_feeding(self, now: float) -> None:
-        """Found as it should be: fed by an earlier life, at most a third of its TTL ago."""
-        for key, service in self.wanted.items():
-            if service.check.ttl is not None and key in self.known:
-                self._feed_at.setdefault(key, now + _spread(key) * service.check.ttl / 3)
+    def _schedule_ttl_updates(self, now: float) -> None:
+        """A service of an earlier run had its last TTL update at most a third of the TTL ago."""
+        for key, service in self.services.items():
+            if service.check.ttl is not None and key in self.registered:
+                self._ttl_update_at.setdefault(key, now + _spread(key) * service.check.ttl / 3)
 
-    @staticmethod
-    def _patience(act: WriteOp, ttl: float) -> float:
-        """Seconds to the next feeding. The first one comes soon: a Consul that restarts remembers
-        what a check was fed, but not the status that it was registered with."""
-        return min(limits.CONSUL_LOOK_INTERVAL, ttl / 3) if act is WriteOp.REGISTER else ttl / 3
+    def _is_ttl_due(self, service: Service, now: float) -> bool:
+        due_at = self._ttl_update_at.get(service.id, now + 1)
+        return service.check.status == PASSING and now >= due_at
 
-    def _is_hungry(self, want: Service, now: float) -> bool:
-        return want.check.status == PASSING and now >= self._feed_at.get(want.id, now + 1)
+
+def _ttl_delay(write: WriteOp, ttl: float) -> float:
+    """Seconds until the next TTL update.
+
+    The first update follows soon after a registration. A Consul agent that restarts restores the
+    status of the last TTL update, but not the status given at registration.
+    """
+    if write is WriteOp.REGISTER:
+        return min(limits.CONSUL_RESYNC_INTERVAL, ttl / 3)
+    return ttl / 3
 
 
 def _spread(key: str) -> float:
-    """0..1, the same for the same id, so that restarts do not feed all at one moment."""
+    """0..1, constant for an id, so that a restart does not make all TTL updates due at once."""
     return zlib.crc32(key.encode()) / 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""A running task -> what is registered of it in Consul. Pure."""
+"""The Consul services of a running task, and of the agent. Pure."""
 
 from __future__ import annotations
 
@@ -8,26 +8,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from shim import limits
-from shim.discovery.checks import Check, task_check, ttl_check
-from shim.discovery.config import Checks, Register
-from shim.discovery.names import FALSE, LABEL, base_name, dns_label, is_wanted, port_names
-from shim.discovery.ports import Port, labels_of, task_ports
+from shim.discovery.service_checks import ConsulCheck, task_check, ttl_check
+from shim.discovery.service_names import (
+    FALSE,
+    LABEL,
+    base_name,
+    dns_label,
+    is_registered,
+    port_names,
+)
 from shim.discovery.tags import OWNER, REVISION, meta_of, tags_of
+from shim.discovery.task_ports import TaskPort, labels_of, task_ports
 from shim.model.container import Ref
 from shim.model.orders import Publish
+from shim.model.settings import CheckMode, RegisterMode
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceContext:
-    """Who registers, from where, by which rules."""
+    """The owner of the services, its location, and the rules of registration."""
 
     owner: str
-    """The shim's own id: letters, digits, ``_ . -``."""
+    """The ``--shim_id``: letters, digits, ``_ . -``."""
     datacenter: str
     engine_host: str
-    """Where published ports of containers without an address of their own are reached."""
-    register: Register = Register.ALL
-    checks: Checks = Checks.MESOS
+    """The address of the engine's host, where published ports are reached."""
+    register: RegisterMode = RegisterMode.ALL
+    checks: CheckMode = CheckMode.MESOS
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+", self.owner, re.ASCII):
@@ -35,22 +42,22 @@ class ServiceContext:
 
     @property
     def prefix(self) -> str:
-        """What the id of each of our services starts with."""
+        """The prefix of the id of every managed service."""
         return f"mesos:{self.owner}:"
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One registration, wholly."""
+    """One complete service registration."""
 
     id: str
     name: str
     address: str
     port: int
-    """0: none."""
+    """0 when the service has no port."""
     tags: tuple[str, ...]
     meta: Mapping[str, str]
-    check: Check
+    check: ConsulCheck
 
     @property
     def check_id(self) -> str:
@@ -58,7 +65,7 @@ class Service:
 
     @property
     def body(self) -> dict[str, Any]:
-        """For ``PUT /v1/agent/service/register``."""
+        """The JSON for ``PUT /v1/agent/service/register``."""
         return {
             "ID": self.id,
             "Name": self.name,
@@ -71,56 +78,60 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Registration:
-    """All services of a task, and what its owner should know about them."""
+class TaskServices:
+    """All services of a task, and notes for the log."""
 
     services: tuple[Service, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    port: Port | None
-    address: str
-    number: int
+class _ServiceAddress:
+    task_port: TaskPort | None
+    host: str
+    port: int
 
 
-def registration(order: Publish, site: ServiceContext) -> Registration:
-    """What is to be registered of a running task; nothing when it, or the flag, says so."""
+def task_services(order: Publish, context: ServiceContext) -> TaskServices:
+    """The services of a running task; none when its label or ``--consul_register`` opts out."""
     labels = labels_of(order.task.labels)
-    if not is_wanted(labels, site.register):
-        return Registration()
+    if not is_registered(labels, context.register):
+        return TaskServices()
     notes: list[str] = []
-    places = list(_places(order, site, notes))
-    names = port_names(base_name(order.task, labels, notes), [place.port for place in places])
+    addresses = list(_addresses(order, context, notes))
+    ports = [address.task_port for address in addresses]
+    names = port_names(base_name(order.task, labels, notes), ports)
     check = task_check(
-        order.task, order.healthy, site.checks, lambda number: _locate(number, order, site)
+        order.task,
+        order.healthy,
+        context.checks,
+        lambda number: _resolve_port(number, order, context),
     )
-    meta = meta_of(_own_meta(order, site, check), labels, notes)
+    meta = meta_of(_task_meta(order, context, check), labels, notes)
     services = tuple(
         Service(
-            id=service_prefix(site, order.ref) + _suffix(place.port),
+            id=service_prefix(context, order.ref) + _id_suffix(address.task_port),
             name=name,
-            address=place.address,
-            port=place.number,
-            tags=tags_of(labels, place.port),
+            address=address.host,
+            port=address.port,
+            tags=tags_of(labels, address.task_port),
             meta=meta,
             check=check,
         )
-        for place, name in zip(places, names, strict=True)
+        for address, name in zip(addresses, names, strict=True)
     )
-    return Registration(services, tuple(notes))
+    return TaskServices(services, tuple(notes))
 
 
 def agent_service(
-    site: ServiceContext, agent_id: str, address: str, port: int, healthy: bool
+    context: ServiceContext, agent_id: str, address: str, port: int, healthy: bool
 ) -> Service:
-    """The agent itself, ``mesos-agent-<datacenter>``."""
+    """The service of the agent itself, ``mesos-agent-<datacenter>``."""
     check = ttl_check("Mesos agent", limits.CONSUL_AGENT_TTL, healthy)
-    own = {"mesos_agent": agent_id, **_site_meta(site, check)}
+    own = {"mesos_agent": agent_id, **_context_meta(context, check)}
     return Service(
-        id=f"{site.prefix}agent",
-        name=dns_label(f"mesos-agent-{site.datacenter}"),
+        id=f"{context.prefix}agent",
+        name=dns_label(f"mesos-agent-{context.datacenter}"),
         address=address,
         port=port,
         tags=("mesos",),
@@ -129,66 +140,71 @@ def agent_service(
     )
 
 
-def service_prefix(site: ServiceContext, ref: Ref) -> str:
-    """What the id of each service of that container starts with."""
-    return f"{site.prefix}{ref.name}:"
+def service_prefix(context: ServiceContext, ref: Ref) -> str:
+    """The prefix of the id of every service of one container."""
+    return f"{context.prefix}{ref.name}:"
 
 
 def check_id(service_id: str) -> str:
-    """The id of the one check that each service of ours carries."""
+    """The id of the check of a managed service."""
     return f"{service_id}:check"
 
 
-def _places(order: Publish, site: ServiceContext, notes: list[str]) -> Iterator[_Place]:
-    """One for each port; one without a port for a task that has none."""
+def _addresses(
+    order: Publish, context: ServiceContext, notes: list[str]
+) -> Iterator[_ServiceAddress]:
+    """One address for each port; one without a port for a task that has no ports."""
     ports = task_ports(order.task)
     if len(ports) > limits.CONSUL_PORTS:
         notes.append(f"only the first {limits.CONSUL_PORTS} of {len(ports)} ports are registered")
     if not ports:
-        yield _Place(None, order.addresses[0] if order.addresses else site.engine_host, 0)
+        host = order.addresses[0] if order.addresses else context.engine_host
+        yield _ServiceAddress(None, host, 0)
     for port in ports[: limits.CONSUL_PORTS]:
         if port.labels.get(LABEL, "").lower() in FALSE:
             continue
-        place = _reach(port, order, site)
-        if place is None:
+        address = _port_address(port, order, context)
+        if address is None:
             notes.append(f"port {port.container} is not published: not registered")
         else:
-            yield _Place(port, *place)
+            yield _ServiceAddress(port, *address)
 
 
-def _reach(port: Port, order: Publish, site: ServiceContext) -> tuple[str, int] | None:
-    """The container's own address and port, else the published one at the engine's host."""
+def _port_address(
+    port: TaskPort, order: Publish, context: ServiceContext
+) -> tuple[str, int] | None:
+    """The container's own address and port, else the published port of the engine's host."""
     if order.addresses:
-        place = (order.addresses[0], port.container)
+        address = (order.addresses[0], port.container)
     else:
-        place = (site.engine_host, port.host or 0)
-    return place if 0 < place[1] <= 65535 else None
+        address = (context.engine_host, port.host or 0)
+    return address if 0 < address[1] <= 65535 else None
 
 
-def _locate(number: int, order: Publish, site: ServiceContext) -> tuple[str, int] | None:
-    """A health check's port, numbered as the task itself sees it."""
+def _resolve_port(number: int, order: Publish, context: ServiceContext) -> tuple[str, int] | None:
+    """The address of a health check's port, which is a container port."""
     for port in task_ports(order.task):
         if port.container == number:
-            return _reach(port, order, site)
-    return _reach(Port(number, number), order, site)
+            return _port_address(port, order, context)
+    return _port_address(TaskPort(number, number), order, context)
 
 
-def _suffix(port: Port | None) -> str:
-    """Tells the services of a task apart and stays while it lives: the port inside."""
+def _id_suffix(port: TaskPort | None) -> str:
+    """The container port: unique within a task, and constant during its life."""
     if port is None:
         return "0"
     return f"{port.container}" if port.protocol == "tcp" else f"{port.container}-{port.protocol}"
 
 
-def _own_meta(order: Publish, site: ServiceContext, check: Check) -> dict[str, str]:
+def _task_meta(order: Publish, context: ServiceContext, check: ConsulCheck) -> dict[str, str]:
     return {
         "mesos_task": order.ref.key.task_id,
         "mesos_framework": order.ref.key.framework_id,
         "mesos_agent": order.task.slave_id.value,
         "mesos_container": order.ref.name,
-        **_site_meta(site, check),
+        **_context_meta(context, check),
     }
 
 
-def _site_meta(site: ServiceContext, check: Check) -> dict[str, str]:
-    return {OWNER: site.owner, "mesos_datacenter": site.datacenter, REVISION: check.revision}
+def _context_meta(context: ServiceContext, check: ConsulCheck) -> dict[str, str]:
+    return {OWNER: context.owner, "mesos_datacenter": context.datacenter, REVISION: check.revision}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from shim.agent.messenger import Messenger
 from shim.agent.runtime import Runtime
 from shim.core.view import AgentView
-from shim.discovery.sync import ConsulSync, Stats
+from shim.discovery.sync import ConsulSync, SyncStats
 from shim.engine.checks.checker import Checker
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
@@ -102,9 +102,9 @@ COUNTERS: tuple[tuple[str, str, _Read], ...] = (
     ),
 )
 
-CONSUL_GAUGES: tuple[tuple[str, str, Callable[[Stats], float]], ...] = (
+CONSUL_GAUGES: tuple[tuple[str, str, Callable[[SyncStats], float]], ...] = (
     ("consul_connected", "1 while Consul answers", lambda s: s.connected),
-    ("consul_services", "Services that Consul has of us", lambda s: s.known),
+    ("consul_services", "Services that Consul has of us", lambda s: s.registered),
     ("consul_pending", "Services to be brought up to date", lambda s: s.pending),
     ("consul_refused", "Services that Consul refuses", lambda s: s.refused),
 )

@@ -17,11 +17,12 @@ from __future__ import annotations
 import enum
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
 from shim.model.ids import Pid
+from shim.model.settings import Credential
 from shim.protos.authentication_pb2 import (
     AuthenticateMessage,
     AuthenticationCompletedMessage,
@@ -33,14 +34,6 @@ from shim.protos.authentication_pb2 import (
 )
 
 MECHANISM = "CRAM-MD5"
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """Who an agent is. The secret appears in no text made from this."""
-
-    principal: str
-    secret: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

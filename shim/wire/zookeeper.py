@@ -24,8 +24,9 @@ from kazoo.interfaces import IAsyncResult
 from shim import limits
 from shim.errors import PeerError
 from shim.model.ids import Pid
+from shim.model.settings import ZooKeeperMaster
 from shim.protos import mesos_pb2 as mesos
-from shim.wire.detect import OnChange, ZooKeeperMaster
+from shim.wire.detect import OnChange
 
 log = logging.getLogger(__name__)
 _kazoo_log = logging.getLogger(f"{__name__}.kazoo")

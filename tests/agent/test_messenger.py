@@ -13,10 +13,11 @@ from shim.agent.messenger import Messenger
 from shim.model.facts import Authenticated, AuthenticationFailed, Fact, MessageReceived
 from shim.model.ids import Pid
 from shim.model.orders import Authenticate
+from shim.model.settings import Credential
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as m
 from shim.wire import codec
-from shim.wire.auth import Authenticator, Credential
+from shim.wire.auth import Authenticator
 
 ME = Pid("slave(1)", "127.0.0.1", 5051)
 MASTER = Pid("master", "127.0.0.1", 5050)

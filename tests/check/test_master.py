@@ -12,7 +12,7 @@ from shim.check.findings import Failed
 from shim.check.master import MasterLook
 from shim.dev.master.server import DevMaster
 from shim.model.ids import Pid
-from shim.wire.detect import StaticMaster, ZooKeeperMaster
+from shim.model.settings import StaticMaster, ZooKeeperMaster
 
 Start = Callable[..., object]
 

@@ -7,9 +7,8 @@ import pytest
 from shim.config import Config, load
 from shim.config.flags import FLAGS
 from shim.config.resources import Ports
-from shim.discovery.config import Checks, Register
 from shim.errors import ConfigError
-from shim.wire.detect import StaticMaster, ZooKeeperMaster
+from shim.model.settings import CheckMode, RegisterMode, StaticMaster, ZooKeeperMaster
 
 
 def config(*argv: str, **environ: str) -> Config:
@@ -117,8 +116,8 @@ def test_consul_comes_from_its_flags_and_its_own_environment() -> None:
     assert found is not None
     assert (found.url, found.register, found.checks) == (
         "https://c:8501",
-        Register.LABELLED,
-        Checks.MESOS,
+        RegisterMode.LABELLED,
+        CheckMode.MESOS,
     )
 
 

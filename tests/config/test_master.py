@@ -1,22 +1,92 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from shim.config.master import ConsulMaster, detector_for, parse_master
-from shim.discovery.detect import ConsulDetector
+from shim.config.consul import consul_config
+from shim.config.master import parse_master
 from shim.errors import ConfigError
-from shim.wire.detect import StaticDetector, StaticMaster
+from shim.model.settings import ConsulMaster, Master, StaticMaster, ZooKeeperMaster
 
 
-async def test_every_form_has_its_detector() -> None:
-    assert parse_master("m:5050") == StaticMaster("m", 5050)
-    assert isinstance(detector_for(parse_master("m:5050")), StaticDetector)
-    master = parse_master("consul://c:8500/service/mesos-master")
-    assert master == ConsulMaster("consul://c:8500/service/mesos-master")
-    assert isinstance(detector_for(master), ConsulDetector)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("m1:5050", StaticMaster("m1", 5050)),
+        (" 10.0.0.1:5050\n", StaticMaster("10.0.0.1", 5050)),
+        ("master@10.0.0.1:5050", StaticMaster("10.0.0.1", 5050)),
+        ("zk://h1:2181/mesos", ZooKeeperMaster(("h1:2181",), "/mesos")),
+        ("zk://h1,h2:2182/a/b/", ZooKeeperMaster(("h1:2181", "h2:2182"), "/a/b")),
+        ("zk://u:p@ss/w@h1:1/m", ZooKeeperMaster(("h1:1",), "/m", "u:p@ss/w")),
+    ],
+)
+def test_forms_of_master(text: str, expected: Master, tmp_path: Path) -> None:
+    assert parse_master(text) == expected
+    file = tmp_path / "master"
+    file.write_text(f"{text}\n")
+    assert parse_master(f"file://{file}") == expected
 
 
-@pytest.mark.parametrize("text", ["consul://c:8500/kv/x", "m", "http://m:5050"])
-def test_other_forms_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="--master="):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "m1",
+        "m1:0",
+        "m1:65536",
+        "m1:http",
+        "http://m1:5050",
+        "a b:5050",
+        "zk://",
+        "zk:///mesos",
+        "zk://h1:2181",
+        "zk://h1:2181/",
+        "zk://h1:x/mesos",
+        "zk://h1,,h2/mesos",
+        "zk://user@h1/mesos",
+        "file:///nowhere/at/all",
+    ],
+)
+def test_other_texts_are_errors_that_name_the_value(text: str) -> None:
+    with pytest.raises(ConfigError) as failure:
         parse_master(text)
+    assert f"--master={text.replace('user@', '***@')}:" in str(failure.value)
+
+
+def test_passwords_are_never_shown() -> None:
+    master = parse_master("zk://user:s3cret@h1:2181/mesos")
+    assert str(master) == "zk://***@h1:2181/mesos"
+    assert "s3cret" not in repr(master)
+    with pytest.raises(ConfigError) as failure:
+        parse_master("zk://user:s3c@ret@h1:2181/")
+    assert "ret" not in str(failure.value)
+
+
+def test_a_consul_url_names_a_service_and_a_consul_agent() -> None:
+    consul = consul_config("c:8500", "none", "mesos", {})
+    assert consul is not None
+    url = "consul://c:8500/service/mesos-master"
+    assert parse_master(url) == ConsulMaster(url, "mesos-master", consul)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "consul://c:8500/kv/x",
+        "consul://h:1/NAME",
+        "consul://h:1/service/",
+        "consul://h:1/service/a/b",
+    ],
+)
+def test_other_consul_urls_are_errors_that_name_the_url(url: str) -> None:
+    with pytest.raises(ConfigError, match=f"--master='{url}'"):
+        parse_master(url)
+
+
+def test_without_a_host_the_environment_gives_the_consul_address() -> None:
+    with pytest.raises(ConfigError, match="CONSUL_HTTP_ADDR"):
+        parse_master("consul:///service/mesos", {})
+    master = parse_master("consul:///service/mesos", {"CONSUL_HTTP_ADDR": "h:1"})
+    assert isinstance(master, ConsulMaster)
+    assert master.consul.url == "http://h:1"

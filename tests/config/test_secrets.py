@@ -7,7 +7,7 @@ import pytest
 
 from shim.config.secrets import credential, docker_config, http_credentials
 from shim.engine.images.reference import parse_image
-from shim.wire.auth import Credential
+from shim.model.settings import Credential
 
 ME = Credential("me", b"hunter2")
 JSON = '{"principal": "me", "secret": "hunter2"}'

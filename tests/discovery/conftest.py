@@ -1,4 +1,4 @@
-"""A fake Consul, and a real one of this machine's package in each shape it is used in."""
+"""A fake Consul, and real Consul servers: plain, with ACLs, with TLS."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.discovery.fake import FakeConsul
-from tests.discovery.real import RealConsul
+from tests.discovery.fake_consul import FakeConsul
+from tests.discovery.real_consul import RealConsul
 
 
 @pytest.fixture
@@ -20,27 +20,27 @@ async def fake() -> AsyncIterator[FakeConsul]:
 
 @pytest.fixture(scope="session")
 def plain_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealConsul]:
-    """No ACLs, no TLS. Shared: each test uses an owner of its own."""
+    """Without ACLs and TLS. Tests share it: each test uses its own owner."""
     with RealConsul(tmp_path_factory.mktemp("consul")) as consul:
         yield consul
 
 
 @pytest.fixture
 def own_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealConsul]:
-    """One that may be killed."""
+    """A server that the test may kill."""
     with RealConsul(tmp_path_factory.mktemp("consul")) as consul:
         yield consul
 
 
 @pytest.fixture(scope="session")
 def acl_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealConsul]:
-    """Denies what no token allows."""
+    """With ACLs and the default policy ``deny``."""
     with RealConsul(tmp_path_factory.mktemp("consul"), acl=True) as consul:
         yield consul
 
 
 @pytest.fixture(scope="session")
 def tls_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealConsul]:
-    """HTTPS only, and wants a client certificate."""
+    """HTTPS only, with required client certificates."""
     with RealConsul(tmp_path_factory.mktemp("consul"), tls=True) as consul:
         yield consul

@@ -1,4 +1,4 @@
-"""Tasks as frameworks send them, and orders about them."""
+"""TaskInfos as frameworks send them, and Publish orders for them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from shim.model.orders import Publish
 from shim.protos.mesos_pb2 import TaskInfo
 
-SITE = ServiceContext(owner="shim-1", datacenter="us-east-1", engine_host="192.0.2.1")
+CONTEXT = ServiceContext(owner="shim-1", datacenter="us-east-1", engine_host="192.0.2.1")
 OWN = ("10.0.0.7",)
 
 
 def task(text: str = "", *, name: str = "web", labels: Mapping[str, str] | None = None) -> TaskInfo:
-    """A TaskInfo from protobuf text, with what is required filled in."""
+    """A TaskInfo from protobuf text, completed with the required fields."""
     info = TaskInfo()
     text_format.Parse(
         f'name: "{name}" task_id {{ value: "{name}.1" }} slave_id {{ value: "S0" }} {text}', info
@@ -28,7 +28,7 @@ def task(text: str = "", *, name: str = "web", labels: Mapping[str, str] | None 
 
 
 def bridged(*mappings: tuple[int, int], protocol: str = "") -> str:
-    """A container in a network of its own; ``(host port, container port)`` each."""
+    """A container in a bridge network with port mappings ``(host port, container port)``."""
     ports = "".join(
         f"port_mappings {{ host_port: {host} container_port: {inside} "
         + (f'protocol: "{protocol}" }}' if protocol else "}")

@@ -12,8 +12,8 @@ from shim.discovery.desired_state import (
     WriteOp,
     registered_services,
 )
-from shim.discovery.services import Service, registration
-from tests.discovery.tasks import SITE, discovery, publish, ref, task
+from shim.discovery.services import Service, task_services
+from tests.discovery.tasks import CONTEXT, discovery, publish, ref, task
 
 NOW = 1000.0
 HEALTH = "health_check { type: TCP tcp { port: 80 } }"
@@ -21,11 +21,11 @@ HEALTH = "health_check { type: TCP tcp { port: 80 } }"
 
 def services(*ports: int, healthy: bool | None = None, number: int = 1) -> tuple[Service, ...]:
     text = HEALTH + discovery(*(f"number: {port}" for port in ports))
-    return registration(publish(task(text), healthy=healthy, number=number), SITE).services
+    return task_services(publish(task(text), healthy=healthy, number=number), CONTEXT).services
 
 
-def shown(*wanted: Service, **changes: Any) -> dict[str, Registered]:
-    """Consul has them as wanted, but for ``changes``."""
+def registered(*wanted: Service, **changes: Any) -> dict[str, Registered]:
+    """Registered as desired, except for ``changes``."""
     return {
         s.id: replace(
             Registered(s.name, s.address, s.port, s.tags, s.meta, s.check.status), **changes
@@ -34,191 +34,195 @@ def shown(*wanted: Service, **changes: Any) -> dict[str, Registered]:
     }
 
 
-def write_all(book: DesiredState, keys: list[str], now: float = NOW) -> list[WriteOp]:
-    """What a writer does, at a Consul where each write succeeds."""
-    acts = []
+def write_all(desired: DesiredState, keys: list[str], now: float = NOW) -> list[WriteOp]:
+    """Do what a writer does, with a Consul that accepts every write."""
+    writes = []
     for key in keys:
-        while (act := book.act(key, now)) is not None:
-            book.wrote(act, key, book.wanted.get(key), book.known.get(key), now)
-            acts.append(act)
-        book.left(key)
-    return acts
+        while (write := desired.next_write(key, now)) is not None:
+            desired.record_write(
+                write, key, desired.services.get(key), desired.registered.get(key), now
+            )
+            writes.append(write)
+        desired.confirm_removed(key)
+    return writes
 
 
-def look(book: DesiredState, seen: dict[str, Registered], now: float = NOW) -> list[str]:
-    book.look_begins()
-    return book.look_ends(seen, now)
+def resync(desired: DesiredState, listed: dict[str, Registered], now: float = NOW) -> list[str]:
+    desired.begin_resync()
+    return desired.finish_resync(listed, now)
 
 
 def test_a_new_task_is_registered_once() -> None:
-    book = DesiredState(SITE)
-    assert write_all(book, book.publish(ref(), services(80, 81))) == [WriteOp.REGISTER] * 2
-    assert book.publish(ref(), services(80, 81)) == []
+    desired = DesiredState(CONTEXT)
+    assert write_all(desired, desired.publish(ref(), services(80, 81))) == [WriteOp.REGISTER] * 2
+    assert desired.publish(ref(), services(80, 81)) == []
 
 
-def test_a_change_of_health_is_one_report() -> None:
-    book = DesiredState(SITE)
-    write_all(book, book.publish(ref(), services(80)))
-    assert write_all(book, book.publish(ref(), services(80, healthy=True))) == [WriteOp.REPORT]
-    assert write_all(book, book.publish(ref(), services(80, healthy=False))) == [WriteOp.REPORT]
+def test_a_change_of_health_is_one_check_update() -> None:
+    desired = DesiredState(CONTEXT)
+    write_all(desired, desired.publish(ref(), services(80)))
+    assert write_all(desired, desired.publish(ref(), services(80, healthy=True))) == [
+        WriteOp.UPDATE_CHECK
+    ]
+    assert write_all(desired, desired.publish(ref(), services(80, healthy=False))) == [
+        WriteOp.UPDATE_CHECK
+    ]
 
 
-def test_nothing_is_written_when_consul_has_all() -> None:
-    book = DesiredState(SITE)
-    book.publish(ref(), services(80))
-    assert look(book, shown(*services(80))) == []
+def test_nothing_is_written_when_nothing_differs() -> None:
+    desired = DesiredState(CONTEXT)
+    desired.publish(ref(), services(80))
+    assert resync(desired, registered(*services(80))) == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "acts"),
+    ("changes", "writes"),
     [
-        ({"port": 1}, [WriteOp.REGISTER, WriteOp.REPORT]),
-        ({"tags": ("by hand",)}, [WriteOp.REGISTER, WriteOp.REPORT]),
-        ({"meta": {}}, [WriteOp.REGISTER, WriteOp.REPORT]),
-        ({"status": None}, [WriteOp.REGISTER, WriteOp.REPORT]),
-        ({"status": "passing"}, [WriteOp.REPORT]),
-        ({"maintenance": ENDING}, [WriteOp.RESUME]),
+        ({"port": 1}, [WriteOp.REGISTER, WriteOp.UPDATE_CHECK]),
+        ({"tags": ("by hand",)}, [WriteOp.REGISTER, WriteOp.UPDATE_CHECK]),
+        ({"meta": {}}, [WriteOp.REGISTER, WriteOp.UPDATE_CHECK]),
+        ({"status": None}, [WriteOp.REGISTER, WriteOp.UPDATE_CHECK]),
+        ({"status": "passing"}, [WriteOp.UPDATE_CHECK]),
+        ({"maintenance": ENDING}, [WriteOp.LEAVE_MAINTENANCE]),
         ({"maintenance": "an operator's"}, []),
     ],
 )
-def test_what_differs_is_written_and_nothing_else(
-    changes: dict[str, Any], acts: list[WriteOp]
-) -> None:
-    book = DesiredState(SITE)
-    book.publish(ref(), services(80, 81))
-    seen = shown(*services(80, 81)) | shown(*services(80), **changes)
-    assert write_all(book, look(book, seen)) == acts
+def test_only_differences_are_written(changes: dict[str, Any], writes: list[WriteOp]) -> None:
+    desired = DesiredState(CONTEXT)
+    desired.publish(ref(), services(80, 81))
+    listed = registered(*services(80, 81)) | registered(*services(80), **changes)
+    assert write_all(desired, resync(desired, listed)) == writes
 
 
-def test_a_stranger_with_our_mark_goes_after_two_looks_when_ready() -> None:
-    book = DesiredState(SITE)
-    stranger = shown(*services(9, number=2))
+def test_an_orphan_is_removed_after_two_resyncs_once_removal_is_enabled() -> None:
+    desired = DesiredState(CONTEXT)
+    orphan = registered(*services(9, number=2))
     for _ in range(3):
-        assert look(book, stranger) == []
-    book.ready()
-    assert look(book, stranger) == []
-    assert write_all(book, look(book, stranger)) == [WriteOp.WITHDRAW]
+        assert resync(desired, orphan) == []
+    desired.enable_orphan_removal()
+    assert resync(desired, orphan) == []
+    assert write_all(desired, resync(desired, orphan)) == [WriteOp.DEREGISTER]
 
 
-def test_two_looks_have_to_agree() -> None:
-    book = DesiredState(SITE)
-    book.ready()
-    stranger = shown(*services(9, number=2))
-    for seen in (stranger, {}, stranger, {}):
-        assert look(book, seen) == []
+def test_two_resyncs_in_a_row_have_to_show_an_orphan() -> None:
+    desired = DesiredState(CONTEXT)
+    desired.enable_orphan_removal()
+    orphan = registered(*services(9, number=2))
+    for listed in (orphan, {}, orphan, {}):
+        assert resync(desired, listed) == []
 
 
-def test_a_task_published_between_two_looks_is_no_stranger() -> None:
-    book = DesiredState(SITE)
-    book.ready()
-    seen = shown(*services(80))
-    look(book, seen)
-    book.publish(ref(), services(80))
-    assert look(book, seen) == []
+def test_a_service_published_between_two_resyncs_is_not_an_orphan() -> None:
+    desired = DesiredState(CONTEXT)
+    desired.enable_orphan_removal()
+    listed = registered(*services(80))
+    resync(desired, listed)
+    desired.publish(ref(), services(80))
+    assert resync(desired, listed) == []
 
 
-def test_withdrawing_takes_what_is_registered_and_needs_no_look() -> None:
-    book = DesiredState(SITE)
-    write_all(book, book.publish(ref(), services(80, 81)))
-    assert write_all(book, book.withdraw(ref())) == [WriteOp.WITHDRAW] * 2
-    assert book.known == {}
+def test_withdraw_removes_all_services_without_a_resync() -> None:
+    desired = DesiredState(CONTEXT)
+    write_all(desired, desired.publish(ref(), services(80, 81)))
+    assert write_all(desired, desired.withdraw(ref())) == [WriteOp.DEREGISTER] * 2
+    assert desired.registered == {}
 
 
-def test_withdrawing_what_was_never_written_writes_nothing() -> None:
-    book = DesiredState(SITE)
-    book.publish(ref(), services(80))
-    (key,) = book.withdraw(ref())
-    assert book.act(key, NOW) is None
-    assert book.left(key)
+def test_withdrawing_an_unregistered_service_writes_nothing() -> None:
+    desired = DesiredState(CONTEXT)
+    desired.publish(ref(), services(80))
+    (key,) = desired.withdraw(ref())
+    assert desired.next_write(key, NOW) is None
+    assert desired.confirm_removed(key)
 
 
-def test_withdrawing_after_a_restart_finds_the_services_by_their_id() -> None:
-    book = DesiredState(SITE)
-    look(book, shown(*services(80)) | shown(*services(80, number=2)))
-    assert book.withdraw(ref()) == [services(80)[0].id]
+def test_withdraw_after_a_restart_finds_the_services_by_their_id() -> None:
+    desired = DesiredState(CONTEXT)
+    resync(desired, registered(*services(80)) | registered(*services(80, number=2)))
+    assert desired.withdraw(ref()) == [services(80)[0].id]
 
 
-def test_a_write_of_unknown_outcome_is_repeated_and_undone() -> None:
-    book = DesiredState(SITE)
-    (key,) = book.publish(ref(), services(80))
-    book.doubt(key)
-    assert book.act(key, NOW) is WriteOp.REGISTER
-    assert write_all(book, book.withdraw(ref())) == [WriteOp.WITHDRAW]
+def test_a_write_of_unknown_outcome_is_repeated_and_can_be_withdrawn() -> None:
+    desired = DesiredState(CONTEXT)
+    (key,) = desired.publish(ref(), services(80))
+    desired.mark_unknown(key)
+    assert desired.next_write(key, NOW) is WriteOp.REGISTER
+    assert write_all(desired, desired.withdraw(ref())) == [WriteOp.DEREGISTER]
 
 
-def test_a_port_that_is_gone_is_removed() -> None:
-    book = DesiredState(SITE)
-    write_all(book, book.publish(ref(), services(80, 81)))
-    assert write_all(book, book.publish(ref(), services(80))) == [WriteOp.WITHDRAW]
-    assert list(book.known) == [services(80)[0].id]
+def test_the_service_of_a_removed_port_is_deregistered() -> None:
+    desired = DesiredState(CONTEXT)
+    write_all(desired, desired.publish(ref(), services(80, 81)))
+    assert write_all(desired, desired.publish(ref(), services(80))) == [WriteOp.DEREGISTER]
+    assert list(desired.registered) == [services(80)[0].id]
 
 
-def test_a_look_does_not_undo_what_was_written_meanwhile() -> None:
-    book = DesiredState(SITE)
-    book.ready()
-    write_all(book, book.publish(ref(1), services(80, number=1)))
-    book.look_begins()
-    write_all(book, book.publish(ref(2), services(80, number=2)))
-    write_all(book, book.withdraw(ref(1)))
-    before = shown(*services(80, number=1))
-    assert book.look_ends(before, NOW) == []
-    assert list(book.known) == [services(80, number=2)[0].id]
+def test_a_resync_keeps_the_writes_made_while_it_read() -> None:
+    desired = DesiredState(CONTEXT)
+    desired.enable_orphan_removal()
+    write_all(desired, desired.publish(ref(1), services(80, number=1)))
+    desired.begin_resync()
+    write_all(desired, desired.publish(ref(2), services(80, number=2)))
+    write_all(desired, desired.withdraw(ref(1)))
+    before = registered(*services(80, number=1))
+    assert desired.finish_resync(before, NOW) == []
+    assert list(desired.registered) == [services(80, number=2)[0].id]
 
 
-def test_a_look_that_overtakes_a_writes_answer_causes_no_write() -> None:
-    book = DesiredState(SITE)
-    (key,) = book.publish(ref(), services(80))
-    assert book.act(key, NOW) is WriteOp.REGISTER
-    look(book, shown(*services(80)))
-    book.wrote(WriteOp.REGISTER, key, *services(80), None, NOW)
-    assert book.act(key, NOW) is None
+def test_a_resync_before_the_answer_of_a_write_causes_no_further_write() -> None:
+    desired = DesiredState(CONTEXT)
+    (key,) = desired.publish(ref(), services(80))
+    assert desired.next_write(key, NOW) is WriteOp.REGISTER
+    resync(desired, registered(*services(80)))
+    desired.record_write(WriteOp.REGISTER, key, *services(80), None, NOW)
+    assert desired.next_write(key, NOW) is None
 
 
-def test_what_consul_lost_is_registered_again() -> None:
-    book = DesiredState(SITE)
-    write_all(book, book.publish(ref(), services(80)))
-    assert write_all(book, look(book, {})) == [WriteOp.REGISTER]
+def test_a_service_that_consul_lost_is_registered_again() -> None:
+    desired = DesiredState(CONTEXT)
+    write_all(desired, desired.publish(ref(), services(80)))
+    assert write_all(desired, resync(desired, {})) == [WriteOp.REGISTER]
 
 
-def test_only_passing_checks_are_fed_and_at_a_third_of_their_ttl() -> None:
-    book = DesiredState(SITE)
-    healthy, ill = services(80, healthy=True), services(80, healthy=False, number=2)
-    write_all(book, book.publish(ref(1), healthy))
-    write_all(book, book.publish(ref(2), ill))
-    seen = shown(*healthy, *ill)
-    assert look(book, seen, NOW + 59) == []
-    # The first one soon: Consul does not keep a registered status over its restart.
-    assert write_all(book, look(book, seen, NOW + 60), NOW + 60) == [WriteOp.REPORT]
-    assert look(book, seen, NOW + 60 + 7199) == []
-    assert look(book, seen, NOW + 60 + 7200) == [healthy[0].id]
+def test_only_passing_checks_are_updated_and_at_a_third_of_their_ttl() -> None:
+    desired = DesiredState(CONTEXT)
+    healthy, unhealthy = services(80, healthy=True), services(80, healthy=False, number=2)
+    write_all(desired, desired.publish(ref(1), healthy))
+    write_all(desired, desired.publish(ref(2), unhealthy))
+    listed = registered(*healthy, *unhealthy)
+    assert resync(desired, listed, NOW + 59) == []
+    # The first update comes soon: a Consul restart loses the status given at registration.
+    assert write_all(desired, resync(desired, listed, NOW + 60), NOW + 60) == [WriteOp.UPDATE_CHECK]
+    assert resync(desired, listed, NOW + 60 + 7199) == []
+    assert resync(desired, listed, NOW + 60 + 7200) == [healthy[0].id]
 
 
-def test_after_a_restart_feeding_is_spread() -> None:
-    book = DesiredState(SITE)
+def test_ttl_updates_are_spread_after_a_restart() -> None:
+    desired = DesiredState(CONTEXT)
     many = [services(80, healthy=True, number=n) for n in range(300)]
     for number, wanted in enumerate(many):
-        book.publish(ref(number), wanted)
-    seen = shown(*(wanted[0] for wanted in many))
-    assert look(book, seen) == []
-    assert 100 < len(look(book, seen, NOW + 3600)) < 200
-    assert len(look(book, seen, NOW + 7200)) == 300
+        desired.publish(ref(number), wanted)
+    listed = registered(*(wanted[0] for wanted in many))
+    assert resync(desired, listed) == []
+    assert 100 < len(resync(desired, listed, NOW + 3600)) < 200
+    assert len(resync(desired, listed, NOW + 7200)) == 300
 
 
-def test_only_what_bears_our_mark_is_seen() -> None:
-    (mine,) = services(80)
+def test_only_services_with_the_owner_mark_are_managed() -> None:
+    (managed,) = services(80)
     entry = {
-        "Service": mine.name,
-        "Address": mine.address,
-        "Port": mine.port,
-        "Tags": list(mine.tags),
-        "Meta": dict(mine.meta),
+        "Service": managed.name,
+        "Address": managed.address,
+        "Port": managed.port,
+        "Tags": list(managed.tags),
+        "Meta": dict(managed.meta),
     }
-    other = entry | {"Meta": {**mine.meta, "mesos_owner": "shim-2"}}
+    other = entry | {"Meta": {**managed.meta, "mesos_owner": "shim-2"}}
     checks = {
-        mine.check_id: {"Status": "critical", "Notes": ""},
-        f"_service_maintenance:{mine.id}": {"Status": "critical", "Notes": "why"},
+        managed.check_id: {"Status": "critical", "Notes": ""},
+        f"_service_maintenance:{managed.id}": {"Status": "critical", "Notes": "why"},
     }
     found = registered_services(
-        {mine.id: entry, "mesos:shim-1:x": other, "else": entry}, checks, SITE
+        {managed.id: entry, "mesos:shim-1:x": other, "else": entry}, checks, CONTEXT
     )
-    assert found == shown(mine, maintenance="why")
+    assert found == registered(managed, maintenance="why")

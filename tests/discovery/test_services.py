@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from shim import limits
-from shim.discovery.config import Checks, Register
-from shim.discovery.services import ServiceContext, agent_service, registration
-from tests.discovery.tasks import OWN, SITE, bridged, discovery, publish, ref, task
+from shim.discovery.services import ServiceContext, agent_service, task_services
+from shim.model.settings import CheckMode, RegisterMode
+from tests.discovery.tasks import CONTEXT, OWN, bridged, discovery, publish, ref, task
 
 WEB = bridged((31000, 80), (31001, 443)) + discovery(
     'number: 31000 name: "http"', 'number: 31001 name: "https"'
@@ -16,7 +16,7 @@ PREFIX = "mesos:shim-1:mesos-00000000-0000-0000-0000-000000000001:"
 
 
 def test_each_port_is_a_service_at_the_containers_own_address() -> None:
-    made = registration(publish(task(WEB)), SITE)
+    made = task_services(publish(task(WEB)), CONTEXT)
     assert [(s.id, s.name, s.address, s.port) for s in made.services] == [
         (f"{PREFIX}80", "web", "10.0.0.7", 80),
         (f"{PREFIX}443", "web-https", "10.0.0.7", 443),
@@ -24,28 +24,28 @@ def test_each_port_is_a_service_at_the_containers_own_address() -> None:
     assert made.notes == ()
 
 
-def test_without_an_own_address_the_published_port_is_registered() -> None:
-    made = registration(publish(task(WEB), addresses=()), SITE)
+def test_a_container_without_an_address_is_registered_at_the_published_port() -> None:
+    made = task_services(publish(task(WEB), addresses=()), CONTEXT)
     assert [(s.address, s.port) for s in made.services] == [
         ("192.0.2.1", 31000),
         ("192.0.2.1", 31001),
     ]
 
 
-def test_a_port_that_nobody_can_reach_is_noted_instead() -> None:
-    made = registration(publish(task(bridged() + discovery("number: 80")), addresses=()), SITE)
+def test_an_unreachable_port_gives_a_note_and_no_service() -> None:
+    made = task_services(publish(task(bridged() + discovery("number: 80")), addresses=()), CONTEXT)
     assert made.services == ()
     assert "port 80 is not published" in made.notes[0]
 
 
 @pytest.mark.parametrize(("addresses", "address"), [(OWN, "10.0.0.7"), ((), "192.0.2.1")])
 def test_a_task_without_ports_is_one_service(addresses: tuple[str, ...], address: str) -> None:
-    (service,) = registration(publish(task(), addresses), SITE).services
+    (service,) = task_services(publish(task(), addresses), CONTEXT).services
     assert (service.id, service.address, service.port) == (f"{PREFIX}0", address, 0)
 
 
-def test_meta_tells_whose_it_is() -> None:
-    (service,) = registration(publish(task(labels={"version": "3"})), SITE).services
+def test_meta_names_owner_task_framework_agent_and_container() -> None:
+    (service,) = task_services(publish(task(labels={"version": "3"})), CONTEXT).services
     assert service.meta == {
         "mesos_owner": "shim-1",
         "mesos_task": "web.1",
@@ -58,25 +58,25 @@ def test_meta_tells_whose_it_is() -> None:
     }
 
 
-def test_nothing_of_a_task_that_opts_out_nor_of_its_ports_that_do() -> None:
-    assert registration(publish(task(labels={"consul": "false"})), SITE).services == ()
-    none = replace(SITE, register=Register.NONE)
-    assert registration(publish(task(labels={"consul": "x"})), none).services == ()
+def test_tasks_and_ports_can_opt_out() -> None:
+    assert task_services(publish(task(labels={"consul": "false"})), CONTEXT).services == ()
+    none = replace(CONTEXT, register=RegisterMode.NONE)
+    assert task_services(publish(task(labels={"consul": "x"})), none).services == ()
     labels = 'labels { labels { key: "consul" value: "false" } }'
-    made = registration(publish(task(discovery("number: 1", f"number: 2 {labels}"))), SITE)
+    made = task_services(publish(task(discovery("number: 1", f"number: 2 {labels}"))), CONTEXT)
     assert [service.port for service in made.services] == [1]
 
 
-def test_a_task_with_whole_ranges_is_not_a_thousand_services() -> None:
+def test_the_number_of_services_of_a_task_is_bounded() -> None:
     text = 'resources { name: "ports" type: RANGES ranges { range { begin: 1 end: 999 } } }'
-    made = registration(publish(task(text)), SITE)
+    made = task_services(publish(task(text)), CONTEXT)
     assert len(made.services) == limits.CONSUL_PORTS
     assert "of 999 ports" in made.notes[0]
 
 
-def test_udp_and_tcp_of_one_number_have_two_ids() -> None:
+def test_udp_and_tcp_of_one_number_have_different_ids() -> None:
     text = discovery("number: 53", 'number: 53 protocol: "udp"')
-    ids = [service.id for service in registration(publish(task(text)), SITE).services]
+    ids = [service.id for service in task_services(publish(task(text)), CONTEXT).services]
     assert ids == [f"{PREFIX}53", f"{PREFIX}53-udp"]
 
 
@@ -84,17 +84,17 @@ def test_udp_and_tcp_of_one_number_have_two_ids() -> None:
     ("addresses", "url"),
     [(OWN, "http://10.0.0.7:443/"), ((), "http://192.0.2.1:31001/")],
 )
-def test_a_check_by_consul_goes_where_the_port_is_reached(
+def test_a_check_run_by_consul_uses_the_reachable_address(
     addresses: tuple[str, ...], url: str
 ) -> None:
-    site = replace(SITE, checks=Checks.CONSUL)
+    context = replace(CONTEXT, checks=CheckMode.CONSUL)
     info = task(WEB + "health_check { type: HTTP http { port: 443 } }")
-    made = registration(publish(info, addresses), site)
+    made = task_services(publish(info, addresses), context)
     assert {service.check.fields["HTTP"] for service in made.services} == {url}
 
 
-def test_the_body_is_what_consul_takes() -> None:
-    (service,) = registration(publish(task(discovery("number: 8"))), SITE).services
+def test_the_body_of_a_registration() -> None:
+    (service,) = task_services(publish(task(discovery("number: 8"))), CONTEXT).services
     assert service.body == {
         "ID": f"{PREFIX}8",
         "Name": "web",
@@ -112,13 +112,13 @@ def test_the_body_is_what_consul_takes() -> None:
     }
 
 
-def test_the_agent_is_a_service_too() -> None:
-    service = agent_service(SITE, "S0", "192.0.2.9", 5051, healthy=False)
+def test_the_service_of_the_agent() -> None:
+    service = agent_service(CONTEXT, "S0", "192.0.2.9", 5051, healthy=False)
     assert (service.id, service.name) == ("mesos:shim-1:agent", "mesos-agent-us-east-1")
     assert (service.check.status, service.check.ttl) == ("critical", 60.0)
     assert service.meta["mesos_agent"] == "S0"
 
 
-def test_an_owner_that_a_filter_could_not_quote_is_refused() -> None:
+def test_an_owner_that_breaks_a_consul_filter_is_refused() -> None:
     with pytest.raises(ValueError, match="owner"):
         ServiceContext(owner='a" or "1', datacenter="d", engine_host="h")

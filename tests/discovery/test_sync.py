@@ -10,14 +10,14 @@ from dataclasses import replace
 import pytest
 
 from shim import limits
-from shim.discovery.client import ConsulClient
+from shim.discovery.consul_client import ConsulClient
 from shim.discovery.desired_state import ENDING
-from shim.discovery.services import Service, agent_service, registration
+from shim.discovery.services import Service, agent_service, task_services
 from shim.errors import Transient
 from shim.model.orders import Publish
-from tests.discovery.fake import FakeConsul
-from tests.discovery.tasks import SITE, discovery, publish, ref, task
-from tests.discovery.world import running, settled, until
+from tests.discovery.fake_consul import FakeConsul
+from tests.discovery.running import in_sync, running, until
+from tests.discovery.tasks import CONTEXT, discovery, publish, ref, task
 
 HEALTH = "health_check { type: TCP tcp { port: 80 } }"
 
@@ -28,7 +28,7 @@ def order(number: int = 1, healthy: bool | None = True, name: str = "web") -> Pu
 
 
 def service(number: int = 1, healthy: bool | None = True) -> Service:
-    return registration(order(number, healthy), SITE).services[0]
+    return task_services(order(number, healthy), CONTEXT).services[0]
 
 
 def address(fake: FakeConsul) -> str:
@@ -43,16 +43,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-async def looks(fake: FakeConsul, count: int) -> None:
-    """Until so many more looks have begun, the last one's outcome included."""
+async def resyncs(fake: FakeConsul, count: int) -> None:
+    """Wait for ``count`` more complete resyncs."""
     end = fake.reads + count + 1
     await until(lambda: fake.reads >= end)
 
 
-async def test_a_task_comes_changes_and_goes(fake: FakeConsul) -> None:
-    async with running(address(fake), SITE) as sync:
+async def test_register_update_and_withdraw_of_a_task(fake: FakeConsul) -> None:
+    async with running(address(fake), CONTEXT) as sync:
         sync.publish(order(healthy=None))
-        await until(lambda: settled(sync))
+        await until(lambda: in_sync(sync))
         assert fake.checks[service().check_id]["Status"] == "critical"
         sync.publish(order(healthy=True))
         await until(lambda: fake.checks[service().check_id]["Status"] == "passing")
@@ -64,42 +64,42 @@ async def test_a_task_comes_changes_and_goes(fake: FakeConsul) -> None:
 async def test_ten_thousand_services_and_nothing_to_write(
     fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "CONSUL_TASK_TTL", 1e9)  # None of them is to be fed yet.
+    monkeypatch.setattr(limits, "CONSUL_TASK_TTL", 1e9)  # No TTL update is due.
     for number in range(10_000):
-        fake.hold(service(number))
-    async with running(address(fake), SITE) as sync:
+        fake.add(service(number))
+    async with running(address(fake), CONTEXT) as sync:
         for number in range(10_000):
             sync.publish(order(number))
-        sync.ready()
+        sync.enable_orphan_removal()
         await until(lambda: sync.stats.connected, 60)
-        await looks(fake, 2)
-        assert sync.stats.wanted == sync.stats.known == 10_000
+        await resyncs(fake, 2)
+        assert sync.stats.desired == sync.stats.registered == 10_000
         assert fake.writes == {}
 
 
-async def test_a_look_that_shows_nothing_is_not_believed_at_once(
+async def test_an_empty_list_is_verified_before_it_is_accepted(
     fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "CONSUL_RETRY_MIN", 0.02)
-    async with running(address(fake), SITE) as sync:
+    async with running(address(fake), CONTEXT) as sync:
         sync.publish(order())
-        await until(lambda: settled(sync))
-        sync.ready()
+        await until(lambda: in_sync(sync))
+        sync.enable_orphan_removal()
         fake.writes.clear()
-        fake.blind = True
+        fake.hides_services = True
         await until(lambda: not sync.stats.connected)
-        await looks(fake, 1)
+        await resyncs(fake, 1)
         assert fake.writes == {}
-        fake.blind = False
-        await until(lambda: settled(sync))
+        fake.hides_services = False
+        await until(lambda: in_sync(sync))
         assert fake.writes == {}
 
 
-async def test_a_consul_that_lost_all_gets_all_again(fake: FakeConsul) -> None:
-    async with running(address(fake), SITE) as sync:
+async def test_everything_is_registered_again_at_a_consul_that_lost_it(fake: FakeConsul) -> None:
+    async with running(address(fake), CONTEXT) as sync:
         sync.publish(order(1))
         sync.publish(order(2))
-        await until(lambda: settled(sync))
+        await until(lambda: in_sync(sync))
         fake.services.clear()
         fake.checks.clear()
         await until(lambda: len(fake.services) == 2)
@@ -109,10 +109,10 @@ async def test_a_consul_that_lost_all_gets_all_again(fake: FakeConsul) -> None:
 async def test_nothing_is_written_on_a_failed_read(
     fake: FakeConsul, monkeypatch: pytest.MonkeyPatch, refusal: tuple[int, str]
 ) -> None:
-    fake.hold(service(2))
+    fake.add(service(2))
     with quick(monkeypatch):
-        async with running(address(fake), SITE) as sync:
-            sync.ready()
+        async with running(address(fake), CONTEXT) as sync:
+            sync.enable_orphan_removal()
             fake.refusal = refusal
             sync.publish(order())
             await until(lambda: sync.stats.failures > 3)
@@ -121,24 +121,24 @@ async def test_nothing_is_written_on_a_failed_read(
             await until(lambda: list(fake.services) == [service().id])
 
 
-async def test_strangers_with_our_mark_stay_until_ready(fake: FakeConsul) -> None:
-    fake.hold(service(7))
-    foreign = registration(order(8), replace(SITE, owner="shim-2")).services[0]
-    fake.hold(foreign)
-    async with running(address(fake), SITE) as sync:
-        await looks(fake, 3)
+async def test_orphans_stay_until_their_removal_is_enabled(fake: FakeConsul) -> None:
+    fake.add(service(7))
+    foreign = task_services(order(8), replace(CONTEXT, owner="shim-2")).services[0]
+    fake.add(foreign)
+    async with running(address(fake), CONTEXT) as sync:
+        await resyncs(fake, 3)
         assert len(fake.services) == 2
-        sync.ready()
+        sync.enable_orphan_removal()
         await until(lambda: list(fake.services) == [foreign.id])
 
 
-async def test_a_dead_consul_delays_nothing(
+async def test_orders_do_not_wait_for_a_consul_that_is_down(
     fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with quick(monkeypatch):
-        async with running(address(fake), SITE) as sync:
+        async with running(address(fake), CONTEXT) as sync:
             sync.publish(order(1))
-            await until(lambda: settled(sync))
+            await until(lambda: in_sync(sync))
             await fake.stop()
             await until(lambda: not sync.stats.connected)
             before = time.monotonic()
@@ -148,12 +148,12 @@ async def test_a_dead_consul_delays_nothing(
             assert time.monotonic() - before < 15
             assert sync.stats.pending <= 500
             await fake.start()
-            await until(lambda: settled(sync))
+            await until(lambda: in_sync(sync))
             assert service(1).id not in fake.services
             assert len(fake.services) == 498
 
 
-async def test_a_consul_that_is_away_for_days_is_still_asked(
+async def test_retries_go_on_after_days_without_consul(
     fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More failures in a row than a float has powers of two."""
@@ -165,47 +165,49 @@ async def test_a_consul_that_is_away_for_days_is_still_asked(
 
     with monkeypatch.context() as patch:
         patch.setattr(ConsulClient, "services", no_answer)
-        async with running(address(fake), SITE) as sync:
+        async with running(address(fake), CONTEXT) as sync:
             sync.publish(order())
             await until(lambda: sync.stats.failures > 1100)
             patch.undo()
-            await until(lambda: settled(sync))
+            await until(lambda: in_sync(sync))
 
 
-async def test_a_consul_that_hangs_holds_a_kill_only_so_long(fake: FakeConsul) -> None:
-    async with running(address(fake), SITE, interval=60) as sync:
+async def test_a_withdrawal_from_a_hanging_consul_ends_at_its_timeout(
+    fake: FakeConsul,
+) -> None:
+    async with running(address(fake), CONTEXT, interval=60) as sync:
         sync.publish(order())
-        await until(lambda: settled(sync))
-        fake.open.clear()
+        await until(lambda: in_sync(sync))
+        fake.answers_requests.clear()
         before = time.monotonic()
         assert not await sync.withdraw(ref(), timeout=0.1)
-        assert time.monotonic() - before < limits.CONSUL_TIMEOUT / 2, "not a call's whole patience"
-        fake.open.set()
+        assert time.monotonic() - before < limits.CONSUL_TIMEOUT / 2, "the wait exceeds the timeout"
+        fake.answers_requests.set()
         await until(lambda: fake.services == {})
 
 
-async def test_a_kill_that_waits_is_let_go_when_consul_dies(
+async def test_a_waiting_withdrawal_ends_when_consul_goes_down(
     fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with quick(monkeypatch):
-        async with running(address(fake), SITE, interval=60) as sync:
+        async with running(address(fake), CONTEXT, interval=60) as sync:
             sync.publish(order())
-            await until(lambda: settled(sync))
+            await until(lambda: in_sync(sync))
             await fake.stop()
             before = time.monotonic()
             assert not await sync.withdraw(ref(), timeout=60)
             assert time.monotonic() - before < 20
 
 
-async def test_what_is_refused_is_said_once_and_left_alone(
+async def test_a_refused_registration_is_logged_once_and_not_repeated(
     fake: FakeConsul, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake.refuse_names.add("forbidden")
-    async with running(address(fake), SITE) as sync:
+    async with running(address(fake), CONTEXT) as sync:
         sync.publish(order(1, name="forbidden"))
         sync.publish(order(2))
         await until(lambda: len(fake.services) == 1 and sync.stats.refused == 1)
-        await looks(fake, 3)
+        await resyncs(fake, 3)
         said = [r for r in caplog.records if "Missing service:write" in r.getMessage()]
         assert len(said) == 1
         assert sync.stats.connected
@@ -214,9 +216,9 @@ async def test_what_is_refused_is_said_once_and_left_alone(
         await until(lambda: len(fake.services) == 2)
 
 
-async def test_our_own_maintenance_ends_an_operators_stays(fake: FakeConsul) -> None:
+async def test_own_maintenance_is_ended_and_an_operators_is_kept(fake: FakeConsul) -> None:
     for number, why in ((1, ENDING), (2, "by hand"), (3, "by hand")):
-        fake.hold(service(number))
+        fake.add(service(number))
         fake.checks[f"_service_maintenance:{service(number).id}"] = {
             "Status": "critical",
             "Notes": why,
@@ -224,37 +226,37 @@ async def test_our_own_maintenance_ends_an_operators_stays(fake: FakeConsul) -> 
             "ttl": False,
         }
     fake.services[service(3).id]["Port"] = 1
-    async with running(address(fake), SITE) as sync:
+    async with running(address(fake), CONTEXT) as sync:
         for number in (1, 2, 3):
             sync.publish(order(number))
-        await until(lambda: settled(sync))
-        await looks(fake, 1)
+        await until(lambda: in_sync(sync))
+        await resyncs(fake, 1)
         held = {key for key in fake.checks if key.startswith("_service_maintenance")}
         assert held == {f"_service_maintenance:{service(n).id}" for n in (2, 3)}
         assert fake.services[service(3).id]["Port"] == 80
 
 
-async def test_a_check_that_was_lost_is_registered_again(fake: FakeConsul) -> None:
-    async with running(address(fake), SITE, interval=60) as sync:
+async def test_a_lost_check_is_registered_again(fake: FakeConsul) -> None:
+    async with running(address(fake), CONTEXT, interval=60) as sync:
         sync.publish(order(healthy=False))
-        await until(lambda: settled(sync))
+        await until(lambda: in_sync(sync))
         fake.checks.clear()
         sync.publish(order(healthy=True))
         await until(lambda: fake.checks.get(service().check_id, {}).get("Status") == "passing")
 
 
-async def test_the_agent_beats_and_leaves(
+async def test_the_agents_own_service_is_kept_passing_and_withdrawn(
     fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "CONSUL_AGENT_TTL", 0.3)
     healthy = [True]
 
-    def me() -> Service:
-        return agent_service(SITE, "S0", "192.0.2.9", 5051, healthy[0])
+    def own_service() -> Service:
+        return agent_service(CONTEXT, "S0", "192.0.2.9", 5051, healthy[0])
 
-    async with running(address(fake), SITE, me=me) as sync:
+    async with running(address(fake), CONTEXT, own_service=own_service) as sync:
         await until(lambda: fake.writes["report"] >= 3)
-        check = fake.checks[me().check_id]
+        check = fake.checks[own_service().check_id]
         assert check["Status"] == "passing"
         assert fake.writes["register"] == 1
         healthy[0] = False
@@ -265,25 +267,25 @@ async def test_the_agent_beats_and_leaves(
         assert fake.services == {}
 
 
-async def test_a_task_whose_name_changes_is_told_once(
+async def test_a_changed_name_is_logged_once(
     fake: FakeConsul, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    async with running(address(fake), SITE) as sync:
+    async with running(address(fake), CONTEXT) as sync:
         for healthy in (None, True, False):
             sync.publish(order(healthy=healthy, name="My_Web"))
-        await until(lambda: settled(sync))
+        await until(lambda: in_sync(sync))
     assert [r.getMessage() for r in caplog.records if "my-web" in r.getMessage()] == [
         f"task {ref()} in Consul: name 'My_Web' is registered as 'my-web', which DNS can find"
     ]
 
 
-async def test_more_services_than_the_bound_are_not_taken(
+async def test_services_beyond_the_bound_are_not_registered(
     fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "CONSUL_SERVICES", 2)
-    async with running(address(fake), SITE) as sync:
+    async with running(address(fake), CONTEXT) as sync:
         for number in range(4):
             sync.publish(order(number))
-        await until(lambda: settled(sync))
+        await until(lambda: in_sync(sync))
         assert len(fake.services) == 2

@@ -3,18 +3,18 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.discovery.ports import Port
 from shim.discovery.tags import meta_of, tags_of
+from shim.discovery.task_ports import TaskPort
 
 
-def test_tags_come_from_labels_and_the_port_each_once() -> None:
+def test_tags_come_from_labels_and_the_port_without_duplicates() -> None:
     labels = {"urlprefix-/shop": "tag", "consul.tags": "a, b,,mesos", "version": "3"}
-    port = Port(53, 53, "dns", "udp", {"internal": "tag", "a": "tag"})
+    port = TaskPort(53, 53, "dns", "udp", {"internal": "tag", "a": "tag"})
     assert tags_of(labels, None) == ("mesos", "urlprefix-/shop", "a", "b")
     assert tags_of(labels, port) == (*tags_of(labels, None), "internal", "dns", "udp")
 
 
-def test_labels_become_meta_unless_they_are_ours_or_consuls() -> None:
+def test_labels_become_meta_unless_their_key_is_reserved() -> None:
     labels = {
         "version": "3",
         "HAPROXY/0 vhost": "x",
@@ -45,7 +45,7 @@ def test_meta_stays_within_consuls_limits(labels: dict[str, str]) -> None:
         assert len(value.encode()) <= 512
 
 
-def test_what_is_lost_is_noted() -> None:
+def test_labels_that_are_cut_give_a_note() -> None:
     notes: list[str] = []
     meta = meta_of({}, {"long": "ä" * 300} | {f"k{i}": "v" for i in range(70)}, notes)
     assert meta["long"] == "ä" * 256

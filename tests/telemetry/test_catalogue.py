@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shim.discovery.sync import Stats
+from shim.discovery.sync import SyncStats
 from shim.protos.mesos_pb2 import TASK_FAILED
 from shim.telemetry.catalogue import MetricSources, install
 from shim.telemetry.log import Metrics
@@ -33,7 +33,7 @@ def rooms() -> Any:
             links=SimpleNamespace(sent=18, dropped=19),
         ),
         tally=SimpleNamespace(launches=20, launches_failed=21, kills=22, updates=23),
-        discovery=SimpleNamespace(stats=Stats(True, 24, 25, 26, 27, 28, 29)),
+        discovery=SimpleNamespace(stats=SyncStats(True, 24, 25, 26, 27, 28, 29)),
         fetcher=SimpleNamespace(succeeded=30, failed=31, cache_used=32),
         checker=SimpleNamespace(
             checks=33, under_way=34, waiting=35, results=Counter(passed=36, unknown=37)

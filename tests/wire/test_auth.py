@@ -8,13 +8,13 @@ import pytest
 from google.protobuf.message import Message
 
 from shim.model.ids import Pid
+from shim.model.settings import Credential
 from shim.protos import authentication_pb2 as auth
 from shim.wire import codec
 from shim.wire.auth import (
     Authenticatee,
     Authenticator,
     Completed,
-    Credential,
     Failed,
     Refused,
     respond,

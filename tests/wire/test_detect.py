@@ -17,76 +17,16 @@ from kazoo.client import KazooClient
 from kazoo.security import make_digest_acl
 
 from shim import limits
-from shim.errors import ConfigError, PeerError
+from shim.errors import PeerError
 from shim.model.ids import Pid
+from shim.model.settings import StaticMaster, ZooKeeperMaster
 from shim.protos import mesos_pb2 as mesos
-from shim.wire.detect import (
-    Detector,
-    MasterAddress,
-    StaticDetector,
-    StaticMaster,
-    ZooKeeperMaster,
-    detector_for,
-    parse_master,
-)
+from shim.wire.detect import Detector, StaticDetector
 from shim.wire.zookeeper import ZooKeeperDetector, leader_of, pid_in
 from tests.wire.conftest import Door
 
 ONE, TWO = Pid("master", "10.0.0.1", 5050), Pid("master", "10.0.0.2", 5050)
 RECORDED = Path(__file__).parents[1] / "data/transcripts/zookeeper.json"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("m1:5050", StaticMaster("m1", 5050)),
-        (" 10.0.0.1:5050\n", StaticMaster("10.0.0.1", 5050)),
-        ("master@10.0.0.1:5050", StaticMaster("10.0.0.1", 5050)),
-        ("zk://h1:2181/mesos", ZooKeeperMaster(("h1:2181",), "/mesos")),
-        ("zk://h1,h2:2182/a/b/", ZooKeeperMaster(("h1:2181", "h2:2182"), "/a/b")),
-        ("zk://u:p@ss/w@h1:1/m", ZooKeeperMaster(("h1:1",), "/m", "u:p@ss/w")),
-    ],
-)
-def test_forms_of_master(text: str, expected: MasterAddress, tmp_path: Path) -> None:
-    assert parse_master(text) == expected
-    file = tmp_path / "master"
-    file.write_text(f"{text}\n")
-    assert parse_master(f"file://{file}") == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "m1",
-        "m1:0",
-        "m1:65536",
-        "m1:http",
-        "http://m1:5050",
-        "a b:5050",
-        "zk://",
-        "zk:///mesos",
-        "zk://h1:2181",
-        "zk://h1:2181/",
-        "zk://h1:x/mesos",
-        "zk://h1,,h2/mesos",
-        "zk://user@h1/mesos",
-        "file:///nowhere/at/all",
-    ],
-)
-def test_what_master_may_not_be(text: str) -> None:
-    with pytest.raises(ConfigError) as failure:
-        parse_master(text)
-    assert f"--master={text.replace('user@', '***@')}:" in str(failure.value)
-
-
-def test_passwords_are_never_shown() -> None:
-    master = parse_master("zk://user:s3cret@h1:2181/mesos")
-    assert str(master) == "zk://***@h1:2181/mesos"
-    assert "s3cret" not in repr(master)
-    with pytest.raises(ConfigError) as failure:
-        parse_master("zk://user:s3c@ret@h1:2181/")
-    assert "ret" not in str(failure.value)
 
 
 def test_the_smallest_sequence_leads_whatever_its_label() -> None:
@@ -155,7 +95,7 @@ async def running(detector: Detector) -> AsyncIterator[Seen]:
 
 
 async def test_a_static_master_is_found_once() -> None:
-    async with running(detector_for(parse_master("localhost:5050"))) as seen:
+    async with running(StaticDetector(StaticMaster("localhost", 5050))) as seen:
         await seen.until(lambda s: len(s) == 1)
         await asyncio.sleep(0.05)
     assert seen == [Pid("master", "127.0.0.1", 5050)]

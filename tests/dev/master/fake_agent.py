@@ -11,10 +11,11 @@ from aiohttp import web
 from google.protobuf.message import Message
 
 from shim.model.ids import Pid
+from shim.model.settings import Credential
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from shim.wire import codec
-from shim.wire.auth import Authenticatee, Completed, Credential, Failed, Refused
+from shim.wire.auth import Authenticatee, Completed, Failed, Refused
 from shim.wire.link import Links
 from shim.wire.server import Inbox, serve
 

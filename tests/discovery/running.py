@@ -1,4 +1,4 @@
-"""A running sync against any Consul, and waiting for what it brings about."""
+"""A running ConsulSync against a fake or real Consul, and waiting for its effects."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from shim.discovery.client import ConsulClient
-from shim.discovery.config import discovery_config
+from shim.config.consul import consul_config
+from shim.discovery.consul_client import ConsulClient
 from shim.discovery.services import Service, ServiceContext
 from shim.discovery.sync import ConsulSync
 
 
 def client_of(address: str, env: Mapping[str, str] | None = None) -> ConsulClient:
-    config = discovery_config(address, "all", "mesos", env or {})
+    config = consul_config(address, "all", "mesos", env or {})
     assert config is not None
     return ConsulClient(config)
 
@@ -21,15 +21,15 @@ def client_of(address: str, env: Mapping[str, str] | None = None) -> ConsulClien
 @asynccontextmanager
 async def running(
     address: str,
-    site: ServiceContext,
+    context: ServiceContext,
     env: Mapping[str, str] | None = None,
     *,
-    me: Callable[[], Service] | None = None,
+    own_service: Callable[[], Service] | None = None,
     interval: float = 0.1,
 ) -> AsyncIterator[ConsulSync]:
-    """One life of a shim; ``interval`` between looks."""
+    """One run of the sync, with ``interval`` seconds between resyncs."""
     client = client_of(address, env)
-    sync = ConsulSync(client, site, me=me, interval=interval)
+    sync = ConsulSync(client, context, own_service=own_service, interval=interval)
     task = asyncio.create_task(sync.run())
     try:
         yield sync
@@ -45,6 +45,6 @@ async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
             await asyncio.sleep(0.01)
 
 
-def settled(sync: ConsulSync) -> bool:
+def in_sync(sync: ConsulSync) -> bool:
     stats = sync.stats
-    return stats.connected and not stats.pending and stats.wanted == stats.known
+    return stats.connected and not stats.pending and stats.desired == stats.registered

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.discovery.config import Register
-from shim.discovery.names import base_name, dns_label, is_wanted, port_names
-from shim.discovery.ports import Port
+from shim.discovery.service_names import base_name, dns_label, is_registered, port_names
+from shim.discovery.task_ports import TaskPort
+from shim.model.settings import RegisterMode
 from tests.discovery.tasks import discovery, task
 
 
 @given(st.text(), st.integers(min_value=4, max_value=63))
-def test_a_label_is_one_that_dns_and_consul_find(text: str, length: int) -> None:
+def test_every_text_becomes_a_valid_dns_label(text: str, length: int) -> None:
     label = dns_label(text, length)
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", label)
     assert len(label) <= length
@@ -32,7 +32,7 @@ def test_a_label_is_one_that_dns_and_consul_find(text: str, length: int) -> None
         ("a" * 62 + "-b", "a" * 62),
     ],
 )
-def test_labels(text: str, label: str) -> None:
+def test_dns_labels(text: str, label: str) -> None:
     assert dns_label(text) == label
 
 
@@ -61,19 +61,19 @@ def test_a_changed_name_is_noted() -> None:
     assert "'my-app'" in notes[0]
 
 
-def test_further_ports_have_their_own_name_or_their_rank_behind() -> None:
-    ports: list[Port | None] = [
-        Port(80, 80, "http"),
-        Port(81, 81, "admin"),
-        Port(82, 82),
-        Port(83, 83, labels={"consul": "Other"}),
+def test_further_ports_append_their_own_name_or_their_rank() -> None:
+    ports: list[TaskPort | None] = [
+        TaskPort(80, 80, "http"),
+        TaskPort(81, 81, "admin"),
+        TaskPort(82, 82),
+        TaskPort(83, 83, labels={"consul": "Other"}),
     ]
     assert port_names("web", ports) == ["web", "web-admin", "web-port3", "other"]
     assert port_names("web", [None]) == ["web"]
 
 
-def test_a_long_name_leaves_room_for_the_ports() -> None:
-    names = port_names("a" * 63, [Port(1, 1), Port(2, 2, "x" * 63), Port(3, 3)])
+def test_a_long_name_is_cut_before_the_port_suffix() -> None:
+    names = port_names("a" * 63, [TaskPort(1, 1), TaskPort(2, 2, "x" * 63), TaskPort(3, 3)])
     assert all(len(name) <= 63 for name in names)
     assert names[2].endswith("-port3")
     assert len(set(names)) == 3
@@ -82,13 +82,15 @@ def test_a_long_name_leaves_room_for_the_ports() -> None:
 @pytest.mark.parametrize(
     ("labels", "register", "wanted"),
     [
-        ({}, Register.ALL, True),
-        ({"consul": "False"}, Register.ALL, False),
-        ({"consul": "no"}, Register.LABELLED, False),
-        ({}, Register.LABELLED, False),
-        ({"consul": ""}, Register.LABELLED, True),
-        ({"consul": "x"}, Register.NONE, False),
+        ({}, RegisterMode.ALL, True),
+        ({"consul": "False"}, RegisterMode.ALL, False),
+        ({"consul": "no"}, RegisterMode.LABELLED, False),
+        ({}, RegisterMode.LABELLED, False),
+        ({"consul": ""}, RegisterMode.LABELLED, True),
+        ({"consul": "x"}, RegisterMode.NONE, False),
     ],
 )
-def test_who_is_registered(labels: dict[str, str], register: Register, wanted: bool) -> None:
-    assert is_wanted(labels, register) is wanted
+def test_label_and_mode_decide_whether_a_task_is_registered(
+    labels: dict[str, str], register: RegisterMode, wanted: bool
+) -> None:
+    assert is_registered(labels, register) is wanted

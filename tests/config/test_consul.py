@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from shim.discovery.config import Checks, DiscoveryConfig, Register, discovery_config
+from shim.config.consul import consul_config
 from shim.errors import ConfigError
+from shim.model.settings import CheckMode, ConsulConfig, RegisterMode
 
 
-def config(consul: str | None = None, **env: str) -> DiscoveryConfig | None:
-    return discovery_config(consul, "all", "mesos", env)
+def config(consul: str | None = None, **env: str) -> ConsulConfig | None:
+    return consul_config(consul, "all", "mesos", env)
 
 
 def test_without_an_address_there_is_no_registration() -> None:
@@ -42,7 +43,7 @@ def test_the_flag_wins_over_the_environment() -> None:
 
 
 def test_everything_else_comes_from_consuls_own_variables() -> None:
-    made = discovery_config(
+    made = consul_config(
         "https://c",
         "labelled",
         "consul",
@@ -59,13 +60,13 @@ def test_everything_else_comes_from_consuls_own_variables() -> None:
             "CONSUL_NAMESPACE": "team",
         },
     )
-    assert made == DiscoveryConfig(
+    assert made == ConsulConfig(
         "https",
         "c",
         8500,
         "",
-        Register.LABELLED,
-        Checks.CONSUL,
+        RegisterMode.LABELLED,
+        CheckMode.CONSUL,
         "secret-1",
         "/t",
         "user:secret-2",
@@ -97,7 +98,7 @@ def test_errors_name_the_source_and_the_value(
     arguments: tuple[Any, ...], env: dict[str, str], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        discovery_config(*arguments, env)
+        consul_config(*arguments, env)
 
 
 @pytest.mark.parametrize(

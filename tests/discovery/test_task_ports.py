@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shim.discovery.ports import Port, task_ports
+from shim.discovery.task_ports import TaskPort, task_ports
 from tests.discovery.tasks import bridged, discovery, task
 
 
@@ -10,23 +10,23 @@ def ports(text: str) -> list[tuple[int, int | None, str, str]]:
     return [(p.container, p.host, p.name, p.protocol) for p in task_ports(task(text))]
 
 
-def test_a_task_that_names_no_port_has_none() -> None:
+def test_a_task_without_declared_ports_has_no_ports() -> None:
     assert task_ports(task()) == ()
 
 
-def test_mapped_ports_are_seen_from_both_sides() -> None:
+def test_mapped_ports_have_a_container_and_a_host_port() -> None:
     assert ports(bridged((31000, 80), (31001, 443))) == [
         (80, 31000, "", "tcp"),
         (443, 31001, "", "tcp"),
     ]
 
 
-def test_a_mapping_is_ignored_in_the_hosts_network_as_docker_does() -> None:
+def test_mappings_are_ignored_in_the_host_network_as_by_docker() -> None:
     text = bridged((31000, 80)).replace("BRIDGE", "HOST")
     assert ports(text) == []
 
 
-def test_discovery_names_a_mapped_port_by_its_host_port() -> None:
+def test_a_discovery_port_matches_a_mapping_by_host_port() -> None:
     text = bridged((31000, 80)) + discovery('number: 31000 name: "http" protocol: "tcp"')
     assert ports(text) == [(80, 31000, "http", "tcp")]
 
@@ -35,32 +35,34 @@ def test_discovery_names_a_mapped_port_by_its_host_port() -> None:
     ("scope", "container"),
     [("host", 8080), ("container", 9090)],
 )
-def test_marathons_scope_decides_when_a_number_is_on_both_sides(scope: str, container: int) -> None:
+def test_marathons_scope_label_decides_between_host_and_container_port(
+    scope: str, container: int
+) -> None:
     labels = f'labels {{ labels {{ key: "network-scope" value: "{scope}" }} }}'
     text = bridged((9090, 8080), (7070, 9090)) + discovery(f"number: 9090 {labels}")
     assert ports(text)[0][0] == container
 
 
-def test_a_port_of_a_container_network_that_is_not_mapped_is_on_no_host() -> None:
+def test_an_unmapped_port_of_a_container_network_has_no_host_port() -> None:
     assert ports(bridged() + discovery('number: 80 name: "http"')) == [(80, None, "http", "tcp")]
 
 
-def test_in_the_hosts_network_a_number_is_the_same_on_both_sides() -> None:
+def test_in_the_host_network_both_ports_are_equal() -> None:
     assert ports(discovery("number: 31005")) == [(31005, 31005, "", "tcp")]
 
 
-def test_one_number_with_two_protocols_is_two_ports() -> None:
+def test_one_number_with_two_protocols_gives_two_ports() -> None:
     text = discovery('number: 53 protocol: "udp"', 'number: 53 protocol: "tcp"', "number: 53")
     assert ports(text) == [(53, 53, "", "udp"), (53, 53, "", "tcp")]
 
 
-def test_the_first_of_several_protocols_counts() -> None:
+def test_the_first_of_several_protocols_is_used() -> None:
     assert task_ports(task(discovery('number: 5 protocol: "udp,tcp"'))) == (
-        Port(5, 5, protocol="udp"),
+        TaskPort(5, 5, protocol="udp"),
     )
 
 
-def test_resources_are_asked_last() -> None:
+def test_the_ports_resource_is_the_last_resort() -> None:
     offered = (
         'resources { name: "ports" type: RANGES ranges { '
         "range { begin: 31000 end: 31001 } range { begin: 5 end: 5 } } }"

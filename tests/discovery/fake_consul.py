@@ -1,6 +1,6 @@
-"""A Consul agent in memory, as far as the shim speaks to one: counts writes, and can misbehave.
+"""A fake Consul agent in memory: the API calls that the shim uses, with counters and faults.
 
-Its answers are those seen at 1.8.7.
+Its answers are those of Consul 1.8.7.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class FakeConsul:
         self.checks: dict[str, dict[str, Any]] = {}
         self.writes: Counter[str] = Counter()
         self.reads = 0
-        self.blind = False
-        """Lists are empty, as for a token without rights."""
+        self.hides_services = False
+        """Lists are empty, as for a token without read permission."""
         self.refusal: tuple[int, str] | None = None
-        """The answer to each request, if not None."""
+        """Status and text of every answer, if not None."""
         self.refuse_names: set[str] = set()
-        self.open = asyncio.Event()
-        """Cleared: no request is answered."""
-        self.open.set()
+        self.answers_requests = asyncio.Event()
+        """While it is cleared no request is answered."""
+        self.answers_requests.set()
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -47,8 +47,8 @@ class FakeConsul:
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
-        await site.start()
+        context = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await context.start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -56,8 +56,8 @@ class FakeConsul:
             await self._runner.cleanup()
             self._runner = None
 
-    def hold(self, service: Service) -> None:
-        """As if it had been registered."""
+    def add(self, service: Service) -> None:
+        """Add a service as if it had been registered."""
         body = service.body
         check = body.pop("Check")
         body["Service"] = body.pop("Name")
@@ -71,7 +71,7 @@ class FakeConsul:
 
     @web.middleware
     async def _refuse(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        await self.open.wait()
+        await self.answers_requests.wait()
         if self.refusal is not None:
             return web.Response(status=self.refusal[0], text=self.refusal[1])
         answer: web.StreamResponse = await handler(request)
@@ -85,7 +85,7 @@ class FakeConsul:
             {
                 key: service
                 for key, service in self.services.items()
-                if service["Meta"].get("mesos_owner") == owner[1] and not self.blind
+                if service["Meta"].get("mesos_owner") == owner[1] and not self.hides_services
             }
         )
 
@@ -96,7 +96,7 @@ class FakeConsul:
             {
                 key: check
                 for key, check in self.checks.items()
-                if check["ServiceID"].startswith(prefix[1]) and not self.blind
+                if check["ServiceID"].startswith(prefix[1]) and not self.hides_services
             }
         )
 

@@ -8,16 +8,16 @@ import pytest
 from aiohttp import web
 
 from shim import limits
-from shim.discovery.client import ConsulClient
-from shim.discovery.config import discovery_config
+from shim.config.consul import consul_config
+from shim.discovery.consul_client import ConsulClient
 from shim.errors import ConfigError, NotFound, Permanent, Transient
-from tests.discovery.real import make_certificates
+from tests.discovery.real_consul import make_certificates
 
 Connect = Callable[..., Awaitable[ConsulClient]]
 
 
-class Script:
-    """A server whose answers are given beforehand, the last one again and again."""
+class ScriptedServer:
+    """A server with a list of answers. The last one is repeated; status 0 never answers."""
 
     def __init__(self, *answers: tuple[int, str]) -> None:
         self.answers = list(answers)
@@ -35,7 +35,7 @@ class Script:
 async def connect() -> AsyncIterator[Connect]:
     runners, clients = [], []
 
-    async def make(script: Script, **env: str) -> ConsulClient:
+    async def make(script: ScriptedServer, **env: str) -> ConsulClient:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", script.answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -47,7 +47,7 @@ async def connect() -> AsyncIterator[Connect]:
         else:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             address = f"127.0.0.1:{runner.addresses[0][1]}"
-        config = discovery_config(address, "all", "mesos", env)
+        config = consul_config(address, "all", "mesos", env)
         assert config is not None
         client = ConsulClient(config)
         clients.append(client)
@@ -73,60 +73,64 @@ async def connect() -> AsyncIterator[Connect]:
         (302, "", Permanent),
     ],
 )
-async def test_refusals_keep_consuls_words(
+async def test_errors_carry_consuls_own_text(
     connect: Connect, status: int, body: str, error: type[Exception]
 ) -> None:
-    client = await connect(Script((status, body)))
+    client = await connect(ScriptedServer((status, body)))
     with pytest.raises(error) as caught:
-        await client.report("x", True, "note")
+        await client.update_check("x", True, "note")
     assert type(caught.value) is error
     assert f"PUT /v1/agent/check/pass/x: {status} {body}".strip() in str(caught.value)
 
 
-async def test_what_may_pass_is_tried_again(connect: Connect) -> None:
-    script = Script((500, "No cluster leader"), (200, ""))
+async def test_a_500_answer_is_retried(connect: Connect) -> None:
+    script = ScriptedServer((500, "No cluster leader"), (200, ""))
     await (await connect(script)).register({"Name": "a"})
     assert len(script.requests) == 2
 
 
-async def test_but_not_for_ever_nor_a_refusal(connect: Connect) -> None:
-    script = Script((500, "rpc error"))
+async def test_retries_are_bounded_and_a_403_is_not_retried(connect: Connect) -> None:
+    script = ScriptedServer((500, "rpc error"))
     with pytest.raises(Transient):
         await (await connect(script)).register({"Name": "a"})
     assert len(script.requests) == limits.CONSUL_ATTEMPTS
-    script = Script((403, "ACL not found"))
+    script = ScriptedServer((403, "ACL not found"))
     with pytest.raises(Permanent):
         await (await connect(script)).register({"Name": "a"})
     assert len(script.requests) == 1
 
 
-async def test_deregistering_what_is_not_there_is_done(connect: Connect) -> None:
-    await (await connect(Script((500, 'Unknown service "x"')))).deregister("x")
+async def test_deregistering_a_missing_service_succeeds(connect: Connect) -> None:
+    await (await connect(ScriptedServer((500, 'Unknown service "x"')))).deregister("x")
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "[]"])
-async def test_an_answer_that_is_not_consuls_is_no_answer(connect: Connect, body: str) -> None:
-    client = await connect(Script((200, body)))
-    with pytest.raises(Transient, match="no answer of Consul's"):
+async def test_an_answer_that_is_not_consuls_is_transient(connect: Connect, body: str) -> None:
+    client = await connect(ScriptedServer((200, body)))
+    with pytest.raises(Transient, match="not one of Consul's"):
         await client.services("me")
 
 
-async def test_silence_ends(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_without_answer_times_out(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "CONSUL_TIMEOUT", 0.05)
-    client = await connect(Script((0, "")))
+    client = await connect(ScriptedServer((0, "")))
     with pytest.raises(Transient, match="no answer in time"):
-        await client.has("x")
+        await client.has_service("x")
 
 
-async def test_a_huge_answer_is_cut_off(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_oversized_answer_is_an_error(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "CONSUL_BODY", 10)
-    client = await connect(Script((200, '{"a": "123456789"}')))
+    client = await connect(ScriptedServer((200, '{"a": "123456789"}')))
     with pytest.raises(Transient, match="more than 10 bytes"):
         await client.services("me")
 
 
-async def test_nobody_there() -> None:
-    config = discovery_config("127.0.0.1:1", "all", "mesos", {})
+async def test_a_refused_connection_names_the_address() -> None:
+    config = consul_config("127.0.0.1:1", "all", "mesos", {})
     assert config is not None
     client = ConsulClient(config)
     with pytest.raises(Transient, match=r"127\.0\.0\.1:1"):
@@ -138,13 +142,13 @@ async def test_the_token_goes_in_the_header_with_every_call(
     connect: Connect, tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text("from-file\n")
-    script = Script((200, "{}"))
+    script = ScriptedServer((200, "{}"))
     env = {"CONSUL_HTTP_AUTH": "user:pw", "CONSUL_NAMESPACE": "team"}
     client = await connect(script, CONSUL_HTTP_TOKEN="from-env", **env)
     await client.services("me")
     await client.deregister("x")
-    await client.report("x", False, "a b")
-    await client.maintain("x", "why")
+    await client.update_check("x", False, "a b")
+    await client.enter_maintenance("x", "why")
     for request in script.requests:
         assert request.headers["X-Consul-Token"] == "from-env"
         assert request.headers["X-Consul-Namespace"] == "team"
@@ -157,16 +161,16 @@ async def test_the_token_goes_in_the_header_with_every_call(
 
 
 async def test_a_unix_socket(connect: Connect, tmp_path: Path) -> None:
-    client = await connect(Script((200, "{}")), socket=str(tmp_path / "consul.sock"))
+    client = await connect(ScriptedServer((200, "{}")), socket=str(tmp_path / "consul.sock"))
     assert await client.services("me") == {}
 
 
-async def test_the_environment_of_this_process_is_not_read(
+async def test_python_consuls_own_environment_variables_are_ignored(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONSUL_HTTP_ADDR", "https://elsewhere:1")
-    monkeypatch.setenv("CONSUL_HTTP_TOKEN", "somebody's")
-    script = Script((200, "{}"))
+    monkeypatch.setenv("CONSUL_HTTP_TOKEN", "another token")
+    script = ScriptedServer((200, "{}"))
     await (await connect(script)).services("me")
     assert "X-Consul-Token" not in script.requests[0].headers
 
@@ -180,7 +184,7 @@ async def test_the_environment_of_this_process_is_not_read(
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(env: dict[str, str]) -> None:
-    config = discovery_config("https://127.0.0.1:1", "all", "mesos", env)
+    config = consul_config("https://127.0.0.1:1", "all", "mesos", env)
     assert config is not None
     with pytest.raises(ConfigError) as caught:
         ConsulClient(config)
@@ -194,7 +198,7 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
         "CONSUL_CLIENT_CERT": str(tmp_path / "client.pem"),
         "CONSUL_CLIENT_KEY": str(tmp_path / "server.key"),
     }
-    config = discovery_config("https://127.0.0.1:1", "all", "mesos", env)
+    config = consul_config("https://127.0.0.1:1", "all", "mesos", env)
     assert config is not None
     with pytest.raises(ConfigError, match="CONSUL_CLIENT_KEY"):
         ConsulClient(config)

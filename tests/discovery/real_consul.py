@@ -1,4 +1,4 @@
-"""Starts and ends a real ``consul`` server of one, on free ports and in a directory given."""
+"""Starts and ends a real single-node ``consul`` server on free ports."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.support.ports import free_ports
+from tests.ports import free_ports
 
 MASTER_TOKEN = "6d3f5a0e-0000-4000-8000-000000000001"
 START_SECONDS = 60.0
 
 
 class RealConsul:
-    """As a context manager: starts, waits for a leader, ends by process."""
+    """A context manager: starts the process, waits for a leader, kills the process."""
 
     def __init__(self, directory: Path, *, acl: bool = False, tls: bool = False) -> None:
         self.directory, self.acl, self.tls = directory, acl, tls
@@ -81,7 +81,7 @@ class RealConsul:
                 stderr=subprocess.STDOUT,
             )
         end = time.monotonic() + START_SECONDS
-        while not self._leads():
+        while not self._has_leader():
             if self._process.poll() is not None or time.monotonic() > end:
                 self.kill()
                 raise RuntimeError((self.directory / "log").read_text()[-2000:])
@@ -94,7 +94,7 @@ class RealConsul:
             self._process = None
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """With all rights. JSON in, JSON (or None) out."""
+        """Call the API with all permissions. JSON in, JSON or None out."""
         request = urllib.request.Request(
             f"{self.address}{path}",
             None if body is None else json.dumps(body).encode(),
@@ -105,22 +105,22 @@ class RealConsul:
             return json.loads(answer.read() or b"null")
 
     def passing(self, name: str) -> list[tuple[str, int]]:
-        """Where clients find a service."""
+        """The addresses at which clients find a service."""
         nodes = self.call("GET", f"/v1/health/service/{name}?passing")
         return [(node["Service"]["Address"], node["Service"]["Port"]) for node in nodes]
 
     def token(self, rules: str) -> str:
-        """A new token that has just these rights."""
+        """A new token with only these permissions."""
         name = f"p{time.monotonic_ns()}"
         self.call("PUT", "/v1/acl/policy", {"Name": name, "Rules": rules})
         made = self.call("PUT", "/v1/acl/token", {"Policies": [{"Name": name}]})
         return str(made["SecretID"])
 
-    def _leads(self) -> bool:
+    def _has_leader(self) -> bool:
         try:
             if not self.call("GET", "/v1/status/leader"):
                 return False
-            # The rights come up after the leader.
+            # ACLs become usable after the leader election.
             return not self.acl or bool(self.call("GET", "/v1/agent/self"))
         except OSError:
             return False

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import asyncio
 
-from shim.discovery.queue import WorkQueue
+from shim.discovery.write_queue import WriteQueue
 
 
-async def drain(queue: WorkQueue) -> list[str]:
+async def drain(queue: WriteQueue) -> list[str]:
     found = []
     while len(queue):
         item = await asyncio.wait_for(queue.get(), 1)
@@ -14,8 +14,8 @@ async def drain(queue: WorkQueue) -> list[str]:
     return found
 
 
-async def test_each_waits_once_and_the_urgent_go_first() -> None:
-    queue = WorkQueue()
+async def test_each_item_waits_once_and_urgent_items_come_first() -> None:
+    queue = WriteQueue()
     for item in "abab":
         queue.put(item)
     queue.put("c", urgent=True)
@@ -25,8 +25,8 @@ async def test_each_waits_once_and_the_urgent_go_first() -> None:
     assert await drain(queue) == ["c", "b", "a"]
 
 
-async def test_no_item_has_two_writers() -> None:
-    queue = WorkQueue()
+async def test_an_item_has_at_most_one_writer() -> None:
+    queue = WriteQueue()
     queue.put("a")
     item = await queue.get()
     queue.put("a")
@@ -39,8 +39,8 @@ async def test_no_item_has_two_writers() -> None:
     assert await waiting == "a"
 
 
-async def test_a_writer_sleeps_until_there_is_work() -> None:
-    queue = WorkQueue()
+async def test_get_waits_until_an_item_is_put() -> None:
+    queue = WriteQueue()
     waiting = [asyncio.create_task(queue.get()) for _ in range(2)]
     await asyncio.sleep(0)
     queue.put("a")

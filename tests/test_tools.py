@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import tools
+from tests import tools
 
 
 @pytest.fixture(autouse=True)

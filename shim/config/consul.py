@@ -1,80 +1,31 @@
-"""Flags and Consul's own environment variables -> how to reach Consul and what to register."""
+"""``--consul`` and Consul's own environment variables -> :class:`ConsulConfig`. Pure."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from shim.errors import ConfigError
+from shim.model.settings import CheckMode, ConsulConfig, RegisterMode, header_value
 
 DEFAULT_PORT = 8500
 
 
-class Register(enum.Enum):
-    """Which tasks are registered. A label ``consul=false`` always opts out."""
-
-    ALL = "all"
-    LABELLED = "labelled"
-    NONE = "none"
-
-
-class Checks(enum.Enum):
-    """Who looks after a task's health."""
-
-    MESOS = "mesos"
-    """The shim tells Consul what Mesos' health check says."""
-    CONSUL = "consul"
-    """Consul runs HTTP and TCP checks itself: its agent reaches the containers' addresses."""
-
-
-@dataclass(frozen=True, slots=True)
-class DiscoveryConfig:
-    """One Consul agent and the rules of registration. ``repr`` shows no secret."""
-
-    scheme: str
-    host: str
-    port: int
-    socket: str = ""
-    """Path of a Unix socket; host and port mean nothing then."""
-    register: Register = Register.ALL
-    checks: Checks = Checks.MESOS
-    token: str = field(default="", repr=False)
-    token_file: str = ""
-    auth: str = field(default="", repr=False)
-    """``user:password`` of a proxy in front of Consul."""
-    verify: bool = True
-    ca_file: str = ""
-    ca_path: str = ""
-    client_cert: str = ""
-    client_key: str = ""
-    server_name: str = ""
-    namespace: str = ""
-
-    @property
-    def url(self) -> str:
-        """Fit for a log: no credentials."""
-        if self.socket:
-            return f"unix://{self.socket}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
-
-
-def discovery_config(
+def consul_config(
     consul: str | None,
     register: str,
     checks: str,
     env: Mapping[str, str],
-) -> DiscoveryConfig | None:
+) -> ConsulConfig | None:
     """From ``--consul``, ``--consul_register``, ``--consul_checks`` and the environment.
 
-    None when neither ``--consul`` nor CONSUL_HTTP_ADDR gives an address. Raises ConfigError
-    naming flag or variable and, unless it is a secret, the value. Reads no file.
+    None when neither ``--consul`` nor CONSUL_HTTP_ADDR gives an address. Raises ConfigError with
+    the flag or variable and, unless the value is a secret, the value. Reads no file.
     """
-    rule = _choice(Register, "--consul_register", register)
-    mode = _choice(Checks, "--consul_checks", checks)
+    register_mode = _choice(RegisterMode, "--consul_register", register)
+    check_mode = _choice(CheckMode, "--consul_checks", checks)
     source, address = (
         ("--consul", consul) if consul else ("CONSUL_HTTP_ADDR", env.get("CONSUL_HTTP_ADDR"))
     )
@@ -86,14 +37,14 @@ def discovery_config(
         raise ConfigError(
             f"CONSUL_CLIENT_CERT={cert!r} and CONSUL_CLIENT_KEY={key!r}: give both or neither"
         )
-    return DiscoveryConfig(
+    return ConsulConfig(
         scheme,
         host,
         port,
         socket,
-        rule,
-        mode,
-        token=printable("CONSUL_HTTP_TOKEN", env.get("CONSUL_HTTP_TOKEN", "")),
+        register_mode,
+        check_mode,
+        token=header_value("CONSUL_HTTP_TOKEN", env.get("CONSUL_HTTP_TOKEN", "")),
         token_file=env.get("CONSUL_HTTP_TOKEN_FILE", ""),
         auth=_auth(env.get("CONSUL_HTTP_AUTH", "")),
         verify=_boolean(env, "CONSUL_HTTP_SSL_VERIFY", True),
@@ -102,15 +53,8 @@ def discovery_config(
         client_cert=cert,
         client_key=key,
         server_name=env.get("CONSUL_TLS_SERVER_NAME", ""),
-        namespace=printable("CONSUL_NAMESPACE", env.get("CONSUL_NAMESPACE", "")),
+        namespace=header_value("CONSUL_NAMESPACE", env.get("CONSUL_NAMESPACE", "")),
     )
-
-
-def printable(source: str, value: str) -> str:
-    """``value`` if it can go into a header; the error does not show it."""
-    if not (value.isascii() and value.isprintable()):
-        raise ConfigError(f"{source} holds a character that an HTTP header cannot carry")
-    return value
 
 
 _Choice = TypeVar("_Choice", bound=enum.Enum)
@@ -126,6 +70,7 @@ def _choice(kind: type[_Choice], flag: str, value: str) -> _Choice:
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+"""The texts that Consul's own clients accept as booleans."""
 
 
 def _boolean(env: Mapping[str, str], name: str, default: bool) -> bool:
@@ -139,7 +84,7 @@ def _boolean(env: Mapping[str, str], name: str, default: bool) -> bool:
 
 def _auth(value: str) -> str:
     if value and ":" not in value:
-        raise ConfigError("CONSUL_HTTP_AUTH is not user:password (its value is not shown)")
+        raise ConfigError("CONSUL_HTTP_AUTH is not user:password (the value is not shown)")
     return value
 
 
@@ -151,19 +96,19 @@ def _address(source: str, value: str, tls: bool) -> tuple[str, str, int, str]:
         url = urlsplit(value if "://" in value else f"{'https' if tls else 'http'}://{value}")
         port = url.port
     except ValueError as error:
-        raise ConfigError(f"{source}={_shown(value)!r}: {error}") from None
+        raise ConfigError(f"{source}={_redacted(value)!r}: {error}") from None
     if url.username is not None:
         raise ConfigError(
-            f"{source}={_shown(value)!r}: user and password belong into CONSUL_HTTP_AUTH"
+            f"{source}={_redacted(value)!r}: user and password belong into CONSUL_HTTP_AUTH"
         )
     if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query:
         raise ConfigError(
-            f"{source}={_shown(value)!r} is none of host:port, http://host:port, "
+            f"{source}={_redacted(value)!r} is none of host:port, http://host:port, "
             "https://host:port, unix:///path"
         )
     return url.scheme, url.hostname, DEFAULT_PORT if port is None else port, ""
 
 
-def _shown(address: str) -> str:
-    """Without what stands before an ``@``: it may be a password."""
+def _redacted(address: str) -> str:
+    """``address`` without the part before an ``@``, which may hold a password."""
     return address if "@" not in address else f"***@{address.rpartition('@')[2]}"

@@ -1,14 +1,15 @@
-"""The ids that wait for a writer: each once, the urgent ones first, none with two writers."""
+"""The queue of service ids that have to be written to Consul."""
 
 from __future__ import annotations
 
 import asyncio
 
 
-class WorkQueue:
-    """Bounded by the number of ids that are ever put: putting a waiting one changes nothing.
+class WriteQueue:
+    """Each id waits once, urgent ids come first, and one id has at most one writer.
 
-    An id that is put while a writer has it waits again once that writer is done.
+    The length is bounded by the number of different ids: an id that waits is not added again.
+    An id that is put while a writer holds it waits again when that writer calls :meth:`done`.
     """
 
     def __init__(self) -> None:
@@ -16,10 +17,11 @@ class WorkQueue:
         self._waiting: dict[str, None] = {}
         self._busy: set[str] = set()
         self._again: dict[str, bool] = {}
+        """Ids put while a writer holds them -> whether they are urgent."""
         self._filled = asyncio.Event()
 
     def __len__(self) -> int:
-        """Waiting or with a writer."""
+        """Ids that wait or are held by a writer."""
         return len(self._urgent) + len(self._waiting) + len(self._busy)
 
     def put(self, item: str, *, urgent: bool = False) -> None:
@@ -34,7 +36,7 @@ class WorkQueue:
         self._filled.set()
 
     async def get(self) -> str:
-        """The caller owes :meth:`done`."""
+        """The next id. The caller has to call :meth:`done` with it."""
         while not (self._urgent or self._waiting):
             self._filled.clear()
             await self._filled.wait()

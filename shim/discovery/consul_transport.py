@@ -1,6 +1,7 @@
-"""HTTP to a Consul agent, as a transport for python-consul that is asynchronous.
+"""An asynchronous HTTP transport for python-consul.
 
-Here are the token, TLS, time limits, retries, and the one place where errors get their family.
+It adds the token and TLS, bounds the time of a call, retries, and maps failures to Transient,
+NotFound and Permanent.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ import tenacity
 from yarl import URL
 
 from shim import limits
-from shim.discovery.config import DiscoveryConfig, printable
 from shim.errors import ConfigError, NotFound, Permanent, Transient, error_text
+from shim.model.settings import ConsulConfig, header_value
 
 T = TypeVar("T")
 Params = Sequence[tuple[str, str]]
 
-_GONE = ("Unknown service", "does not have associated TTL")
-"""What Consul says, with a 500, about a service or check that it does not have."""
+_MISSING = ("Unknown service", "does not have associated TTL")
+"""Texts of Consul's 500 answers about a missing service or check."""
 
 
-class Http(consul.base.HTTPClient):  # type: ignore[misc]  # python-consul has no types
-    """The four verbs as coroutines. Raises Transient, NotFound or Permanent, nothing else."""
+class ConsulTransport(consul.base.HTTPClient):  # type: ignore[misc]  # python-consul has no types
+    """The four verbs as coroutines. They raise only Transient, NotFound or Permanent."""
 
-    def __init__(self, config: DiscoveryConfig) -> None:
+    def __init__(self, config: ConsulConfig) -> None:
         super().__init__(config.host, config.port, config.scheme)
         self.base_uri = "http://localhost" if config.socket else config.url
         self._config = config
@@ -75,7 +76,7 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]  # python-consul has n
         params: Params | None,
         data: str = "",
     ) -> T:
-        """Every call we make may be repeated: it sets a state, or reads one."""
+        """One call, with retries. Every call sets or reads a state, so it may be repeated."""
         url = URL(self.uri(path, params), encoded=True)
         blocking = any(name == "index" for name, _ in params or ())
         async for attempt in tenacity.AsyncRetrying(
@@ -90,14 +91,16 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]  # python-consul has n
         try:
             return callback(response)
         except (ValueError, KeyError) as error:
-            raise Transient(f"{method} {path}: no answer of Consul's: {error!r}") from error
+            raise Transient(
+                f"{method} {path}: the answer is not one of Consul's: {error!r}"
+            ) from error
 
     async def _exchange(self, method: str, url: URL, data: str, blocking: bool) -> Any:
         total = limits.CONSUL_TIMEOUT + (limits.CONSUL_BLOCK * 17 / 16 if blocking else 0.0)
         timeout = aiohttp.ClientTimeout(total, connect=limits.CONSUL_CONNECT_TIMEOUT)
         what = f"{method} {url.path}"
         try:
-            async with self._open().request(
+            async with self._get_session().request(
                 method,
                 url,
                 data=data.encode(),
@@ -107,19 +110,19 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]  # python-consul has n
             ) as answer:
                 body = (await _read(answer)).decode(errors="replace")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Transient(f"{what} at {self._config.url}: {_words(error)}") from error
-        _check(what, answer.status, body)
+            raise Transient(f"{what} at {self._config.url}: {_error_text(error)}") from error
+        _raise_for_status(what, answer.status, body)
         return consul.base.Response(answer.status, answer.headers, body)
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _get_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # One more for a blocking query, which must not take a writer's place.
-            most = limits.CONSUL_CONNECTIONS + 1
+            # One more for a blocking query, so that all writers keep a connection.
+            limit = limits.CONSUL_CONNECTIONS + 1
             connector: aiohttp.BaseConnector
             if self._config.socket:
-                connector = aiohttp.UnixConnector(self._config.socket, limit=most)
+                connector = aiohttp.UnixConnector(self._config.socket, limit=limit)
             else:
-                connector = aiohttp.TCPConnector(limit=most, ssl=self._tls or True)
+                connector = aiohttp.TCPConnector(limit=limit, ssl=self._tls or True)
             self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
         return self._session
 
@@ -133,27 +136,27 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def _check(what: str, status: int, body: str) -> None:
-    """The one place where Consul's refusals become ours."""
+def _raise_for_status(what: str, status: int, body: str) -> None:
+    """Map Consul's error answers. 404 and texts about missing entries are NotFound."""
     if status == 200:
         return
-    words = f"{what}: {status} {body.strip()[:500]}"
-    if status == 404 or any(sign in body for sign in _GONE):
-        raise NotFound(words)
+    message = f"{what}: {status} {body.strip()[:500]}"
+    if status == 404 or any(text in body for text in _MISSING):
+        raise NotFound(message)
     if status >= 500 or status == 429:
-        raise Transient(words)
-    raise Permanent(words)
+        raise Transient(message)
+    raise Permanent(message)
 
 
-def _words(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return error_text(error)
 
 
-def _headers(config: DiscoveryConfig) -> dict[str, str]:
+def _headers(config: ConsulConfig) -> dict[str, str]:
     headers = {}
-    if token := config.token or _token_of(config.token_file):
+    if token := config.token or _read_token(config.token_file):
         headers["X-Consul-Token"] = token
     if config.namespace:
         headers["X-Consul-Namespace"] = config.namespace
@@ -162,31 +165,31 @@ def _headers(config: DiscoveryConfig) -> dict[str, str]:
     return headers
 
 
-def _token_of(path: str) -> str:
+def _read_token(path: str) -> str:
     if not path:
         return ""
     try:
         text = Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"CONSUL_HTTP_TOKEN_FILE={path!r}: {error}") from None
-    return printable("CONSUL_HTTP_TOKEN_FILE", text)
+    return header_value("CONSUL_HTTP_TOKEN_FILE", text)
 
 
-def _tls(config: DiscoveryConfig) -> ssl.SSLContext:
-    named = f"CONSUL_CACERT={config.ca_file!r}, CONSUL_CAPATH={config.ca_path!r}"
+def _tls(config: ConsulConfig) -> ssl.SSLContext:
+    source = f"CONSUL_CACERT={config.ca_file!r}, CONSUL_CAPATH={config.ca_path!r}"
     try:
         context = ssl.create_default_context(
             cafile=config.ca_file or None, capath=config.ca_path or None
         )
         if config.client_cert:
-            named = (
+            source = (
                 f"CONSUL_CLIENT_CERT={config.client_cert!r}, "
                 f"CONSUL_CLIENT_KEY={config.client_key!r}"
             )
-            # Without a password function OpenSSL would ask for one at the terminal.
+            # Without a password function OpenSSL asks for a password on the terminal.
             context.load_cert_chain(config.client_cert, config.client_key, lambda: "")
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"{named}: {error}") from None
+        raise ConfigError(f"{source}: {error}") from None
     if not config.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

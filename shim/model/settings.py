@@ -1,0 +1,119 @@
+"""Values of flags that more than one package reads: masters, credentials, Consul. Pure.
+
+``config`` parses the flags into these types; ``wire``, ``discovery`` and ``check`` use them.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from shim.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The principal and the secret of an agent. ``repr`` does not show the secret."""
+
+    principal: str
+    secret: bytes = field(repr=False)
+
+
+class RegisterMode(enum.Enum):
+    """Which tasks are registered in Consul. A label ``consul=false`` always opts out."""
+
+    ALL = "all"
+    LABELLED = "labelled"
+    NONE = "none"
+
+
+class CheckMode(enum.Enum):
+    """Which process runs a task's health check."""
+
+    MESOS = "mesos"
+    """The agent runs the health check and reports the result to Consul."""
+    CONSUL = "consul"
+    """Consul runs HTTP and TCP checks. Its agent must reach the containers' addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsulConfig:
+    """One Consul agent and the rules of registration. ``repr`` shows no secret."""
+
+    scheme: str
+    host: str
+    port: int
+    socket: str = ""
+    """Path of a Unix socket. When it is set, ``host`` and ``port`` have no meaning."""
+    register: RegisterMode = RegisterMode.ALL
+    checks: CheckMode = CheckMode.MESOS
+    token: str = field(default="", repr=False)
+    token_file: str = ""
+    auth: str = field(default="", repr=False)
+    """``user:password`` for a proxy in front of Consul."""
+    verify: bool = True
+    ca_file: str = ""
+    ca_path: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    server_name: str = ""
+    namespace: str = ""
+
+    @property
+    def url(self) -> str:
+        """The address without credentials, for logs."""
+        if self.socket:
+            return f"unix://{self.socket}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class StaticMaster:
+    """A master at a fixed address."""
+
+    host: str
+    port: int
+    id: str = "master"
+
+    def __str__(self) -> str:
+        return f"{self.id}@{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ZooKeeperMaster:
+    """The leading master of the ZooKeeper group below ``path``."""
+
+    hosts: tuple[str, ...]
+    """``host:port``; the port is always given."""
+    path: str
+    credentials: str | None = field(default=None, repr=False)
+    """``user:password`` of ZooKeeper's digest scheme. ``str`` and ``repr`` do not show it."""
+
+    def __str__(self) -> str:
+        shown = "***@" if self.credentials else ""
+        return f"zk://{shown}{','.join(self.hosts)}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsulMaster:
+    """The leading instance of a service in Consul."""
+
+    url: str
+    """``consul://host:port/service/NAME``."""
+    service: str
+    consul: ConsulConfig
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Master = StaticMaster | ZooKeeperMaster | ConsulMaster
+"""The value of ``--master``."""
+
+
+def header_value(source: str, value: str) -> str:
+    """``value``, if an HTTP header can carry it. ConfigError names ``source``, not the value."""
+    if not (value.isascii() and value.isprintable()):
+        raise ConfigError(f"{source} holds a character that an HTTP header cannot carry")
+    return value
