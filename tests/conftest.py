@@ -1,37 +1,48 @@
-"""What all tests share: skipping by what this machine has, the test image, the last look."""
+"""What all tests share: marks by what a test needs, the order, the test image, the last look."""
 
 from __future__ import annotations
 
 import os
+import re
+import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import docker
 import pytest
 
 from shim.model.container import LABEL_SHIM
-from tests import busybox
-from tests.tools import have
+from tests.support import busybox, scheduling
+from tests.support.tools import have
 
-TEST_SHIMS = f"test-{os.getpid()}-"
-"""Every shim id of this run begins so: what is left over at the end is ours."""
+TEST_SHIMS = f"test-{os.getpid()}-{uuid.uuid4().hex[:6]}-"
+"""Every shim id of this process begins so: what is left over at the end is of this process."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        for mark in item.iter_markers():
-            tool = mark.name.removeprefix("needs_")
-            if tool != mark.name and not have(tool):
+        needed = [m.name[6:] for m in item.iter_markers() if m.name.startswith("needs_")]
+        for tool in needed:
+            if not have(tool):
                 item.add_marker(pytest.mark.skip(reason=f"{tool} is not here"))
+        if not needed and not scheduling.starts_processes(item.nodeid):
+            item.add_marker(pytest.mark.unit)
+    items.sort(key=lambda item: scheduling.rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return scheduling.scheduler(config, log)
 
 
 @pytest.fixture(scope="session")
 def docker_client() -> Iterator[docker.DockerClient]:
-    """A client of the real engine. At the end no container of this run may be left."""
+    """A client of the real engine. At the end no container of this process may be left."""
     client = docker.from_env()
     yield client
     left = [
         container
-        # Others' containers come and go meanwhile.
+        # Containers of other runs come and go meanwhile.
         for container in client.containers.list(
             all=True, filters={"label": LABEL_SHIM}, ignore_removed=True
         )
@@ -51,5 +62,6 @@ def busybox_image(docker_client: docker.DockerClient) -> str:
 
 @pytest.fixture
 def shim_id(request: pytest.FixtureRequest) -> str:
-    """An owner label for this test alone."""
-    return f"{TEST_SHIMS}{request.node.name}"[:200]
+    """A shim id, the owner label of containers, for this test alone."""
+    name = re.sub(r"[^\w.-]", "-", request.node.name)
+    return f"{TEST_SHIMS}{name}"[:60]

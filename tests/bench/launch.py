@@ -25,9 +25,9 @@ import docker
 
 from shim import limits
 from shim.protos.mesos_pb2 import TaskState
-from tests import busybox
 from tests.bench.kit import ThinMaster, children, rss_kb
 from tests.e2e.agents import AgentProcess
+from tests.support import busybox
 
 SOCKET = "/var/run/docker.sock"
 

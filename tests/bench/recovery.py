@@ -42,7 +42,7 @@ from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import SlaveInfo
 from tests.bench.kit import ThinMaster, rss_kb, run_task
 from tests.e2e.agents import AgentProcess
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 SHIM_ID = "bench-recovery"
 SAMPLE = 0.002

@@ -16,8 +16,8 @@ from typing import Any
 import docker
 import pytest
 
-from tests import busybox
 from tests.compose import images
+from tests.support import busybox
 from tests.test_start import Demo
 
 pytestmark = [

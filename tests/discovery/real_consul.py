@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.ports import free_ports
+from tests.support.ports import free_ports
 
 MASTER_TOKEN = "6d3f5a0e-0000-4000-8000-000000000001"
 START_SECONDS = 60.0

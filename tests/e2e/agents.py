@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.e2e.client import ROOT
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 BACKOFF = "--registration_backoff_factor="
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.client import ROOT
 from tests.e2e.conftest import System
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 
 async def run_agent(*flags: str, timeout: float = 20, **env: str) -> tuple[int, str]:

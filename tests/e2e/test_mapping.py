@@ -12,10 +12,10 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests import busybox
 from tests.e2e.client import Json
 from tests.e2e.conftest import System
 from tests.e2e.tasks import docker_task, ends, running
+from tests.support import busybox
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 

@@ -15,14 +15,14 @@ import aiohttp
 import docker
 import pytest
 
-from tests import busybox, registry
 from tests.e2e.agents import AgentProcess, eventually
 from tests.e2e.conftest import System
 from tests.e2e.gate import gate
 from tests.e2e.tasks import docker_task, ends
 from tests.engine.fetch.archives import a_tar
 from tests.engine.fetch.server import serving
-from tests.registry import Registry
+from tests.support import busybox, registry
+from tests.support.registry import Registry
 
 pytestmark = [
     pytest.mark.needs_docker,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from kazoo.client import KazooClient
 
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 JAR = Path("/usr/share/java/zookeeper.jar")
 TICK_MS = 200

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from shim.dev.master.server import DevMaster
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 REAL = os.environ.get("MESOS_MASTER_BIN")
 BOTH = ["embedded", pytest.param("real", marks=pytest.mark.needs_master)]

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import docker
 
-from tests import busybox
 from tests.e2e.conftest import System, taken_down
 from tests.e2e.faults.crashing import MOMENTS, POINTS
 from tests.e2e.faults.load import Load
 from tests.e2e.faults.masters import EmbeddedMaster, Master, RealMaster
 from tests.e2e.faults.survival import mortal_agent, plan, survive
+from tests.support import busybox
 
 PINGS = 60
 REAL = os.environ.get("MESOS_MASTER_BIN")

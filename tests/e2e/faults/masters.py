@@ -19,7 +19,7 @@ import aiohttp
 from shim.dev.master.server import DevMaster
 from tests.e2e.agents import agents_of, eventually
 from tests.e2e.client import Json
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 PING = 1.0
 CREDENTIALS = {"shim": "secret"}

@@ -15,12 +15,12 @@ import aiohttp
 import docker
 import pytest
 
-from tests import busybox
 from tests.e2e.agents import eventually
 from tests.e2e.client import task
 from tests.e2e.conftest import System
 from tests.e2e.faults import evidence
 from tests.e2e.faults.load import Load
+from tests.support import busybox
 
 pytestmark = [
     pytest.mark.needs_docker,

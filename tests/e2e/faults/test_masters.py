@@ -15,7 +15,7 @@ from tests.e2e.client import TERMINAL, Framework, Json, task
 from tests.e2e.conftest import System
 from tests.e2e.faults.conftest import NewMaster
 from tests.e2e.faults.masters import CREDENTIALS, Gate, Master, is_active, operate
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 

@@ -14,7 +14,7 @@ from shim.engine.checks.exec_probe import script, understand
 from shim.engine.checks.probe_result import ProbeResult, ProbeStatus
 from shim.engine.checks.spec import Http, Tcp
 from tests.engine.checks.test_network_probe import serving
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 
 async def run(target: Http | Tcp, path: str) -> ProbeResult:

@@ -15,7 +15,7 @@ from shim.model.container import Container, Phase
 from tests.engine.checks.orders import LABELS, order
 from tests.engine.checks.test_network_probe import serving
 from tests.fakes.engine import FakeEngine
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 REF = order("").ref
 INSIDE_200 = b"\nHTTP/ 200\n= curl 0\n"

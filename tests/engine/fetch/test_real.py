@@ -16,11 +16,11 @@ from shim.engine.docker import DockerEngine
 from shim.engine.mapping import Rules
 from shim.model.facts import ContainerStarted, Fact, Failure, LaunchFailed
 from shim.model.orders import Launch
-from tests import registry
 from tests.engine.fetch.archives import a_tar, link
 from tests.engine.fetch.server import Server
 from tests.engine.fetch.tasks import as_uri, fetcher, launch, spec
-from tests.registry import Registry
+from tests.support import registry
+from tests.support.registry import Registry
 
 pytestmark = pytest.mark.needs_docker
 

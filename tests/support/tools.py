@@ -1,4 +1,4 @@
-"""Which of the real parts that some tests need are on this machine."""
+"""Which tools, such as Docker or Consul, this machine has: tests without theirs are skipped."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ DETECT: Mapping[str, Callable[[], bool]] = {
 
 @cache
 def have(tool: str) -> bool:
-    """What ``SHIM_TEST_HAVE`` lists, or, where that is unset, what is found here."""
+    """Whether ``SHIM_TEST_HAVE`` lists the tool; where that is unset, whether it is found here."""
     listed = os.environ.get("SHIM_TEST_HAVE")
     if tool == "master" or listed is None:
         return DETECT.get(tool, _program(tool))()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import tools
+from tests.support import tools
 
 
 @pytest.fixture(autouse=True)

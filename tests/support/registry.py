@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,9 @@ from pathlib import Path
 import bcrypt
 import docker
 import requests
+
+from tests.support.ports import free_port
+from tests.support.wait import PATIENCE, first
 
 CONFIG = """
 version: 0.1
@@ -50,7 +51,7 @@ class Registry:
 
     @property
     def docker_config(self) -> Mapping[str, object]:
-        """The ``config.json`` of one who may pull."""
+        """The ``config.json`` of a user who may pull."""
         auth = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         return {"auths": {self.host: {"auth": auth}}}
 
@@ -66,10 +67,10 @@ class Registry:
         target = f"{self.host}/{name}"
         client.images.get(image).tag(target)
         try:
-            told = client.images.push(target, auth_config=self._login())
+            output = client.images.push(target, auth_config=self._login())
         finally:
             client.images.remove(target)
-        assert '"error"' not in told, told
+        assert '"error"' not in output, output
         return target
 
     def _login(self) -> dict[str, str]:
@@ -80,10 +81,9 @@ class Registry:
 def running(directory: Path, user: str = "me", password: str = "secret") -> Iterator[Registry]:
     """A registry on a free port that keeps its images in ``directory`` and knows one user.
 
-    Without a user everybody may do everything.
+    With an empty user every client may read and write.
     """
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
+    port = free_port()
     hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
     (directory / "htpasswd").write_text(f"{user}:{hashed}\n")
     config = directory / "config.yml"
@@ -96,17 +96,17 @@ def running(directory: Path, user: str = "me", password: str = "secret") -> Iter
         yield Registry(port, user, password)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
-def _wait(port: int, answers: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 15
-    while time.monotonic() < until and process.poll() is None:
+def _wait(port: int, expected: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until the registry answers its first request, with the expected status."""
+
+    def status() -> int:
+        assert process.poll() is None, f"the registry did not start: {log.read_text()}"
         try:
-            answer = requests.get(f"http://127.0.0.1:{port}/v2/", timeout=1)
+            return requests.get(f"http://127.0.0.1:{port}/v2/", timeout=PATIENCE).status_code
         except requests.ConnectionError:
-            time.sleep(0.05)
-            continue
-        assert answer.status_code == answers, answer.text
-        return
-    raise AssertionError(f"the registry did not start: {log.read_text()}")
+            return 0
+
+    assert first(status, "an answer of the registry") == expected
