@@ -35,7 +35,6 @@ ALLOWED = {
     "core": COMMON,
     "wire": COMMON,
     "engine": COMMON,
-    "engine.triton": COMMON | {"certs.certificate"},
     "engine.triton.billing": COMMON | {"telemetry"},
     "discovery": COMMON,
     "discovery.consul_detector": COMMON | {"wire.detect", "wire.zookeeper"},

@@ -15,7 +15,8 @@ from shim import limits
 from shim.config import Config
 from shim.config.addresses import Addresses
 from shim.engine.api import Engine, EngineInfo
-from shim.engine.client.connect import connect, remote_host
+from shim.engine.client.http_engine import CallObserver
+from shim.engine.connect import connect, remote_host
 from shim.errors import NotFound, Transient
 from shim.model.container import Container
 
@@ -26,11 +27,13 @@ Tell = Callable[[str], None]
 """Hears why the endpoint is still waited for."""
 
 
-async def connected(config: Config, owner: str, tell: Tell) -> Engine:
+async def connected(
+    config: Config, owner: str, tell: Tell, observe_call: CallObserver | None = None
+) -> Engine:
     """The engine; asked which kind it is until it says."""
     while True:
         try:
-            return await connect(config, owner)
+            return await connect(config, owner, observe_call)
         except Transient as error:
             tell(str(error))
             log.error("the Docker endpoint does not say what it is: %s", error)

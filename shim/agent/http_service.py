@@ -17,7 +17,6 @@ from shim.core.view import AgentView
 from shim.discovery.sync import ConsulSync
 from shim.engine.api import Engine
 from shim.engine.checks.checker import Checker
-from shim.engine.client.instrument import instrument
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.sandbox.container_files import ContainerFiles
@@ -82,10 +81,12 @@ class HttpService:
         """Why there is no endpoint yet: ``/health`` says it when that lasts."""
         self._site.trouble = trouble
 
+    def observe_call(self, call: str, outcome: str, seconds: float) -> None:
+        """A call to the endpoint ended: ``ok`` or the class of its error."""
+        self._metrics.engine_seconds.labels(call, outcome).observe(seconds)
+
     async def attach(self, engine: Engine) -> None:
-        """Measure its calls, and know the sandboxes that an earlier life left."""
-        seconds = self._metrics.engine_seconds
-        instrument(engine, lambda call, outcome, s: seconds.labels(call, outcome).observe(s))
+        """Know the sandboxes that an earlier life left."""
         self._engine = engine
         self._keeper = SandboxStore(engine, self._config.work_dir / "sandboxes")
         self._files = ContainerFiles(engine, self._config.sandbox_directory)
@@ -148,10 +149,13 @@ class HttpService:
         def known() -> set[str]:
             return {task.ref.name for task in agent.tasks.values()}
 
-        kept = self._config.docker_remove_delay
         costs = BillingExporter(
-            self._engine, UsageMeter(self._config.triton_prices), known, kept=kept
+            self._engine,
+            UsageMeter(self._config.triton_prices),
+            known,
+            remove_delay=self._config.docker_remove_delay,
         )
+        self._engine.subscribe(costs)
         costs.publish(self._metrics)
         return costs
 

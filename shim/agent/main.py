@@ -97,7 +97,9 @@ class _Agent:
         self._messenger.introduce(pid)
         owner, mark = shim_id(self._snapshot, config.shim_id, address.hostname, port)
         await self._journal.commit([mark])
-        engine = await engine_startup.connected(config, owner, self._pages.waits)
+        engine = await engine_startup.connected(
+            config, owner, self._pages.waits, self._pages.observe_call
+        )
         try:
             await self._pages.attach(engine)
             info = await engine_startup.answer(engine, self._pages.waits)

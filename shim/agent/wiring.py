@@ -20,7 +20,7 @@ from shim.discovery.services import Service, ServiceContext, agent_service
 from shim.discovery.sync import ConsulSync
 from shim.engine.api import ContainerSpec, Engine, EngineInfo
 from shim.engine.checks.checker import Checker
-from shim.engine.client.connect import remote_host
+from shim.engine.connect import remote_host
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.fetch.sandbox_archive import with_sandbox_volume

@@ -1,4 +1,4 @@
-"""The question asked before there is a certificate: where Docker is."""
+"""Asks CloudAPI for the datacenter's Docker endpoint, with a request signed by the SSH key."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from shim.certs.ask import get, words
-from shim.certs.files import https_url
-from shim.certs.keys import PrivateKey, fingerprint
-from shim.certs.ssh_agent import curve_hash
+from shim.certs.http_get import excerpt, get
+from shim.certs.login_files import https_url
+from shim.certs.ssh_wire import PrivateKey, fingerprint, signature_hash
 from shim.errors import ConfigError
 
 API_VERSION = "~9||~8||~7"
-"""ListServices is the same in all of them; a datacenter serves one or two."""
+"""ListServices is the same in all these versions; a datacenter serves one or two of them."""
 
 
 def signed_headers(account: str, key: PrivateKey, now: datetime) -> dict[str, str]:
-    """http-signature over the Date header, which proves the key without sending it."""
+    """http-signature over the Date header: proves the possession of the key."""
     date = format_datetime(now, usegmt=True)
     signed = f"date: {date}".encode()
-    algorithm = curve_hash(key.public_key())()
+    algorithm = signature_hash(key.public_key())()
     if isinstance(key, rsa.RSAPrivateKey):
         kind, signature = "rsa", key.sign(signed, padding.PKCS1v15(), algorithm)
     else:
@@ -43,7 +42,7 @@ def signed_headers(account: str, key: PrivateKey, now: datetime) -> dict[str, st
 
 
 def find_docker(url: str, account: str, key: PrivateKey, *, insecure: bool) -> str:
-    """The datacenter's Docker endpoint, ``tcp://host:2376``. ConfigError says what went wrong."""
+    """The datacenter's Docker endpoint, ``tcp://host:2376``. ConfigError."""
     where = f"{url.rstrip('/')}/{quote(account, safe='')}/services"
     status, body = get(
         where, headers=signed_headers(account, key, datetime.now(UTC)), tls=not insecure
@@ -82,6 +81,6 @@ def _json_object(body: bytes) -> Mapping[str, object] | None:
 
 
 def _reason(document: Mapping[str, object] | None, body: bytes) -> str:
-    """In CloudAPI's own words, else whatever came: something in between may have answered."""
-    said = document or {}
-    return str(said.get("message") or said.get("code") or words(body))
+    """CloudAPI's own words, else the beginning of the body: a proxy may have answered."""
+    fields = document or {}
+    return str(fields.get("message") or fields.get("code") or excerpt(body))

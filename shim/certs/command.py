@@ -1,4 +1,4 @@
-"""``mesos-shim certs``."""
+"""``mesos-shim certs``: flags, steps and summary."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shim.certs import files, keys
+from shim.certs import login_files
 from shim.certs.account_key import PASSPHRASE, find_key
-from shim.certs.ask import NoAnswer
 from shim.certs.certificate import (
     MAX_DAYS,
     NEW_STYLE_DAYS,
     OLD_STYLE_DAYS,
-    Described,
-    describe,
-    key_kind,
     new_style,
     old_style,
 )
 from shim.certs.cloudapi import find_docker
-from shim.certs.dockerhost import Refused, fetch_ca, try_login
+from shim.certs.docker_endpoint import LoginRefused, fetch_ca, try_login
+from shim.certs.http_get import NoAnswer
+from shim.certs.login_files import LoginEndpoint
+from shim.certs.ssh_wire import PrivateKey, fingerprint, key_kind
+from shim.engine.triton.certificate_info import CertificateInfo, read_certificate
 from shim.errors import ConfigError
 
 
@@ -79,20 +79,20 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> str:
-    before = _before(args)
+    before = _existing(args)
     account = _account(args, before)
-    _check(args)
+    _check_flags(args)
     key = find_key(args.key, args.key_passphrase_file)
     endpoint = _endpoint(args, account, key)
     old = not before.new_style if before and args.old_style is None else bool(args.old_style)
     days = args.days or (OLD_STYLE_DAYS if old else NEW_STYLE_DAYS)
     login = (old_style if old else new_style)(account, key, datetime.now(UTC), days)
-    made, public = describe(login.certificate_pem), key.public_key()
-    whose = f"account {account}, by its {key_kind(public)} key {keys.fingerprint(public)}"
-    with files.staged(args.out, login, endpoint) as new:
-        needed = before is not None and not made.vouched_for_as(before)
-        tried = _try(new, endpoint, whose, needed)
-        files.take_up(new, args.out)
+    made, public = read_certificate(login.certificate_pem), key.public_key()
+    whose = f"account {account}, by its {key_kind(public)} key {fingerprint(public)}"
+    with login_files.staged(args.out, login, endpoint) as new:
+        must_work = before is not None and not made.same_signer(before)
+        tried = _try(new, endpoint, whose, must_work)
+        login_files.install(new, args.out)
     if old:
         _warn(f"{args.out / 'key.pem'} is the account's SSH key itself, unencrypted")
     return (
@@ -105,48 +105,48 @@ def _run(args: argparse.Namespace) -> str:
 NOT_VERIFIED = " (not verified; where flags are given instead of env.sh: --no-docker_tls_verify)"
 
 
-def _before(args: argparse.Namespace) -> Described | None:
-    """The certificate that is there already: nothing is replaced unless the user says so."""
+def _existing(args: argparse.Namespace) -> CertificateInfo | None:
+    """The certificate that ``--renew`` replaces. ConfigError for existing files without it."""
     path = args.out / "cert.pem"
     if not args.renew:
-        for name in files.NAMES:
+        for name in login_files.NAMES:
             if (args.out / name).exists():
                 raise ConfigError(
                     f"{args.out / name} exists: --renew replaces a login, another --out leaves it"
                 )
         return None
     try:
-        return describe(path.read_bytes())
+        return read_certificate(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"--renew: {path}: {error.strerror}") from error
     except ConfigError as error:
         raise ConfigError(f"--renew: {path}: {error}") from error
 
 
-def _account(args: argparse.Namespace, before: Described | None) -> str:
+def _account(args: argparse.Namespace, before: CertificateInfo | None) -> str:
     account = args.account or (before.account if before else "")
     if not account:
         raise ConfigError("--account is required: the login of the Triton account")
     return str(account)
 
 
-def _check(args: argparse.Namespace) -> None:
-    """What can be told from the flags alone, before anybody is asked for a passphrase."""
+def _check_flags(args: argparse.Namespace) -> None:
+    """Before the user is asked for a passphrase."""
     if args.days is not None and not 1 <= args.days <= MAX_DAYS:
         raise ConfigError(f"--days={args.days} is not 1 to {MAX_DAYS}")
     if args.url is None and not args.renew:
         raise ConfigError("--url is required: the datacenter's CloudAPI, https://cloudapi.…")
-    if args.url is not None and not _is_web(args.url):
+    if args.url is not None and not _is_http_url(args.url):
         raise ConfigError(f"--url={args.url} is not an http or https URL")
 
 
-def _endpoint(args: argparse.Namespace, account: str, key: keys.PrivateKey) -> files.LoginEndpoint:
+def _endpoint(args: argparse.Namespace, account: str, key: PrivateKey) -> LoginEndpoint:
     if args.url is None:
-        found = files.read_endpoint(args.out)
+        found = login_files.read_endpoint(args.out)
         return replace(found, verify=found.verify and not args.insecure)
     docker_host = find_docker(args.url, account, key, insecure=args.insecure)
     verify = not args.insecure and not _is_address(docker_host)
-    return files.LoginEndpoint(docker_host, verify, _ca(args, docker_host))
+    return LoginEndpoint(docker_host, verify, _ca(args, docker_host))
 
 
 def _ca(args: argparse.Namespace, docker_host: str) -> bytes | None:
@@ -159,20 +159,20 @@ def _ca(args: argparse.Namespace, docker_host: str) -> bytes | None:
         return None
 
 
-def _try(new: Path, endpoint: files.LoginEndpoint, whose: str, needed: bool) -> str:
-    """What came of trying it, for the summary. ConfigError: nothing may be written.
+def _try(new: Path, endpoint: LoginEndpoint, whose: str, must_work: bool) -> str:
+    """Log in with the new files; the result, for the summary. ConfigError: install nothing.
 
-    ``needed``: it replaces one that may work and that another key vouches for, or another account.
-    Others are written also while their endpoint is away.
+    ``must_work``: they replace a certificate that another key signed, or of another account, and
+    that may work. Any other certificate is installed even while the endpoint does not answer.
     """
     try:
         try_login(new, endpoint)
-    except Refused as error:
+    except LoginRefused as error:
         raise ConfigError(
             f"nothing was written, {endpoint.docker_host} refuses a certificate of {whose}: {error}"
         ) from error
     except NoAnswer as error:
-        if not needed:
+        if not must_work:
             return f"not tried: {error}"
         raise ConfigError(
             f"nothing was replaced, the new certificate could not be tried: {error}. Try again "
@@ -185,7 +185,7 @@ def _warn(text: str) -> None:
     print(f"mesos-shim certs: warning: {text}", file=sys.stderr)
 
 
-def _is_web(url: str) -> bool:
+def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -194,7 +194,7 @@ def _is_web(url: str) -> bool:
 
 
 def _is_address(docker_host: str) -> bool:
-    """Test datacenters have a bare address, for which no certificate is made out."""
+    """Test datacenters have a bare IP address, which their server certificate does not name."""
     try:
         ipaddress.ip_address(urlsplit(docker_host).hostname or "")
     except ValueError:

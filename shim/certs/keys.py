@@ -1,9 +1,8 @@
-"""The account's SSH key: from a file, with a clear word for each way in which it can be wrong."""
+"""Reads the account's SSH key from a file, with an error text for each way it can be wrong."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,13 +10,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from shim.certs.wire import Reader
+from shim.certs.ssh_wire import PrivateKey, Reader
 from shim.errors import ConfigError
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 Passphrase = Callable[[], bytes | None]
-"""Asked only when the key is encrypted; None: there is nobody to ask."""
+"""Called only for an encrypted key; returns None where a user cannot be asked."""
 
 OPENSSH = "-----BEGIN OPENSSH PRIVATE KEY-----"
 OPENSSH_MAGIC = b"openssh-key-v1\0"
@@ -45,7 +42,7 @@ MAX_KEY_FILE = 65536
 def load_key(path: Path, passphrase: Passphrase, given: bytes | None = None) -> PrivateKey:
     """The private key in ``path``. ConfigError says what is wrong with it.
 
-    ``given`` is a passphrase the user named beforehand: one too many is an error as well.
+    ``given`` is the passphrase that a flag or variable named. It is an error for a plain key.
     """
     data = _read(path)
     _check_first_line(path, data)
@@ -62,7 +59,7 @@ def load_key(path: Path, passphrase: Passphrase, given: bytes | None = None) -> 
 def is_public_key(path: Path) -> bool:
     """Whether the file looks like a public key; False when it cannot be read.
 
-    An SSH certificate is none: nothing but a word about it can be had.
+    An SSH certificate does not count: :func:`load_key` refuses it by name.
     """
     try:
         with path.open("rb") as file:
@@ -70,27 +67,6 @@ def is_public_key(path: Path) -> bool:
     except OSError:
         return False
     return first.startswith(PUBLIC) and CERTIFICATE not in first
-
-
-def wire_form(key: PublicKey) -> bytes:
-    """The SSH wire form of a public key, which fingerprints are made of."""
-    line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return base64.b64decode(line.split()[1])
-
-
-def md5(blob: bytes) -> bytes:
-    """For fingerprints only, so allowed on FIPS machines."""
-    return hashlib.md5(blob, usedforsecurity=False).digest()
-
-
-def fingerprint(key: PublicKey) -> str:
-    """``aa:bb:…``, as ``ssh-keygen -l -E md5`` and the Triton portal show it."""
-    return md5(wire_form(key)).hex(":")
-
-
-def issuer_fingerprint(key: PublicKey) -> str:
-    """``MD5:<base64 without padding>``, as Triton's clients name the signer in a certificate."""
-    return "MD5:" + base64.b64encode(md5(wire_form(key))).decode().rstrip("=")
 
 
 def _read(path: Path) -> bytes:
@@ -127,7 +103,7 @@ def _check_first_line(path: Path, data: bytes) -> None:
 
 
 def _check_kind(path: Path, data: bytes) -> None:
-    """Kinds that are better refused than loaded: the public half is never encrypted."""
+    """Refuse kinds of keys by name, from the public half, which is never encrypted."""
     if not data.startswith(OPENSSH.encode()):
         return
     try:
@@ -144,13 +120,13 @@ def _openssh_kind(data: bytes) -> str:
     lines = [line for line in data.splitlines() if not line.startswith(b"-----")]
     reader = Reader(base64.b64decode(b"".join(lines)).removeprefix(OPENSSH_MAGIC))
     for _ in ("cipher", "key derivation", "its options"):
-        reader.text()
-    reader.number()
-    return Reader(reader.text()).name()
+        reader.string()
+    reader.number()  # of keys in the file
+    return Reader(reader.string()).name()
 
 
 def _parse(path: Path, data: bytes, passphrase: bytes | None) -> object:
-    """Two loaders, each of which refuses what the other reads. TypeError: it is encrypted."""
+    """By one of two loaders, each for its own formats. TypeError for an encrypted key."""
     openssh = data.startswith(OPENSSH.encode())
     load = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
     try:
@@ -171,7 +147,7 @@ def _decrypt(path: Path, data: bytes, passphrase: bytes | None) -> object:
         )
     try:
         return _parse(path, data, passphrase)
-    except TypeError:  # an empty one is taken for none
+    except TypeError:  # an empty passphrase counts as none
         raise ConfigError(f"{path}: wrong passphrase") from None
 
 

@@ -1,4 +1,4 @@
-"""Keys that live in an ssh-agent: they sign, and never leave it.
+"""Keys in an ssh-agent, which signs with them and never hands them out.
 
 The protocol is draft-miller-ssh-agent: length-prefixed messages on a Unix socket.
 """
@@ -16,65 +16,68 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-from shim.certs.keys import PrivateKey, PublicKey, md5
-from shim.certs.wire import Reader, text
+from shim.certs.ssh_wire import PrivateKey, Reader, md5, pack_string, signature_hash
 from shim.errors import ConfigError
 
 REQUEST_IDENTITIES, IDENTITIES_ANSWER = 11, 12
 SIGN_REQUEST, SIGN_RESPONSE = 13, 14
 RSA_FLAGS = {"sha256": (2, "rsa-sha2-256"), "sha512": (4, "rsa-sha2-512")}
-"""What is asked for, and the name under which a signature of that kind comes back."""
+"""By hash: the flag that asks for it, and the name of the signature that comes back."""
 MAX_MESSAGE = 262144
-"""What OpenSSH's own agent takes and sends at most."""
+"""The limit of OpenSSH's own agent."""
 TIMEOUT = 60.0
 """An agent may ask its user to confirm, so it gets a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
+    """A key that the agent holds."""
+
     blob: bytes
+    """The public key in SSH's binary format."""
     comment: str
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """The forms in which people write fingerprints."""
+        """Its fingerprint in every form that people write."""
         digest = md5(self.blob)
         sha256 = base64.b64encode(hashlib.sha256(self.blob).digest()).decode().rstrip("=")
         short = base64.b64encode(digest).decode().rstrip("=")
         return (f"MD5:{digest.hex(':')}", digest.hex(":"), f"MD5:{short}", f"SHA256:{sha256}")
 
     def is_named(self, fingerprint: str) -> bool:
-        """Hexadecimal digits are the same in either case, base64 is not."""
+        """The case of hexadecimal digits is ignored; base64 is compared as it is."""
         digits = fingerprint.lower().removeprefix("md5:")
         return fingerprint in self.fingerprints or digits in self.fingerprints
 
 
 class SshAgent:
-    """One agent, at the socket that ``SSH_AUTH_SOCK`` names. One connection a request."""
+    """The agent at the socket that ``SSH_AUTH_SOCK`` names. One connection per request."""
 
     def __init__(self, path: str) -> None:
         self._path = path
 
     def identities(self) -> list[Identity]:
-        reader = Reader(self._ask(bytes([REQUEST_IDENTITIES]), IDENTITIES_ANSWER))
-        with _understood():
-            return [Identity(reader.text(), reader.name()) for _ in range(reader.number())]
+        reader = Reader(self._request(bytes([REQUEST_IDENTITIES]), IDENTITIES_ANSWER))
+        with _parsing():
+            return [Identity(reader.string(), reader.name()) for _ in range(reader.number())]
 
     def key(self, fingerprint: str) -> PrivateKey:
-        """The key with this fingerprint, as one that ``cryptography`` can sign with."""
+        """The key with this fingerprint, as an object that ``cryptography`` signs with."""
         identities = self.identities()
         for identity in identities:
             if identity.is_named(fingerprint):
                 return self._private(identity)
         raise ConfigError(
-            f"no key with fingerprint {fingerprint} in the ssh-agent; it holds {_list(identities)}"
+            f"no key with fingerprint {fingerprint} in the ssh-agent; it holds "
+            f"{_describe(identities)}"
         )
 
     def key_of(self, path: Path) -> PrivateKey:
-        """The key whose public half is in ``path``, a line as OpenSSH writes it."""
+        """The key whose public half is in the file, a line as OpenSSH writes it."""
         blob = _public_blob(path.read_bytes())
         if blob is None:
             raise ConfigError(
@@ -87,16 +90,18 @@ class SshAgent:
                 return self._private(identity)
         raise ConfigError(
             f"{path} is a public key whose private key is not in the ssh-agent: add it with "
-            f"ssh-add, or give its file; the agent holds {_list(identities)}"
+            f"ssh-add, or give its file; the agent holds {_describe(identities)}"
         )
 
     def sign(self, blob: bytes, data: bytes, flags: int, algorithm: str) -> bytes:
-        """The signature alone. ConfigError unless it is of the ``algorithm`` asked for."""
-        request = bytes([SIGN_REQUEST]) + text(blob) + text(data) + struct.pack(">I", flags)
-        answer = self._ask(request, SIGN_RESPONSE)
-        with _understood():
-            signature = Reader(Reader(answer).text())
-            made, value = signature.name(), signature.text()
+        """The bare signature. ConfigError unless its kind is ``algorithm``."""
+        request = (
+            bytes([SIGN_REQUEST]) + pack_string(blob) + pack_string(data) + struct.pack(">I", flags)
+        )
+        answer = self._request(request, SIGN_RESPONSE)
+        with _parsing():
+            signature = Reader(Reader(answer).string())
+            made, value = signature.name(), signature.string()
         if made != algorithm:
             raise ConfigError(
                 f"the ssh-agent made a signature of kind {made} instead of {algorithm}: it is too "
@@ -106,7 +111,7 @@ class SshAgent:
         return value
 
     def _private(self, identity: Identity) -> PrivateKey:
-        with _understood():
+        with _parsing():
             kind = Reader(identity.blob).name()
             if kind == "ssh-rsa" or kind.startswith("ecdsa-sha2-nistp"):
                 line = kind.encode() + b" " + base64.b64encode(identity.blob)
@@ -120,16 +125,16 @@ class SshAgent:
             "an RSA or ECDSA key is needed"
         )
 
-    def _ask(self, request: bytes, expected: int) -> bytes:
+    def _request(self, message: bytes, expected: int) -> bytes:
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-                link.settimeout(TIMEOUT)
-                link.connect(self._path)
-                link.sendall(text(request))
-                (size,) = struct.unpack(">I", _receive(link, 4))
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(TIMEOUT)
+                connection.connect(self._path)
+                connection.sendall(pack_string(message))
+                (size,) = struct.unpack(">I", _receive(connection, 4))
                 if not 1 <= size <= MAX_MESSAGE:
                     raise ConfigError(f"the ssh-agent sent a message of {size} bytes")
-                answer = _receive(link, size)
+                answer = _receive(connection, size)
         except OSError as error:
             raise ConfigError(f"the ssh-agent at {self._path} does not answer: {error}") from error
         if answer[0] != expected:
@@ -137,16 +142,16 @@ class SshAgent:
         return answer[1:]
 
 
-class _Agentic:
-    """What a key in an agent cannot do: everything but sign."""
+class _AgentKey:
+    """A key in an agent refuses every operation but to sign."""
 
-    def _stays(self, *_: Any, **__: Any) -> NoReturn:
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("the key is in an ssh-agent and cannot leave it")
 
-    decrypt = exchange = private_bytes = private_numbers = _stays
+    decrypt = exchange = private_bytes = private_numbers = _refuse
 
 
-class AgentRsaKey(_Agentic, rsa.RSAPrivateKey):
+class AgentRsaKey(_AgentKey, rsa.RSAPrivateKey):
     def __init__(self, agent: SshAgent, blob: bytes, public: rsa.RSAPublicKey) -> None:
         self._agent, self._blob, self._public = agent, blob, public
 
@@ -170,7 +175,7 @@ class AgentRsaKey(_Agentic, rsa.RSAPrivateKey):
         return self
 
 
-class AgentEcKey(_Agentic, ec.EllipticCurvePrivateKey):
+class AgentEcKey(_AgentKey, ec.EllipticCurvePrivateKey):
     def __init__(self, agent: SshAgent, blob: bytes, public: ec.EllipticCurvePublicKey) -> None:
         self._agent, self._blob, self._public = agent, blob, public
 
@@ -186,13 +191,13 @@ class AgentEcKey(_Agentic, ec.EllipticCurvePrivateKey):
         return self._public
 
     def sign(self, data: Any, signature_algorithm: Any) -> bytes:
-        """SSH fixes the hash by the curve; the two numbers come back as DER, as X.509 wants."""
-        if not isinstance(signature_algorithm.algorithm, curve_hash(self._public)):
+        """A DER signature, as X.509 wants it. The hash must be the one SSH pairs with the curve."""
+        if not isinstance(signature_algorithm.algorithm, signature_hash(self._public)):
             raise TypeError(f"an ssh-agent cannot sign with {signature_algorithm.algorithm.name}")
         kind = Reader(self._blob).name()
         pair = Reader(self._agent.sign(self._blob, bytes(data), 0, kind))
-        with _understood():
-            r, s = (int.from_bytes(pair.text(), "big") for _ in range(2))
+        with _parsing():
+            r, s = (int.from_bytes(pair.string(), "big") for _ in range(2))
         return utils.encode_dss_signature(r, s)
 
     def __copy__(self) -> AgentEcKey:
@@ -202,18 +207,8 @@ class AgentEcKey(_Agentic, ec.EllipticCurvePrivateKey):
         return self
 
 
-def curve_hash(key: PublicKey) -> type[hashes.SHA256 | hashes.SHA384 | hashes.SHA512]:
-    """The hash SSH pairs with a key: by the curve's size; SHA-256 for RSA."""
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        if key.key_size > 384:
-            return hashes.SHA512
-        if key.key_size > 256:
-            return hashes.SHA384
-    return hashes.SHA256
-
-
 @contextmanager
-def _understood() -> Iterator[None]:
+def _parsing() -> Iterator[None]:
     try:
         yield
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -221,25 +216,25 @@ def _understood() -> Iterator[None]:
 
 
 def _public_blob(line: bytes) -> bytes | None:
-    """The wire form in a ``.pub`` line; None for any other way to write a public key."""
+    """The key of a ``.pub`` line in SSH's binary format; None for a public key in another form."""
     try:
         kind, encoded, *_ = line.split()
         blob = base64.b64decode(encoded)
-        return blob if Reader(blob).text() == kind else None
+        return blob if Reader(blob).string() == kind else None
     except ValueError:
         return None
 
 
-def _receive(link: socket.socket, size: int) -> bytes:
+def _receive(connection: socket.socket, size: int) -> bytes:
     data = b""
     while len(data) < size:
-        chunk = link.recv(size - len(data))
+        chunk = connection.recv(size - len(data))
         if not chunk:
             raise ConnectionError("it closed the connection")
         data += chunk
     return data
 
 
-def _list(identities: Sequence[Identity]) -> str:
+def _describe(identities: Sequence[Identity]) -> str:
     shown = [f"{each.fingerprints[0]} ({each.comment})" for each in identities]
     return ", ".join(shown) or "no keys at all"

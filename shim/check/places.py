@@ -13,12 +13,12 @@ from pathlib import Path
 from cryptography import x509
 
 from shim import limits
-from shim.certs.certificate import DAY, describe
 from shim.check.findings import Failed
 from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
-from shim.engine.client.connect import connect
 from shim.engine.client.endpoint import resolve
+from shim.engine.connect import connect
+from shim.engine.triton.certificate_info import SECONDS_PER_DAY, read_certificate
 from shim.engine.triton.login import renewal
 from shim.errors import ConfigError
 from shim.model.settings import ConsulConfig
@@ -63,7 +63,7 @@ def certificate(path: Path) -> str:
         raise Failed(f"{whose}: not valid before {begin:%Y-%m-%d %H:%M UTC}", clock)
     if now >= end:
         raise Failed(f"{whose}: expired on {end:%Y-%m-%d}", advice)
-    days = (end - now).total_seconds() / DAY
+    days = (end - now).total_seconds() / SECONDS_PER_DAY
     late = f"; renew it soon: {advice}" if days < limits.CHECK_DAYS_LEFT else ""
     return f"{whose}: valid until {end:%Y-%m-%d}, {days:.0f} days{late}"
 
@@ -71,7 +71,7 @@ def certificate(path: Path) -> str:
 def _made_for_triton(path: Path, found: x509.Certificate) -> tuple[str, str]:
     """What to call it, and how it is renewed, which we know of Triton's only."""
     try:
-        described = describe(path.read_bytes())
+        described = read_certificate(path.read_bytes())
     except ConfigError:
         return str(path), ""
     if not described.new_style and found.issuer != found.subject:

@@ -49,7 +49,7 @@ async def test_why_it_is_waited_for_is_told(caplog: pytest.LogCaptureFixture) ->
 async def test_why_nobody_knows_what_it_is_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     late = Late()
 
-    async def connect(config: Config, owner: str) -> Engine:
+    async def connect(config: Config, owner: str, observe_call: object) -> Engine:
         await late.info()
         return late  # type: ignore[return-value]
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.certs.keys import fingerprint, wire_form
-from shim.certs.wire import text
+from shim.certs.ssh_wire import fingerprint, pack_string, wire_form
 from tests.certs.conftest import KEYS, WriteKey
 
 LAUNCH = """
@@ -110,7 +109,7 @@ def silent_agent(path: Path, answers: list[bytes]) -> Iterator[threading.Event]:
 def test_one_ctrl_c_is_enough_while_an_agent_hangs(tmp_path: Path, first: bool) -> None:
     """With its list of keys, or with the signature under the question to CloudAPI."""
     public = KEYS["p256"].public_key()
-    listed = text(b"\x0c\0\0\0\1" + text(wire_form(public)) + text(b"me"))
+    listed = pack_string(b"\x0c\0\0\0\1" + pack_string(wire_form(public)) + pack_string(b"me"))
     named = f"--key={fingerprint(public)}"
     with silent_agent(tmp_path / "agent", [] if first else [listed]) as asked:
         process = subprocess.Popen(

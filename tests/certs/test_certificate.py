@@ -8,16 +8,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from shim.certs import keys
-from shim.certs.certificate import (
-    JOYENT_DOCKER,
-    ClientCertificate,
-    days_left,
-    describe,
-    key_kind,
-    new_style,
-    old_style,
-)
+from shim.certs import ssh_wire
+from shim.certs.certificate import ClientCertificate, new_style, old_style
+from shim.engine.triton.certificate_info import JOYENT_DOCKER
 from shim.errors import ConfigError
 from tests.certs.conftest import KEYS
 from tests.triton.accounts import Account, Unauthorized, login
@@ -53,14 +46,14 @@ def test_what_a_new_style_certificate_says() -> None:
     # Not as RFC 4514 text: that escapes the "+" which some fingerprints have.
     (issuer,) = certificate.issuer
     assert issuer.oid == NameOID.COMMON_NAME
-    assert issuer.value == keys.issuer_fingerprint(KEYS["rsa"].public_key())
+    assert issuer.value == ssh_wire.issuer_fingerprint(KEYS["rsa"].public_key())
     assert certificate.subject.rfc4514_string() == "CN=alice"
     assert certificate.not_valid_before_utc == NOW - timedelta(minutes=5)
     assert certificate.not_valid_after_utc == NOW + timedelta(days=3650)
     assert 0 < certificate.serial_number < 2**64
     key = serialization.load_pem_private_key(made.key_pem, None)
     assert certificate.public_key() == key.public_key() != KEYS["rsa"].public_key()
-    assert key_kind(key.public_key()) == "ECDSA secp256r1"  # type: ignore[arg-type]
+    assert ssh_wire.key_kind(key.public_key()) == "ECDSA secp256r1"  # type: ignore[arg-type]
 
 
 def test_an_old_style_certificate_is_the_ssh_key_itself() -> None:
@@ -81,22 +74,10 @@ def test_python_s_tls_loads_what_is_made(make: object, tmp_path: object) -> None
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(path)
 
 
-def test_describe_and_days_left() -> None:
-    made = new_style("alice", KEYS["p256"], NOW, days=40)
-    described = describe(made.certificate_pem)
-    assert (described.account, described.new_style) == ("alice", True)
-    assert described.key.startswith("MD5:")
-    assert days_left(made.certificate_pem, NOW + timedelta(days=10)) == pytest.approx(30)
-    assert days_left(made.certificate_pem, NOW + timedelta(days=41)) == pytest.approx(-1)
-    assert not describe(old_style("bob", KEYS["p256"], NOW).certificate_pem).new_style
-
-
-def test_bad_input_is_a_config_error() -> None:
-    with pytest.raises(ConfigError, match="not a client certificate"):
-        describe(b"nonsense")
+def test_an_empty_account_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="--account="):
         new_style("", KEYS["p256"], NOW)
 
 
 def test_no_secret_in_the_repr() -> None:
-    assert repr(new_style("alice", KEYS["p256"], NOW)) == "Login(...)"
+    assert repr(new_style("alice", KEYS["p256"], NOW)) == "ClientCertificate(...)"

@@ -15,13 +15,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from shim.certs import command, files, keys
+from shim.certs import command, login_files, ssh_wire
 from shim.certs.account_key import PASSPHRASE
-from shim.certs.certificate import days_left, describe, new_style
-from shim.engine.client.connect import connect
+from shim.certs.certificate import new_style
+from shim.engine.connect import connect
+from shim.engine.triton.certificate_info import days_left, read_certificate
 from tests.certs.conftest import KEYS, WriteKey, public_line
-from tests.certs.test_files import sourced
-from tests.engine.client.test_connect import Wanted
+from tests.certs.test_login_files import sourced
+from tests.engine.test_connect import Wanted
 from tests.triton.cloudapi import CloudApi
 from tests.triton.place import ACCOUNT, Place, client, place, where
 from tests.triton.tls import write_server_certificate
@@ -102,11 +103,11 @@ async def test_renewing_keeps_account_endpoint_and_style(
     before, environment = (out / "cert.pem").read_bytes(), (out / "env.sh").read_text()
     assert await certs("--key", key, "--out", out, "--renew") == 0
     after = (out / "cert.pem").read_bytes()
-    assert describe(after).not_after > describe(before).not_after
-    assert (describe(after).account, describe(after).new_style) == (ACCOUNT, False)
+    assert read_certificate(after).not_after > read_certificate(before).not_after
+    assert (read_certificate(after).account, read_certificate(after).new_style) == (ACCOUNT, False)
     assert (out / "env.sh").read_text() == environment
     assert await certs("--key", key, "--out", out, "--renew", "--no-old-style") == 0
-    assert describe((out / "cert.pem").read_bytes()).new_style
+    assert read_certificate((out / "cert.pem").read_bytes()).new_style
 
 
 @pytest.mark.parametrize("name", ["key.pem", "cert.pem", "ca.pem", "env.sh"])
@@ -133,7 +134,7 @@ async def test_a_stranger_s_key_replaces_nothing(
     key = write_key("p521")
     assert await certs("--key", key, "--out", at.certs, "--renew", style) == 2
     said = capsys.readouterr().err
-    stranger = keys.fingerprint(KEYS["p521"].public_key())
+    stranger = ssh_wire.fingerprint(KEYS["p521"].public_key())
     assert f"refuses a certificate of account {ACCOUNT}, by its ECDSA secp521r1 key" in said
     assert f"{stranger}: Unauthorized (" in said
     assert "added within the last two minutes" in said
@@ -294,7 +295,7 @@ async def test_insecure_counts_for_a_renewal_too(
 ) -> None:
     key = write_key("rsa")
     login = new_style(ACCOUNT, KEYS["rsa"], datetime.now(UTC))
-    files.write(at.certs, login, replace(where(at.endpoint), ca=another_ca(tmp_path)))
+    login_files.write(at.certs, login, replace(where(at.endpoint), ca=another_ca(tmp_path)))
     assert await certs("--key", key, "--out", at.certs, "--renew", "--insecure") == 0
     assert await use(at.certs, monkeypatch) == "test-1"
 
@@ -333,7 +334,7 @@ async def test_a_key_the_account_does_not_have(
     common = ["--key", key, "--url", cloudapi.url, "--out", tmp_path / "out"]
     assert await certs("--account", ACCOUNT, *common) == 2
     said = capsys.readouterr().err
-    assert f"does not accept the key {keys.fingerprint(KEYS['p521'].public_key())}" in said
+    assert f"does not accept the key {ssh_wire.fingerprint(KEYS['p521'].public_key())}" in said
     assert not (tmp_path / "out").exists()
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shim.certs import keys
-from shim.certs.wire import text
+from shim.certs import keys, ssh_wire
+from shim.certs.ssh_wire import pack_string as packed
 from shim.errors import ConfigError
 from tests.certs.conftest import KEYS, WriteKey, public_line
 
@@ -77,8 +77,10 @@ def test_curves_that_ssh_does_not_have(
 
 def openssh(kind: bytes, comment: bytes = b"") -> bytes:
     """The beginning of a private key file, up to where the private half would come."""
-    public = text(text(kind) + text(b"...")) + text(comment)
-    body = keys.OPENSSH_MAGIC + text(b"none") + text(b"none") + text(b"") + b"\0\0\0\1" + public
+    public = packed(packed(kind) + packed(b"...")) + packed(comment)
+    body = (
+        keys.OPENSSH_MAGIC + packed(b"none") + packed(b"none") + packed(b"") + b"\0\0\0\1" + public
+    )
     encoded = base64.b64encode(body)
     return b"-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n-----END OPENSSH PRIVATE KEY-----\n" % encoded
 
@@ -116,10 +118,10 @@ def test_unreadable_files(tmp_path: Path) -> None:
 
 def test_fingerprints() -> None:
     public = KEYS["p256"].public_key()
-    assert re.fullmatch("([0-9a-f]{2}:){15}[0-9a-f]{2}", keys.fingerprint(public))
-    short = keys.issuer_fingerprint(public)
+    assert re.fullmatch("([0-9a-f]{2}:){15}[0-9a-f]{2}", ssh_wire.fingerprint(public))
+    short = ssh_wire.issuer_fingerprint(public)
     digest = base64.b64decode(short.removeprefix("MD5:") + "==")
-    assert digest.hex(":") == keys.fingerprint(public)
+    assert digest.hex(":") == ssh_wire.fingerprint(public)
 
 
 def test_is_public_key(write_key: WriteKey, tmp_path: Path) -> None:

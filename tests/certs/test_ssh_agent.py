@@ -17,9 +17,8 @@ import pytest
 
 from shim.certs.account_key import find_key
 from shim.certs.certificate import new_style, old_style
-from shim.certs.keys import fingerprint, wire_form
 from shim.certs.ssh_agent import SshAgent
-from shim.certs.wire import text
+from shim.certs.ssh_wire import fingerprint, pack_string, wire_form
 from shim.errors import ConfigError
 from tests.certs.conftest import KEYS, WriteKey, public_line
 from tests.certs.test_certificate import let_in
@@ -160,11 +159,13 @@ def test_what_a_broken_agent_does(fake_agent: FakeAgent, answer: bytes, words: s
 
 
 def message(kind: int, body: bytes) -> bytes:
-    return text(bytes([kind]) + body)
+    return pack_string(bytes([kind]) + body)
 
 
 def listing(kind: str) -> bytes:
-    return message(12, b"\0\0\0\1" + text(wire_form(KEYS[kind].public_key())) + text(b"me"))
+    return message(
+        12, b"\0\0\0\1" + pack_string(wire_form(KEYS[kind].public_key())) + pack_string(b"me")
+    )
 
 
 def test_a_public_key_file_is_looked_up_in_the_agent(
@@ -185,7 +186,7 @@ def test_a_signature_of_another_kind_is_refused(
     line.write_bytes(public_line(kind))
     agent = fake_agent(
         listing(kind),
-        message(14, text(text(b"ssh-rsa") + text(b"..."))),
+        message(14, pack_string(pack_string(b"ssh-rsa") + pack_string(b"..."))),
     )
     with pytest.raises(ConfigError, match=r"of kind ssh-rsa instead of (rsa-sha2-256|ecdsa-sha2-)"):
         new_style("alice", agent.key_of(line), datetime.now(UTC))

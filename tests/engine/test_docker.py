@@ -18,7 +18,8 @@ from shim import limits
 from shim.engine.api import Auth, ContainerSpec, ImageRef
 from shim.engine.client import transport
 from shim.engine.client.endpoint import resolve
-from shim.engine.docker import DockerEngine, registry_auth
+from shim.engine.client.http_engine import registry_auth
+from shim.engine.docker import DockerEngine
 from shim.errors import Ambiguous, NotFound, Permanent, Transient
 from tests.engine.client.certificates import Authority
 
@@ -294,7 +295,7 @@ async def test_a_silent_pull_is_given_up(
         return response
 
     daemon.handlers["images/create"] = hang
-    monkeypatch.setattr("shim.engine.docker.STREAM", transport.timeout(idle=0.1))
+    monkeypatch.setattr("shim.engine.docker.STREAM", transport.time_limit(idle=0.1))
     with pytest.raises(Transient, match="no answer"):
         await engine.pull(IMAGE, None, lambda text: None)
 

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shim.certs import files
+from shim.certs import login_files
 from shim.certs.certificate import new_style
 from tests.triton.accounts import Account
 from tests.triton.backends import Backend, Simulated
@@ -60,11 +60,11 @@ class Place:
         return context
 
     def environment(self) -> str:
-        return files.environment(self.certs, where(self.endpoint))
+        return login_files.env_script(self.certs, where(self.endpoint))
 
 
-def where(endpoint: Endpoint) -> files.LoginEndpoint:
-    return files.LoginEndpoint(endpoint.docker_host, True, endpoint.ca.read_bytes())
+def where(endpoint: Endpoint) -> login_files.LoginEndpoint:
+    return login_files.LoginEndpoint(endpoint.docker_host, True, endpoint.ca.read_bytes())
 
 
 @asynccontextmanager
@@ -78,7 +78,7 @@ async def place(
     served = directory / "server"
     served.mkdir(exist_ok=True)
     async with Endpoint(datacenter, served, port) as endpoint:
-        files.write(directory, new_style(ACCOUNT, key, datetime.now(UTC)), where(endpoint))
+        login_files.write(directory, new_style(ACCOUNT, key, datetime.now(UTC)), where(endpoint))
         yield Place(endpoint, account, key, directory)
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shim.certs import files
+from shim.certs import login_files
 from shim.certs.certificate import ClientCertificate, new_style, old_style
 from tests.triton.place import ACCOUNT, Answer, Client, Place, client, where
 
@@ -23,7 +23,7 @@ TEXT = re.compile(r"(\(\w+\) )?.+ \([0-9a-f-]{36}\)")
 
 async def ask_with(at: Place, login: ClientCertificate, tmp_path: Path) -> Answer:
     other = tmp_path / "other"
-    files.write(other, login, where(at.endpoint))
+    login_files.write(other, login, where(at.endpoint))
     at.certs = other
     async with client(at) as ask:
         return await ask("GET", "/v1.21/info")

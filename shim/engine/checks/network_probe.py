@@ -12,7 +12,7 @@ from yarl import URL
 from shim import limits
 from shim.engine.checks.probe_result import ProbeResult, ProbeStatus
 from shim.engine.checks.spec import Http, Tcp
-from shim.engine.client.urls import as_written
+from shim.engine.client.transport import escape_url
 from shim.errors import error_text
 
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -92,7 +92,7 @@ async def _read(response: aiohttp.ClientResponse) -> None:
 def _url(target: Http, host: str, port: int) -> URL:
     """The path goes out as it was written, but for what would break the request line."""
     name = f"[{host}]" if ":" in host else host
-    path = as_written(target.path)
+    path = escape_url(target.path)
     return URL(f"{target.scheme}://{name}:{port}{path}", encoded=True)
 
 

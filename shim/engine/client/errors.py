@@ -1,8 +1,8 @@
-"""What an endpoint's refusal means: the one table from HTTP answers to our error families.
+"""What an answer of 4xx or 5xx means: the one table from Docker's answers to our error families.
 
-Pure. A 400 or a 404 is about the request; a 500 may be about anything, since Docker answers it
-both for a host port in use and for a containerd that went away. So words decide, and where they
-do not, the answer is Doubtful: worth a few attempts, not many.
+Pure. A 400 or a 404 is about the request. A 500 may be about anything: Docker sends it both for a
+host port in use and for a containerd that went away. So the words of the answer decide. Where the
+words do not, the error is Ambiguous, which is worth a few attempts and no more.
 """
 
 from __future__ import annotations
@@ -23,46 +23,46 @@ NO_SUCH_IMAGE = re.compile(
 )
 NAME_IN_USE = re.compile(r"name .* is already in use|already in use by container", re.IGNORECASE)
 BEING_REMOVED = re.compile(r"removal of container .* is already in progress", re.IGNORECASE)
-ENGINE_TROUBLE = re.compile(
+ENGINE_FAILURE = re.compile(
     r"connection is (closing|unavailable)|transport is closing|code = unavailable"
     r"|containerd.*connection refused|context (canceled|deadline exceeded)"
     r"|is marked for removal|server is shutting down|daemon is shutting down",
     re.IGNORECASE,
 )
-"""The engine's own troubles, not the container's: they pass."""
-LINK_TROUBLE = re.compile(
+"""Failures of the engine itself rather than of the container: they pass."""
+REGISTRY_FAILURE = re.compile(
     r"i/o timeout|handshake timeout|connection reset|unexpected eof|toomanyrequests"
     r"|service unavailable|temporary failure|client\.timeout exceeded",
     re.IGNORECASE,
 )
-"""A registry's troubles that often pass."""
+"""Failures of a registry or of the way to it: they often pass."""
 GATEWAY = frozenset({502, 503, 504})
-"""Who answers is not the endpoint but something before it, or is not up to answering."""
-PAGE = re.compile(r"\s*<(!doctype|html|head|body)\b", re.IGNORECASE)
-NO_WORDS = re.compile(r"<(head|style|script)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+"""Sent by a proxy before the endpoint, or by an endpoint that cannot answer now."""
+HTML_PAGE = re.compile(r"\s*<(!doctype|html|head|body)\b", re.IGNORECASE)
+HTML_MARKUP = re.compile(r"<(head|style|script)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
-def words(body: bytes) -> str:
-    """The endpoint's own words: ``message`` of a JSON answer, else the text."""
+def message_of(body: bytes) -> str:
+    """The endpoint's own words: ``message`` of a JSON answer, else the body as text."""
     text = body.decode("utf-8", "replace").strip()
     try:
         answer = json.loads(text)
     except ValueError:
-        return readable(text)
+        return strip_html(text)
     if isinstance(answer, dict) and isinstance(answer.get("message"), str):
         return str(answer["message"])
     return text
 
 
-def readable(text: str) -> str:
-    """The words of an HTML page, which is what proxies answer with; other text as it is."""
-    if PAGE.match(text) is None:
+def strip_html(text: str) -> str:
+    """The words of an HTML page, such as a proxy answers with; any other text unchanged."""
+    if HTML_PAGE.match(text) is None:
         return text
-    return " ".join(html.unescape(NO_WORDS.sub(" ", text)).split())[: limits.PAGE_WORDS]
+    return " ".join(html.unescape(HTML_MARKUP.sub(" ", text)).split())[: limits.PAGE_WORDS]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that ``Retry-After`` asks for, a number or a date; None when it does not."""
+    """Seconds until the time in ``Retry-After``, a number or a date; None without a valid one."""
     value = headers.get("Retry-After", "").strip()
     if not value:
         return None
@@ -74,47 +74,47 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def refusal(verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> ShimError:
+def error_for(verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> ShimError:
     """The error for an answer of 4xx or 5xx to ``verb`` (``create``, ``start``, ...)."""
-    said = words(body) or f"{verb}: the endpoint answered {status} without a word"
+    message = message_of(body) or f"{verb}: the endpoint answered {status} without a word"
     if status == 429 or status in GATEWAY:
-        return Transient(said, retry_after=retry_after(headers))
+        return Transient(message, retry_after=retry_after(headers))
     if status >= 500:
-        return _failure(verb, said)
+        return _server_error(verb, message)
     if status == 404:
-        return _missing(verb, said)
+        return _not_found(verb, message)
     if status == 409:
-        return _conflict(verb, said)
+        return _conflict(verb, message)
     if status in (401, 407):
-        return Permanent(f"the endpoint does not know us: {said}")
-    return Permanent(said)
+        return Permanent(f"the endpoint does not know us: {message}")
+    return Permanent(message)
 
 
-def _failure(verb: str, said: str) -> ShimError:
-    if verb not in ("create", "start", "pull") or ENGINE_TROUBLE.search(said):
-        return Transient(said)
-    return pull_failure(said) if verb == "pull" else Ambiguous(said)
+def _server_error(verb: str, message: str) -> ShimError:
+    if verb not in ("create", "start", "pull") or ENGINE_FAILURE.search(message):
+        return Transient(message)
+    return pull_error(message) if verb == "pull" else Ambiguous(message)
 
 
-def pull_failure(said: str) -> ShimError:
-    """The error for a pull that its registry, or the way to it, ended with these words."""
-    if ENGINE_TROUBLE.search(said) or LINK_TROUBLE.search(said):
-        return Ambiguous(said, retry_after=limits.DOUBTFUL_PAUSE)
-    return Permanent(said)
+def pull_error(message: str) -> ShimError:
+    """The error for a pull that failed with ``message``, at the registry or on the way to it."""
+    if ENGINE_FAILURE.search(message) or REGISTRY_FAILURE.search(message):
+        return Ambiguous(message, retry_after=limits.DOUBTFUL_PAUSE)
+    return Permanent(message)
 
 
-def _missing(verb: str, said: str) -> ShimError:
-    """404 also stands for a missing network or volume driver: that is no missing container."""
+def _not_found(verb: str, message: str) -> ShimError:
+    """404 also means a missing network or volume driver, which is no missing container."""
     if verb == "create":
-        return NotFound(said) if NO_SUCH_IMAGE.search(said) else Permanent(said)
+        return NotFound(message) if NO_SUCH_IMAGE.search(message) else Permanent(message)
     if verb == "start":
-        return NotFound(said) if NO_SUCH_CONTAINER.search(said) else Permanent(said)
-    return Permanent(said) if verb == "pull" else NotFound(said)
+        return NotFound(message) if NO_SUCH_CONTAINER.search(message) else Permanent(message)
+    return Permanent(message) if verb == "pull" else NotFound(message)
 
 
-def _conflict(verb: str, said: str) -> ShimError:
-    if verb == "create" and NAME_IN_USE.search(said):
-        return NameTaken(said)
-    if verb == "remove" or BEING_REMOVED.search(said) or ENGINE_TROUBLE.search(said):
-        return Transient(said)
-    return Permanent(said)
+def _conflict(verb: str, message: str) -> ShimError:
+    if verb == "create" and NAME_IN_USE.search(message):
+        return NameTaken(message)
+    if verb == "remove" or BEING_REMOVED.search(message) or ENGINE_FAILURE.search(message):
+        return Transient(message)
+    return Permanent(message)

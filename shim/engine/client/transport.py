@@ -1,19 +1,18 @@
-"""HTTP to one Docker endpoint: two pools of connections, a time limit for each call, one mapping
-of aiohttp's exceptions.
+"""HTTP to one Docker endpoint: two connection pools, a time limit per call, one mapping of errors.
 
 Plain aiohttp rather than aiodocker. Measured side by side (create + start of a busybox without
 network, two cores, medians of three interleaved rounds, aiodocker / aiohttp):
 
-    at once   containers per second   p50 in ms
+    concurrent   containers per second   p50 in ms
        1           3.3 / 3.4           282 / 290
        4           5.9 / 6.5           674 / 576
        8           6.9 / 5.8          1060 / 1293
       16           5.9 / 6.2          2262 / 2104
 
-that is, equal: the daemon is what takes the time. What decides are limits of aiodocker 0.27: a
-pull or event stream whose connection breaks ends as if it were complete; registry credentials
-for Docker Hub are refused; logs lose their stream and time; an archive is read whole whatever
-its size; create has no ``platform``.
+The two are equal, because the daemon takes the time. The limits of aiodocker 0.27 decide: a pull
+or event stream whose connection breaks ends as if it were complete; registry credentials for
+Docker Hub are refused; logs lose their stream and time; an archive is read whole whatever its
+size; create has no ``platform``.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, BinaryIO
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import aiohttp
@@ -32,73 +31,44 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from shim import limits
 from shim.engine.client.endpoint import Endpoint
-from shim.engine.client.errors import refusal
-from shim.errors import Permanent, Transient, error_text
+from shim.engine.client.errors import error_for
+from shim.errors import Permanent, ShimError, Transient, error_text
+
+API_NEWEST = (1, 51)
+"""The newest Docker API that this code is written against. A newer engine is asked to speak it."""
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
-def timeout(total: float | None = None, *, idle: float | None = None) -> aiohttp.ClientTimeout:
-    """``total`` seconds for the whole call, ``idle`` between two pieces of its answer."""
+def time_limit(total: float | None = None, *, idle: float | None = None) -> aiohttp.ClientTimeout:
+    """``total`` seconds for the whole call, ``idle`` seconds between two pieces of its answer."""
     return aiohttp.ClientTimeout(
         total=total, sock_connect=limits.ENGINE_CONNECT_TIMEOUT, sock_read=idle
     )
 
 
-QUICK = timeout(limits.ENGINE_CALL_TIMEOUT)
-WORK = timeout(limits.ENGINE_WORK_TIMEOUT)
-STREAM = timeout(idle=limits.ENGINE_STREAM_IDLE)
-ARCHIVE = timeout(limits.ENGINE_ARCHIVE_TIMEOUT)
+QUICK = time_limit(limits.ENGINE_CALL_TIMEOUT)
+WORK = time_limit(limits.ENGINE_WORK_TIMEOUT)
+STREAM = time_limit(idle=limits.ENGINE_STREAM_IDLE)
+ARCHIVE = time_limit(limits.ENGINE_ARCHIVE_TIMEOUT)
+
+NETWORK_ERRORS = (aiohttp.ClientError, OSError, HttpProcessingError)
+"""What aiohttp raises when a request gets no complete answer; a TimeoutError is an OSError."""
 
 
-class Transport:
-    """Calls to one endpoint. Calls that wait for people never keep short ones waiting."""
-
-    def __init__(self, endpoint: Endpoint, connections: int = limits.ENGINE_CONNECTIONS) -> None:
-        """Needs a running loop; opens no connection yet."""
-        self.endpoint = endpoint
-        self._short = _session(endpoint, connections)
-        self._long = _session(endpoint, limits.ENGINE_LONG_CONNECTIONS)
-
-    @asynccontextmanager
-    async def open(
-        self,
-        verb: str,
-        method: str,
-        path: str,
-        *,
-        limit: aiohttp.ClientTimeout = QUICK,
-        long: bool = False,
-        **kwargs: Any,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer with its body still to be read; a refusal is raised as what it means."""
-        session = self._long if long else self._short
-        url = f"{self.endpoint.url}{path}"
-        try:
-            async with session.request(method, url, timeout=limit, **kwargs) as response:
-                if response.status >= 400:
-                    body = await response.content.read(limits.ENGINE_ERROR_BYTES)
-                    raise refusal(verb, response.status, body, response.headers)
-                yield response
-        except aiohttp.ClientConnectorError as error:
-            raise Transient(f"{verb}: {self.endpoint}: {unreachable(error)}") from None
-        except TimeoutError:
-            raise Transient(f"{verb}: no answer from {self.endpoint} in time") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise Transient(f"{verb}: {self.endpoint}: {error_text(error)}") from None
-        except HttpProcessingError as error:
-            # A line of a stream that is too long: an event repeats all labels of its container.
-            raise Transient(f"{verb}: {self.endpoint}: {error.message}") from None
-
-    async def call(self, verb: str, method: str, path: str, **kwargs: Any) -> bytes:
-        """The answer's whole body. Raises Transient, or what the refusal means."""
-        async with self.open(verb, method, path, **kwargs) as response:
-            return await read(response, limits.ENGINE_ANSWER_BYTES)
-
-    async def close(self) -> None:
-        await asyncio.gather(self._short.close(), self._long.close())
+def explain(error: BaseException) -> str:
+    """Why one of :data:`NETWORK_ERRORS` left a request without an answer, in words for people."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return unreachable(error)
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, HttpProcessingError):
+        # Such as a line of a stream that is too long: an event repeats its container's labels.
+        return error.message
+    return error_text(error)
 
 
 def unreachable(error: aiohttp.ClientConnectorError) -> str:
-    """Why there is no connection. aiohttp's own text shows people an object of Python's."""
+    """Why there is no connection. aiohttp's own text contains the repr of a Python object."""
     cause = error.os_error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate does not verify: {cause.verify_message}"
@@ -107,7 +77,119 @@ def unreachable(error: aiohttp.ClientConnectorError) -> str:
     return f"cannot be reached: {os.strerror(cause.errno)}"
 
 
-async def read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+class Transport:
+    """Calls to one Docker endpoint. Short calls never queue behind long ones for a connection.
+
+    A subclass for another kind of endpoint overrides the methods of the middle section.
+    """
+
+    unanswered: ClassVar[type[Transient]] = Transient
+    """Raised when a request may have arrived but its answer did not."""
+
+    def __init__(self, endpoint: Endpoint, connections: int = limits.ENGINE_CONNECTIONS) -> None:
+        """Needs a running loop; opens no connection yet."""
+        self.endpoint = endpoint
+        self._short = aiohttp.ClientSession(connector=self._connector(connections))
+        self._long = aiohttp.ClientSession(
+            connector=self._connector(limits.ENGINE_LONG_CONNECTIONS)
+        )
+        self.api_version = ""
+        """Such as ``1.41``; empty until :meth:`version` has negotiated it."""
+
+    def __str__(self) -> str:
+        return str(self.endpoint)
+
+    async def version(self) -> Mapping[str, Any]:
+        """The answer of ``GET /version``. From now on the newest API both sides know is spoken."""
+        answer = await self.json("version", "GET", "/version", versioned=False)
+        with parsing("version"):
+            newest = tuple(int(part) for part in answer["ApiVersion"].split("."))
+            self.api_version = ".".join(str(part) for part in min(newest, API_NEWEST))
+            return dict(answer)
+
+    @asynccontextmanager
+    async def open(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        *,
+        timeout: aiohttp.ClientTimeout | None = None,
+        long: bool = False,
+        versioned: bool = True,
+        session: aiohttp.ClientSession | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer, its body still unread. An answer of 4xx or 5xx is raised as its meaning.
+
+        ``verb`` (``create``, ``start``, ...) begins error texts. ``long`` takes the connection
+        from the pool for calls that last. ``versioned`` puts the API version before ``path``.
+        """
+        prefix = await self._version_prefix() if versioned else ""
+        session = session or (self._long if long else self._short)
+        try:
+            async with session.request(
+                method,
+                f"{self.endpoint.url}{prefix}{path}",
+                ssl=self._tls(),
+                timeout=timeout or self._default_timeout(method),
+                **kwargs,
+            ) as response:
+                if response.status >= 400:
+                    body = await response.content.read(limits.ENGINE_ERROR_BYTES)
+                    raise self.error(verb, response.status, body, response.headers)
+                yield response
+        except NETWORK_ERRORS as error:
+            # Without a connection the request certainly did not arrive.
+            connected = not isinstance(error, aiohttp.ClientConnectorError)
+            family = self.unanswered if connected else Transient
+            if isinstance(error, TimeoutError):
+                raise family(f"{verb}: no answer from {self} in time") from None
+            raise family(f"{verb}: {self}: {explain(error)}") from None
+
+    async def call(self, verb: str, method: str, path: str, **kwargs: Any) -> bytes:
+        """The answer's whole body. Raises Transient, or the meaning of a 4xx or 5xx."""
+        async with self.open(verb, method, path, **kwargs) as response:
+            return await read_body(response, limits.ENGINE_ANSWER_BYTES)
+
+    async def json(self, verb: str, method: str, path: str, **kwargs: Any) -> Any:
+        """The answer's JSON. Transient for anything else, such as the page of a proxy."""
+        body = await self.call(verb, method, path, **kwargs)
+        try:
+            return json.loads(body)
+        except ValueError:
+            raise Transient(
+                f"{verb}: the endpoint's answer is not Docker's: {body[:200]!r}"
+            ) from None
+
+    async def close(self) -> None:
+        await asyncio.gather(self._short.close(), self._long.close())
+
+    # --- what differs between Docker and Triton
+
+    def _connector(self, connections: int) -> aiohttp.BaseConnector:
+        if self.endpoint.socket:
+            return aiohttp.UnixConnector(self.endpoint.socket, limit=connections)
+        return aiohttp.TCPConnector(limit=connections)
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        """Whom to trust on the next connection; True: the system's certificate authorities."""
+        return self.endpoint.tls or True
+
+    async def _version_prefix(self) -> str:
+        if not self.api_version:
+            await self.version()
+        return f"/v{self.api_version}"
+
+    def _default_timeout(self, method: str) -> aiohttp.ClientTimeout:
+        return QUICK if method == "GET" else WORK
+
+    def error(self, verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> ShimError:
+        """What an answer of 4xx or 5xx means."""
+        return error_for(verb, status, body, headers)
+
+
+async def read_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """The body, at most ``limit`` bytes; Permanent beyond."""
     parts, size = [], 0
     async for part in response.content.iter_any():
@@ -119,8 +201,11 @@ async def read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 @contextmanager
-def understood(verb: str) -> Iterator[None]:
-    """Around what takes an answer apart: one that is not Docker's is no answer at all."""
+def parsing(verb: str) -> Iterator[None]:
+    """Raises Transient for an answer that lacks what Docker's has: another server may have sent it.
+
+    To be put around the code that takes the answer apart.
+    """
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -128,17 +213,19 @@ def understood(verb: str) -> Iterator[None]:
 
 
 async def json_lines(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
-    """A stream of JSON objects, one a line."""
+    """A stream of JSON objects, one per line."""
     async for line in response.content:
         if line.strip():
-            with understood("stream"):
+            with parsing("stream"):
                 piece = dict(json.loads(line))
             yield piece
 
 
-def array(answer: Any) -> list[Any]:
-    """A list as it came. TypeError for anything else: an empty object is no word that nothing is
-    there, and everything would be taken for gone."""
+def as_list(answer: Any) -> list[Any]:
+    """A JSON list as it came. TypeError for anything else.
+
+    An empty object must not pass for an empty list: every container would be taken for gone.
+    """
     if not isinstance(answer, list):
         raise TypeError(f"{answer!r:.100} is not a list")
     return answer
@@ -152,40 +239,6 @@ def container_path(name: str) -> str:
     return f"/containers/{quote(name, safe='')}"
 
 
-def upload(path: str, tar: bytes | BinaryIO) -> dict[str, Any]:
-    """The call that unpacks ``tar`` at ``path``, as arguments of ``call``."""
-    return {
-        "params": {"path": path},
-        "data": tar,
-        "headers": {"Content-Type": "application/x-tar"},
-        "limit": ARCHIVE,
-        "long": True,
-    }
-
-
-def exec_body(argv: Sequence[str], env: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "Cmd": list(argv),
-        "Env": [f"{key}={value}" for key, value in env.items()],
-        "AttachStdout": True,
-        "AttachStderr": True,
-    }
-
-
-@asynccontextmanager
-async def exec_within(seconds: float, argv: Sequence[str]) -> AsyncIterator[None]:
-    """Transient for an exec that takes longer."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise Transient(f"exec: {argv[0]!r} has not ended after {seconds:g} s") from None
-
-
-def _session(endpoint: Endpoint, connections: int) -> aiohttp.ClientSession:
-    connector: aiohttp.BaseConnector
-    if endpoint.socket:
-        connector = aiohttp.UnixConnector(endpoint.socket, limit=connections)
-    else:
-        connector = aiohttp.TCPConnector(ssl=endpoint.tls or True, limit=connections)
-    return aiohttp.ClientSession(connector=connector, trust_env=False)
+def escape_url(text: str) -> str:
+    """A URL as a user wrote it. Only blanks, control and non-ASCII characters are escaped."""
+    return quote(text, safe=_PRINTABLE)

@@ -17,7 +17,7 @@ import aiohttp
 from yarl import URL
 
 from shim import limits
-from shim.engine.client.urls import as_written
+from shim.engine.client.transport import escape_url
 from shim.engine.fetch.pool import in_pool
 from shim.engine.fetch.uris import Item
 from shim.errors import Permanent, error_text
@@ -64,7 +64,7 @@ class Downloads:
         if item.url.startswith("file://"):
             await in_pool(self._pool, partial(_copy, _local(item.url, self._file_root), file))
             return
-        url = URL(as_written(item.url), encoded=True)
+        url = URL(escape_url(item.url), encoded=True)
         proxy = _proxy(url)
         try:
             async with self._session.get(

@@ -36,15 +36,15 @@ from dataclasses import dataclass
 
 from shim import limits
 from shim.engine.api import ContainerSpec
-from shim.engine.client.transport import timeout, understood
+from shim.engine.client.transport import parsing, time_limit
 from shim.engine.containers.pacing import Pacer
-from shim.engine.triton.transport import Lost, TritonTransport
+from shim.engine.triton.transport import AnswerLost, TritonTransport
 from shim.errors import Ambiguous, InProgress, NameTaken, ShimError, Transient
 from shim.model.container import Container, Phase
 
 log = logging.getLogger(__name__)
 
-LONG = timeout(limits.TRITON_CREATE_TIMEOUT)
+LONG = time_limit(limits.TRITON_CREATE_TIMEOUT)
 
 
 @dataclass(slots=True)
@@ -258,7 +258,7 @@ class CreateTracker:
                 return await self._post(name, body, create)
         except TimeoutError:
             return None
-        except Lost as error:
+        except AnswerLost as error:
             log.info("%s: %s; waiting for it to be listed", name, error)
             return None
         finally:
@@ -280,10 +280,10 @@ class CreateTracker:
                 data=body,
                 headers={"Content-Type": "application/json"},
                 session=self._transport.creates,
-                limit=LONG,
+                timeout=LONG,
                 trace_request_ctx=on_sent,
             )
-        with understood("create"):
+        with parsing("create"):
             return str(answer["Id"])
 
     @asynccontextmanager

@@ -9,46 +9,45 @@ import math
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, BinaryIO
-from urllib.parse import quote
+from typing import Any, Protocol
 
 from shim import limits
-from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRef
+from shim.engine.api import Auth, ContainerSpec, EngineInfo, ImageRef
 from shim.engine.client.endpoint import Endpoint
-from shim.engine.client.frames import Frames, Line, LogLines
-from shim.engine.client.transport import (
-    ARCHIVE,
-    Transport,
-    container_path,
-    exec_body,
-    exec_within,
-    json_lines,
-    read,
-    timeout,
-    understood,
-    upload,
-    without_empty,
-)
-from shim.engine.docker import registry_auth
-from shim.engine.images.pull_progress import Progress
+from shim.engine.client.frames import Frames, Line
+from shim.engine.client.http_engine import CallObserver, HttpEngine, measured, measured_as
+from shim.engine.client.transport import Transport, container_path, parsing, time_limit
 from shim.engine.triton import parse
 from shim.engine.triton.creates import CreateTracker
 from shim.engine.triton.errors import pull_error
 from shim.engine.triton.login import ClientLogin
-from shim.engine.triton.observer import EngineObserver
-from shim.engine.triton.transport import Lost, TritonTransport
+from shim.engine.triton.transport import AnswerLost, TritonTransport
 from shim.errors import InProgress, NameTaken, NotFound, Permanent, Transient, error_text
 from shim.model.container import LABEL_SHIM, Container, Phase
 
-STREAM = timeout(idle=limits.TRITON_CREATE_TIMEOUT)
-PULL = timeout(idle=limits.TRITON_PULL_IDLE)
+STREAM = time_limit(idle=limits.TRITON_CREATE_TIMEOUT)
+PULL = time_limit(idle=limits.TRITON_PULL_IDLE)
 
 
-class TritonEngine:
+class EngineObserver(Protocol):
+    """Is told what the datacenter shows of this agent's containers. Its methods raise nothing."""
+
+    def listed(self, containers: Sequence[Container], took: float) -> None:
+        """All of the agent's containers, by a list that took ``took`` seconds."""
+
+    def inspected(self, container: Container) -> None:
+        """One of the agent's containers, inspected."""
+
+    def removed(self, name: str) -> None:
+        """The container does not exist any more, or never did."""
+
+
+class TritonEngine(HttpEngine):
     """One datacenter's Docker endpoint."""
 
     kind = "triton"
     has_events = False
+    _http: TritonTransport
 
     def __init__(
         self,
@@ -57,24 +56,27 @@ class TritonEngine:
         *,
         shim_id: str,
         clock: Callable[[], float] = time.monotonic,
+        observe_call: CallObserver | None = None,
     ) -> None:
-        """Needs a running loop; talks to nobody yet.
+        """Needs a running loop; opens no connection yet.
 
-        ``url`` is ``https://host:port``; ``shim_id`` says which containers are ours.
+        ``url`` is ``https://host:port``. Containers whose label ``mesos-shim.id`` is ``shim_id``
+        belong to this agent.
         """
+        super().__init__(TritonTransport(url, login), observe_call)
         self.login = login
-        self._link = TritonTransport(url, login)
-        self._shim_id = shim_id
-        self.audience = EngineObserver()
         self.packages: dict[str, int] = {}
-        """MiB of each package that an inspect has shown: what is paid for, whatever was asked."""
+        """MiB of each package that an inspect has shown. Only an inspect shows it."""
+        self._shim_id = shim_id
         self._clock = clock
-        self._creates = CreateTracker(self._link, self.list, clock)
-        self._down: dict[str, tuple[Phase, float]] = {}
-        """How, and since when, lists show a container that is not up, by its name."""
+        self._observers: list[EngineObserver] = []
+        self._creates = CreateTracker(self._http, self.list, clock)
+        self._not_running: dict[str, tuple[Phase, float]] = {}
+        """The phase in which lists show a container that is not running, and since when."""
 
-    def __str__(self) -> str:
-        return str(self._link)
+    def subscribe(self, observer: EngineObserver) -> None:
+        """From now on tell ``observer`` what lists, inspects and removals show."""
+        self._observers.append(observer)
 
     @property
     def provisioning(self) -> int:
@@ -83,12 +85,12 @@ class TritonEngine:
 
     async def close(self) -> None:
         self._creates.close()
-        await self._link.close()
+        await super().close()
 
     async def info(self) -> EngineInfo:
-        version = await self._link.json("version", "GET", "/version")
-        info = await self._link.json("info", "GET", "/info")
-        with understood("info"):
+        version = await self._http.json("version", "GET", "/version")
+        info = await self._http.json("info", "GET", "/info")
+        with parsing("info"):
             status = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
             return EngineInfo(
                 kind=self.kind,
@@ -98,6 +100,7 @@ class TritonEngine:
                 account=str(status.get("SDCAccount") or ""),
             )
 
+    @measured
     async def create(self, spec: ContainerSpec) -> str:
         """Returns after the provisioning, also after that of an earlier create of the same name."""
         while True:
@@ -107,6 +110,7 @@ class TritonEngine:
             except InProgress:
                 await ready.wait()
 
+    @measured_as("create")
     async def create_or_notify(self, spec: ContainerSpec, on_ready: Callable[[], None]) -> str:
         """As :class:`~shim.engine.api.CreateNotifier` says."""
         return await self._create(spec, on_ready)
@@ -121,93 +125,95 @@ class TritonEngine:
             raise InProgress
         raise conflict
 
-    async def start(self, name: str) -> None:
-        await self._link.call("start", "POST", f"{container_path(name)}/start")
-
+    @measured
     async def inspect(self, name: str) -> Container:
-        raw = await self._link.call("inspect", "GET", f"{container_path(name)}/json")
-        with understood("inspect"):
-            container = self._ended_for_certain(parse.from_inspect(raw))
+        raw = await self._http.call("inspect", "GET", f"{container_path(name)}/json")
+        with parsing("inspect"):
+            container = self._ended_only_if_certain(parse.from_inspect(raw))
             package, memory = parse.package(container)
         if package:
             self.packages[package] = memory
         if container.owner == self._shim_id:
-            self.audience.seen(container)
+            for observer in self._observers:
+                observer.inspected(container)
         return container
 
-    def _ended_for_certain(self, container: Container) -> Container:
-        """As long as an exit status may still come, one that lacks it counts as running: it may be
-        stopping, which an inspect shows as it does a crash."""
+    def _ended_only_if_certain(self, container: Container) -> Container:
+        """A container that ended without exit code counts as running while a code may still come.
+
+        Inspect shows a container that is stopping, one that crashed with its server, and one that
+        ended without a known code alike. Lists tell a stopping one (no status) from an ended one.
+        """
         if container.phase is not Phase.EXITED or container.exit_code is not None:
             return container
-        phase, since = self._down.get(container.name, (Phase.EXITED, math.inf))
+        phase, since = self._not_running.get(container.name, (Phase.EXITED, math.inf))
         listed_as_ended = phase is Phase.EXITED
         patience = limits.EXIT_STATUS_PATIENCE if listed_as_ended else limits.NO_STATUS_PATIENCE
         if self._clock() - since >= patience:
             return container
         return replace(container, phase=Phase.RUNNING)
 
-    def _note_down(self, containers: Iterable[Container], began: float) -> None:
-        down: dict[str, tuple[Phase, float]] = {}
+    def _record_not_running(self, containers: Iterable[Container], began: float) -> None:
+        """Keep since when each container is listed in its phase. The list began at ``began``."""
+        not_running: dict[str, tuple[Phase, float]] = {}
         for each in containers:
             provisioned = len(each.id) != parse.PROVISIONING_ID
             if provisioned and each.phase in (Phase.EXITED, Phase.PROVISIONING):
-                phase, since = self._down.get(each.name, (None, began))
-                down[each.name] = (each.phase, since if phase is each.phase else began)
-        self._down = down
+                phase, since = self._not_running.get(each.name, (None, began))
+                not_running[each.name] = (each.phase, since if phase is each.phase else began)
+        self._not_running = not_running
 
+    @measured
     async def stop(self, name: str, grace: float) -> None:
-        """Triton cuts the call after two minutes, whatever the grace: then looking tells."""
+        """Triton cuts the call after two minutes; a longer grace is then awaited by inspects."""
         whole, began = max(0, int(grace)), self._clock()
         try:
-            await self._link.call(
+            await self._http.call(
                 "stop", "POST", f"{container_path(name)}/stop", params={"t": str(whole)}, long=True
             )
-        except Lost as cut:
-            await self._watch_it_stop(name, began + whole + limits.ENGINE_STOP_SLACK, cut)
+        except AnswerLost as lost:
+            await self._wait_until_down(name, began + whole + limits.ENGINE_STOP_SLACK, lost)
 
-    async def _watch_it_stop(self, name: str, until: float, cut: Transient) -> None:
-        """A stop whose answer was cut off goes on; sending it again would begin a new grace."""
+    async def _wait_until_down(self, name: str, deadline: float, lost: Transient) -> None:
+        """A stop whose answer was lost goes on. Sending it again would begin a new grace."""
         while True:
             container = await self.inspect(name)
             if container.phase is not Phase.RUNNING:
                 return
-            if self._clock() > until:
-                raise Transient(f"{name} still runs: {cut}")
+            if self._clock() > deadline:
+                raise Transient(f"{name} still runs: {lost}")
             await asyncio.sleep(limits.STOP_POLL)
 
+    @measured
     async def remove(self, name: str) -> None:
         self._creates.forget(name)
         with contextlib.suppress(NotFound):
-            await self._link.call("remove", "DELETE", container_path(name), params={"force": "1"})
-        self.audience.removed(name)
+            await self._http.call("remove", "DELETE", container_path(name), params={"force": "1"})
+        for observer in self._observers:
+            observer.removed(name)
 
+    @measured
     async def list(self) -> Sequence[Container]:
         began = self._clock()
-        # A value is cut at its second "=", so an id that has one is looked for by key alone.
+        # Triton cuts a label's value at its second "=": an id with one is found by key alone.
         wanted = LABEL_SHIM if "=" in self._shim_id else f"{LABEL_SHIM}={self._shim_id}"
         params = {"all": "1", "filters": json.dumps({"label": [wanted]})}
-        raw = await self._link.call("list", "GET", "/containers/json", params=params)
+        raw = await self._http.call("list", "GET", "/containers/json", params=params)
         ours = []
-        with understood("list"):
+        with parsing("list"):
             for number, entry in enumerate(parse.members(raw), 1):
                 container = parse.from_list(entry)
                 if container.owner == self._shim_id:
                     ours.append(container)
                 if number % limits.LIST_SLICE == 0:
                     await asyncio.sleep(0)
-        self._note_down(ours, began)
+        self._record_not_running(ours, began)
         self._creates.listed(ours, began)
-        self.audience.listed(ours, self._clock() - began)
+        for observer in self._observers:
+            observer.listed(ours, self._clock() - began)
         return ours
 
-    async def has_image(self, image: ImageRef) -> bool:
-        try:
-            await self._link.call("image", "GET", f"/images/{quote(image.text, safe='/:@')}/json")
-        except NotFound:
-            return False
-        return True
-
+    @measured
     async def pull(
         self,
         image: ImageRef,
@@ -215,106 +221,60 @@ class TritonEngine:
         progress: Callable[[str], None],
         platform: str = "",
     ) -> None:
-        """Triton has one platform: another wish is refused before anything is asked."""
+        """Triton runs one platform: any other is refused before anything is sent."""
         if platform not in ("", "linux/amd64"):
             raise Permanent(f"Triton runs linux/amd64 images only, not {platform}")
-        params = without_empty({"fromImage": image.repository, "tag": image.tag})
-        headers = {} if auth is None else {"X-Registry-Auth": registry_auth(auth)}
-        seen = Progress()
-        async with self._link.open(
-            "pull", "POST", "/images/create", params=params, headers=headers, limit=PULL, long=True
-        ) as response:
-            async for piece in json_lines(response):
-                if piece.get("error"):
-                    raise pull_error(str(piece["error"]))
-                progress(seen.take(piece))
+        await self._pull(image, auth, progress, "", timeout=PULL, error_for=pull_error)
 
     async def events(self) -> AsyncGenerator[str, None]:
-        """There are none, and there will be none: see ``has_events``."""
+        """Triton has none; ``has_events`` says so."""
         raise Permanent("Triton has no events")
         yield ""
-
-    async def put_archive(self, name: str, path: str, tar: bytes | BinaryIO) -> None:
-        where = f"{container_path(name)}/archive"
-        await self._link.call("upload", "PUT", where, **upload(path, tar))
-
-    async def get_archive(self, name: str, path: str, limit: int) -> bytes:
-        async with self._link.open(
-            "download",
-            "GET",
-            f"{container_path(name)}/archive",
-            params={"path": path},
-            limit=ARCHIVE,
-            long=True,
-        ) as response:
-            return await read(response, limit)
 
     async def logs(
         self, name: str, *, since: float, follow: bool, tail: int | None = None
     ) -> AsyncGenerator[Line, None]:
-        """Triton ignores ``since``, so that is ours to do; without ``tail`` it sends nothing."""
-        wanted = "all" if tail is None else str(tail)
-        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": wanted}
-        if follow:
-            params["follow"] = "1"
-        lines = LogLines()
-        async with self._link.open(
-            "logs", "GET", f"{container_path(name)}/logs", params=params, limit=STREAM, long=True
-        ) as response:
-            async for data in response.content.iter_any():
-                for line in lines.feed(data):
-                    if line[1] >= since:
-                        yield line
+        """Triton ignores ``since``, so lines are filtered here, and sends nothing without tail."""
+        params = {"tail": "all" if tail is None else str(tail)}
+        lines = self._log_lines(name, params, follow=follow, timeout=STREAM)
+        async with contextlib.aclosing(lines):
+            async for line in lines:
+                if line[1] >= since:
+                    yield line
 
-    async def exec(
-        self, name: str, argv: Sequence[str], env: Mapping[str, str], timeout: float
-    ) -> ExecResult:
-        async with exec_within(timeout, argv):
-            return await self._exec(name, argv, env)
-
-    async def _exec(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> ExecResult:
-        made = await self._link.json(
-            "exec", "POST", f"{container_path(name)}/exec", json=exec_body(argv, env)
-        )
-        with understood("exec"):
-            identity = made["Id"]
-        output = await self._output_of(f"/exec/{identity}/start")
-        # Looking at an exec forgets it, so there is one look, after the end of its output.
-        ended = await self._link.json("exec", "GET", f"/exec/{identity}/json")
-        with understood("exec"):
-            return ExecResult(int(ended["ExitCode"]), output)
-
-    async def _output_of(self, path: str) -> bytes:
-        """Triton upgrades the connection, which then is raw frames until its end."""
-        reader, writer = await self._link.raw(path, b'{"Detach": false, "Tty": false}')
+    async def _exec_output(self, path: str) -> bytes:
+        """Triton upgrades the connection, which carries raw frames until its end."""
+        body = b'{"Detach": false, "Tty": false}'
+        reader, writer = await self._http.upgrade("exec", f"{path}/start", body)
         output, frames = bytearray(), Frames()
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)
             if head[1] not in (b"101", b"200"):
                 body = await reader.read(limits.ENGINE_ERROR_BYTES)
-                raise self._link.refusal("exec", int(head[1]), body, {})
+                raise self._http.error("exec", int(head[1]), body, {})
             while data := await reader.read(limits.EXEC_OUTPUT_BYTES):
                 for _, payload in frames.feed(data):
                     output += payload[: limits.EXEC_OUTPUT_BYTES - len(output)]
         except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
-            raise Transient(f"exec: {self._link}: {error_text(error)}") from None
+            raise Transient(f"exec: {self}: {error_text(error)}") from None
         finally:
             writer.transport.abort()
         return bytes(output)
 
+    @measured
     async def stats(self, name: str) -> Mapping[str, Any]:
         params = {"stream": "false"}
         path = f"{container_path(name)}/stats"
-        sample = await self._link.json("stats", "GET", path, params=params)
-        with understood("stats"):
+        sample = await self._http.json("stats", "GET", path, params=params)
+        with parsing("stats"):
             return dict(sample)
 
 
 async def is_triton(endpoint: Endpoint) -> bool:
-    """Whether it is Triton's: asks for a ping, which needs no account. Transient."""
+    """Whether ``GET /_ping``, which needs no account, is answered by Triton. Transient."""
     http = Transport(endpoint)
     try:
-        async with http.open("ping", "GET", "/_ping") as answer:
+        async with http.open("ping", "GET", "/_ping", versioned=False) as answer:
             return answer.headers.get("Server", "").startswith("Triton/")
     except Permanent:
         return False

@@ -1,8 +1,8 @@
-"""What Triton's refusals mean. Pure.
+"""What Triton's answers of 4xx and 5xx mean. Pure.
 
 An error is plain text, ``(Code) message (request id)``; code and id may be missing. Statuses are
-unreliable (a duplicate name has whatever status an inner service sent, a port that cannot be
-remapped is a 500), so code and words decide before the status does.
+unreliable: a duplicate name has the status that an inner service happened to send, and a port that
+cannot be remapped is a 500. So code and words decide before the status does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from shim import limits
-from shim.engine.client.errors import GATEWAY, pull_failure, readable, retry_after
+from shim.engine.client import errors as docker_errors
+from shim.engine.client.errors import GATEWAY, retry_after, strip_html
 from shim.errors import (
     AccessDenied,
     Ambiguous,
@@ -40,7 +41,7 @@ FINAL = re.compile(
     r"|too many --volumes-from",
     re.IGNORECASE,
 )
-"""Answered as 500, or with any status, and no other the next time."""
+"""Sent with status 500 or any other; the same request gets the same answer the next time."""
 PASSING_CODES = frozenset({"CommandTimeout", "ServiceUnavailableError"})
 FINAL_CODES = frozenset(
     {
@@ -57,37 +58,37 @@ FINAL_CODES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """An error taken apart."""
+class ErrorText:
+    """The parts of an error's text."""
 
     message: str
     code: str = ""
     request_id: str = ""
 
     def __str__(self) -> str:
-        """For people: Triton's support asks for the request id."""
+        """For people. The request id is included because Triton's support asks for it."""
         details = [self.code, f"Triton request {self.request_id}" if self.request_id else ""]
         shown = ", ".join(filter(None, details))
         return f"{self.message} ({shown})" if shown else self.message
 
 
-def parse(body: bytes) -> Said:
-    """Plain text as Triton sends it; JSON in case it ever learns to; a proxy's HTML."""
+def parse_error(body: bytes) -> ErrorText:
+    """From plain text as Triton sends it, from JSON with a ``message``, or from a proxy's HTML."""
     text = body.decode("utf-8", "replace").strip()
     try:
         answer = json.loads(text)
     except ValueError:
         answer = None
     if isinstance(answer, dict) and isinstance(answer.get("message"), str):
-        return Said(answer["message"])
-    text = readable(text)
+        return ErrorText(answer["message"])
+    text = strip_html(text)
     match = TEXT.fullmatch(text)
     if match is None:
-        return Said(text)
-    return Said(match["message"], match["code"] or "", match["request"] or "")
+        return ErrorText(text)
+    return ErrorText(match["message"], match["code"] or "", match["request"] or "")
 
 
-def refusal(
+def error_for(
     verb: str,
     status: int,
     body: bytes,
@@ -97,72 +98,73 @@ def refusal(
 ) -> ShimError:
     """The error for an answer of 4xx or 5xx to ``verb`` (``create``, ``start``, ...).
 
-    ``login`` describes the certificate, for the one kind of error that it explains, and
-    ``renewal`` how to make a new one.
+    ``login`` describes the client certificate, ``renewal`` says how to make a new one: both are
+    part of the text where Triton refuses the certificate.
     """
-    said = _heard(verb, status, body, headers)
+    error = _error_text(verb, status, body, headers)
     if status == 401:
         return AccessDenied(
             f"Triton does not accept {login}. Is the key still listed under the account, and not "
             f"expired? A new key can take two minutes. {renewal}, which is taken up without a "
-            f"restart. {said}"
+            f"restart. {error}"
         )
-    if status == 403 and not said.code:
+    if status == 403 and not error.code:
         return AccessDenied(
             f"Triton does not let {login} in: the account is disabled, or may not use this "
-            f"data center. {said}"
+            f"data center. {error}"
         )
     wait = retry_after(headers)
     if status == 503:
-        return AccessDenied(f"{said}, until {_when(wait)}" if wait else str(said), retry_after=wait)
-    if status == 429 or status in GATEWAY or said.code in PASSING_CODES:
-        return Transient(str(said), retry_after=wait)
-    return _by_words(verb, status, said)
+        text = f"{error}, until {_end_of(wait)}" if wait else str(error)
+        return AccessDenied(text, retry_after=wait)
+    if status == 429 or status in GATEWAY or error.code in PASSING_CODES:
+        return Transient(str(error), retry_after=wait)
+    return _by_words(verb, status, error)
 
 
-def _heard(verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> Said:
-    said = parse(body)
+def pull_error(message: str) -> ShimError:
+    """The error for a pull whose stream ended with ``message``, the registry's words."""
+    return docker_errors.pull_error(str(parse_error(message.encode())))
+
+
+def _error_text(verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> ErrorText:
+    error = parse_error(body)
     return replace(
-        said,
-        message=said.message or f"{verb}: Triton answered {status} without a word",
-        request_id=said.request_id or headers.get("x-request-id", ""),
+        error,
+        message=error.message or f"{verb}: Triton answered {status} without a word",
+        request_id=error.request_id or headers.get("x-request-id", ""),
     )
 
 
-def _when(wait: float) -> str:
-    """``14:05 UTC``, with its date if that is another day. A minute that has begun is over."""
+def _end_of(wait: float) -> str:
+    """``14:05 UTC``, with the date unless it is today's. A minute that has begun counts whole."""
     now = datetime.now(UTC)
     end = now + timedelta(seconds=wait + 59)
     return f"{end:%H:%M UTC}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M UTC}"
 
 
-def _by_words(verb: str, status: int, said: Said) -> ShimError:
-    text = str(said)
-    if DUPLICATE.search(said.message):
+def _by_words(verb: str, status: int, error: ErrorText) -> ShimError:
+    text = str(error)
+    if DUPLICATE.search(error.message):
         return NameTaken(text)
-    if PROVISIONING.search(said.message):
+    if PROVISIONING.search(error.message):
         return Transient(text)
-    if said.code in FINAL_CODES or FINAL.search(said.message):
+    if error.code in FINAL_CODES or FINAL.search(error.message):
         return Permanent(text)
     if status == 404:
-        return _missing(verb, said)
+        return _not_found(verb, error)
     if status >= 500:
-        return _doubtful(text) if verb in ("create", "start", "pull") else Transient(text)
+        return _ambiguous(text) if verb in ("create", "start", "pull") else Transient(text)
     return Transient(text) if status == 409 and verb == "remove" else Permanent(text)
 
 
-def _doubtful(text: str) -> Ambiguous:
+def _ambiguous(text: str) -> Ambiguous:
     return Ambiguous(text, retry_after=limits.DOUBTFUL_PAUSE)
 
 
-def _missing(verb: str, said: Said) -> ShimError:
-    """404 is also a network, a volume, or a call that does not exist."""
+def _not_found(verb: str, error: ErrorText) -> ShimError:
+    """404 also means a missing network, a missing volume, or a call that does not exist."""
     wanted = NO_IMAGE if verb == "create" else NO_CONTAINER if verb == "start" else None
-    if wanted is not None and not wanted.search(said.message):
-        return Permanent(str(said))
-    return NotFound(str(said))
-
-
-def pull_error(said: str) -> ShimError:
-    """The error inside the stream of a pull, in the registry's words."""
-    return pull_failure(str(parse(said.encode())))
+    if wanted is not None and not wanted.search(error.message):
+        return Permanent(str(error))
+    return NotFound(str(error))

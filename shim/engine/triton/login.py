@@ -1,9 +1,7 @@
-"""The client certificate: loaded, loaded again when its files are renewed, and watched for age."""
+"""The client certificate in use: loaded, reloaded when its files change, warned about by age."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 import shlex
 import ssl
@@ -12,17 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shim import limits
-from shim.certs.certificate import Described, describe
 from shim.engine.client.endpoint import tls_context
+from shim.engine.triton.certificate_info import CertificateInfo, read_certificate
 from shim.errors import ConfigError, error_text
 
 log = logging.getLogger(__name__)
 
-_Stamp = tuple[tuple[int, int], ...]
+_FileState = tuple[int, int]
+"""Modification time in nanoseconds, and inode; zeros without a file."""
 
 
 class ClientLogin:
-    """What we show Triton. ``directory`` holds ``key.pem``, ``cert.pem`` and maybe ``ca.pem``."""
+    """What the agent logs in with. ``directory`` holds key.pem, cert.pem and perhaps ca.pem."""
 
     def __init__(
         self,
@@ -35,98 +34,95 @@ class ClientLogin:
         self._directory = directory
         self._verify = verify
         self._now = now
-        self._warned: datetime | None = None
-        self._stamp = self._look()
+        self._warned_at: datetime | None = None
+        self._loaded_state = self._file_states()
         try:
-            self._context, self._described = self._load()
+            self._context, self._info = self._load()
         except (OSError, ValueError, ConfigError) as error:
             raise ConfigError(
                 f"no usable certificates in {directory}: {error_text(error)}"
             ) from None
 
     def __str__(self) -> str:
-        """Which certificate of which account, vouched for by which key, and until when."""
-        described = self._described
+        """The certificate's file, its account, the key that signed it, and its last day."""
+        info = self._info
         verb = "expired" if self.days_left < 0 else "expires"
-        key = f"signed by key {_hex(described.key)}" if described.new_style else "self-signed"
+        key = f"signed by key {info.signer}" if info.new_style else "self-signed"
         return (
-            f"the certificate {self._directory / 'cert.pem'} of account {described.account} "
-            f"({key}, {verb} {described.not_after:%Y-%m-%d})"
+            f"the certificate {self._directory / 'cert.pem'} of account {info.account} "
+            f"({key}, {verb} {info.not_after:%Y-%m-%d})"
         )
 
     @property
     def days_left(self) -> float:
         """Days until the certificate expires, negative afterwards."""
-        return self._described.days_left(self._now())
+        return self._info.days_left(self._now())
 
     @property
     def renewal(self) -> str:
-        """How to make a new certificate, as far as is known here."""
+        """How to make a new certificate, for people."""
         return renewal(self._directory)
 
     def context(self) -> ssl.SSLContext:
-        """For the next connection. Files that changed are read again; if they do not (yet) fit
-        together, what was loaded before stays."""
-        stamp = self._look()
-        if stamp != self._stamp:
-            self._stamp = stamp
+        """For the next connection. Files that changed are read again.
+
+        While the changed files do not fit together (yet), what was loaded before stays in use.
+        """
+        state = self._file_states()
+        if state != self._loaded_state:
+            self._loaded_state = state
             self._reload()
-        self._warn()
+        self._warn_before_expiry()
         return self._context
 
     def _reload(self) -> None:
         try:
-            self._context, self._described = self._load()
+            self._context, self._info = self._load()
         except (OSError, ValueError, ConfigError) as error:
             log.warning(
                 "%s changed but cannot be used, the old one stays: %s", self, error_text(error)
             )
             return
-        self._warned = None
-        log.info("took up %s", self)
+        self._warned_at = None
+        log.info("now using %s", self)
 
-    def _warn(self) -> None:
-        """Expiry is a date that everybody forgets: a line a day during the last month."""
+    def _warn_before_expiry(self) -> None:
+        """One line a day during the last month."""
         now = self._now()
-        if self._warned and (now - self._warned).total_seconds() < limits.LOGIN_WARN_INTERVAL:
-            return
+        if self._warned_at:
+            since = (now - self._warned_at).total_seconds()
+            if since < limits.LOGIN_WARN_INTERVAL:
+                return
         if self.days_left < limits.LOGIN_WARN_DAYS:
-            self._warned = now
+            self._warned_at = now
             log.warning("%s: %s", self, self.renewal)
 
-    def _look(self) -> _Stamp:
-        return tuple(_stamp(self._directory / name) for name in ("key.pem", "cert.pem", "ca.pem"))
+    def _file_states(self) -> tuple[_FileState, ...]:
+        names = ("key.pem", "cert.pem", "ca.pem")
+        return tuple(_file_state(self._directory / name) for name in names)
 
-    def _load(self) -> tuple[ssl.SSLContext, Described]:
-        described = describe((self._directory / "cert.pem").read_bytes())
+    def _load(self) -> tuple[ssl.SSLContext, CertificateInfo]:
+        info = read_certificate((self._directory / "cert.pem").read_bytes())
         context = tls_context(self._directory, certificate=True, verify=self._verify)
-        return context, described
+        return context, info
 
 
 def renewal(directory: Path) -> str:
-    """How to make a new certificate there, as far as is known."""
+    """The command that makes a new certificate in ``directory``, for people.
+
+    ``env.sh`` in it remembers the endpoint; without that file the command needs ``--url``.
+    """
     out = shlex.quote(str(directory.absolute()))
-    url = "" if any(_stamp(directory / "env.sh")) else " --url=CLOUDAPI"
+    url = "" if any(_file_state(directory / "env.sh")) else " --url=CLOUDAPI"
     return (
         f"`mesos-shim certs --renew --out={out} --key=FILE{url}` (FILE: the account's SSH "
         "private key) makes a new certificate"
     )
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _file_state(path: Path) -> _FileState:
     try:
         found = path.stat()
     except OSError:
         return (0, 0)
     return (found.st_mtime_ns, found.st_ino)
-
-
-def _hex(issuer: str) -> str:
-    """The fingerprint in an issuer's name as `mesos-shim certs` and portals show it."""
-    kind, _, body = issuer.partition(":")
-    if kind != "MD5" or ":" in body:
-        return issuer
-    try:
-        return base64.b64decode(body.rstrip("=") + "==").hex(":")
-    except binascii.Error:
-        return issuer

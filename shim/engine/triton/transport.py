@@ -1,108 +1,57 @@
-"""HTTPS to Triton: API version pinned, a fresh look at the certificate for each connection, and
-one mapping of aiohttp's exceptions."""
+"""HTTPS to Triton: a fixed API version, and the newest client certificate on each connection."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from asyncio import sslproto
-from collections.abc import AsyncIterator, Mapping
+import ssl
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 
 from shim import limits
-from shim.engine.client.transport import read, timeout, unreachable
-from shim.engine.triton.errors import refusal
+from shim.engine.client.endpoint import Endpoint
+from shim.engine.client.transport import Transport, time_limit
+from shim.engine.triton.errors import error_for
 from shim.engine.triton.login import ClientLogin
 from shim.errors import ShimError, Transient, error_text
 
 VERSION = "/v1.21"
-"""Triton serves 1.21 whatever it is asked for, and tells nothing to negotiate with."""
+"""Triton serves API 1.21 whatever version it is asked for, and offers nothing to negotiate with."""
+CALL = time_limit(limits.TRITON_CALL_TIMEOUT)
+DNS_CACHE_SECONDS = 60
 
 
-CALL = timeout(limits.TRITON_CALL_TIMEOUT)
-
-
-class Lost(Transient):
+class AnswerLost(Transient):
     """The request may have arrived; its answer did not."""
 
 
-class TritonTransport:
-    """Calls to one endpoint, short and long ones on pools of their own."""
+class TritonTransport(Transport):
+    """Calls to one datacenter's endpoint."""
+
+    unanswered = AnswerLost
 
     def __init__(self, url: str, login: ClientLogin) -> None:
         """Needs a running loop; opens no connection yet. ``url`` is ``https://host:port``."""
-        _shrink_tls_buffers()
-        self.url = url
+        super().__init__(Endpoint(url, url))
         self.login = login
-        self._short = _session(limits.ENGINE_CONNECTIONS)
-        self._long = _session(limits.ENGINE_LONG_CONNECTIONS)
         self.creates = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=60),
-            trace_configs=[_tell_when_sent()],
+            connector=SmallBufferConnector(
+                limit=0, force_close=True, ttl_dns_cache=DNS_CACHE_SECONDS
+            ),
+            trace_configs=[_call_when_sent()],
         )
+        """Creates, whose number :class:`~shim.engine.triton.creates.CreateTracker` limits."""
 
-    def __str__(self) -> str:
-        return self.url
-
-    @contextlib.asynccontextmanager
-    async def open(
-        self,
-        verb: str,
-        method: str,
-        path: str,
-        *,
-        limit: aiohttp.ClientTimeout = CALL,
-        long: bool = False,
-        session: aiohttp.ClientSession | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer with its body still to be read; a refusal is raised as what it means."""
-        session = session or (self._long if long else self._short)
-        try:
-            async with session.request(
-                method,
-                f"{self.url}{VERSION}{path}",
-                ssl=self.login.context(),
-                timeout=limit,
-                **kwargs,
-            ) as response:
-                if response.status >= 400:
-                    body = await response.content.read(limits.ENGINE_ERROR_BYTES)
-                    raise self.refusal(verb, response.status, body, response.headers)
-                yield response
-        except aiohttp.ClientConnectorError as error:
-            raise Transient(f"{verb}: {self}: {unreachable(error)}") from None
-        except TimeoutError:
-            raise Lost(f"{verb}: no answer from {self} in time") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise Lost(f"{verb}: {self}: {error_text(error)}") from None
-        except HttpProcessingError as error:
-            # A line of a stream that is too long.
-            raise Lost(f"{verb}: {self}: {error.message}") from None
-
-    async def call(self, verb: str, method: str, path: str, **kwargs: Any) -> bytes:
-        """The answer's whole body."""
-        async with self.open(verb, method, path, **kwargs) as response:
-            return await read(response, limits.ENGINE_ANSWER_BYTES)
-
-    async def json(self, verb: str, method: str, path: str, **kwargs: Any) -> Any:
-        """The answer's JSON. Transient when it is none: something in between answered."""
-        body = await self.call(verb, method, path, **kwargs)
-        try:
-            return json.loads(body)
-        except ValueError:
-            raise Transient(f"{verb}: {self} answered {body[:200]!r}, not JSON") from None
-
-    async def raw(
-        self, path: str, body: bytes
+    async def upgrade(
+        self, verb: str, path: str, body: bytes
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection that ``POST``ed ``body`` and asked to have it for itself. Transient."""
-        parts = urlsplit(self.url)
+        """A new connection on which ``body`` was POSTed with a request to upgrade to raw bytes.
+
+        The answer is still unread. Raises Transient.
+        """
+        parts = urlsplit(self.endpoint.url)
         head = (
             f"POST {VERSION}{path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
             "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\n"
@@ -111,29 +60,62 @@ class TritonTransport:
         try:
             async with asyncio.timeout(limits.ENGINE_CONNECT_TIMEOUT):
                 reader, writer = await asyncio.open_connection(
-                    parts.hostname, parts.port, ssl=self.login.context()
+                    parts.hostname, parts.port, ssl=self._tls()
                 )
         except (OSError, TimeoutError) as error:
-            raise Transient(f"exec: {self}: {error_text(error)}") from None
+            raise Transient(f"{verb}: {self}: {error_text(error)}") from None
+        shrink_read_buffer(writer.transport)
         writer.write(head.encode() + body)
         return reader, writer
 
-    def refusal(self, verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> ShimError:
-        """What an answer of 4xx or 5xx means to whom we are."""
-        renewal = self.login.renewal if status == 401 else ""
-        return refusal(verb, status, body, headers, str(self.login), renewal)
-
     async def close(self) -> None:
-        await asyncio.gather(self._short.close(), self._long.close(), self.creates.close())
+        await asyncio.gather(super().close(), self.creates.close())
+
+    def error(self, verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> ShimError:
+        """What an answer of 4xx or 5xx means. A 401 names the certificate and how to renew it."""
+        renewal = self.login.renewal if status == 401 else ""
+        return error_for(verb, status, body, headers, str(self.login), renewal)
+
+    def _connector(self, connections: int) -> aiohttp.BaseConnector:
+        return SmallBufferConnector(limit=connections, ttl_dns_cache=DNS_CACHE_SECONDS)
+
+    def _tls(self) -> ssl.SSLContext:
+        return self.login.context()
+
+    async def _version_prefix(self) -> str:
+        return VERSION
+
+    def _default_timeout(self, method: str) -> aiohttp.ClientTimeout:
+        return CALL
 
 
-def _session(connections: int) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=connections, ttl_dns_cache=60)
-    return aiohttp.ClientSession(connector=connector, trust_env=False)
+class SmallBufferConnector(aiohttp.TCPConnector):
+    """Connections whose TLS layer reads into a buffer of :data:`limits.TRITON_TLS_BUFFER` bytes."""
+
+    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+        connection = await super().connect(*args, **kwargs)
+        shrink_read_buffer(connection.transport)
+        return connection
 
 
-def _tell_when_sent() -> aiohttp.TraceConfig:
-    """Calls the request's ``trace_request_ctx`` when its body is on the way."""
+def shrink_read_buffer(transport: asyncio.BaseTransport | None) -> None:
+    """Give one TLS connection a read buffer of :data:`limits.TRITON_TLS_BUFFER` bytes.
+
+    asyncio allocates 256 KiB per connection, of which a create that waits for its answer uses
+    nothing. The size is an attribute of asyncio's private ``SSLProtocol``, so each connection is
+    changed by itself, once its handshake is over. A transport without that attribute stays as it
+    is: it costs memory, and works.
+    """
+    protocol: Any = getattr(transport, "_ssl_protocol", None)
+    if protocol is not None and protocol.max_size > limits.TRITON_TLS_BUFFER:
+        protocol.max_size = limits.TRITON_TLS_BUFFER
+        # Bytes are moved out of the buffer in the same loop iteration that reads them into it.
+        protocol._ssl_buffer = bytearray(limits.TRITON_TLS_BUFFER)
+        protocol._ssl_buffer_view = memoryview(protocol._ssl_buffer)
+
+
+def _call_when_sent() -> aiohttp.TraceConfig:
+    """Calls a request's ``trace_request_ctx`` when its body is handed to the connection."""
 
     async def sent(_: Any, context: Any, __: Any) -> None:
         context.trace_request_ctx()
@@ -141,9 +123,3 @@ def _tell_when_sent() -> aiohttp.TraceConfig:
     config = aiohttp.TraceConfig()
     config.on_request_chunk_sent.append(sent)
     return config
-
-
-def _shrink_tls_buffers() -> None:
-    """For all TLS connections of this process: the class is the only place to say it."""
-    protocol: Any = sslproto.SSLProtocol
-    protocol.max_size = min(protocol.max_size, limits.TRITON_TLS_BUFFER)

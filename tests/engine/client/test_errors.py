@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 import pytest
 
-from shim.engine.client.errors import pull_failure, refusal, retry_after
+from shim.engine.client.errors import error_for, pull_error, retry_after
 from shim.errors import Ambiguous, NameTaken, NotFound, Permanent, ShimError, Transient
 
 RUNC = "failed to create shim task: OCI runtime create failed: runc create failed"
@@ -54,7 +54,7 @@ PORT = "driver failed programming external connectivity on endpoint x: Bind for 
     ],
 )  # fmt: skip
 def test_a_refusal_means(verb: str, status: int, message: str, kind: type[ShimError]) -> None:
-    error = refusal(verb, status, json.dumps({"message": message}).encode(), {})
+    error = error_for(verb, status, json.dumps({"message": message}).encode(), {})
     assert type(error) is kind
     assert str(error)
     if message:
@@ -63,11 +63,13 @@ def test_a_refusal_means(verb: str, status: int, message: str, kind: type[ShimEr
 
 @pytest.mark.parametrize("body", [b"plain words\n", b'"plain words"', b'{"error": "plain words"}'])
 def test_words_without_a_message_are_told_as_they_are(body: bytes) -> None:
-    assert "plain words" in str(refusal("start", 400, body, {}))
+    assert "plain words" in str(error_for("start", 400, body, {}))
 
 
 def test_an_answer_without_a_word_is_named() -> None:
-    assert str(refusal("start", 418, b"", {})) == "start: the endpoint answered 418 without a word"
+    assert (
+        str(error_for("start", 418, b"", {})) == "start: the endpoint answered 418 without a word"
+    )
 
 
 @pytest.mark.parametrize("as_date", [False, True])
@@ -76,7 +78,7 @@ def test_retry_after_is_seconds_or_a_date(as_date: bool) -> None:
     told = retry_after({"Retry-After": value})
     assert told is not None
     assert 50 < told <= 60
-    error = refusal("list", 503, b"", {"Retry-After": value})
+    error = error_for("list", 503, b"", {"Retry-After": value})
     assert isinstance(error, Transient)
     assert error.retry_after is not None
 
@@ -96,4 +98,4 @@ def test_a_useless_retry_after_is_none(value: str) -> None:
     ],
 )
 def test_a_pull_fails_for_good_or_perhaps(said: str, kind: type[ShimError]) -> None:
-    assert type(pull_failure(said)) is kind
+    assert type(pull_error(said)) is kind

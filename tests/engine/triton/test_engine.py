@@ -16,14 +16,13 @@ import pytest
 from aiohttp import web
 
 from shim import limits
-from shim.certs import files
+from shim.certs import login_files
 from shim.certs.certificate import new_style
 from shim.engine.api import Auth
 from shim.engine.client.endpoint import resolve
 from shim.engine.images.reference import parse_image
 from shim.engine.triton import TritonEngine, is_triton
 from shim.engine.triton.login import ClientLogin
-from shim.engine.triton.observer import EngineObserver
 from shim.errors import NotFound, Permanent, Transient
 from shim.model.container import Container, Phase
 from tests.engine.triton.conftest import OWNER, Spec
@@ -251,7 +250,7 @@ async def test_a_revoked_key_says_which_and_a_renewed_one_is_taken_up(
     assert str(at.certs / "cert.pem") in str(caught.value)
     at.account.keys.append(at.key.public_key())
     at.datacenter.accounts["bob"] = at.account
-    files.write(at.certs, new_style("bob", at.key, datetime.now(UTC)), where(at.endpoint))
+    login_files.write(at.certs, new_style("bob", at.key, datetime.now(UTC)), where(at.endpoint))
     at.account.login = "bob"
     assert (await engine.info()).account == "bob"
 
@@ -267,7 +266,7 @@ async def test_another_shim_of_the_account_is_not_seen(
     assert [found.owner for found in await engine.list()] == [OWNER]
 
 
-class Heard(EngineObserver):
+class Heard:
     def __init__(self) -> None:
         self.words: list[object] = []
 
@@ -275,7 +274,7 @@ class Heard(EngineObserver):
         assert 0 < took < 5
         self.words.append(len(containers))
 
-    def seen(self, container: Container) -> None:
+    def inspected(self, container: Container) -> None:
         self.words.append(container.phase)
 
     def removed(self, name: str) -> None:
@@ -285,7 +284,8 @@ class Heard(EngineObserver):
 async def test_whoever_wants_to_know_hears_of_everything_of_ours(
     at: Place, engine: TritonEngine, spec: Spec
 ) -> None:
-    engine.audience = heard = Heard()
+    heard = Heard()
+    engine.subscribe(heard)
     await engine.list()
     await engine.create(spec())
     await engine.inspect("mesos-1")
@@ -294,7 +294,8 @@ async def test_whoever_wants_to_know_hears_of_everything_of_ours(
     await engine.remove("mesos-1")
     assert heard.words == [0, Phase.CREATED, 1, "mesos-1", "mesos-1"]
     other = TritonEngine(at.endpoint.url, ClientLogin(at.certs), shim_id="other")
-    other.audience = strange = Heard()
+    strange = Heard()
+    other.subscribe(strange)
     await engine.create(spec())
     await other.inspect("mesos-1")
     assert strange.words == []
@@ -343,7 +344,7 @@ async def test_exec_errors(engine: TritonEngine, spec: Spec) -> None:
     with pytest.raises(Permanent, match="is not running"):
         await engine.exec("mesos-1", ["true"], {}, 5)
     with pytest.raises(NotFound, match="No such exec"):
-        await engine._output_of("/exec/nothing/start")
+        await engine._exec_output("/exec/nothing")
 
 
 async def test_pulls(engine: TritonEngine) -> None:
@@ -367,7 +368,7 @@ async def test_an_endpoint_that_is_away_is_transient(at: Place) -> None:
     said = "list: https://localhost:1: cannot be reached: Connection refused"
     assert str(caught.value) == said
     with pytest.raises(Transient, match="localhost:1"):
-        await engine._output_of("/exec/x/start")
+        await engine._exec_output("/exec/x")
     await engine.close()
 
 

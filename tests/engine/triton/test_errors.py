@@ -8,31 +8,31 @@ from email.utils import formatdate
 import pytest
 
 from shim import limits
-from shim.engine.triton.errors import Said, parse, pull_error, refusal
+from shim.engine.triton.errors import ErrorText, error_for, parse_error, pull_error
 from shim.errors import AccessDenied, Ambiguous, NameTaken, NotFound, Permanent, Transient
 
 ID = "0b0c1a2e-5d1f-4bd4-8a5b-1d2b8f1f7a11"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
-        (f"(Validation) bad thing ({ID})", Said("bad thing", "Validation", ID)),
-        (f"No such container: x ({ID})", Said("No such container: x", "", ID)),
-        (f"Unauthorized ({ID})", Said("Unauthorized", "", ID)),
-        ("plain (really) text", Said("plain (really) text")),
-        ('{"message": "json after all"}', Said("json after all")),
-        (f"(A) two\nlines (id {ID[:4]}) ({ID})", Said(f"two\nlines (id {ID[:4]})", "A", ID)),
-        ("", Said("")),
+        (f"(Validation) bad thing ({ID})", ErrorText("bad thing", "Validation", ID)),
+        (f"No such container: x ({ID})", ErrorText("No such container: x", "", ID)),
+        (f"Unauthorized ({ID})", ErrorText("Unauthorized", "", ID)),
+        ("plain (really) text", ErrorText("plain (really) text")),
+        ('{"message": "json after all"}', ErrorText("json after all")),
+        (f"(A) two\nlines (id {ID[:4]}) ({ID})", ErrorText(f"two\nlines (id {ID[:4]})", "A", ID)),
+        ("", ErrorText("")),
     ],
 )
-def test_errors_are_taken_apart(text: str, said: Said) -> None:
-    assert parse(text.encode()) == said
+def test_errors_are_taken_apart(text: str, expected: ErrorText) -> None:
+    assert parse_error(text.encode()) == expected
 
 
 def test_people_see_code_and_request_id() -> None:
-    assert str(Said("no", "Validation", ID)) == f"no (Validation, Triton request {ID})"
-    assert str(Said("no")) == "no"
+    assert str(ErrorText("no", "Validation", ID)) == f"no (Validation, Triton request {ID})"
+    assert str(ErrorText("no")) == "no"
 
 
 DUPLICATE = 'problem creating container: "alias" (Duplicate) Already exists for this owner_uuid'
@@ -77,23 +77,23 @@ DUPLICATE = 'problem creating container: "alias" (Duplicate) Already exists for 
     ],
 )
 def test_what_a_refusal_means(verb: str, status: int, text: str, kind: type[Exception]) -> None:
-    error = refusal(verb, status, f"{text} ({ID})".encode(), {}, "the certificate C")
+    error = error_for(verb, status, f"{text} ({ID})".encode(), {}, "the certificate C")
     assert type(error) is kind
     assert ID in str(error)
 
 
 def test_login_trouble_is_said_in_words_to_act_on() -> None:
     renewal = "`mesos-shim certs --renew` makes a new certificate"
-    unknown = str(refusal("list", 401, b"Unauthorized", {}, "the certificate C", renewal))
+    unknown = str(error_for("list", 401, b"Unauthorized", {}, "the certificate C", renewal))
     assert "does not accept the certificate C" in unknown
     assert f"{renewal}, which is taken up without a restart" in unknown
-    assert "account is disabled" in str(refusal("list", 403, b"Forbidden", {}, "C"))
+    assert "account is disabled" in str(error_for("list", 403, b"Forbidden", {}, "C"))
 
 
 def test_maintenance_says_until_when() -> None:
     headers = {"Retry-After": formatdate(time.time() + 90, usegmt=True)}
     before = datetime.now(UTC)
-    error = refusal("create", 503, f"Back soon ({ID})".encode(), headers, "C")
+    error = error_for("create", 503, f"Back soon ({ID})".encode(), headers, "C")
     assert isinstance(error, AccessDenied)
     assert error.retry_after is not None
     assert 85 < error.retry_after <= 90
@@ -101,23 +101,23 @@ def test_maintenance_says_until_when() -> None:
     assert said
     ends = {before + timedelta(seconds=seconds) for seconds in range(147, 152)}
     assert said[1][-5:] in {f"{end:%H:%M}" for end in ends}
-    tomorrow = refusal("create", 503, b"x", {"Retry-After": "86400"}, "C")
+    tomorrow = error_for("create", 503, b"x", {"Retry-After": "86400"}, "C")
     day = datetime.now(UTC) + timedelta(days=1)
     assert f"until {day:%Y-%m-%d}" in str(tomorrow)
-    assert str(refusal("create", 503, b"Back soon", {}, "C")) == "Back soon"
+    assert str(error_for("create", 503, b"Back soon", {}, "C")) == "Back soon"
 
 
 def test_an_answer_without_a_word() -> None:
-    assert str(refusal("start", 500, b"", {}, "C")) == "start: Triton answered 500 without a word"
-    silent = refusal("start", 500, b"", {"x-request-id": ID}, "C")
+    assert str(error_for("start", 500, b"", {}, "C")) == "start: Triton answered 500 without a word"
+    silent = error_for("start", 500, b"", {"x-request-id": ID}, "C")
     assert str(silent).endswith(f"without a word (Triton request {ID})")
 
 
 def test_the_request_id_is_in_the_header_too() -> None:
     headers = {"x-request-id": ID}
-    assert str(refusal("start", 500, b"oops", headers, "C")) == f"oops (Triton request {ID})"
+    assert str(error_for("start", 500, b"oops", headers, "C")) == f"oops (Triton request {ID})"
     other = "1" * 32
-    said = str(refusal("start", 500, f"oops ({other})".encode(), headers, "C"))
+    said = str(error_for("start", 500, f"oops ({other})".encode(), headers, "C"))
     assert said == f"oops (Triton request {other})"
 
 
@@ -126,13 +126,13 @@ def test_a_proxys_page_is_told_in_its_words() -> None:
         b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
         b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx&amp;co</center>\r\n"
     )
-    assert str(refusal("create", 502, page, {}, "C")) == "502 Bad Gateway nginx&co"
+    assert str(error_for("create", 502, page, {}, "C")) == "502 Bad Gateway nginx&co"
     endless = b"<!DOCTYPE html><body>" + b"word " * 1000
-    assert len(str(refusal("create", 504, endless, {}, "C"))) <= limits.PAGE_WORDS
+    assert len(str(error_for("create", 504, endless, {}, "C"))) <= limits.PAGE_WORDS
 
 
 def test_what_may_pass_is_not_asked_for_again_at_once() -> None:
-    error = refusal("create", 500, b"something broke", {}, "C")
+    error = error_for("create", 500, b"something broke", {}, "C")
     assert isinstance(error, Ambiguous)
     assert error.retry_after == limits.DOUBTFUL_PAUSE >= 1
 

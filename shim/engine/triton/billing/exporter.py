@@ -1,4 +1,4 @@
-"""What a Triton datacenter costs, shown: metrics, a part of the state, and an alarm in the log."""
+"""Shows what a Triton datacenter costs: metrics, a part of ``/state``, and an alarm in the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from shim import limits
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.billing.usage_meter import LABEL_PACKAGE, Bill, TaskBill, UsageMeter
 from shim.engine.triton.login import ClientLogin
-from shim.engine.triton.observer import EngineObserver
 from shim.errors import ShimError
 from shim.model.container import Container
 from shim.telemetry.log import Metrics
@@ -21,14 +20,8 @@ from shim.telemetry.log import Metrics
 log = logging.getLogger(__name__)
 
 
-def steady_time() -> Callable[[], float]:
-    """Seconds since the epoch, by a clock that nobody sets while it counts what is paid for."""
-    offset = time.time() - time.monotonic()
-    return lambda: offset + time.monotonic()
-
-
 def publish_certificate(login: ClientLogin, metrics: Metrics) -> None:
-    """From the first moment on: Triton may refuse it before anything else is known."""
+    """At the agent's start, before the first call: Triton may refuse the certificate in it."""
     metrics.gauge(
         "triton_certificate_days_left",
         "Days until the client certificate expires",
@@ -36,51 +29,58 @@ def publish_certificate(login: ClientLogin, metrics: Metrics) -> None:
     )
 
 
-class BillingExporter(EngineObserver):
-    """Hears what the engine shows from now on."""
+class BillingExporter:
+    """An :class:`~shim.engine.triton.engine.EngineObserver` that feeds a meter and shows it.
+
+    The caller subscribes it to the engine.
+    """
 
     def __init__(
         self,
         engine: TritonEngine,
         meter: UsageMeter,
-        known: Callable[[], Collection[str]],
+        task_containers: Callable[[], Collection[str]],
         *,
-        kept: float = 0.0,
+        remove_delay: float = 0.0,
         now: Callable[[], float] | None = None,
     ) -> None:
-        """``known`` gives the names of the containers of all tasks; one of ours that is not among
-        them for too long is an alarm. ``kept`` is for how many seconds an ended one is kept."""
+        """``task_containers`` gives the names of the containers of all tasks.
+
+        Another container of this agent's is an alarm after a while. Operators who keep ended
+        containers for ``remove_delay`` seconds expect to pay for them, so the alarm comes later.
+        """
         self._engine = engine
         self._meter = meter
-        self._known = known
-        # Operators who keep ended containers for a while know that they pay for them.
-        self._patience = limits.ALONE_ALARM + kept
-        self._now = now or steady_time()
-        self._alone: frozenset[str] = frozenset()
+        self._task_containers = task_containers
+        self._alarm_after = limits.ALONE_ALARM + remove_delay
+        self._now = now or _steady_time()
+        self._without_task: frozenset[str] = frozenset()
         self._unpriced: frozenset[str] = frozenset()
-        self._strange: dict[str, str] = {}
-        """A container of each package whose memory is not known."""
-        self._ask = asyncio.Event()
+        self._inspect_next: dict[str, str] = {}
+        """A container of each package whose memory is unknown."""
+        self._inspect_wanted = asyncio.Event()
         self._shown: dict[tuple[str, int | None], dict[str, Any]] = {}
-        engine.audience = self
 
     @property
     def bill(self) -> Bill:
         return self._meter.bill(self._now())
 
     async def run(self) -> None:
-        """Until cancelled: one look for each package that a list shows and no look has, since
-        only looks tell how much memory it has."""
+        """Until cancelled: inspect one container of each listed package of unknown memory.
+
+        Only an inspect shows the memory of a package, and a restarted agent inspects no container
+        that goes on running.
+        """
         while True:
-            await self._ask.wait()
-            self._ask.clear()
-            for package, name in self._strange.items():
+            await self._inspect_wanted.wait()
+            self._inspect_wanted.clear()
+            for package, name in self._inspect_next.items():
                 if package not in self._engine.packages:
                     with contextlib.suppress(ShimError):  # the next list asks again
                         await self._engine.inspect(name)
 
     def publish(self, metrics: Metrics) -> None:
-        """All figures are read when somebody asks for them."""
+        """Register the metrics, which are computed whenever they are read."""
         gauge, engine = metrics.gauge, self._engine
         package, framework = "package", "framework"
         metrics.counters(
@@ -101,26 +101,26 @@ class BillingExporter(EngineObserver):
         )
         gauge(
             "triton_containers_without_task",
-            "Containers of ours that are paid for and that no task is known for",
-            lambda: len(self._alone),
+            "Containers of this agent that are paid for and belong to no known task",
+            lambda: len(self._without_task),
         )
         gauge("triton_provisioning", "Creates under way", lambda: engine.provisioning)
 
     def paid(self, name: str) -> Mapping[str, Any] | None:
-        """What is paid for a container, whatever was asked: its package, and that one's MiB."""
+        """The package that is paid for a container, and its MiB; None for an unknown container."""
         package = self._meter.package(name)
         if package is None:
             return None
         memory = self._engine.packages.get(package)
-        # One for all of a package: pages keep what they say of each of 10,000 tasks.
+        # One object per package: pages keep a reference to it for each of 10,000 tasks.
         return self._shown.setdefault((package, memory), {"package": package, "mem": memory})
 
     def state(self) -> dict[str, Any]:
-        """For ``/state``: money by package and framework."""
+        """For ``/state``: machine-seconds and money by package and framework."""
         bill = self.bill
         return {
             "certificate_days_left": round(self._engine.login.days_left, 1),
-            "containers_without_task": sorted(self._alone),
+            "containers_without_task": sorted(self._without_task),
             "cost_per_hour": bill.cost_per_hour,
             "frameworks": dict(bill.framework_cost),
             "packages": {
@@ -135,46 +135,56 @@ class BillingExporter(EngineObserver):
         }
 
     def tasks(self) -> Iterator[dict[str, Any]]:
-        """For ``/state``: the account of each container, the ended ones at the end."""
-        return map(self._task, self._meter.tasks(self._now()))
+        """For ``/state``: the bill of each container, ended containers last."""
+        return map(_task_json, self._meter.tasks(self._now()))
 
-    def _task(self, account: TaskBill) -> dict[str, Any]:
-        return {
-            "container": account.name,
-            "cost": account.cost,
-            "framework_id": account.key.framework_id if account.key else None,
-            "machine_seconds": account.seconds,
-            "package": account.package,
-            "task_id": account.key.task_id if account.key else None,
-        }
+    # --- EngineObserver
 
     def listed(self, containers: Sequence[Container], took: float) -> None:
         now = self._now()
-        self._meter.observe(containers, now, took)
-        self._alarm(now)
-        self._miss_prices()
-        self._strange = {
+        self._meter.listed(containers, now, took)
+        self._log_without_task(now)
+        self._log_unpriced()
+        self._inspect_next = {
             package: each.name
             for each in containers
             if (package := each.labels.get(LABEL_PACKAGE)) and package not in self._engine.packages
         }
-        if self._strange:
-            self._ask.set()
+        if self._inspect_next:
+            self._inspect_wanted.set()
 
-    def seen(self, container: Container) -> None:
-        self._meter.saw(container, self._now())
+    def inspected(self, container: Container) -> None:
+        self._meter.inspected(container, self._now())
 
     def removed(self, name: str) -> None:
         self._meter.removed(name, self._now())
 
-    def _alarm(self, now: float) -> None:
-        alone = frozenset(self._meter.without_task(self._known(), now, self._patience))
-        for name in sorted(alone - self._alone):
+    def _log_without_task(self, now: float) -> None:
+        found = self._meter.without_task(self._task_containers(), now, self._alarm_after)
+        without_task = frozenset(found)
+        for name in sorted(without_task - self._without_task):
             log.error("%s is paid for, and no task is known for it", name)
-        self._alone = alone
+        self._without_task = without_task
 
-    def _miss_prices(self) -> None:
+    def _log_unpriced(self) -> None:
         unpriced = self.bill.unpriced
         for package in sorted(unpriced - self._unpriced):
             log.warning("--triton_prices: no price of %s, which counts as free", package)
         self._unpriced |= unpriced
+
+
+def _steady_time() -> Callable[[], float]:
+    """Seconds since the epoch, by a clock that is not set while machine-seconds are counted."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
+
+
+def _task_json(bill: TaskBill) -> dict[str, Any]:
+    return {
+        "container": bill.name,
+        "cost": bill.cost,
+        "framework_id": bill.key.framework_id if bill.key else None,
+        "machine_seconds": bill.seconds,
+        "package": bill.package,
+        "task_id": bill.key.task_id if bill.key else None,
+    }

@@ -63,6 +63,7 @@ async def test_metrics_and_state(engine: TritonEngine) -> None:
     costs = BillingExporter(
         engine, UsageMeter({"sample-1G": 0.5}), lambda: {"mesos-1"}, now=lambda: now[0]
     )
+    engine.subscribe(costs)
     metrics = Metrics()
     costs.publish(metrics)
     await engine.create(spec())
@@ -92,6 +93,7 @@ async def test_a_package_without_a_price_is_told_once(
     engine: TritonEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     costs, metrics = BillingExporter(engine, UsageMeter({"sample-4G": 0.5}), set), Metrics()
+    engine.subscribe(costs)
     costs.publish(metrics)
     await engine.create(spec())
     await engine.list()
@@ -103,7 +105,7 @@ async def test_a_package_without_a_price_is_told_once(
 async def test_without_prices_none_is_missed(
     engine: TritonEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    BillingExporter(engine, UsageMeter(), set)
+    engine.subscribe(BillingExporter(engine, UsageMeter(), set))
     await engine.create(spec())
     await engine.list()
     assert "no price" not in caplog.text
@@ -125,6 +127,7 @@ async def test_one_look_tells_the_memory_of_a_package(
 
     monkeypatch.setattr(engine, "inspect", counted)
     costs = BillingExporter(engine, UsageMeter(), set)
+    engine.subscribe(costs)
     asking = asyncio.create_task(costs.run())
     for _ in range(4):
         await engine.list()
@@ -138,7 +141,8 @@ async def test_an_alarm_once_for_what_no_task_is_known_for(
     engine: TritonEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [time.time()]
-    costs = BillingExporter(engine, UsageMeter(), set, kept=7, now=lambda: now[0])
+    costs = BillingExporter(engine, UsageMeter(), set, remove_delay=7, now=lambda: now[0])
+    engine.subscribe(costs)
     await engine.create(spec())
     await engine.list()
     assert costs.state()["containers_without_task"] == []

@@ -25,15 +25,15 @@ def machine(
 def looking(prices: dict[str, float] | None = None) -> UsageMeter:
     """One that has seen a list, with nothing in it."""
     meter = UsageMeter(prices)
-    meter.observe([], START)
+    meter.listed([], START)
     return meter
 
 
 def test_it_is_paid_from_creation_to_removal_running_or_not() -> None:
     meter = looking()
-    meter.observe([machine("a", phase=Phase.CREATED), machine("b", phase=Phase.EXITED)], START + 5)
+    meter.listed([machine("a", phase=Phase.CREATED), machine("b", phase=Phase.EXITED)], START + 5)
     assert meter.bill(START + 15).seconds == {"p-1G": 30}
-    meter.observe([machine("b", phase=Phase.EXITED)], START + 15)
+    meter.listed([machine("b", phase=Phase.EXITED)], START + 15)
     bill = meter.bill(START + 105)
     assert bill.seconds == {"p-1G": 120}
     assert bill.machines == {"p-1G": 1}
@@ -46,12 +46,12 @@ def test_it_is_paid_from_creation_to_removal_running_or_not() -> None:
 
 def test_provisioning_is_paid_for_when_it_succeeds() -> None:
     meter = looking()
-    meter.observe([machine("a", phase=Phase.PROVISIONING)], START + 5)
+    meter.listed([machine("a", phase=Phase.PROVISIONING)], START + 5)
     assert meter.bill(START + 10).seconds == {}
-    meter.observe([machine("a")], START + 30)
+    meter.listed([machine("a")], START + 30)
     assert meter.bill(START + 31).seconds == {"p-1G": 31}
-    meter.observe([machine("a"), machine("b", phase=Phase.PROVISIONING)], START + 40)
-    meter.observe([machine("a")], START + 50)
+    meter.listed([machine("a"), machine("b", phase=Phase.PROVISIONING)], START + 40)
+    meter.listed([machine("a")], START + 50)
     assert meter.bill(START + 50).seconds == {"p-1G": 50}
 
 
@@ -59,7 +59,7 @@ def test_a_state_between_two_others_is_paid_for_and_paid_once() -> None:
     """Triton's list has no words for some states: what it shows then is as when provisioning."""
     meter = looking()
     for second, phase in enumerate((Phase.RUNNING, Phase.PROVISIONING, Phase.EXITED)):
-        meter.observe([machine("a", phase=phase)], START + 500 * second)
+        meter.listed([machine("a", phase=phase)], START + 500 * second)
     assert meter.bill(START + 1000).seconds == {"p-1G": 1000}
     assert [each.seconds for each in meter.tasks(START + 1000)] == [1000]
 
@@ -67,37 +67,37 @@ def test_a_state_between_two_others_is_paid_for_and_paid_once() -> None:
 def test_what_was_there_before_counts_from_the_first_list_on() -> None:
     """Metrics that begin at what they were before a restart would have all of it added again."""
     meter = UsageMeter({"p-1G": 0.36})
-    meter.observe([machine("old")], START + 864_000)
+    meter.listed([machine("old")], START + 864_000)
     assert meter.bill(START + 864_000).seconds == {"p-1G": 0}
     assert meter.bill(START + 864_010).framework_cost == {"f": pytest.approx(0.001)}
     (account,) = meter.tasks(START + 864_010)
     assert (account.seconds, account.cost) == (864_010, pytest.approx(86.401))
-    meter.observe([], START + 864_010)
+    meter.listed([], START + 864_010)
     assert meter.bill(START + 864_020).seconds == {"p-1G": 10}
     assert [each.seconds for each in meter.tasks(START + 864_020)] == [864_010]
 
 
 def test_what_lives_between_two_lists_is_paid_for() -> None:
     meter = looking()
-    meter.saw(machine("a", phase=Phase.PROVISIONING), START + 0.5)
-    meter.saw(machine("a"), START + 1)
-    meter.saw(machine("a"), START + 1.5)
+    meter.inspected(machine("a", phase=Phase.PROVISIONING), START + 0.5)
+    meter.inspected(machine("a"), START + 1)
+    meter.inspected(machine("a"), START + 1.5)
     meter.removed("a", START + 3)
     meter.removed("a", START + 9)
     meter.removed("never seen", START + 9)
-    meter.observe([], START + 10)
+    meter.listed([], START + 10)
     assert meter.bill(START + 10).seconds == {"p-1G": 3}
     assert [(each.name, each.seconds) for each in meter.tasks(START + 10)] == [("a", 3)]
 
 
 def test_a_list_says_nothing_of_what_came_or_went_since_it_was_asked_for() -> None:
     meter = looking()
-    meter.saw(machine("goes", created=1), START + 1)
-    meter.saw(machine("came", created=2), START + 5)
+    meter.inspected(machine("goes", created=1), START + 1)
+    meter.inspected(machine("came", created=2), START + 5)
     meter.removed("goes", START + 5)
-    meter.observe([machine("goes", created=1)], START + 6, took=2)
-    meter.saw(machine("goes", created=1), START + 7)
-    meter.observe([machine("came", created=2)], START + 11, took=2)
+    meter.listed([machine("goes", created=1)], START + 6, took=2)
+    meter.inspected(machine("goes", created=1), START + 7)
+    meter.listed([machine("came", created=2)], START + 11, took=2)
     assert meter.bill(START + 15).seconds == {"p-1G": 13 + 4}
     assert meter.bill(START + 15).machines == {"p-1G": 1}
 
@@ -105,14 +105,14 @@ def test_a_list_says_nothing_of_what_came_or_went_since_it_was_asked_for() -> No
 def test_what_a_list_lacked_and_the_next_one_has_is_paid_for() -> None:
     meter = looking()
     for second, present in enumerate(([machine("a")], [], [machine("a")])):
-        meter.observe(present, START + 10 * second, took=1)
+        meter.listed(present, START + 10 * second, took=1)
     assert meter.bill(START + 30).seconds == {"p-1G": 30}
     assert [each.seconds for each in meter.tasks(START + 30)] == [30]
 
 
 def test_a_clock_that_is_behind_pays_nothing_negative() -> None:
     meter = UsageMeter()
-    meter.observe([machine("a")], START - 50)
+    meter.listed([machine("a")], START - 50)
     assert meter.bill(START - 60).seconds == {"p-1G": 0}
     assert [each.seconds for each in meter.tasks(START - 60)] == [0]
 
@@ -122,7 +122,7 @@ def test_sums_never_shrink() -> None:
     meter, last, now = looking({"p-1G": 0.1}), (0.0, 0.0), START
     for number in range(300):
         now += 0.1 if number % 7 else -1.3
-        meter.observe([machine(f"m{n}") for n in range(number % 11)], now)
+        meter.listed([machine(f"m{n}") for n in range(number % 11)], now)
         bill = meter.bill(now + 0.033 * (number % 3))
         sums = (bill.seconds.get("p-1G", 0.0), bill.framework_cost.get("f", 0.0))
         assert sums >= last
@@ -131,13 +131,13 @@ def test_sums_never_shrink() -> None:
 
 def test_which_package_a_container_is_paid_as() -> None:
     meter = UsageMeter()
-    meter.observe([machine("a", "p-2G")], START)
+    meter.listed([machine("a", "p-2G")], START)
     assert (meter.package("a"), meter.package("b")) == ("p-2G", None)
 
 
 def test_prices_make_money() -> None:
     meter = looking({"p-1G": 0.36, "p-2G": 0.72})
-    meter.observe([machine("a"), machine("b", "p-2G", framework="g"), machine("c", "rare")], START)
+    meter.listed([machine("a"), machine("b", "p-2G", framework="g"), machine("c", "rare")], START)
     bill = meter.bill(START + 100)
     assert bill.cost_per_hour == pytest.approx(1.08)
     assert bill.framework_cost == pytest.approx({"f": 0.01, "g": 0.02})
@@ -147,7 +147,7 @@ def test_prices_make_money() -> None:
         "b": pytest.approx(0.02),
         "c": None,
     }
-    meter.observe([], START + 100)
+    meter.listed([], START + 100)
     later: Bill = meter.bill(START + 900)
     assert later.cost_per_hour == 0
     assert later.framework_cost == pytest.approx({"f": 0.01, "g": 0.02})
@@ -155,7 +155,7 @@ def test_prices_make_money() -> None:
 
 def test_without_prices_nothing_is_unpriced() -> None:
     meter = UsageMeter()
-    meter.observe([machine("a")], START)
+    meter.listed([machine("a")], START)
     bill = meter.bill(START + 1)
     assert (bill.unpriced, bill.cost_per_hour) == (frozenset(), 0)
     assert next(meter.tasks(START + 1)).cost is None
@@ -163,7 +163,7 @@ def test_without_prices_nothing_is_unpriced() -> None:
 
 def test_an_alarm_for_what_has_no_task_for_too_long() -> None:
     meter = UsageMeter()
-    meter.observe([machine("a"), machine("b")], START)
+    meter.listed([machine("a"), machine("b")], START)
     assert meter.without_task({"a"}, START) == ()
     assert meter.without_task({"a"}, START + limits.ALONE_ALARM - 1) == ()
     assert meter.without_task({"a"}, START + limits.ALONE_ALARM) == ("b",)
@@ -175,7 +175,7 @@ def test_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BILLS_KEPT", 2)
     meter = looking()
     for number in range(4):
-        meter.observe([machine(f"m{number}", created=number)], START + number)
-    meter.observe([], START + 10)
+        meter.listed([machine(f"m{number}", created=number)], START + number)
+    meter.listed([], START + 10)
     assert [each.name for each in meter.tasks(START + 10)] == ["m3", "m2"]
     assert meter.bill(START + 10).seconds == {"p-1G": 1 + 1 + 1 + 7}

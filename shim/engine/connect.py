@@ -1,4 +1,4 @@
-"""From flags to an engine."""
+"""From flags to an engine: which endpoint it is, and whether Docker or Triton answers there."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from urllib.parse import urlsplit
 from shim import limits
 from shim.engine.api import Engine
 from shim.engine.client.endpoint import Endpoint, resolve
+from shim.engine.client.http_engine import CallObserver
 from shim.engine.docker import DockerEngine
 from shim.engine.triton import TritonEngine, is_triton
 from shim.engine.triton.login import ClientLogin
 from shim.errors import ConfigError
 
 
-class Wanted(Protocol):
-    """The flags that say which endpoint it is, named as they are."""
+class EndpointFlags(Protocol):
+    """The flags that name the endpoint. Each attribute is a flag's name."""
 
     @property
     def docker_host(self) -> str: ...
@@ -30,22 +31,28 @@ class Wanted(Protocol):
     def max_inflight(self) -> int | None: ...
 
 
-async def connect(wanted: Wanted, shim_id: str) -> Engine:
+async def connect(
+    flags: EndpointFlags, shim_id: str, observe_call: CallObserver | None = None
+) -> Engine:
     """The engine behind the flags, the environment or the docker context.
 
-    Raises ConfigError naming what cannot be used. Only with ``--engine=auto``, and only an
-    endpoint with TLS, is asked what it is: Transient when it does not say.
+    ``observe_call`` is told of every call that ended. Raises ConfigError naming what cannot be
+    used. Only with ``--engine=auto`` is an endpoint asked what it is, and only one with TLS:
+    Transient when it does not answer.
     """
-    endpoint = resolve(wanted.docker_host, wanted.docker_cert_path, wanted.docker_tls_verify)
-    asked = wanted.engine == "auto" and endpoint.tls is not None
-    if wanted.engine == "triton" or (asked and await is_triton(endpoint)):
-        return TritonEngine(endpoint.url, _login(endpoint), shim_id=shim_id)
-    inflight = wanted.max_inflight or limits.MAX_INFLIGHT
+    endpoint = resolve(flags.docker_host, flags.docker_cert_path, flags.docker_tls_verify)
+    may_be_triton = flags.engine == "auto" and endpoint.tls is not None
+    if flags.engine == "triton" or (may_be_triton and await is_triton(endpoint)):
+        login = _client_login(endpoint)
+        return TritonEngine(endpoint.url, login, shim_id=shim_id, observe_call=observe_call)
+    inflight = flags.max_inflight or limits.MAX_INFLIGHT
     connections = max(limits.ENGINE_CONNECTIONS, 2 * inflight)
-    return DockerEngine(endpoint, shim_id=shim_id, connections=connections)
+    return DockerEngine(
+        endpoint, shim_id=shim_id, connections=connections, observe_call=observe_call
+    )
 
 
-def _login(endpoint: Endpoint) -> ClientLogin:
+def _client_login(endpoint: Endpoint) -> ClientLogin:
     if not endpoint.certificates:
         raise ConfigError(
             f"{endpoint} is Triton's, which wants a client certificate, and there is none: set "
@@ -54,7 +61,7 @@ def _login(endpoint: Endpoint) -> ClientLogin:
     return ClientLogin(Path(endpoint.certificates), verify=endpoint.verified)
 
 
-def remote_host(wanted: Wanted) -> str:
+def remote_host(flags: EndpointFlags) -> str:
     """The host of an engine that is reached over TCP; empty for one on this machine."""
-    endpoint = resolve(wanted.docker_host, wanted.docker_cert_path, wanted.docker_tls_verify)
+    endpoint = resolve(flags.docker_host, flags.docker_cert_path, flags.docker_tls_verify)
     return "" if endpoint.is_local else urlsplit(endpoint.url).hostname or ""

@@ -22,27 +22,29 @@ NAMES = ("ca.pem", "key.pem", "cert.pem", "env.sh")
 
 @dataclass(frozen=True, slots=True)
 class LoginEndpoint:
+    """The Docker endpoint that a login is for."""
+
     docker_host: str
     """``tcp://host:2376``."""
     verify: bool
     ca: bytes | None
-    """None: the system's CAs hold."""
+    """PEM; None: the system's CAs are used."""
 
 
 def write(directory: Path, login: ClientCertificate, endpoint: LoginEndpoint) -> None:
-    """Replace what is there. ConfigError when it cannot be written."""
+    """Write the files, replacing any that exist. ConfigError when they cannot be written."""
     with staged(directory, login, endpoint) as new:
-        take_up(new, directory)
+        install(new, directory)
 
 
 @contextmanager
 def staged(directory: Path, login: ClientCertificate, endpoint: LoginEndpoint) -> Iterator[Path]:
-    """The files, whole and with mode 0600, in a directory of their own, to be tried and taken up.
+    """A temporary directory with the files, mode 0600, to be tried and then installed.
 
-    What was not taken up in the end is gone, and so is ``directory`` if it was made for this.
-    ConfigError when it cannot be written.
+    Files that were not installed are removed at the end, and so is ``directory`` if it is new and
+    still empty. ConfigError when they cannot be written.
     """
-    made = not directory.exists()
+    created = not directory.exists()
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory, prefix=".new.") as name:
@@ -52,14 +54,16 @@ def staged(directory: Path, login: ClientCertificate, endpoint: LoginEndpoint) -
     except OSError as error:
         raise ConfigError(f"--out={directory}: cannot be written: {error.strerror}") from error
     finally:
-        if made:
-            with suppress(OSError):  # it holds what was taken up
+        if created:
+            with suppress(OSError):  # the installed files are in it
                 directory.rmdir()
 
 
-def take_up(new: Path, directory: Path) -> None:
-    """Each file appears whole, the key before the certificate: a reader in between finds two
-    that do not match and looks again."""
+def install(new: Path, directory: Path) -> None:
+    """Replace the files in ``directory``, each atomically, the key before the certificate.
+
+    A reader in between finds two files that do not match, and reads them again later.
+    """
     for name in NAMES:
         if (new / name).exists():
             (new / name).replace(directory / name)
@@ -68,7 +72,7 @@ def take_up(new: Path, directory: Path) -> None:
 
 
 def https_url(docker_host: str) -> str:
-    """``tcp://host[:port]`` -> ``https://host:port``. ValueError when it is nothing like it."""
+    """``tcp://host[:port]`` -> ``https://host:port``. ValueError for any other form."""
     parts = urlsplit(docker_host)
     if parts.scheme not in ("tcp", "https") or not parts.hostname:
         raise ValueError("tcp://host:port is one")
@@ -76,11 +80,13 @@ def https_url(docker_host: str) -> str:
     return f"https://{host}:{parts.port or TLS_PORT}"
 
 
-def environment(directory: Path, endpoint: LoginEndpoint) -> str:
-    """A shell script that points Docker's clients at the endpoint. Provisioning takes minutes,
-    hence the long client time limits."""
-    # Set and empty is how all clients are told not to verify; the docker command speaks TLS to
-    # such an endpoint only when asked to.
+def env_script(directory: Path, endpoint: LoginEndpoint) -> str:
+    """A shell script that points Docker's clients at the endpoint.
+
+    The clients' time limits are long because provisioning takes minutes.
+    """
+    # DOCKER_TLS_VERIFY set and empty makes all clients skip verification. The docker command then
+    # needs DOCKER_TLS to speak TLS at all.
     verify = "=1" if endpoint.verify else "=\nexport DOCKER_TLS=1"
     return (
         f"export DOCKER_HOST={shlex.quote(endpoint.docker_host)}\n"
@@ -92,7 +98,7 @@ def environment(directory: Path, endpoint: LoginEndpoint) -> str:
 
 
 def read_endpoint(directory: Path) -> LoginEndpoint:
-    """What an earlier run wrote. ConfigError when there was none."""
+    """The endpoint that an earlier run wrote to ``env.sh`` and ``ca.pem``. ConfigError."""
     path, authority = directory / "env.sh", directory / "ca.pem"
     try:
         text = os.fsdecode(path.read_bytes())
@@ -125,7 +131,7 @@ def _contents(
     contents = {
         "key.pem": login.key_pem,
         "cert.pem": login.certificate_pem,
-        "env.sh": os.fsencode(environment(directory, endpoint)),
+        "env.sh": os.fsencode(env_script(directory, endpoint)),
     }
     return contents if endpoint.ca is None else {"ca.pem": endpoint.ca, **contents}
 

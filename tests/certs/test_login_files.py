@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from shim.certs import files
+from shim.certs import login_files
 from shim.certs.certificate import ClientCertificate, new_style
+from shim.certs.login_files import LoginEndpoint
 from shim.engine.triton.login import ClientLogin as Agent
 from shim.errors import ConfigError
 from tests.certs.conftest import KEYS
 
-WHERE = files.LoginEndpoint("tcp://localhost:1", True, None)
+WHERE = LoginEndpoint("tcp://localhost:1", True, None)
 
 
 def login(account: str = "alice") -> ClientCertificate:
@@ -32,7 +33,7 @@ def sourced(directory: Path, **before: str) -> dict[str, str]:
 def test_a_directory_of_our_own_is_for_us_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        files.write(tmp_path / "out", login(), WHERE)
+        login_files.write(tmp_path / "out", login(), WHERE)
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
@@ -44,7 +45,7 @@ def test_a_reader_never_sees_a_new_certificate_with_an_old_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ca = new_style("ca", KEYS["p256"], datetime.now(UTC)).certificate_pem
-    files.write(tmp_path, login("alice"), WHERE)
+    login_files.write(tmp_path, login("alice"), WHERE)
     agent, seen = Agent(tmp_path), []
     replace = Path.replace
 
@@ -55,7 +56,7 @@ def test_a_reader_never_sees_a_new_certificate_with_an_old_key(
         return result
 
     monkeypatch.setattr(Path, "replace", watched)
-    files.write(tmp_path, login("bob"), files.LoginEndpoint("tcp://localhost:1", True, ca))
+    login_files.write(tmp_path, login("bob"), LoginEndpoint("tcp://localhost:1", True, ca))
     assert seen == [
         ("ca.pem", "alice"),
         ("key.pem", "alice"),
@@ -65,7 +66,7 @@ def test_a_reader_never_sees_a_new_certificate_with_an_old_key(
 
 
 def interrupted(out: Path) -> None:
-    with files.staged(out, login(), WHERE) as new:
+    with login_files.staged(out, login(), WHERE) as new:
         assert sorted(path.name for path in new.iterdir()) == ["cert.pem", "env.sh", "key.pem"]
         raise KeyboardInterrupt
 
@@ -75,44 +76,44 @@ def test_what_was_not_taken_up_is_gone(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted(out)
     assert not out.exists()
-    files.write(out, login(), WHERE)
+    login_files.write(out, login(), WHERE)
     before = (out / "cert.pem").read_bytes()
-    with files.staged(out, login(), WHERE):
+    with login_files.staged(out, login(), WHERE):
         pass
     assert (out / "cert.pem").read_bytes() == before
     assert sorted(path.name for path in out.iterdir()) == ["cert.pem", "env.sh", "key.pem"]
 
 
 def test_a_ca_that_holds_no_longer_does_not_stay(tmp_path: Path) -> None:
-    files.write(tmp_path, login(), files.LoginEndpoint("tcp://localhost:1", True, b"ca"))
+    login_files.write(tmp_path, login(), LoginEndpoint("tcp://localhost:1", True, b"ca"))
     assert (tmp_path / "ca.pem").read_bytes() == b"ca"
-    assert files.read_endpoint(tmp_path).ca == b"ca"
-    files.write(tmp_path, login(), WHERE)
+    assert login_files.read_endpoint(tmp_path).ca == b"ca"
+    login_files.write(tmp_path, login(), WHERE)
     assert not (tmp_path / "ca.pem").exists()
 
 
 def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"--out=.*/file: cannot be written: File exists"):
-        files.write(tmp_path / "file", login(), WHERE)
+        login_files.write(tmp_path / "file", login(), WHERE)
 
 
 @pytest.mark.parametrize("verify", [True, False])
 def test_what_a_shell_gets(tmp_path: Path, verify: bool) -> None:
     out = tmp_path / "it's a directory"
-    files.write(out, login(), files.LoginEndpoint("tcp://[::1]:2376", verify, None))
+    login_files.write(out, login(), LoginEndpoint("tcp://[::1]:2376", verify, None))
     found = sourced(out, DOCKER_TLS_VERIFY="before")
     assert found["DOCKER_HOST"] == "tcp://[::1]:2376"
     assert found["DOCKER_CERT_PATH"] == str(out)
     assert found["DOCKER_TLS_VERIFY"] == ("1" if verify else "")
     assert found.get("DOCKER_TLS") == (None if verify else "1"), "or docker would speak plain HTTP"
     assert found["DOCKER_CLIENT_TIMEOUT"] == found["COMPOSE_HTTP_TIMEOUT"] == "300"
-    assert files.read_endpoint(out) == files.LoginEndpoint("tcp://[::1]:2376", verify, None)
+    assert login_files.read_endpoint(out) == LoginEndpoint("tcp://[::1]:2376", verify, None)
 
 
 def test_an_older_file_that_does_not_verify_is_understood(tmp_path: Path) -> None:
     (tmp_path / "env.sh").write_text("export DOCKER_HOST=tcp://h:1\nunset DOCKER_TLS_VERIFY\n")
-    assert not files.read_endpoint(tmp_path).verify
+    assert not login_files.read_endpoint(tmp_path).verify
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_a_file_of_another_kind(tmp_path: Path, content: bytes | None, words: st
     if content is not None:
         (tmp_path / "env.sh").write_bytes(content)
     with pytest.raises(ConfigError) as caught:
-        files.read_endpoint(tmp_path)
+        login_files.read_endpoint(tmp_path)
     assert words in str(caught.value)
     assert f"{tmp_path}/env.sh" in str(caught.value)
     assert "--url" in str(caught.value)
@@ -147,4 +148,4 @@ def test_a_file_of_another_kind(tmp_path: Path, content: bytes | None, words: st
     ],
 )
 def test_where_a_docker_host_is(docker_host: str, url: str) -> None:
-    assert files.https_url(docker_host) == url
+    assert login_files.https_url(docker_host) == url

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from shim.certs import files
-from shim.certs.ask import NoAnswer
+from shim.certs import login_files
 from shim.certs.certificate import new_style
-from shim.certs.dockerhost import Refused, fetch_ca, try_login
+from shim.certs.docker_endpoint import LoginRefused, fetch_ca, try_login
+from shim.certs.http_get import NoAnswer
 from tests.certs.conftest import KEYS, Scripted
 
 INFO = "/v1.21/info"
@@ -54,9 +54,9 @@ async def test_the_ca_of_a_failing_endpoint_is_none(scripted: Scripted) -> None:
 
 
 async def tried(scripted: Scripted, tmp_path: Path, ca: bytes | None, verify: bool = True) -> None:
-    endpoint = files.LoginEndpoint(scripted.docker_host, verify, ca)
+    endpoint = login_files.LoginEndpoint(scripted.docker_host, verify, ca)
     login = new_style("alice", KEYS["p256"], datetime.now(UTC))
-    with files.staged(tmp_path / "out", login, endpoint) as new:
+    with login_files.staged(tmp_path / "out", login, endpoint) as new:
         await asyncio.to_thread(try_login, new, endpoint)
 
 
@@ -75,7 +75,7 @@ async def test_a_refusal_comes_with_advice(
     scripted: Scripted, tmp_path: Path, status: int, advice: str
 ) -> None:
     scripted.answers[INFO] = (status, b"Go away (1-2-3)")
-    with pytest.raises(Refused, match=rf"Go away \(1-2-3\)\. .*{advice}"):
+    with pytest.raises(LoginRefused, match=rf"Go away \(1-2-3\)\. .*{advice}"):
         await tried(scripted, tmp_path, scripted.ca.read_bytes())
 
 

@@ -1,4 +1,4 @@
-"""What is asked of the Docker endpoint itself: its CA, and whether it lets a new login in."""
+"""Asks the Docker endpoint for its CA, and whether it accepts a new certificate."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from shim.certs.ask import NoAnswer, get, words
-from shim.certs.files import LoginEndpoint, https_url
+from shim.certs.http_get import NoAnswer, excerpt, get
+from shim.certs.login_files import LoginEndpoint, https_url
 from shim.engine.client.endpoint import tls_context
 from shim.errors import ConfigError
 
@@ -18,29 +18,29 @@ ADVICE = {
 }
 
 
-class Refused(ConfigError):
-    """The endpoint answered, and does not let the login in."""
+class LoginRefused(ConfigError):
+    """The endpoint answered and does not accept the certificate."""
 
 
 def fetch_ca(docker_host: str) -> bytes | None:
-    """The endpoint's CA; None when it has none of its own (then the system's CAs hold).
+    """The endpoint's CA; None when it has none of its own (then the system's CAs are used).
 
-    Nothing vouches for it on this first contact: that is how Triton's own tools do it, too.
-    NoAnswer when nobody can tell.
+    The CA is trusted on this first contact, as it is by Triton's own tools. NoAnswer.
     """
-    where = f"{https_url(docker_host)}/ca.pem"
-    status, body = get(where, tls=False)
+    url = f"{https_url(docker_host)}/ca.pem"
+    status, body = get(url, tls=False)
     if status == 404:
         return None
     if status != 200 or not _is_certificate(body):
-        raise NoAnswer(f"{where} answered {status} and no certificate: {words(body)}")
+        raise NoAnswer(f"{url} answered {status} and no certificate: {excerpt(body)}")
     return body
 
 
 def try_login(directory: Path, endpoint: LoginEndpoint) -> None:
     """Log in with the files in ``directory``, as the agent will.
 
-    Refused: it is not let in. NoAnswer: nobody can tell. ConfigError: the files are of no use.
+    LoginRefused: the endpoint says no. NoAnswer: no usable answer. ConfigError: TLS does not take
+    the files.
     """
     try:
         tls = tls_context(directory, certificate=True, verify=endpoint.verify)
@@ -49,12 +49,12 @@ def try_login(directory: Path, endpoint: LoginEndpoint) -> None:
             f"TLS on this machine does not take the new certificate and key: {error}; without "
             "--old-style the SSH key only signs, and need not be fit for TLS"
         ) from error
-    where = f"{https_url(endpoint.docker_host)}/v1.21/info"
-    status, body = get(where, tls=tls)
+    url = f"{https_url(endpoint.docker_host)}/v1.21/info"
+    status, body = get(url, tls=tls)
     if status in ADVICE:
-        raise Refused(f"{words(body)}. {ADVICE[status]}")
+        raise LoginRefused(f"{excerpt(body)}. {ADVICE[status]}")
     if status != 200:
-        raise NoAnswer(f"{where} answered {status}: {words(body)}")
+        raise NoAnswer(f"{url} answered {status}: {excerpt(body)}")
 
 
 def _is_certificate(pem: bytes) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from shim.engine.client.connect import connect
+from shim.engine.connect import connect
 from shim.errors import ConfigError, Transient
 from tests.triton.place import Place, emptied
 from tests.triton.refusals import Refusal
