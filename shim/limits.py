@@ -80,33 +80,33 @@ UPDATE_RETRY_MAX = 600.0
 
 REGISTER_RETRY_MAX = 60.0
 """Longest wait between two registrations, as a stock agent."""
-DETECT_PATIENCE = 5.0
+DETECT_TIMEOUT = 5.0
 """Who leads is found out within moments of a start: nobody is told that it is not known yet."""
-REGISTER_SILENCE = 120.0
+NO_ANSWER_INTERVAL = 120.0
 """A master that refuses a registration says nothing: after this long we tell people."""
 AUTHENTICATION_TIMEOUT_MIN = 5.0
 AUTHENTICATION_TIMEOUT_MAX = 60.0
 AUTHENTICATION_REFUSED_RETRY = 60.0
 """A wrong secret is a human's to mend: asking more often only fills the master's log."""
-DOUBT_DELAY = 10.0
+REREGISTER_DELAY = 10.0
 """Until we register again because a master may count on other tasks than we have. What is on its
 way between us has arrived by then."""
-REFUSAL_AGE = 14 * 24 * 3600.0
+REJECTION_AGE = 14 * 24 * 3600.0
 """Nobody tells us that a framework is gone of which we only refused tasks: after this long, twice
 the failover timeout that frameworks usually ask for, its refusals are not repeated any more."""
 PING_TIMEOUT = 75.0
 """Silence after which the master is taken for lost, until it names another figure."""
 
-TOMBSTONES = 10_000
+EARLY_KILLS = 10_000
 """Kills remembered that came before their launch: one a task of the largest agent."""
-TOMBSTONE_AGE = 600.0
+EARLY_KILL_AGE = 600.0
 
-FACTS_A_TURN = 256
+FACTS_PER_TURN = 256
 """Handled before other coroutines get a turn: about 10 ms of work."""
-ORDERS_A_TURN = 64
+ORDERS_PER_TURN = 64
 """Carried out before other coroutines get a turn: a message takes a tenth of a millisecond."""
 DISK_RETRY = 1.0
-DISK_PATIENCE = 5.0
+DISK_CLOSE_TIMEOUT = 5.0
 """How long the end of the process waits for the disk."""
 AUTHENTICATION_MESSAGES = 16
 """Queued for one exchange, which has four."""
@@ -117,7 +117,7 @@ WITHDRAW_PATIENCE = 1.0
 ENDPOINT_RETRY = 5.0
 """Between two looks whether the Docker endpoint is there, at start."""
 
-FOREIGN_SENDERS_NAMED = 16
+FOREIGN_SENDERS_LOGGED = 16
 """Strangers named in the log, each once."""
 
 COMPLETED_FRAMEWORKS = 50
@@ -125,7 +125,7 @@ COMPLETED_FRAMEWORKS = 50
 COMPLETED_TASKS = 150
 """Of one framework, as a stock agent's executors: pages stay small."""
 
-LEAVE_PATIENCE = 60.0
+LEAVE_TIMEOUT = 60.0
 """How long a leaving agent waits for the last acknowledgements once its tasks have ended."""
 
 GC_THRESHOLDS = (50_000, 20, 20)

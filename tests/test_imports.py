@@ -57,13 +57,14 @@ ALLOWED = {
     "agent": COMMON
     | {"config", "core", "discovery", "engine", "http", "telemetry", "wire", "__version__"},
     "agent.journal": {"model", "errors"},
+    "agent.journal_codec": {"model", "protos"},
     "agent.barrier": {"core", "model"},
     "agent.supervise": {"limits"},
     "agent.runtime": COMMON | {"core"},
 }
 #: Packages and modules that may be imported by ``agent`` and ``dev`` alone.
 PRIVATE = {"dev": {"cli", "dev"}, "agent.wiring": {"agent"}, "agent.main": {"agent", "cli", "dev"}}
-PURE_PACKAGES = ("core", "model", "agent.barrier")
+PURE_PACKAGES = ("core", "model", "agent.barrier", "agent.journal_codec")
 PURE = {
     "__future__",
     "base64",

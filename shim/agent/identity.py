@@ -11,12 +11,10 @@ from pathlib import Path
 
 from shim.config.addresses import Addresses
 from shim.errors import FatalError
-from shim.model.records import SaveMeta, Snapshot
-from shim.protos import journal_pb2
+from shim.model.records import SaveShimId, Snapshot
 from shim.protos.mesos_pb2 import SlaveInfo
 from shim.wire.resource_rules import checkpoint_problems
 
-_META = "shim_id"
 _MACHINE_ID = Path("/etc/machine-id")
 
 
@@ -36,7 +34,7 @@ def shim_id(
     hostname: str,
     port: int,
     machine: Callable[[], str] = machine,
-) -> tuple[str, SaveMeta]:
+) -> tuple[str, SaveShimId]:
     """The owner mark on our containers, and the record that keeps it.
 
     Once chosen it stays: under another one we would not find our own containers again. Without a
@@ -45,12 +43,12 @@ def shim_id(
     what bears our mark and is no task of ours is removed. ``wanted`` is ``--shim_id``; raises
     FatalError if it differs from what this work_dir was used with.
     """
-    kept = snapshot.meta.get(_META, b"").decode()
+    kept = snapshot.shim_id
     if kept and wanted and kept != wanted:
         raise FatalError(f"--shim_id={wanted}: this work_dir belongs to shim {kept}")
     made = re.sub(r"[^\w.-]", "-", f"{hostname}-{port}-{machine()}", flags=re.ASCII)
     chosen = kept or wanted or made
-    return chosen, SaveMeta(_META, chosen.encode())
+    return chosen, SaveShimId(chosen)
 
 
 def keep_hostname(snapshot: Snapshot, wanted: str, found: Addresses) -> Addresses:
@@ -58,10 +56,9 @@ def keep_hostname(snapshot: Snapshot, wanted: str, found: Addresses) -> Addresse
 
     ``wanted`` is ``--hostname``, which is not overruled.
     """
-    if wanted or "agent" not in snapshot.meta:
+    if wanted or snapshot.agent is None:
         return found
-    kept = journal_pb2.Agent.FromString(snapshot.meta["agent"])
-    return replace(found, hostname=kept.info.hostname)
+    return replace(found, hostname=snapshot.agent.info.hostname)
 
 
 def check_unchanged(snapshot: Snapshot, info: SlaveInfo, ip: str) -> None:
@@ -69,9 +66,9 @@ def check_unchanged(snapshot: Snapshot, info: SlaveInfo, ip: str) -> None:
 
     Raises FatalError naming the flag, and what it was.
     """
-    if "agent" not in snapshot.meta:
+    kept = snapshot.agent
+    if kept is None:
         return
-    kept = journal_pb2.Agent.FromString(snapshot.meta["agent"])
     for flag, old, new in (
         ("--hostname", kept.info.hostname, info.hostname),
         ("--advertise_ip", kept.ip, ip),
@@ -89,8 +86,8 @@ def check_reservations(snapshot: Snapshot, info: SlaveInfo) -> None:
 
     Raises FatalError naming what is offered too little of.
     """
-    kept = journal_pb2.Resources.FromString(snapshot.meta.get("resources", b""))
-    problems = "; ".join(checkpoint_problems("reserved", kept.resources, info.resources))
+    reserved = snapshot.resources.resources
+    problems = "; ".join(checkpoint_problems("reserved", reserved, info.resources))
     if problems:
         raise FatalError(
             f"--resources: {problems.replace('slave.resources has', 'is offered')}. Frameworks "

@@ -1,8 +1,9 @@
-"""Durable records: SQLite with a write-ahead log, synchronous=FULL, one commit for many records.
+"""The journal: an SQLite database with a write-ahead log and synchronous=FULL.
 
-A commit that returned is on disk; a commit that failed left nothing. One thread of its own does
-all disk work, so the loop never waits for the disk. The file is locked for as long as it is open:
-a second shim on the same work_dir is refused. A journal of a newer schema is refused as well.
+A commit holds the records of many decisions. A commit that returned is on disk; a commit that
+failed left nothing. One thread of the journal's own does all disk work, so the event loop never
+waits for the disk. A lock file admits one process at a time to a work_dir. A journal with a newer
+schema is rejected.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from google.protobuf.message import DecodeError
+
+from shim.agent import journal_codec
 from shim.errors import FatalError, Transient
 from shim.model import records
 from shim.model.ids import FrameworkId, TaskId, TaskKey
-from shim.model.records import Record, Snapshot
+from shim.model.records import AgentRecord, Record, Snapshot
 
 SCHEMA_VERSION = 1
 
@@ -39,7 +43,7 @@ CREATE UNIQUE INDEX updates_by_uuid ON updates (framework, task, uuid);
 
 
 class Journal:
-    """``load()`` once, then ``commit()`` as often as wanted."""
+    """``load()`` once, then any number of ``commit()``, then ``close()``."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the journal. Raises FatalError naming the path and the reason."""
@@ -60,17 +64,17 @@ class Journal:
             raise
 
     def load(self) -> Snapshot:
-        """All that is durable."""
+        """Everything durable. Raises FatalError when the file or a value in it is damaged."""
         try:
             return self._thread.submit(_load, self._db).result()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, DecodeError, UnicodeDecodeError) as error:
             raise FatalError(f"journal {self._path}: {error}") from error
 
     async def commit(self, batch: Sequence[Record]) -> None:
-        """Make the records durable, all or none. Raises Transient when the disk refuses.
+        """Make the records durable, all or none.
 
-        FatalError says that no repetition will help: a damaged file, or records that contradict
-        what is there.
+        Raises Transient when the disk does not take them now (full, locked): retry. Raises
+        FatalError when a retry cannot help: a damaged file, or records that contradict it.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -81,6 +85,7 @@ class Journal:
             raise FatalError(f"journal {self._path}: {error}") from error
 
     def close(self) -> None:
+        """After the last commit has returned."""
         self._thread.submit(self._db.close).result()
         self._thread.shutdown()
         os.close(self._lock)
@@ -119,9 +124,9 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _load(db: sqlite3.Connection) -> Snapshot:
     snapshot = Snapshot.empty()
-    snapshot.meta.update(db.execute("SELECT name, value FROM meta"))
+    journal_codec.read_meta(db.execute("SELECT name, value FROM meta"), snapshot)
     for framework_id, value in db.execute("SELECT id, value FROM frameworks"):
-        snapshot.frameworks[FrameworkId(framework_id)] = value
+        snapshot.frameworks[FrameworkId(framework_id)] = journal_codec.read_framework(value)
     for framework_id, task_id, info, state in db.execute(
         "SELECT framework, task, info, state FROM tasks ORDER BY rowid"
     ):
@@ -149,18 +154,21 @@ def _commit(db: sqlite3.Connection, batch: Sequence[Record]) -> None:
         raise
 
 
-def _save_meta(db: sqlite3.Connection, r: records.SaveMeta) -> None:
-    if r.value is None:
-        db.execute("DELETE FROM meta WHERE name = ?", (r.name,))
+def _write_meta(db: sqlite3.Connection, r: AgentRecord) -> None:
+    name, value = journal_codec.meta_row(r)
+    if value is None:
+        db.execute("DELETE FROM meta WHERE name = ?", (name,))
     else:
-        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (r.name, r.value))
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
 def _save_framework(db: sqlite3.Connection, r: records.SaveFramework) -> None:
-    if r.value is None:
-        db.execute("DELETE FROM frameworks WHERE id = ?", (r.framework_id,))
-    else:
-        db.execute("INSERT OR REPLACE INTO frameworks VALUES (?, ?)", (r.framework_id, r.value))
+    row = journal_codec.framework_row(r)
+    db.execute("INSERT OR REPLACE INTO frameworks VALUES (?, ?)", row)
+
+
+def _drop_framework(db: sqlite3.Connection, r: records.DropFramework) -> None:
+    db.execute("DELETE FROM frameworks WHERE id = ?", (r.framework_id,))
 
 
 def _add_task(db: sqlite3.Connection, r: records.AddTask) -> None:
@@ -193,8 +201,9 @@ def _drop_updates(db: sqlite3.Connection, r: records.DropUpdates) -> None:
 
 
 _WRITERS: dict[type, Callable[[sqlite3.Connection, Any], None]] = {
-    records.SaveMeta: _save_meta,
+    **dict.fromkeys(get_args(AgentRecord), _write_meta),
     records.SaveFramework: _save_framework,
+    records.DropFramework: _drop_framework,
     records.AddTask: _add_task,
     records.SaveTask: _save_task,
     records.DropTask: _drop_task,

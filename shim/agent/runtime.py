@@ -93,13 +93,13 @@ class Runtime:
     async def close(self) -> None:
         """Carry out what is behind the barrier, as far as the disk lets us. After ``run``."""
         if self._committing is not None:
-            await asyncio.wait({self._committing}, timeout=limits.DISK_PATIENCE)
+            await asyncio.wait({self._committing}, timeout=limits.DISK_CLOSE_TIMEOUT)
             self._committing.cancel()
 
     async def _loop(self) -> None:
         while True:
             await self._something()
-            for _ in range(min(len(self._mailbox), limits.FACTS_A_TURN)):
+            for _ in range(min(len(self._mailbox), limits.FACTS_PER_TURN)):
                 self._handle(self._mailbox.popleft())
             deadline = self._core.deadline()
             if deadline is not None and deadline <= time.monotonic():
@@ -147,7 +147,7 @@ class Runtime:
                 return
             for number, order in enumerate(batch.orders, 1):
                 self._carry(order)
-                if number % limits.ORDERS_A_TURN == 0:
+                if number % limits.ORDERS_PER_TURN == 0:
                     await asyncio.sleep(0)
 
     async def _durable(self, batch: Decision) -> None:

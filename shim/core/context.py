@@ -1,4 +1,4 @@
-"""What the parts of the core share: settings, clock, chance, and where decisions collect."""
+"""What the parts of the core share: settings, the time, randomness, timers, the decision so far."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Now(NamedTuple):
     """One reading of both clocks, in seconds."""
 
     mono: float
-    """Never goes back; deadlines are in it."""
+    """Monotonic: deadlines are in it."""
     wall: float
-    """Since the epoch; timestamps are in it."""
+    """Since the epoch: timestamps are in it."""
 
 
 class Entropy(Protocol):
-    """Where the core takes chance from (a seed in simulations)."""
+    """The core's source of randomness; a seeded one in simulations."""
 
     def uuid(self) -> bytes:
         """16 bytes of a random (version 4) UUID."""
@@ -34,12 +34,13 @@ class Entropy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the core must know of the configuration. Times in seconds."""
+    """What the core needs of the configuration. Times in seconds."""
 
     pid: Pid
     info: SlaveInfo
-    """As at registration: without id."""
+    """The agent as it registers, without its id."""
     version: str
+    """The Mesos version that the agent reports."""
     authenticate: bool = False
     registration_backoff: float = 1.0
     authentication_backoff: float = 1.0
@@ -47,10 +48,10 @@ class Settings:
     stop_timeout: float = 0.0
     remove_delay: float = 0.0
     cleanup: bool = False
-    """``--recover=cleanup``: end everything of an earlier life instead of taking it over."""
+    """``--recover=cleanup``: end all tasks and containers of an earlier process, then exit."""
     kill_orphans: bool = True
     engine_ip: str | None = None
-    """Address of the engine's host, reported for containers without one of their own."""
+    """Address of the engine's host, reported for containers without an address of their own."""
 
 
 @dataclass(slots=True)
@@ -62,16 +63,19 @@ class Decision:
 
 
 class Context:
+    """One per core. Its parts read the shared state here and add to the decision under way."""
+
     def __init__(self, settings: Settings, entropy: Entropy, now: Now) -> None:
         self.settings = settings
         self.entropy = entropy
         self.now = now
         self.timers = Timers()
         self.counters: Counter[str] = Counter()
+        """Ignored messages and late facts, by kind."""
         self.agent_id: AgentId | None = None
         self.master: Pid | None = None
         self.connected = False
-        """Registered with ``master``: updates may flow."""
+        """Registered with ``master``: status updates may be sent."""
         self._decision = Decision()
 
     def record(self, record: Record) -> None:
@@ -81,9 +85,10 @@ class Context:
         self._decision.orders.append(order)
 
     def notice(self, level: Level, text: str) -> None:
+        """A line for the agent's log."""
         self.order(Notice(level, text))
 
     def take(self) -> Decision:
-        """What has collected since the last call."""
+        """The decision since the last call."""
         decision, self._decision = self._decision, Decision()
         return decision

@@ -1,4 +1,8 @@
-"""Draining: the master has all tasks killed, and launches refused until nothing is left."""
+"""Draining: on the master's request all tasks are killed, and launches rejected until none is left.
+
+The drain is durable: a restarted agent goes on with it. It is over when no framework has a task or
+an unacknowledged update here.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from shim.core.context import Context
 from shim.core.frameworks import Frameworks
 from shim.core.tasks import Tasks
 from shim.model.orders import Level
-from shim.model.records import SaveMeta
+from shim.model.records import DropDrain, SaveDrain
 from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import DrainConfig
 from shim.protos.messages_pb2 import DrainSlaveMessage
@@ -19,21 +23,20 @@ class Draining:
         self._frameworks = frameworks
 
     def begin(self, message: DrainSlaveMessage) -> None:
-        """Durable until it is over: a restart goes on with it."""
+        """Kill all tasks. An agent without frameworks has nothing to drain."""
         if not self._frameworks.table:
             return
-        self._set(message.config)
-        self._ctx.notice(Level.WARNING, "draining: all tasks are killed, launches refused")
+        config = DrainConfig()
+        config.CopyFrom(message.config)
+        self._tasks.drain = config
+        self._ctx.record(SaveDrain(config))
+        self._ctx.notice(Level.WARNING, "draining: all tasks are killed, launches rejected")
         for task in list(self._tasks.table.values()):
             self._tasks.kill(task, Cause.KILL, None, drained=True)
 
     def advance(self) -> None:
-        """See whether it is over: nothing of any framework is left here."""
+        """End the drain once no framework has anything here."""
         if self._tasks.drain is not None and not self._frameworks.table:
-            self._set(None)
+            self._tasks.drain = None
+            self._ctx.record(DropDrain())
             self._ctx.notice(Level.INFO, "drained")
-
-    def _set(self, config: DrainConfig | None) -> None:
-        self._tasks.drain = config
-        value = None if config is None else config.SerializeToString()
-        self._ctx.record(SaveMeta("drain", value))

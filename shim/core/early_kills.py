@@ -1,4 +1,8 @@
-"""Kills that overtook their launch (they came by another connection): it then ends at once."""
+"""Kills that arrived before the launch they are for: a master sends the two on separate links.
+
+The launch then ends at once with TASK_KILLED. Early kills are bounded in number and in age, and
+not durable.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +14,21 @@ from shim.model.ids import TaskKey
 
 
 class EarlyKills:
-    """Bounded in number and in age; not durable."""
-
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._stones: OrderedDict[TaskKey, float] = OrderedDict()
+        self._killed_at: OrderedDict[TaskKey, float] = OrderedDict()
+        """Monotonic seconds, oldest first."""
 
-    def put(self, key: TaskKey) -> None:
+    def add(self, key: TaskKey) -> None:
+        """Remember the kill of an unknown task; forget those beyond the limits."""
         now = self._ctx.now.mono
-        self._stones[key] = now
-        while len(self._stones) > limits.TOMBSTONES or self._oldest() < now - limits.TOMBSTONE_AGE:
-            self._stones.popitem(last=False)
+        self._killed_at[key] = now
+        while (
+            len(self._killed_at) > limits.EARLY_KILLS
+            or next(iter(self._killed_at.values())) < now - limits.EARLY_KILL_AGE
+        ):
+            self._killed_at.popitem(last=False)
 
-    def _oldest(self) -> float:
-        return next(iter(self._stones.values()))
-
-    def lift(self, key: TaskKey) -> bool:
-        """Whether the task was killed already; that is known once only."""
-        return self._stones.pop(key, None) is not None
+    def pop(self, key: TaskKey) -> bool:
+        """Whether the task was killed early. The kill is forgotten."""
+        return self._killed_at.pop(key, None) is not None

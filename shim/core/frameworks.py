@@ -1,12 +1,13 @@
-"""Frameworks that have anything on this agent, exactly as the master last described them."""
+"""Frameworks with tasks or updates on this agent, exactly as the master last described them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shim.core.context import Context
 from shim.model.ids import FrameworkId, TaskKey
-from shim.model.records import SaveFramework
+from shim.model.records import DropFramework, SaveFramework
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import FrameworkInfo, TaskState
 
@@ -16,24 +17,25 @@ _Capability = FrameworkInfo.Capability
 @dataclass(slots=True)
 class Framework:
     info: FrameworkInfo
-    """As received, unknown fields included: it is echoed at re-registration."""
+    """As received, unknown fields included: re-registration sends it back."""
     pid: str
-    keys: set[TaskKey] = field(default_factory=set)
-    """Its tasks here, and tasks with updates still to be delivered."""
+    task_keys: set[TaskKey] = field(default_factory=set)
+    """Its tasks here, and its rejected tasks with an unacknowledged update."""
 
-    def can(self, capability: _Capability.Type.ValueType) -> bool:
+    def has(self, capability: _Capability.Type.ValueType) -> bool:
         return any(c.type == capability for c in self.info.capabilities)
 
     @property
     def partition_aware(self) -> bool:
-        return self.can(_Capability.PARTITION_AWARE)
+        return self.has(_Capability.PARTITION_AWARE)
 
     @property
     def wants_killing(self) -> bool:
-        return self.can(_Capability.TASK_KILLING_STATE)
+        """Whether it is sent TASK_KILLING."""
+        return self.has(_Capability.TASK_KILLING_STATE)
 
-    def lost(self, state: TaskState.ValueType) -> TaskState.ValueType:
-        """``state`` for a framework that knows it (DROPPED, GONE, ...), else TASK_LOST."""
+    def state_or_lost(self, state: TaskState.ValueType) -> TaskState.ValueType:
+        """``state`` (DROPPED, GONE, ...) for a partition-aware framework, else TASK_LOST."""
         return state if self.partition_aware else TaskState.TASK_LOST
 
 
@@ -42,13 +44,12 @@ class Frameworks:
         self._ctx = ctx
         self.table: dict[FrameworkId, Framework] = {}
 
-    def restore(self, values: dict[FrameworkId, bytes]) -> None:
-        for framework_id, value in values.items():
-            kept = journal_pb2.Framework.FromString(value)
-            self.table[framework_id] = Framework(kept.info, kept.pid)
+    def restore(self, frameworks: Mapping[FrameworkId, journal_pb2.Framework]) -> None:
+        for framework_id, saved in frameworks.items():
+            self.table[framework_id] = Framework(saved.info, saved.pid)
 
-    def seen(self, info: FrameworkInfo, pid: str) -> Framework:
-        """The framework as the master describes it now; durable when that is new."""
+    def update(self, info: FrameworkInfo, pid: str) -> Framework:
+        """The framework as the master describes it now; recorded only when it changed."""
         framework_id = FrameworkId(info.id.value)
         known = self.table.get(framework_id)
         if known is None:
@@ -56,16 +57,16 @@ class Frameworks:
         elif known.info == info and known.pid == pid:
             return known
         known.info, known.pid = info, pid
-        kept = journal_pb2.Framework(info=info, pid=pid)
-        self._ctx.record(SaveFramework(framework_id, kept.SerializeToString()))
+        saved = journal_pb2.Framework(info=info, pid=pid)
+        self._ctx.record(SaveFramework(framework_id, saved))
         return known
 
     def release(self, key: TaskKey) -> None:
-        """Nothing of the task is left here; the last one takes its framework with it."""
+        """The task left nothing here. A framework is forgotten with its last task."""
         framework = self.table.get(key.framework_id)
         if framework is None:
             return
-        framework.keys.discard(key)
-        if not framework.keys:
+        framework.task_keys.discard(key)
+        if not framework.task_keys:
             del self.table[key.framework_id]
-            self._ctx.record(SaveFramework(key.framework_id, None))
+            self._ctx.record(DropFramework(key.framework_id))

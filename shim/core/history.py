@@ -1,4 +1,4 @@
-"""Tasks that ended, for people to look at. Bounded; not durable."""
+"""Completed tasks, for pages and metrics. Bounded; not durable."""
 
 from __future__ import annotations
 
@@ -19,31 +19,34 @@ class CompletedTask:
     info: TaskInfo
     wire: WireTask
     accepted: float
+    """Seconds since the epoch, as ``ended``."""
     ended: float
 
 
 class History:
-    """The newest tasks of the frameworks that last had one end here."""
+    """The newest completed tasks of the frameworks that last had one end here."""
 
     def __init__(self) -> None:
-        self._frameworks: OrderedDict[FrameworkId, deque[CompletedTask]] = OrderedDict()
+        self._tasks: OrderedDict[FrameworkId, deque[CompletedTask]] = OrderedDict()
         self._infos: dict[FrameworkId, FrameworkInfo] = {}
         self.totals: Counter[TaskState.ValueType] = Counter()
-        """Tasks that ended in this life of the process, by their state."""
+        """Tasks that ended since the start of the process, by terminal state."""
 
-    def ended(self, task: Task, framework: FrameworkInfo, at: float) -> None:
+    def add(self, task: Task, framework: FrameworkInfo, at: float) -> None:
+        """The task ended ``at``, in seconds since the epoch."""
         framework_id = task.key.framework_id
-        tasks = self._frameworks.setdefault(framework_id, deque(maxlen=limits.COMPLETED_TASKS))
-        self._frameworks.move_to_end(framework_id)
+        tasks = self._tasks.setdefault(framework_id, deque(maxlen=limits.COMPLETED_TASKS))
+        self._tasks.move_to_end(framework_id)
         tasks.append(CompletedTask(task.ref, task.info, task.wire, task.accepted, at))
         self._infos[framework_id] = framework
         self.totals[task.wire.state] += 1
-        while len(self._frameworks) > limits.COMPLETED_FRAMEWORKS:
-            forgotten, _ = self._frameworks.popitem(last=False)
-            del self._infos[forgotten]
+        while len(self._tasks) > limits.COMPLETED_FRAMEWORKS:
+            oldest, _ = self._tasks.popitem(last=False)
+            del self._infos[oldest]
 
-    def of(self, framework_id: FrameworkId) -> list[CompletedTask]:
-        return list(self._frameworks.get(framework_id, ()))
+    def tasks_of(self, framework_id: FrameworkId) -> list[CompletedTask]:
+        """Oldest first."""
+        return list(self._tasks.get(framework_id, ()))
 
     def frameworks(self) -> dict[FrameworkId, FrameworkInfo]:
         """As the master last described them."""

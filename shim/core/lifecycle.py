@@ -9,13 +9,17 @@
                          CANCELLING -(cancelled, failed)-> ENDED
                              +--(it started after all)---> STOPPING
 
-STAGING and STARTING differ in what the endpoint may hold: before STARTING no container was
-asked for. CANCELLING is a launch being given up, STOPPING a container being stopped. ENDED means
-that the terminal state is decided and durable; whatever is said of the container afterwards
-changes nothing.
+==========  ===========================================================================
+STAGING     accepted; no container has been asked for
+STARTING    the create was asked for: the endpoint may have the container
+RUNNING     the container was seen running
+CANCELLING  the launch is being cancelled
+STOPPING    the container is being stopped
+ENDED       the terminal state is decided and recorded; later facts change nothing
+==========  ===========================================================================
 
-Every pair of phase and event is in the table: an event that means nothing in a phase is there as
-IGNORE, because "cannot happen" does happen when facts cross orders.
+The table has every pair of phase and event. An event without effect is there as IGNORE: facts and
+orders cross, so an event can arrive in any phase.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from __future__ import annotations
 import enum
 
 
-class Phase(enum.Enum):
+class TaskPhase(enum.Enum):
     STAGING = "staging"
     STARTING = "starting"
     RUNNING = "running"
@@ -33,13 +37,13 @@ class Phase(enum.Enum):
 
 
 class Event(enum.Enum):
-    CREATING = "the create is about to be asked for"
+    CREATING = "the create is about to be sent"
     STARTED = "the container was seen running"
-    FAILED = "the launch failed for good"
-    CANCELLED = "the launch was given up in time"
-    EXITED = "the container ended"
-    VANISHED = "the container is gone, and not by us"
-    KILL = "somebody wants it ended"
+    FAILED = "the launch failed permanently"
+    CANCELLED = "the launch ended before the container ran"
+    EXITED = "the container exited"
+    VANISHED = "the container was removed by others"
+    KILL = "the task is to be ended"
     REPORT = "a check has a new result"
 
 
@@ -63,62 +67,62 @@ class Action(enum.Enum):
 
 _IGNORE = Action.IGNORE
 
-TABLE: dict[Phase, dict[Event, tuple[Phase, Action]]] = {
-    Phase.STAGING: {
-        Event.CREATING: (Phase.STARTING, Action.BEGIN),
-        Event.STARTED: (Phase.RUNNING, Action.RUN),
-        Event.FAILED: (Phase.ENDED, Action.FAIL),
-        Event.CANCELLED: (Phase.STAGING, _IGNORE),
-        Event.EXITED: (Phase.ENDED, Action.END),
-        Event.VANISHED: (Phase.ENDED, Action.VANISH),
-        Event.KILL: (Phase.CANCELLING, Action.CANCEL),
-        Event.REPORT: (Phase.STAGING, _IGNORE),
+TABLE: dict[TaskPhase, dict[Event, tuple[TaskPhase, Action]]] = {
+    TaskPhase.STAGING: {
+        Event.CREATING: (TaskPhase.STARTING, Action.BEGIN),
+        Event.STARTED: (TaskPhase.RUNNING, Action.RUN),
+        Event.FAILED: (TaskPhase.ENDED, Action.FAIL),
+        Event.CANCELLED: (TaskPhase.STAGING, _IGNORE),
+        Event.EXITED: (TaskPhase.ENDED, Action.END),
+        Event.VANISHED: (TaskPhase.ENDED, Action.VANISH),
+        Event.KILL: (TaskPhase.CANCELLING, Action.CANCEL),
+        Event.REPORT: (TaskPhase.STAGING, _IGNORE),
     },
-    Phase.STARTING: {
-        Event.CREATING: (Phase.STARTING, _IGNORE),
-        Event.STARTED: (Phase.RUNNING, Action.RUN),
-        Event.FAILED: (Phase.ENDED, Action.FAIL),
-        Event.CANCELLED: (Phase.STARTING, _IGNORE),
-        Event.EXITED: (Phase.ENDED, Action.END),
-        Event.VANISHED: (Phase.ENDED, Action.VANISH),
-        Event.KILL: (Phase.CANCELLING, Action.CANCEL),
-        Event.REPORT: (Phase.STARTING, _IGNORE),
+    TaskPhase.STARTING: {
+        Event.CREATING: (TaskPhase.STARTING, _IGNORE),
+        Event.STARTED: (TaskPhase.RUNNING, Action.RUN),
+        Event.FAILED: (TaskPhase.ENDED, Action.FAIL),
+        Event.CANCELLED: (TaskPhase.STARTING, _IGNORE),
+        Event.EXITED: (TaskPhase.ENDED, Action.END),
+        Event.VANISHED: (TaskPhase.ENDED, Action.VANISH),
+        Event.KILL: (TaskPhase.CANCELLING, Action.CANCEL),
+        Event.REPORT: (TaskPhase.STARTING, _IGNORE),
     },
-    Phase.RUNNING: {
-        Event.CREATING: (Phase.RUNNING, _IGNORE),
-        Event.STARTED: (Phase.RUNNING, _IGNORE),
-        Event.FAILED: (Phase.RUNNING, _IGNORE),
-        Event.CANCELLED: (Phase.RUNNING, _IGNORE),
-        Event.EXITED: (Phase.ENDED, Action.END),
-        Event.VANISHED: (Phase.ENDED, Action.VANISH),
-        Event.KILL: (Phase.STOPPING, Action.STOP),
-        Event.REPORT: (Phase.RUNNING, Action.REPORT),
+    TaskPhase.RUNNING: {
+        Event.CREATING: (TaskPhase.RUNNING, _IGNORE),
+        Event.STARTED: (TaskPhase.RUNNING, _IGNORE),
+        Event.FAILED: (TaskPhase.RUNNING, _IGNORE),
+        Event.CANCELLED: (TaskPhase.RUNNING, _IGNORE),
+        Event.EXITED: (TaskPhase.ENDED, Action.END),
+        Event.VANISHED: (TaskPhase.ENDED, Action.VANISH),
+        Event.KILL: (TaskPhase.STOPPING, Action.STOP),
+        Event.REPORT: (TaskPhase.RUNNING, Action.REPORT),
     },
-    Phase.CANCELLING: {
-        Event.CREATING: (Phase.CANCELLING, _IGNORE),
-        Event.STARTED: (Phase.STOPPING, Action.STOP_LATE),
-        Event.FAILED: (Phase.ENDED, Action.GIVE_UP),
-        Event.CANCELLED: (Phase.ENDED, Action.GIVE_UP),
-        Event.EXITED: (Phase.ENDED, Action.END),
-        Event.VANISHED: (Phase.ENDED, Action.GIVE_UP),
-        Event.KILL: (Phase.CANCELLING, Action.CANCEL_AGAIN),
-        Event.REPORT: (Phase.CANCELLING, _IGNORE),
+    TaskPhase.CANCELLING: {
+        Event.CREATING: (TaskPhase.CANCELLING, _IGNORE),
+        Event.STARTED: (TaskPhase.STOPPING, Action.STOP_LATE),
+        Event.FAILED: (TaskPhase.ENDED, Action.GIVE_UP),
+        Event.CANCELLED: (TaskPhase.ENDED, Action.GIVE_UP),
+        Event.EXITED: (TaskPhase.ENDED, Action.END),
+        Event.VANISHED: (TaskPhase.ENDED, Action.GIVE_UP),
+        Event.KILL: (TaskPhase.CANCELLING, Action.CANCEL_AGAIN),
+        Event.REPORT: (TaskPhase.CANCELLING, _IGNORE),
     },
-    Phase.STOPPING: {
-        Event.CREATING: (Phase.STOPPING, _IGNORE),
-        Event.STARTED: (Phase.STOPPING, _IGNORE),
-        Event.FAILED: (Phase.STOPPING, _IGNORE),
-        # The cancelling came too late, and found nothing any more.
-        Event.CANCELLED: (Phase.ENDED, Action.VANISH),
-        Event.EXITED: (Phase.ENDED, Action.END),
-        Event.VANISHED: (Phase.ENDED, Action.VANISH),
-        Event.KILL: (Phase.STOPPING, Action.STOP_AGAIN),
-        Event.REPORT: (Phase.STOPPING, _IGNORE),
+    TaskPhase.STOPPING: {
+        Event.CREATING: (TaskPhase.STOPPING, _IGNORE),
+        Event.STARTED: (TaskPhase.STOPPING, _IGNORE),
+        Event.FAILED: (TaskPhase.STOPPING, _IGNORE),
+        # The cancellation came after the start, and found no container any more.
+        Event.CANCELLED: (TaskPhase.ENDED, Action.VANISH),
+        Event.EXITED: (TaskPhase.ENDED, Action.END),
+        Event.VANISHED: (TaskPhase.ENDED, Action.VANISH),
+        Event.KILL: (TaskPhase.STOPPING, Action.STOP_AGAIN),
+        Event.REPORT: (TaskPhase.STOPPING, _IGNORE),
     },
-    Phase.ENDED: dict.fromkeys(Event, (Phase.ENDED, _IGNORE)),
+    TaskPhase.ENDED: dict.fromkeys(Event, (TaskPhase.ENDED, _IGNORE)),
 }
 
 
-def step(phase: Phase, event: Event) -> tuple[Phase, Action]:
-    """The next phase, and what to do."""
+def step(phase: TaskPhase, event: Event) -> tuple[TaskPhase, Action]:
+    """The next phase, and the action to perform."""
     return TABLE[phase][event]

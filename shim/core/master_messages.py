@@ -1,4 +1,4 @@
-"""What a master asks of us, message by message."""
+"""Messages of the leading master, one handler each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shim.core.status_updates import StatusUpdateManager
 from shim.core.tasks import Tasks
 from shim.model.ids import FrameworkId, Pid, TaskId, TaskKey
 from shim.model.orders import Level, Send
-from shim.model.records import SaveMeta
+from shim.model.records import SaveResources
 from shim.model.states import TERMINAL
 from shim.protos import journal_pb2, messages_pb2
 from shim.protos.journal_pb2 import Cause
@@ -28,26 +28,27 @@ from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo
 
 
 class MasterMessageHandler:
-    """Handlers of messages. Pings apart, only the current master's are looked at."""
+    """Pings are answered to any sender; other messages count only from the leading master."""
 
     def __init__(
         self,
         ctx: Context,
         tasks: Tasks,
         frameworks: Frameworks,
-        streams: StatusUpdateManager,
+        status_updates: StatusUpdateManager,
         registration: Registration,
-        departure: Shutdown,
+        shutdown: Shutdown,
         draining: Draining,
     ) -> None:
         self._ctx = ctx
         self._tasks = tasks
         self._frameworks = frameworks
-        self._streams = streams
+        self._status_updates = status_updates
         self._registration = registration
-        self._departure = departure
-        self._tombstones = EarlyKills(ctx)
+        self._shutdown = shutdown
+        self._early_kills = EarlyKills(ctx)
         self._warned: set[Pid] = set()
+        """Foreign senders named in the log."""
         self._handlers: dict[type[Message], Callable[[Any], None]] = {
             messages_pb2.SlaveRegisteredMessage: self._registered,
             messages_pb2.SlaveReregisteredMessage: self._reregistered,
@@ -61,44 +62,45 @@ class MasterMessageHandler:
             messages_pb2.FrameworkToExecutorMessage: self._ignore,
             messages_pb2.CheckpointResourcesMessage: self._checkpoint_resources,
             messages_pb2.DrainSlaveMessage: draining.begin,
-            messages_pb2.ShutdownMessage: self._shutdown,
+            messages_pb2.ShutdownMessage: self._shutdown_agent,
         }
 
-    def received(self, sender: Pid, message: Message) -> None:
+    def handle(self, sender: Pid, message: Message) -> None:
+        """Apply a message, or count why it is ignored."""
         ctx = self._ctx
         if isinstance(message, messages_pb2.PingSlaveMessage):
-            if not self._registration.pinged(sender, message):
-                self._link_broke()
+            if not self._registration.ping_received(sender, message):
+                self._link_broken()
             return
         if sender != ctx.master:
             ctx.counters["foreign_messages"] += 1
-            self._warn_of(sender, message)
+            self._warn_foreign_sender(sender, message)
             return
         handler = self._handlers.get(type(message))
         if handler is None or self._registration.state in (State.RECOVERING, State.ENDED):
             ctx.counters["unexpected_messages"] += 1
             if handler is not None:
-                self._registration.doubt()
+                self._registration.schedule_reregistration()
             return
         handler(message)
 
-    def _warn_of(self, sender: Pid, message: Message) -> None:
-        """A master that calls itself otherwise than configured looks like silence."""
-        if sender in self._warned or len(self._warned) >= limits.FOREIGN_SENDERS_NAMED:
+    def _warn_foreign_sender(self, sender: Pid, message: Message) -> None:
+        """A master whose own address differs from the detected one would look silent."""
+        if sender in self._warned or len(self._warned) >= limits.FOREIGN_SENDERS_LOGGED:
             return
         self._warned.add(sender)
         name = message.DESCRIPTOR.name
-        text = f"ignoring {name} from {sender}: our master is {self._ctx.master}"
+        text = f"ignoring {name} from {sender}: the leading master is {self._ctx.master}"
         self._ctx.notice(Level.WARNING, text)
 
     def _ignore(self, message: Message) -> None:
-        """Nothing of ours takes framework messages."""
+        """Framework messages are for executors; a command task has none."""
 
     # --- registration ---------------------------------------------------------------------
 
     def _registered(self, message: messages_pb2.SlaveRegisteredMessage) -> None:
         self._registration.registered(message)
-        self._streams.resume()
+        self._status_updates.resume()
 
     def _reregistered(self, message: messages_pb2.SlaveReregisteredMessage) -> None:
         if message.slave_id.value != self._ctx.agent_id:
@@ -107,64 +109,68 @@ class MasterMessageHandler:
         already = self._ctx.connected
         self._registration.reregistered(message)
         if not already:
-            self._streams.resume()
+            self._status_updates.resume()
         for reconciliation in message.reconciliations:
             self._reconcile(reconciliation)
 
     def _reconcile(self, message: messages_pb2.ReconcileTasksMessage) -> None:
-        """The master has tasks that we did not report: those we do not know never came."""
+        """The master has tasks that the agent did not report: reject those it does not know."""
         framework_id = FrameworkId(message.framework_id.value)
         if message.HasField("framework"):
-            framework = self._frameworks.seen(message.framework, self._pid_of(framework_id))
+            framework = self._frameworks.update(message.framework, self._pid_of(framework_id))
         elif framework_id in self._frameworks.table:
             framework = self._frameworks.table[framework_id]
         else:
             info = messages_pb2.ReconcileTasksMessage().framework
             info.user, info.name, info.id.value = "", "", framework_id
             info.checkpoint = True
-            framework = self._frameworks.seen(info, "")
-        report = rejections.never_came(framework)
+            framework = self._frameworks.update(info, "")
+        report = rejections.unknown_at_reconciliation(framework)
         for task in message.statuses:
             key = TaskKey(framework_id, TaskId(task.task_id.value))
-            self._tasks.unmute(key)
-            self._tasks.teller.refuse(framework, key, report)
+            self._tasks.resume_updates(key)
+            self._tasks.reporter.reject(framework, key, report)
 
     def _pid_of(self, framework_id: FrameworkId) -> str:
         known = self._frameworks.table.get(framework_id)
         return known.pid if known is not None else ""
 
-    def _link_broke(self) -> None:
-        """The master lost its link to us and gave up what checkpoint=false frameworks had here."""
+    def _link_broken(self) -> None:
+        """The master lost its link to the agent.
+
+        It then gives up all tasks of frameworks without checkpointing.
+        """
         if self._registration.state is not State.CONNECTED:
             return
-        self._registration.lose("the master's link to us broke")
+        self._registration.disconnect("the master's link to this agent broke")
         for framework in list(self._frameworks.table.values()):
             if not framework.info.checkpoint:
-                self._tasks.silence(framework)
+                self._tasks.drop_framework(framework)
 
-    def _shutdown(self, message: messages_pb2.ShutdownMessage) -> None:
+    def _shutdown_agent(self, message: messages_pb2.ShutdownMessage) -> None:
+        # "Agent has been marked gone": the master will not accept this agent id again.
         gone = "gone" in message.message
         self._ctx.counters["shutdowns"] += 1
-        text = f"the master told us to shut down: {message.message or 'no reason given'}"
-        self._departure.begin(Mode.DISMISSED, text, forget=gone)
+        text = f"the master ordered a shutdown: {message.message or 'no reason given'}"
+        self._shutdown.begin(Mode.MASTER_SHUTDOWN, text, forget=gone)
 
-    # --- launching ------------------------------------------------------------------------
+    # --- launches -------------------------------------------------------------------------
 
     def _run_task(self, message: messages_pb2.RunTaskMessage) -> None:
         info = message.task
         if info.slave_id.value != self._ctx.agent_id:
             self._misdirected()
             return
-        framework = self._frameworks.seen(message.framework, message.pid)
+        framework = self._frameworks.update(message.framework, message.pid)
         key = TaskKey(FrameworkId(message.framework.id.value), TaskId(info.task_id.value))
-        if key in self._tasks.table or self._streams.closed(key):
-            self._tasks.unmute(key)
+        if key in self._tasks.table or self._status_updates.closed(key):
+            self._tasks.resume_updates(key)
             self._ctx.counters["duplicate_launches"] += 1
             return
-        refusal = self._refusal(framework, key, info)
-        if refusal is not None:
+        rejection = self._rejection(framework, key, info)
+        if rejection is not None:
             executor_id = info.executor.executor_id.value if info.HasField("executor") else None
-            self._tasks.teller.refuse(framework, key, refusal, executor_id)
+            self._tasks.reporter.reject(framework, key, rejection, executor_id)
             if info.HasField("executor"):
                 self._executor_ended(key.framework_id, info.executor)
             return
@@ -172,23 +178,30 @@ class MasterMessageHandler:
         self._tasks.accept(framework, key, info)
 
     def _misdirected(self) -> None:
-        """For another agent; or for us, before the answer to our first registration."""
+        """The launch names another agent id: it is ignored.
+
+        An agent without an id may have missed the answer to its first registration.
+        """
         self._ctx.counters["misdirected_launches"] += 1
         if self._ctx.agent_id is None:
-            self._registration.doubt()
+            self._registration.schedule_reregistration()
 
-    def _refusal(self, framework: Framework, key: TaskKey, info: TaskInfo) -> Report | None:
-        if self._tombstones.lift(key):
+    def _rejection(self, framework: Framework, key: TaskKey, info: TaskInfo) -> Report | None:
+        if self._early_kills.pop(key):
             return status.killed_during_launch("Killed before the launch arrived")
-        if self._departure.under_way:
+        if self._shutdown.in_progress:
             return rejections.unavailable(framework, "leaving")
         if self._tasks.drain is not None:
             return rejections.unavailable(framework, "already draining")
-        return rejections.unfit(framework, info, self._tasks.checkpointed_resources)
+        return rejections.unsupported(framework, info, self._tasks.checkpointed_resources)
 
     @staticmethod
     def _allocate(framework: Framework, resources: Any) -> None:
-        """Masters before 1.3 leave this out, and later ones abort without it."""
+        """Set the role in resources that lack it.
+
+        Masters before 1.3 send resources without ``allocation_info``; later ones abort when a
+        re-registration reports a task with such resources.
+        """
         for resource in resources:
             if not resource.HasField("allocation_info"):
                 resource.allocation_info.role = framework.info.role
@@ -199,15 +212,15 @@ class MasterMessageHandler:
             self._misdirected()
             return
         framework_id = FrameworkId(message.framework.id.value)
-        framework = self._frameworks.seen(message.framework, self._pid_of(framework_id))
-        report = rejections.grouped()
+        framework = self._frameworks.update(message.framework, self._pid_of(framework_id))
+        report = rejections.task_group()
         for info in tasks:
             key = TaskKey(framework_id, TaskId(info.task_id.value))
-            self._tasks.teller.refuse(framework, key, report, message.executor.executor_id.value)
+            self._tasks.reporter.reject(framework, key, report, message.executor.executor_id.value)
         self._executor_ended(framework_id, message.executor)
 
     def _executor_ended(self, framework_id: FrameworkId, executor: ExecutorInfo) -> None:
-        """The master booked the executor's resources at launch: free them."""
+        """Have the master free the resources that it set aside for the executor."""
         assert self._ctx.agent_id is not None
         assert self._ctx.master is not None
         message = messages_pb2.ExitedExecutorMessage(status=-1)
@@ -216,7 +229,7 @@ class MasterMessageHandler:
         message.executor_id.value = executor.executor_id.value
         self._ctx.order(Send(self._ctx.master, message))
 
-    # --- ending ---------------------------------------------------------------------------
+    # --- kills and acknowledgements -------------------------------------------------------
 
     def _kill_task(self, message: messages_pb2.KillTaskMessage) -> None:
         framework_id = FrameworkId(message.framework_id.value)
@@ -226,34 +239,34 @@ class MasterMessageHandler:
         if task is not None:
             self._tasks.kill(task, Cause.KILL, policy)
         elif framework_id not in self._frameworks.table:
-            self._tombstones.put(key)
-            self._registration.doubt()
+            self._early_kills.add(key)
+            self._registration.schedule_reregistration()
         else:
             framework = self._frameworks.table[framework_id]
-            self._tasks.teller.refuse(framework, key, rejections.not_here(framework))
+            self._tasks.reporter.reject(framework, key, rejections.unknown_at_kill(framework))
 
     def _acknowledged(self, message: messages_pb2.StatusUpdateAcknowledgementMessage) -> None:
         if not self._ctx.connected:
             self._ctx.counters["acknowledgements_ignored"] += 1
             return
         key = TaskKey(FrameworkId(message.framework_id.value), TaskId(message.task_id.value))
-        done = self._streams.acknowledge(key, message.uuid)
+        done = self._status_updates.acknowledge(key, message.uuid)
         if done is not None and done.update.status.state in TERMINAL:
             self._tasks.acknowledged(key)
 
     def _shutdown_framework(self, message: messages_pb2.ShutdownFrameworkMessage) -> None:
         framework = self._frameworks.table.get(FrameworkId(message.framework_id.value))
         if framework is not None:
-            self._tasks.silence(framework)
+            self._tasks.drop_framework(framework)
 
     def _shutdown_executor(self, message: messages_pb2.ShutdownExecutorMessage) -> None:
-        """Of a command task the executor is the task."""
+        """The executor id of a command task is its task id."""
         key = TaskKey(FrameworkId(message.framework_id.value), TaskId(message.executor_id.value))
         task = self._tasks.table.get(key)
         if task is not None:
             self._tasks.kill(task, Cause.KILL, None)
 
-    # --- the rest -------------------------------------------------------------------------
+    # --- frameworks and resources ---------------------------------------------------------
 
     def _update_framework(self, message: messages_pb2.UpdateFrameworkMessage) -> None:
         framework_id = FrameworkId(message.framework_id.value)
@@ -261,10 +274,9 @@ class MasterMessageHandler:
         if known is None or not self._ctx.connected:
             return
         info = message.framework_info if message.HasField("framework_info") else known.info
-        self._frameworks.seen(info, message.pid)
-        self._streams.resume(sorted(known.keys))
+        self._frameworks.update(info, message.pid)
+        self._status_updates.resume(sorted(known.task_keys))
 
     def _checkpoint_resources(self, message: messages_pb2.CheckpointResourcesMessage) -> None:
         resources = self._tasks.checkpointed_resources = list(message.resources)
-        kept = journal_pb2.Resources(resources=resources)
-        self._ctx.record(SaveMeta("resources", kept.SerializeToString()))
+        self._ctx.record(SaveResources(journal_pb2.Resources(resources=resources)))

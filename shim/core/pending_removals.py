@@ -1,4 +1,7 @@
-"""Containers of ended tasks that the endpoint may still have."""
+"""Containers of ended tasks that the endpoint may still have.
+
+Durable: each is removed, after a restart if need be, until the endpoint certainly has it no more.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,12 @@ from collections.abc import Iterator, Mapping
 
 from shim.core.context import Context
 from shim.model.container import Ref
-from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.model.ids import ContainerId
 from shim.model.orders import Remove
-from shim.model.records import SaveMeta
-
-_RECORD = "doomed/"
+from shim.model.records import AddPendingRemoval, DropPendingRemoval
 
 
 class PendingRemovals(Mapping[ContainerId, Ref]):
-    """Durable: what is here is removed, by a later life if need be, until it is certainly gone."""
-
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._refs: dict[ContainerId, Ref] = {}
@@ -30,21 +29,15 @@ class PendingRemovals(Mapping[ContainerId, Ref]):
         return len(self._refs)
 
     def add(self, ref: Ref) -> None:
-        """Have it removed, after the time that the settings leave to look at it."""
+        """Order the removal, after ``Settings.remove_delay`` seconds."""
         self._refs[ref.container_id] = ref
-        value = f"{ref.key.framework_id}\n{ref.key.task_id}".encode()
-        self._ctx.record(SaveMeta(_RECORD + ref.container_id, value))
+        self._ctx.record(AddPendingRemoval(ref))
         self._ctx.order(Remove(ref, self._ctx.settings.remove_delay))
 
     def removed(self, ref: Ref) -> None:
-        """The endpoint no longer has it."""
+        """The endpoint no longer has the container."""
         if self._refs.pop(ref.container_id, None) is not None:
-            self._ctx.record(SaveMeta(_RECORD + ref.container_id, None))
+            self._ctx.record(DropPendingRemoval(ref.container_id))
 
-    def restore(self, meta: Mapping[str, bytes]) -> None:
-        for name, value in meta.items():
-            if name.startswith(_RECORD):
-                framework_id, _, task_id = value.decode().partition("\n")
-                container_id = ContainerId(name.removeprefix(_RECORD))
-                key = TaskKey(FrameworkId(framework_id), TaskId(task_id))
-                self._refs[container_id] = Ref(key, container_id)
+    def restore(self, refs: Mapping[ContainerId, Ref]) -> None:
+        self._refs.update(refs)

@@ -1,21 +1,24 @@
-"""Taking up again after a restart: what the journal says against what the endpoint holds.
+"""Recovery after a restart: the journal's tasks against the endpoint's containers.
 
 ======================  =================================================================
 the container is        then
 ======================  =================================================================
-running                 a task that ran goes on; a half-done launch is adopted: it runs
-created, provisioning   the launch is given again (it finds the container by its name); one
-                        that was being given up is given up: it never started. One of a
-                        task that ran is not what ran: it was removed by others
-ended                   the task ended while nobody looked: its exit code is reported
-not there               it had run: it was removed by others. It was being created: whether
-                        it ran nobody can tell, so the launch is undone, never repeated.
-                        It was not yet asked for: the launch is given again
+running                 a task that ran goes on; an unfinished launch is adopted: it runs
+created, provisioning   an unfinished launch is ordered again, and finds the container by
+                        its name; a launch under cancellation is cancelled, since nothing
+                        started; a task that ran lost its container, since this one did
+                        not run yet
+exited                  the task ended during the restart: its exit code is reported
+missing                 the task had run: its container was removed by others. The create
+                        was under way: whether the container ran is unknown, so the launch
+                        is undone and never repeated. The create was not yet asked for:
+                        the launch is ordered again
 ======================  =================================================================
 
-A container of ours that no task knows is removed (``--docker_kill_orphans``); one that lacks the
-label with its container id is none that we made, and is left. Tasks of frameworks without
-checkpointing were given up by the master when our link broke: they end without a word.
+A container with this shim's label that belongs to no task is removed
+(``--docker_kill_orphans``). A container without the label for its container id is left: no shim
+makes such containers. The master gave up the tasks of frameworks without checkpointing when the
+link broke, so those tasks end without status updates.
 """
 
 from __future__ import annotations
@@ -25,12 +28,11 @@ from collections.abc import Callable, Iterable
 from shim.core import rejections
 from shim.core.context import Context
 from shim.core.frameworks import Frameworks
-from shim.core.lifecycle import Event, Phase
+from shim.core.lifecycle import Event, TaskPhase
 from shim.core.task import Task
 from shim.core.tasks import Tasks
 from shim.model import facts
-from shim.model.container import Container, Ref
-from shim.model.container import Phase as Seen
+from shim.model.container import Container, Phase, Ref
 from shim.model.ids import ContainerId
 from shim.model.orders import Level, Remove, RemoveOrphan
 
@@ -42,24 +44,27 @@ class Recovery:
         self._frameworks = frameworks
 
     def needs_inspect(self) -> Callable[[Container], bool]:
-        """Of which containers a list tells too little: exit codes and addresses are wanted.
+        """Which listed containers must be inspected: for their exit code or their addresses.
 
-        That one runs which ran before is all there is to know of it, and of one that belongs to
-        no live task, that it is there: of ten thousand, a few are looked at closely.
+        The list is enough for a running container whose task ran before, and for a container
+        without a live task. So only a few of ten thousand containers are inspected.
         """
-        ran = {
-            t.ref.container_id: t.container_running for t in self._tasks.table.values() if t.live
+        was_running = {
+            task.ref.container_id: task.container_running
+            for task in self._tasks.table.values()
+            if task.live
         }
 
         def needed(listed: Container) -> bool:
             if listed.container_id is None:
                 return True
-            published = ran.get(listed.container_id)
-            return published is not None and not (published and listed.phase is Seen.RUNNING)
+            ran = was_running.get(listed.container_id)
+            return ran is not None and not (ran and listed.phase is Phase.RUNNING)
 
         return needed
 
-    def match(self, containers: Iterable[Container]) -> None:
+    def reconcile(self, containers: Iterable[Container]) -> None:
+        """Compare every task with its container; see the table above."""
         found: dict[ContainerId, Container] = {}
         for container in containers:
             if container.container_id is None:
@@ -68,69 +73,70 @@ class Recovery:
                 found[container.container_id] = container
         live = [task for task in self._tasks.table.values() if task.live]
         self._ctx.notice(
-            Level.INFO, f"recovering {len(live)} tasks; {len(found)} containers of ours exist"
+            Level.INFO,
+            f"recovering {len(live)} tasks; the endpoint has {len(found)} containers of this shim",
         )
-        for ref in self._tasks.doomed.values():
+        for ref in self._tasks.pending_removals.values():
             self._ctx.order(Remove(ref))
-        known = set(self._tasks.doomed) | {task.ref.container_id for task in live}
+        known = set(self._tasks.pending_removals) | {task.ref.container_id for task in live}
         for container_id, container in found.items():
             if container_id not in known:
-                self._orphan(container)
+                self._remove_orphan(container)
         for task in live:
-            self._meet(task, found.get(task.ref.container_id))
-        self._end_unprotected()
+            self._resume_task(task, found.get(task.ref.container_id))
+        self._drop_frameworks_without_checkpoint()
 
-    def _orphan(self, container: Container) -> None:
+    def _remove_orphan(self, container: Container) -> None:
         key, container_id = container.task_key, container.container_id
         if self._ctx.settings.cleanup and key is not None and container_id is not None:
-            # Waited for: the process ends when all is gone.
-            self._tasks.doomed.add(Ref(key, container_id))
+            # The process ends only when all pending removals are done.
+            self._tasks.pending_removals.add(Ref(key, container_id))
         elif self._ctx.settings.kill_orphans:
-            self._ctx.notice(Level.WARNING, f"removing {container.name}: no task of ours knows it")
+            self._ctx.notice(Level.WARNING, f"removing {container.name}: it belongs to no task")
             self._ctx.order(RemoveOrphan(container.name))
         else:
-            self._ctx.notice(Level.WARNING, f"{container.name} belongs to no task of ours; left")
+            self._ctx.notice(Level.WARNING, f"{container.name} belongs to no task; left")
 
-    def _meet(self, task: Task, container: Container | None) -> None:
+    def _resume_task(self, task: Task, container: Container | None) -> None:
         tasks = self._tasks
-        tasks.limit_time(task)
+        tasks.start_expiry_timer(task)
         if container is None:
-            self._missing(task)
-        elif container.phase is Seen.RUNNING:
+            self._container_missing(task)
+        elif container.phase is Phase.RUNNING:
             tasks.watch(task)
-            if task.phase in (Phase.STAGING, Phase.STARTING, Phase.CANCELLING):
+            if task.phase in (TaskPhase.STAGING, TaskPhase.STARTING, TaskPhase.CANCELLING):
                 self._ctx.counters["launches_adopted"] += 1
-                tasks.happened(task.ref, Event.STARTED, container)
+                tasks.apply(task.ref, Event.STARTED, container)
             else:
                 tasks.resume(task)
-        elif container.phase is Seen.EXITED:
+        elif container.phase is Phase.EXITED:
             exited = facts.ContainerExited(
                 task.ref, container.exit_code, container.oom_killed, container.error
             )
-            tasks.happened(task.ref, Event.EXITED, exited)
-        elif task.phase is Phase.CANCELLING:
-            tasks.happened(task.ref, Event.CANCELLED)
-        elif task.phase in (Phase.STAGING, Phase.STARTING):
+            tasks.apply(task.ref, Event.EXITED, exited)
+        elif task.phase is TaskPhase.CANCELLING:
+            tasks.apply(task.ref, Event.CANCELLED)
+        elif task.phase in (TaskPhase.STAGING, TaskPhase.STARTING):
             self._ctx.order(tasks.launch_order(task))
         else:
-            # It ran: what is there now is not what ran, and is not started.
-            tasks.happened(task.ref, Event.VANISHED)
+            # The task's container ran, so this one is another: it is not started.
+            tasks.apply(task.ref, Event.VANISHED)
 
-    def _missing(self, task: Task) -> None:
+    def _container_missing(self, task: Task) -> None:
         tasks = self._tasks
-        if task.phase is Phase.STAGING:
+        if task.phase is TaskPhase.STAGING:
             self._ctx.order(tasks.launch_order(task))
-        elif task.phase is Phase.STARTING:
-            self._undo(task)
+        elif task.phase is TaskPhase.STARTING:
+            self._undo_launch(task)
         else:
-            event = Event.CANCELLED if task.phase is Phase.CANCELLING else Event.VANISHED
-            tasks.happened(task.ref, event)
+            cancelled = task.phase is TaskPhase.CANCELLING
+            tasks.apply(task.ref, Event.CANCELLED if cancelled else Event.VANISHED)
 
-    def _undo(self, task: Task) -> None:
+    def _undo_launch(self, task: Task) -> None:
         framework = self._frameworks.table[task.key.framework_id]
-        self._tasks.finish(task, rejections.undone(framework))
+        self._tasks.finish(task, rejections.launch_interrupted(framework))
 
-    def _end_unprotected(self) -> None:
+    def _drop_frameworks_without_checkpoint(self) -> None:
         for framework in list(self._frameworks.table.values()):
             if not framework.info.checkpoint:
-                self._tasks.silence(framework)
+                self._tasks.drop_framework(framework)

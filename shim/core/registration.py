@@ -1,15 +1,30 @@
-"""Being known to a master: detection, authentication, (re-)registration, pings.
+"""Registration with a master: detection, authentication, (re-)registration, pings.
 
 ::
 
-    RECOVERING -(containers known)-> DISCONNECTED -(registered)-> CONNECTED
-                                          ^                           |
-                                          +- ping says so, silence, new leader
+    RECOVERING --(containers known)--> DISCONNECTED <--------+
+         |                                  |                | new leader, ping timeout,
+         |                             (registered)          | broken link, re-registration due
+         |                                  v                |
+         +--(shutdown)--> ENDED <------ CONNECTED -----------+
+                            ^               |
+                            +--(shutdown)---+---- also from DISCONNECTED
 
-While RECOVERING pings are answered and nothing else is: registering before the tasks are known
-would make the master give them up. A round of registration is a random wait, then authentication
-where we have a credential, then (re-)registration, asked again with growing random waits until
-the master answers. A master that refuses says nothing, so long silence is told to people.
+============  =======================================  ==========================
+state         messages to the master                   timers
+============  =======================================  ==========================
+RECOVERING    answers to pings                         none
+DISCONNECTED  answers to pings, (re-)registration      SEND_REQUEST, NO_ANSWER
+CONNECTED     everything                               PING_TIMEOUT, REREGISTER
+ENDED         answers to pings                         none
+============  =======================================  ==========================
+
+An agent does not register while RECOVERING: the master would give up every task that the request
+does not report.
+
+A registration round is a random wait, then authentication if there is a credential, then requests
+with growing random waits between them, until the master answers. A master does not answer a request
+that it rejects, so the round logs a warning when no answer comes for long.
 """
 
 from __future__ import annotations
@@ -19,11 +34,12 @@ from collections.abc import Callable
 
 from shim import limits
 from shim.core.context import Context
+from shim.core.timers import RegistrationTimer
 from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.facts import Authenticated, AuthenticationFailed
 from shim.model.ids import AgentId, Pid
 from shim.model.orders import Authenticate, Exit, Level, Pong, Send
-from shim.model.records import SaveMeta
+from shim.model.records import SaveAgent
 from shim.protos import journal_pb2
 from shim.protos.messages_pb2 import (
     MasterSlaveConnection,
@@ -44,75 +60,86 @@ class State(enum.Enum):
     ENDED = "ended"
 
 
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.RECOVERING: frozenset({State.DISCONNECTED, State.ENDED}),
+    State.DISCONNECTED: frozenset({State.DISCONNECTED, State.CONNECTED, State.ENDED}),
+    State.CONNECTED: frozenset({State.DISCONNECTED, State.ENDED}),
+    State.ENDED: frozenset({State.ENDED}),
+}
+"""Every allowed change of state. DISCONNECTED follows itself when a new round begins."""
+
+
 class Registration:
-    def __init__(self, ctx: Context, fill: Callable[[_Request], None]) -> None:
+    """``add_agent_state`` adds tasks, frameworks and resources to a request."""
+
+    def __init__(self, ctx: Context, add_agent_state: Callable[[_Request], None]) -> None:
         self._ctx = ctx
-        self._fill = fill
+        self._add_agent_state = add_agent_state
         self.state = State.RECOVERING
         self._attempt = 0
+        """Number of the newest authentication attempt; answers to older ones are ignored."""
         self._authenticated = False
         self._failures = 0
-        self._asked = 0
-        """Requests of the round under way."""
+        """Failed authentications of this round."""
+        self._requests_sent = 0
+        """Requests of this round."""
         self._backoff = 0.0
         self._ping_timeout = limits.PING_TIMEOUT
-        self._doubted = False
-        self.asking_since: float | None = None
-        """When the round under way began (monotonic seconds); None when registered."""
+        self._reregistration_due = False
+        """The master may count on other tasks than the agent has."""
+        self.requesting_since: float | None = None
+        """When this round began, in monotonic seconds; None while CONNECTED."""
+
+    def _change_state(self, new: State) -> None:
+        assert new in TRANSITIONS[self.state], f"registration: {self.state} -> {new}"
+        self.state = new
+        self._ctx.connected = new is State.CONNECTED
+        for timer in RegistrationTimer:
+            self._ctx.timers.cancel(timer)
 
     # --- rounds ---------------------------------------------------------------------------
 
     def recovered(self) -> None:
-        """The tasks are known: a master may hear of us."""
-        self.state = State.DISCONNECTED
-        self._begin()
+        """The tasks are known: registration may begin."""
+        self._start_round()
 
     def detected(self, master: Pid | None) -> None:
+        """The leading master changed; None: there is no leader."""
         lost = master is None and self._ctx.master is not None
         self._ctx.master = master
         if self.state in (State.DISCONNECTED, State.CONNECTED):
-            self._begin()
+            self._start_round()
         if lost and self.state is State.DISCONNECTED:
-            self._masterless()
+            self._warn_no_master()
 
     def end(self) -> None:
-        """Nothing is said to a master any more but answers to its pings."""
-        self.state = State.ENDED
-        self._ctx.connected = False
-        for timer in ("ping", "register", "silence", "doubt"):
-            self._ctx.timers.cancel(timer)
+        """From now on the only messages to a master are answers to its pings."""
+        self._change_state(State.ENDED)
 
-    def lose(self, why: str) -> None:
-        """What the master knows of us can no longer be relied on: start over."""
+    def disconnect(self, why: str) -> None:
+        """The master may have given this agent up: register again."""
         if self.state is State.CONNECTED:
             self._ctx.notice(Level.WARNING, f"registration lost: {why}")
-            self._begin()
+            self._start_round()
 
-    def _begin(self) -> None:
+    def _start_round(self) -> None:
         ctx, settings = self._ctx, self._ctx.settings
-        self.state = State.DISCONNECTED
-        ctx.connected = False
+        self._change_state(State.DISCONNECTED)
         self._authenticated = False
         self._failures = 0
-        self._asked = 0
+        self._requests_sent = 0
         self._attempt += 1
         self._backoff = 2 * settings.registration_backoff
-        for timer in ("ping", "register", "silence", "doubt"):
-            ctx.timers.cancel(timer)
-        self.asking_since = ctx.now.mono
+        self.requesting_since = ctx.now.mono
         if ctx.master is None:
-            ctx.timers.set("silence", ctx.now.mono + limits.DETECT_PATIENCE)
+            ctx.timers.set(RegistrationTimer.NO_ANSWER, ctx.now.mono + limits.DETECT_TIMEOUT)
             return
         wait = ctx.entropy.uniform(settings.registration_backoff)
-        ctx.timers.set("register", ctx.now.mono + wait)
-        ctx.timers.set("silence", ctx.now.mono + limits.REGISTER_SILENCE)
+        ctx.timers.set(RegistrationTimer.SEND_REQUEST, ctx.now.mono + wait)
+        ctx.timers.set(RegistrationTimer.NO_ANSWER, ctx.now.mono + limits.NO_ANSWER_INTERVAL)
 
-    def _masterless(self) -> None:
-        self._ctx.timers.cancel("silence")
-        self._ctx.notice(Level.WARNING, "no leading master is known; tasks go on")
-
-    def ask(self) -> None:
-        """The wait is over: authenticate, or ask to be (re-)registered."""
+    def send_request(self) -> None:
+        """The wait is over: authenticate, or send a (re-)registration request."""
         ctx = self._ctx
         if self.state is not State.DISCONNECTED or ctx.master is None:
             return
@@ -120,25 +147,45 @@ class Registration:
             ctx.order(Authenticate(ctx.master, self._attempt, self._authentication_timeout()))
             return
         ctx.order(Send(ctx.master, self._request()))
-        self._asked += 1
-        ctx.timers.set("register", ctx.now.mono + ctx.entropy.uniform(self._backoff))
+        self._requests_sent += 1
+        next_request = ctx.now.mono + ctx.entropy.uniform(self._backoff)
+        ctx.timers.set(RegistrationTimer.SEND_REQUEST, next_request)
         self._backoff = min(2 * self._backoff, limits.REGISTER_RETRY_MAX)
 
-    def doubt(self) -> None:
-        """What the master counts on may not be what we have: register again, which settles it.
+    def schedule_reregistration(self) -> None:
+        """The master may count on other tasks than the agent has: re-registration settles it.
 
-        Not at once: what is still on its way, an answer to an older request first of all, would
-        be taken for the answer.
+        The request is delayed. Otherwise the answer to an older request, still on its way, would
+        be taken for the answer to this one.
         """
-        if not self._doubted and self.state is State.CONNECTED:
-            self._ctx.timers.set("doubt", self._ctx.now.mono + limits.DOUBT_DELAY)
-        self._doubted = True
+        if not self._reregistration_due and self.state is State.CONNECTED:
+            self._set_reregister_timer()
+        self._reregistration_due = True
 
-    def reconsider(self) -> None:
-        """The time for doubts has come."""
+    def _set_reregister_timer(self) -> None:
+        at = self._ctx.now.mono + limits.REREGISTER_DELAY
+        self._ctx.timers.set(RegistrationTimer.REREGISTER, at)
+
+    def reregister_now(self) -> None:
+        """The delay of a scheduled re-registration is over."""
         if self.state is State.CONNECTED:
-            self._begin()
-            self.ask()
+            self._start_round()
+            self.send_request()
+
+    def _request(self) -> _Request:
+        settings = self._ctx.settings
+        request: _Request
+        if self._ctx.agent_id is None:
+            request = RegisterSlaveMessage(slave=settings.info, version=settings.version)
+        else:
+            request = ReregisterSlaveMessage(slave=settings.info, version=settings.version)
+            request.slave.id.value = self._ctx.agent_id
+        for capability in AGENT_CAPABILITIES:
+            request.agent_capabilities.add(type=capability)
+        self._add_agent_state(request)
+        return request
+
+    # --- authentication -------------------------------------------------------------------
 
     def _authentication_timeout(self) -> float:
         spread = self._ctx.settings.authentication_backoff * 2.0 ** min(self._failures + 1, 6)
@@ -148,7 +195,7 @@ class Registration:
     def authenticated(self, fact: Authenticated) -> None:
         if fact.attempt == self._attempt:
             self._authenticated = True
-            self.ask()
+            self.send_request()
 
     def authentication_failed(self, fact: AuthenticationFailed) -> None:
         if fact.attempt != self._attempt:
@@ -163,35 +210,29 @@ class Registration:
         wait = 1.0 + ctx.entropy.uniform(min(spread, limits.AUTHENTICATION_TIMEOUT_MAX))
         if fact.refused:
             wait = limits.AUTHENTICATION_REFUSED_RETRY
-        ctx.timers.set("register", ctx.now.mono + wait)
+        ctx.timers.set(RegistrationTimer.SEND_REQUEST, ctx.now.mono + wait)
 
-    def _request(self) -> _Request:
-        settings = self._ctx.settings
-        request: _Request
-        if self._ctx.agent_id is None:
-            request = RegisterSlaveMessage(slave=settings.info, version=settings.version)
-        else:
-            request = ReregisterSlaveMessage(slave=settings.info, version=settings.version)
-            request.slave.id.value = self._ctx.agent_id
-        for capability in AGENT_CAPABILITIES:
-            request.agent_capabilities.add(type=capability)
-        self._fill(request)
-        return request
+    # --- warnings -------------------------------------------------------------------------
 
-    def silent(self) -> None:
-        """Nobody answers: refusals are silent, so say what to look at."""
+    def _warn_no_master(self) -> None:
+        self._ctx.timers.cancel(RegistrationTimer.NO_ANSWER)
+        self._ctx.notice(Level.WARNING, "no leading master is known; tasks go on")
+
+    def warn_no_answer(self) -> None:
+        """A master rejects requests silently: name the usual reasons in the log."""
         ctx = self._ctx
         if ctx.master is None:
-            self._masterless()
+            self._warn_no_master()
             return
-        ctx.timers.set("silence", ctx.now.mono + limits.REGISTER_SILENCE)
-        since = 0.0 if self.asking_since is None else ctx.now.mono - self.asking_since
+        ctx.timers.set(RegistrationTimer.NO_ANSWER, ctx.now.mono + limits.NO_ANSWER_INTERVAL)
+        since = 0.0 if self.requesting_since is None else ctx.now.mono - self.requesting_since
+        pid = ctx.settings.pid
         ctx.notice(
             Level.WARNING,
-            f"no answer from {ctx.master} to our registration for {since:.0f} s. A master refuses "
-            f"without a word: look in its log for {ctx.settings.pid}; is it the leader, does it "
-            f"call itself {ctx.master}, can it reach {ctx.settings.pid.ip}:{ctx.settings.pid.port},"
-            " does it want authentication (--credential) or a domain (--domain)?",
+            f"no answer from {ctx.master} to the registration for {since:.0f} s. A master rejects "
+            f"without an answer: look in its log for {pid}. Is {ctx.master} the leader, and its "
+            f"own name for itself? Can it reach {pid.ip}:{pid.port}? Does it want authentication "
+            "(--credential) or a domain (--domain)?",
         )
 
     # --- answers --------------------------------------------------------------------------
@@ -200,53 +241,46 @@ class Registration:
         ctx = self._ctx
         agent_id = AgentId(message.slave_id.value)
         if ctx.agent_id is not None and ctx.agent_id != agent_id:
-            self._stranger(agent_id)
+            self._exit_wrong_agent_id(agent_id)
         elif self.state is State.DISCONNECTED:
             ctx.agent_id = agent_id
             ctx.notice(Level.INFO, f"registered with {ctx.master} as {agent_id}")
-            self._connected(message.connection)
+            self._connect(message.connection)
 
     def reregistered(self, message: SlaveReregisteredMessage) -> None:
         ctx = self._ctx
         agent_id = AgentId(message.slave_id.value)
         if ctx.agent_id != agent_id:
-            self._stranger(agent_id)
+            self._exit_wrong_agent_id(agent_id)
         elif self.state is State.DISCONNECTED:
             ctx.notice(Level.INFO, f"re-registered with {ctx.master} as {agent_id}")
-            # What was answered may be an older request, which told of tasks that ended since.
-            self._doubted = self._asked > 1
-            self._connected(message.connection)
+            # The answer may be to an older request, which reported tasks that ended since.
+            self._reregistration_due = self._requests_sent > 1
+            self._connect(message.connection)
 
-    def _stranger(self, agent_id: AgentId) -> None:
-        ours = self._ctx.agent_id
-        self._ctx.order(Exit(1, f"the master knows us as agent {agent_id}, but we are {ours}"))
+    def _exit_wrong_agent_id(self, agent_id: AgentId) -> None:
+        own = self._ctx.agent_id
+        text = f"the master knows this agent as {agent_id}, but its agent id is {own}"
+        self._ctx.order(Exit(1, text))
 
-    def _connected(self, connection: MasterSlaveConnection) -> None:
+    def _connect(self, connection: MasterSlaveConnection) -> None:
         ctx = self._ctx
-        self.state = State.CONNECTED
-        self.asking_since = None
-        ctx.connected = True
-        for timer in ("register", "silence"):
-            ctx.timers.cancel(timer)
+        self._change_state(State.CONNECTED)
+        self.requesting_since = None
         if connection.HasField("total_ping_timeout_seconds"):
             self._ping_timeout = float(int(connection.total_ping_timeout_seconds))
-        ctx.timers.set("ping", ctx.now.mono + self._ping_timeout)
-        if self._doubted:
-            ctx.timers.set("doubt", ctx.now.mono + limits.DOUBT_DELAY)
-        self.save()
-
-    def save(self) -> None:
-        """Make who we are durable."""
-        ctx = self._ctx
+        self._set_ping_timer()
+        if self._reregistration_due:
+            self._set_reregister_timer()
         assert ctx.agent_id is not None
         agent = journal_pb2.Agent(info=ctx.settings.info, ip=ctx.settings.pid.ip)
         agent.info.id.value = ctx.agent_id
-        ctx.record(SaveMeta("agent", agent.SerializeToString()))
+        ctx.record(SaveAgent(agent))
 
     # --- pings ----------------------------------------------------------------------------
 
-    def pinged(self, sender: Pid, message: PingSlaveMessage) -> bool:
-        """Answer, in every state, to the sender. False: our link to the master had broken."""
+    def ping_received(self, sender: Pid, message: PingSlaveMessage) -> bool:
+        """Answer the ping, in every state. False: the master's link to this agent broke."""
         ctx = self._ctx
         ctx.order(Pong(sender))
         if ctx.master is None or sender.address != ctx.master.address:
@@ -254,8 +288,12 @@ class Registration:
             return True
         if self.state is not State.CONNECTED:
             return True
-        ctx.timers.set("ping", ctx.now.mono + self._ping_timeout)
+        self._set_ping_timer()
         return message.connected
 
-    def ping_overdue(self) -> None:
-        self.lose(f"no ping from {self._ctx.master} for {self._ping_timeout:g} s")
+    def _set_ping_timer(self) -> None:
+        at = self._ctx.now.mono + self._ping_timeout
+        self._ctx.timers.set(RegistrationTimer.PING_TIMEOUT, at)
+
+    def ping_timed_out(self) -> None:
+        self.disconnect(f"no ping from {self._ctx.master} for {self._ping_timeout:g} s")

@@ -1,4 +1,4 @@
-"""What is said of tasks that do not run here, and why: pure."""
+"""Status reports about tasks that this agent does not run, with their reasons. Pure."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from collections.abc import Iterable
 
 from shim.core import reservations
 from shim.core.frameworks import Framework
-from shim.core.status import Reason, Report, refused
+from shim.core.status import Reason, Report, rejected
 from shim.protos.mesos_pb2 import Resource, TaskInfo, TaskState
 
 
-def unfit(framework: Framework, info: TaskInfo, known: Iterable[Resource]) -> Report | None:
-    """Why this agent cannot run the task; ``known`` are its reservations and volumes."""
+def unsupported(framework: Framework, info: TaskInfo, known: Iterable[Resource]) -> Report | None:
+    """Why this agent cannot run the task; None when it can.
+
+    ``known`` are the agent's dynamic reservations and persistent volumes.
+    """
     if info.HasField("executor"):
-        return refused(
+        return rejected(
             TaskState.TASK_FAILED,
             Reason.REASON_TASK_INVALID,
             f"TaskInfo.executor {info.executor.executor_id.value!r}: this agent runs command "
             "tasks in Docker containers; it has no host for executors",
         )
-    missing = reservations.unknown(info.resources, known)
+    missing = reservations.missing(info.resources, known)
     if missing:
         names = ", ".join(f"{r.name} of role {r.role}" for r in missing)
         text = f"The task uses reservations or volumes unknown to the agent: {names}"
@@ -27,36 +30,36 @@ def unfit(framework: Framework, info: TaskInfo, known: Iterable[Resource]) -> Re
     return None
 
 
-def grouped() -> Report:
-    """Of a task in a group."""
+def task_group() -> Report:
+    """For each task of a task group."""
     text = (
         "TaskInfo in a task group: this agent has no host to run a group's executor on; "
         "launch its tasks one by one"
     )
-    return refused(TaskState.TASK_FAILED, Reason.REASON_TASK_GROUP_INVALID, text)
+    return rejected(TaskState.TASK_FAILED, Reason.REASON_TASK_GROUP_INVALID, text)
 
 
 def unavailable(framework: Framework, doing: str) -> Report:
-    """No launches are taken because the agent is ``doing`` something else."""
+    """The agent takes no launches while ``doing`` something else ("leaving")."""
     text = f"Task was received while agent was {doing}"
     return _dropped(framework, Reason.REASON_SLAVE_DRAINING, text)
 
 
-def never_came(framework: Framework) -> Report:
-    """The master has the task and we do not."""
+def unknown_at_reconciliation(framework: Framework) -> Report:
+    """The master reconciles a task that the agent does not have."""
     text = "Reconciliation: task unknown to the agent"
     return _dropped(framework, Reason.REASON_RECONCILIATION, text)
 
 
-def not_here(framework: Framework) -> Report:
-    """There is nothing to be killed."""
+def unknown_at_kill(framework: Framework) -> Report:
+    """The master kills a task that the agent does not have."""
     return _dropped(framework, Reason.REASON_EXECUTOR_TERMINATED, "Cannot find executor")
 
 
-def undone(framework: Framework) -> Report:
-    """We were restarted in the middle of the launch."""
+def launch_interrupted(framework: Framework) -> Report:
+    """The agent restarted while the container's create was under way."""
     return _dropped(framework, Reason.REASON_SLAVE_RESTARTED, "Task launched during agent restart")
 
 
 def _dropped(framework: Framework, reason: Reason.ValueType, message: str) -> Report:
-    return refused(framework.lost(TaskState.TASK_DROPPED), reason, message)
+    return rejected(framework.state_or_lost(TaskState.TASK_DROPPED), reason, message)

@@ -1,4 +1,4 @@
-"""Dynamic reservations and persistent volumes: which of a task's resources need one we know."""
+"""Dynamic reservations and persistent volumes: whether the agent knows those that a task uses."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from collections.abc import Iterable
 from shim.model.resources import is_checkpointed
 from shim.protos.mesos_pb2 import Resource
 
+_TOLERANCE = 0.0005
+"""Mesos counts scalars in thousandths."""
 
-def unknown(wanted: Iterable[Resource], known: Iterable[Resource]) -> list[Resource]:
-    """Those of ``wanted`` that are reserved, or volumes, beyond what ``known`` holds."""
-    have: dict[bytes, float] = defaultdict(float)
+
+def missing(wanted: Iterable[Resource], known: Iterable[Resource]) -> list[Resource]:
+    """The reserved resources and volumes of ``wanted`` that ``known`` does not hold."""
+    left: dict[bytes, float] = defaultdict(float)
     for resource in known:
-        have[_identity(resource)] += _amount(resource)
+        left[_identity(resource)] += _amount(resource)
     missing = []
     for resource in filter(is_checkpointed, wanted):
         identity = _identity(resource)
-        have[identity] -= _amount(resource)
-        if have[identity] < -0.0005:
+        left[identity] -= _amount(resource)
+        if left[identity] < -_TOLERANCE:
             missing.append(resource)
     return missing
 
 
 def _identity(resource: Resource) -> bytes:
-    """What two resources must share to be of the same kind: all but the amount and allocation."""
+    """Everything but the amount and the allocation: resources of equal identity add up."""
     bare = Resource()
     bare.CopyFrom(resource)
     bare.ClearField("allocation_info")
@@ -34,5 +37,5 @@ def _identity(resource: Resource) -> bytes:
 
 
 def _amount(resource: Resource) -> float:
-    """Scalars count; anything else is there once."""
+    """A scalar's value; 1 for any other resource."""
     return resource.scalar.value if resource.HasField("scalar") else 1.0

@@ -1,4 +1,22 @@
-"""Ending the agent for good: told to by the master, by the operator, or after a clean-up."""
+"""Ending the agent for good: on the master's or the operator's order, or for ``--recover=cleanup``.
+
+::
+
+    begin(mode) --> KILLING --(no live task, no pending removal)--> ACKNOWLEDGING --> FINISHED
+                                                                    (LEAVING only)
+
+KILLING         all tasks are killed, their containers removed
+ACKNOWLEDGING   the agent waits for acknowledgements, ``limits.LEAVE_TIMEOUT`` seconds at most
+FINISHED        the agent unregisters where that has an effect, and the process exits
+
+==================  ===========  ==================  ============  ===========
+mode                registered   status updates      unregisters   exit code
+==================  ===========  ==================  ============  ===========
+MASTER_SHUTDOWN     no           suppressed          no            1
+LEAVING             yes          sent                yes           0
+CLEANUP             no           suppressed          no            0
+==================  ===========  ==================  ============  ===========
+"""
 
 from __future__ import annotations
 
@@ -10,16 +28,25 @@ from shim.core.context import Context
 from shim.core.registration import Registration
 from shim.core.status_updates import StatusUpdateManager
 from shim.core.tasks import Tasks
+from shim.core.timers import ShutdownTimer
 from shim.model.orders import Exit, Level, Send
-from shim.model.records import SaveMeta
+from shim.model.records import DropAgent, DropDrain
 from shim.protos.journal_pb2 import Cause
 from shim.protos.messages_pb2 import UnregisterSlaveMessage
 
 
 class Mode(enum.Enum):
-    DISMISSED = "the master sent a ShutdownMessage"
+    """Why the agent ends. The values are for the log."""
+
+    MASTER_SHUTDOWN = "the master sent a ShutdownMessage"
     LEAVING = "the operator asked"
     CLEANUP = "--recover=cleanup"
+
+
+class _Phase(enum.Enum):
+    KILLING = enum.auto()
+    ACKNOWLEDGING = enum.auto()
+    FINISHED = enum.auto()
 
 
 @dataclass(slots=True)
@@ -27,28 +54,32 @@ class _Plan:
     mode: Mode
     reason: str
     forget: bool
-    """The agent id is of no use any more."""
+    """Drop the agent id: the master does not accept it any more."""
+    phase: _Phase = _Phase.KILLING
+    deadline: float = 0.0
+    """Of phase ACKNOWLEDGING, in monotonic seconds."""
 
 
 class Shutdown:
-    """Kill everything, wait until it is gone, say goodbye where that means anything, exit."""
-
     def __init__(
-        self, ctx: Context, tasks: Tasks, streams: StatusUpdateManager, registration: Registration
+        self,
+        ctx: Context,
+        tasks: Tasks,
+        status_updates: StatusUpdateManager,
+        registration: Registration,
     ) -> None:
         self._ctx = ctx
         self._tasks = tasks
-        self._streams = streams
+        self._status_updates = status_updates
         self._registration = registration
         self._plan: _Plan | None = None
-        self._done = False
-        self._deadline: float | None = None
 
     @property
-    def under_way(self) -> bool:
+    def in_progress(self) -> bool:
         return self._plan is not None
 
     def begin(self, mode: Mode, reason: str, *, forget: bool) -> None:
+        """Kill all tasks, then exit. A second call has no effect."""
         if self._plan is not None:
             return
         self._plan = _Plan(mode, reason, forget)
@@ -59,36 +90,37 @@ class Shutdown:
             if mode is Mode.LEAVING:
                 self._tasks.kill(task, Cause.KILL, None)
             else:
-                self._tasks.mute(task)
+                self._tasks.end_without_updates(task)
 
     def advance(self) -> None:
-        """See whether it is over."""
-        if self._plan is None or self._done:
+        """Enter the next phases whose conditions hold. Called after every fact."""
+        plan = self._plan
+        if plan is None or plan.phase is _Phase.FINISHED:
             return
-        if self._tasks.doomed or any(task.live for task in self._tasks.table.values()):
+        if self._tasks.pending_removals or any(task.live for task in self._tasks.table.values()):
             return
-        if self._plan.mode is Mode.LEAVING and len(self._streams) and not self._impatient():
-            return
-        self._finish(self._plan)
+        if plan.mode is Mode.LEAVING and len(self._status_updates):
+            if plan.phase is _Phase.KILLING:
+                self._await_acknowledgements(plan)
+            if self._ctx.now.mono < plan.deadline:
+                return
+        plan.phase = _Phase.FINISHED
+        self._finish(plan)
 
-    def _impatient(self) -> bool:
-        """The updates that are left had their time to be acknowledged."""
-        timers, now = self._ctx.timers, self._ctx.now.mono
-        if self._deadline is None:
-            self._deadline = now + limits.LEAVE_PATIENCE
-            timers.set("leave", self._deadline)
-        return now >= self._deadline
+    def _await_acknowledgements(self, plan: _Plan) -> None:
+        plan.phase = _Phase.ACKNOWLEDGING
+        plan.deadline = self._ctx.now.mono + limits.LEAVE_TIMEOUT
+        self._ctx.timers.set(ShutdownTimer.ACKNOWLEDGEMENTS, plan.deadline)
 
     def _finish(self, plan: _Plan) -> None:
         ctx = self._ctx
-        self._done = True
         if plan.mode is Mode.LEAVING and ctx.connected and ctx.master and ctx.agent_id:
-            goodbye = UnregisterSlaveMessage()
-            goodbye.slave_id.value = ctx.agent_id
-            ctx.order(Send(ctx.master, goodbye))
+            message = UnregisterSlaveMessage()
+            message.slave_id.value = ctx.agent_id
+            ctx.order(Send(ctx.master, message))
         self._registration.end()
         if plan.forget:
-            self._tasks.silence_all()
-            ctx.record(SaveMeta("agent", None))
-        ctx.record(SaveMeta("drain", None))
-        ctx.order(Exit(1 if plan.mode is Mode.DISMISSED else 0, plan.reason))
+            self._tasks.drop_all_frameworks()
+            ctx.record(DropAgent())
+        ctx.record(DropDrain())
+        ctx.order(Exit(1 if plan.mode is Mode.MASTER_SHUTDOWN else 0, plan.reason))

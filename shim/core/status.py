@@ -1,6 +1,6 @@
-"""Status updates as a stock agent words them: states, sources, reasons, what they carry.
+"""Status updates as a Mesos agent makes them: state, source, reason, message, attached data.
 
-Source: Mesos' docker executor and agent; the table stands in ``tests/core/test_status.py``.
+Source: Mesos' docker executor and agent. ``tests/core/test_status.py`` lists every case.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _AGENT = TaskStatus.SOURCE_SLAVE
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is to be said about a task; who, when and its uuid are added on sending."""
+    """The content of a status update; :func:`message` adds ids, time and uuid."""
 
     state: TaskState.ValueType
     source: TaskStatus.Source.ValueType = _EXECUTOR
@@ -40,9 +40,9 @@ class Report:
     healthy: bool | None = None
     check_status: bytes | None = None
     exhausted: tuple[Resource, ...] = ()
-    """The resources whose limit ended it."""
+    """The resources whose limit ended the task."""
     launched: bool = True
-    """There is, or was, a container to tell of (``container_status``)."""
+    """There is or was a container: the update has a ``container_status``."""
 
 
 def starting() -> Report:
@@ -65,7 +65,7 @@ def exited(
     oom_killed: bool,
     error: str,
 ) -> Report:
-    """The end of a task that nobody ended: only a known exit code 0 is a success."""
+    """The task ended by itself. Only a known exit code 0 is a success."""
     message = exit_text(exit_code, error)
     if oom_killed and exit_code != 0:
         return _out_of_memory(info, message)
@@ -79,7 +79,7 @@ def _out_of_memory(info: TaskInfo, message: str) -> Report:
     if "mem" in info.limits:
         limit = info.limits["mem"].value
     if math.isinf(limit):
-        # Nothing that JSON could carry: what was asked for stands for it.
+        # JSON has no infinity: report the requested memory instead of the limit.
         exhausted, text = asked, "the container has none, the engine's host ran out"
     else:
         memory = Resource(name="mem", type=Value.SCALAR, scalar=Value.Scalar(value=limit))
@@ -118,7 +118,7 @@ def killed_during_launch(message: str) -> Report:
 
 
 def drained(kill: Report, *, gone: bool) -> Report:
-    """The report of a kill when a drain is why; ``gone``: the agent is not to come back."""
+    """The report of a kill that a drain caused; ``gone``: the agent is marked gone."""
     state = kill.state
     if gone and state == TaskState.TASK_KILLED:
         state = TaskState.TASK_GONE_BY_OPERATOR
@@ -147,13 +147,13 @@ def launch_failed(failure: Failure, message: str) -> Report:
     return Report(TaskState.TASK_FAILED, _AGENT, reason, text, launched=False)
 
 
-def refused(state: TaskState.ValueType, reason: Reason.ValueType, message: str) -> Report:
-    """The agent's own word about a task that never ran here."""
+def rejected(state: TaskState.ValueType, reason: Reason.ValueType, message: str) -> Report:
+    """The agent's own report about a task that it did not accept."""
     return Report(state, _AGENT, reason, message)
 
 
 def empty_check(info: TaskInfo) -> CheckStatusInfo | None:
-    """What TASK_RUNNING carries of ``task.check`` before its first result."""
+    """The check status that TASK_RUNNING carries before the first result of ``task.check``."""
     if not info.HasField("check"):
         return None
     status = CheckStatusInfo(type=info.check.type)
@@ -166,7 +166,7 @@ def empty_check(info: TaskInfo) -> CheckStatusInfo | None:
 def container_status(
     container_id: str, info: TaskInfo, addresses: Sequence[str]
 ) -> ContainerStatus:
-    """``container_status`` with the task's first NetworkInfo, its addresses the real ones."""
+    """``container_status`` with the task's first NetworkInfo and the container's addresses."""
     status = ContainerStatus()
     status.container_id.value = container_id
     if addresses:
@@ -192,7 +192,7 @@ def message(
     timestamp: float,
     container: ContainerStatus | None,
 ) -> StatusUpdateMessage:
-    """The message that is stored once and sent, byte for byte, until acknowledged."""
+    """The message, which is stored once and sent unchanged until it is acknowledged."""
     result = StatusUpdateMessage(pid=str(pid))
     update = result.update
     update.framework_id.value = key.framework_id

@@ -1,4 +1,4 @@
-"""Telling frameworks what became of tasks: of ours, and of those that we refuse."""
+"""Status updates made from reports: about accepted tasks, and about rejected ones."""
 
 from __future__ import annotations
 
@@ -20,57 +20,60 @@ from shim.protos.messages_pb2 import StatusUpdateMessage
 
 
 class StatusReporter:
-    """Makes updates of reports, durable and on their way. ``ours`` are the agent's tasks."""
+    """Records updates and queues them for delivery. ``accepted`` are the agent's tasks."""
 
     def __init__(
         self,
         ctx: Context,
         frameworks: Frameworks,
-        streams: StatusUpdateManager,
-        ours: Mapping[TaskKey, Task],
+        status_updates: StatusUpdateManager,
+        accepted: Mapping[TaskKey, Task],
     ) -> None:
         self._ctx = ctx
         self._frameworks = frameworks
-        self._streams = streams
-        self._ours = ours
+        self._status_updates = status_updates
+        self._accepted = accepted
 
-    def tell(self, task: Task, report: Report) -> None:
-        """Make the task's change durable, and a status update of it; a muted task says nothing."""
+    def report(self, task: Task, report: Report) -> None:
+        """Record the task's change and a status update about it.
+
+        A task whose updates are suppressed is recorded only.
+        """
         if task.cause == Cause.MUTED:
             self.save(task)
             return
         if report.state == TaskState.TASK_RUNNING:
-            # Every one repeats the last results of both kinds of check.
+            # Every TASK_RUNNING repeats the last results of both kinds of check.
             report = replace(report, healthy=task.healthy, check_status=task.check_status)
         container = self._container_status(task) if report.launched else None
         update = self._update(task.key, report, task.key.task_id, container)
-        task.note(update.update.status)
+        task.add_status(update.update.status)
         self.save(task)
-        self._streams.add(task.key, update)
+        self._status_updates.add(task.key, update)
 
     def save(self, task: Task) -> None:
-        """Make a change durable that nobody is told of."""
-        self._ctx.record(SaveTask(task.key, task.state()))
+        """Record the task's change without a status update."""
+        self._ctx.record(SaveTask(task.key, task.journal_state()))
 
-    def refuse(
+    def reject(
         self, framework: Framework, key: TaskKey, report: Report, executor_id: str | None = None
     ) -> None:
-        """Say something terminal about a task that is not ours, unless that was said already."""
-        if key in self._ours or self._streams.closed(key):
+        """Send a terminal update about a task that was not accepted, unless one is pending."""
+        if key in self._accepted or self._status_updates.closed(key):
             self._ctx.counters["refusals_repeated"] += 1
             return
-        framework.keys.add(key)
+        framework.task_keys.add(key)
         update = self._update(key, report, executor_id or key.task_id, None)
-        self._streams.add(key, update)
+        self._status_updates.add(key, update)
 
-    def give_up_refusal(self, key: TaskKey) -> bool:
-        """Whether a refusal is too old to be said again: it is forgotten then."""
-        said = self._streams.oldest(key)
-        if key in self._ours or said is None:
+    def expire_rejection(self, key: TaskKey) -> bool:
+        """Forget a rejection older than ``limits.REJECTION_AGE``; whether there was one."""
+        made = self._status_updates.oldest(key)
+        if key in self._accepted or made is None:
             return False
-        if self._ctx.now.wall - said < limits.REFUSAL_AGE:
+        if self._ctx.now.wall - made < limits.REJECTION_AGE:
             return False
-        self._streams.drop(key)
+        self._status_updates.drop(key)
         self._frameworks.release(key)
         return True
 
@@ -91,7 +94,7 @@ class StatusReporter:
         )
 
     def _container_status(self, task: Task) -> ContainerStatus:
-        """Where the task is: its own address, else that of the engine's host."""
+        """With the container's own addresses, else with the address of the engine's host."""
         addresses, host = task.addresses, self._ctx.settings.engine_ip
         if not addresses and host is not None:
             addresses = (host,)

@@ -1,11 +1,23 @@
-"""Reliable delivery of status updates: one first-in first-out stream a task.
+"""Reliable delivery of status updates: one first-in first-out stream per task.
 
-Only the head of a stream is sent. It is sent again, byte for byte, after 10 s, 20 s, 40 s ...
-at most 10 min, until an acknowledgement with its uuid comes; the acknowledgement is durable before
-the next update goes out. One thing may change on the way: once the task has ended, what is sent for
-it says so to the master (``latest_state``), which then frees the task's resources, however long its
-framework stays away. Nothing is sent while we are not registered; on registration every head
-goes out at once. After a terminal update a stream takes no more.
+The life of a stream::
+
+                    add                         acknowledge, more in the queue
+                     |                                  +------+
+                     v                                  |      v
+    (no stream) --> OPEN --(add of a terminal update)--> CLOSED --(last acknowledgement)--> (gone)
+                     |  ^                                  |
+       acknowledge,  +--+  add, acknowledge                +--(drop)--> (gone)
+       queue empty   +---> (gone)
+
+Only the head of a stream is sent. The head is sent again, byte for byte, after 10 s, 20 s, 40 s ...
+at most 10 min, until an acknowledgement with its uuid arrives. The acknowledgement is recorded
+before the next update is sent.
+
+A CLOSED stream takes no more updates. Its head is sent with the terminal state as ``latest_state``:
+the master then frees the task's resources even while the framework is away.
+
+Nothing is sent while the agent is not registered. On registration every head is sent at once.
 """
 
 from __future__ import annotations
@@ -16,6 +28,7 @@ from dataclasses import dataclass, field
 
 from shim import limits
 from shim.core.context import Context
+from shim.core.timers import UpdateRetry
 from shim.model.ids import TaskKey
 from shim.model.orders import Send
 from shim.model.records import AddUpdate, DropUpdate, DropUpdates
@@ -26,8 +39,11 @@ from shim.protos.messages_pb2 import StatusUpdateMessage
 @dataclass(slots=True)
 class _Stream:
     queue: deque[StatusUpdateMessage] = field(default_factory=deque)
+    """Never empty, except while its first update is added."""
     interval: float = limits.UPDATE_RETRY_MIN
+    """Seconds until the head is sent again."""
     closed: bool = False
+    """The last update of the queue is terminal."""
 
 
 class StatusUpdateManager:
@@ -36,6 +52,7 @@ class StatusUpdateManager:
         self._streams: dict[TaskKey, _Stream] = {}
 
     def __len__(self) -> int:
+        """How many tasks have unacknowledged updates."""
         return len(self._streams)
 
     def __contains__(self, key: TaskKey) -> bool:
@@ -43,34 +60,42 @@ class StatusUpdateManager:
 
     @property
     def pending(self) -> int:
-        """Updates not yet acknowledged."""
+        """How many updates are not acknowledged."""
         return sum(len(stream.queue) for stream in self._streams.values())
 
     def restore(self, values: dict[TaskKey, list[bytes]]) -> None:
+        """The unacknowledged updates of each task, serialized, oldest first."""
         for key, updates in values.items():
             stream = self._streams.setdefault(key, _Stream())
             stream.queue.extend(StatusUpdateMessage.FromString(value) for value in updates)
             stream.closed = _is_terminal(stream.queue[-1])
 
     def closed(self, key: TaskKey) -> bool:
-        """A terminal update of the task is still to be acknowledged."""
+        """Whether the task has an unacknowledged terminal update."""
         return key in self._streams and self._streams[key].closed
 
+    def oldest(self, key: TaskKey) -> float | None:
+        """When the head was made, in seconds since the epoch; None without a stream."""
+        stream = self._streams.get(key)
+        return None if stream is None else stream.queue[0].update.timestamp
+
     def add(self, key: TaskKey, update: StatusUpdateMessage) -> None:
-        """Queue an update, durable before it is sent. The stream must not be closed."""
+        """Record an update and queue it. The stream must not be closed."""
         stream = self._streams.setdefault(key, _Stream())
         assert not stream.closed, f"an update after the terminal one of {key}"
         stream.closed = _is_terminal(update)
         stream.queue.append(update)
-        uuid, value = update.update.uuid, update.SerializeToString()
-        self._ctx.record(AddUpdate(key, uuid, value))
+        self._ctx.record(AddUpdate(key, update.update.uuid, update.SerializeToString()))
         if len(stream.queue) == 1:
             self._send(key, stream)
 
     def acknowledge(self, key: TaskKey, uuid: bytes) -> StatusUpdateMessage | None:
-        """The update that is done with, or None when ``uuid`` is not the head's."""
+        """Remove the head and send the next update.
+
+        Returns the acknowledged update, or None when ``uuid`` is not the head's.
+        """
         stream = self._streams.get(key)
-        if stream is None or not stream.queue or stream.queue[0].update.uuid != uuid:
+        if stream is None or stream.queue[0].update.uuid != uuid:
             self._ctx.counters["acknowledgements_ignored"] += 1
             return None
         done = stream.queue.popleft()
@@ -78,29 +103,24 @@ class StatusUpdateManager:
         if stream.queue:
             self._send(key, stream)
         else:
-            self._ctx.timers.cancel(("update", key))
+            self._ctx.timers.cancel(UpdateRetry(key))
             del self._streams[key]
         return done
 
     def drop(self, key: TaskKey) -> None:
-        """Nobody will acknowledge any more."""
+        """Forget the task's updates: no acknowledgement will come."""
         if self._streams.pop(key, None) is not None:
-            self._ctx.timers.cancel(("update", key))
+            self._ctx.timers.cancel(UpdateRetry(key))
             self._ctx.record(DropUpdates(key))
 
-    def oldest(self, key: TaskKey) -> float | None:
-        """When the update in flight was made, in seconds since the epoch."""
-        stream = self._streams.get(key)
-        return None if stream is None else stream.queue[0].update.timestamp
-
     def resume(self, keys: Iterable[TaskKey] | None = None) -> None:
-        """Send the heads (of ``keys``) at once, with fresh timers."""
+        """Send the heads (of ``keys``; None: all) at once, with the shortest retry interval."""
         for key in list(self._streams if keys is None else keys):
             if (stream := self._streams.get(key)) is not None:
                 self._send(key, stream)
 
     def retry(self, key: TaskKey) -> None:
-        """The head's retry interval passed without an acknowledgement."""
+        """The head's retry interval passed without an acknowledgement: send it again."""
         stream = self._streams.get(key)
         if stream is None or not self._ctx.connected:
             return
@@ -114,12 +134,15 @@ class StatusUpdateManager:
         if not ctx.connected or ctx.master is None:
             return
         stream.interval = interval
-        ctx.timers.set(("update", key), ctx.now.mono + interval)
-        ctx.order(Send(ctx.master, _knowing_the_end(stream)))
+        ctx.timers.set(UpdateRetry(key), ctx.now.mono + interval)
+        ctx.order(Send(ctx.master, _with_latest_state(stream)))
 
 
-def _knowing_the_end(stream: _Stream) -> StatusUpdateMessage:
-    """The head. A copy where it must say more than it did: its first sending may still wait."""
+def _with_latest_state(stream: _Stream) -> StatusUpdateMessage:
+    """The head, with the terminal state of a closed stream as its ``latest_state``.
+
+    A changed head is a copy: an earlier order to send the unchanged one may not be carried out yet.
+    """
     head, newest = stream.queue[0], stream.queue[-1].update.status.state
     if not stream.closed or head.update.latest_state == newest:
         return head

@@ -1,10 +1,10 @@
-"""One accepted task: what never changes (its TaskInfo) and what does."""
+"""One accepted task: its TaskInfo, which never changes, and its state."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shim.core.lifecycle import Phase
+from shim.core.lifecycle import TaskPhase
 from shim.model.container import Ref
 from shim.model.ids import AgentId, ContainerId, TaskKey
 from shim.protos import journal_pb2
@@ -18,19 +18,21 @@ class Task:
     ref: Ref
     info: TaskInfo
     wire: WireTask
-    """As it is reported at re-registration."""
-    phase: Phase
+    """As re-registration reports it."""
+    phase: TaskPhase
     accepted: float
     """Seconds since the epoch."""
     cause: Cause.ValueType = Cause.NONE
+    """Why the agent ends the task; MUTED also suppresses its status updates."""
     grace: float = 0.0
-    """Seconds, of the stop under way."""
+    """Seconds between the signals of the stop under way."""
     addresses: tuple[str, ...] = ()
     healthy: bool | None = None
     check_status: bytes | None = None
     drained: bool = False
+    """A drain is the reason of the kill."""
     stage: str = ""
-    """What its launch is busy with, for people."""
+    """The present step of its launch, for pages."""
 
     @property
     def key(self) -> TaskKey:
@@ -38,17 +40,20 @@ class Task:
 
     @property
     def live(self) -> bool:
-        return self.phase is not Phase.ENDED
+        return self.phase is not TaskPhase.ENDED
 
     @property
     def container_running(self) -> bool:
-        """Its container was seen running and has not ended: it may be in service discovery."""
-        return self.phase in (Phase.RUNNING, Phase.STOPPING)
+        """Its container was seen running and has not ended.
 
-    def note(self, status: TaskStatus) -> None:
-        """Take a status into the task's history: of a run of one state the newest stays."""
-        # A message keeps the memory of all it ever held, so that a task whose health changes
-        # every minute would grow for years: this one is made anew.
+        Only such a task is in service discovery and under checks.
+        """
+        return self.phase in (TaskPhase.RUNNING, TaskPhase.STOPPING)
+
+    def add_status(self, status: TaskStatus) -> None:
+        """Append a status to the task's statuses; it replaces a last one of the same state."""
+        # A protobuf message never returns memory. A new message per status keeps a task whose
+        # health changes every minute from growing for years.
         self.wire, wire = WireTask(), self.wire
         statuses = wire.statuses
         if statuses and statuses[-1].state == status.state:
@@ -57,12 +62,12 @@ class Task:
         self.wire.state = status.state
         noted = self.wire.statuses.add()
         noted.CopyFrom(status)
-        # The inspect text is the scheduler's; the master throws it away as well.
+        # The inspect text is for the scheduler; the master drops it as well.
         noted.ClearField("data")
 
-    def state(self) -> bytes:
-        """The changing part, as the journal keeps it."""
-        kept = journal_pb2.TaskState(
+    def journal_state(self) -> bytes:
+        """The changing part: a serialized ``shim.agent.journal.TaskState``."""
+        saved = journal_pb2.TaskState(
             container_id=self.ref.container_id,
             phase=self.phase.value,
             accepted=self.accepted,
@@ -73,45 +78,51 @@ class Task:
             drained=self.drained,
         )
         if self.healthy is not None:
-            kept.healthy = self.healthy
+            saved.healthy = self.healthy
         if self.check_status is not None:
-            kept.check_status = self.check_status
-        return kept.SerializeToString()
+            saved.check_status = self.check_status
+        return saved.SerializeToString()
 
     @classmethod
     def accept(
         cls, key: TaskKey, info: TaskInfo, agent_id: AgentId, container_id: ContainerId, at: float
     ) -> Task:
-        # A parsed message keeps all of the message that it came in, and room it did not need: a
-        # copy takes half as much or less.
+        # A parsed message shares the memory of the whole message that it came in. A copy takes
+        # half as much or less.
         own = TaskInfo()
         own.CopyFrom(info)
-        return cls(Ref(key, container_id), own, wire_task(key, own, agent_id), Phase.STAGING, at)
+        return cls(
+            Ref(key, container_id), own, wire_task(key, own, agent_id), TaskPhase.STAGING, at
+        )
 
     @classmethod
     def restore(cls, key: TaskKey, agent_id: AgentId, info: bytes, state: bytes) -> Task:
-        """The task as the journal has it. Raises google's DecodeError on a damaged record."""
-        kept = journal_pb2.TaskState.FromString(state)
+        """The task from its journal record. Raises google's DecodeError on a damaged record."""
+        saved = journal_pb2.TaskState.FromString(state)
         task = cls.accept(
-            key, TaskInfo.FromString(info), agent_id, ContainerId(kept.container_id), kept.accepted
+            key,
+            TaskInfo.FromString(info),
+            agent_id,
+            ContainerId(saved.container_id),
+            saved.accepted,
         )
-        task.phase = Phase(kept.phase)
-        task.cause = kept.cause
-        task.grace = kept.grace
-        task.addresses = tuple(kept.addresses)
-        task.drained = kept.drained
-        task.wire.statuses.extend(kept.statuses)
-        if kept.statuses:
-            task.wire.state = kept.statuses[-1].state
-        if kept.HasField("healthy"):
-            task.healthy = kept.healthy
-        if kept.HasField("check_status"):
-            task.check_status = kept.check_status
+        task.phase = TaskPhase(saved.phase)
+        task.cause = saved.cause
+        task.grace = saved.grace
+        task.addresses = tuple(saved.addresses)
+        task.drained = saved.drained
+        task.wire.statuses.extend(saved.statuses)
+        if saved.statuses:
+            task.wire.state = saved.statuses[-1].state
+        if saved.HasField("healthy"):
+            task.healthy = saved.healthy
+        if saved.HasField("check_status"):
+            task.check_status = saved.check_status
         return task
 
 
 def wire_task(key: TaskKey, info: TaskInfo, agent_id: AgentId) -> WireTask:
-    """A command task as the master knows it: no executor id, resources exactly as received."""
+    """A command task in the master's form: no executor id, resources exactly as received."""
     task = WireTask(name=info.name, state=TaskState.TASK_STAGING)
     task.task_id.value = key.task_id
     task.framework_id.value = key.framework_id

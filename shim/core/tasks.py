@@ -1,7 +1,8 @@
-"""All tasks of this agent: accepting, following, ending them.
+"""All tasks of this agent: accepting them, applying events to them, ending them.
 
-What a fact does to a task is looked up in :mod:`shim.core.lifecycle`; here are the actions. Each
-action changes the task, makes the change durable, and says what to tell and what to order.
+The table in :mod:`shim.core.lifecycle` says which action an event leads to; the actions are here.
+Each action changes the task, records the change, reports a status update where the framework is to
+know, and orders what is to be done.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from shim.core import status
 from shim.core.context import Context
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.history import History
-from shim.core.lifecycle import Action, Event, Phase, step
+from shim.core.lifecycle import Action, Event, TaskPhase, step
 from shim.core.pending_removals import PendingRemovals
 from shim.core.status import Report
 from shim.core.status_reporter import StatusReporter
 from shim.core.status_updates import StatusUpdateManager
 from shim.core.task import Task
+from shim.core.timers import TaskExpiry
 from shim.model import facts
 from shim.model.container import Container, Ref
 from shim.model.ids import ContainerId, TaskKey
@@ -38,15 +40,19 @@ from shim.protos.mesos_pb2 import DrainConfig, KillPolicy, Resource, TaskInfo, T
 
 
 class Tasks:
-    def __init__(self, ctx: Context, frameworks: Frameworks, streams: StatusUpdateManager) -> None:
+    def __init__(
+        self, ctx: Context, frameworks: Frameworks, status_updates: StatusUpdateManager
+    ) -> None:
         self._ctx = ctx
         self._frameworks = frameworks
-        self._streams = streams
+        self._status_updates = status_updates
         self.history = History()
         self.table: dict[TaskKey, Task] = {}
-        self.teller = StatusReporter(ctx, frameworks, streams, self.table)
-        self.doomed = PendingRemovals(ctx)
+        """Accepted tasks, oldest first, until their terminal update is acknowledged."""
+        self.reporter = StatusReporter(ctx, frameworks, status_updates, self.table)
+        self.pending_removals = PendingRemovals(ctx)
         self.drain: DrainConfig | None = None
+        """The drain under way."""
         self.checkpointed_resources: list[Resource] = []
         """Dynamic reservations and persistent volumes, as the master last sent them."""
         self._actions: dict[Action, Callable[[Task, object], None]] = {
@@ -65,35 +71,38 @@ class Tasks:
             Action.REPORT: self._report,
         }
 
-    # --- entering -------------------------------------------------------------------------
+    # --- launches -------------------------------------------------------------------------
 
     def accept(self, framework: Framework, key: TaskKey, info: TaskInfo) -> None:
-        """Take the task on: durable, and only then launched."""
+        """Record the task and order its launch, under a new container id."""
         ctx = self._ctx
         assert ctx.agent_id is not None
         container_id = ContainerId(str(uuidlib.UUID(bytes=ctx.entropy.uuid())))
         task = Task.accept(key, info, ctx.agent_id, container_id, ctx.now.wall)
         self.table[key] = task
-        framework.keys.add(key)
-        ctx.record(AddTask(key, info.SerializeToString(), task.state()))
-        self.limit_time(task)
+        framework.task_keys.add(key)
+        ctx.record(AddTask(key, info.SerializeToString(), task.journal_state()))
+        self.start_expiry_timer(task)
         ctx.order(self.launch_order(task))
 
     def launch_order(self, task: Task) -> Launch:
         assert self._ctx.agent_id is not None
         return Launch(task.ref, task.info, self._ctx.agent_id, task.key.task_id)
 
-    def limit_time(self, task: Task) -> None:
-        """Have it end when its max_completion_time is over."""
+    def start_expiry_timer(self, task: Task) -> None:
+        """Start the timer of ``TaskInfo.max_completion_time``, counted from the acceptance."""
         if task.info.HasField("max_completion_time"):
             left = task.accepted + task.info.max_completion_time.nanoseconds / 1e9
             at = self._ctx.now.mono + max(0.0, left - self._ctx.now.wall)
-            self._ctx.timers.set(("expire", task.ref), at)
+            self._ctx.timers.set(TaskExpiry(task.ref), at)
 
-    # --- what happens to a task -----------------------------------------------------------
+    # --- events ---------------------------------------------------------------------------
 
-    def happened(self, ref: Ref, event: Event, what: object = None) -> None:
-        """A fact about a container. One about an earlier container of the task is ignored."""
+    def apply(self, ref: Ref, event: Event, what: object = None) -> None:
+        """Apply an event of a container. ``what`` is the action's argument.
+
+        An event of another container of the same task is late: it is counted and ignored.
+        """
         task = self.table.get(ref.key)
         if task is None or task.ref != ref:
             self._ctx.counters["late_facts"] += 1
@@ -109,16 +118,20 @@ class Tasks:
         *,
         drained: bool = False,
     ) -> None:
-        """End the task for ``cause``; the first cause stays, the grace may be changed."""
+        """End the task for ``cause``. The first cause stays, MUTED replaces it.
+
+        ``policy`` is the kill policy of the request. A later kill may change the grace period.
+        """
         if not task.live:
             return
         if cause == Cause.MUTED or task.cause == Cause.NONE:
             task.cause = cause
         task.drained = task.drained or drained
         task.grace = self._grace(task, cause, policy)
-        self.happened(task.ref, Event.KILL)
+        self.apply(task.ref, Event.KILL)
 
     def _grace(self, task: Task, cause: Cause.ValueType, policy: KillPolicy | None) -> float:
+        """Seconds from the first signal to SIGKILL."""
         settings = self._ctx.settings
         if cause == Cause.EXPIRED:
             return 0.0
@@ -138,11 +151,11 @@ class Tasks:
             self.kill(task, Cause.EXPIRED, None)
 
     def acknowledged(self, key: TaskKey) -> None:
-        """The terminal update was acknowledged: the task is done with."""
+        """The terminal update was acknowledged: forget the task."""
         self._forget(key)
 
-    def note_stage(self, fact: facts.LaunchAdvanced) -> None:
-        """What the launch is busy with, for people."""
+    def set_launch_stage(self, fact: facts.LaunchAdvanced) -> None:
+        """Note the step of the launch, for pages."""
         if (task := self.table.get(fact.ref.key)) is not None and task.ref == fact.ref:
             task.stage = f"{fact.stage.value} {fact.detail}".strip()
 
@@ -152,7 +165,7 @@ class Tasks:
         pass
 
     def _begin(self, task: Task, what: object) -> None:
-        self.teller.tell(task, status.starting())
+        self.reporter.report(task, status.starting())
 
     def _run(self, task: Task, what: object) -> None:
         assert isinstance(what, Container)
@@ -160,10 +173,10 @@ class Tasks:
         check = status.empty_check(task.info)
         if check is not None:
             task.check_status = check.SerializeToString()
-        self.teller.tell(task, status.running(what.inspect, check))
-        self._attend(task)
+        self.reporter.report(task, status.running(what.inspect, check))
+        self._publish_and_check(task)
 
-    def _attend(self, task: Task) -> None:
+    def _publish_and_check(self, task: Task) -> None:
         self._ctx.order(Publish(task.ref, task.info, task.addresses, task.healthy))
         if task.info.HasField("health_check") or task.info.HasField("check"):
             self._ctx.order(
@@ -187,7 +200,7 @@ class Tasks:
                 ),
             )
         else:
-            self.finish(task, self._killed(task, text))
+            self.finish(task, self._kill_report(task, text))
 
     def _vanish(self, task: Task, what: object) -> None:
         if task.cause == Cause.NONE:
@@ -195,14 +208,14 @@ class Tasks:
         elif task.cause == Cause.EXPIRED:
             self.finish(task, status.expired("Container is gone"))
         else:
-            self.finish(task, self._killed(task, "Container is gone"))
+            self.finish(task, self._kill_report(task, "Container is gone"))
 
-    def _killed(self, task: Task, text: str) -> Report:
+    def _kill_report(self, task: Task, text: str) -> Report:
         report = status.killed(text, False if task.cause == Cause.UNHEALTHY else None)
-        return self._drained(task, report)
+        return self._with_drain_reason(task, report)
 
-    def _drained(self, task: Task, kill: Report) -> Report:
-        """The kill in the words of a drain, where one ends the task."""
+    def _with_drain_reason(self, task: Task, kill: Report) -> Report:
+        """The report, with the drain's state and reason if a drain ends the task."""
         if not task.drained:
             return kill
         framework = self._frameworks.table[task.key.framework_id]
@@ -210,38 +223,38 @@ class Tasks:
         return status.drained(kill, gone=gone)
 
     def _cancel(self, task: Task, what: object) -> None:
-        self.teller.save(task)
+        self.reporter.save(task)
         self._ctx.order(CancelLaunch(task.ref))
 
     def _cancel_again(self, task: Task, what: object) -> None:
-        """Another cause, or grace."""
-        self.teller.save(task)
+        """Another cause or grace period."""
+        self.reporter.save(task)
 
     def _give_up(self, task: Task, what: object) -> None:
         if task.cause == Cause.EXPIRED:
             self.finish(task, status.expired("Given up before the container was started"))
         else:
             report = status.killed_during_launch("Killed before the container was started")
-            self.finish(task, self._drained(task, report))
+            self.finish(task, self._with_drain_reason(task, report))
 
     def _stop(self, task: Task, what: object) -> None:
         framework = self._frameworks.table[task.key.framework_id]
         if framework.wants_killing and task.cause not in (Cause.EXPIRED, Cause.MUTED):
-            self.teller.tell(task, self._drained(task, status.killing()))
+            self.reporter.report(task, self._with_drain_reason(task, status.killing()))
         else:
-            self.teller.save(task)
+            self.reporter.save(task)
         self._ctx.order(Withdraw(task.ref))
         self._ctx.order(StopChecks(task.ref))
         self._ctx.order(Stop(task.ref, task.grace))
 
     def _stop_late(self, task: Task, what: object) -> None:
-        """It started before the launch could be given up: end it as a running one."""
+        """The container started before the cancellation: stop it."""
         assert isinstance(what, Container)
         task.addresses = what.addresses
         self._stop(task, what)
 
     def _stop_again(self, task: Task, what: object) -> None:
-        self.teller.save(task)
+        self.reporter.save(task)
         self._ctx.order(Stop(task.ref, task.grace))
 
     def _report(self, task: Task, what: object) -> None:
@@ -253,53 +266,53 @@ class Tasks:
             assert isinstance(what, facts.CheckReported)
             task.check_status = what.status
             reason = status.Reason.REASON_TASK_CHECK_STATUS_UPDATED
-        self.teller.tell(task, Report(TaskState.TASK_RUNNING, reason=reason))
+        self.reporter.report(task, Report(TaskState.TASK_RUNNING, reason=reason))
 
-    # --- leaving --------------------------------------------------------------------------
+    # --- ends -----------------------------------------------------------------------------
 
     def finish(self, task: Task, report: Report) -> None:
-        """The task's end is decided: tell it, and leave nothing on the endpoint."""
+        """End the task: report its terminal state and have its container removed."""
         ctx = self._ctx
-        task.phase = Phase.ENDED
-        ctx.timers.cancel(("expire", task.ref))
-        self.teller.tell(task, report)
+        task.phase = TaskPhase.ENDED
+        ctx.timers.cancel(TaskExpiry(task.ref))
+        self.reporter.report(task, report)
         framework = self._frameworks.table[task.key.framework_id]
-        self.history.ended(task, framework.info, ctx.now.wall)
+        self.history.add(task, framework.info, ctx.now.wall)
         ctx.order(Withdraw(task.ref))
         ctx.order(StopChecks(task.ref))
-        self.doomed.add(task.ref)
+        self.pending_removals.add(task.ref)
         if task.cause == Cause.MUTED:
             self._forget(task.key)
 
-    def mute(self, task: Task) -> None:
-        """End the task without another word: nobody can acknowledge one any more."""
-        self._streams.drop(task.key)
+    def end_without_updates(self, task: Task) -> None:
+        """End the task and drop its updates: no acknowledgement will come for them."""
+        self._status_updates.drop(task.key)
         if task.live:
             self.kill(task, Cause.MUTED, None)
         else:
             self._forget(task.key)
 
-    def unmute(self, key: TaskKey) -> None:
-        """The master asks for the task after all: it will be told of its end."""
+    def resume_updates(self, key: TaskKey) -> None:
+        """The master still knows the task: send it the terminal update after all."""
         task = self.table.get(key)
         if task is not None and task.cause == Cause.MUTED:
             task.cause = Cause.KILL
-            self.teller.save(task)
+            self.reporter.save(task)
 
-    def silence(self, framework: Framework) -> None:
-        """Nobody hears of its tasks any more: end them, and drop what was still to be said."""
-        for key in sorted(framework.keys):
+    def drop_framework(self, framework: Framework) -> None:
+        """The framework is gone for the master: end its tasks and drop their updates."""
+        for key in sorted(framework.task_keys):
             task = self.table.get(key)
             if task is not None:
-                self.mute(task)
+                self.end_without_updates(task)
             else:
-                self._streams.drop(key)
+                self._status_updates.drop(key)
                 self._frameworks.release(key)
 
-    def silence_all(self) -> None:
-        """Under another agent id nothing of this one's may be said."""
+    def drop_all_frameworks(self) -> None:
+        """The agent id is given up: nothing of this id may be sent under another one."""
         for framework in list(self._frameworks.table.values()):
-            self.silence(framework)
+            self.drop_framework(framework)
 
     def _forget(self, key: TaskKey) -> None:
         if self.table.pop(key, None) is not None:
@@ -313,14 +326,15 @@ class Tasks:
         for key, (info, state) in tasks.items():
             task = Task.restore(key, self._ctx.agent_id, info, state)
             self.table[key] = task
-            self._frameworks.table[key.framework_id].keys.add(key)
+            self._frameworks.table[key.framework_id].task_keys.add(key)
 
     def watch(self, task: Task) -> None:
+        """Have the end of a running container observed."""
         self._ctx.order(Watch(task.ref, task.info))
 
     def resume(self, task: Task) -> None:
-        """Go on with a task whose container runs, as before the restart."""
-        if task.phase is Phase.STOPPING:
+        """Continue with a task whose container runs, as before the restart."""
+        if task.phase is TaskPhase.STOPPING:
             self._ctx.order(Stop(task.ref, task.grace))
         else:
-            self._attend(task)
+            self._publish_and_check(task)

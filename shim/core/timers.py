@@ -1,49 +1,40 @@
-"""Deadlines by key. Pure: the clock is an argument."""
+"""What the core sets deadlines for: one type per kind of timer, handled in ``Core._deadlines``."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Hashable
-from itertools import count
+import enum
+from dataclasses import dataclass
+
+from shim.model.container import Ref
+from shim.model.ids import TaskKey
+from shim.model.timer_queue import TimerQueue
 
 
-class Timers:
-    """At most one deadline a key; setting it again replaces it."""
+@dataclass(frozen=True, slots=True)
+class UpdateRetry:
+    """The task's oldest status update was sent and is not acknowledged yet."""
 
-    def __init__(self) -> None:
-        self._at: dict[Hashable, tuple[float, int]] = {}
-        self._heap: list[tuple[float, int, Hashable]] = []
-        self._serial = count()
+    key: TaskKey
 
-    def set(self, key: Hashable, at: float) -> None:
-        entry = (at, next(self._serial))
-        self._at[key] = entry
-        heapq.heappush(self._heap, (*entry, key))
-        if len(self._heap) > 64 + 4 * len(self._at):
-            self._heap = [(*entry, key) for key, entry in self._at.items()]
-            heapq.heapify(self._heap)
 
-    def cancel(self, key: Hashable) -> None:
-        self._at.pop(key, None)
+@dataclass(frozen=True, slots=True)
+class TaskExpiry:
+    """The task's ``max_completion_time`` is over."""
 
-    def pending(self) -> list[Hashable]:
-        """What has a deadline."""
-        return list(self._at)
+    ref: Ref
 
-    def next(self) -> float | None:
-        """The earliest deadline, or None."""
-        self._drop_stale()
-        return self._heap[0][0] if self._heap else None
 
-    def pop_due(self, now: float) -> list[Hashable]:
-        """Keys whose deadline is not after ``now``, earliest first; each is forgotten."""
-        due = []
-        while (at := self.next()) is not None and at <= now:
-            key = heapq.heappop(self._heap)[2]
-            del self._at[key]
-            due.append(key)
-        return due
+class RegistrationTimer(enum.Enum):
+    SEND_REQUEST = "authenticate, or send the next (re-)registration request"
+    NO_ANSWER = "warn that no master answers"
+    PING_TIMEOUT = "the master has sent no ping for too long"
+    REREGISTER = "a scheduled re-registration is due"
 
-    def _drop_stale(self) -> None:
-        while self._heap and self._at.get(self._heap[0][2]) != self._heap[0][:2]:
-            heapq.heappop(self._heap)
+
+class ShutdownTimer(enum.Enum):
+    ACKNOWLEDGEMENTS = "stop waiting for the last acknowledgements"
+
+
+Timer = UpdateRetry | TaskExpiry | RegistrationTimer | ShutdownTimer
+
+Timers = TimerQueue[Timer]

@@ -29,18 +29,18 @@ class AgentView:
         ctx: Context,
         tasks: Tasks,
         frameworks: Frameworks,
-        streams: StatusUpdateManager,
+        status_updates: StatusUpdateManager,
         registration: Registration,
     ) -> None:
         self._ctx = ctx
         self._tasks = tasks
-        self._streams = streams
+        self._status_updates = status_updates
         self._registration = registration
         self.tasks: Mapping[TaskKey, Task] = MappingProxyType(tasks.table)
         """Accepted tasks, oldest first, until their terminal update is acknowledged."""
         self.frameworks: Mapping[FrameworkId, Framework] = MappingProxyType(frameworks.table)
         """Frameworks with a task or an unacknowledged update here."""
-        self.pending_removals: Mapping[ContainerId, Ref] = tasks.doomed
+        self.pending_removals: Mapping[ContainerId, Ref] = tasks.pending_removals
         """Containers of ended tasks that the endpoint may still have."""
         self.counters: Mapping[str, int] = MappingProxyType(ctx.counters)
         """Ignored messages and late facts, by kind, since the start of the process."""
@@ -99,12 +99,12 @@ class AgentView:
         return [task for task in self.tasks.values() if task.container_running]
 
     def completed_tasks(self, framework_id: FrameworkId) -> list[CompletedTask]:
-        """The newest ended tasks of a framework, oldest first."""
-        return self._tasks.history.of(framework_id)
+        """The newest completed tasks of a framework, oldest first."""
+        return self._tasks.history.tasks_of(framework_id)
 
     @property
     def completed_frameworks(self) -> Mapping[FrameworkId, FrameworkInfo]:
-        """Frameworks with ended tasks in the history."""
+        """Frameworks with completed tasks in the history."""
         return self._tasks.history.frameworks()
 
     @property
@@ -115,4 +115,4 @@ class AgentView:
     @property
     def unacknowledged_updates(self) -> int:
         """Status updates that no framework has acknowledged."""
-        return self._streams.pending
+        return self._status_updates.pending

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from shim import limits
 from shim.core.history import CompletedTask
-from shim.core.lifecycle import Phase
+from shim.core.lifecycle import TaskPhase
 from shim.core.task import Task
 from shim.http.amounts import Amount, Parts
 from shim.http.executor import executor
@@ -101,7 +101,7 @@ class TaskJsonCache:
         present: set[Ref] = set()
         for task in list(self._agent.tasks.values()):
             await breather.pause()
-            if task.phase not in (Phase.STAGING, Phase.STARTING):
+            if task.phase not in (TaskPhase.STAGING, TaskPhase.STARTING):
                 self._live(task)
             present.add(task.ref)
         for found in self._completed():

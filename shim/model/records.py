@@ -1,28 +1,88 @@
 """Records: what must be durable before the orders of the same decision are carried out.
 
-The journal applies them in order, all records of a commit or none. Values are serialized
-messages; only the core knows what is in them.
+The journal applies records in order, all records of a commit or none. ``Save*`` writes a value over
+the one before, ``Add*`` adds an entry that must not exist, ``Drop*`` removes. A record must not
+change once it was handed over: messages in it are built for it alone.
+
+:mod:`shim.agent.journal_codec` turns records into rows and rows into a :class:`Snapshot`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from shim.model.ids import FrameworkId, TaskKey
+from shim.model.container import Ref
+from shim.model.ids import ContainerId, FrameworkId, TaskKey
+from shim.protos import journal_pb2
+from shim.protos.mesos_pb2 import DrainConfig
+
+# --- the agent itself -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class SaveMeta:
-    """One of the agent's own facts (``agent``, ``resources``, ``drain``); None forgets it."""
+class SaveShimId:
+    """The owner label of all containers that this shim makes."""
 
-    name: str
-    value: bytes | None
+    shim_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveAgent:
+    """The agent's identity as registered: its SlaveInfo with id, and its address."""
+
+    agent: journal_pb2.Agent
+
+
+@dataclass(frozen=True, slots=True)
+class DropAgent:
+    """The agent id is of no use any more: the next start registers as a new agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveResources:
+    """Dynamic reservations and persistent volumes, as the master last sent them."""
+
+    resources: journal_pb2.Resources
+
+
+@dataclass(frozen=True, slots=True)
+class SaveDrain:
+    """The drain under way."""
+
+    config: DrainConfig
+
+
+@dataclass(frozen=True, slots=True)
+class DropDrain:
+    """No drain is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddPendingRemoval:
+    """The container of an ended task: it must be removed from the endpoint."""
+
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class DropPendingRemoval:
+    """The endpoint no longer has the container."""
+
+    container_id: ContainerId
+
+
+# --- frameworks and tasks -------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class SaveFramework:
     framework_id: FrameworkId
-    value: bytes | None
+    framework: journal_pb2.Framework
+
+
+@dataclass(frozen=True, slots=True)
+class DropFramework:
+    framework_id: FrameworkId
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +91,16 @@ class AddTask:
 
     key: TaskKey
     info: bytes
+    """A serialized ``mesos.TaskInfo``."""
     state: bytes
+    """A serialized ``shim.agent.journal.TaskState``."""
 
 
 @dataclass(frozen=True, slots=True)
 class SaveTask:
     key: TaskKey
     state: bytes
+    """A serialized ``shim.agent.journal.TaskState``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +112,16 @@ class DropTask:
 
 @dataclass(frozen=True, slots=True)
 class AddUpdate:
-    """A status update to be delivered; ``value`` is what is sent, byte for byte, each time.
+    """A status update to be delivered.
 
-    A terminal update may outlive its task's record, and one may exist for a task that was
-    refused and so never had one.
+    An update may outlive its task's record, and may exist for a task that was rejected and so
+    never had a record.
     """
 
     key: TaskKey
     uuid: bytes
     value: bytes
+    """A serialized ``mesos.internal.StatusUpdateMessage``: what is sent, each time the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +134,54 @@ class DropUpdate:
 
 @dataclass(frozen=True, slots=True)
 class DropUpdates:
-    """Nobody will acknowledge any more (the framework is gone): forget the task's stream."""
+    """Forget all updates of the task: its framework is gone and cannot acknowledge them."""
 
     key: TaskKey
 
 
+AgentRecord = (
+    SaveShimId
+    | SaveAgent
+    | DropAgent
+    | SaveResources
+    | SaveDrain
+    | DropDrain
+    | AddPendingRemoval
+    | DropPendingRemoval
+)
 Record = (
-    SaveMeta | SaveFramework | AddTask | SaveTask | DropTask | AddUpdate | DropUpdate | DropUpdates
+    AgentRecord
+    | SaveFramework
+    | DropFramework
+    | AddTask
+    | SaveTask
+    | DropTask
+    | AddUpdate
+    | DropUpdate
+    | DropUpdates
 )
 
 
 @dataclass(slots=True)
 class Snapshot:
-    """All that is durable, as loaded at start."""
+    """Everything durable, as loaded at start.
 
-    meta: dict[str, bytes]
-    frameworks: dict[FrameworkId, bytes]
-    tasks: dict[TaskKey, tuple[bytes, bytes]]
-    """``(info, state)``"""
-    updates: dict[TaskKey, list[bytes]]
-    """Unacknowledged updates of each task, oldest first."""
+    Tasks and updates stay serialized: the core parses one at a time, which keeps the memory of ten
+    thousand tasks low.
+    """
+
+    shim_id: str = ""
+    agent: journal_pb2.Agent | None = None
+    """None: never registered, or the agent id was given up."""
+    resources: journal_pb2.Resources = field(default_factory=journal_pb2.Resources)
+    drain: DrainConfig | None = None
+    pending_removals: dict[ContainerId, Ref] = field(default_factory=dict)
+    frameworks: dict[FrameworkId, journal_pb2.Framework] = field(default_factory=dict)
+    tasks: dict[TaskKey, tuple[bytes, bytes]] = field(default_factory=dict)
+    """``(info, state)`` of each task, as in :class:`AddTask`, oldest first."""
+    updates: dict[TaskKey, list[bytes]] = field(default_factory=dict)
+    """Unacknowledged updates of each task, as in :class:`AddUpdate`, oldest first."""
 
     @classmethod
     def empty(cls) -> Snapshot:
-        return cls({}, {}, {}, {})
+        return cls()

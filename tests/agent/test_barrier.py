@@ -6,13 +6,13 @@ from shim.agent.barrier import Barrier
 from shim.core.context import Decision
 from shim.model.ids import Pid
 from shim.model.orders import Level, Notice, Pong
-from shim.model.records import Record, SaveMeta
+from shim.model.records import Record, SaveShimId
 
 PING = Pong(Pid("slave-observer(1)", "10.0.0.1", 5050))
 
 
-def record(name: str) -> SaveMeta:
-    return SaveMeta(name, b"")
+def record(name: str) -> SaveShimId:
+    return SaveShimId(name)
 
 
 def notice(text: str) -> Notice:

@@ -10,7 +10,7 @@ import pytest
 from shim.agent.identity import check_reservations, check_unchanged, keep_hostname, machine, shim_id
 from shim.config.addresses import Addresses
 from shim.errors import FatalError
-from shim.model.records import SaveMeta, Snapshot
+from shim.model.records import SaveShimId, Snapshot
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import Resource, SlaveInfo, Value
 
@@ -25,8 +25,7 @@ def remembering(amount: float) -> Snapshot:
     resource.role = "eng"
     resource.reservation.principal = "p"
     snapshot = Snapshot.empty()
-    kept = journal_pb2.Resources(resources=[resource])
-    snapshot.meta["resources"] = kept.SerializeToString()
+    snapshot.resources = journal_pb2.Resources(resources=[resource])
     return snapshot
 
 
@@ -44,18 +43,18 @@ def snapshot(shim: str = "", *, hostname: str = "", ip: str = "") -> Snapshot:
     """What an earlier start left."""
     found = Snapshot.empty()
     if shim:
-        found.meta["shim_id"] = shim.encode()
+        found.shim_id = shim
     if hostname:
         agent = journal_pb2.Agent(info=SlaveInfo(hostname=hostname), ip=ip)
         agent.info.id.value = "S1"
-        found.meta["agent"] = agent.SerializeToString()
+        found.agent = agent
     return found
 
 
 def test_the_owner_mark_is_made_once_and_kept() -> None:
     made, record = shim_id(snapshot(), "", "host.example", 5051, lambda: "0a1b")
     assert made == "host.example-5051-0a1b"
-    assert record == SaveMeta("shim_id", made.encode())
+    assert record == SaveShimId(made)
     assert shim_id(snapshot(made), "", "other.example", 5052)[0] == made
 
 

@@ -1,4 +1,4 @@
-"""What is committed stays, all or nothing; what cannot be kept is said."""
+"""Commits are durable, all or nothing; a disk that does not take one raises."""
 
 from __future__ import annotations
 
@@ -17,22 +17,30 @@ import pytest
 from shim.agent import journal as journal_module
 from shim.agent.journal import Journal
 from shim.errors import FatalError, Transient
-from shim.model.ids import FrameworkId, TaskId, TaskKey
+from shim.model.container import Ref
+from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from shim.model.records import (
+    AddPendingRemoval,
     AddTask,
     AddUpdate,
+    DropDrain,
+    DropFramework,
     DropTask,
     DropUpdate,
     DropUpdates,
     Record,
+    SaveDrain,
     SaveFramework,
-    SaveMeta,
+    SaveShimId,
     SaveTask,
     Snapshot,
 )
+from shim.protos import journal_pb2
+from shim.protos.mesos_pb2 import DrainConfig, FrameworkInfo
 
 F = FrameworkId("F")
 A, B = TaskKey(F, TaskId("a")), TaskKey(F, TaskId("b"))
+FRAMEWORK = journal_pb2.Framework(info=FrameworkInfo(user="u", name="n"))
 
 
 @pytest.fixture
@@ -69,19 +77,19 @@ async def test_everything_comes_back(path: Path) -> None:
     snapshot = await committed(
         path,
         [
-            SaveMeta("agent", b"S1"),
-            SaveFramework(F, b"framework"),
+            SaveShimId("one"),
+            SaveFramework(F, FRAMEWORK),
             AddTask(A, b"info", b"one"),
             AddUpdate(A, b"u1", b"first"),
         ],
         [SaveTask(A, b"two"), AddUpdate(A, b"u2", b"second")],
-        [AddTask(B, b"other", b"state"), SaveMeta("agent", b"S2")],
+        [AddTask(B, b"other", b"state"), SaveShimId("two")],
     )
     assert snapshot == Snapshot(
-        {"agent": b"S2"},
-        {F: b"framework"},
-        {A: (b"info", b"two"), B: (b"other", b"state")},
-        {A: [b"first", b"second"]},
+        shim_id="two",
+        frameworks={F: FRAMEWORK},
+        tasks={A: (b"info", b"two"), B: (b"other", b"state")},
+        updates={A: [b"first", b"second"]},
     )
 
 
@@ -89,8 +97,8 @@ async def test_what_is_dropped_is_gone(path: Path) -> None:
     snapshot = await committed(
         path,
         [
-            SaveMeta("drain", b"x"),
-            SaveFramework(F, b"x"),
+            SaveDrain(DrainConfig()),
+            SaveFramework(F, FRAMEWORK),
             AddTask(A, b"", b""),
             AddTask(B, b"", b""),
             AddUpdate(A, b"u1", b"first"),
@@ -98,10 +106,10 @@ async def test_what_is_dropped_is_gone(path: Path) -> None:
             AddUpdate(B, b"u1", b"b1"),
             AddUpdate(B, b"u2", b"b2"),
         ],
-        [SaveMeta("drain", None), SaveFramework(F, None), DropTask(B)],
+        [DropDrain(), DropFramework(F), DropTask(B)],
         [DropUpdate(A, b"u1"), DropUpdates(B)],
     )
-    assert snapshot == Snapshot({}, {}, {A: (b"", b"")}, {A: [b"second"]})
+    assert snapshot == Snapshot(tasks={A: (b"", b"")}, updates={A: [b"second"]})
 
 
 async def test_updates_stay_in_their_order_and_outlive_their_task(path: Path) -> None:
@@ -132,17 +140,17 @@ async def test_a_batch_that_contradicts_what_is_there_leaves_nothing(path: Path)
     journal = Journal(path)
     await journal.commit([AddTask(A, b"", b"")])
     with pytest.raises(FatalError, match=r"journal.*UNIQUE"):
-        await journal.commit([SaveMeta("x", b""), AddTask(A, b"", b"")])
-    await journal.commit([SaveMeta("y", b"")])
+        await journal.commit([SaveShimId("x"), AddTask(A, b"", b"")])
+    await journal.commit([SaveShimId("y")])
     journal.close()
-    assert reopened(path).meta == {"y": b""}
+    assert reopened(path).shim_id == "y"
 
 
 def batch_of(number: int) -> list[Record]:
     key = TaskKey(F, TaskId(str(number)))
     state = str(number).encode()
     return [
-        SaveMeta("last", state),
+        SaveShimId(str(number)),
         AddTask(key, b"x" * 300, state),
         AddUpdate(key, state, b"y" * 500),
     ]
@@ -155,7 +163,7 @@ def is_prefix(snapshot: Snapshot, count: int) -> int:
     keys = [TaskKey(F, TaskId(str(i))) for i in range(kept)]
     assert list(snapshot.tasks) == keys
     assert list(snapshot.updates) == keys
-    assert snapshot.meta == ({"last": str(kept - 1).encode()} if kept else {})
+    assert snapshot.shim_id == (str(kept - 1) if kept else "")
     return kept
 
 
@@ -219,21 +227,30 @@ import asyncio, resource, sys
 from pathlib import Path
 from shim.errors import Transient
 from shim.agent.journal import Journal
-from shim.model.records import SaveMeta
+from shim.model.container import Ref
+from shim.model.ids import ContainerId, TaskKey
+from shim.model.records import AddPendingRemoval, SaveShimId
+
+def big(number):
+    return AddPendingRemoval(Ref(TaskKey("F", "x" * 9_000), ContainerId(str(number))))
+
+def left(journal):
+    snapshot = journal.load()
+    return snapshot.shim_id, len(snapshot.pending_removals)
 
 async def main(path):
     journal = Journal(path)
-    await journal.commit([SaveMeta("before", b"")])
+    await journal.commit([SaveShimId("before")])
     size = max(file.stat().st_size for file in path.parent.iterdir()) + 40_000
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     try:
-        await journal.commit([SaveMeta(f"big{i}", bytes(9_000)) for i in range(50)])
+        await journal.commit([big(number) for number in range(50)])
     except Transient as error:
         print("refused:", error)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-    print("left:", sorted(journal.load().meta))
-    await journal.commit([SaveMeta("after", b"")])
-    print("then:", sorted(journal.load().meta))
+    print("left:", left(journal))
+    await journal.commit([SaveShimId("after")])
+    print("then:", left(journal))
     journal.close()
 
 asyncio.run(main(Path(sys.argv[1])))
@@ -245,9 +262,9 @@ def test_a_full_disk_is_transient_and_nothing_is_half_written(path: Path) -> Non
     assert done.returncode == 0, done.stderr
     refused, left, then = done.stdout.splitlines()
     assert refused.startswith(f"refused: journal {path}: ")
-    assert left == "left: ['before']"
-    assert then == "then: ['after', 'before']"
-    assert set(reopened(path).meta) == {"before", "after"}
+    assert left == "left: ('before', 0)"
+    assert then == "then: ('after', 0)"
+    assert reopened(path) == Snapshot(shim_id="after")
 
 
 async def test_a_locked_database_is_transient(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,11 +273,11 @@ async def test_a_locked_database_is_transient(path: Path, monkeypatch: pytest.Mo
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(Transient, match="locked"):
-        await journal.commit([SaveMeta("x", b"")])
+        await journal.commit([SaveShimId("x")])
     other.execute("ROLLBACK")
     other.close()
-    await journal.commit([SaveMeta("x", b"")])
-    assert journal.load().meta == {"x": b""}
+    await journal.commit([SaveShimId("x")])
+    assert journal.load().shim_id == "x"
     journal.close()
 
 
@@ -330,7 +347,10 @@ def test_every_commit_is_synced(path: Path) -> None:
 
 async def test_the_loop_goes_on_while_a_commit_is_written(path: Path) -> None:
     journal = Journal(path)
-    batch: list[Record] = [SaveMeta(f"m{i}", bytes(500)) for i in range(20_000)]
+    batch: list[Record] = [
+        AddPendingRemoval(Ref(TaskKey(F, TaskId("x" * 500)), ContainerId(str(i))))
+        for i in range(20_000)
+    ]
     commit = asyncio.create_task(journal.commit(batch))
     turns = 0
     while not commit.done():

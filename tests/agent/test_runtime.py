@@ -19,7 +19,7 @@ from shim.errors import FatalError, Transient
 from shim.model.facts import DeadlinePassed, Fact, MasterDetected, MessageReceived
 from shim.model.ids import Pid
 from shim.model.orders import Exit, Level, Notice, Order, Pong
-from shim.model.records import Record, SaveMeta
+from shim.model.records import Record, SaveShimId
 from shim.protos.messages_pb2 import PingSlaveMessage
 
 PING = Pong(Pid("slave-observer(1)", "10.0.0.1", 5050))
@@ -51,10 +51,10 @@ class ScriptedCore:
         assert fact.pid is not None
         port = fact.pid.port
         if port == 0:
-            return Decision([SaveMeta("end", b"")], [Exit(3, "enough")])
+            return Decision([SaveShimId("end")], [Exit(3, "enough")])
         if port == 1:
             raise RuntimeError("a bug")
-        return Decision([SaveMeta(str(port), b"")], [note(port), PING])
+        return Decision([SaveShimId(str(port))], [note(port), PING])
 
     def deadline(self) -> float | None:
         return self.at
@@ -73,7 +73,7 @@ class ScriptedJournal:
         await self.gate.wait()
         if self.errors:
             raise self.errors.pop(0)
-        self.batches.append([cast(SaveMeta, record).name for record in batch])
+        self.batches.append([cast(SaveShimId, record).shim_id for record in batch])
 
 
 class Bench:
@@ -200,12 +200,12 @@ async def test_a_deadline_does_not_wait_for_the_disk() -> None:
 
 async def test_many_facts_leave_others_their_turn() -> None:
     async with bench() as b:
-        for _ in range(3 * limits.FACTS_A_TURN):
+        for _ in range(3 * limits.FACTS_PER_TURN):
             b.runtime.post(fact(10))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert 0 < len(b.core.handled) <= limits.FACTS_A_TURN
-        await b.until(3 * limits.FACTS_A_TURN)
+        assert 0 < len(b.core.handled) <= limits.FACTS_PER_TURN
+        await b.until(3 * limits.FACTS_PER_TURN)
 
 
 async def test_a_ping_overtakes_what_waits_unless_it_tells_of_a_broken_link() -> None:
@@ -222,13 +222,13 @@ async def test_a_ping_overtakes_what_waits_unless_it_tells_of_a_broken_link() ->
 
 async def test_many_orders_leave_others_their_turn() -> None:
     async with bench() as b:
-        for _ in range(3 * limits.ORDERS_A_TURN):
+        for _ in range(3 * limits.ORDERS_PER_TURN):
             b.runtime.post(fact(10))
         most, before = 0, 0
-        while len(b.texts) < 3 * limits.ORDERS_A_TURN:
+        while len(b.texts) < 3 * limits.ORDERS_PER_TURN:
             await asyncio.sleep(0)
             most, before = max(most, len(b.texts) - before), len(b.texts)
-        assert 0 < most <= limits.ORDERS_A_TURN
+        assert 0 < most <= limits.ORDERS_PER_TURN
 
 
 async def test_settled_means_handled_durable_and_carried_out() -> None:
@@ -273,7 +273,7 @@ async def test_a_stop_carries_out_what_waits_for_the_disk() -> None:
 
 
 async def test_a_stop_does_not_wait_for_a_disk_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "DISK_PATIENCE", 0.02)
+    monkeypatch.setattr(limits, "DISK_CLOSE_TIMEOUT", 0.02)
     made = Bench()
     made.journal.gate.clear()
     running = asyncio.create_task(made.runtime.run(made.carry_out))

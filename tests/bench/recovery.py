@@ -101,7 +101,7 @@ async def live_before(directory: Path, master: ThinMaster, port: int, count: int
 
 def _acknowledgement(core: Core, key: Any, agent_id: str) -> Any:
     """Of the update that is under way."""
-    head = core.streams._streams[key].queue[0].update
+    head = core.status_updates._streams[key].queue[0].update
     message = m.StatusUpdateAcknowledgementMessage(uuid=head.uuid)
     message.slave_id.value = agent_id
     message.framework_id.value = key.framework_id

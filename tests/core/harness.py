@@ -32,7 +32,7 @@ CAPABILITIES = {
 O = TypeVar("O", bound=Order)  # noqa: E741
 
 
-class Chance:
+class FakeEntropy:
     """UUIDs that count, and waits that are always the longest."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Shim:
             Settings(AGENT, agent_info(), "1.11.0"),
             **settings,  # type: ignore[arg-type]
         )
-        self.chance = Chance()
+        self.chance = FakeEntropy()
         self.disk = Disk()
         self.time = now
         self.decision = Decision()

@@ -22,10 +22,10 @@ class Past:
         ended.wire.state = TASK_FAILED if failed else TASK_FINISHED
         info = framework_info(framework)
         info.name = name or info.name
-        self.history.ended(ended, info, 5.0)
+        self.history.add(ended, info, 5.0)
 
     def tasks(self, framework: str = "F") -> list[str]:
-        return [found.ref.key.task_id for found in self.history.of(FrameworkId(framework))]
+        return [found.ref.key.task_id for found in self.history.tasks_of(FrameworkId(framework))]
 
 
 def test_the_newest_tasks_of_a_framework_are_kept_oldest_first() -> None:
@@ -71,5 +71,5 @@ def test_totals_know_also_what_was_forgotten() -> None:
 
 
 def test_nothing_is_known_of_a_framework_without_tasks() -> None:
-    assert History().of(FrameworkId("F")) == []
+    assert History().tasks_of(FrameworkId("F")) == []
     assert History().frameworks() == {}

@@ -6,20 +6,20 @@ import itertools
 
 import pytest
 
-from shim.core.lifecycle import TABLE, Action, Event, Phase, step
+from shim.core.lifecycle import TABLE, Action, Event, TaskPhase, step
 from shim.core.tasks import Tasks
 from shim.model import facts
-from shim.model.container import Phase as Seen
+from shim.model.container import Phase
 from shim.protos import journal_pb2
 from tests.core.harness import Shim, container, running
 
-PAIRS = list(itertools.product(Phase, Event))
+PAIRS = list(itertools.product(TaskPhase, Event))
 
 
 @pytest.mark.parametrize(("phase", "event"), PAIRS, ids=lambda x: x.name)
-def test_every_pair_is_in_the_table(phase: Phase, event: Event) -> None:
+def test_every_pair_is_in_the_table(phase: TaskPhase, event: Event) -> None:
     after, action = step(phase, event)
-    assert isinstance(after, Phase)
+    assert isinstance(after, TaskPhase)
     assert isinstance(action, Action)
 
 
@@ -36,33 +36,33 @@ def test_only_an_ignored_event_leaves_the_phase_or_says_nothing_of_an_end() -> N
         if action is Action.IGNORE:
             assert after is phase, (phase, event)
         ends = action in (Action.FAIL, Action.END, Action.VANISH, Action.GIVE_UP)
-        assert ends == (after is Phase.ENDED and phase is not Phase.ENDED), (phase, event)
+        assert ends == (after is TaskPhase.ENDED and phase is not TaskPhase.ENDED), (phase, event)
 
 
 def test_nothing_leads_out_of_the_end() -> None:
-    assert all(step(Phase.ENDED, event) == (Phase.ENDED, Action.IGNORE) for event in Event)
+    assert all(step(TaskPhase.ENDED, event) == (TaskPhase.ENDED, Action.IGNORE) for event in Event)
 
 
 def test_no_phase_goes_back() -> None:
-    order = list(Phase)
+    order = list(TaskPhase)
     for phase, event in PAIRS:
         after, _ = step(phase, event)
         assert order.index(after) >= order.index(phase), (phase, event)
 
 
-def at(phase: Phase) -> Shim:
+def at(phase: TaskPhase) -> Shim:
     """A shim whose task is in the phase, with all that was said acknowledged."""
     shim = Shim()
     shim.framework("F", "killing")
     shim.run()
-    if phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING, Phase.ENDED):
+    if phase in (TaskPhase.STARTING, TaskPhase.RUNNING, TaskPhase.STOPPING, TaskPhase.ENDED):
         shim.creating()
-    if phase in (Phase.RUNNING, Phase.STOPPING, Phase.ENDED):
+    if phase in (TaskPhase.RUNNING, TaskPhase.STOPPING, TaskPhase.ENDED):
         shim.started()
-    if phase in (Phase.CANCELLING, Phase.STOPPING):
+    if phase in (TaskPhase.CANCELLING, TaskPhase.STOPPING):
         shim.kill()
     shim.acknowledge_all()
-    if phase is Phase.ENDED:
+    if phase is TaskPhase.ENDED:
         shim.exited()
     return shim
 
@@ -90,39 +90,39 @@ def happen(shim: Shim, event: Event) -> None:
 
 #: what the framework hears at once (all earlier updates are acknowledged)
 HEARD = {
-    (Phase.STAGING, Event.CREATING): ["TASK_STARTING"],
-    (Phase.STAGING, Event.STARTED): ["TASK_RUNNING"],
-    (Phase.STAGING, Event.FAILED): ["TASK_FAILED"],
-    (Phase.STAGING, Event.EXITED): ["TASK_FAILED"],
-    (Phase.STAGING, Event.VANISHED): ["TASK_FAILED"],
-    (Phase.STARTING, Event.STARTED): ["TASK_RUNNING"],
-    (Phase.STARTING, Event.FAILED): ["TASK_FAILED"],
-    (Phase.STARTING, Event.EXITED): ["TASK_FAILED"],
-    (Phase.STARTING, Event.VANISHED): ["TASK_FAILED"],
-    (Phase.RUNNING, Event.EXITED): ["TASK_FAILED"],
-    (Phase.RUNNING, Event.VANISHED): ["TASK_FAILED"],
-    (Phase.RUNNING, Event.KILL): ["TASK_KILLING"],
-    (Phase.RUNNING, Event.REPORT): ["TASK_RUNNING"],
-    (Phase.CANCELLING, Event.STARTED): ["TASK_KILLING"],
-    (Phase.CANCELLING, Event.FAILED): ["TASK_KILLED"],
-    (Phase.CANCELLING, Event.CANCELLED): ["TASK_KILLED"],
-    (Phase.CANCELLING, Event.EXITED): ["TASK_KILLED"],
-    (Phase.CANCELLING, Event.VANISHED): ["TASK_KILLED"],
-    (Phase.STOPPING, Event.CANCELLED): ["TASK_KILLED"],
-    (Phase.STOPPING, Event.EXITED): ["TASK_KILLED"],
-    (Phase.STOPPING, Event.VANISHED): ["TASK_KILLED"],
-    **{(Phase.ENDED, event): ["TASK_FINISHED"] for event in Event},
+    (TaskPhase.STAGING, Event.CREATING): ["TASK_STARTING"],
+    (TaskPhase.STAGING, Event.STARTED): ["TASK_RUNNING"],
+    (TaskPhase.STAGING, Event.FAILED): ["TASK_FAILED"],
+    (TaskPhase.STAGING, Event.EXITED): ["TASK_FAILED"],
+    (TaskPhase.STAGING, Event.VANISHED): ["TASK_FAILED"],
+    (TaskPhase.STARTING, Event.STARTED): ["TASK_RUNNING"],
+    (TaskPhase.STARTING, Event.FAILED): ["TASK_FAILED"],
+    (TaskPhase.STARTING, Event.EXITED): ["TASK_FAILED"],
+    (TaskPhase.STARTING, Event.VANISHED): ["TASK_FAILED"],
+    (TaskPhase.RUNNING, Event.EXITED): ["TASK_FAILED"],
+    (TaskPhase.RUNNING, Event.VANISHED): ["TASK_FAILED"],
+    (TaskPhase.RUNNING, Event.KILL): ["TASK_KILLING"],
+    (TaskPhase.RUNNING, Event.REPORT): ["TASK_RUNNING"],
+    (TaskPhase.CANCELLING, Event.STARTED): ["TASK_KILLING"],
+    (TaskPhase.CANCELLING, Event.FAILED): ["TASK_KILLED"],
+    (TaskPhase.CANCELLING, Event.CANCELLED): ["TASK_KILLED"],
+    (TaskPhase.CANCELLING, Event.EXITED): ["TASK_KILLED"],
+    (TaskPhase.CANCELLING, Event.VANISHED): ["TASK_KILLED"],
+    (TaskPhase.STOPPING, Event.CANCELLED): ["TASK_KILLED"],
+    (TaskPhase.STOPPING, Event.EXITED): ["TASK_KILLED"],
+    (TaskPhase.STOPPING, Event.VANISHED): ["TASK_KILLED"],
+    **{(TaskPhase.ENDED, event): ["TASK_FINISHED"] for event in Event},
 }
 
 
 @pytest.mark.parametrize(("phase", "event"), PAIRS, ids=lambda x: x.name)
-def test_what_is_heard_of_every_pair(phase: Phase, event: Event) -> None:
+def test_what_is_heard_of_every_pair(phase: TaskPhase, event: Event) -> None:
     shim = at(phase)
     happen(shim, event)
     assert shim.said() == HEARD.get((phase, event), [])
     after = step(phase, event)[0]
     assert shim.task().phase is after
-    ended = after is Phase.ENDED and phase is not Phase.ENDED
+    ended = after is TaskPhase.ENDED and phase is not TaskPhase.ENDED
     kept = journal_pb2.TaskState.FromString(shim.disk.tasks[shim.task().key][1])
     assert kept.phase == after.value
     removals = [o for o in shim.decision.orders if type(o).__name__ == "Remove"]
@@ -130,37 +130,37 @@ def test_what_is_heard_of_every_pair(phase: Phase, event: Event) -> None:
 
 
 #: what the framework hears when a restart finds the container so
-FOUND: dict[Seen | None, dict[Phase, tuple[list[str], list[str]]]] = {
-    Seen.RUNNING: {
-        Phase.STAGING: (["TASK_RUNNING"], ["Watch", "Publish"]),
-        Phase.STARTING: (["TASK_RUNNING"], ["Watch", "Publish"]),
-        Phase.RUNNING: ([], ["Watch", "Publish"]),
-        Phase.CANCELLING: (["TASK_KILLING"], ["Watch", "Withdraw", "StopChecks", "Stop"]),
-        Phase.STOPPING: ([], ["Watch", "Stop"]),
+FOUND: dict[Phase | None, dict[TaskPhase, tuple[list[str], list[str]]]] = {
+    Phase.RUNNING: {
+        TaskPhase.STAGING: (["TASK_RUNNING"], ["Watch", "Publish"]),
+        TaskPhase.STARTING: (["TASK_RUNNING"], ["Watch", "Publish"]),
+        TaskPhase.RUNNING: ([], ["Watch", "Publish"]),
+        TaskPhase.CANCELLING: (["TASK_KILLING"], ["Watch", "Withdraw", "StopChecks", "Stop"]),
+        TaskPhase.STOPPING: ([], ["Watch", "Stop"]),
     },
-    Seen.EXITED: {
+    Phase.EXITED: {
         phase: ([end], ["Withdraw", "StopChecks", "Remove"])
         for phase, end in (
-            (Phase.STAGING, "TASK_FAILED"),
-            (Phase.STARTING, "TASK_FAILED"),
-            (Phase.RUNNING, "TASK_FAILED"),
-            (Phase.CANCELLING, "TASK_KILLED"),
-            (Phase.STOPPING, "TASK_KILLED"),
+            (TaskPhase.STAGING, "TASK_FAILED"),
+            (TaskPhase.STARTING, "TASK_FAILED"),
+            (TaskPhase.RUNNING, "TASK_FAILED"),
+            (TaskPhase.CANCELLING, "TASK_KILLED"),
+            (TaskPhase.STOPPING, "TASK_KILLED"),
         )
     },
-    Seen.CREATED: {
-        Phase.STAGING: ([], ["Launch"]),
-        Phase.STARTING: ([], ["Launch"]),
-        Phase.CANCELLING: (["TASK_KILLED"], ["Withdraw", "StopChecks", "Remove"]),
-        Phase.RUNNING: (["TASK_FAILED"], ["Withdraw", "StopChecks", "Remove"]),
-        Phase.STOPPING: (["TASK_KILLED"], ["Withdraw", "StopChecks", "Remove"]),
+    Phase.CREATED: {
+        TaskPhase.STAGING: ([], ["Launch"]),
+        TaskPhase.STARTING: ([], ["Launch"]),
+        TaskPhase.CANCELLING: (["TASK_KILLED"], ["Withdraw", "StopChecks", "Remove"]),
+        TaskPhase.RUNNING: (["TASK_FAILED"], ["Withdraw", "StopChecks", "Remove"]),
+        TaskPhase.STOPPING: (["TASK_KILLED"], ["Withdraw", "StopChecks", "Remove"]),
     },
     None: {
-        Phase.STAGING: ([], ["Launch"]),
-        Phase.STARTING: (["TASK_LOST"], ["Withdraw", "StopChecks", "Remove"]),
-        Phase.RUNNING: (["TASK_FAILED"], ["Withdraw", "StopChecks", "Remove"]),
-        Phase.CANCELLING: (["TASK_KILLED"], ["Withdraw", "StopChecks", "Remove"]),
-        Phase.STOPPING: (["TASK_KILLED"], ["Withdraw", "StopChecks", "Remove"]),
+        TaskPhase.STAGING: ([], ["Launch"]),
+        TaskPhase.STARTING: (["TASK_LOST"], ["Withdraw", "StopChecks", "Remove"]),
+        TaskPhase.RUNNING: (["TASK_FAILED"], ["Withdraw", "StopChecks", "Remove"]),
+        TaskPhase.CANCELLING: (["TASK_KILLED"], ["Withdraw", "StopChecks", "Remove"]),
+        TaskPhase.STOPPING: (["TASK_KILLED"], ["Withdraw", "StopChecks", "Remove"]),
     },
 }
 
@@ -168,10 +168,10 @@ FOUND: dict[Seen | None, dict[Phase, tuple[list[str], list[str]]]] = {
 @pytest.mark.parametrize(
     ("seen", "phase"), [(seen, phase) for seen, row in FOUND.items() for phase in row], ids=str
 )
-def test_what_a_restart_makes_of_every_pair(seen: Seen | None, phase: Phase) -> None:
+def test_what_a_restart_makes_of_every_pair(seen: Phase | None, phase: TaskPhase) -> None:
     shim = at(phase)
     ref = shim.ref()
-    exit_code = 1 if seen is Seen.EXITED else None
+    exit_code = 1 if seen is Phase.EXITED else None
     shim.restart(*([] if seen is None else [container(ref, seen, exit_code)]))
     heard, ordered = FOUND[seen][phase]
     assert shim.said() == heard
@@ -181,11 +181,11 @@ def test_what_a_restart_makes_of_every_pair(seen: Seen | None, phase: Phase) -> 
 
 @pytest.mark.parametrize("removed", [True, False])
 def test_a_restart_after_the_end_repeats_the_removal_until_it_is_certain(removed: bool) -> None:
-    shim = at(Phase.ENDED)
+    shim = at(TaskPhase.ENDED)
     ref = shim.ref()
     if removed:
         shim.removed(ref)
-    shim.restart(container(ref, Seen.EXITED, 0))
+    shim.restart(container(ref, Phase.EXITED, 0))
     kinds = [type(order).__name__ for order in shim.decision.orders if order.__class__]
     assert ("Remove" in kinds) is not removed
     assert ("RemoveOrphan" in kinds) is removed
@@ -193,7 +193,7 @@ def test_a_restart_after_the_end_repeats_the_removal_until_it_is_certain(removed
 
 
 def test_a_running_container_is_watched_before_anything_else_is_said_of_it() -> None:
-    shim = at(Phase.RUNNING)
+    shim = at(TaskPhase.RUNNING)
     ref = shim.ref()
     shim.restart(running(ref))
     kinds = [type(order).__name__ for order in shim.decision.orders]

@@ -70,9 +70,9 @@ def test_only_the_current_masters_messages_count() -> None:
 
 def test_strangers_do_not_fill_the_log() -> None:
     shim = Shim()
-    for i in range(3 * limits.FOREIGN_SENDERS_NAMED):
+    for i in range(3 * limits.FOREIGN_SENDERS_LOGGED):
         shim.receive(m.ShutdownMessage(), Pid("master", f"10.1.0.{i}", 5050))
-    assert len(shim.core.messages._warned) == limits.FOREIGN_SENDERS_NAMED
+    assert len(shim.core.master_messages._warned) == limits.FOREIGN_SENDERS_LOGGED
 
 
 def test_without_a_master_nobody_is_the_master() -> None:
@@ -389,15 +389,19 @@ def test_a_kill_that_overtook_its_launch_ends_it_at_once() -> None:
 
 
 def test_tombstones_are_bounded_in_number_and_age(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "TOMBSTONES", 3)
+    monkeypatch.setattr(limits, "EARLY_KILLS", 3)
     shim = Shim()
     for name in "abcd":
         shim.kill(name, "G")
-    assert [key.task_id for key in shim.core.messages._tombstones._stones] == ["b", "c", "d"]
-    shim.wait(limits.TOMBSTONE_AGE + 1)
+    assert [key.task_id for key in shim.core.master_messages._early_kills._killed_at] == [
+        "b",
+        "c",
+        "d",
+    ]
+    shim.wait(limits.EARLY_KILL_AGE + 1)
     shim.register()
     shim.kill("e", "G")
-    assert [key.task_id for key in shim.core.messages._tombstones._stones] == ["e"]
+    assert [key.task_id for key in shim.core.master_messages._early_kills._killed_at] == ["e"]
 
 
 def test_a_scheduler_may_shut_the_executor_of_a_command_task_down() -> None:
@@ -591,7 +595,7 @@ def test_a_master_that_does_not_describe_the_framework() -> None:
     shim.receive(answer)
     assert shim.said("never") == ["TASK_LOST"]
     shim.restart()
-    assert key_of("never") in shim.core.streams
+    assert key_of("never") in shim.core.status_updates
 
 
 # --- draining -------------------------------------------------------------------------------------
@@ -651,7 +655,7 @@ def test_a_drained_launch_never_had_a_container() -> None:
 def test_an_idle_agent_does_not_drain() -> None:
     shim = Shim()
     shim.drain()
-    assert "drain" not in shim.disk.meta
+    assert shim.disk.drain is None
     shim.run()
     assert of(Launch, shim.decision.orders)
 
@@ -667,9 +671,9 @@ def test_a_drain_goes_on_after_a_restart_and_is_over_with_the_last_acknowledgeme
     shim.acknowledge("new")
     shim.exited(code=143)
     assert reason(shim.end()) == "SLAVE_DRAINING"
-    assert "drain" in shim.disk.meta
+    assert shim.disk.drain is not None
     shim.acknowledge_all()
-    assert "drain" not in shim.disk.meta
+    assert shim.disk.drain is None
     shim.run()
     assert of(Launch, shim.decision.orders)
 
@@ -680,7 +684,7 @@ def test_a_drain_is_over_when_the_last_task_ends_in_silence() -> None:
     shim.drain()
     shim.shutdown_framework()
     shim.exited(code=143)
-    assert "drain" not in shim.disk.meta
+    assert shim.disk.drain is None
 
 
 def test_tasks_that_were_killed_for_other_reasons_keep_their_words_in_a_drain() -> None:

@@ -53,15 +53,15 @@ def test_nothing_is_asked_while_no_master_is_known() -> None:
 def test_a_start_is_not_warned_of_the_moment_in_which_nobody_knows_who_leads() -> None:
     shim = Shim(registered=False)
     assert not warnings(shim.recover().orders)
-    assert not warnings(shim.wait(limits.DETECT_PATIENCE / 2))
+    assert not warnings(shim.wait(limits.DETECT_TIMEOUT / 2))
     assert not warnings(shim.detect().orders)
-    assert not warnings(shim.wait(2 * limits.DETECT_PATIENCE))
+    assert not warnings(shim.wait(2 * limits.DETECT_TIMEOUT))
 
 
 def test_that_no_master_is_found_is_told_once_after_a_while() -> None:
     shim = Shim(registered=False)
     shim.recover()
-    assert warnings(shim.wait(limits.DETECT_PATIENCE)) == [MASTERLESS]
+    assert warnings(shim.wait(limits.DETECT_TIMEOUT)) == [MASTERLESS]
     assert not warnings(shim.wait(600.0))
 
 
@@ -138,7 +138,7 @@ def test_the_first_registration_has_no_id() -> None:
 
 def test_the_id_is_durable_when_it_is_given() -> None:
     shim = Shim()
-    assert "agent" in shim.disk.meta
+    assert shim.disk.agent is not None
     shim.restart()
     message = request(shim)
     assert isinstance(message, m.ReregisterSlaveMessage)
@@ -256,13 +256,13 @@ def test_a_master_that_never_answers_is_told_to_people() -> None:
     shim = Shim(registered=False)
     shim.recover()
     shim.detect()
-    given = shim.wait(limits.REGISTER_SILENCE - 1)
+    given = shim.wait(limits.NO_ANSWER_INTERVAL - 1)
     assert not warnings(given)
     (text,) = warnings(shim.wait(1.0))
     assert "120 s" in text
     for hint in ("10.0.0.1:5050", "10.9.9.9:5051", "--credential", "--domain"):
         assert hint in text
-    assert len(warnings(shim.wait(limits.REGISTER_SILENCE))) == 1, "and again"
+    assert len(warnings(shim.wait(limits.NO_ANSWER_INTERVAL))) == 1, "and again"
 
 
 def test_an_answer_ends_the_silence() -> None:
@@ -355,7 +355,7 @@ def test_the_same_answer_twice_is_harmless() -> None:
 
 def asked_again(shim: Shim) -> bool:
     """Whether we register again by ourselves, and listen to nobody until it is answered."""
-    early = shim.wait(limits.DOUBT_DELAY - 0.1)
+    early = shim.wait(limits.REREGISTER_DELAY - 0.1)
     late = shim.wait(0.1)
     assert not sent(m.ReregisterSlaveMessage, early)
     again = bool(sent(m.ReregisterSlaveMessage, late))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shim.core.reservations import unknown
+from shim.core.reservations import missing
 from shim.protos.mesos_pb2 import Resource
 
 
@@ -31,38 +31,38 @@ def ports(begin: int, end: int) -> Resource:
 
 
 def test_statically_reserved_resources_need_nothing() -> None:
-    assert unknown([cpus(5.0)], []) == []
+    assert missing([cpus(5.0)], []) == []
 
 
-@pytest.mark.parametrize(("wanted", "missing"), [(1.0, 0), (2.0, 0), (2.001, 1), (2.0001, 0)])
-def test_amounts_count_in_thousandths(wanted: float, missing: int) -> None:
-    assert len(unknown([cpus(wanted, principal="p")], [cpus(2.0, principal="p")])) == missing
+@pytest.mark.parametrize(("wanted", "count"), [(1.0, 0), (2.0, 0), (2.001, 1), (2.0001, 0)])
+def test_amounts_count_in_thousandths(wanted: float, count: int) -> None:
+    assert len(missing([cpus(wanted, principal="p")], [cpus(2.0, principal="p")])) == count
 
 
 def test_several_parts_use_one_reservation_up() -> None:
     part = cpus(1.0, principal="p")
     known = [cpus(2.5, principal="p")]
-    assert unknown([part, part], known) == []
-    assert len(unknown([part, part, part], known)) == 1
+    assert missing([part, part], known) == []
+    assert len(missing([part, part, part], known)) == 1
 
 
 def test_another_principal_or_role_is_another_reservation() -> None:
     known = [cpus(2.0, principal="p")]
-    assert len(unknown([cpus(1.0, principal="q")], known)) == 1
-    assert len(unknown([cpus(1.0, principal="p", role="dev")], known)) == 1
+    assert len(missing([cpus(1.0, principal="q")], known)) == 1
+    assert len(missing([cpus(1.0, principal="p", role="dev")], known)) == 1
 
 
 def test_allocation_does_not_matter() -> None:
     allocated = cpus(1.0, principal="p")
     allocated.allocation_info.role = "prod"
-    assert unknown([allocated], [cpus(1.0, principal="p")]) == []
+    assert missing([allocated], [cpus(1.0, principal="p")]) == []
 
 
 def test_volumes_are_told_apart_by_their_id() -> None:
-    assert unknown([volume("v")], [volume("v")]) == []
-    assert len(unknown([volume("w")], [volume("v")])) == 1
+    assert missing([volume("v")], [volume("v")]) == []
+    assert len(missing([volume("w")], [volume("v")])) == 1
 
 
 def test_ranges_that_are_known_as_they_are() -> None:
-    assert unknown([ports(1, 9)], [ports(1, 9)]) == []
-    assert len(unknown([ports(1, 10)], [ports(1, 9)])) == 1
+    assert missing([ports(1, 9)], [ports(1, 9)]) == []
+    assert len(missing([ports(1, 10)], [ports(1, 9)])) == 1

@@ -9,6 +9,7 @@ from shim.model import facts
 from shim.model.container import Phase, Ref
 from shim.model.ids import ContainerId
 from shim.model.orders import Exit, Launch, Remove, RemoveOrphan, Send, Stop
+from shim.model.records import Snapshot
 from shim.protos import messages_pb2 as m
 from tests.core.harness import AGENT_ID, Shim, container, key_of, of, running, sent
 
@@ -33,7 +34,7 @@ def test_a_leaving_agent_kills_waits_says_goodbye_and_ends() -> None:
     assert isinstance(goodbye, m.UnregisterSlaveMessage)
     assert goodbye.slave_id.value == AGENT_ID
     assert shim.last(Exit).code == 0
-    assert shim.disk.meta == {}
+    assert shim.disk.snapshot() == Snapshot.empty()
 
 
 def test_it_waits_for_acknowledgements_only_so_long() -> None:
@@ -43,7 +44,7 @@ def test_it_waits_for_acknowledgements_only_so_long() -> None:
     shim.exited(code=143)
     shim.removed(ref)
     shim.ping()
-    given = shim.wait(limits.LEAVE_PATIENCE - 1)
+    given = shim.wait(limits.LEAVE_TIMEOUT - 1)
     assert not of(Exit, given)
     assert of(Exit, shim.wait(1.0))
     assert not shim.disk.tasks
@@ -58,7 +59,7 @@ def test_without_a_master_it_ends_by_itself() -> None:
     leave(shim)
     shim.exited(code=143)
     shim.removed(ref)
-    given = shim.wait(limits.LEAVE_PATIENCE)
+    given = shim.wait(limits.LEAVE_TIMEOUT)
     (order,) = of(Exit, given)
     assert order.code == 0
     assert not of(Send, given)
@@ -96,7 +97,7 @@ def test_what_nobody_acknowledged_is_not_said_under_another_id() -> None:
     leave(shim)
     shim.exited(code=143)
     shim.removed(ref)
-    shim.wait(limits.LEAVE_PATIENCE)
+    shim.wait(limits.LEAVE_TIMEOUT)
     shim.restart()
     shim.detect()
     (request,) = of(Send, shim.wait(1.0))
@@ -139,14 +140,14 @@ def test_told_to_shut_down_it_ends_all_in_silence_and_fails() -> None:
     assert order.code == 1
     assert "Machine is `DOWN`" in order.reason
     assert not of(Send, shim.decision.orders)
-    assert set(shim.disk.meta) == {"agent"}, "the id may be of use again"
+    assert shim.disk.agent is not None, "the id may be of use again"
 
 
 def test_marked_gone_it_forgets_its_id() -> None:
     shim = Shim()
     shim.receive(m.ShutdownMessage(message=GONE))
     assert shim.last(Exit).code == 1
-    assert shim.disk.meta == {}
+    assert shim.disk.snapshot() == Snapshot.empty()
 
 
 def test_dismissed_it_does_not_listen_any_more() -> None:
@@ -195,7 +196,7 @@ def test_a_clean_up_removes_all_of_an_earlier_life_and_ends() -> None:
     assert not of(Exit, shim.decision.orders), "the orphan is still there"
     shim.removed(orphan())
     assert shim.last(Exit).code == 0
-    assert shim.disk.meta == {}
+    assert shim.disk.snapshot() == Snapshot.empty()
     assert not shim.disk.tasks
 
 

@@ -194,7 +194,7 @@ def test_a_refusal_nobody_answers_is_given_up_in_the_end() -> None:
     shim.running_task()
     shim.kill("unknown")
     assert shim.said("unknown") == ["TASK_LOST"]
-    shim.time += limits.REFUSAL_AGE
+    shim.time += limits.REJECTION_AGE
     shim.wait(700.0)
     assert shim.said("unknown") == []
     assert key_of() in shim.disk.tasks
@@ -208,6 +208,6 @@ def test_an_accepted_tasks_end_is_never_given_up() -> None:
     shim = Shim()
     shim.running_task()
     shim.exited()
-    shim.time += 2 * limits.REFUSAL_AGE
+    shim.time += 2 * limits.REJECTION_AGE
     shim.wait(700.0)
     assert shim.said() == ["TASK_FINISHED"]

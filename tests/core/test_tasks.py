@@ -6,9 +6,9 @@ import pytest
 
 from shim import limits
 from shim.core.task import Task
+from shim.core.timers import TaskExpiry
 from shim.model import facts
-from shim.model.container import Phase as Seen
-from shim.model.container import Ref
+from shim.model.container import Phase, Ref
 from shim.model.ids import AgentId, ContainerId
 from shim.model.orders import CancelLaunch, Publish, Remove, StartChecks, Stop, StopChecks, Watch
 from shim.protos.mesos_pb2 import TaskInfo, TaskState
@@ -43,7 +43,7 @@ def test_the_end_dooms_the_container_until_it_is_certainly_gone() -> None:
     shim.restart()
     assert shim.last(Remove) == Remove(ref, 0.0)
     shim.removed(ref)
-    assert not shim.core.tasks.doomed
+    assert not shim.core.tasks.pending_removals
     shim.restart()
     assert not of(Remove, shim.decision.orders)
 
@@ -83,8 +83,8 @@ def test_the_time_counts_from_the_launch() -> None:
     assert of(CancelLaunch, shim.wait(5.0))
 
 
-@pytest.mark.parametrize("seen", [Seen.RUNNING, Seen.CREATED, None])
-def test_the_time_goes_on_over_a_restart(seen: Seen | None) -> None:
+@pytest.mark.parametrize("seen", [Phase.RUNNING, Phase.CREATED, None])
+def test_the_time_goes_on_over_a_restart(seen: Phase | None) -> None:
     shim = Shim()
     shim.run(limited(60.0))
     ref = shim.ref()
@@ -110,7 +110,7 @@ def test_the_end_stops_the_clock() -> None:
     shim.exited()
     shim.acknowledge_all()
     shim.ping()
-    assert not [timer for timer in shim.core.ctx.timers.pending() if "expire" in str(timer)]
+    assert not [timer for timer in shim.core.ctx.timers if isinstance(timer, TaskExpiry)]
 
 
 def test_a_kill_comes_before_the_time_is_over() -> None:
@@ -246,7 +246,7 @@ def test_history_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             shim.acknowledge_all(name, framework)
     history = shim.core.tasks.history
     assert list(history.frameworks()) == ["G", "H"]
-    completed = history.of(key_of("a", "H").framework_id)
+    completed = history.tasks_of(key_of("a", "H").framework_id)
     assert [done.ref.key.task_id for done in completed] == ["b", "c"]
     assert completed[-1].wire.state == TaskState.TASK_FINISHED
-    assert history.of(key_of("a", "F").framework_id) == []
+    assert history.tasks_of(key_of("a", "F").framework_id) == []

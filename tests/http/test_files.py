@@ -171,7 +171,7 @@ async def test_output_stays_while_anything_knows_the_task(
     end(world.core, ref)
     assert (await read(client, latest, offset=0))["data"]
     assert world.outputs.asked_live is True, "its container waits for its removal"
-    world.core.tasks.doomed.removed(ref)
+    world.core.tasks.pending_removals.removed(ref)
     world.core.tasks.acknowledged(ref.key)
     assert (await read(client, latest, offset=0))["data"]
     assert world.outputs.asked_live is False

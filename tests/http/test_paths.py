@@ -65,7 +65,7 @@ def test_an_unknown_container_is_no_sandbox(world: World) -> None:
 def test_an_ended_task_has_one_but_nothing_lives_in_it(world: World) -> None:
     ref = running(world)
     end(world.core, ref, acknowledged=True)
-    world.core.tasks.doomed.removed(ref)
+    world.core.tasks.pending_removals.removed(ref)
     assert look(world, path(ref)) == Sandbox(ref, False, "")
     assert look(world, path(ref, "latest")) == Sandbox(ref, False, "")
 

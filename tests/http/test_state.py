@@ -142,7 +142,7 @@ async def test_a_task_that_waits_is_queued_and_its_environment_is_not_told(world
 async def test_what_a_launch_is_busy_with_is_told(world: World) -> None:
     ref = accept(world.core, "web.1")
     for detail in ("", "1 of 3 layers"):
-        world.core.tasks.note_stage(LaunchAdvanced(ref, Stage.PULLING, detail))
+        world.core.tasks.set_launch_stage(LaunchAdvanced(ref, Stage.PULLING, detail))
         ((executor,),) = [f["executors"] for f in (await state(world))["frameworks"]]
         assert executor["queued_tasks"][0]["stage"] == f"pulling image {detail}".strip()
 
@@ -150,10 +150,10 @@ async def test_what_a_launch_is_busy_with_is_told(world: World) -> None:
 async def test_a_start_that_takes_long_says_what_it_waits_for(world: World) -> None:
     ref = accept(world.core, "web.1")
     tasks = world.core.tasks
-    tasks.happened(ref, Event.CREATING)
+    tasks.apply(ref, Event.CREATING)
     fragments = TaskJsonCache(world.sources)
     for detail in ("", "Back soon, until 12:00 UTC"):
-        tasks.note_stage(LaunchAdvanced(ref, Stage.CREATING, detail))
+        tasks.set_launch_stage(LaunchAdvanced(ref, Stage.CREATING, detail))
         (task,) = json.loads(fragments.of_live(tasks.table[ref.key]))["tasks"]
         assert task["state"] == "TASK_STARTING"
         assert task["stage"] == f"creating container {detail}".strip()

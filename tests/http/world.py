@@ -95,7 +95,7 @@ def task_info(task_id: str) -> TaskInfo:
 
 
 def accept(core: Core, task_id: str, framework_id: str = FRAMEWORK) -> Ref:
-    framework = core.frameworks.seen(framework_info(framework_id), "@0.0.0.0:0")
+    framework = core.frameworks.update(framework_info(framework_id), "@0.0.0.0:0")
     key = TaskKey(FrameworkId(framework_id), TaskId(task_id))
     core.tasks.accept(framework, key, task_info(task_id))
     return core.tasks.table[key].ref
@@ -103,15 +103,15 @@ def accept(core: Core, task_id: str, framework_id: str = FRAMEWORK) -> Ref:
 
 def run(core: Core, ref: Ref) -> None:
     container = Container(ref.name, "id", Phase.RUNNING, addresses=("192.168.128.7",))
-    core.tasks.happened(ref, Event.CREATING)
-    core.tasks.happened(ref, Event.STARTED, container)
+    core.tasks.apply(ref, Event.CREATING)
+    core.tasks.apply(ref, Event.STARTED, container)
     core.ctx.take()
 
 
 def end(core: Core, ref: Ref, *, acknowledged: bool = False) -> None:
-    core.tasks.happened(ref, Event.EXITED, facts.ContainerExited(ref, 0))
+    core.tasks.apply(ref, Event.EXITED, facts.ContainerExited(ref, 0))
     if acknowledged:
-        core.streams.drop(ref.key)
+        core.status_updates.drop(ref.key)
         core.tasks.acknowledged(ref.key)
     core.ctx.take()
 
@@ -121,7 +121,7 @@ def run_tasks(core: Core, count: int) -> list[Ref]:
     for ref in refs:
         run(core, ref)
         # Long acknowledged, as most are.
-        core.streams.drop(ref.key)
+        core.status_updates.drop(ref.key)
     core.ctx.take()
     return refs
 

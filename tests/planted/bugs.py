@@ -108,37 +108,37 @@ BUGS = (
     Bug(
         "a change of phase is not recorded",
         "shim/core/status_reporter.py",
-        "        task.note(update.update.status)\n        self.save(task)\n",
-        "        task.note(update.update.status)\n",
+        "        task.add_status(update.update.status)\n        self.save(task)\n",
+        "        task.add_status(update.update.status)\n",
     ),
     Bug(
         "a kill is not recorded",
         "shim/core/tasks.py",
-        "        self.teller.save(task)\n        self._ctx.order(CancelLaunch(task.ref))",
+        "        self.reporter.save(task)\n        self._ctx.order(CancelLaunch(task.ref))",
         "        self._ctx.order(CancelLaunch(task.ref))",
     ),
     Bug(
         "another cause while a launch is given up is not recorded",
         "shim/core/tasks.py",
-        '        """Another cause, or grace."""\n        self.teller.save(task)',
-        '        """Another cause, or grace."""',
+        '        """Another cause or grace period."""\n        self.reporter.save(task)',
+        '        """Another cause or grace period."""',
     ),
     Bug(
         "an accepted task is not recorded",
         "shim/core/tasks.py",
-        "        ctx.record(AddTask(key, info.SerializeToString(), task.state()))\n",
+        "        ctx.record(AddTask(key, info.SerializeToString(), task.journal_state()))\n",
         "",
     ),
     Bug(
         "the doomed container is not recorded",
         "shim/core/pending_removals.py",
-        "        self._ctx.record(SaveMeta(_RECORD + ref.container_id, value))\n",
+        "        self._ctx.record(AddPendingRemoval(ref))\n",
         "",
     ),
     Bug(
         "a doomed container is never forgotten",
         "shim/core/pending_removals.py",
-        "            self._ctx.record(SaveMeta(_RECORD + ref.container_id, None))\n",
+        "            self._ctx.record(DropPendingRemoval(ref.container_id))\n",
         "            pass\n",
     ),
     Bug(
@@ -150,26 +150,26 @@ BUGS = (
     Bug(
         "a framework is not recorded",
         "shim/core/frameworks.py",
-        "        self._ctx.record(SaveFramework(framework_id, kept.SerializeToString()))\n",
-        "        del kept\n",
+        "        self._ctx.record(SaveFramework(framework_id, saved))\n",
+        "        del saved\n",
     ),
     Bug(
         "a framework is never forgotten",
         "shim/core/frameworks.py",
-        "        if not framework.keys:\n",
+        "        if not framework.task_keys:\n",
         "        if False:\n",
     ),
     Bug(
         "the agent's id is not recorded",
         "shim/core/registration.py",
-        '        ctx.record(SaveMeta("agent", agent.SerializeToString()))\n',
+        "        ctx.record(SaveAgent(agent))\n",
         "        del agent\n",
     ),
     Bug(
         "a drain is not recorded",
         "shim/core/draining.py",
-        '        self._ctx.record(SaveMeta("drain", value))\n',
-        "        del value\n",
+        "        self._ctx.record(SaveDrain(config))\n",
+        "",
     ),
     # --- streams
     Bug(
@@ -193,9 +193,9 @@ BUGS = (
     Bug(
         "an update sent again has a new timestamp",
         "shim/core/status_updates.py",
-        "        ctx.order(Send(ctx.master, _knowing_the_end(stream)))",
+        "        ctx.order(Send(ctx.master, _with_latest_state(stream)))",
         "        stream.queue[0].update.timestamp = ctx.now.wall\n"
-        "        ctx.order(Send(ctx.master, _knowing_the_end(stream)))",
+        "        ctx.order(Send(ctx.master, _with_latest_state(stream)))",
     ),
     Bug(
         "an update sent again has a new uuid",
@@ -207,7 +207,7 @@ BUGS = (
     Bug(
         "an update is not repeated",
         "shim/core/status_updates.py",
-        '        ctx.timers.set(("update", key), ctx.now.mono + interval)\n',
+        "        ctx.timers.set(UpdateRetry(key), ctx.now.mono + interval)\n",
         "",
     ),
     Bug(
@@ -219,7 +219,7 @@ BUGS = (
     Bug(
         "updates are not resumed at registration",
         "shim/core/master_messages.py",
-        "        if not already:\n            self._streams.resume()\n",
+        "        if not already:\n            self._status_updates.resume()\n",
         "",
     ),
     Bug(
@@ -243,8 +243,8 @@ BUGS = (
     Bug(
         "the update of one task is acknowledged for another",
         "shim/core/master_messages.py",
-        "        done = self._streams.acknowledge(key, message.uuid)\n",
-        "        done = self._streams.acknowledge(next(iter(self._tasks.table), key), message.uuid)\n",
+        "        done = self._status_updates.acknowledge(key, message.uuid)\n",
+        "        done = self._status_updates.acknowledge(next(iter(self._tasks.table), key), message.uuid)\n",
     ),
     # --- ends
     Bug(
@@ -264,7 +264,7 @@ BUGS = (
         "shim/core/tasks.py",
         "        self._ctx.order(Stop(task.ref, task.grace))\n\n    def _stop_late",
         "        self._ctx.order(Stop(task.ref, task.grace))\n"
-        "        self.finish(task, self._killed(task, 'killed'))\n\n    def _stop_late",
+        "        self.finish(task, self._kill_report(task, 'killed'))\n\n    def _stop_late",
     ),
     Bug(
         "a launch given up is not given up on the endpoint",
@@ -281,14 +281,14 @@ BUGS = (
     Bug(
         "a task that starts after all is not stopped",
         "shim/core/lifecycle.py",
-        "Event.STARTED: (Phase.STOPPING, Action.STOP_LATE)",
-        "Event.STARTED: (Phase.RUNNING, Action.RUN)",
+        "Event.STARTED: (TaskPhase.STOPPING, Action.STOP_LATE)",
+        "Event.STARTED: (TaskPhase.RUNNING, Action.RUN)",
     ),
     Bug(
         "a cancelling that came too late leaves the task for ever",
         "shim/core/lifecycle.py",
-        "Event.CANCELLED: (Phase.ENDED, Action.VANISH)",
-        "Event.CANCELLED: (Phase.STOPPING, _IGNORE)",
+        "Event.CANCELLED: (TaskPhase.ENDED, Action.VANISH)",
+        "Event.CANCELLED: (TaskPhase.STOPPING, _IGNORE)",
     ),
     Bug(
         "a late word about an earlier container is taken for one about this one",
@@ -299,8 +299,8 @@ BUGS = (
     Bug(
         "KILLING is told twice",
         "shim/core/lifecycle.py",
-        "Event.KILL: (Phase.STOPPING, Action.STOP_AGAIN)",
-        "Event.KILL: (Phase.STOPPING, Action.STOP)",
+        "Event.KILL: (TaskPhase.STOPPING, Action.STOP_AGAIN)",
+        "Event.KILL: (TaskPhase.STOPPING, Action.STOP)",
     ),
     Bug(
         "a drain forgets why",
@@ -311,14 +311,14 @@ BUGS = (
     Bug(
         "discovery goes on after the end",
         "shim/core/tasks.py",
-        "        ctx.order(Withdraw(task.ref))\n        ctx.order(StopChecks(task.ref))\n        self.doomed",
-        "        ctx.order(StopChecks(task.ref))\n        self.doomed",
+        "        ctx.order(Withdraw(task.ref))\n        ctx.order(StopChecks(task.ref))\n        self.pending_removals",
+        "        ctx.order(StopChecks(task.ref))\n        self.pending_removals",
     ),
     # --- recovery
     Bug(
         "a launch is repeated though its container may have run",
         "shim/core/recovery.py",
-        "            self._undo(task)\n",
+        "            self._undo_launch(task)\n",
         "            self._ctx.order(tasks.launch_order(task))\n",
     ),
     Bug(
@@ -330,8 +330,8 @@ BUGS = (
     Bug(
         "a stop is forgotten by a restart",
         "shim/core/tasks.py",
-        "        if task.phase is Phase.STOPPING:\n            self._ctx.order(Stop(task.ref, task.grace))\n        else:\n            self._attend(task)",
-        "        self._attend(task)",
+        "        if task.phase is TaskPhase.STOPPING:\n            self._ctx.order(Stop(task.ref, task.grace))\n        else:\n            self._publish_and_check(task)",
+        "        self._publish_and_check(task)",
     ),
     Bug(
         "doomed containers are forgotten by a restart",
@@ -348,13 +348,13 @@ BUGS = (
     Bug(
         "ends that happened meanwhile are not seen",
         "shim/core/recovery.py",
-        "            tasks.happened(task.ref, Event.EXITED, exited)\n",
+        "            tasks.apply(task.ref, Event.EXITED, exited)\n",
         "            tasks.watch(task)\n",
     ),
     Bug(
         "a time limit ends with the process",
         "shim/core/recovery.py",
-        "        tasks.limit_time(task)\n",
+        "        tasks.start_expiry_timer(task)\n",
         "",
     ),
     # --- messages and registration
@@ -367,37 +367,37 @@ BUGS = (
     Bug(
         "updates of a removed framework are kept",
         "shim/core/tasks.py",
-        "        self._streams.drop(task.key)\n        if task.live:",
+        "        self._status_updates.drop(task.key)\n        if task.live:",
         "        if task.live:",
     ),
     Bug(
         "tasks are not reported while they end",
         "shim/core/agent.py",
-        "            if task.cause != journal_pb2.MUTED:\n",
-        "            if task.live and task.cause != journal_pb2.MUTED:\n",
+        "            if task.cause != Cause.MUTED:\n",
+        "            if task.live and task.cause != Cause.MUTED:\n",
     ),
     Bug(
         "tasks given up in silence are reported",
         "shim/core/agent.py",
-        "            if task.cause != journal_pb2.MUTED:\n",
+        "            if task.cause != Cause.MUTED:\n",
         "            if True:\n",
     ),
     Bug(
         "tasks the master has and we do not are not answered for",
         "shim/core/master_messages.py",
-        "            self._tasks.teller.refuse(framework, key, report)\n\n    def _pid_of",
+        "            self._tasks.reporter.reject(framework, key, report)\n\n    def _pid_of",
         "            pass\n\n    def _pid_of",
     ),
     Bug(
         "a launch twice is two launches",
         "shim/core/master_messages.py",
-        "        if key in self._tasks.table or self._streams.closed(key):\n            self._tasks.unmute(key)",
-        "        if self._streams.closed(key):\n            self._tasks.unmute(key)",
+        "        if key in self._tasks.table or self._status_updates.closed(key):\n            self._tasks.resume_updates(key)",
+        "        if self._status_updates.closed(key):\n            self._tasks.resume_updates(key)",
     ),
     Bug(
         "no tombstone for a kill that overtook its launch",
         "shim/core/early_kills.py",
-        "        return self._stones.pop(key, None) is not None",
+        "        return self._killed_at.pop(key, None) is not None",
         "        return False",
     ),
     Bug(
@@ -409,14 +409,14 @@ BUGS = (
     Bug(
         "a refusal does not free the framework",
         "shim/core/status_reporter.py",
-        "        framework.keys.add(key)\n        update = self._update(key, report, executor_id",
+        "        framework.task_keys.add(key)\n        update = self._update(key, report, executor_id",
         "        update = self._update(key, report, executor_id",
     ),
     Bug(
         "a link that broke changes nothing",
         "shim/core/master_messages.py",
-        "            if not self._registration.pinged(sender, message):\n                self._link_broke()\n",
-        "            self._registration.pinged(sender, message)\n",
+        "            if not self._registration.ping_received(sender, message):\n                self._link_broken()\n",
+        "            self._registration.ping_received(sender, message)\n",
     ),
     Bug(
         "a drain never ends",
@@ -427,14 +427,14 @@ BUGS = (
     Bug(
         "a former id's tasks are kept",
         "shim/core/shutdown.py",
-        "            self._tasks.silence_all()\n",
+        "            self._tasks.drop_all_frameworks()\n",
         "",
     ),
     Bug(
         "we register before the containers are known",
         "shim/core/registration.py",
-        "        if self.state in (State.DISCONNECTED, State.CONNECTED):\n            self._begin()",
-        "        self._begin()",
+        "        if self.state in (State.DISCONNECTED, State.CONNECTED):\n            self._start_round()",
+        "        self._start_round()",
     ),
     Bug(
         "an id in hand, we register as a new agent",
@@ -445,20 +445,20 @@ BUGS = (
     Bug(
         "pings are not missed",
         "shim/core/registration.py",
-        '        ctx.timers.set("ping", ctx.now.mono + self._ping_timeout)\n        if self._doubted',
-        "        if self._doubted",
+        "        self._set_ping_timer()\n        if self._reregistration_due",
+        "        if self._reregistration_due",
     ),
     Bug(
         "a registration is asked for once",
         "shim/core/registration.py",
-        '        ctx.timers.set("register", ctx.now.mono + ctx.entropy.uniform(self._backoff))\n',
+        "        ctx.timers.set(RegistrationTimer.SEND_REQUEST, next_request)\n",
         "",
     ),
     Bug(
         "an answer is believed though it may be to an older request",
         "shim/core/registration.py",
-        "            self._doubted = self._asked > 1\n",
-        "            self._doubted = False\n",
+        "            self._reregistration_due = self._requests_sent > 1\n",
+        "            self._reregistration_due = False\n",
     ),
     Bug(
         "reservations are forgotten with the id",

@@ -159,18 +159,18 @@ class Teller:
             case orders.Authenticate(master, attempt, _):
                 text = f"authenticate with {master.ip}, attempt {attempt}"
             case _:
-                words = "".join(c if c.islower() else f" {c.lower()}" for c in type(order).__name__)
-                text = f"{words.strip()} {order.ref.key.task_id}"
+                text = f"{_words(order)} {order.ref.key.task_id}"
         return f"! {text}"
 
 
 def _record(record: Record) -> str:
     match record:
-        case records.SaveMeta(name, value):
-            name = "doomed/..." if name.startswith("doomed/") else name
-            text = f"{'forget' if value is None else 'save'} {name}"
-        case records.SaveFramework(framework_id, value):
-            text = f"{'forget' if value is None else 'save'} framework {framework_id}"
+        case records.SaveFramework(framework_id, _):
+            text = f"save framework {framework_id}"
+        case records.DropFramework(framework_id):
+            text = f"drop framework {framework_id}"
+        case records.AddPendingRemoval(ref):
+            text = f"add pending removal {ref.key.task_id}"
         case records.AddTask(key, _, state):
             text = f"add task {key.task_id} {_state(state)}"
         case records.SaveTask(key, state):
@@ -183,7 +183,14 @@ def _record(record: Record) -> str:
             text = f"drop update {uuid[-1]} of {key.task_id}"
         case records.DropUpdates(key):
             text = f"drop all updates of {key.task_id}"
+        case _:
+            text = _words(record)
     return f"+ {text}"
+
+
+def _words(value: object) -> str:
+    """``SaveAgent`` -> ``save agent``."""
+    return "".join(c if c.islower() else f" {c.lower()}" for c in type(value).__name__).strip()
 
 
 def _state(value: bytes) -> str:

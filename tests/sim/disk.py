@@ -1,31 +1,39 @@
-"""A simulated disk that keeps records as the journal does, and remembers what it was told."""
+"""A simulated disk that keeps records as the journal does, and every record ever written."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 from shim.model import records
-from shim.model.ids import FrameworkId, TaskKey
+from shim.model.container import Ref
+from shim.model.ids import ContainerId, FrameworkId, TaskKey
 from shim.model.records import Record, Snapshot
+from shim.protos import journal_pb2
+from shim.protos.mesos_pb2 import DrainConfig
 from tests.sim.clock import Violation
 
 
 class Disk:
-    """Stricter than the journal: a record that changes nothing is a bug of the core's."""
+    """Stricter than the journal: a record that drops or adds nothing is a bug in the core."""
 
     def __init__(self) -> None:
-        self.meta: dict[str, bytes] = {}
-        self.frameworks: dict[FrameworkId, bytes] = {}
+        self.shim_id = ""
+        self.agent: journal_pb2.Agent | None = None
+        self.resources = journal_pb2.Resources()
+        self.drain: DrainConfig | None = None
+        self.pending_removals: dict[ContainerId, Ref] = {}
+        self.frameworks: dict[FrameworkId, journal_pb2.Framework] = {}
         self.tasks: dict[TaskKey, tuple[bytes, bytes]] = {}
         self.updates: dict[TaskKey, dict[bytes, bytes]] = {}
         self.commits = 0
         self.refuses_until = 0.0
-        # For the judge: all that was ever durable.
+        # For the judge: everything that was ever durable.
         self.written: dict[bytes, bytes] = {}
         self.acknowledged: dict[bytes, int] = {}
         self.accepted: dict[TaskKey, int] = {}
         self.touched: set[TaskKey] = set()
-        """Tasks that the last commit was about."""
+        """Tasks with a record in the last commit."""
 
     def commit(self, batch: Sequence[Record]) -> None:
         self.commits += 1
@@ -34,12 +42,24 @@ class Disk:
             self._apply(record)
 
     def snapshot(self) -> Snapshot:
-        updates = {key: list(kept.values()) for key, kept in self.updates.items() if kept}
-        return Snapshot(dict(self.meta), dict(self.frameworks), dict(self.tasks), updates)
+        return copy.deepcopy(
+            Snapshot(
+                self.shim_id,
+                self.agent,
+                self.resources,
+                self.drain,
+                self.pending_removals,
+                self.frameworks,
+                self.tasks,
+                {key: list(kept.values()) for key, kept in self.updates.items() if kept},
+            )
+        )
 
     def wipe(self) -> None:
         """The work_dir is lost."""
-        self.meta.clear()
+        self.shim_id, self.agent, self.drain = "", None, None
+        self.resources = journal_pb2.Resources()
+        self.pending_removals.clear()
         self.frameworks.clear()
         self.tasks.clear()
         self.updates.clear()
@@ -49,44 +69,65 @@ class Disk:
 
     def _apply(self, record: Record) -> None:
         match record:
-            case records.SaveMeta(name, value):
-                if value is None:
-                    self.meta.pop(name, None)
-                else:
-                    self.meta[name] = value
-            case records.SaveFramework(framework_id, value):
-                if value is None:
-                    self._expect(framework_id in self.frameworks, record)
-                    del self.frameworks[framework_id]
-                else:
-                    self.frameworks[framework_id] = value
-            case records.AddTask(key, info, state):
-                self._expect(key not in self.tasks, record)
-                self.touched.add(key)
+            case records.AddTask() | records.SaveTask() | records.DropTask():
+                self._apply_task(record)
+            case records.AddUpdate() | records.DropUpdate() | records.DropUpdates():
+                self._apply_update(record)
+            case records.SaveShimId(shim_id):
+                self.shim_id = shim_id
+            case records.SaveAgent(agent):
+                self.agent = copy.deepcopy(agent)
+            case records.DropAgent():
+                self.agent = None
+            case records.SaveResources(resources):
+                self.resources = copy.deepcopy(resources)
+            case records.SaveDrain(config):
+                self.drain = copy.deepcopy(config)
+            case records.DropDrain():
+                self.drain = None
+            case records.AddPendingRemoval(ref):
+                self.pending_removals[ref.container_id] = ref
+            case records.DropPendingRemoval(container_id):
+                self._expect(container_id in self.pending_removals, record)
+                del self.pending_removals[container_id]
+            case records.SaveFramework(framework_id, framework):
+                self.frameworks[framework_id] = copy.deepcopy(framework)
+            case records.DropFramework(framework_id):
+                self._expect(framework_id in self.frameworks, record)
+                del self.frameworks[framework_id]
+
+    def _apply_task(self, record: records.AddTask | records.SaveTask | records.DropTask) -> None:
+        key = record.key
+        self.touched.add(key)
+        self._expect((key in self.tasks) is not isinstance(record, records.AddTask), record)
+        match record:
+            case records.AddTask(_, info, state):
                 self.accepted[key] = self.commits
                 self.tasks[key] = (info, state)
-            case records.SaveTask(key, state):
-                self._expect(key in self.tasks, record)
-                self.touched.add(key)
+            case records.SaveTask(_, state):
                 self.tasks[key] = (self.tasks[key][0], state)
-            case records.DropTask(key):
-                self._expect(key in self.tasks, record)
-                self.touched.add(key)
+            case records.DropTask():
                 del self.tasks[key]
-            case records.AddUpdate(key, uuid, value):
+
+    def _apply_update(
+        self, record: records.AddUpdate | records.DropUpdate | records.DropUpdates
+    ) -> None:
+        key = record.key
+        match record:
+            case records.AddUpdate(_, uuid, value):
                 self._expect(uuid not in self.written, record)
                 self.written[uuid] = value
                 self.updates.setdefault(key, {})[uuid] = value
-            case records.DropUpdate(key, uuid):
+            case records.DropUpdate(_, uuid):
                 self._expect(next(iter(self.updates.get(key, {})), None) == uuid, record)
                 del self.updates[key][uuid]
                 self.acknowledged[uuid] = self.commits
                 if not self.updates[key]:
                     del self.updates[key]
-            case records.DropUpdates(key):
+            case records.DropUpdates():
                 for uuid in self.updates.pop(key, {}):
                     self.acknowledged[uuid] = self.commits
 
     def _expect(self, holds: bool, record: Record) -> None:
         if not holds:
-            raise Violation(f"a record that does not fit what is durable: {record!r:.200}")
+            raise Violation(f"a record that contradicts what is durable: {record!r:.200}")

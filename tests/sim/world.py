@@ -10,6 +10,7 @@ from random import Random
 from google.protobuf.message import Message
 
 from shim.core.context import Settings
+from shim.core.timers import RegistrationTimer, ShutdownTimer, Timer, UpdateRetry
 from shim.model import facts, orders
 from shim.model.ids import Pid, TaskId, TaskKey
 from shim.model.records import Record
@@ -469,7 +470,7 @@ class World:
                 ("they disagree on the id", master.agent and master.agent.id != core.ctx.agent_id),
                 ("the master has tasks", master.agent is not None and master.agent.tasks),
                 ("the conductor is busy", not process.conductor.idle),
-                ("containers are doomed", core.tasks.doomed),
+                ("containers are doomed", core.tasks.pending_removals),
                 ("frameworks are on disk", disk.frameworks and not unheard),
                 ("it drains", core.tasks.drain is not None and not unheard),
             )
@@ -493,14 +494,19 @@ class World:
         assert self.process is not None
         core, conductor = self.process.core, self.process.conductor
         unheard = self._never_heard()
-        known = {"agent", "resources"} | ({"drain"} if unheard else set())
-        timers = {"ping", "leave", "doubt"} | {("update", key) for key in unheard}
+        timers: set[Timer] = {
+            RegistrationTimer.PING_TIMEOUT,
+            RegistrationTimer.REREGISTER,
+            ShutdownTimer.ACKNOWLEDGEMENTS,
+            *map(UpdateRetry, unheard),
+        }
         left = {
             "tasks in memory": core.tasks.table,
-            "streams": len(core.streams) - len(unheard),
+            "streams": len(core.status_updates) - len(unheard),
             "frameworks in memory": core.frameworks.table if not unheard else None,
-            "records": self.disk.meta.keys() - known,
-            "timers": [timer for timer in core.ctx.timers.pending() if timer not in timers],
+            "pending removals on disk": self.disk.pending_removals,
+            "a drain on disk": self.disk.drain if not unheard else None,
+            "timers": [timer for timer in core.ctx.timers if timer not in timers],
             "published": conductor.published,
             "checks": conductor.checked,
         }

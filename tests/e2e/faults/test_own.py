@@ -39,7 +39,7 @@ async def test_a_lost_work_dir(system: System) -> None:
         await agent.kill()
         await asyncio.to_thread(shutil.rmtree, system.directory / "agent0")
         await agent.start()
-        await agent.said("no task of ours knows it")
+        await agent.said("it belongs to no task")
         await system.no_containers()
         await run(system, framework, "after")
         status = framework.updates("after")[-1]
