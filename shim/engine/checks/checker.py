@@ -1,9 +1,11 @@
-"""All checks of all tasks: one heap says what is due, a bounded number of probes is under way.
+"""Runs the health checks and checks of all tasks.
 
-An asyncio task exists per probe under way, never per check. Probes in containers have a lane of
-their own, so that the slow way never keeps the quick one waiting. What a probe finds counts only
-when the endpoint confirms that the container runs: neither a daemon that is away nor a task that
-just ends makes anything unhealthy.
+One schedule knows when each check is due. A bounded number of probes runs at once, and only a
+running probe has an asyncio task. Probes in containers have a queue of their own: network probes
+never wait for them.
+
+A failure counts only when the endpoint confirms that the container runs. An endpoint without an
+answer makes no task unhealthy, and neither does the end of a task.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from shim import limits
 from shim.engine.api import Engine
 from shim.engine.checks import spec
-from shim.engine.checks.policy import Changes, Health
+from shim.engine.checks.policy import ChangePolicy, HealthPolicy
 from shim.engine.checks.probe_result import (
     ProbeResult,
     ProbeStatus,
@@ -26,7 +28,7 @@ from shim.engine.checks.probe_result import (
     is_certain,
     passed,
 )
-from shim.engine.checks.route import Prober, Route
+from shim.engine.checks.probe_route import ProbeRoute, ProbeTools
 from shim.engine.checks.schedule import Schedule
 from shim.errors import InvalidTask, ShimError
 from shim.model.container import Phase, Ref
@@ -36,8 +38,8 @@ from shim.protos.mesos_pb2 import CheckInfo, HealthCheck
 
 log = logging.getLogger(__name__)
 
-NOTHING = ProbeResult(ProbeStatus.SILENT)
-"""A check that has not been made looks like one that had no answer."""
+NO_RESULT = ProbeResult(ProbeStatus.NO_ANSWER)
+"""The last result of a check before its first probe, as at a stock agent."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,47 +47,50 @@ class _Check:
     """One health check or check of one container."""
 
     ref: Ref
-    target: spec.Target
+    target: spec.CheckTarget
     interval: float
-    route: Route
-    judge: Callable[[ProbeResult, float], Fact | None]
+    """Seconds from a result to the next probe."""
+    route: ProbeRoute
+    to_fact: Callable[[ProbeResult, float], Fact | None]
+    """Returns what is reported of a result at a time, if anything."""
     probing: asyncio.Task[None] | None = None
 
 
-class _Lane:
-    """At most ``count`` probes at once; the others wait in line."""
+class _ProbeQueue:
+    """Starts at most ``limit`` probes at once, in the order in which checks are added."""
 
-    def __init__(self, count: int, probe: Callable[[_Check], asyncio.Task[None]]) -> None:
-        self._count = count
-        self._probe = probe
+    def __init__(self, limit: int, start_probe: Callable[[_Check], asyncio.Task[None]]) -> None:
+        self._limit = limit
+        self._start_probe = start_probe
         self._waiting: deque[_Check] = deque()
-        self.under_way = 0
+        self.running = 0
 
     def __len__(self) -> int:
+        """Checks that wait for a probe."""
         return len(self._waiting)
 
-    def take(self, check: _Check) -> None:
+    def add(self, check: _Check) -> None:
         self._waiting.append(check)
-        self._go_on()
+        self._start_next()
 
     def discard(self, check: _Check) -> None:
         if check in self._waiting:
             self._waiting.remove(check)
 
-    def _go_on(self) -> None:
-        while self._waiting and self.under_way < self._count:
+    def _start_next(self) -> None:
+        while self._waiting and self.running < self._limit:
             check = self._waiting.popleft()
-            self.under_way += 1
-            check.probing = self._probe(check)
-            check.probing.add_done_callback(self._ended)
+            self.running += 1
+            check.probing = self._start_probe(check)
+            check.probing.add_done_callback(self._probe_ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self.under_way -= 1
-        self._go_on()
+    def _probe_ended(self, task: asyncio.Task[None]) -> None:
+        self.running -= 1
+        self._start_next()
 
 
 class Checker:
-    """Starts and stops checks; posts HealthReported and CheckReported."""
+    """Starts and stops checks by container. Posts HealthReported and CheckReported."""
 
     def __init__(
         self,
@@ -100,41 +105,41 @@ class Checker:
         self._engine = engine
         self._post = post
         self._clock = clock
-        self._prober = Prober(engine, host, execs_at_once)
+        self._tools = ProbeTools(engine, host, execs_at_once)
         self._checks: dict[Ref, list[_Check]] = {}
         self._schedule: Schedule[_Check] = Schedule()
         self._wake = asyncio.Event()
-        self._near = _Lane(limits.CHECKS_AT_ONCE, self._begin)
-        self._dear = _Lane(execs_at_once, self._begin)
+        self._network_queue = _ProbeQueue(limits.CHECKS_AT_ONCE, self._start_probe)
+        self._exec_queue = _ProbeQueue(execs_at_once, self._start_probe)
         self.results: Counter[str] = Counter()
-        """Probes so far that ``passed``, ``failed``, and that were ``unknown``: no result."""
+        """Probes that ``passed`` and ``failed``. Those without a result are ``unknown``."""
 
     @property
     def checks(self) -> int:
-        """Containers under checks."""
+        """Containers with a health check or check."""
         return len(self._checks)
 
     @property
     def under_way(self) -> int:
-        """Probes being made."""
-        return self._near.under_way + self._dear.under_way
+        """Probes that run."""
+        return self._network_queue.running + self._exec_queue.running
 
     @property
     def waiting(self) -> int:
-        """Probes that are due and wait for their turn."""
-        return len(self._near) + len(self._dear)
+        """Probes that are due and wait for the limit of concurrent probes."""
+        return len(self._network_queue) + len(self._exec_queue)
 
     def start(self, order: StartChecks) -> None:
-        """Check from now on; one that is checked already goes on as it is.
+        """Start the checks of a container. Does nothing when they are started already.
 
-        A health check or check that makes no sense is told in the log, and not made.
+        A check that cannot be understood is not made: a warning in the log says so.
         """
         if order.ref in self._checks:
             return
         checks = []
-        for make in (self._health, self._check):
+        for checks_of in (self._health_checks, self._other_checks):
             try:
-                checks += make(order)
+                checks += checks_of(order)
             except InvalidTask as error:
                 log.warning("%s runs unchecked: %s", order.ref, error)
         if checks:
@@ -142,20 +147,21 @@ class Checker:
             self._wake.set()
 
     def stop(self, ref: Ref) -> None:
-        """Nothing is told of it from now on."""
+        """End the checks of a container. Nothing is posted of it from now on."""
         for check in self._checks.pop(ref, ()):
             self._schedule.discard(check)
-            self._near.discard(check)
-            self._dear.discard(check)
+            self._network_queue.discard(check)
+            self._exec_queue.discard(check)
             if check.probing is not None:
                 check.probing.cancel()
 
     async def run(self) -> None:
-        """Probe what is due, until cancelled."""
+        """Make probes when they are due, until cancelled."""
         while True:
             self._wake.clear()
-            for check in self._schedule.take_due(self._clock()):
-                (self._dear if check.route.inside else self._near).take(check)
+            for check in self._schedule.pop_due(self._clock()):
+                queue = self._exec_queue if check.route.uses_exec else self._network_queue
+                queue.add(check)
             due = self._schedule.next_due()
             try:
                 async with asyncio.timeout(None if due is None else max(0, due - self._clock())):
@@ -169,93 +175,96 @@ class Checker:
         for ref in list(self._checks):
             self.stop(ref)
         await asyncio.gather(*probes, return_exceptions=True)
-        await self._prober.close()
+        await self._tools.close()
 
     # --- setting up -----------------------------------------------------------------------
 
-    def _health(self, order: StartChecks) -> list[_Check]:
+    def _health_checks(self, order: StartChecks) -> list[_Check]:
+        """Return the task's health check, if it has one. Raises InvalidTask."""
         if not order.task.HasField("health_check"):
             return []
         info = order.task.health_check
-        target, grace = spec.target(info), spec.grace(info)
-        health = Health(
+        target, grace = spec.check_target(info), spec.grace_period(info)
+        policy = HealthPolicy(
             info.consecutive_failures, grace, self._clock(), grace_over=order.was_healthy
         )
 
-        def judge(outcome: ProbeResult, now: float) -> Fact | None:
-            verdict = health.result(passed(target, outcome), now)
+        def to_fact(result: ProbeResult, now: float) -> Fact | None:
+            verdict = policy.record(passed(target, result), now)
             if verdict is None:
                 return None
             return HealthReported(order.ref, verdict.healthy, verdict.kill)
 
-        return [self._plan(order, info, target, judge)]
+        return [self._schedule_check(order, info, target, to_fact)]
 
-    def _check(self, order: StartChecks) -> list[_Check]:
+    def _other_checks(self, order: StartChecks) -> list[_Check]:
+        """Return the task's check, if it has one. Raises InvalidTask."""
         if not order.task.HasField("check"):
             return []
-        target = spec.target(order.task.check)
-        changes = Changes(check_status(target, NOTHING))
+        target = spec.check_target(order.task.check)
+        policy = ChangePolicy(check_status(target, NO_RESULT))
 
-        def judge(outcome: ProbeResult, now: float) -> Fact | None:
-            status = changes.result(check_status(target, outcome))
+        def to_fact(result: ProbeResult, now: float) -> Fact | None:
+            status = policy.record(check_status(target, result))
             return None if status is None else CheckReported(order.ref, status)
 
-        return [self._plan(order, order.task.check, target, judge)]
+        return [self._schedule_check(order, order.task.check, target, to_fact)]
 
-    def _plan(
+    def _schedule_check(
         self,
         order: StartChecks,
         info: HealthCheck | CheckInfo,
-        target: spec.Target,
-        judge: Callable[[ProbeResult, float], Fact | None],
+        target: spec.CheckTarget,
+        to_fact: Callable[[ProbeResult, float], Fact | None],
     ) -> _Check:
-        timing = spec.timing(info)
+        timing = spec.check_timing(info)
         timeout = timing.timeout or limits.CHECK_TIMEOUT_MAX
-        route = Route(order.ref, target, order.addresses, self._prober, timeout)
+        route = ProbeRoute(order.ref, target, order.addresses, self._tools, timeout)
         interval = max(timing.interval, limits.CHECK_INTERVAL_MIN)
-        check = _Check(order.ref, target, interval, route, judge)
-        self._schedule.put(check, self._clock() + timing.delay)
+        check = _Check(order.ref, target, interval, route, to_fact)
+        self._schedule.set(check, self._clock() + timing.delay)
         return check
 
     # --- probing --------------------------------------------------------------------------
 
-    def _begin(self, check: _Check) -> asyncio.Task[None]:
+    def _start_probe(self, check: _Check) -> asyncio.Task[None]:
         return asyncio.create_task(self._probe(check), name=f"check {check.ref.name}")
 
     async def _probe(self, check: _Check) -> None:
         try:
-            outcome = await self._outcome(check)
-            self._tell(check, outcome)
+            result = await self._confirmed_result(check)
+            self._report(check, result)
         except Exception:
-            # A bug of ours: loud, without ending this check or any other.
+            # A bug of the agent: it must end neither this check nor any other.
             log.exception("%s", check.ref)
         check.probing = None
-        self._schedule.put(check, self._clock() + check.interval)
+        self._schedule.set(check, self._clock() + check.interval)
         self._wake.set()
 
-    async def _outcome(self, check: _Check) -> ProbeResult:
-        outcome = await check.route.probe()
-        if outcome.sign is ProbeStatus.UNKNOWN or is_certain(check.target, outcome):
-            return outcome
-        # An ending container's processes are killed before its engine calls it ended.
+    async def _confirmed_result(self, check: _Check) -> ProbeResult:
+        """Probe. A failure is UNKNOWN unless the container still runs after CHECK_SETTLE."""
+        result = await check.route.probe()
+        if result.status is ProbeStatus.UNKNOWN or is_certain(check.target, result):
+            return result
+        # The processes of an ending container are killed before its engine calls it ended.
         await asyncio.sleep(limits.CHECK_SETTLE)
-        return outcome if await self._runs(check.ref) else ProbeResult(ProbeStatus.UNKNOWN)
+        return result if await self._is_running(check.ref) else ProbeResult(ProbeStatus.UNKNOWN)
 
-    async def _runs(self, ref: Ref) -> bool:
+    async def _is_running(self, ref: Ref) -> bool:
         try:
             found = await self._engine.inspect(ref.name)
         except ShimError:
             return False
         return found.phase is Phase.RUNNING
 
-    def _tell(self, check: _Check, outcome: ProbeResult) -> None:
-        if outcome.sign is ProbeStatus.UNKNOWN:
+    def _report(self, check: _Check, result: ProbeResult) -> None:
+        if result.status is ProbeStatus.UNKNOWN:
             self.results["unknown"] += 1
             return
-        good = passed(check.target, outcome)
-        self.results["passed" if good else "failed"] += 1
-        if not good:
-            log.debug("%s: check failed: %s", check.ref, outcome)
-        fact = check.judge(outcome, self._clock())
+        success = passed(check.target, result)
+        self.results["passed" if success else "failed"] += 1
+        if not success:
+            log.debug("%s: check failed: %s", check.ref, result)
+        fact = check.to_fact(result, self._clock())
         if fact is not None:
             self._post(fact)

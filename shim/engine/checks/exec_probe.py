@@ -1,7 +1,8 @@
-"""Probes that run in the container: a task's own command, or with what its image happens to have.
+"""Probes that run in the container: the task's own command, or a script for HTTP and TCP.
 
-The script prints what the tool said and a last line ``= TOOL EXITCODE``. Addresses and paths are
-arguments, never part of the script's text.
+The script uses the first tool that the image has: curl, wget, bash or nc. It prints the output of
+the tool and a last line ``= TOOL EXITCODE``. Addresses and paths are arguments of the script,
+never part of its text.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 from shim import limits
 from shim.engine.api import Engine, ExecResult
 from shim.engine.checks.probe_result import ProbeResult, ProbeStatus
-from shim.engine.checks.spec import Command, Http, Target, Tcp
+from shim.engine.checks.spec import CheckTarget, CommandCheck, HttpCheck, TcpCheck
 from shim.errors import NotFound, Permanent, Transient
 
 _HTTP = r"""
@@ -71,63 +72,66 @@ _REFUSED = re.compile(rb"connection refused", re.IGNORECASE)
 
 
 class ExecProbe:
-    """Runs probes in containers, so many at once."""
+    """Runs probes in containers, at most ``at_once`` at a time."""
 
     def __init__(self, engine: Engine, at_once: int) -> None:
         self._engine = engine
         self._slots = asyncio.Semaphore(at_once)
 
-    async def probe(self, target: Target, name: str, timeout: float) -> ProbeResult:
-        """A TCP or HTTP target is tried on the container's loopback; IMPOSSIBLE without a tool."""
-        if isinstance(target, Command):
-            return await self._run(name, target, timeout)
-        outcome = await self._run(name, Command(script(target, timeout)), timeout)
-        if outcome.sign is not ProbeStatus.ANSWERED:
-            return outcome
-        return understand(target, outcome.detail.encode())
+    async def probe(self, target: CheckTarget, name: str, timeout: float) -> ProbeResult:
+        """Run one probe. HTTP and TCP go to the container's loopback address.
 
-    async def _run(self, name: str, command: Command, timeout: float) -> ProbeResult:
+        ``timeout`` is in seconds. IMPOSSIBLE: the image has no tool for HTTP or TCP.
+        """
+        if isinstance(target, CommandCheck):
+            return await self._run(name, target, timeout)
+        result = await self._run(name, CommandCheck(script(target, timeout)), timeout)
+        if result.status is not ProbeStatus.ANSWERED:
+            return result
+        return parse_output(target, result.detail.encode())
+
+    async def _run(self, name: str, command: CommandCheck, timeout: float) -> ProbeResult:
         async with self._slots:
             try:
                 async with asyncio.timeout(timeout):
                     result = await self._exec(name, command, timeout)
             except TimeoutError:
-                return ProbeResult(ProbeStatus.SILENT, detail=f"no answer within {timeout:g} s")
+                return ProbeResult(ProbeStatus.NO_ANSWER, detail=f"no answer within {timeout:g} s")
             except (NotFound, Transient) as error:
                 return ProbeResult(ProbeStatus.UNKNOWN, detail=str(error))
             except Permanent as error:
-                return ProbeResult(ProbeStatus.SILENT, detail=str(error))
+                return ProbeResult(ProbeStatus.NO_ANSWER, detail=str(error))
         return ProbeResult(
             ProbeStatus.ANSWERED, result.exit_code, result.output.decode("utf-8", "replace")
         )
 
-    async def _exec(self, name: str, command: Command, timeout: float) -> ExecResult:
-        """The engine's limit lies beyond ours: what it raises is no verdict on the task."""
+    async def _exec(self, name: str, command: CommandCheck, timeout: float) -> ExecResult:
+        """The engine's own timeout is longer: its errors say nothing about the task."""
         beyond = timeout + limits.ENGINE_CALL_TIMEOUT
         return await self._engine.exec(name, command.argv, command.env, beyond)
 
 
-def script(target: Http | Tcp, timeout: float) -> tuple[str, ...]:
-    """The command that probes ``target`` from inside with whatever tool is there."""
+def script(target: HttpCheck | TcpCheck, timeout: float) -> tuple[str, ...]:
+    """Return the command that probes ``target`` with a tool of the image."""
     bare = "::1" if target.ipv6 else "127.0.0.1"
     host = f"[{bare}]" if target.ipv6 else bare
     seconds = str(max(1, math.ceil(timeout)))
-    scheme, path = (target.scheme, target.path) if isinstance(target, Http) else ("", "")
-    text = _HTTP if isinstance(target, Http) else _TCP
+    scheme, path = (target.scheme, target.path) if isinstance(target, HttpCheck) else ("", "")
+    text = _HTTP if isinstance(target, HttpCheck) else _TCP
     return ("/bin/sh", "-c", text, "sh", host, str(target.port), scheme, path, seconds, bare)
 
 
-def understand(target: Http | Tcp, output: bytes) -> ProbeResult:
-    """What the script's output says."""
+def parse_output(target: HttpCheck | TcpCheck, output: bytes) -> ProbeResult:
+    """Return the result that the script's output describes."""
     last = _LAST.search(output)
     if last is None or last[1] == b"none":
         return ProbeResult(ProbeStatus.IMPOSSIBLE, detail="the image has no tool to probe with")
-    said = output[: last.start()]
-    if isinstance(target, Tcp):
-        return ProbeResult(ProbeStatus.ANSWERED if b"connected" in said else ProbeStatus.REFUSED)
-    statuses = _STATUS.findall(said)
+    printed = output[: last.start()]
+    if isinstance(target, TcpCheck):
+        return ProbeResult(ProbeStatus.ANSWERED if b"connected" in printed else ProbeStatus.REFUSED)
+    statuses = _STATUS.findall(printed)
     if statuses:
         return ProbeResult(ProbeStatus.ANSWERED, int(statuses[-1]))
-    words = " ".join(said.decode("utf-8", "replace").split())[:200]
-    refused = _REFUSED.search(said) or (last[1], last[2]) in ((b"curl", b"7"), (b"bash", b"7"))
-    return ProbeResult(ProbeStatus.REFUSED if refused else ProbeStatus.SILENT, detail=words)
+    text = " ".join(printed.decode("utf-8", "replace").split())[:200]
+    refused = _REFUSED.search(printed) or (last[1], last[2]) in ((b"curl", b"7"), (b"bash", b"7"))
+    return ProbeResult(ProbeStatus.REFUSED if refused else ProbeStatus.NO_ANSWER, detail=text)

@@ -11,20 +11,20 @@ from yarl import URL
 
 from shim import limits
 from shim.engine.checks.probe_result import ProbeResult, ProbeStatus
-from shim.engine.checks.spec import Http, Tcp
+from shim.engine.checks.spec import HttpCheck, TcpCheck
 from shim.engine.client.transport import escape_url
 from shim.errors import error_text
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-_HERE = ("localhost", "127.0.0.1", "::1")
+_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 class NetworkProbe:
-    """Needs a running loop. At most one connection per probe, never kept."""
+    """Makes probes over the network, with a new connection for each. Needs a running loop."""
 
     def __init__(self) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True, limit=0, ssl=_trusting()),
+            connector=aiohttp.TCPConnector(force_close=True, limit=0, ssl=_unverified_context()),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
@@ -32,42 +32,47 @@ class NetworkProbe:
     async def close(self) -> None:
         await self._session.close()
 
-    async def probe(self, target: Http | Tcp, host: str, port: int, timeout: float) -> ProbeResult:
-        """``port`` is the one to connect to, whatever the target's own."""
+    async def probe(
+        self, target: HttpCheck | TcpCheck, host: str, port: int, timeout: float
+    ) -> ProbeResult:
+        """Connect to ``host`` and ``port``, which may differ from the target's own port.
+
+        ``timeout`` is in seconds, for the whole probe. Raises nothing.
+        """
         connecting = min(timeout, limits.CHECK_CONNECT_TIMEOUT)
         try:
             async with asyncio.timeout(timeout):
-                if isinstance(target, Tcp):
+                if isinstance(target, TcpCheck):
                     return await _connect(host, port, connecting)
                 return await self._get(_url(target, host, port), connecting)
         except (aiohttp.ConnectionTimeoutError, _ConnectTimeout):
             return ProbeResult(ProbeStatus.UNREACHABLE, detail=f"{host}:{port} does not answer")
         except TimeoutError:
-            return ProbeResult(ProbeStatus.SILENT, detail=f"no answer within {timeout:g} s")
+            return ProbeResult(ProbeStatus.NO_ANSWER, detail=f"no answer within {timeout:g} s")
         except aiohttp.ClientConnectorError as error:
             return _failed(error.os_error, host, port)
         except OSError as error:
             return _failed(error, host, port)
         except (aiohttp.ClientError, ValueError) as error:
-            return ProbeResult(ProbeStatus.SILENT, detail=error_text(error))
+            return ProbeResult(ProbeStatus.NO_ANSWER, detail=error_text(error))
 
     async def _get(self, url: URL, connecting: float) -> ProbeResult:
-        """Redirects are followed within the container; one that leads elsewhere is the answer."""
+        """Follow redirects within the container. A redirect to another host is the answer."""
         limit = aiohttp.ClientTimeout(sock_connect=connecting)
         for _ in range(limits.CHECK_REDIRECTS):
             async with self._session.get(url, allow_redirects=False, timeout=limit) as response:
                 await _read(response)
-                onward = _redirect(response, url)
-                if onward is None:
+                target_url = _redirect(response, url)
+                if target_url is None:
                     return ProbeResult(ProbeStatus.ANSWERED, response.status)
-                url = onward
+                url = target_url
         return ProbeResult(
-            ProbeStatus.SILENT, detail=f"more than {limits.CHECK_REDIRECTS} redirects"
+            ProbeStatus.NO_ANSWER, detail=f"more than {limits.CHECK_REDIRECTS} redirects"
         )
 
 
 class _ConnectTimeout(Exception):
-    """As aiohttp's, for a bare connection."""
+    """The counterpart of aiohttp's ConnectionTimeoutError for a bare connection."""
 
 
 async def _connect(host: str, port: int, timeout: float) -> ProbeResult:
@@ -81,7 +86,7 @@ async def _connect(host: str, port: int, timeout: float) -> ProbeResult:
 
 
 async def _read(response: aiohttp.ClientResponse) -> None:
-    """The body, thrown away: one that is cut off is no answer, of an endless one some is enough."""
+    """Read and drop the body, at most CHECK_BODY bytes. Raises ClientError when it is cut off."""
     left = limits.CHECK_BODY
     async for part in response.content.iter_any():
         left -= len(part)
@@ -89,8 +94,8 @@ async def _read(response: aiohttp.ClientResponse) -> None:
             return
 
 
-def _url(target: Http, host: str, port: int) -> URL:
-    """The path goes out as it was written, but for what would break the request line."""
+def _url(target: HttpCheck, host: str, port: int) -> URL:
+    """Return the URL with the path as written. Only characters that break the line are quoted."""
     name = f"[{host}]" if ":" in host else host
     path = escape_url(target.path)
     return URL(f"{target.scheme}://{name}:{port}{path}", encoded=True)
@@ -100,10 +105,14 @@ def _redirect(response: aiohttp.ClientResponse, url: URL) -> URL | None:
     location = response.headers.get("Location")
     if response.status not in _REDIRECTS or location is None:
         return None
-    onward = url.join(URL(location))
-    if onward.host in _HERE and url.host is not None:
-        onward = onward.with_host(url.host)
-    return onward if onward.host == url.host and onward.scheme in ("http", "https") else None
+    target_url = url.join(URL(location))
+    if target_url.host in _LOOPBACK_HOSTS and url.host is not None:
+        target_url = target_url.with_host(url.host)
+    return (
+        target_url
+        if target_url.host == url.host and target_url.scheme in ("http", "https")
+        else None
+    )
 
 
 def _failed(error: OSError, host: str, port: int) -> ProbeResult:
@@ -111,14 +120,14 @@ def _failed(error: OSError, host: str, port: int) -> ProbeResult:
     if isinstance(error, ConnectionRefusedError):
         return ProbeResult(ProbeStatus.REFUSED, detail=detail)
     if isinstance(error, ConnectionError | ssl.SSLError):
-        return ProbeResult(ProbeStatus.SILENT, detail=detail)
+        return ProbeResult(ProbeStatus.NO_ANSWER, detail=detail)
     if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ETIMEDOUT):
         return ProbeResult(ProbeStatus.UNREACHABLE, detail=detail)
-    return ProbeResult(ProbeStatus.SILENT, detail=detail)
+    return ProbeResult(ProbeStatus.NO_ANSWER, detail=detail)
 
 
-def _trusting() -> ssl.SSLContext:
-    """A check asks whether the task answers, not who it is."""
+def _unverified_context() -> ssl.SSLContext:
+    """Return a context without verification: a check asks only whether the task answers."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

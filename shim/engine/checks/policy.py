@@ -1,4 +1,4 @@
-"""Which results are worth an update, and when a task is to be killed. Pure; time is an argument."""
+"""Which probe results are reported, and when a task is killed. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -6,49 +6,56 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class HealthVerdict:
+    """One health report to send."""
+
     healthy: bool
     kill: bool = False
+    """The task has used up its consecutive failures."""
 
 
-class Health:
-    """The rules of a health check.
+class HealthPolicy:
+    """The rules of a stock agent for one health check.
 
-    Every counted failure is told; a success only when it is the first, or comes after failures.
-    Failures within the grace period (which runs from the start of the checking, the delay
-    included) are not counted, until the first success.
+    - Each failure is reported. A success is reported when it is the first one or follows a
+      failure.
+    - ``consecutive_failures`` failures in a row kill the task.
+    - A failure within the grace period is ignored until the first success. The period begins with
+      the checking and includes the delay.
     """
 
     def __init__(
         self, consecutive_failures: int, grace: float, now: float, *, grace_over: bool
     ) -> None:
-        self._limit = max(1, consecutive_failures)
+        """``grace`` is in seconds. ``grace_over``: the task was healthy before a restart."""
+        self._failure_limit = max(1, consecutive_failures)
         self._grace_until = now + grace if grace > 0 and not grace_over else None
         self._succeeded = False
         self._failures = 0
 
-    def result(self, passed: bool, now: float) -> Verdict | None:
-        """The result of one probe, at ``now``; None when there is nothing to tell."""
+    def record(self, passed: bool, now: float) -> HealthVerdict | None:
+        """Count the result of one probe at ``now``. Return the report to send, if any."""
         if passed:
-            return self._success()
+            return self._record_success()
         if self._grace_until is not None and now <= self._grace_until:
             return None
         self._failures += 1
-        return Verdict(False, kill=self._failures >= self._limit)
+        return HealthVerdict(False, kill=self._failures >= self._failure_limit)
 
-    def _success(self) -> Verdict | None:
-        news = self._failures > 0 or not self._succeeded
+    def _record_success(self) -> HealthVerdict | None:
+        changed = self._failures > 0 or not self._succeeded
         self._failures, self._succeeded, self._grace_until = 0, True, None
-        return Verdict(True) if news else None
+        return HealthVerdict(True) if changed else None
 
 
-class Changes:
-    """The rule of a check: a result is told when it differs from the one before."""
+class ChangePolicy:
+    """The rule of a stock agent for a check: a result is reported when it differs from the last."""
 
     def __init__(self, last: bytes) -> None:
         self._last = last
 
-    def result(self, status: bytes) -> bytes | None:
+    def record(self, status: bytes) -> bytes | None:
+        """Return the status to report, or None for one like the last."""
         if status == self._last:
             return None
         self._last = status

@@ -1,11 +1,11 @@
-"""What one probe found, and what that says about the task. Pure."""
+"""The result of one probe, and what it means for a health check and for a check. Pure."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
 
-from shim.engine.checks.spec import Command, Http, Target, Tcp
+from shim.engine.checks.spec import CheckTarget, CommandCheck, HttpCheck, TcpCheck
 from shim.protos.mesos_pb2 import CheckInfo, CheckStatusInfo
 
 
@@ -14,62 +14,66 @@ class ProbeStatus(enum.Enum):
 
     ANSWERED = "answered"
     REFUSED = "refused"
-    """Somebody is there, and nothing listens."""
+    """The address was reached, and no process listens on the port."""
     UNREACHABLE = "unreachable"
-    """Nobody answers at that address at all."""
-    SILENT = "silent"
-    """It was reached or run, and gave no (useful) answer in time."""
+    """The address gave no answer to the connection attempt."""
+    NO_ANSWER = "no answer"
+    """The task was reached or the command run, without a usable answer in time."""
     IMPOSSIBLE = "impossible"
-    """There is nothing to probe with, or no address to probe."""
+    """The image has no tool to probe with, or the port is not published."""
     UNKNOWN = "unknown"
-    """The Docker endpoint did not answer, or the container ends: says nothing about the task."""
+    """The Docker endpoint did not answer, or the container is ending: no result of the task."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    sign: ProbeStatus
+    status: ProbeStatus
     value: int = 0
-    """Of an answer: the exit code, or the HTTP status."""
+    """Of an answer: the exit code or the HTTP status."""
     detail: str = ""
+    """For the log."""
 
 
-def passed(target: Target, outcome: ProbeResult) -> bool:
-    """Whether a health check calls it a success."""
-    if outcome.sign is not ProbeStatus.ANSWERED:
+def passed(target: CheckTarget, result: ProbeResult) -> bool:
+    """Return whether a health check counts the result as a success."""
+    if result.status is not ProbeStatus.ANSWERED:
         return False
     match target:
-        case Command():
-            return outcome.value == 0
-        case Http():
-            return 200 <= outcome.value < 400
-        case Tcp():
+        case CommandCheck():
+            return result.value == 0
+        case HttpCheck():
+            return 200 <= result.value < 400
+        case TcpCheck():
             return True
 
 
-def is_certain(target: Target, outcome: ProbeResult) -> bool:
-    """Whether it is the task's own word. Any other failure may be its container's ending."""
-    return passed(target, outcome) or (
-        outcome.sign is ProbeStatus.ANSWERED and not isinstance(target, Command)
+def is_certain(target: CheckTarget, result: ProbeResult) -> bool:
+    """Return whether the result surely comes from a running task.
+
+    Any other failure may come from the end of the container.
+    """
+    return passed(target, result) or (
+        result.status is ProbeStatus.ANSWERED and not isinstance(target, CommandCheck)
     )
 
 
-def check_status(target: Target, outcome: ProbeResult) -> bytes:
-    """``mesos.CheckStatusInfo``; a probe without an answer gives the empty sub-message."""
-    status, answered = CheckStatusInfo(), outcome.sign is ProbeStatus.ANSWERED
+def check_status(target: CheckTarget, result: ProbeResult) -> bytes:
+    """Return the serialized ``mesos.CheckStatusInfo``. Without an answer its part is empty."""
+    status, answered = CheckStatusInfo(), result.status is ProbeStatus.ANSWERED
     match target:
-        case Command():
+        case CommandCheck():
             status.type = CheckInfo.COMMAND
             status.command.SetInParent()
             if answered:
-                status.command.exit_code = outcome.value
-        case Http():
+                status.command.exit_code = result.value
+        case HttpCheck():
             status.type = CheckInfo.HTTP
             status.http.SetInParent()
             if answered:
-                status.http.status_code = outcome.value
-        case Tcp():
+                status.http.status_code = result.value
+        case TcpCheck():
             status.type = CheckInfo.TCP
             status.tcp.SetInParent()
-            if answered or outcome.sign in (ProbeStatus.REFUSED, ProbeStatus.UNREACHABLE):
+            if answered or result.status in (ProbeStatus.REFUSED, ProbeStatus.UNREACHABLE):
                 status.tcp.succeeded = answered
     return status.SerializeToString(deterministic=True)

@@ -1,4 +1,4 @@
-"""When each of many things is due: one heap for all."""
+"""When each of many items is due: one heap for all."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 SLACK = 64
-"""Entries given up may be so many beyond the living ones before they are swept."""
+"""The heap is rebuilt when it holds twice the valid entries and this many more."""
 
 
 class Schedule(Generic[T]):
-    """Each thing is due at one time at most."""
+    """Items with one due time each. An item is hashable."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, T]] = []
@@ -23,34 +23,34 @@ class Schedule(Generic[T]):
     def __len__(self) -> int:
         return len(self._valid)
 
-    def put(self, thing: T, due: float) -> None:
-        """It is due then; an earlier word about it no longer counts."""
+    def set(self, item: T, due: float) -> None:
+        """Set the time at which an item is due, in place of an earlier one."""
         self._count += 1
-        self._valid[thing] = self._count
-        heapq.heappush(self._heap, (due, self._count, thing))
-        self._sweep()
+        self._valid[item] = self._count
+        heapq.heappush(self._heap, (due, self._count, item))
+        self._drop_stale()
 
-    def discard(self, thing: T) -> None:
-        self._valid.pop(thing, None)
-        self._sweep()
+    def discard(self, item: T) -> None:
+        self._valid.pop(item, None)
+        self._drop_stale()
 
     def next_due(self) -> float | None:
-        """When the next thing is due; None: nothing will be."""
-        while self._heap and self._stale(self._heap[0]):
+        """Return when the next item is due, or None."""
+        while self._heap and self._is_stale(self._heap[0]):
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def take_due(self, now: float) -> Iterator[T]:
-        """What is due by now, the longest overdue first; it is due no more."""
+    def pop_due(self, now: float) -> Iterator[T]:
+        """Remove and yield the items that are due at ``now``, the longest overdue first."""
         while (due := self.next_due()) is not None and due <= now:
-            thing = heapq.heappop(self._heap)[2]
-            del self._valid[thing]
-            yield thing
+            item = heapq.heappop(self._heap)[2]
+            del self._valid[item]
+            yield item
 
-    def _stale(self, entry: tuple[float, int, T]) -> bool:
+    def _is_stale(self, entry: tuple[float, int, T]) -> bool:
         return self._valid.get(entry[2]) != entry[1]
 
-    def _sweep(self) -> None:
+    def _drop_stale(self) -> None:
         if len(self._heap) > 2 * len(self._valid) + SLACK:
-            self._heap = [entry for entry in self._heap if not self._stale(entry)]
+            self._heap = [entry for entry in self._heap if not self._is_stale(entry)]
             heapq.heapify(self._heap)

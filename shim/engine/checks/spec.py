@@ -1,4 +1,4 @@
-"""What a task wants checked, taken out of its TaskInfo. Pure."""
+"""Reads the health check and the check of a TaskInfo. Pure."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ PORT_MAX = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds: before the first probe, from a result to the next probe, for one answer."""
+    """Seconds before the first probe, from a result to the next probe, and for one answer."""
 
     delay: float
     interval: float
     timeout: float
-    """0: no limit of the task's own."""
+    """0: the task sets no limit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """Run in the container; exit code 0 is success."""
+class CommandCheck:
+    """A command that runs in the container. Exit code 0 is success."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Http:
-    """GET; 200 to 399 is success."""
+class HttpCheck:
+    """A GET request. A status of 200 to 399 is success."""
 
     port: int
     path: str = ""
@@ -42,18 +42,18 @@ class Http:
 
 
 @dataclass(frozen=True, slots=True)
-class Tcp:
-    """Connect; that it succeeds is success."""
+class TcpCheck:
+    """A TCP connection. Connecting is success."""
 
     port: int
     ipv6: bool = False
 
 
-Target = Command | Http | Tcp
+CheckTarget = CommandCheck | HttpCheck | TcpCheck
 
 
-def timing(check: HealthCheck | CheckInfo) -> Timing:
-    """Raises InvalidTask for what is no number of seconds."""
+def check_timing(check: HealthCheck | CheckInfo) -> Timing:
+    """Raises InvalidTask for a value that is no number of seconds."""
     name = _name(check)
     return Timing(
         *(
@@ -63,12 +63,13 @@ def timing(check: HealthCheck | CheckInfo) -> Timing:
     )
 
 
-def grace(check: HealthCheck) -> float:
+def grace_period(check: HealthCheck) -> float:
+    """Return the grace period in seconds. Raises InvalidTask."""
     return _seconds(check.grace_period_seconds, "health_check.grace_period_seconds")
 
 
-def target(check: HealthCheck | CheckInfo) -> Target:
-    """What is probed. Raises InvalidTask naming the field that is missing or wrong."""
+def check_target(check: HealthCheck | CheckInfo) -> CheckTarget:
+    """Return what is probed. Raises InvalidTask that names the missing or wrong field."""
     name = _name(check)
     if check.type == HealthCheck.COMMAND:
         return _command(check, name)
@@ -79,7 +80,7 @@ def target(check: HealthCheck | CheckInfo) -> Target:
     raise InvalidTask(f"No type: {name}.type")
 
 
-def _command(check: HealthCheck | CheckInfo, name: str) -> Command:
+def _command(check: HealthCheck | CheckInfo, name: str) -> CommandCheck:
     _require(check, "command", name)
     command = check.command if isinstance(check, HealthCheck) else check.command.command
     name = f"{name}.command" if isinstance(check, HealthCheck) else f"{name}.command.command"
@@ -92,7 +93,7 @@ def _command(check: HealthCheck | CheckInfo, name: str) -> Command:
         argv = (*value, *command.arguments)
     if not argv:
         _invalid("No command", f"{name}.value")
-    return Command(argv, _environment(command))
+    return CommandCheck(argv, _environment(command))
 
 
 def _environment(command: CommandInfo) -> dict[str, str]:
@@ -105,25 +106,25 @@ def _value(variable: Environment.Variable) -> str:
     return variable.value
 
 
-def _http(check: HealthCheck | CheckInfo, name: str) -> Http:
+def _http(check: HealthCheck | CheckInfo, name: str) -> HttpCheck:
     _require(check, "http", name)
     http = check.http
     if http.path and not http.path.startswith("/"):
         _invalid("Not an absolute path", f"{name}.http.path", http.path)
     port = _port(http.port, f"{name}.http.port")
     if not isinstance(http, HealthCheck.HTTPCheckInfo):
-        return Http(port, http.path)
+        return HttpCheck(port, http.path)
     scheme = http.scheme or "http"
     if scheme not in ("http", "https"):
         _invalid("Neither http nor https", f"{name}.http.scheme", scheme)
-    return Http(port, http.path, scheme, http.protocol == NetworkInfo.IPv6)
+    return HttpCheck(port, http.path, scheme, http.protocol == NetworkInfo.IPv6)
 
 
-def _tcp(check: HealthCheck | CheckInfo, name: str) -> Tcp:
+def _tcp(check: HealthCheck | CheckInfo, name: str) -> TcpCheck:
     _require(check, "tcp", name)
     tcp = check.tcp
     ipv6 = isinstance(tcp, HealthCheck.TCPCheckInfo) and tcp.protocol == NetworkInfo.IPv6
-    return Tcp(_port(tcp.port, f"{name}.tcp.port"), ipv6)
+    return TcpCheck(_port(tcp.port, f"{name}.tcp.port"), ipv6)
 
 
 def _name(check: HealthCheck | CheckInfo) -> str:

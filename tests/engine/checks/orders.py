@@ -1,4 +1,4 @@
-"""Orders to check, written as text: a task's health_check and check."""
+"""StartChecks orders from protobuf text of a task's health_check and check."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def order(text: str, *addresses: str, was_healthy: bool = False) -> StartChecks:
 
 
 def order_for(name: str, text: str, *addresses: str) -> StartChecks:
-    """For a container that is there already, named ``mesos-...``."""
+    """Return the order for an existing container named ``mesos-...``."""
     key = TaskKey(FrameworkId("F"), TaskId("t"))
     ref = Ref(key, ContainerId(name.removeprefix("mesos-")))
     return StartChecks(ref, task(text), addresses)

@@ -1,4 +1,4 @@
-"""When probes are made, how many at once, and what is posted; on a clock that costs no time."""
+"""When probes are made, how many at once, and what is posted, on a virtual clock."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ CHECK = (
 
 
 class Engine(FakeEngine):
-    """Commands take ``seconds`` and end with what the script says, the last one for ever."""
+    """Commands take ``seconds`` and end with the next step of the script. The last step repeats."""
 
     def __init__(self, *script: int | Exception, seconds: float = 0.0) -> None:
         super().__init__()
         self.script = list(script)
         self.seconds = seconds
         self.times: list[float] = []
-        self.most = self.now = 0
+        self.most_at_once = self.running = 0
 
     async def exec(
         self, name: str, argv: Sequence[str], env: Mapping[str, str], timeout: float
     ) -> ExecResult:
         self.times.append(asyncio.get_running_loop().time())
-        self.now += 1
-        self.most = max(self.most, self.now)
+        self.running += 1
+        self.most_at_once = max(self.most_at_once, self.running)
         try:
             await asyncio.sleep(self.seconds)
         finally:
-            self.now -= 1
+            self.running -= 1
         step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(step, Exception):
             raise step
         return ExecResult(step, b"")
 
 
-class Stage:
+class CheckerRun:
     def __init__(self, engine: Engine, **options: Any) -> None:
         self.engine = engine
         self.facts: list[Fact] = []
@@ -83,8 +83,8 @@ def is_health(fact: Fact) -> bool:
 
 
 @asynccontextmanager
-async def stage(engine: Engine, **options: Any) -> AsyncIterator[Stage]:
-    made = Stage(engine, **options)
+async def running_checker(engine: Engine, **options: Any) -> AsyncIterator[CheckerRun]:
+    made = CheckerRun(engine, **options)
     running = asyncio.create_task(made.checker.run())
     try:
         yield made
@@ -96,7 +96,7 @@ async def stage(engine: Engine, **options: Any) -> AsyncIterator[Stage]:
 
 @timeless
 async def test_the_delay_then_the_interval_after_each_result() -> None:
-    async with stage(Engine(0, seconds=2)) as on:
+    async with running_checker(Engine(0, seconds=2)) as on:
         on.start()
         await asyncio.sleep(30)
         assert on.engine.times == pytest.approx([5, 17, 29], abs=0.1)
@@ -104,8 +104,8 @@ async def test_the_delay_then_the_interval_after_each_result() -> None:
 
 
 @timeless
-async def test_every_failure_is_told_and_the_last_one_kills() -> None:
-    async with stage(Engine(1)) as on:
+async def test_every_failure_is_reported_and_the_last_one_kills() -> None:
+    async with running_checker(Engine(1)) as on:
         on.start()
         await asyncio.sleep(28)
         assert on.health == [(False, False), (False, False), (False, True)]
@@ -113,7 +113,7 @@ async def test_every_failure_is_told_and_the_last_one_kills() -> None:
 
 @timeless
 async def test_a_command_that_takes_too_long_fails() -> None:
-    async with stage(Engine(0, seconds=100)) as on:
+    async with running_checker(Engine(0, seconds=100)) as on:
         on.start()
         await asyncio.sleep(24)
         assert on.health == []
@@ -122,18 +122,18 @@ async def test_a_command_that_takes_too_long_fails() -> None:
 
 
 @timeless
-async def test_without_a_limit_a_command_may_take_its_time() -> None:
-    async with stage(Engine(0, seconds=1000)) as on:
+async def test_a_command_without_a_timeout_may_run_long() -> None:
+    async with running_checker(Engine(0, seconds=1000)) as on:
         on.start(HEALTH.replace("timeout_seconds: 20", "timeout_seconds: 0"))
         await asyncio.sleep(1006)
         assert on.health == [(True, False)]
 
 
 @pytest.mark.parametrize("error", [Transient("no answer"), NotFound("No such container")])
-def test_an_endpoint_without_an_answer_says_nothing_about_a_task(error: Exception) -> None:
+def test_an_endpoint_without_an_answer_gives_no_result(error: Exception) -> None:
     @timeless
     async def run() -> None:
-        async with stage(Engine(0, error)) as on:
+        async with running_checker(Engine(0, error)) as on:
             on.start()
             await asyncio.sleep(600)
             assert on.health == [(True, False)]
@@ -144,7 +144,7 @@ def test_an_endpoint_without_an_answer_says_nothing_about_a_task(error: Exceptio
 
 @timeless
 async def test_a_daemon_that_hangs_makes_nothing_unhealthy() -> None:
-    async with stage(Engine(0, seconds=100)) as on:
+    async with running_checker(Engine(0, seconds=100)) as on:
         on.start()
         on.engine.away = True
         await asyncio.sleep(200)
@@ -152,8 +152,8 @@ async def test_a_daemon_that_hangs_makes_nothing_unhealthy() -> None:
 
 
 @timeless
-async def test_a_failure_of_a_container_that_ended_is_its_end() -> None:
-    async with stage(Engine(137)) as on:
+async def test_a_failure_of_a_container_that_ended_is_not_reported() -> None:
+    async with running_checker(Engine(137)) as on:
         wanted = on.start()
         on.engine.boxes[wanted.ref.name].phase = Phase.EXITED
         await asyncio.sleep(60)
@@ -162,23 +162,23 @@ async def test_a_failure_of_a_container_that_ended_is_its_end() -> None:
 
 @timeless
 async def test_a_command_that_cannot_be_run_fails() -> None:
-    async with stage(Engine(Permanent("is paused"))) as on:
+    async with running_checker(Engine(Permanent("is paused"))) as on:
         on.start()
         await asyncio.sleep(6)
         assert on.health == [(False, False)]
 
 
 @timeless
-async def test_a_check_tells_changes_only() -> None:
-    async with stage(Engine(0, 0, 3, 3, Permanent("gone mad"), 0)) as on:
+async def test_a_check_reports_changes_only() -> None:
+    async with running_checker(Engine(0, 0, 3, 3, Permanent("gone mad"), 0)) as on:
         on.start(CHECK)
         await asyncio.sleep(100)
         assert on.codes == [0, 3, None, 0]
 
 
 @timeless
-async def test_both_kinds_go_on_beside_each_other() -> None:
-    async with stage(Engine(0)) as on:
+async def test_a_health_check_and_a_check_run_side_by_side() -> None:
+    async with running_checker(Engine(0)) as on:
         on.start(HEALTH + CHECK)
         await asyncio.sleep(30)
         assert (on.health, on.codes) == ([(True, False)], [0])
@@ -187,20 +187,20 @@ async def test_both_kinds_go_on_beside_each_other() -> None:
 
 @timeless
 async def test_a_stop_ends_the_probe_under_way_and_every_later_one() -> None:
-    async with stage(Engine(1, seconds=3)) as on:
+    async with running_checker(Engine(1, seconds=3)) as on:
         wanted = on.start()
         await asyncio.sleep(6)
         assert on.checker.under_way == 1
         on.checker.stop(wanted.ref)
         await asyncio.sleep(100)
         assert on.facts == []
-        assert (on.checker.checks, on.checker.under_way, on.engine.now) == (0, 0, 0)
+        assert (on.checker.checks, on.checker.under_way, on.engine.running) == (0, 0, 0)
         assert len(on.engine.times) == 1
 
 
 @timeless
-async def test_starting_twice_is_starting_once() -> None:
-    async with stage(Engine(0)) as on:
+async def test_starting_checks_twice_has_the_effect_of_once() -> None:
+    async with running_checker(Engine(0)) as on:
         wanted = on.start()
         on.checker.start(wanted)
         await asyncio.sleep(6)
@@ -208,8 +208,8 @@ async def test_starting_twice_is_starting_once() -> None:
 
 
 @timeless
-async def test_after_a_restart_a_healthy_one_has_no_grace() -> None:
-    async with stage(Engine(1)) as on:
+async def test_after_a_restart_a_healthy_task_has_no_grace_period() -> None:
+    async with running_checker(Engine(1)) as on:
         text = HEALTH.replace("grace_period_seconds: 0", "grace_period_seconds: 1000")
         on.start(text)
         on.start(text, was_healthy=True)
@@ -218,20 +218,20 @@ async def test_after_a_restart_a_healthy_one_has_no_grace() -> None:
 
 
 @timeless
-async def test_commands_are_bounded_and_nobody_starves() -> None:
-    async with stage(Engine(0, seconds=1), execs_at_once=4) as on:
+async def test_concurrent_commands_are_bounded_and_every_task_is_probed() -> None:
+    async with running_checker(Engine(0, seconds=1), execs_at_once=4) as on:
         for _ in range(40):
             on.start()
         await asyncio.sleep(6)
         assert on.checker.waiting > 20
         await asyncio.sleep(10)
-        assert on.engine.most == 4
+        assert on.engine.most_at_once == 4
         assert len(on.health) == 40
 
 
 @timeless
 async def test_checks_cost_no_asyncio_task_while_they_wait() -> None:
-    async with stage(Engine(0)) as on:
+    async with running_checker(Engine(0)) as on:
         before = len(asyncio.all_tasks())
         for _ in range(1000):
             on.start()
@@ -244,7 +244,7 @@ async def test_checks_cost_no_asyncio_task_while_they_wait() -> None:
 def _no_type(caplog: pytest.LogCaptureFixture) -> Callable[[], None]:
     @timeless
     async def run() -> None:
-        async with stage(Engine(0)) as on:
+        async with running_checker(Engine(0)) as on:
             on.start("health_check { tcp { port: 1 } }")
             await asyncio.sleep(60)
             assert (on.facts, on.checker.checks) == ([], 0)
@@ -252,14 +252,14 @@ def _no_type(caplog: pytest.LogCaptureFixture) -> Callable[[], None]:
     return run
 
 
-def test_one_that_makes_no_sense_is_told_and_not_made(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_check_without_a_type_is_a_warning_and_not_made(caplog: pytest.LogCaptureFixture) -> None:
     _no_type(caplog)()
     assert "runs unchecked: No type: health_check.type" in caplog.text
 
 
 @timeless
-async def test_an_interval_of_nothing_leaves_the_loop_alive() -> None:
-    async with stage(Engine(0)) as on:
+async def test_an_interval_of_zero_does_not_block_the_loop() -> None:
+    async with running_checker(Engine(0)) as on:
         on.start(HEALTH.replace("interval_seconds: 10", "interval_seconds: 0"))
         await asyncio.sleep(6)
         assert 5 <= len(on.engine.times) <= 1 / limits.CHECK_INTERVAL_MIN + 1

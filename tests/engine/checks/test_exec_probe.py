@@ -1,4 +1,4 @@
-"""What the scripts make of the tools of this machine, and what we make of their output."""
+"""The probe scripts with the tools of this machine, and the parser of their output."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from shim.engine.checks.exec_probe import script, understand
+from shim.engine.checks.exec_probe import parse_output, script
 from shim.engine.checks.probe_result import ProbeResult, ProbeStatus
-from shim.engine.checks.spec import Http, Tcp
+from shim.engine.checks.spec import HttpCheck, TcpCheck
 from tests.engine.checks.test_network_probe import serving
 from tests.support.ports import free_port
 
 
-async def run(target: Http | Tcp, path: str) -> ProbeResult:
+async def run(target: HttpCheck | TcpCheck, path: str) -> ProbeResult:
     shell, *rest = script(target, 3)
     process = await asyncio.create_subprocess_exec(
         shell, *rest, stdout=-1, stderr=-2, env={"PATH": path}
     )
     output, _ = await process.communicate()
-    return understand(target, output)
+    return parse_output(target, output)
 
 
 @pytest.fixture(params=["curl", "wget", "bash", "busybox wget nc sleep", "busybox nc sleep"])
 def only(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A PATH with one tool alone. (The wget of a static busybox may crash: then nc is asked.)"""
+    """A PATH with one tool alone. The wget of a static busybox may crash: then nc is used."""
     program, *applets = request.param.split()
     found = shutil.which(program)
     if found is None:
@@ -38,35 +38,35 @@ def only(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-async def test_every_tool_tells_the_status(only: str) -> None:
+async def test_every_tool_gives_the_http_status(only: str) -> None:
     async with serving() as port:
         for code in (200, 503):
-            found = await run(Http(port, f"/status/{code}?a='b'&c=$HOME"), only)
-            assert (found.sign, found.value) == (ProbeStatus.ANSWERED, code)
+            found = await run(HttpCheck(port, f"/status/{code}?a='b'&c=$HOME"), only)
+            assert (found.status, found.value) == (ProbeStatus.ANSWERED, code)
 
 
-async def test_every_tool_tells_that_nobody_listens(only: str) -> None:
-    found = await run(Http(free_port()), only)
-    assert found.sign in (ProbeStatus.REFUSED, ProbeStatus.SILENT)
+async def test_every_tool_notices_a_closed_port(only: str) -> None:
+    found = await run(HttpCheck(free_port()), only)
+    assert found.status in (ProbeStatus.REFUSED, ProbeStatus.NO_ANSWER)
 
 
-async def test_a_shell_without_tools_is_no_way_for_http_and_enough_for_tcp(tmp_path: Path) -> None:
-    assert (await run(Http(1), str(tmp_path))).sign is ProbeStatus.IMPOSSIBLE
+async def test_a_shell_without_tools_can_probe_tcp_only(tmp_path: Path) -> None:
+    assert (await run(HttpCheck(1), str(tmp_path))).status is ProbeStatus.IMPOSSIBLE
     async with serving() as port:
-        assert (await run(Tcp(port), str(tmp_path))).sign is ProbeStatus.ANSWERED
-    assert (await run(Tcp(free_port()), str(tmp_path))).sign is ProbeStatus.REFUSED
+        assert (await run(TcpCheck(port), str(tmp_path))).status is ProbeStatus.ANSWERED
+    assert (await run(TcpCheck(free_port()), str(tmp_path))).status is ProbeStatus.REFUSED
 
 
-async def test_bash_connects() -> None:
+async def test_bash_probes_tcp() -> None:
     async with serving() as port:
-        assert (await run(Tcp(port), os.environ["PATH"])).sign is ProbeStatus.ANSWERED
-    assert (await run(Tcp(free_port()), os.environ["PATH"])).sign is ProbeStatus.REFUSED
+        assert (await run(TcpCheck(port), os.environ["PATH"])).status is ProbeStatus.ANSWERED
+    assert (await run(TcpCheck(free_port()), os.environ["PATH"])).status is ProbeStatus.REFUSED
 
 
 def outputs() -> Iterator[tuple[str, ProbeStatus, int]]:
     yield "\nHTTP/ 200\n= curl 0\n", ProbeStatus.ANSWERED, 200
     yield "curl: (7) Failed to connect\n\nHTTP/ 000\n= curl 7\n", ProbeStatus.REFUSED, 0
-    yield "curl: (28) timed out\n\nHTTP/ 000\n= curl 28\n", ProbeStatus.SILENT, 0
+    yield "curl: (28) timed out\n\nHTTP/ 000\n= curl 28\n", ProbeStatus.NO_ANSWER, 0
     yield "  HTTP/1.1 302 Found\n  HTTP/1.1 200 OK\n= wget 0\n", ProbeStatus.ANSWERED, 200
     yield (
         "wget: server returned error: HTTP/1.0 404 Not Found\n= wget 1\n",
@@ -75,21 +75,21 @@ def outputs() -> Iterator[tuple[str, ProbeStatus, int]]:
     )
     yield "wget: can't connect (127.0.0.1): Connection refused\n= wget 1\n", ProbeStatus.REFUSED, 0
     yield "HTTP/1.0 200\n= nc 0\n", ProbeStatus.ANSWERED, 200
-    yield " \n= nc 0\n", ProbeStatus.SILENT, 0
+    yield " \n= nc 0\n", ProbeStatus.NO_ANSWER, 0
     yield "= none 0\n", ProbeStatus.IMPOSSIBLE, 0
     yield 'exec failed: "/bin/sh": no such file or directory', ProbeStatus.IMPOSSIBLE, 0
     yield "", ProbeStatus.IMPOSSIBLE, 0
     yield "= curl 0\nHTTP/1.1 200\n", ProbeStatus.IMPOSSIBLE, 0
 
 
-@pytest.mark.parametrize(("output", "sign", "value"), list(outputs()))
-def test_what_an_output_says(output: str, sign: ProbeStatus, value: int) -> None:
-    found = understand(Http(80), output.encode())
-    assert (found.sign, found.value) == (sign, value)
+@pytest.mark.parametrize(("output", "status", "value"), list(outputs()))
+def test_results_by_output_of_the_script(output: str, status: ProbeStatus, value: int) -> None:
+    found = parse_output(HttpCheck(80), output.encode())
+    assert (found.status, found.value) == (status, value)
 
 
-def test_nothing_of_a_task_is_part_of_the_script() -> None:
+def test_values_of_the_task_are_arguments_of_the_script() -> None:
     path = '"; touch /x; "'
-    argv = script(Http(80, path), 1)
+    argv = script(HttpCheck(80, path), 1)
     assert path not in argv[2]
     assert path in argv[3:]

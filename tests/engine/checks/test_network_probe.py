@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from shim import limits
 from shim.engine.checks.network_probe import NetworkProbe
 from shim.engine.checks.probe_result import ProbeResult, ProbeStatus
-from shim.engine.checks.spec import Http, Tcp
+from shim.engine.checks.spec import HttpCheck, TcpCheck
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture
-async def outside() -> AsyncIterator[NetworkProbe]:
+async def network() -> AsyncIterator[NetworkProbe]:
     made = NetworkProbe()
     yield made
     await made.close()
@@ -70,21 +70,21 @@ async def raw(answer: Answer) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def get(outside: NetworkProbe, port: int, path: str = "", timeout: float = 5) -> ProbeResult:
-    return await outside.probe(Http(port, path), "127.0.0.1", port, timeout)
+async def get(network: NetworkProbe, port: int, path: str = "", timeout: float = 5) -> ProbeResult:
+    return await network.probe(HttpCheck(port, path), "127.0.0.1", port, timeout)
 
 
 @pytest.mark.parametrize("code", [200, 204, 304, 404, 500])
-async def test_the_status_is_the_servers(outside: NetworkProbe, code: int) -> None:
+async def test_the_result_is_the_servers_status(network: NetworkProbe, code: int) -> None:
     async with serving() as port:
-        assert await get(outside, port, f"/status/{code}") == ProbeResult(
+        assert await get(network, port, f"/status/{code}") == ProbeResult(
             ProbeStatus.ANSWERED, code
         )
 
 
-async def test_the_path_arrives_as_written(outside: NetworkProbe) -> None:
+async def test_the_path_arrives_as_written(network: NetworkProbe) -> None:
     async with serving() as port:
-        assert (await get(outside, port, "/echo/a%20b c?d=%2F&{e}")).value == 200
+        assert (await get(network, port, "/echo/a%20b c?d=%2F&{e}")).value == 200
 
 
 @pytest.mark.parametrize(
@@ -98,23 +98,23 @@ async def test_the_path_arrives_as_written(outside: NetworkProbe) -> None:
     ],
 )
 async def test_redirects_are_followed_within_the_container(
-    outside: NetworkProbe, to: str, status: int
+    network: NetworkProbe, to: str, status: int
 ) -> None:
     async with serving() as port:
-        found = await get(outside, port, f"/onward?to={to.format(port=port)}")
+        found = await get(network, port, f"/onward?to={to.format(port=port)}")
         assert found == ProbeResult(ProbeStatus.ANSWERED, status)
 
 
-async def test_redirects_in_a_circle_are_no_answer(outside: NetworkProbe) -> None:
+async def test_endless_redirects_are_no_answer(network: NetworkProbe) -> None:
     circle = b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"
-    async with raw(saying(circle)) as port:
-        found = await get(outside, port, "/again")
-        assert found.sign is ProbeStatus.SILENT
+    async with raw(answering(circle)) as port:
+        found = await get(network, port, "/again")
+        assert found.status is ProbeStatus.NO_ANSWER
         assert "redirects" in found.detail
 
 
 def certificate(directory: Path) -> ssl.SSLContext:
-    """Expired, of another name, signed by nobody."""
+    """Return an expired, self-signed certificate of another name."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "other")])
     now = datetime.now(UTC)
@@ -140,49 +140,51 @@ def certificate(directory: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_certificates_are_not_looked_at(outside: NetworkProbe, tmp_path: Path) -> None:
+async def test_certificates_are_not_verified(network: NetworkProbe, tmp_path: Path) -> None:
     async with serving(certificate(tmp_path)) as port:
-        target = Http(port, "/status/200", "https")
-        assert (await outside.probe(target, "127.0.0.1", port, 5)).value == 200
-        plain = await outside.probe(Http(port), "127.0.0.1", port, 5)
-        assert plain.sign is ProbeStatus.SILENT
+        target = HttpCheck(port, "/status/200", "https")
+        assert (await network.probe(target, "127.0.0.1", port, 5)).value == 200
+        plain = await network.probe(HttpCheck(port), "127.0.0.1", port, 5)
+        assert plain.status is ProbeStatus.NO_ANSWER
 
 
-async def test_ipv6(outside: NetworkProbe) -> None:
+async def test_ipv6(network: NetworkProbe) -> None:
     async with serving(host="::1") as port:
-        found = await outside.probe(Http(port, "/status/200"), "::1", port, 5)
+        found = await network.probe(HttpCheck(port, "/status/200"), "::1", port, 5)
         assert found == ProbeResult(ProbeStatus.ANSWERED, 200)
-        assert (await outside.probe(Tcp(port), "::1", port, 5)).sign is ProbeStatus.ANSWERED
+        assert (await network.probe(TcpCheck(port), "::1", port, 5)).status is ProbeStatus.ANSWERED
 
 
-@pytest.mark.parametrize("kind", [Http, Tcp])
-async def test_nobody_listens(outside: NetworkProbe, kind: type[Http] | type[Tcp]) -> None:
+@pytest.mark.parametrize("kind", [HttpCheck, TcpCheck])
+async def test_a_closed_port_is_refused(
+    network: NetworkProbe, kind: type[HttpCheck] | type[TcpCheck]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
-    found = await outside.probe(kind(port), "127.0.0.1", port, 5)
-    assert found.sign is ProbeStatus.REFUSED
+    found = await network.probe(kind(port), "127.0.0.1", port, 5)
+    assert found.status is ProbeStatus.REFUSED
     assert str(port) in found.detail
 
 
-@pytest.mark.parametrize("kind", [Http, Tcp])
-async def test_an_address_that_does_not_answer(
-    outside: NetworkProbe, kind: type[Http] | type[Tcp], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [HttpCheck, TcpCheck])
+async def test_an_address_without_an_answer_is_unreachable(
+    network: NetworkProbe, kind: type[HttpCheck] | type[TcpCheck], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A listener whose queue is full drops what comes, as a firewall does."""
+    """A listener with a full queue drops connection attempts, as a firewall does."""
     monkeypatch.setattr(limits, "CHECK_CONNECT_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         port = full.getsockname()[1]
-        crowd = [socket.socket() for _ in range(4)]
-        for one in crowd:
+        clients = [socket.socket() for _ in range(4)]
+        for one in clients:
             one.setblocking(False)
             one.connect_ex(("127.0.0.1", port))
-        found = await outside.probe(kind(port), "127.0.0.1", port, 5)
-        for one in crowd:
+        found = await network.probe(kind(port), "127.0.0.1", port, 5)
+        for one in clients:
             one.close()
-    assert found.sign is ProbeStatus.UNREACHABLE
+    assert found.status is ProbeStatus.UNREACHABLE
 
 
-def saying(data: bytes, *, hang: bool = False) -> Answer:
+def answering(data: bytes, *, hang: bool = False) -> Answer:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(data)
@@ -198,24 +200,24 @@ def saying(data: bytes, *, hang: bool = False) -> Answer:
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"", id="nothing"),
+        pytest.param(b"", id="empty"),
         pytest.param(b"220 mail.example ESMTP\r\n", id="no-http"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", id="cut-off"),
         pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n", id="huge"),
     ],
 )
-async def test_what_is_no_answer_fails(outside: NetworkProbe, data: bytes) -> None:
-    async with raw(saying(data)) as port:
-        assert (await get(outside, port)).sign is ProbeStatus.SILENT
+async def test_a_malformed_answer_is_no_answer(network: NetworkProbe, data: bytes) -> None:
+    async with raw(answering(data)) as port:
+        assert (await get(network, port)).status is ProbeStatus.NO_ANSWER
 
 
-async def test_a_server_that_says_nothing_is_waited_for_no_longer(outside: NetworkProbe) -> None:
-    async with raw(saying(b"", hang=True)) as port:
-        found = await get(outside, port, timeout=0.2)
-        assert found == ProbeResult(ProbeStatus.SILENT, detail="no answer within 0.2 s")
+async def test_a_silent_server_is_given_up_after_the_timeout(network: NetworkProbe) -> None:
+    async with raw(answering(b"", hang=True)) as port:
+        found = await get(network, port, timeout=0.2)
+        assert found == ProbeResult(ProbeStatus.NO_ANSWER, detail="no answer within 0.2 s")
 
 
-async def test_an_endless_body_is_not_read_to_its_end(outside: NetworkProbe) -> None:
+async def test_an_endless_body_is_not_read_to_its_end(network: NetworkProbe) -> None:
     head = b"HTTP/1.1 200 OK\r\n\r\n"
-    async with raw(saying(head + b"x" * 1_000_000, hang=True)) as port:
-        assert await get(outside, port, timeout=0.9) == ProbeResult(ProbeStatus.ANSWERED, 200)
+    async with raw(answering(head + b"x" * 1_000_000, hang=True)) as port:
+        assert await get(network, port, timeout=0.9) == ProbeResult(ProbeStatus.ANSWERED, 200)

@@ -1,14 +1,14 @@
-"""The rules of section 18.1, as stories of results in time."""
+"""Rules of health checks and checks, as sequences of results in time."""
 
 from __future__ import annotations
 
 import pytest
 
-from shim.engine.checks.policy import Changes, Health, Verdict
+from shim.engine.checks.policy import ChangePolicy, HealthPolicy, HealthVerdict
 
-GOOD, BAD, KILL = Verdict(True), Verdict(False), Verdict(False, kill=True)
+GOOD, BAD, KILL = HealthVerdict(True), HealthVerdict(False), HealthVerdict(False, kill=True)
 
-Story = list[tuple[float, bool, Verdict | None]]
+Story = list[tuple[float, bool, HealthVerdict | None]]
 
 
 @pytest.mark.parametrize(
@@ -34,24 +34,26 @@ Story = list[tuple[float, bool, Verdict | None]]
         pytest.param(2, 10, [(1, True, GOOD), (2, False, BAD)], id="success-ends-grace"),
         pytest.param(2, 10, [(1, False, None), (2, True, GOOD)], id="grace-forgets"),
         pytest.param(1, 10, [(20, False, KILL)], id="delay-used-the-grace-up"),
-        pytest.param(9, 0, [(0, False, BAD), (1, False, BAD)], id="every-failure-is-told"),
+        pytest.param(9, 0, [(0, False, BAD), (1, False, BAD)], id="every-failure-is-reported"),
     ],
 )
-def test_health(limit: int, grace: float, story: Story) -> None:
-    health = Health(limit, grace, 0.0, grace_over=False)
-    assert [health.result(good, now) for now, good, _ in story] == [told for *_, told in story]
+def test_health_reports(limit: int, grace: float, story: Story) -> None:
+    health = HealthPolicy(limit, grace, 0.0, grace_over=False)
+    assert [health.record(good, now) for now, good, _ in story] == [
+        reported for *_, reported in story
+    ]
 
 
-def test_after_a_restart_there_is_no_grace_for_one_that_was_healthy() -> None:
-    assert Health(1, 10, 0.0, grace_over=True).result(False, 1) == KILL
+def test_after_a_restart_a_healthy_task_has_no_grace_period() -> None:
+    assert HealthPolicy(1, 10, 0.0, grace_over=True).record(False, 1) == KILL
 
 
-def test_a_failing_one_is_said_to_be_killed_again_and_again() -> None:
-    health = Health(1, 0, 0.0, grace_over=False)
-    assert [health.result(False, now) for now in (0, 1)] == [KILL, KILL]
+def test_every_failure_beyond_the_limit_kills() -> None:
+    health = HealthPolicy(1, 0, 0.0, grace_over=False)
+    assert [health.record(False, now) for now in (0, 1)] == [KILL, KILL]
 
 
-def test_only_changes_of_a_check_are_told() -> None:
-    changes = Changes(b"empty")
-    seen = [changes.result(status) for status in (b"empty", b"1", b"1", b"0", b"empty")]
+def test_only_changes_of_a_check_are_reported() -> None:
+    changes = ChangePolicy(b"empty")
+    seen = [changes.record(status) for status in (b"empty", b"1", b"1", b"0", b"empty")]
     assert seen == [None, b"1", None, b"0", b"empty"]

@@ -9,10 +9,10 @@ from shim.engine.checks.probe_result import (
     is_certain,
     passed,
 )
-from shim.engine.checks.spec import Command, Http, Target, Tcp
+from shim.engine.checks.spec import CheckTarget, CommandCheck, HttpCheck, TcpCheck
 from shim.protos.mesos_pb2 import CheckStatusInfo
 
-COMMAND, HTTP, TCP = Command(("true",)), Http(80), Tcp(80)
+COMMAND, HTTP, TCP = CommandCheck(("true",)), HttpCheck(80), TcpCheck(80)
 
 
 @pytest.mark.parametrize(
@@ -29,40 +29,44 @@ COMMAND, HTTP, TCP = Command(("true",)), Http(80), Tcp(80)
         (TCP, 0, True),
     ],
 )
-def test_what_counts_as_success(target: Target, value: int, good: bool) -> None:
+def test_success_of_a_health_check(target: CheckTarget, value: int, good: bool) -> None:
     assert passed(target, ProbeResult(ProbeStatus.ANSWERED, value)) is good
 
 
-@pytest.mark.parametrize("sign", [sign for sign in ProbeStatus if sign is not ProbeStatus.ANSWERED])
+@pytest.mark.parametrize(
+    "status", [status for status in ProbeStatus if status is not ProbeStatus.ANSWERED]
+)
 @pytest.mark.parametrize("target", [COMMAND, HTTP, TCP])
-def test_without_an_answer_there_is_no_success_and_no_certainty(
-    target: Target, sign: ProbeStatus
+def test_a_probe_without_an_answer_is_neither_success_nor_certain(
+    target: CheckTarget, status: ProbeStatus
 ) -> None:
-    assert not passed(target, ProbeResult(sign))
-    assert not is_certain(target, ProbeResult(sign))
+    assert not passed(target, ProbeResult(status))
+    assert not is_certain(target, ProbeResult(status))
 
 
-def test_an_exit_code_may_be_the_containers_ending_an_http_status_may_not() -> None:
+def test_a_failing_exit_code_is_uncertain_and_an_http_status_certain() -> None:
     assert is_certain(HTTP, ProbeResult(ProbeStatus.ANSWERED, 503))
     assert not is_certain(COMMAND, ProbeResult(ProbeStatus.ANSWERED, 137))
     assert is_certain(COMMAND, ProbeResult(ProbeStatus.ANSWERED, 0))
 
 
 @pytest.mark.parametrize(
-    ("target", "outcome", "text"),
+    ("target", "result", "text"),
     [
         (COMMAND, ProbeResult(ProbeStatus.ANSWERED, 3), "type: COMMAND command { exit_code: 3 }"),
-        (COMMAND, ProbeResult(ProbeStatus.SILENT), "type: COMMAND command { }"),
+        (COMMAND, ProbeResult(ProbeStatus.NO_ANSWER), "type: COMMAND command { }"),
         (HTTP, ProbeResult(ProbeStatus.ANSWERED, 404), "type: HTTP http { status_code: 404 }"),
         (HTTP, ProbeResult(ProbeStatus.REFUSED), "type: HTTP http { }"),
         (TCP, ProbeResult(ProbeStatus.ANSWERED), "type: TCP tcp { succeeded: true }"),
         (TCP, ProbeResult(ProbeStatus.REFUSED), "type: TCP tcp { succeeded: false }"),
         (TCP, ProbeResult(ProbeStatus.UNREACHABLE), "type: TCP tcp { succeeded: false }"),
-        (TCP, ProbeResult(ProbeStatus.SILENT), "type: TCP tcp { }"),
+        (TCP, ProbeResult(ProbeStatus.NO_ANSWER), "type: TCP tcp { }"),
     ],
 )
-def test_what_a_check_reports(target: Target, outcome: ProbeResult, text: str) -> None:
+def test_the_status_that_a_check_reports(
+    target: CheckTarget, result: ProbeResult, text: str
+) -> None:
     from google.protobuf import text_format
 
-    found = CheckStatusInfo.FromString(check_status(target, outcome))
+    found = CheckStatusInfo.FromString(check_status(target, result))
     assert found == text_format.Parse(text, CheckStatusInfo())

@@ -71,7 +71,7 @@ async def world(shim_id: str, busybox_image: str) -> AsyncIterator[World]:
     await engine.close()
 
 
-async def test_a_command_decides_with_its_environment(world: World) -> None:
+async def test_a_command_check_runs_with_its_environment(world: World) -> None:
     name, addresses = await world.run("sleep 100")
     wanted = order_for(
         name,
@@ -83,7 +83,7 @@ async def test_a_command_decides_with_its_environment(world: World) -> None:
     await world.until(lambda: world.health == [(True, False)])
 
 
-async def test_a_command_that_keeps_failing_kills(world: World) -> None:
+async def test_a_command_that_keeps_failing_kills_the_task(world: World) -> None:
     name, addresses = await world.run("sleep 100")
     text = f'health_check {{ {QUICK} type: COMMAND command {{ shell: false value: "/no/such" }} }}'
     world.checker.start(order_for(name, text, *addresses))
@@ -92,7 +92,7 @@ async def test_a_command_that_keeps_failing_kills(world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", ["HTTP http", "TCP tcp"])
-async def test_a_server_at_the_containers_address(world: World, kind: str) -> None:
+async def test_a_server_at_the_containers_address_is_healthy(world: World, kind: str) -> None:
     name, addresses = await world.run("httpd -f -p 8080 -h /www")
     text = f"health_check {{ {QUICK} type: {kind} {{ port: 8080 }} }}"
     world.checker.start(order_for(name, text, *addresses))
@@ -100,7 +100,7 @@ async def test_a_server_at_the_containers_address(world: World, kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", ["HTTP http", "TCP tcp"])
-async def test_a_server_on_loopback_only(
+async def test_a_server_on_loopback_only_is_healthy(
     world: World, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -119,7 +119,7 @@ async def test_a_container_without_a_network_is_probed_inside(world: World) -> N
     await world.until(lambda: (False, True) in world.health)
 
 
-async def test_a_page_that_goes_and_comes_back(world: World) -> None:
+async def test_a_check_reports_a_page_that_disappears_and_returns(world: World) -> None:
     name, addresses = await world.run("httpd -f -p 8080 -h /www")
     text = """check { delay_seconds: 0 interval_seconds: 0.2
         type: HTTP http { port: 8080 path: "/index.html" } }"""
@@ -136,7 +136,7 @@ async def test_a_page_that_goes_and_comes_back(world: World) -> None:
     await world.until(lambda: codes()[-1:] == [200])
 
 
-async def test_an_end_is_no_failure(world: World) -> None:
+async def test_the_end_of_a_container_is_no_failure(world: World) -> None:
     name, addresses = await world.run("sleep 1")
     text = f'health_check {{ {QUICK} type: COMMAND command {{ value: "true" }} }}'
     world.checker.start(order_for(name, text, *addresses))
