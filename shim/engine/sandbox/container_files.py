@@ -1,7 +1,7 @@
-"""Files that a task wrote into its sandbox, fetched out of its container when somebody looks.
+"""Files that a task wrote into its sandbox, fetched out of its container for a page.
 
-They live as long as the container. A fetch brings a file, or a directory with all that is below it,
-so it is bounded, and held for a few seconds: pages ask again and again.
+The files exist as long as the container. One fetch brings a file, or a directory with everything
+below it. A fetch is bounded in size, and cached for a few seconds because pages poll.
 """
 
 from __future__ import annotations
@@ -30,70 +30,74 @@ _TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A file with its content, or a directory with what is directly in it."""
+class FetchedFile:
+    """A file with its content, or a directory with its direct entries."""
 
     is_directory: bool
     content: bytes = field(default=b"", repr=False)
     entries: tuple[Entry, ...] = ()
     link: str = ""
-    """Where a symbolic link points; it has no content then."""
+    """The target of a symbolic link, which has no content."""
 
 
 class ContainerFiles:
-    """Paths are relative to the sandbox directory; the empty one is that directory."""
+    """Fetches by path relative to the sandbox directory. The empty path is that directory."""
 
     def __init__(self, engine: Engine, sandbox_directory: str) -> None:
         """Needs a running loop."""
         self._engine = engine
         self._root = posixpath.normpath(sandbox_directory)
-        self._held: OrderedDict[tuple[str, str], Fetched] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str], FetchedFile] = OrderedDict()
         self._sizes: dict[tuple[str, str], int] = {}
-        self._fetching: dict[tuple[str, str], asyncio.Task[Fetched]] = {}
-        self._gate = asyncio.Semaphore(limits.ARCHIVES_AT_ONCE)
+        self._fetching: dict[tuple[str, str], asyncio.Task[FetchedFile]] = {}
+        self._slots = asyncio.Semaphore(limits.ARCHIVES_AT_ONCE)
 
-    async def fetch(self, ref: Ref, path: str) -> Fetched:
-        """NotFound; Permanent when it is too large or points out of the sandbox; Transient."""
-        found = await self._fetch_once(ref.name, self._inside(path))
+    async def fetch(self, ref: Ref, path: str) -> FetchedFile:
+        """Return a file or directory, following one symbolic link within the sandbox.
+
+        NotFound, or Transient of the engine. Permanent for a file that is too large, a path out of
+        the sandbox, or a link to a link.
+        """
+        found = await self._fetch_once(ref.name, self._absolute(path))
         if found.link:
             target = posixpath.join(self._root, posixpath.dirname(path), found.link)
-            found = await self._fetch_once(ref.name, self._inside(target))
+            found = await self._fetch_once(ref.name, self._absolute(target))
             if found.link:
                 raise Permanent(f"{path} is a link to a link")
         return found
 
-    def _inside(self, path: str) -> str:
+    def _absolute(self, path: str) -> str:
         full = posixpath.normpath(posixpath.join(self._root, path))
         if full != self._root and not full.startswith(f"{self._root}/"):
             raise Permanent(f"{full} is not in the sandbox")
         return full
 
-    async def _fetch_once(self, name: str, path: str) -> Fetched:
-        """However many ask at a time, the engine is asked once."""
+    async def _fetch_once(self, name: str, path: str) -> FetchedFile:
+        """Fetch, with one call of the engine for all concurrent callers."""
         key = (name, path)
-        if key in self._held:
-            return self._held[key]
+        if key in self._cache:
+            return self._cache[key]
         task = self._fetching.get(key)
         if task is None:
             task = self._fetching[key] = asyncio.create_task(self._fetch(key))
             task.add_done_callback(lambda _: self._fetching.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _fetch(self, key: tuple[str, str]) -> Fetched:
-        async with self._gate:
+    async def _fetch(self, key: tuple[str, str]) -> FetchedFile:
+        async with self._slots:
             tar = await self._engine.get_archive(*key, limits.ARCHIVE_BYTES)
-            found = await asyncio.to_thread(_take_apart, tar)
-        self._hold(key, found)
+            found = await asyncio.to_thread(_parse_archive, tar)
+        self._add_to_cache(key, found)
         return found
 
-    def _hold(self, key: tuple[str, str], found: Fetched) -> None:
-        self._held[key], self._sizes[key] = found, len(found.content)
-        asyncio.get_running_loop().call_later(limits.ARCHIVE_AGE, self._drop, key)
+    def _add_to_cache(self, key: tuple[str, str], found: FetchedFile) -> None:
+        self._cache[key], self._sizes[key] = found, len(found.content)
+        asyncio.get_running_loop().call_later(limits.ARCHIVE_AGE, self._evict, key)
         while sum(self._sizes.values()) > limits.ARCHIVES_HELD_BYTES:
-            self._drop(next(iter(self._held)))
+            self._evict(next(iter(self._cache)))
 
-    def _drop(self, key: tuple[str, str]) -> None:
-        self._held.pop(key, None)
+    def _evict(self, key: tuple[str, str]) -> None:
+        self._cache.pop(key, None)
         self._sizes.pop(key, None)
 
     async def close(self) -> None:
@@ -103,21 +107,21 @@ class ContainerFiles:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _take_apart(tar: bytes) -> Fetched:
+def _parse_archive(tar: bytes) -> FetchedFile:
     try:
         with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
             top = archive.next()
             if top is None:
                 raise NotFound("the engine sent an empty archive")
             if top.isdir():
-                inside = [member for member in archive if _depth(member) == _depth(top) + 1]
-                return Fetched(is_directory=True, entries=tuple(map(_entry, inside)))
+                direct = [member for member in archive if _depth(member) == _depth(top) + 1]
+                return FetchedFile(is_directory=True, entries=tuple(map(_entry, direct)))
             if top.issym():
-                return Fetched(is_directory=False, link=top.linkname)
+                return FetchedFile(is_directory=False, link=top.linkname)
             content = archive.extractfile(top)
-            return Fetched(is_directory=False, content=content.read() if content else b"")
+            return FetchedFile(is_directory=False, content=content.read() if content else b"")
     except tarfile.TarError as error:
-        raise Transient(f"the engine's archive is none: {error}") from None
+        raise Transient(f"the engine sent no valid archive: {error}") from None
 
 
 def _depth(member: tarfile.TarInfo) -> int:

@@ -1,8 +1,8 @@
-"""Bringing a container's output from its engine to its spool.
+"""Brings a container's output from its engine to its buffer.
 
-Nothing is done about a container whose output nobody reads: no connection, no asyncio task. The
-first reader starts a feed: it catches up with the log, then follows it as long as somebody reads.
-What was not read by then is taken when the container is about to be removed.
+A container without a reader costs nothing: no connection, no asyncio task. The first reader starts
+its follower, which catches up with the log and then follows it while clients read. The rest of the
+output is collected before the container is removed.
 """
 
 from __future__ import annotations
@@ -25,50 +25,55 @@ log = logging.getLogger(__name__)
 
 
 class LogFollower:
-    """The feed of one container. Closed with ``stop``."""
+    """Follows the log of one container. Ends with ``stop`` or ``collect_rest``."""
 
     def __init__(
-        self, engine: Engine, spool: OutputBuffer, directory: Path, followed: Callable[[], int]
+        self, engine: Engine, buffer: OutputBuffer, directory: Path, followed: Callable[[], int]
     ) -> None:
-        self.spool = spool
+        """``followed`` returns how many containers are followed now: they share the loop."""
+        self.buffer = buffer
         self._engine = engine
         self._directory = directory
         self._followed = followed
         self._task: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
         self._caught_up = asyncio.Event()
-        self.read_at = time.monotonic()
-        self._failing = False
-        self._ending = False
+        self.last_read_s = time.monotonic()
+        """When a client last read, on the monotonic clock."""
+        self._disk_failing = False
+        self._collecting = False
 
     @property
     def running(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    async def fresh(self, patience: float) -> None:
-        """The spool holds what the log held when this was called, if the engine is quick."""
-        self.read_at = time.monotonic()
-        if not self.running and not self._ending:
+    async def refresh(self, timeout: float) -> None:
+        """Bring the buffer up to the end of the log, in at most ``timeout`` seconds."""
+        self.last_read_s = time.monotonic()
+        if not self.running and not self._collecting:
             self._caught_up.clear()
-            self._task = asyncio.create_task(self._run(), name=f"output of {self.spool.ref.name}")
+            self._task = asyncio.create_task(self._run(), name=f"output of {self.buffer.ref.name}")
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 await self._caught_up.wait()
         except TimeoutError:
-            log.debug("the output of %s is late", self.spool.ref)
+            log.debug("the output of %s is late", self.buffer.ref)
         await self.flush()
 
     async def stop(self) -> None:
+        """Stop following, and write what was taken."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
         await self.flush()
 
-    async def finish(self, patience: float) -> None:
-        """Take what is left, in ``patience`` seconds; nothing comes after it. Never raises, except
-        when cancelled."""
-        self._ending = True
+    async def collect_rest(self, timeout: float) -> None:
+        """Take the rest of the log, in at most ``timeout`` seconds. The follower ends.
+
+        An error becomes a line in stderr of the task. Raises nothing.
+        """
+        self._collecting = True
         await self.stop()
         self._caught_up.clear()
         last_error = ""
@@ -82,26 +87,26 @@ class LogFollower:
                 raise
 
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 await retry(FINAL_LOGS, catch_up)
         except TimeoutError:
-            self._lost(f"the last output was not taken within {patience:g} s{last_error}")
+            self._warn(f"the last output was not taken within {timeout:g} s{last_error}")
         except NotFound:
-            """Removed by others, or never created: there is no more."""
+            log.debug("%s: no more output, the container is gone", self.buffer.ref)
         except ShimError as error:
-            self._lost(f"the last output is lost: {error}")
-        self.spool.ended = time.time()
+            self._warn(f"the last output is lost: {error}")
+        self.buffer.ended_s = time.time()
         await self.flush()
         self._caught_up.set()
 
-    def _lost(self, text: str) -> None:
-        log.warning("%s: %s", self.spool.ref, text)
-        self.spool.say(STDERR, text)
+    def _warn(self, text: str) -> None:
+        log.warning("%s: %s", self.buffer.ref, text)
+        self.buffer.add_notice(STDERR, text)
 
-    # --- taking -----------------------------------------------------------------------------
+    # --- reading the log --------------------------------------------------------------------
 
     async def _run(self) -> None:
-        while self._watched > 0:
+        while self._seconds_to_follow > 0:
             try:
                 await self._catch_up()
                 self._caught_up.set()
@@ -109,34 +114,35 @@ class LogFollower:
             except NotFound:
                 break
             except Permanent as error:
-                self._lost(f"the output cannot be read: {error}")
+                self._warn(f"the output cannot be read: {error}")
                 break
             except Transient as error:
-                log.info("the output of %s is not followed for now: %s", self.spool.ref, error)
-            # After a failure readers get what there is.
+                log.info("the output of %s is not followed for now: %s", self.buffer.ref, error)
+            # After a failure readers get what was taken before.
             self._caught_up.set()
-            if self._watched > 0:
+            if self._seconds_to_follow > 0:
                 await asyncio.sleep(limits.LOG_RETRY)
         self._caught_up.set()
 
     @property
-    def _watched(self) -> float:
-        """Seconds that it is still worth while to follow."""
-        return self.read_at + limits.LOG_WATCHED - time.monotonic()
+    def _seconds_to_follow(self) -> float:
+        """Seconds until the last read is LOG_WATCHED seconds ago."""
+        return self.last_read_s + limits.LOG_WATCHED - time.monotonic()
 
     async def _catch_up(self) -> None:
-        """All of a log of ordinary size; of a larger one the beginning and the end."""
-        if await self._take(follow=False, budget=limits.LOG_FETCH_BYTES):
+        """Take all of a log of ordinary size, or the beginning and the end of a larger one."""
+        if await self._take(follow=False, max_bytes=limits.LOG_FETCH_BYTES):
             return
-        self.spool.say(STDOUT, f"more output than is kept: its last {limits.LOG_TAIL_LINES} lines")
+        notice = f"more output than is kept: its last {limits.LOG_TAIL_LINES} lines"
+        self.buffer.add_notice(STDOUT, notice)
         await self._take(follow=False, tail=limits.LOG_TAIL_LINES)
 
     async def _follow(self) -> None:
-        """Until the log ends, or nobody has read for a while."""
+        """Take new lines until the log ends or no client has read for LOG_WATCHED seconds."""
         following = asyncio.create_task(self._take(follow=True))
         try:
-            while not following.done() and self._watched > 0:
-                await asyncio.wait({following}, timeout=self._watched)
+            while not following.done() and self._seconds_to_follow > 0:
+                await asyncio.wait({following}, timeout=self._seconds_to_follow)
         finally:
             following.cancel()
             await asyncio.wait({following})
@@ -144,40 +150,41 @@ class LogFollower:
             following.result()
 
     async def _take(
-        self, *, follow: bool, budget: int | None = None, tail: int | None = None
+        self, *, follow: bool, max_bytes: int | None = None, tail: int | None = None
     ) -> bool:
-        """False: it was more than ``budget`` bytes."""
-        spool, taken = self.spool, 0
-        lines = self._engine.logs(spool.ref.name, since=spool.resume(), follow=follow, tail=tail)
+        """Read the log once. Return False when there were more than ``max_bytes``."""
+        buffer, taken = self.buffer, 0
+        since_s = buffer.begin_pass()
+        lines = self._engine.logs(buffer.ref.name, since=since_s, follow=follow, tail=tail)
         async with aclosing(lines):
-            async for stream, stamp, line in lines:
-                spool.take(stream, stamp, line)
+            async for stream, timestamp_s, line in lines:
+                buffer.take(stream, timestamp_s, line)
                 taken += len(line)
-                if budget is not None and taken > budget:
+                if max_bytes is not None and taken > max_bytes:
                     return False
-                if spool.waiting >= limits.LOG_SLICE_BYTES:
+                if buffer.unwritten >= limits.LOG_SLICE_BYTES:
                     await self.flush()
                     await asyncio.sleep(limits.LOG_SLICE_PAUSE * self._followed() if follow else 0)
         return True
 
     async def flush(self) -> None:
-        """What was taken is on disk, and can be read."""
+        """Write what was taken to disk, where it can be read. A disk error is only logged."""
         async with self._writing:
-            spool = self.spool
-            if not spool.waiting and not (spool.ended and spool.held):
+            buffer = self.buffer
+            if not buffer.unwritten and not (buffer.ended_s and buffer.held):
                 return
-            batch = spool.swap()
+            batch = buffer.take_batch()
             try:
-                await _to_the_end(spool.write, self._directory, batch, time.time())
-                self._failing = False
+                await _run_to_completion(buffer.write, self._directory, batch, time.time())
+                self._disk_failing = False
             except OSError as error:
-                if not self._failing:
+                if not self._disk_failing:
                     log.error("%s: output is lost: %s", self._directory, error.strerror)
-                self._failing = True
+                self._disk_failing = True
 
 
-async def _to_the_end(work: Callable[..., None], *arguments: object) -> None:
-    """Run it in a thread. When cancelled it is waited for nevertheless: nobody else may begin."""
+async def _run_to_completion(work: Callable[..., None], *arguments: object) -> None:
+    """Run ``work`` in a thread. A cancelled caller waits for its end: two must not overlap."""
     job = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         await asyncio.shield(job)

@@ -1,8 +1,8 @@
-"""One output of one task on disk: a file that only grows, of which only so much is kept.
+"""One output (stdout or stderr) of one task on disk, bounded in size.
 
-Offsets are those of the whole output, so that what a reader knows of it stays true. Kept are the
-first segment (how it began) and the newest ones (how it goes on); what was between them reads as
-lines that say so, as many bytes as there were: clients that count what they read stay right.
+The output is stored in segments. The first segment and the newest ones are kept. Offsets count from
+the start of the whole output, so an offset that a reader knows stays valid. A dropped part reads as
+as many bytes of a repeated notice.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ GAP = b"[mesos-shim: output dropped here, only the first and the newest are kept
 
 
 class OutputFile:
-    """``directory/name.OFFSET`` are its segments. All methods use the disk: not for the loop."""
+    """Segments are files named ``directory/name.OFFSET``. All methods block on the disk."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory
         self._name = name
-        self._segments = sorted(self._found(), key=lambda segment: segment[0])
+        self._segments = sorted(self._find_segments(), key=lambda segment: segment[0])
 
-    def _found(self) -> list[tuple[int, int]]:
-        """``(offset, length)`` of every segment there is."""
+    def _find_segments(self) -> list[tuple[int, int]]:
+        """Return ``(offset, length)`` of every segment on disk."""
         files = self._directory.glob(f"{self._name}.*")
         offsets = ((file, file.suffix[1:]) for file in files)
         return [(int(text), file.stat().st_size) for file, text in offsets if text.isdecimal()]
 
     @property
     def size(self) -> int:
-        """Of the whole output."""
+        """Bytes of the whole output, dropped parts included."""
         return sum(self._segments[-1]) if self._segments else 0
 
     @property
@@ -40,10 +40,11 @@ class OutputFile:
 
     @property
     def extents(self) -> list[tuple[int, int]]:
-        """``(offset, length)`` of what is kept."""
+        """``(offset, length)`` of each part on disk."""
         return list(self._segments)
 
     def append(self, data: bytes) -> None:
+        """Add to the end. Drop the oldest segments but the first when there are too many bytes."""
         while data:
             if not self._segments or self._segments[-1][1] >= limits.SANDBOX_SEGMENT_BYTES:
                 self._segments.append((self.size, 0))
@@ -57,7 +58,7 @@ class OutputFile:
             self._path(offset).unlink(missing_ok=True)
 
     def truncate(self, size: int) -> None:
-        """Forget what came after the first ``size`` bytes."""
+        """Drop everything after the first ``size`` bytes."""
         while self._segments and self._segments[-1][0] >= size:
             offset, _ = self._segments.pop()
             self._path(offset).unlink(missing_ok=True)
@@ -68,7 +69,7 @@ class OutputFile:
             self._segments[-1] = (offset, size - offset)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Exactly the bytes from ``offset`` on, as far as there are any."""
+        """Return ``length`` bytes from ``offset`` on, fewer at the end of the output."""
         end = min(offset + length, self.size)
         parts: list[bytes] = []
         for start, held in self._segments:
@@ -77,18 +78,18 @@ class OutputFile:
                 offset = min(start, end)
             stop = min(start + held, end)
             if start <= offset < stop:
-                parts.append(self._part(start, offset - start, stop - offset))
+                parts.append(self._read_segment(start, offset - start, stop - offset))
                 offset = stop
         return b"".join(parts)
 
     def _write(self, segment: int, skip: int, data: bytes) -> None:
-        """At its place, so that half a write on a full disk moves nothing."""
+        """Write at an explicit position: a partial write on a full disk shifts nothing."""
         path = self._path(segment)
         with path.open("r+b" if skip else "wb") as file:
             file.seek(skip)
             file.write(data)
 
-    def _part(self, segment: int, skip: int, length: int) -> bytes:
+    def _read_segment(self, segment: int, skip: int, length: int) -> bytes:
         with self._path(segment).open("rb") as file:
             file.seek(skip)
             return file.read(length).ljust(length, b"\0")
@@ -98,7 +99,7 @@ class OutputFile:
 
 
 def _gap(start: int, end: int) -> bytes:
-    """What the output from ``start`` to ``end`` is shown as."""
+    """Return the notice that stands for the dropped bytes from ``start`` to ``end``."""
     skip = start % len(GAP)
     count = (skip + end - start) // len(GAP) + 1
     return (GAP * count)[skip : skip + end - start]

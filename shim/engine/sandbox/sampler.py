@@ -1,4 +1,4 @@
-"""What running containers use: one sampler for all, which works only while somebody looks."""
+"""Resource usage of running containers, sampled only while a client reads it."""
 
 from __future__ import annotations
 
@@ -21,53 +21,56 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Sample:
     usage: Usage
-    taken: float
+    taken_s: float
 
 
 class Sampler:
-    """Samples are at most ``STATS_AGE`` old where the engine keeps up, and never awaited long."""
+    """Keeps a sample of each running container, refreshed when it is STATS_AGE seconds old.
+
+    A reader waits at most STATS_PATIENCE seconds. A slow engine means older samples.
+    """
 
     def __init__(self, engine: Engine, running: Callable[[], Iterable[Ref]]) -> None:
-        """Needs a running loop. ``running``: the containers that there are now."""
+        """``running`` returns the present containers. Needs a running loop."""
         self._engine = engine
         self._running = running
         self._samples: dict[Ref, _Sample] = {}
         self._task: asyncio.Task[None] | None = None
-        self._finished = 0.0
+        self._finished_s = 0.0
 
     async def usages(self) -> Mapping[Ref, Usage]:
-        """What is known. Those of which nothing is known (yet) are left out."""
-        if time.monotonic() - self._finished > limits.STATS_AGE:
+        """Return the last sample of each container. Containers without one are left out."""
+        if time.monotonic() - self._finished_s > limits.STATS_AGE:
             await self._refresh()
         return {ref: sample.usage for ref, sample in self._samples.items()}
 
     async def _refresh(self) -> None:
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._round(), name="stats")
+            self._task = asyncio.create_task(self._sample_all(), name="stats")
         await asyncio.wait({self._task}, timeout=limits.STATS_PATIENCE)
 
-    async def _round(self) -> None:
-        """One look at every container: those of which least is known first."""
+    async def _sample_all(self) -> None:
+        """Sample every container once, the oldest sample first."""
         wanted = dict.fromkeys(self._running())
         for ref in [ref for ref in self._samples if ref not in wanted]:
             del self._samples[ref]
-        due = iter(sorted(wanted, key=self._taken))
+        due = iter(sorted(wanted, key=self._taken_s))
         async with asyncio.TaskGroup() as group:
             for _ in range(limits.STATS_AT_ONCE):
-                group.create_task(self._work(due))
-        self._finished = time.monotonic()
+                group.create_task(self._sample_next(due))
+        self._finished_s = time.monotonic()
 
-    def _taken(self, ref: Ref) -> float:
+    def _taken_s(self, ref: Ref) -> float:
         sample = self._samples.get(ref)
-        return 0.0 if sample is None else sample.taken
+        return 0.0 if sample is None else sample.taken_s
 
-    async def _work(self, due: Iterable[Ref]) -> None:
+    async def _sample_next(self, due: Iterable[Ref]) -> None:
         for ref in due:
             try:
                 answer = await self._engine.stats(ref.name)
                 self._samples[ref] = _Sample(usage_of(answer, time.time()), time.monotonic())
             except ShimError as error:
-                # It ended meanwhile, or the endpoint is away: the sample before stays.
+                # The container has ended, or the endpoint is away: the last sample stays.
                 log.debug("no statistics of %s: %s", ref, error)
             await asyncio.sleep(limits.STATS_PAUSE)
 
@@ -78,37 +81,37 @@ class Sampler:
 
 
 def usage_of(answer: Mapping[str, Any], now: float) -> Usage:
-    """Out of ``GET /containers/{id}/stats``; what it does not say is 0."""
-    cpu = _part(_part(answer, "cpu_stats"), "cpu_usage")
-    memory = _part(answer, "memory_stats")
-    detail = _part(memory, "stats")
+    """Return the usage in an answer of ``GET /containers/{id}/stats``. Missing values are 0."""
+    cpu = _object(_object(answer, "cpu_stats"), "cpu_usage")
+    memory = _object(answer, "memory_stats")
+    detail = _object(memory, "stats")
     used = _number(memory, "usage")
     rss = _number(detail, "rss") or _number(detail, "anon")
-    networks = [net for net in _part(answer, "networks").values() if isinstance(net, dict)]
+    networks = [net for net in _object(answer, "networks").values() if isinstance(net, dict)]
     return Usage(
         timestamp=now,
         cpus_user_time_secs=_number(cpu, "usage_in_usermode") / 1e9,
         cpus_system_time_secs=_number(cpu, "usage_in_kernelmode") / 1e9,
         mem_rss_bytes=int(rss or max(0.0, used - _number(detail, "inactive_file"))),
         mem_total_bytes=int(used),
-        processes=int(_number(_part(answer, "pids_stats"), "current")),
-        network=_summed(networks) if networks else {},
+        processes=int(_number(_object(answer, "pids_stats"), "current")),
+        network=_sum_networks(networks) if networks else {},
     )
 
 
-def _summed(networks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _sum_networks(networks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {
-        f"{way}_{what}": sum(int(_number(net, f"{way}_{what}")) for net in networks)
-        for way in ("rx", "tx")
+        f"{direction}_{what}": sum(int(_number(net, f"{direction}_{what}")) for net in networks)
+        for direction in ("rx", "tx")
         for what in ("packets", "bytes", "errors", "dropped")
     }
 
 
-def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = whole.get(name)
-    return part if isinstance(part, dict) else {}
+def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = parent.get(name)
+    return value if isinstance(value, dict) else {}
 
 
-def _number(part: Mapping[str, Any], name: str) -> float:
-    value = part.get(name)
+def _number(parent: Mapping[str, Any], name: str) -> float:
+    value = parent.get(name)
     return float(value) if isinstance(value, int | float) else 0.0

@@ -1,4 +1,4 @@
-"""The sandboxes of all tasks: their output on disk, read by name, bounded in size and age."""
+"""Stores the output of all tasks on disk, read by name, bounded in size and age."""
 
 from __future__ import annotations
 
@@ -22,206 +22,221 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A sandbox on disk whose task has ended."""
+class _EndedSandbox:
+    """A sandbox on disk of which the final logs are collected."""
 
     ref: Ref
-    ended: float
+    ended_s: float
     held: int
+    """Bytes on disk."""
 
 
 class SandboxStore:
-    """``work_dir/sandboxes/CONTAINER`` for each container that wrote something."""
+    """Directories ``work_dir/sandboxes/CONTAINER``, one for each container with output.
+
+    A container is in ``_followers`` from its first reader until its final logs are collected, and
+    in ``_ended`` from then on until its directory is swept.
+    """
 
     def __init__(self, engine: Engine, directory: Path) -> None:
         """Needs a running loop. Call ``load`` first."""
         self._engine = engine
         self._directory = directory
-        self._feeds: dict[ContainerId, LogFollower] = {}
-        self._kept: dict[ContainerId, _Kept] = {}
+        self._followers: dict[ContainerId, LogFollower] = {}
+        self._ended: dict[ContainerId, _EndedSandbox] = {}
         """Oldest first."""
         self._latest: dict[TaskKey, ContainerId] = {}
         triton = engine.kind == "triton"
-        self._fetches = asyncio.Semaphore(
+        self._collect_slots = asyncio.Semaphore(
             limits.TRITON_LOG_FETCHES_AT_ONCE if triton else limits.LOG_FETCHES_AT_ONCE
         )
 
     @property
     def followed(self) -> int:
-        """Outputs that are followed now."""
-        return sum(feed.running for feed in self._feeds.values())
+        """Containers whose log is followed now."""
+        return sum(follower.running for follower in self._followers.values())
 
     @property
     def held(self) -> int:
         """Bytes on disk."""
-        kept = sum(kept.held for kept in self._kept.values())
-        return kept + sum(feed.spool.held for feed in self._feeds.values())
+        ended = sum(sandbox.held for sandbox in self._ended.values())
+        return ended + sum(follower.buffer.held for follower in self._followers.values())
 
     def __len__(self) -> int:
-        return len(self._kept)
+        """Sandboxes of ended containers."""
+        return len(self._ended)
 
     async def load(self) -> None:
-        """Know what an earlier life left."""
+        """Read the sandboxes that an earlier run of the agent left."""
         found = await asyncio.to_thread(_scan, self._directory)
-        for spool in sorted(found, key=lambda spool: spool.ended):
-            if spool.ended:
-                self._keep(spool)
+        for buffer in sorted(found, key=lambda buffer: buffer.ended_s):
+            if buffer.ended_s:
+                self._add_ended(buffer)
             else:
-                # Its task runs, or its container is about to be removed: it is asked for again.
-                self._feeds[spool.ref.container_id] = self._feed_of(spool)
+                # The container still exists, or its final logs were never collected.
+                self._followers[buffer.ref.container_id] = self._new_follower(buffer)
 
     # --- reading ----------------------------------------------------------------------------
 
     def latest(self, key: TaskKey) -> Ref | None:
-        """The last container of a task of which something is kept."""
+        """Return the last ended container of a task with a sandbox on disk."""
         container_id = self._latest.get(key)
         return None if container_id is None else Ref(key, container_id)
 
     def knows(self, ref: Ref) -> bool:
-        kept = self._kept.get(ref.container_id)
-        return kept is not None and kept.ref == ref
+        """Whether the container has ended and its sandbox is on disk."""
+        sandbox = self._ended.get(ref.container_id)
+        return sandbox is not None and sandbox.ref == ref
 
     async def entries(self, ref: Ref, live: bool) -> list[Entry]:
-        """stderr and stdout as they are now. ``live``: the engine has the container."""
-        spool = await self._spool(ref, live)
-        return [Entry(name, spool.size(name), spool.mtime) for name in OUTPUTS]
+        """Return stderr and stdout with their present sizes.
+
+        ``live``, here and below: the engine may have the container, so its log is read first.
+        """
+        buffer = await self._buffer(ref, live)
+        return [Entry(name, buffer.size(name), buffer.mtime) for name in OUTPUTS]
 
     async def read(self, ref: Ref, name: str, offset: int, length: int, live: bool) -> bytes:
-        """The output's bytes from ``offset`` on."""
-        spool = await self._spool(ref, live)
+        """Return at most ``length`` bytes of an output from ``offset`` on."""
+        buffer = await self._buffer(ref, live)
         try:
-            return await asyncio.to_thread(spool.read, name, offset, length)
+            return await asyncio.to_thread(buffer.read, name, offset, length)
         except OSError as error:
             log.warning("%s: %s of %s cannot be read: %s", self._directory, name, ref, error)
             return b""
 
     async def extents(self, ref: Ref, name: str, live: bool) -> list[tuple[int, int]]:
-        """``(offset, length)`` of the parts of an output that are kept, in order."""
-        return (await self._spool(ref, live)).extents(name)
+        """Return ``(offset, length)`` of the parts of an output that are on disk, in order."""
+        return (await self._buffer(ref, live)).extents(name)
 
-    async def _spool(self, ref: Ref, live: bool) -> OutputBuffer:
+    async def _buffer(self, ref: Ref, live: bool) -> OutputBuffer:
         if live and not self.knows(ref):
-            feed = await self._feed(ref)
-            await feed.fresh(limits.LOG_READ_PATIENCE)
-            return feed.spool
-        if idle := self._feeds.get(ref.container_id):
+            follower = await self._follower(ref)
+            await follower.refresh(limits.LOG_READ_PATIENCE)
+            return follower.buffer
+        if idle := self._followers.get(ref.container_id):
             await idle.flush()
-            return idle.spool
+            return idle.buffer
         return await self._open(ref)
 
     async def _open(self, ref: Ref) -> OutputBuffer:
-        spool = OutputBuffer(ref)
-        await asyncio.to_thread(spool.open, self._path(ref.container_id))
-        return spool
+        buffer = OutputBuffer(ref)
+        await asyncio.to_thread(buffer.open, self._path(ref.container_id))
+        return buffer
 
-    async def _feed(self, ref: Ref) -> LogFollower:
-        feed = self._feeds.get(ref.container_id)
-        if feed is None:
-            made = self._feed_of(await self._open(ref))
-            feed = self._feeds.setdefault(ref.container_id, made)
-        if not feed.running and self.followed >= limits.LOGS_FOLLOWED:
-            running = [feed for feed in self._feeds.values() if feed.running]
-            await min(running, key=lambda feed: feed.read_at).stop()
-        return feed
+    async def _follower(self, ref: Ref) -> LogFollower:
+        """Return the container's follower. Stop the one read least recently at the limit."""
+        follower = self._followers.get(ref.container_id)
+        if follower is None:
+            new = self._new_follower(await self._open(ref))
+            follower = self._followers.setdefault(ref.container_id, new)
+        if not follower.running and self.followed >= limits.LOGS_FOLLOWED:
+            running = [other for other in self._followers.values() if other.running]
+            await min(running, key=lambda other: other.last_read_s).stop()
+        return follower
 
-    def _feed_of(self, spool: OutputBuffer) -> LogFollower:
-        directory = self._path(spool.ref.container_id)
-        return LogFollower(self._engine, spool, directory, lambda: self.followed)
+    def _new_follower(self, buffer: OutputBuffer) -> LogFollower:
+        directory = self._path(buffer.ref.container_id)
+        return LogFollower(self._engine, buffer, directory, lambda: self.followed)
 
-    # --- the end ----------------------------------------------------------------------------
+    # --- the end of a container -------------------------------------------------------------
 
     async def collect_final_logs(self, ref: Ref) -> None:
-        """Take what is left of the container's output: it is about to be removed.
+        """Take the rest of a container's output before the container is removed.
 
-        Whatever goes wrong, this ends in bounded time: a stopped container costs money.
+        Ends in bounded time, whatever goes wrong: a stopped container costs money. Raises nothing.
         """
         if self.knows(ref):
             return
         try:
             async with asyncio.timeout(limits.LOG_TURN_PATIENCE):
-                await self._fetches.acquire()
+                await self._collect_slots.acquire()
         except TimeoutError:
-            log.warning("%s: too many end at once, its last output is lost", ref)
+            log.warning("%s: too many containers end at once, its last output is lost", ref)
             return
         try:
-            await self._finish(ref)
+            await self._collect(ref)
         except Exception:
             log.exception("%s: its last output is lost", ref)
         finally:
-            self._fetches.release()
+            self._collect_slots.release()
 
-    async def _finish(self, ref: Ref) -> None:
-        feed = await self._feed(ref)
-        await feed.finish(limits.LOG_FETCH_PATIENCE)
-        self._feeds.pop(ref.container_id, None)
-        if feed.spool.held:
-            self._keep(feed.spool)
+    async def _collect(self, ref: Ref) -> None:
+        follower = await self._follower(ref)
+        await follower.collect_rest(limits.LOG_FETCH_PATIENCE)
+        self._followers.pop(ref.container_id, None)
+        if follower.buffer.held:
+            self._add_ended(follower.buffer)
 
-    def _keep(self, spool: OutputBuffer) -> None:
-        ref = spool.ref
-        self._kept[ref.container_id] = _Kept(ref, spool.ended, spool.held)
+    def _add_ended(self, buffer: OutputBuffer) -> None:
+        ref = buffer.ref
+        self._ended[ref.container_id] = _EndedSandbox(ref, buffer.ended_s, buffer.held)
         self._latest[ref.key] = ref.container_id
 
     # --- bounds -----------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Keep within the bounds until cancelled."""
+        """Sweep every SANDBOX_SWEEP seconds until cancelled."""
         while True:
             await self.sweep(time.time())
             await asyncio.sleep(limits.SANDBOX_SWEEP)
 
     async def sweep(self, now: float) -> None:
-        """Drop what is too old, or too much: completed ones first, then what nobody watches."""
-        self._rest()
+        """Delete sandboxes that are too old or too many.
+
+        Ended ones go first, the oldest of them first. Then those without a follower go.
+        """
+        self._drop_empty_followers()
         held = self.held
-        for container_id, kept in list(self._kept.items()):
-            full = held > limits.SANDBOX_TOTAL_BYTES or len(self._kept) > limits.SANDBOXES_KEPT
-            if not full and now - kept.ended < limits.SANDBOX_AGE:
+        for container_id, sandbox in list(self._ended.items()):
+            full = held > limits.SANDBOX_TOTAL_BYTES or len(self._ended) > limits.SANDBOXES_KEPT
+            if not full and now - sandbox.ended_s < limits.SANDBOX_AGE:
                 break
-            held -= kept.held
-            self._forget(container_id)
-            await self._erase(container_id)
-        for container_id, feed in sorted(self._feeds.items(), key=lambda item: item[1].read_at):
-            if held > limits.SANDBOX_TOTAL_BYTES and not feed.running:
-                held -= feed.spool.held
-                del self._feeds[container_id]
-                await self._erase(container_id)
+            held -= sandbox.held
+            self._remove_ended(container_id)
+            await self._delete(container_id)
+        by_last_read = sorted(self._followers.items(), key=lambda item: item[1].last_read_s)
+        for container_id, follower in by_last_read:
+            if held > limits.SANDBOX_TOTAL_BYTES and not follower.running:
+                held -= follower.buffer.held
+                del self._followers[container_id]
+                await self._delete(container_id)
 
-    def _rest(self) -> None:
-        """What nobody wants now needs no memory, unless it is on disk and to be counted."""
-        for container_id, feed in list(self._feeds.items()):
-            if not feed.running and not feed.spool.held:
-                del self._feeds[container_id]
+    def _drop_empty_followers(self) -> None:
+        """Forget followers that neither run nor have anything on disk."""
+        for container_id, follower in list(self._followers.items()):
+            if not follower.running and not follower.buffer.held:
+                del self._followers[container_id]
 
-    def _forget(self, container_id: ContainerId) -> None:
-        kept = self._kept.pop(container_id)
-        if self._latest.get(kept.ref.key) == container_id:
-            del self._latest[kept.ref.key]
+    def _remove_ended(self, container_id: ContainerId) -> None:
+        sandbox = self._ended.pop(container_id)
+        if self._latest.get(sandbox.ref.key) == container_id:
+            del self._latest[sandbox.ref.key]
 
-    async def _erase(self, container_id: ContainerId) -> None:
+    async def _delete(self, container_id: ContainerId) -> None:
         await asyncio.to_thread(shutil.rmtree, self._path(container_id), ignore_errors=True)
 
     async def close(self) -> None:
-        """What was taken is on disk; the rest is taken after the next start."""
-        await asyncio.gather(*(feed.stop() for feed in self._feeds.values()))
+        """Write what was taken. The next run of the agent reads the rest of the logs."""
+        await asyncio.gather(*(follower.stop() for follower in self._followers.values()))
 
     def _path(self, container_id: ContainerId) -> Path:
         return self._directory / container_id
 
 
 def _scan(directory: Path) -> list[OutputBuffer]:
-    """All that is there; what says nothing of whose it is goes. Uses the disk."""
+    """Open all sandboxes. Delete directories that name no task. Blocks on the disk."""
     found = []
     with contextlib.suppress(OSError):
-        # What tasks print is not for every user of this machine.
+        # Other users of this machine must not read the output of tasks.
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in directory.iterdir() if directory.is_dir() else ():
         about = read_about(path)
         try:
-            spool = OutputBuffer(ref_of(path, about or {}))
-            spool.open(path)
+            buffer = OutputBuffer(ref_of(path, about or {}))
+            buffer.open(path)
         except (KeyError, ValueError, TypeError):
             shutil.rmtree(path, ignore_errors=True)
         else:
-            found.append(spool)
+            found.append(buffer)
     return found

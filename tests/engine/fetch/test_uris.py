@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shim import limits
-from shim.engine.fetch.uris import ArchiveKind, Item, kind_of, plan
+from shim.engine.fetch.uris import ArchiveKind, FetchItem, fetch_items, kind_of
 from shim.errors import Permanent
 from shim.protos.mesos_pb2 import CommandInfo
 

@@ -50,7 +50,7 @@ def files(engine: Engine) -> ContainerFiles:
     return ContainerFiles(engine, "/mnt/box/")  # type: ignore[arg-type]
 
 
-async def test_a_directory_shows_what_is_directly_in_it() -> None:
+async def test_a_directory_lists_its_direct_entries() -> None:
     top = a_tar(("box", None), ("box/a", b"12"), ("box/sub", None), ("box/sub/deep", b"x"))
     found = await files(Engine(**{"": top})).fetch(REF, "")
     assert found.is_directory
@@ -60,7 +60,7 @@ async def test_a_directory_shows_what_is_directly_in_it() -> None:
     ]
 
 
-async def test_a_file() -> None:
+async def test_a_file_is_fetched_with_its_content() -> None:
     engine = Engine(out=a_tar(("out", b"content")))
     assert (await files(engine).fetch(REF, "out")).content == b"content"
     assert engine.asked == ["/mnt/box/out"]
@@ -73,7 +73,7 @@ async def test_a_link_within_the_sandbox_is_followed(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../etc/passwd", "/mnt/boxes/x", ".."])
-async def test_nothing_points_out_of_the_sandbox(target: str) -> None:
+async def test_a_path_or_link_out_of_the_sandbox_is_refused(target: str) -> None:
     engine = Engine(link=a_tar(("link", (target,))))
     with pytest.raises(Permanent, match="not in the sandbox"):
         await files(engine).fetch(REF, "link")
@@ -82,13 +82,13 @@ async def test_nothing_points_out_of_the_sandbox(target: str) -> None:
     assert engine.asked == ["/mnt/box/link"]
 
 
-async def test_links_in_a_circle_end() -> None:
+async def test_a_link_to_a_link_is_refused() -> None:
     engine = Engine(a=a_tar(("a", ("b",))), b=a_tar(("b", ("a",))))
     with pytest.raises(Permanent, match="link to a link"):
         await files(engine).fetch(REF, "a")
 
 
-async def test_many_readers_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_readers_share_one_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ARCHIVE_AGE", 0.05)
     engine = Engine(out=a_tar(("out", b"1")))
     these = files(engine)
@@ -100,7 +100,7 @@ async def test_many_readers_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await these.fetch(REF, "out")).content == b"2"
 
 
-async def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_cache_is_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ARCHIVES_HELD_BYTES", 10)
     engine = Engine(a=a_tar(("a", b"12345678")), b=a_tar(("b", b"12345678")))
     these = files(engine)
@@ -109,7 +109,7 @@ async def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine.asked == ["/mnt/box/a", "/mnt/box/b", "/mnt/box/a"]
 
 
-async def test_what_is_not_there() -> None:
+async def test_a_missing_file_is_not_found_and_not_cached() -> None:
     these = files(Engine())
     for _ in range(2):
         with pytest.raises(NotFound):

@@ -19,7 +19,7 @@ def output(size: int) -> bytes:
     return os.urandom(size)
 
 
-def test_reads_what_was_appended_at_its_offsets(tmp_path: Path) -> None:
+def test_appended_output_is_read_at_its_offsets(tmp_path: Path) -> None:
     stream, data = OutputFile(tmp_path, "stdout"), output(350)
     for start in range(0, 350, 33):
         stream.append(data[start : start + 33])
@@ -31,7 +31,7 @@ def test_reads_what_was_appended_at_its_offsets(tmp_path: Path) -> None:
     assert stream.read(1000, 10) == b""
 
 
-def test_a_large_output_keeps_its_first_and_its_newest_and_every_offset(tmp_path: Path) -> None:
+def test_a_large_output_keeps_its_first_and_newest_segments_and_all_offsets(tmp_path: Path) -> None:
     stream, data = OutputFile(tmp_path, "stdout"), output(1234)
     for start in range(0, 1234, 50):
         stream.append(data[start : start + 50])
@@ -47,7 +47,7 @@ def test_a_large_output_keeps_its_first_and_its_newest_and_every_offset(tmp_path
     assert pieces == everything
 
 
-def test_a_gap_can_be_read_to_any_end(tmp_path: Path) -> None:
+def test_any_part_of_a_dropped_range_can_be_read(tmp_path: Path) -> None:
     stream = OutputFile(tmp_path, "stdout")
     for _ in range(20):
         stream.append(output(50))
@@ -56,7 +56,7 @@ def test_a_gap_can_be_read_to_any_end(tmp_path: Path) -> None:
             assert len(stream.read(offset, length)) == length
 
 
-def test_another_life_takes_it_up(tmp_path: Path) -> None:
+def test_an_output_is_opened_again(tmp_path: Path) -> None:
     data = output(730)
     first = OutputFile(tmp_path, "stdout")
     for start in range(0, 700, 70):
@@ -80,7 +80,7 @@ def test_truncate(tmp_path: Path, size: int) -> None:
     assert stream.read(size, 100) == b"after"
 
 
-def test_half_a_write_moves_nothing(tmp_path: Path) -> None:
+def test_a_partial_write_shifts_no_output(tmp_path: Path) -> None:
     stream = OutputFile(tmp_path, "stdout")
     stream.append(b"0123456789")
     with (tmp_path / "stdout.0").open("ab") as file:

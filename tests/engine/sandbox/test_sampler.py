@@ -14,15 +14,15 @@ from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 
 class Engine:
     def __init__(self, took: float = 0.0) -> None:
-        self.took, self.asked, self.most, self.now = took, 0, 0, 0
+        self.took, self.asked, self.most_at_once, self.running = took, 0, 0, 0
         self.away = False
 
     async def stats(self, name: str) -> dict[str, Any]:
         self.asked += 1
-        self.now += 1
-        self.most = max(self.most, self.now)
+        self.running += 1
+        self.most_at_once = max(self.most_at_once, self.running)
         await asyncio.sleep(self.took)
-        self.now -= 1
+        self.running -= 1
         if self.away:
             raise Transient("away")
         return {"memory_stats": {"usage": self.asked}}
@@ -38,7 +38,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "STATS_PAUSE", 0.0)
 
 
-async def test_nobody_looks_nobody_asks_and_many_looks_are_one_round() -> None:
+async def test_the_engine_is_asked_only_on_demand_and_once_for_many_readers() -> None:
     engine, there = Engine(), refs(10)
     sampler = Sampler(engine, lambda: there)  # type: ignore[arg-type]
     await asyncio.sleep(0.01)
@@ -48,7 +48,9 @@ async def test_nobody_looks_nobody_asks_and_many_looks_are_one_round() -> None:
     assert all(set(answer) == set(there) for answer in answers)
 
 
-async def test_old_samples_are_given_while_new_ones_come(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_old_samples_are_returned_while_new_ones_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(limits, "STATS_PATIENCE", 0.02)
     monkeypatch.setattr(limits, "STATS_AGE", 0.0)
     engine, there = Engine(took=0.1), refs(2)
@@ -66,11 +68,11 @@ async def test_old_samples_are_given_while_new_ones_come(monkeypatch: pytest.Mon
     await sampler.close()
 
 
-async def test_so_many_at_once_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_samples_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "STATS_AT_ONCE", 3)
     engine, there = Engine(took=0.001), refs(30)
     assert len(await Sampler(engine, lambda: there).usages()) == 30  # type: ignore[arg-type]
-    assert engine.most == 3
+    assert engine.most_at_once == 3
 
 
 def test_usage_of_either_cgroup_version() -> None:
@@ -83,7 +85,7 @@ def test_usage_of_either_cgroup_version() -> None:
     assert usage_of(new, 1.0).cpus_system_time_secs == 0.5
 
 
-def test_usage_of_networks_and_of_nothing() -> None:
+def test_networks_are_summed_and_missing_values_are_zero() -> None:
     two = {"networks": {"eth0": {"rx_bytes": 1, "tx_errors": 2}, "eth1": {"rx_bytes": 10}}}
     assert usage_of(two, 1.0).network["rx_bytes"] == 11
     assert usage_of(two, 1.0).network["tx_errors"] == 2

@@ -37,133 +37,135 @@ def say(box: Box, text: str, stream: int = 1, at: float | None = None) -> None:
 
 
 @asynccontextmanager
-async def keeping(engine: FakeEngine, directory: Path) -> AsyncIterator[SandboxStore]:
-    keeper = SandboxStore(engine, directory)  # type: ignore[arg-type]
-    await keeper.load()
+async def open_store(engine: FakeEngine, directory: Path) -> AsyncIterator[SandboxStore]:
+    store = SandboxStore(engine, directory)  # type: ignore[arg-type]
+    await store.load()
     try:
-        yield keeper
+        yield store
     finally:
-        await keeper.close()
+        await store.close()
 
 
-async def text(keeper: SandboxStore, ref: Ref, name: str = "stdout", live: bool = True) -> str:
-    return (await keeper.read(ref, name, 0, 10**9, live)).decode()
+async def text(store: SandboxStore, ref: Ref, name: str = "stdout", live: bool = True) -> str:
+    return (await store.read(ref, name, 0, 10**9, live)).decode()
 
 
-async def test_nothing_is_done_about_what_nobody_reads(tmp_path: Path) -> None:
+async def test_a_container_without_a_reader_costs_nothing(tmp_path: Path) -> None:
     engine = FakeEngine()
-    async with keeping(engine, tmp_path) as keeper:
+    async with open_store(engine, tmp_path) as store:
         ref = a_ref()
         say(box_of(engine, ref), "x\n")
         await asyncio.sleep(0.01)
-        assert (engine.calls["logs"], keeper.followed, kept_in(tmp_path)) == (0, 0, set())
+        assert (engine.calls["logs"], store.followed, kept_in(tmp_path)) == (0, 0, set())
 
 
-async def test_a_reader_sees_all_and_then_follows(tmp_path: Path) -> None:
+async def test_a_reader_gets_the_whole_output_and_then_new_lines(tmp_path: Path) -> None:
     engine = FakeEngine()
-    async with keeping(engine, tmp_path) as keeper:
+    async with open_store(engine, tmp_path) as store:
         ref = a_ref()
         box = box_of(engine, ref)
         say(box, "one\n")
         say(box, "bad\n", 2)
-        assert await text(keeper, ref) == "one\n"
-        assert await text(keeper, ref, "stderr") == "bad\n"
+        assert await text(store, ref) == "one\n"
+        assert await text(store, ref, "stderr") == "bad\n"
         for number in range(50):
             say(box, f"{number}\n")
         await asyncio.sleep(0.1)
-        assert await text(keeper, ref) == "one\n" + "".join(f"{n}\n" for n in range(50))
-        assert keeper.followed == 1
-        entries = await keeper.entries(ref, True)
+        assert await text(store, ref) == "one\n" + "".join(f"{n}\n" for n in range(50))
+        assert store.followed == 1
+        entries = await store.entries(ref, True)
         assert [(e.name, e.size) for e in entries] == [("stderr", 4), ("stdout", 4 + 140)]
         # Once to catch up, once to follow: never a call per read.
         assert engine.calls["logs"] == 2
 
 
-async def test_it_is_followed_no_longer_than_watched(
+async def test_a_log_is_not_followed_after_its_last_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "LOG_WATCHED", 0.05)
     engine = FakeEngine()
-    async with keeping(engine, tmp_path) as keeper:
+    async with open_store(engine, tmp_path) as store:
         ref = a_ref()
         box = box_of(engine, ref)
         say(box, "one\n")
-        assert await text(keeper, ref) == "one\n"
+        assert await text(store, ref) == "one\n"
         await asyncio.sleep(0.2)
-        assert keeper.followed == 0
+        assert store.followed == 0
         say(box, "two\n")
-        assert await text(keeper, ref) == "one\ntwo\n"
+        assert await text(store, ref) == "one\ntwo\n"
 
 
-async def test_only_so_many_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bounded_number_of_logs_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "LOGS_FOLLOWED", 2)
     engine = FakeEngine()
-    async with keeping(engine, tmp_path) as keeper:
+    async with open_store(engine, tmp_path) as store:
         refs = [a_ref(str(number)) for number in range(5)]
         for ref in refs:
             say(box_of(engine, ref), f"{ref.key.task_id}\n")
-            await text(keeper, ref)
+            await text(store, ref)
             await asyncio.sleep(0.001)
-        assert keeper.followed == 2
+        assert store.followed == 2
         say(engine.boxes[refs[0].name], "more\n")
-        assert await text(keeper, refs[0]) == "0\nmore\n"
+        assert await text(store, refs[0]) == "0\nmore\n"
 
 
-async def test_last_words_outlive_the_container(tmp_path: Path) -> None:
+async def test_final_logs_outlive_the_container(tmp_path: Path) -> None:
     engine = FakeEngine()
     ref, silent = a_ref(), a_ref("silent")
-    async with keeping(engine, tmp_path) as keeper:
+    async with open_store(engine, tmp_path) as store:
         box = box_of(engine, ref)
         say(box, "one\n")
-        assert await text(keeper, ref) == "one\n"
+        assert await text(store, ref) == "one\n"
         say(box, "two\n")
         say(box, "bad\n", 2)
         engine.end(ref.name)
-        await keeper.collect_final_logs(ref)
+        await store.collect_final_logs(ref)
         box_of(engine, silent)
-        await keeper.collect_final_logs(silent)
+        await store.collect_final_logs(silent)
         engine.boxes.clear()
-        assert await text(keeper, ref, live=False) == "one\ntwo\n"
-        assert await text(keeper, ref, "stderr", live=True) == "bad\n"
-        assert await text(keeper, silent, live=False) == ""
-        assert keeper.latest(ref.key) == ref
+        assert await text(store, ref, live=False) == "one\ntwo\n"
+        assert await text(store, ref, "stderr", live=True) == "bad\n"
+        assert await text(store, silent, live=False) == ""
+        assert store.latest(ref.key) == ref
         # One that wrote nothing costs no directory.
         assert kept_in(tmp_path) == {ref.container_id}
-    async with keeping(engine, tmp_path) as keeper:
-        assert await text(keeper, ref, live=False) == "one\ntwo\n"
-        assert keeper.latest(ref.key) == ref
+    async with open_store(engine, tmp_path) as store:
+        assert await text(store, ref, live=False) == "one\ntwo\n"
+        assert store.latest(ref.key) == ref
 
 
-async def test_a_restart_takes_a_log_up_where_it_was(tmp_path: Path) -> None:
+async def test_a_restart_resumes_a_log_at_its_cursor(tmp_path: Path) -> None:
     engine, ref = FakeEngine(), a_ref()
     box = box_of(engine, ref)
     now = 1_700_000_000.0
     for number in range(3):
         say(box, f"a{number}\n", at=now)
     say(box, "e\n", 2, at=now - 0.5)
-    async with keeping(engine, tmp_path) as keeper:
-        assert await text(keeper, ref) == "a0\na1\na2\n"
+    async with open_store(engine, tmp_path) as store:
+        assert await text(store, ref) == "a0\na1\na2\n"
     # Written after the last look, some of it within the same tick of the engine's clock.
     say(box, "a3\n", at=now)
     say(box, "late\n", 2, at=now - 0.4)
     say(box, "b\n", at=now + 1)
     with (tmp_path / ref.container_id / "stdout.0").open("ab") as file:
         file.write(b"torn by a crash")
-    async with keeping(engine, tmp_path) as keeper:
-        assert await text(keeper, ref) == "a0\na1\na2\na3\nb\n"
-        assert await text(keeper, ref, "stderr") == "e\nlate\n"
+    async with open_store(engine, tmp_path) as store:
+        assert await text(store, ref) == "a0\na1\na2\na3\nb\n"
+        assert await text(store, ref, "stderr") == "e\nlate\n"
 
 
-async def test_a_clock_set_back_hides_nothing_within_one_look(tmp_path: Path) -> None:
+async def test_a_clock_set_back_hides_no_line_within_one_pass(tmp_path: Path) -> None:
     engine, ref = FakeEngine(), a_ref()
     box = box_of(engine, ref)
     for number, at in enumerate((100.0, 200.0, 150.0, 160.0)):
         say(box, f"{number}\n", at=at)
-    async with keeping(engine, tmp_path) as keeper:
-        assert await text(keeper, ref) == "0\n1\n2\n3\n"
+    async with open_store(engine, tmp_path) as store:
+        assert await text(store, ref) == "0\n1\n2\n3\n"
 
 
-async def test_of_a_huge_output_the_beginning_and_the_end_are_kept(
+async def test_beginning_and_end_of_a_huge_output_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "LOG_FETCH_BYTES", 10_000)
@@ -172,9 +174,9 @@ async def test_of_a_huge_output_the_beginning_and_the_end_are_kept(
     box = box_of(engine, ref)
     for number in range(10_000):
         say(box, f"{number:9}\n", at=1000.0 + number)
-    async with keeping(engine, tmp_path) as keeper:
-        await keeper.collect_final_logs(ref)
-        lines = (await text(keeper, ref, live=False)).splitlines()
+    async with open_store(engine, tmp_path) as store:
+        await store.collect_final_logs(ref)
+        lines = (await text(store, ref, live=False)).splitlines()
     assert lines[:1000] == [f"{number:9}" for number in range(1000)]
     assert lines[-100:] == [f"{number:9}" for number in range(9900, 10_000)]
     assert sum("more output than is kept" in line for line in lines) == 1
@@ -182,27 +184,27 @@ async def test_of_a_huge_output_the_beginning_and_the_end_are_kept(
 
 
 @pytest.mark.parametrize("error", [Transient("away"), Ambiguous("an internal error occurred")])
-async def test_the_last_output_is_asked_for_again(tmp_path: Path, error: Exception) -> None:
+async def test_final_logs_are_retried(tmp_path: Path, error: Exception) -> None:
     engine, ref = FakeEngine(), a_ref()
     say(box_of(engine, ref), "the last\n")
     engine.fail("logs", error, times=2)
-    async with keeping(engine, tmp_path) as keeper:
-        await keeper.collect_final_logs(ref)
-        assert await text(keeper, ref, live=False) == "the last\n"
-        assert await text(keeper, ref, "stderr", live=False) == ""
+    async with open_store(engine, tmp_path) as store:
+        await store.collect_final_logs(ref)
+        assert await text(store, ref, live=False) == "the last\n"
+        assert await text(store, ref, "stderr", live=False) == ""
 
 
 @pytest.mark.parametrize("error", [Transient("away"), Permanent("no such driver")])
-async def test_an_output_that_cannot_be_read_says_why(
+async def test_an_output_that_cannot_be_read_has_the_reason_in_stderr(
     tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "LOG_FETCH_PATIENCE", 0.5)
     engine, ref = FakeEngine(), a_ref()
     box_of(engine, ref)
     engine.fail("logs", error, times=99)
-    async with keeping(engine, tmp_path) as keeper:
-        await keeper.collect_final_logs(ref)
-        assert str(error) in await text(keeper, ref, "stderr", live=False)
+    async with open_store(engine, tmp_path) as store:
+        await store.collect_final_logs(ref)
+        assert str(error) in await text(store, ref, "stderr", live=False)
 
 
 async def test_a_removal_does_not_wait_for_ever(
@@ -212,10 +214,10 @@ async def test_a_removal_does_not_wait_for_ever(
     engine, ref = FakeEngine(), a_ref()
     box_of(engine, ref)
     engine.hold("logs")
-    async with keeping(engine, tmp_path) as keeper:
+    async with open_store(engine, tmp_path) as store:
         async with asyncio.timeout(1):
-            await keeper.collect_final_logs(ref)
-        assert "within 0.05 s" in await text(keeper, ref, "stderr", live=False)
+            await store.collect_final_logs(ref)
+        assert "within 0.05 s" in await text(store, ref, "stderr", live=False)
 
 
 async def test_a_reader_does_not_wait_for_ever(
@@ -225,56 +227,56 @@ async def test_a_reader_does_not_wait_for_ever(
     engine, ref = FakeEngine(), a_ref()
     say(box_of(engine, ref), "x\n")
     held = engine.hold("logs")
-    async with keeping(engine, tmp_path) as keeper:
+    async with open_store(engine, tmp_path) as store:
         async with asyncio.timeout(1):
-            assert await text(keeper, ref) == ""
+            assert await text(store, ref) == ""
         held.set()
         await asyncio.sleep(0.01)
-        assert await text(keeper, ref) == "x\n"
+        assert await text(store, ref) == "x\n"
 
 
-async def test_bounds_drop_the_oldest_completed_first(
+async def test_a_sweep_deletes_the_oldest_ended_sandboxes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = FakeEngine()
-    async with keeping(engine, tmp_path) as keeper:
+    async with open_store(engine, tmp_path) as store:
         refs = [a_ref(str(number)) for number in range(6)]
         for ref in refs:
             say(box_of(engine, ref), "0123456789")
             if ref is not refs[0]:
-                await keeper.collect_final_logs(ref)
-        await text(keeper, refs[0])
+                await store.collect_final_logs(ref)
+        await text(store, refs[0])
         monkeypatch.setattr(limits, "SANDBOX_TOTAL_BYTES", 35)
-        await keeper.sweep(time.time())
+        await store.sweep(time.time())
         left = kept_in(tmp_path)
         assert left == {refs[0].container_id, refs[4].container_id, refs[5].container_id}
-        assert keeper.latest(refs[1].key) is None
-        await keeper.sweep(time.time() + limits.SANDBOX_AGE + 1)
+        assert store.latest(refs[1].key) is None
+        await store.sweep(time.time() + limits.SANDBOX_AGE + 1)
         assert kept_in(tmp_path) == {refs[0].container_id}
-        assert await text(keeper, refs[0]) == "0123456789"
+        assert await text(store, refs[0]) == "0123456789"
 
 
-async def test_a_full_disk_stops_nothing(tmp_path: Path) -> None:
+async def test_a_failing_disk_is_no_error_of_readers(tmp_path: Path) -> None:
     engine, ref = FakeEngine(), a_ref()
     say(box_of(engine, ref), "x\n")
     (tmp_path / "file").write_text("")
-    async with keeping(engine, tmp_path / "file") as keeper:
-        await keeper.collect_final_logs(ref)
-        assert await text(keeper, ref, live=False) == ""
+    async with open_store(engine, tmp_path / "file") as store:
+        await store.collect_final_logs(ref)
+        assert await text(store, ref, live=False) == ""
 
 
-async def test_a_reader_meanwhile_waits_for_the_last_words(tmp_path: Path) -> None:
+async def test_a_reader_during_the_collection_waits_for_the_final_logs(tmp_path: Path) -> None:
     engine, ref = FakeEngine(), a_ref()
     box = box_of(engine, ref)
     say(box, "one\n")
-    async with keeping(engine, tmp_path) as keeper:
-        assert await text(keeper, ref) == "one\n"
+    async with open_store(engine, tmp_path) as store:
+        assert await text(store, ref) == "one\n"
         say(box, "two\n")
         engine.end(ref.name)
         held = engine.hold("logs")
-        ending = asyncio.create_task(keeper.collect_final_logs(ref))
+        ending = asyncio.create_task(store.collect_final_logs(ref))
         await asyncio.sleep(0.01)
-        reading = asyncio.create_task(text(keeper, ref))
+        reading = asyncio.create_task(text(store, ref))
         await asyncio.sleep(0.01)
         assert not reading.done()
         held.set()
@@ -282,7 +284,7 @@ async def test_a_reader_meanwhile_waits_for_the_last_words(tmp_path: Path) -> No
         await ending
 
 
-async def test_many_that_end_at_once_wait_for_their_turn_and_not_for_ever(
+async def test_concurrent_collections_are_bounded_and_wait_a_bounded_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "LOG_FETCHES_AT_ONCE", 1)
@@ -291,15 +293,15 @@ async def test_many_that_end_at_once_wait_for_their_turn_and_not_for_ever(
     refs = [a_ref(str(number)) for number in range(3)]
     for ref in refs:
         say(box_of(engine, ref), "x\n")
-    async with keeping(engine, tmp_path) as keeper:
+    async with open_store(engine, tmp_path) as store:
         held = engine.hold("logs")
         asyncio.get_running_loop().call_later(0.2, held.set)
         async with asyncio.timeout(2):
-            await asyncio.gather(*(keeper.collect_final_logs(ref) for ref in refs))
-        assert [keeper.knows(ref) for ref in refs] == [True, False, False]
+            await asyncio.gather(*(store.collect_final_logs(ref) for ref in refs))
+        assert [store.knows(ref) for ref in refs] == [True, False, False]
 
 
-async def test_those_whose_output_fails_keep_no_others_from_theirs(
+async def test_failing_collections_do_not_block_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For as long as it may be tried again, each would keep its place."""
@@ -318,22 +320,22 @@ async def test_those_whose_output_fails_keep_no_others_from_theirs(
     bad = {ref.name for ref in refs[:10]}
     for ref in refs:
         say(box_of(engine, ref), "x\n")
-    async with keeping(engine, tmp_path) as keeper:
-        await asyncio.gather(*(keeper.collect_final_logs(ref) for ref in refs))
-        assert [await text(keeper, ref, live=False) for ref in refs[10:]] == ["x\n"] * 10
+    async with open_store(engine, tmp_path) as store:
+        await asyncio.gather(*(store.collect_final_logs(ref) for ref in refs))
+        assert [await text(store, ref, live=False) for ref in refs[10:]] == ["x\n"] * 10
 
 
-async def test_a_bug_of_ours_keeps_no_container_from_its_removal(
+async def test_an_unexpected_exception_does_not_prevent_the_removal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine, ref = FakeEngine(), a_ref()
     say(box_of(engine, ref), "x\n")
-    async with keeping(engine, tmp_path) as keeper:
+    async with open_store(engine, tmp_path) as store:
         engine.fail("logs", ZeroDivisionError("a bug"))
-        await keeper.collect_final_logs(ref)
+        await store.collect_final_logs(ref)
     assert "last output is lost" in caplog.text
 
 
-async def test_others_on_this_machine_cannot_look_into_sandboxes(tmp_path: Path) -> None:
-    async with keeping(FakeEngine(), tmp_path / "sandboxes"):
+async def test_other_users_cannot_read_sandboxes(tmp_path: Path) -> None:
+    async with open_store(FakeEngine(), tmp_path / "sandboxes"):
         assert (tmp_path / "sandboxes").stat().st_mode & 0o077 == 0
