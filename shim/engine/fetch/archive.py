@@ -1,7 +1,7 @@
-"""Reading archives that nobody vouches for: one bounded stream of checked members. Blocking.
+"""Reads untrusted archives as a bounded stream of checked members. Blocking.
 
-Nothing is ever unpacked here. Members go from the archive straight into the tar that is put into
-the container, so a link or a path in an archive never meets a file system of ours.
+Nothing is unpacked on the agent's disk. Members go from the archive straight into the tar that is
+put into the container: no path or link of an archive is ever used on the agent's file system.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from shim import limits
 from shim.engine.fetch.uris import ArchiveKind
 from shim.errors import Permanent
 
-_NOWHERE = "/nowhere/sandbox"
-"""Where tarfile's filter believes that members go: it must not exist, so that paths are text."""
+_FAKE_ROOT = "/nowhere/sandbox"
+"""The directory that tarfile's filter resolves paths against. It must not exist."""
 _LONG = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -35,7 +35,7 @@ _LONG = (
 )
 _ZIP_END = b"PK\x05\x06"
 
-_DAMAGES = (
+_BAD_ARCHIVE_ERRORS = (
     tarfile.TarError,
     zipfile.BadZipFile,
     lzma.LZMAError,
@@ -49,17 +49,17 @@ _DAMAGES = (
 
 
 class Readable(Protocol):
-    """All that is asked of a content."""
+    """The content of a member."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
 
 Member = tuple[tarfile.TarInfo, Readable | None]
-"""A member with a clean relative name, and its content if it is a file."""
+"""A header with a clean relative name, and the content of a file."""
 
 
-class Budget:
-    """What is left of the bytes and members that one task's files may have."""
+class UnpackQuota:
+    """Bytes and members that the files of one task may have. Exceeding it raises Permanent."""
 
     def __init__(
         self,
@@ -68,43 +68,43 @@ class Budget:
     ) -> None:
         self._size = self._left = size
         self._members = self._members_left = members
-        self._stopped = False
+        self._cancelled = False
 
-    def stop(self) -> None:
-        """From another thread: whoever spends next, stops."""
-        self._stopped = True
+    def cancel(self) -> None:
+        """End the work that uses the quota, from another thread, at its next use."""
+        self._cancelled = True
 
-    def spend(self, size: int) -> None:
+    def use_bytes(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
             raise Permanent(f"unpacked, the files have more than {self._size} bytes")
-        if self._stopped:
+        if self._cancelled:
             raise Permanent("given up")
 
-    def count(self) -> None:
+    def use_member(self) -> None:
         self._members_left -= 1
         if self._members_left < 0:
             raise Permanent(f"there are more than {self._members} files")
 
 
 @contextmanager
-def damage() -> Iterator[None]:
-    """Around everything that reads an archive: Permanent, in words, for one that is bad."""
+def archive_errors() -> Iterator[None]:
+    """Convert the exceptions of a bad archive to Permanent."""
     try:
         yield
     except tarfile.FilterError as error:
         raise Permanent(f"the archive leads out of the sandbox or to a device: {error}") from None
-    except _DAMAGES as error:
+    except _BAD_ARCHIVE_ERRORS as error:
         raise Permanent(f"the archive cannot be unpacked: {error}") from None
 
 
-def members(kind: ArchiveKind, file: BinaryIO, budget: Budget) -> Iterator[Member]:
-    """The members of an archive; each content is to be read before the next member is asked for."""
-    return _zip(file, budget) if kind is ArchiveKind.ZIP else _tar(kind, file, budget)
+def members(kind: ArchiveKind, file: BinaryIO, quota: UnpackQuota) -> Iterator[Member]:
+    """Yield the members of an archive. Read a content before the next member."""
+    return _zip(file, quota) if kind is ArchiveKind.ZIP else _tar(kind, file, quota)
 
 
 def decompressed(kind: ArchiveKind, file: BinaryIO) -> Readable:
-    """The content of what is compressed; ValueError, OSError, EOFError when it is damaged."""
+    """Return the decompressed stream. Reading damaged data: ValueError, OSError, EOFError."""
     if kind in (ArchiveKind.TAR_GZ, ArchiveKind.GZ):
         return gzip.GzipFile(fileobj=file)
     if kind is ArchiveKind.TAR_BZ2:
@@ -115,7 +115,7 @@ def decompressed(kind: ArchiveKind, file: BinaryIO) -> Readable:
 
 
 class _Xz(io.RawIOBase):
-    """An xz stream read with bounded memory, which LZMAFile does not offer."""
+    """An xz stream with bounded memory, which LZMAFile does not offer."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -145,24 +145,24 @@ class _Xz(io.RawIOBase):
                 return len(piece)
 
 
-class Spending(io.RawIOBase):
-    """A stream whose every byte is paid for, whoever reads it and why."""
+class QuotaReader(io.RawIOBase):
+    """A stream that counts every byte read against a quota."""
 
-    def __init__(self, file: Readable, budget: Budget) -> None:
+    def __init__(self, file: Readable, quota: UnpackQuota) -> None:
         self._file = file
-        self._budget = budget
+        self._quota = quota
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
-        self._budget.spend(len(data))
+        self._quota.use_bytes(len(data))
         return data
 
 
 class _Header(tarfile.TarInfo):
-    """A header that does not ask for memory without measure."""
+    """A header that refuses oversized extended headers, which tarfile reads into memory."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
@@ -172,39 +172,39 @@ class _Header(tarfile.TarInfo):
         return header
 
 
-def _tar(kind: ArchiveKind, file: BinaryIO, budget: Budget) -> Iterator[Member]:
-    stream = Spending(decompressed(kind, file), budget)
+def _tar(kind: ArchiveKind, file: BinaryIO, quota: UnpackQuota) -> Iterator[Member]:
+    stream = QuotaReader(decompressed(kind, file), quota)
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as tar:
         for found in tar:
-            budget.count()
-            member = _checked(found)
+            quota.use_member()
+            member = _clean_member(found)
             if member is None:
                 continue
             if found.issparse():
-                budget.spend(found.size)
+                quota.use_bytes(found.size)
             yield member, tar.extractfile(found) if found.isreg() else None
             tar.members.clear()  # type: ignore[attr-defined]
 
 
-def _zip(file: BinaryIO, budget: Budget) -> Iterator[Member]:
-    _check_table(file)
+def _zip(file: BinaryIO, quota: UnpackQuota) -> Iterator[Member]:
+    _check_zip_directory(file)
     with zipfile.ZipFile(file) as archive:
         for entry in archive.infolist():
-            budget.count()
+            quota.use_member()
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise Permanent(
                     f"a member of the zip is compressed by method {entry.compress_type}"
                 )
             if entry.flag_bits & 1:
                 raise Permanent("the zip is encrypted")
-            with closing(Spending(archive.open(entry), budget)) as content:
-                member = _checked(_from_zip(entry, content))
+            with closing(QuotaReader(archive.open(entry), quota)) as content:
+                member = _clean_member(_tar_header_of(entry, content))
                 if member is not None:
                     yield member, content if member.isreg() else None
 
 
-def _check_table(file: BinaryIO) -> None:
-    """The table of contents is read at once: refuse one that is too large, or lies about it."""
+def _check_zip_directory(file: BinaryIO) -> None:
+    """Refuse a central directory that is too large: zipfile reads it at once."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - 65_557))
     tail = file.read()
@@ -217,8 +217,8 @@ def _check_table(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _from_zip(entry: zipfile.ZipInfo, content: Spending) -> tarfile.TarInfo:
-    """A zip's entry in a tar's terms. Modes are there when a Unix made the zip."""
+def _tar_header_of(entry: zipfile.ZipInfo, content: QuotaReader) -> tarfile.TarInfo:
+    """Return the tar header of a zip's entry. Only zips made on Unix hold modes and links."""
     member = tarfile.TarInfo(entry.filename)
     mode = entry.external_attr >> 16
     member.mode = stat.S_IMODE(mode) or 0o644
@@ -231,7 +231,7 @@ def _from_zip(entry: zipfile.ZipInfo, content: Spending) -> tarfile.TarInfo:
     return member
 
 
-def _checked(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+def _clean_member(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     """A new header with a clean name and a harmless mode; None for the root itself.
 
     tarfile's filter refuses devices and what leads out of the tree. It takes paths as text, so a
@@ -241,7 +241,7 @@ def _checked(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     for path in (member.name, member.linkname if member.issym() else ""):
         if _climbs(path, leading=path is not member.name):
             raise Permanent(f"the archive leads out of the sandbox: {path!r}")
-    safe = tarfile.data_filter(member, _NOWHERE)
+    safe = tarfile.data_filter(member, _FAKE_ROOT)
     name = posixpath.normpath(safe.name)
     if name == ".":
         return None

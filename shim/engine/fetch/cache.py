@@ -1,7 +1,7 @@
-"""Files of URIs with ``cache: true``: fetched once, kept while there is room.
+"""The fetcher cache: files of URIs with ``cache: true``, downloaded once and file on disk.
 
-The same URI means the same content until it is dropped, the least recently used first, or the
-agent starts anew. Whoever was given a file may read it to its end, dropped or not.
+A full cache evicts the least recently used file. A start of the agent empties the cache. A file
+that is open can be read to its end after its eviction.
 """
 
 from __future__ import annotations
@@ -16,62 +16,62 @@ from pathlib import Path
 from typing import BinaryIO
 
 Key = tuple[str, str]
-"""The task's user, and the URI as it is written."""
+"""The task's user and the URI as written."""
 
 
 @dataclass(slots=True)
-class _Fetch:
-    """One download and how many wait for it."""
+class _Download:
+    """One download and the number of its waiters."""
 
     task: asyncio.Task[Path]
-    waiting: int = 0
+    waiters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedFile:
     path: Path
     size: int
 
 
-class Cache:
-    """Blocks for no more than opening and removing a file."""
+class FetcherCache:
+    """Bounded in bytes. The methods block only to open and to remove a file."""
 
     def __init__(self, directory: Path, size: int) -> None:
-        """Empties the directory, which must be the cache's own."""
+        """Empties the directory, which holds nothing else. ``size`` is in bytes."""
         self._directory = directory
         self.size = size
-        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
-        self._fetches: dict[Key, _Fetch] = {}
+        self._files: OrderedDict[Key, _CachedFile] = OrderedDict()
+        self._downloads: dict[Key, _Download] = {}
         self._names = itertools.count()
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True, mode=0o700)
 
     @property
     def used(self) -> int:
-        """Bytes kept."""
-        return sum(kept.size for kept in self._kept.values())
+        """Bytes of all files."""
+        return sum(file.size for file in self._files.values())
 
     async def open(self, key: Key, fetch: Callable[[Path], Awaitable[None]]) -> BinaryIO:
-        """The file, fetched unless it is here; the caller closes it.
+        """Return the open file, downloaded by ``fetch`` when missing. The caller closes it.
 
-        Several who want the same wait for one fetch; the last to be cancelled cancels it.
+        Concurrent callers with the same key share one download. Cancelling all of them cancels it.
         """
-        if kept := self._kept.get(key):
-            self._kept.move_to_end(key)
-            return _open(kept.path)
-        under_way = self._fetches.get(key)
-        if under_way is None:
-            under_way = self._fetches[key] = _Fetch(asyncio.create_task(self._fetch(fetch)))
-        return await self._wait(key, under_way)
+        if file := self._files.get(key):
+            self._files.move_to_end(key)
+            return _open(file.path)
+        download = self._downloads.get(key)
+        if download is None:
+            download = self._downloads[key] = _Download(asyncio.create_task(self._fetch(fetch)))
+        return await self._wait(key, download)
 
-    async def _wait(self, key: Key, fetch: _Fetch) -> BinaryIO:
-        fetch.waiting += 1
+    async def _wait(self, key: Key, fetch: _Download) -> BinaryIO:
+        fetch.waiters += 1
         try:
             return _open(await asyncio.shield(fetch.task))
         finally:
-            fetch.waiting -= 1
-            if not fetch.waiting:
-                self._settle(key, fetch)
+            fetch.waiters -= 1
+            if not fetch.waiters:
+                self._finish(key, fetch)
 
     async def _fetch(self, fetch: Callable[[Path], Awaitable[None]]) -> Path:
         path = self._directory / str(next(self._names))
@@ -82,20 +82,20 @@ class Cache:
             raise
         return path
 
-    def _settle(self, key: Key, fetch: _Fetch) -> None:
-        """Everybody who waited has it open, or nobody waits any more."""
-        del self._fetches[key]
+    def _finish(self, key: Key, fetch: _Download) -> None:
+        """Keep the file when all waiters have opened it. Cancel a download without waiters."""
+        del self._downloads[key]
         if fetch.task.cancel() or fetch.task.cancelled() or fetch.task.exception():
             return
         path = fetch.task.result()
-        self._keep(key, _Kept(path, path.stat().st_size))
+        self._add(key, _CachedFile(path, path.stat().st_size))
 
-    def _keep(self, key: Key, fetched: _Kept) -> None:
-        """Make room; what is larger than the whole cache is not kept at all."""
-        self._kept[key] = fetched
-        while self._kept and self.used > self.size:
-            victim = key if fetched.size > self.size else next(iter(self._kept))
-            self._kept.pop(victim).path.unlink()
+    def _add(self, key: Key, fetched: _CachedFile) -> None:
+        """Add a file and evict others. A file larger than the cache is not file."""
+        self._files[key] = fetched
+        while self._files and self.used > self.size:
+            evicted = key if fetched.size > self.size else next(iter(self._files))
+            self._files.pop(evicted).path.unlink()
 
 
 def _open(path: Path) -> BinaryIO:

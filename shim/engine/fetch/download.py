@@ -1,4 +1,4 @@
-"""Getting one URL into a file, with every way in which that can go wrong told in words."""
+"""Downloads one URI into a file. Every failure is a Permanent error with a readable reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -18,13 +18,34 @@ from yarl import URL
 
 from shim import limits
 from shim.engine.client.transport import escape_url
-from shim.engine.fetch.pool import in_pool
-from shim.engine.fetch.uris import Item
+from shim.engine.fetch.uris import FetchItem
 from shim.errors import Permanent, error_text
 
+T = TypeVar("T")
 
-class Downloads:
-    """Needs a running loop. Writing is done by ``pool``; ``file_root`` as in the plan."""
+
+def _do_nothing() -> None:
+    return None
+
+
+async def run_in_pool(
+    pool: Executor, work: Callable[[], T], *, on_cancel: Callable[[], None] = _do_nothing
+) -> T:
+    """Return the result of ``work``, run in a thread.
+
+    A cancelled caller waits for the end of the thread. ``on_cancel`` may ask ``work`` to end early.
+    """
+    running = asyncio.get_running_loop().run_in_executor(pool, work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        on_cancel()
+        await asyncio.wait([running])
+        raise
+
+
+class Downloader:
+    """``pool`` writes files. ``file_root``: see ``fetch_items``. Needs a running loop."""
 
     def __init__(self, pool: Executor, file_root: Path | None = None) -> None:
         self._pool = pool
@@ -46,23 +67,25 @@ class Downloads:
     async def close(self) -> None:
         await self._session.close()
 
-    async def fetch(self, item: Item, path: Path, progress: Callable[[str], None]) -> None:
-        """The whole content is in ``path`` afterwards. Permanent, naming the URI, otherwise.
+    async def fetch(self, item: FetchItem, path: Path, progress: Callable[[str], None]) -> None:
+        """Write the whole content to ``path``. Raises Permanent that names the URI.
 
-        ``progress`` hears now and then how far it is.
+        ``progress`` is called with a text every PULL_REPORT_INTERVAL seconds.
         """
         async with self._slots:
             try:
                 with path.open("wb") as file:
                     await self._fetch(item, file, progress)
             except Permanent as error:
-                raise Permanent(f"{item.shown}: {error}") from None
+                raise Permanent(f"{item.printable_url}: {error}") from None
             except OSError as error:
-                raise Permanent(f"{item.shown}: {error.strerror or error}") from None
+                raise Permanent(f"{item.printable_url}: {error.strerror or error}") from None
 
-    async def _fetch(self, item: Item, file: BinaryIO, progress: Callable[[str], None]) -> None:
+    async def _fetch(
+        self, item: FetchItem, file: BinaryIO, progress: Callable[[str], None]
+    ) -> None:
         if item.url.startswith("file://"):
-            await in_pool(self._pool, partial(_copy, _local(item.url, self._file_root), file))
+            await run_in_pool(self._pool, partial(_copy, _local(item.url, self._file_root), file))
             return
         url = URL(escape_url(item.url), encoded=True)
         proxy = _proxy(url)
@@ -88,18 +111,18 @@ class Downloads:
     async def _store(
         self, response: aiohttp.ClientResponse, file: BinaryIO, progress: Callable[[str], None]
     ) -> None:
-        told, piece = time.monotonic(), bytearray()
+        reported_s, piece = time.monotonic(), bytearray()
         async for data in response.content.iter_any():
             piece += data
             if len(piece) >= limits.FETCH_PIECE:
                 _check_size(file.tell() + len(piece))
-                await in_pool(self._pool, partial(file.write, bytes(piece)))
+                await run_in_pool(self._pool, partial(file.write, bytes(piece)))
                 piece.clear()
-            if time.monotonic() - told > limits.PULL_REPORT_INTERVAL:
-                told = time.monotonic()
+            if time.monotonic() - reported_s > limits.PULL_REPORT_INTERVAL:
+                reported_s = time.monotonic()
                 progress(f"{file.tell() // 2**20} MB of {response.content_length or '?'} bytes")
         _check_size(file.tell() + len(piece))
-        await in_pool(self._pool, partial(file.write, bytes(piece)))
+        await run_in_pool(self._pool, partial(file.write, bytes(piece)))
 
 
 def _check_size(size: int) -> None:
@@ -108,14 +131,14 @@ def _check_size(size: int) -> None:
 
 
 def _proxy(url: URL) -> str | None:
-    """The environment's ``http_proxy``, ``https_proxy``, ``no_proxy``; its .netrc is not asked."""
+    """Return the proxy by ``http_proxy``, ``https_proxy`` and ``no_proxy`` of the environment."""
     if url.host is None or proxy_bypass(url.host):
         return None
     return getproxies().get(url.scheme)
 
 
 def _local(url: str, root: Path | None) -> Path:
-    """The file a ``file://`` URI means, which is really below the root, links followed."""
+    """Return the file of a ``file://`` URI: below the root when links are resolved."""
     parts = urlsplit(url)
     path = Path(unquote(parts.path)).resolve()
     if root is None or parts.netloc not in ("", "localhost"):

@@ -1,4 +1,4 @@
-"""The launch hook that gives every container its sandbox, and pulls their fetched credentials."""
+"""The launch hook that fetches URIs, fills sandboxes, and gives pulls their credentials."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from typing import Any, BinaryIO
 
 from shim import limits
 from shim.engine.api import Auth, Engine, ImageRef
-from shim.engine.fetch.archive import Budget
-from shim.engine.fetch.cache import Cache
-from shim.engine.fetch.download import Downloads
-from shim.engine.fetch.pool import in_pool
+from shim.engine.fetch.archive import UnpackQuota
+from shim.engine.fetch.cache import FetcherCache
+from shim.engine.fetch.download import Downloader, run_in_pool
 from shim.engine.fetch.sandbox_archive import SandboxArchive, directory_tar, is_root
-from shim.engine.fetch.uris import Item, plan
+from shim.engine.fetch.uris import FetchItem, fetch_items
 from shim.engine.images.credentials import DockerConfig, docker_config_of_task
 from shim.engine.mapping.rules import Rules
 from shim.engine.mapping.volumes import sandbox_volumes
@@ -33,10 +32,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What was fetched for one container."""
+    """The fetched files of one container."""
 
     tars: Mapping[str, Path]
-    """By where they go in the container."""
+    """Tar by the directory in the container to extract it to."""
     configs: Mapping[str, bytes]
 
 
@@ -54,22 +53,22 @@ class Fetcher:
         docker_config: DockerConfig | None = None,
         file_root: Path | None = None,
     ) -> None:
-        """Empties its own parts of both directories. Needs a running loop.
+        """Empties ``directory/containers`` and ``cache_directory/cache``. Needs a running loop.
 
-        ``docker_config`` is the agent's own.
+        ``docker_config`` holds the agent's credentials, ``file_root`` is for ``file://`` URIs.
         """
         self._engine = engine
         self._rules = rules
         self._directory = directory / "containers"
-        self._cache = Cache(cache_directory / "cache", cache_size)
+        self._cache = FetcherCache(cache_directory / "cache", cache_size)
         self._docker_config = docker_config
         self._file_root = file_root
         self._pool = ThreadPoolExecutor(limits.FETCH_THREADS, thread_name_prefix="fetch")
-        self._downloads = Downloads(self._pool, file_root)
+        self._downloader = Downloader(self._pool, file_root)
         self._prepared: dict[Ref, _Prepared] = {}
-        self._numbers = itertools.count()
+        self._serial = itertools.count()
         self.succeeded = self.failed = 0
-        """Containers whose URIs were, or could not be, fetched."""
+        """Containers of which all URIs were fetched, and of which one failed."""
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True, mode=0o700)
 
@@ -80,16 +79,16 @@ class Fetcher:
 
     @property
     def cache_size(self) -> int:
-        """Bytes that the cache may have."""
+        """The bound of the cache in bytes."""
         return self._cache.size
 
     async def close(self) -> None:
-        """After all launches have ended."""
-        await self._downloads.close()
+        """Call after the end of all launches."""
+        await self._downloader.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def auth_for(self, order: Launch, image: ImageRef) -> Auth | None:
-        """Credentials of a pull: what the task brought along, else the agent's. InvalidTask."""
+        """Return the credentials of a pull: the task's, else the agent's. Raises InvalidTask."""
         prepared = self._prepared.get(order.ref)
         config = docker_config_of_task(order.task, prepared.configs if prepared else {})
         if config is None:
@@ -106,13 +105,13 @@ class Fetcher:
         return bool(order.task.command.uris)
 
     async def before_create(self, order: Launch) -> None:
-        """Fetch everything, in order, and put the sandbox's tar together."""
+        """Fetch all URIs in order and build the tars of the sandbox. Raises Permanent."""
         if not self.wanted(order):
             return
-        items = plan(order.task.command.uris, self._file_root)
+        items = fetch_items(order.task.command.uris, self._file_root)
         directory = self._directory / order.ref.container_id
         try:
-            _make_anew(directory)
+            _recreate(directory)
             self._prepared[order.ref] = await self._prepare(order, items, directory)
         except (Permanent, OSError) as error:
             self.failed += 1
@@ -122,7 +121,7 @@ class Fetcher:
         self.succeeded += 1
 
     async def after_create(self, order: Launch) -> None:
-        """Everybody may write in the sandbox, and what was fetched is in it."""
+        """Make the sandbox writable for every user and upload the fetched files."""
         name, sandbox = order.ref.name, self._rules.sandbox_directory
         described = await self._describe(name)
         config, host = described.get("Config") or {}, described.get("HostConfig") or {}
@@ -141,40 +140,40 @@ class Fetcher:
     # --- inside -----------------------------------------------------------------------------
 
     def _forget(self, ref: Ref) -> None:
-        """Taking gigabytes away takes a while, so only the name goes at once."""
+        """Delete the files of a container in a thread: gigabytes take a while."""
         self._prepared.pop(ref, None)
         directory = self._directory / ref.container_id
         if directory.exists():
-            gone = directory.rename(self._directory / f"gone-{next(self._numbers)}")
-            self._pool.submit(shutil.rmtree, gone, ignore_errors=True)
+            renamed = directory.rename(self._directory / f"deleted-{next(self._serial)}")
+            self._pool.submit(shutil.rmtree, renamed, ignore_errors=True)
 
     async def _describe(self, name: str) -> Mapping[str, Any]:
         inspect = (await self._engine.inspect(name)).inspect
         (described,) = json.loads(inspect) if inspect else ({},)
         return dict(described)
 
-    async def _prepare(self, order: Launch, items: list[Item], directory: Path) -> _Prepared:
-        places = {"": self._rules.sandbox_directory}
+    async def _prepare(self, order: Launch, items: list[FetchItem], directory: Path) -> _Prepared:
+        destinations = {"": self._rules.sandbox_directory}
         for volume in sandbox_volumes(order.task, self._rules):
-            places[volume.directory] = volume.destination
-        budget = Budget()
-        sandbox = SandboxArchive(directory, [part for part in places if part], budget)
+            destinations[volume.directory] = volume.destination
+        quota = UnpackQuota()
+        sandbox = SandboxArchive(directory, [part for part in destinations if part], quota)
         try:
             for item in items:
                 with await self._open(order, item, directory) as file:
                     work = partial(sandbox.add, item, file)
-                    await in_pool(self._pool, work, on_cancel=budget.stop)
+                    await run_in_pool(self._pool, work, on_cancel=quota.cancel)
         finally:
             sandbox.close()
-        tars = {places[part]: path for part, path in sandbox.tars.items()}
+        tars = {destinations[part]: path for part, path in sandbox.tars.items()}
         return _Prepared(tars, sandbox.configs)
 
-    async def _open(self, order: Launch, item: Item, directory: Path) -> BinaryIO:
+    async def _open(self, order: Launch, item: FetchItem, directory: Path) -> BinaryIO:
         def report(text: str) -> None:
-            log.info("%s: fetching %s: %s", order.ref, item.shown, text)
+            log.info("%s: fetching %s: %s", order.ref, item.printable_url, text)
 
         async def fetch(path: Path) -> None:
-            await self._downloads.fetch(item, path, report)
+            await self._downloader.fetch(item, path, report)
 
         if item.cache:
             return await self._cache.open((order.task.command.user, item.url), fetch)
@@ -185,6 +184,6 @@ class Fetcher:
         return file
 
 
-def _make_anew(directory: Path) -> None:
+def _recreate(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700)

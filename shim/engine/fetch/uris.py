@@ -1,4 +1,4 @@
-"""What ``command.uris`` asks for, checked before anything is fetched. Pure."""
+"""Checks ``command.uris`` before anything is fetched. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _USERINFO = re.compile(r"(?<=://)[^/@]*@")
 
 
 class ArchiveKind(enum.Enum):
-    """How a file is unpacked; by the end of its name, as a stock agent does."""
+    """How a file is unpacked, by the end of its name as at a stock agent."""
 
     TAR = (".tar",)
     TAR_GZ = (".tgz", ".tar.gz")
@@ -31,41 +31,41 @@ class ArchiveKind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One URI: what to fetch and what becomes of it."""
+class FetchItem:
+    """One URI to fetch."""
 
     url: str
     name: str
-    """Where it goes, relative to the sandbox."""
+    """The file's path, relative to the sandbox."""
     executable: bool
     kind: ArchiveKind | None
-    """None: it is not unpacked."""
+    """None: the file is not unpacked."""
     cache: bool
 
     @property
-    def shown(self) -> str:
-        """The URL without its password."""
+    def printable_url(self) -> str:
+        """The URL without user and password."""
         return _USERINFO.sub("", self.url)
 
 
-def plan(uris: Sequence[CommandInfo.URI], file_root: Path | None = None) -> list[Item]:
-    """Raises Permanent with the reason, the field and the value.
+def fetch_items(uris: Sequence[CommandInfo.URI], file_root: Path | None = None) -> list[FetchItem]:
+    """Return the items of a task's URIs. Permanent with the reason, the field and the value.
 
-    ``file_root`` is the directory below which ``file://`` may read; None: nowhere.
+    ``file_root`` is the directory below which ``file://`` URIs may read. None: nowhere.
     """
     if len(uris) > limits.FETCH_URIS:
-        _refuse(f"More than {limits.FETCH_URIS} URIs", "command.uris", str(len(uris)))
+        _reject(f"More than {limits.FETCH_URIS} URIs", "command.uris", str(len(uris)))
     return [_item(uri, f"command.uris[{i}]", file_root) for i, uri in enumerate(uris)]
 
 
-def _item(uri: CommandInfo.URI, field: str, file_root: Path | None) -> Item:
+def _item(uri: CommandInfo.URI, field: str, file_root: Path | None) -> FetchItem:
     url = uri.value.lstrip()
     if any(character in url for character in _ILLEGAL):
-        _refuse("Illegal characters in URI", f"{field}.value", _USERINFO.sub("", url))
+        _reject("Illegal characters in URI", f"{field}.value", _USERINFO.sub("", url))
     _check_scheme(url, f"{field}.value", file_root)
     name = _name(uri, url, field)
     unpack = uri.extract and not uri.executable
-    return Item(url, name, uri.executable, kind_of(name) if unpack else None, uri.cache)
+    return FetchItem(url, name, uri.executable, kind_of(name) if unpack else None, uri.cache)
 
 
 def kind_of(name: str) -> ArchiveKind | None:
@@ -79,14 +79,14 @@ def _check_scheme(url: str, field: str, file_root: Path | None) -> None:
     scheme, separator, _ = url.partition("://")
     if scheme in ("http", "https") and separator:
         if not _has_path(url, field):
-            _refuse("Malformed URI (missing path)", field, _USERINFO.sub("", url))
+            _reject("Malformed URI (missing path)", field, _USERINFO.sub("", url))
     elif scheme == "file" and separator:
         if file_root is None:
-            _refuse("There is no agent host whose files could be fetched", field, url)
+            _reject("There is no agent host whose files could be fetched", field, url)
     elif separator:
-        _refuse("Only http and https URIs can be fetched", field, _USERINFO.sub("", url))
+        _reject("Only http and https URIs can be fetched", field, _USERINFO.sub("", url))
     else:
-        _refuse("There is no agent host whose files could be fetched", field, url)
+        _reject("There is no agent host whose files could be fetched", field, url)
 
 
 def _has_path(url: str, field: str) -> bool:
@@ -94,26 +94,26 @@ def _has_path(url: str, field: str) -> bool:
         parts = urlsplit(url)
         return bool(parts.hostname and parts.port != 0 and parts.path.strip("/"))
     except ValueError as error:
-        _refuse(f"Malformed URI ({error})", field, _USERINFO.sub("", url))
+        _reject(f"Malformed URI ({error})", field, _USERINFO.sub("", url))
 
 
 def _name(uri: CommandInfo.URI, url: str, field: str) -> str:
-    """``output_file``, or what follows the last slash, a query included."""
+    """Return ``output_file``, else the text after the URL's last slash, query included."""
     if uri.HasField("output_file"):
         name, field = uri.output_file, f"{field}.output_file"
         if not name:
-            _refuse("URI output file path is empty", field)
+            _reject("URI output file path is empty", field)
     else:
         name, field = url.rpartition("/")[2], f"{field}.value"
         if not name:
-            _refuse("Malformed URI (missing path)", field, _USERINFO.sub("", url))
+            _reject("Malformed URI (missing path)", field, _USERINFO.sub("", url))
     inside = not name.startswith("/") and ".." not in name.split("/") and "\0" not in name
     if not inside or posixpath.normpath(name) == ".":
-        _refuse("URI output file must be within the sandbox directory", field, name)
+        _reject("URI output file must be within the sandbox directory", field, name)
     return posixpath.normpath(name)
 
 
-def _refuse(reason: str, field: str, value: str | None = None) -> NoReturn:
+def _reject(reason: str, field: str, value: str | None = None) -> NoReturn:
     raise Permanent(
         f"Could not fetch: {reason}: {field}" + ("" if value is None else f" {value!r}")
     )

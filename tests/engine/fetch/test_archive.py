@@ -1,4 +1,4 @@
-"""Archives of every kind, and what malice can put into one."""
+"""Archives of every kind, damaged and malicious ones included."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 from shim import limits
-from shim.engine.fetch.archive import Budget, damage, members
+from shim.engine.fetch.archive import UnpackQuota, archive_errors, members
 from shim.engine.fetch.uris import ArchiveKind
 from shim.errors import Permanent
 from tests.engine.fetch.archives import FILES, a_tar, a_zip, link, packed
@@ -26,17 +26,17 @@ ARCHIVES = [
 Found = dict[str, tuple[tarfile.TarInfo, bytes]]
 
 
-def read(kind: ArchiveKind, data: bytes, budget: Budget | None = None) -> Found:
+def read(kind: ArchiveKind, data: bytes, quota: UnpackQuota | None = None) -> Found:
     found = {}
-    with damage():
-        for member, content in members(kind, io.BytesIO(data), budget or Budget()):
+    with archive_errors():
+        for member, content in members(kind, io.BytesIO(data), quota or UnpackQuota()):
             found[member.name] = (member, content.read() if content is not None else b"")
     return found
 
 
-def refusal(kind: ArchiveKind, data: bytes, budget: Budget | None = None) -> str:
+def refusal(kind: ArchiveKind, data: bytes, quota: UnpackQuota | None = None) -> str:
     with pytest.raises(Permanent) as caught:
-        read(kind, data, budget)
+        read(kind, data, quota)
     return str(caught.value)
 
 
@@ -50,13 +50,13 @@ def test_every_kind_is_read(kind: ArchiveKind) -> None:
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
-def test_a_truncated_one_is_told(kind: ArchiveKind, part: float) -> None:
+def test_a_truncated_archive_is_refused(kind: ArchiveKind, part: float) -> None:
     data = packed(kind, {"a": bytes(range(256)) * 400})
     assert "cannot be unpacked" in refusal(kind, data[: int(len(data) * part)])
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_garbage_is_told(kind: ArchiveKind) -> None:
+def test_garbage_is_refused(kind: ArchiveKind) -> None:
     assert "the archive cannot be unpacked" in refusal(kind, b"<html>404 not found</html>" * 40)
 
 
@@ -66,13 +66,13 @@ def test_names_are_cleaned() -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "a/../b", "/../x"])
-def test_a_name_that_climbs_is_refused(name: str) -> None:
+def test_a_name_with_parent_directories_is_refused(name: str) -> None:
     expected = f"the archive leads out of the sandbox: {name!r}"
     assert refusal(ArchiveKind.TAR, a_tar({name: b""})) == expected
     assert refusal(ArchiveKind.ZIP, a_zip({name: b""})) == expected
 
 
-def test_an_extended_header_does_not_bring_the_name_back() -> None:
+def test_an_extended_header_does_not_override_the_clean_name() -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         member = tarfile.TarInfo("harmless")
@@ -130,20 +130,20 @@ def test_a_zips_links_are_held_to_the_same() -> None:
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_a_bomb_ends_at_the_bound(kind: ArchiveKind) -> None:
+def test_unpacked_bytes_are_bounded(kind: ArchiveKind) -> None:
     data = packed(kind, {"zeros": bytes(5_000_000)})
-    assert refusal(kind, data, Budget(1_000_000)) == (
+    assert refusal(kind, data, UnpackQuota(1_000_000)) == (
         "unpacked, the files have more than 1000000 bytes"
     )
 
 
 @pytest.mark.parametrize("kind", [ArchiveKind.TAR, ArchiveKind.ZIP])
-def test_a_crowd_ends_at_the_bound(kind: ArchiveKind) -> None:
+def test_members_are_bounded(kind: ArchiveKind) -> None:
     data = packed(kind, {str(number): b"" for number in range(100)})
-    assert refusal(kind, data, Budget(members=99)) == "there are more than 99 files"
+    assert refusal(kind, data, UnpackQuota(members=99)) == "there are more than 99 files"
 
 
-def test_a_file_of_holes_is_as_large_as_it_says() -> None:
+def test_a_sparse_file_counts_with_its_full_size() -> None:
     """An old GNU sparse member: one block that stands for a terabyte."""
     header = tarfile.TarInfo("holes")
     header.type, header.size = tarfile.GNUTYPE_SPARSE, 0
@@ -155,33 +155,33 @@ def test_a_file_of_holes_is_as_large_as_it_says() -> None:
     assert "more than" in refusal(ArchiveKind.TAR, bytes(block) + bytes(1024))
 
 
-def test_a_header_cannot_take_the_memory() -> None:
+def test_a_header_is_bounded_in_size() -> None:
     header = tarfile.TarInfo("long")
     header.type, header.size = tarfile.GNUTYPE_LONGNAME, limits.ARCHIVE_HEADER_BYTES + 1
     data = header.tobuf(tarfile.GNU_FORMAT) + bytes(2 * limits.ARCHIVE_HEADER_BYTES)
     assert "a header of" in refusal(ArchiveKind.TAR, data)
 
 
-def test_an_xz_that_asks_for_too_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_xz_that_needs_too_much_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "XZ_MEMORY", 1_000_000)
     assert "emory" in refusal(ArchiveKind.TAR_XZ, lzma.compress(a_tar(), preset=9))
 
 
-def test_an_xz_of_several_streams() -> None:
+def test_an_xz_of_several_streams_is_read() -> None:
     data = a_tar()
     assert sorted(
         read(ArchiveKind.TAR_XZ, lzma.compress(data[:700]) + lzma.compress(data[700:]))
     ) == [*FILES]
 
 
-def test_a_zip_that_lies_about_its_table() -> None:
+def test_a_zip_with_an_oversized_directory_is_refused() -> None:
     data = bytearray(a_zip())
     at = data.rfind(b"PK\x05\x06")
     struct.pack_into("<I", data, at + 12, 2**31)
     assert "table of contents" in refusal(ArchiveKind.ZIP, bytes(data))
 
 
-def test_zips_we_cannot_read_are_named() -> None:
+def test_unsupported_zips_are_named() -> None:
     assert "method 14" in refusal(ArchiveKind.ZIP, a_zip(method=zipfile.ZIP_LZMA))
     data = bytearray(a_zip())
     at = data.find(b"PK\x01\x02")
@@ -189,13 +189,13 @@ def test_zips_we_cannot_read_are_named() -> None:
     assert refusal(ArchiveKind.ZIP, bytes(data)) == "the zip is encrypted"
 
 
-def test_a_wrong_checksum_is_told() -> None:
+def test_a_wrong_checksum_is_named() -> None:
     bad = bytearray(a_zip(method=zipfile.ZIP_STORED))
     bad[bad.find(b"hello")] ^= 1
     assert "Bad CRC" in refusal(ArchiveKind.ZIP, bytes(bad))
 
 
-def test_it_stops_when_told_to() -> None:
-    budget = Budget()
-    budget.stop()
-    assert refusal(ArchiveKind.TAR, a_tar(), budget) == "given up"
+def test_a_cancelled_quota_ends_the_reading() -> None:
+    quota = UnpackQuota()
+    quota.cancel()
+    assert refusal(ArchiveKind.TAR, a_tar(), quota) == "given up"

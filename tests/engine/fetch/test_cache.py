@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.engine.fetch.cache import Cache, Key
+from shim.engine.fetch.cache import FetcherCache, Key
 from shim.errors import Permanent
 
 ME: Key = ("me", "http://h/a")
@@ -37,11 +37,11 @@ class Source:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache", 100)
+def cache(tmp_path: Path) -> FetcherCache:
+    return FetcherCache(tmp_path / "cache", 100)
 
 
-async def read(cache: Cache, key: Key, fetch: Callable[[Path], Awaitable[None]]) -> bytes:
+async def read(cache: FetcherCache, key: Key, fetch: Callable[[Path], Awaitable[None]]) -> bytes:
     with await cache.open(key, fetch) as file:
         return file.read()
 
@@ -50,14 +50,14 @@ def left(tmp_path: Path) -> int:
     return len(list((tmp_path / "cache").iterdir()))
 
 
-async def test_the_same_uri_is_fetched_once(cache: Cache) -> None:
+async def test_the_same_uri_is_fetched_once(cache: FetcherCache) -> None:
     source = Source()
     assert [await read(cache, ME, source) for _ in range(3)] == [b"content"] * 3
     assert source.fetched == 1
     assert cache.used == 7
 
 
-async def test_who_wants_it_at_once_waits_for_one_fetch(cache: Cache) -> None:
+async def test_concurrent_callers_share_one_download(cache: FetcherCache) -> None:
     source = Source()
     source.ready.clear()
     wishes = [asyncio.create_task(read(cache, ME, source)) for _ in range(10)]
@@ -69,14 +69,16 @@ async def test_who_wants_it_at_once_waits_for_one_fetch(cache: Cache) -> None:
     assert source.fetched == 1
 
 
-async def test_another_user_has_another_copy(cache: Cache) -> None:
+async def test_another_user_has_another_copy(cache: FetcherCache) -> None:
     source = Source()
     await read(cache, ME, source)
     await read(cache, ("you", ME[1]), source)
     assert source.fetched == 2
 
 
-async def test_the_last_who_is_cancelled_cancels_the_fetch(cache: Cache, tmp_path: Path) -> None:
+async def test_the_last_cancelled_caller_cancels_the_download(
+    cache: FetcherCache, tmp_path: Path
+) -> None:
     source = Source()
     source.ready.clear()
     wishes = [asyncio.create_task(read(cache, ME, source)) for _ in range(2)]
@@ -91,7 +93,9 @@ async def test_the_last_who_is_cancelled_cancels_the_fetch(cache: Cache, tmp_pat
     assert await read(cache, ME, source) == b"content"
 
 
-async def test_a_failure_is_told_to_all_and_kept_by_none(cache: Cache, tmp_path: Path) -> None:
+async def test_a_failure_is_raised_to_all_callers_and_not_cached(
+    cache: FetcherCache, tmp_path: Path
+) -> None:
     source = Source()
     source.error = Permanent("404")
     wishes = [read(cache, ME, source) for _ in range(2)]
@@ -102,7 +106,9 @@ async def test_a_failure_is_told_to_all_and_kept_by_none(cache: Cache, tmp_path:
     assert await read(cache, ME, source) == b"content"
 
 
-async def test_the_least_recently_used_goes_first(cache: Cache, tmp_path: Path) -> None:
+async def test_the_least_recently_used_file_is_evicted_first(
+    cache: FetcherCache, tmp_path: Path
+) -> None:
     source = Source(bytes(40))
     for name in ("a", "b", "a", "c"):
         await read(cache, ("me", name), source)
@@ -113,25 +119,25 @@ async def test_the_least_recently_used_goes_first(cache: Cache, tmp_path: Path) 
     assert source.fetched == 4
 
 
-async def test_what_is_larger_than_the_cache_drops_nothing_else(
-    cache: Cache, tmp_path: Path
+async def test_a_file_larger_than_the_cache_evicts_no_other(
+    cache: FetcherCache, tmp_path: Path
 ) -> None:
     await read(cache, ME, Source(bytes(40)))
     assert await read(cache, ("me", "big"), Source(bytes(101))) == bytes(101)
     assert (cache.used, left(tmp_path)) == (40, 1)
 
 
-async def test_a_file_being_read_is_read_to_its_end(cache: Cache) -> None:
+async def test_an_open_file_is_read_to_its_end_after_eviction(cache: FetcherCache) -> None:
     with await cache.open(ME, Source(b"x" * 60)) as file:
         await read(cache, ("me", "b"), Source(bytes(60)))
         assert cache.used == 60
         assert file.read() == b"x" * 60
 
 
-async def test_it_begins_empty(tmp_path: Path) -> None:
+async def test_a_start_empties_the_cache(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "old").write_bytes(b"")
     (tmp_path / "mine").write_bytes(b"")
-    Cache(tmp_path / "cache", 1)
+    FetcherCache(tmp_path / "cache", 1)
     assert left(tmp_path) == 0
     assert (tmp_path / "mine").exists()

@@ -1,4 +1,4 @@
-"""The hook as the conductor uses it, on an engine in memory."""
+"""The launch hook, called as the containerizer does, on a fake engine."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class World:
                 await asyncio.sleep(0.005)
 
     async def end(self, order: Launch) -> Fact:
-        """What a launch comes to."""
+        """Run the hook for a whole launch."""
         self.conductor.carry_out(order)
         await self.until(lambda: self._outcomes(order))
         await self.until(lambda: not self.conductor.busy and not self.kept)
@@ -91,7 +91,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield it
 
 
-async def test_what_was_fetched_is_in_the_sandbox_before_the_start(
+async def test_fetched_files_are_in_the_sandbox_before_the_start(
     world: World, server: Server
 ) -> None:
     server.files = {"x.tar": a_tar(), "run": b"2"}
@@ -112,7 +112,7 @@ async def test_without_uris_nothing_is_fetched_and_nothing_uploaded(world: World
     assert [f.stage for f in world.facts if isinstance(f, LaunchAdvanced)] == [Step.CREATING]
 
 
-async def test_where_volumes_cost_a_machine_the_directory_is_put_there(tmp_path: Path) -> None:
+async def test_on_triton_the_sandbox_directory_is_uploaded(tmp_path: Path) -> None:
     async with made(tmp_path, "triton") as world:
         order = launch()
         order.task.container.docker.network = ContainerInfo.DockerInfo.BRIDGE
@@ -133,7 +133,9 @@ async def test_a_404_fails_the_task_with_the_uri(world: World, server: Server) -
     assert (world.kept, world.fetcher.failed) == ([], 1)
 
 
-async def test_an_archive_that_escapes_fails_the_task(world: World, server: Server) -> None:
+async def test_an_archive_that_leaves_the_sandbox_fails_the_task(
+    world: World, server: Server
+) -> None:
     server.files["x.tar"] = a_tar({"../../etc/cron.d/x": b""})
     order = launch(server.url("x.tar"))
     failed = await world.end(order)
@@ -145,12 +147,12 @@ async def test_an_archive_that_escapes_fails_the_task(world: World, server: Serv
     assert world.kept == []
 
 
-async def test_the_first_failure_stops(world: World, server: Server) -> None:
+async def test_the_first_failure_ends_the_fetching(world: World, server: Server) -> None:
     await world.end(launch(server.url("nothing"), server.url("more")))
     assert server.asked == {"nothing": 1}
 
 
-async def test_uris_are_looked_at_before_any_is_fetched(world: World, server: Server) -> None:
+async def test_all_uris_are_checked_before_any_is_fetched(world: World, server: Server) -> None:
     failed = await world.end(launch(server.url("a"), "ftp://h/b"))
     assert isinstance(failed, LaunchFailed)
     assert failed.message.startswith("Could not fetch: Only http and https URIs")
@@ -189,7 +191,7 @@ async def test_a_kill_ends_the_upload(world: World, server: Server) -> None:
     await world.until(lambda: not world.kept)
 
 
-async def test_an_upload_that_broke_is_repeated(world: World, server: Server) -> None:
+async def test_a_broken_upload_is_repeated(world: World, server: Server) -> None:
     server.files["a"] = b"1"
     world.engine.fail("put_archive", Transient("upload: connection reset"))
     order = launch(server.url("a"))
@@ -198,7 +200,9 @@ async def test_an_upload_that_broke_is_repeated(world: World, server: Server) ->
     assert server.asked == {"a": 1}
 
 
-async def test_a_directory_of_the_sandbox_at_another_place(world: World, server: Server) -> None:
+async def test_a_sandbox_directory_mounted_elsewhere_has_the_files(
+    world: World, server: Server
+) -> None:
     server.files["x.tar"] = a_tar()
     order = launch(as_uri(server.url("x.tar"), cache=True))
     order.task.container.volumes.add(host_path="dir", container_path="/data", mode=1)
@@ -208,7 +212,7 @@ async def test_a_directory_of_the_sandbox_at_another_place(world: World, server:
 
 
 @pytest.mark.parametrize("name", [".docker/config.json", ".dockercfg"])
-async def test_fetched_credentials_are_for_the_pull_only(
+async def test_fetched_credentials_are_used_for_the_pull_only(
     tmp_path: Path, server: Server, name: str
 ) -> None:
     agents = docker_config_of_agent({"auths": {"r:5000": {"auth": "eW91OnlvdXJz"}}})
@@ -223,7 +227,7 @@ async def test_fetched_credentials_are_for_the_pull_only(
         assert world.files(order) == {}
 
 
-async def test_the_agents_credentials_are_for_those_who_bring_none(
+async def test_the_agents_credentials_are_used_without_the_tasks_own(
     tmp_path: Path, server: Server
 ) -> None:
     agents = docker_config_of_agent({"auths": {"r:5000": {"auth": "eW91OnlvdXJz"}}})
@@ -235,14 +239,14 @@ async def test_the_agents_credentials_are_for_those_who_bring_none(
         assert [auth and auth.username for _, auth in world.engine.pulls] == ["you", None]
 
 
-async def test_a_fetched_config_that_is_none(world: World, server: Server) -> None:
+async def test_a_malformed_fetched_config_fails_the_task(world: World, server: Server) -> None:
     server.files[".dockercfg"] = b"<html>"
     failed = await world.end(launch(server.url(".dockercfg"), image="r:5000/i:1"))
     assert isinstance(failed, LaunchFailed)
     assert "Not a Docker config (not JSON): fetched .dockercfg" in failed.message
 
 
-async def test_what_a_crash_left_is_taken_away(tmp_path: Path) -> None:
+async def test_files_left_by_a_crash_are_deleted(tmp_path: Path) -> None:
     (tmp_path / "containers" / "old").mkdir(parents=True)
     (tmp_path / "journal.db").write_bytes(b"")
     async with made(tmp_path) as world:

@@ -57,7 +57,7 @@ class World:
                 await asyncio.sleep(0.01)
 
     async def shell(self, order: Launch, script: str) -> str:
-        """What a script in the started container prints; it must end well."""
+        """Run a script in the started container and return its output."""
         started = await self.run(order)
         assert isinstance(started, ContainerStarted), started
         done = await self.engine.exec(order.ref.name, ["sh", "-c", script], {}, 20)
@@ -79,7 +79,7 @@ async def world(shim_id: str, busybox_image: str, tmp_path: Path) -> AsyncIterat
     await made.close()
 
 
-async def test_files_links_and_programs_are_there(world: World, server: Server) -> None:
+async def test_files_links_and_programs_are_in_the_sandbox(world: World, server: Server) -> None:
     server.files["x.tar"] = a_tar(
         {"a.txt": b"hello\n", "dir/run.sh": b"#!/bin/sh\necho ran\n"},
         link("soft", "a.txt"),
@@ -97,7 +97,7 @@ async def test_files_links_and_programs_are_there(world: World, server: Server) 
 
 @pytest.mark.parametrize("uris", [False, True])
 @pytest.mark.parametrize("user", ["", "65534"])
-async def test_everybody_may_write_in_the_sandbox(
+async def test_every_user_may_write_in_the_sandbox(
     world: World, server: Server, user: str, uris: bool
 ) -> None:
     server.files["a"] = b"1"
@@ -108,21 +108,23 @@ async def test_everybody_may_write_in_the_sandbox(
     assert said.split() == [*(["a"] if uris else []), "d", "mine", SANDBOX]
 
 
-async def test_a_read_only_container_has_its_files_too(world: World, server: Server) -> None:
+async def test_a_read_only_container_has_its_files(world: World, server: Server) -> None:
     server.files["a"] = b"1"
     order = launch(server.url("a"), image=world.image)
     world.parameter(order, "read-only", "true")
     assert await world.shell(order, f"cat {SANDBOX}/a && touch {SANDBOX}/b") == "1"
 
 
-async def test_a_directory_of_the_sandbox_at_another_place(world: World, server: Server) -> None:
+async def test_a_sandbox_directory_mounted_elsewhere_has_the_files(
+    world: World, server: Server
+) -> None:
     server.files["x.tar"] = a_tar({"etc/app.conf": b"yes\n"})
     order = launch(server.url("x.tar"), image=world.image)
     order.task.container.volumes.add(host_path="etc", container_path="/conf", mode=1)
     assert await world.shell(order, "cat /conf/app.conf") == "yes\n"
 
 
-async def test_the_volume_goes_with_the_container(
+async def test_the_sandbox_volume_is_removed_with_the_container(
     world: World, docker_client: docker.DockerClient
 ) -> None:
     order = launch(image=world.image)

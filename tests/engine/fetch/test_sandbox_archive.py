@@ -1,4 +1,4 @@
-"""What becomes part of the sandbox, and what does not."""
+"""Files that become part of the sandbox, and files that do not."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ import pytest
 
 from shim import limits
 from shim.engine.api import ContainerSpec
-from shim.engine.fetch.archive import Budget
+from shim.engine.fetch.archive import UnpackQuota
 from shim.engine.fetch.sandbox_archive import (
     SandboxArchive,
     directory_tar,
     is_root,
     with_sandbox_volume,
 )
-from shim.engine.fetch.uris import ArchiveKind, Item, kind_of
+from shim.engine.fetch.uris import ArchiveKind, FetchItem, kind_of
 from shim.engine.images.reference import parse_image
 from shim.errors import Permanent
 from tests.engine.fetch.archives import FILES, a_tar, link, packed
 
 
-def item(name: str, *, executable: bool = False, unpack: bool = True, cache: bool = False) -> Item:
+def item(
+    name: str, *, executable: bool = False, unpack: bool = True, cache: bool = False
+) -> FetchItem:
     kind = kind_of(name) if unpack and not executable else None
-    return Item(f"http://h/{name}", name, executable, kind, cache)
+    return FetchItem(f"http://h/{name}", name, executable, kind, cache)
 
 
 class Made:
-    def __init__(self, directory: Path, *elsewhere: str, budget: Budget | None = None) -> None:
-        self.sandbox = SandboxArchive(directory, elsewhere, budget or Budget())
+    def __init__(self, directory: Path, *mounted: str, quota: UnpackQuota | None = None) -> None:
+        self.sandbox = SandboxArchive(directory, mounted, quota or UnpackQuota())
 
     def __enter__(self) -> Made:
         return self
@@ -40,11 +42,11 @@ class Made:
     def __exit__(self, *exc: object) -> None:
         self.sandbox.close()
 
-    def add(self, what: Item, data: bytes) -> None:
+    def add(self, what: FetchItem, data: bytes) -> None:
         self.sandbox.add(what, io.BytesIO(data))
 
     def files(self, part: str = "") -> dict[str, bytes | str]:
-        """Name -> content, or what a link leads to, or ``dir``."""
+        """Return content, link target or directory mode by name."""
         self.sandbox.close()
         if part not in self.sandbox.tars:
             return {}
@@ -93,17 +95,17 @@ def test_a_cached_archive_does_not_stay(made: Made) -> None:
     assert "x.tar" not in made.files()
 
 
-def test_a_gz_alone_is_unpacked_to_its_name_without_the_end(made: Made) -> None:
+def test_a_gz_file_is_unpacked_to_its_name_without_the_suffix(made: Made) -> None:
     made.add(item("sub/log.gz", cache=True), gzip.compress(b"text"))
     assert made.files() == {"log": b"text"}
 
 
-def test_extract_false_keeps_it_as_it_is(made: Made) -> None:
+def test_a_file_without_extract_is_kept_as_it_is(made: Made) -> None:
     made.add(item("x.tar", unpack=False), b"no tar at all")
     assert made.files() == {"x.tar": b"no tar at all"}
 
 
-def test_links_come_along(made: Made) -> None:
+def test_links_are_kept(made: Made) -> None:
     made.add(
         item("x.tar", cache=True),
         a_tar(FILES, link("l", "a.txt"), link("h", "a.txt", tarfile.LNKTYPE)),
@@ -112,7 +114,7 @@ def test_links_come_along(made: Made) -> None:
     assert (found["l"], found["h"]) == ("a.txt", "a.txt")
 
 
-def test_docker_configs_are_kept_apart_and_so_is_the_archive_they_came_in(made: Made) -> None:
+def test_docker_configs_and_their_archive_are_kept_out_of_the_sandbox(made: Made) -> None:
     secret = {".docker/config.json": b"{}", "other": b"1"}
     made.add(item("docker.tar.gz"), packed(ArchiveKind.TAR_GZ, secret))
     made.add(item(".dockercfg"), b"{2}")
@@ -120,16 +122,16 @@ def test_docker_configs_are_kept_apart_and_so_is_the_archive_they_came_in(made: 
     assert made.sandbox.configs == {".docker/config.json": b"{}", ".dockercfg": b"{2}"}
 
 
-def test_a_docker_config_without_measure(made: Made) -> None:
+def test_a_docker_config_is_bounded_in_size(made: Made) -> None:
     with pytest.raises(Permanent, match=r"\.dockercfg has more than"):
         made.add(item(".dockercfg"), bytes(limits.DOCKER_CONFIG_BYTES + 1))
 
 
-def test_nothing_is_nothing(made: Made) -> None:
+def test_no_files_mean_no_tar(made: Made) -> None:
     assert made.files() == {}
 
 
-def test_a_directory_seen_elsewhere_has_its_part(tmp_path: Path) -> None:
+def test_a_directory_mounted_elsewhere_has_a_tar_of_its_own(tmp_path: Path) -> None:
     with Made(tmp_path, "dir") as made:
         made.add(item("x.tar", cache=True), a_tar(FILES | {"dir/sub/c": b"3"}))
         made.add(item("dir/d", unpack=False), b"4")
@@ -142,18 +144,18 @@ def test_a_directory_seen_elsewhere_has_its_part(tmp_path: Path) -> None:
         assert made.files()["dir/d"] == b"4"
 
 
-def test_a_bomb_of_gz(tmp_path: Path) -> None:
-    budget = Budget(1000)
-    with Made(tmp_path, budget=budget) as made, pytest.raises(Permanent, match="than 1000 bytes"):
+def test_an_unpacked_gz_is_bounded(tmp_path: Path) -> None:
+    quota = UnpackQuota(1000)
+    with Made(tmp_path, quota=quota) as made, pytest.raises(Permanent, match="than 1000 bytes"):
         made.add(item("x.gz"), gzip.compress(bytes(100_000)))
 
 
-def test_a_broken_gz(made: Made) -> None:
+def test_a_broken_gz_is_refused(made: Made) -> None:
     with pytest.raises(Permanent, match="cannot be unpacked"):
         made.add(item("x.gz"), gzip.compress(bytes(100_000))[:-20])
 
 
-def test_the_directory_is_everybodys() -> None:
+def test_the_sandbox_directory_is_writable_for_every_user() -> None:
     with tarfile.open(fileobj=io.BytesIO(directory_tar("/mnt/mesos/sandbox", parents=True))) as tar:
         found = [(m.name, m.mode, m.isdir(), m.uid) for m in tar]
     assert found == [
@@ -167,11 +169,11 @@ def test_the_directory_is_everybodys() -> None:
     ("user", "root"),
     [("", True), ("root", True), ("0", True), ("0:1000", True), ("1000", False), ("www", False)],
 )
-def test_who_is_root(user: str, root: bool) -> None:
+def test_users_that_are_root(user: str, root: bool) -> None:
     assert is_root(user) is root
 
 
-def test_the_volume_is_added_to_those_of_the_task() -> None:
+def test_the_sandbox_volume_is_added_to_those_of_the_task() -> None:
     spec = ContainerSpec("n", parse_image("i"), {"Volumes": {"/data": {}}, "Image": "i"})
     body = with_sandbox_volume(spec, "/mnt/mesos/sandbox").body
     assert body == {"Volumes": {"/data": {}, "/mnt/mesos/sandbox": {}}, "Image": "i"}

@@ -1,4 +1,4 @@
-"""URIs that are refused before anything is fetched, with the very words."""
+"""URIs that are accepted or refused before anything is fetched."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def uri(value: str, **fields: object) -> CommandInfo.URI:
     return CommandInfo.URI(value=value, **fields)
 
 
-def one(value: str, file_root: Path | None = None, **fields: object) -> Item:
-    (item,) = plan([uri(value, **fields)], file_root)
+def one(value: str, file_root: Path | None = None, **fields: object) -> FetchItem:
+    (item,) = fetch_items([uri(value, **fields)], file_root)
     return item
 
 
@@ -29,7 +29,7 @@ def refusal(value: str, **fields: object) -> str:
 
 def test_by_default_an_archive_is_unpacked_and_nothing_is_cached() -> None:
     found = one("  http://h/a/b.tar.gz")
-    assert found == Item("http://h/a/b.tar.gz", "b.tar.gz", False, ArchiveKind.TAR_GZ, False)
+    assert found == FetchItem("http://h/a/b.tar.gz", "b.tar.gz", False, ArchiveKind.TAR_GZ, False)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_by_default_an_archive_is_unpacked_and_nothing_is_cached() -> None:
         ({"extract": True}, ArchiveKind.ZIP),
     ],
 )
-def test_what_is_not_unpacked(fields: dict[str, object], kind: ArchiveKind | None) -> None:
+def test_files_that_are_not_unpacked(fields: dict[str, object], kind: ArchiveKind | None) -> None:
     assert one("http://h/a.zip", **fields).kind is kind
 
 
@@ -61,11 +61,11 @@ def test_what_is_not_unpacked(fields: dict[str, object], kind: ArchiveKind | Non
         ("tar", None),
     ],
 )
-def test_the_end_of_the_name_decides(name: str, kind: ArchiveKind | None) -> None:
+def test_the_end_of_the_name_decides_the_kind(name: str, kind: ArchiveKind | None) -> None:
     assert kind_of(name) is kind
 
 
-def test_the_name_is_the_output_file_or_follows_the_last_slash() -> None:
+def test_the_name_is_the_output_file_or_the_text_after_the_last_slash() -> None:
     assert one("http://h/a/b?c=1").name == "b?c=1"
     assert one("http://h/a/b", output_file="x/./y").name == "x/y"
 
@@ -154,19 +154,21 @@ def test_the_name_is_the_output_file_or_follows_the_last_slash() -> None:
         ),
     ],
 )
-def test_refusals(value: str, fields: dict[str, object], message: str) -> None:
+def test_a_wrong_uri_is_refused_with_its_reason(
+    value: str, fields: dict[str, object], message: str
+) -> None:
     assert refusal(value, **fields) == message
 
 
-def test_no_password_is_shown() -> None:
-    assert "secret" not in one("https://me:secret@h/a").shown
+def test_no_error_shows_a_password() -> None:
+    assert "secret" not in one("https://me:secret@h/a").printable_url
     assert "secret" not in refusal("https://me:secret@h")
 
 
-def test_files_only_where_it_is_allowed() -> None:
+def test_file_uris_need_a_file_root() -> None:
     assert one("file:///srv/a", file_root=Path("/srv")).name == "a"
 
 
-def test_how_many() -> None:
+def test_the_number_of_uris_is_bounded() -> None:
     with pytest.raises(Permanent, match="More than 256 URIs"):
-        plan([uri("http://h/a")] * (limits.FETCH_URIS + 1))
+        fetch_items([uri("http://h/a")] * (limits.FETCH_URIS + 1))
