@@ -410,8 +410,8 @@ STATS_PATIENCE = 0.25
 STATS_PAUSE = 0.05
 """After each sample, for an endpoint that answers at once, or refuses."""
 
-UPKEEP_RETRY = 5.0
-"""Before what failed beside the tasks (pages, sandboxes, Consul) begins again."""
+SUPERVISE_RETRY = 5.0
+"""Before background work that failed (pages, sandboxes, Consul) is restarted."""
 
 # --- http -----------------------------------------------------------------------------------
 

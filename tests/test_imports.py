@@ -35,13 +35,16 @@ ALLOWED = {
     "core": COMMON,
     "wire": COMMON,
     "engine": COMMON,
-    "engine.triton.billing": COMMON | {"telemetry"},
+    "engine.triton.billing": COMMON | {"telemetry.metrics"},
     "discovery": COMMON,
     "discovery.consul_detector": COMMON | {"wire.detect", "wire.zookeeper"},
     "http": COMMON
-    | {"core.history", "core.lifecycle", "core.task", "core.view", "telemetry", "__version__"},
+    | {"core.history", "core.lifecycle", "core.task", "core.view"}
+    | {"telemetry.launch_stats", "telemetry.log", "telemetry.metrics", "__version__"},
     "telemetry": set[str](),
-    "telemetry.catalogue": COMMON | {"agent", "core.view", "discovery", "engine"},
+    "telemetry.catalogue": COMMON
+    | {"agent.messenger", "agent.runtime", "core.view", "discovery.sync", "engine"}
+    | {"wire.link", "wire.server"},
     "telemetry.launch_stats": COMMON,
     "config": COMMON,
     "config.config": COMMON | {"engine.images.credentials", "engine.mapping.rules"},
@@ -54,11 +57,13 @@ ALLOWED = {
     "check": COMMON | {"telemetry", "certs", "config", "discovery", "engine", "wire", "agent"},
     "dev": COMMON | {"agent", "cli", "config", "telemetry", "wire"},
     "dev.master": COMMON | {"wire"},
-    "agent": COMMON
-    | {"config", "core", "discovery", "engine", "http", "telemetry", "wire", "__version__"},
+    "agent": COMMON | {"config", "core", "discovery", "engine", "http", "telemetry", "wire"},
     "agent.journal": {"model", "errors"},
     "agent.journal_codec": {"model", "protos"},
     "agent.barrier": {"core", "model"},
+    "agent.dispatcher": COMMON | {"discovery", "engine"},
+    "agent.frontend": COMMON | {"http.router", "wire"},
+    "agent.messenger": COMMON | {"wire"},
     "agent.supervise": {"limits"},
     "agent.runtime": COMMON | {"core"},
 }

@@ -1,4 +1,4 @@
-"""Which room carries out which order."""
+"""Which service executes which order of the core."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ _LEVELS = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING, Level.ERROR
 
 
 class OrderDispatcher:
-    """Hands orders over in the order they come; nothing here waits or decides."""
+    """Passes each order on in the order of calls, without waiting. It decides nothing."""
 
     def __init__(
         self,
         messenger: Messenger,
-        conductor: Containerizer,
+        containerizer: Containerizer,
         checker: Checker,
         discovery: ConsulSync | None,
     ) -> None:
-        self._conductor = conductor
+        self._containerizer = containerizer
         self._discovery = discovery
         self._running: set[asyncio.Task[Any]] = set()
         self._withdrawals: dict[Ref, asyncio.Task[Any]] = {}
-        self._table: dict[type, Callable[[Any], object]] = {
+        """Tasks whose services are being removed from Consul."""
+        self._handlers: dict[type, Callable[[Any], object]] = {
             orders.Send: lambda o: messenger.send(o.to, o.message),
             orders.Pong: lambda o: messenger.pong(o.to),
             orders.Authenticate: lambda o: self._start(messenger.authenticate(o)),
-            orders.Launch: conductor.carry_out,
-            orders.CancelLaunch: conductor.carry_out,
-            orders.Watch: conductor.carry_out,
+            orders.Launch: containerizer.carry_out,
+            orders.CancelLaunch: containerizer.carry_out,
+            orders.Watch: containerizer.carry_out,
             orders.Stop: self._stop,
-            orders.Remove: conductor.carry_out,
-            orders.RemoveOrphan: conductor.carry_out,
+            orders.Remove: containerizer.carry_out,
+            orders.RemoveOrphan: containerizer.carry_out,
             orders.StartChecks: checker.start,
             orders.StopChecks: lambda o: checker.stop(o.ref),
             orders.Publish: self._publish,
@@ -52,10 +53,11 @@ class OrderDispatcher:
             orders.Notice: lambda o: log.log(_LEVELS[o.level], "%s", o.text),
         }
 
-    def carry_out(self, order: Order) -> None:
-        self._table[type(order)](order)
+    def dispatch(self, order: Order) -> None:
+        self._handlers[type(order)](order)
 
     async def close(self) -> None:
+        """Cancel authentications and withdrawals under way."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -80,9 +82,12 @@ class OrderDispatcher:
         task.add_done_callback(lambda _: self._withdrawals.pop(order.ref, None))
 
     def _stop(self, order: orders.Stop) -> None:
-        """Traffic leaves a task before its first signal comes, if Consul is quick about it."""
+        """Stop the container after its services have left Consul, or after WITHDRAW_PATIENCE.
+
+        Clients that ask Consul thus stop using a task before it gets its first signal.
+        """
         withdrawal = self._withdrawals.get(order.ref)
         if withdrawal is None:
-            self._conductor.carry_out(order)
+            self._containerizer.carry_out(order)
         else:
-            withdrawal.add_done_callback(lambda _: self._conductor.carry_out(order))
+            withdrawal.add_done_callback(lambda _: self._containerizer.carry_out(order))

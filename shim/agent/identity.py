@@ -1,4 +1,4 @@
-"""Who this shim is, from one start to the next."""
+"""The agent's identity across restarts: shim id, hostname, address and reservations."""
 
 from __future__ import annotations
 
@@ -18,53 +18,57 @@ from shim.wire.resource_rules import checkpoint_problems
 _MACHINE_ID = Path("/etc/machine-id")
 
 
-def machine(source: Path = _MACHINE_ID) -> str:
-    """Eight digits for this machine, the same at each start. Two with one host name differ in
-    their machine id; two made from one image, which have one machine id, in their names."""
+def machine_digest(source: Path = _MACHINE_ID) -> str:
+    """Eight hexadecimal digits for this machine, the same at each start.
+
+    Machines with the same hostname differ in their machine id. Clones of one image have the same
+    machine id and differ in their hostname. The digest is made from both.
+    """
     try:
-        identity = source.read_text().strip()
+        machine_id = source.read_text().strip()
     except (OSError, UnicodeDecodeError):
-        identity = ""
-    return hashlib.sha256(f"{identity} {socket.gethostname()}".encode()).hexdigest()[:8]
+        machine_id = ""
+    return hashlib.sha256(f"{machine_id} {socket.gethostname()}".encode()).hexdigest()[:8]
 
 
 def shim_id(
     snapshot: Snapshot,
-    wanted: str,
+    flag: str,
     hostname: str,
     port: int,
-    machine: Callable[[], str] = machine,
+    machine_digest: Callable[[], str] = machine_digest,
 ) -> tuple[str, SaveShimId]:
-    """The owner mark on our containers, and the record that keeps it.
+    """The id that marks all containers of this shim, and the record that keeps it.
 
-    Once chosen it stays: under another one we would not find our own containers again. Without a
-    journal it is made from hostname, port and machine, so that a shim that lost its work_dir still
-    recognises what it left behind, and only that: many a machine is called ``localhost``, and
-    what bears our mark and is no task of ours is removed. ``wanted`` is ``--shim_id``; raises
-    FatalError if it differs from what this work_dir was used with.
+    The id never changes for one work_dir: under another id the shim would not find its own
+    containers. Without a journal it is derived from hostname, port and machine, so that a shim
+    that lost its work_dir finds the containers it left. The machine is part of it because many
+    machines are called ``localhost``: a shim removes containers with its id and without a task.
+
+    ``flag`` is ``--shim_id``. Raises FatalError if it differs from the id in the journal.
     """
     kept = snapshot.shim_id
-    if kept and wanted and kept != wanted:
-        raise FatalError(f"--shim_id={wanted}: this work_dir belongs to shim {kept}")
-    made = re.sub(r"[^\w.-]", "-", f"{hostname}-{port}-{machine()}", flags=re.ASCII)
-    chosen = kept or wanted or made
+    if kept and flag and kept != flag:
+        raise FatalError(f"--shim_id={flag}: this work_dir belongs to shim {kept}")
+    derived = re.sub(r"[^\w.-]", "-", f"{hostname}-{port}-{machine_digest()}", flags=re.ASCII)
+    chosen = kept or flag or derived
     return chosen, SaveShimId(chosen)
 
 
-def keep_hostname(snapshot: Snapshot, wanted: str, found: Addresses) -> Addresses:
-    """A name that was only looked up stays what it was: DNS may say otherwise for a while.
+def keep_hostname(snapshot: Snapshot, flag: str, found: Addresses) -> Addresses:
+    """``found`` with the hostname of the last start, unless ``--hostname`` (``flag``) is given.
 
-    ``wanted`` is ``--hostname``, which is not overruled.
+    A looked-up name must not change: DNS may give another one for a while.
     """
-    if wanted or snapshot.agent is None:
+    if flag or snapshot.agent is None:
         return found
     return replace(found, hostname=snapshot.agent.info.hostname)
 
 
 def check_unchanged(snapshot: Snapshot, info: SlaveInfo, ip: str) -> None:
-    """A master that remembers an agent dismisses one that comes back as another machine.
+    """Raise FatalError if hostname or address differ from those the agent registered with.
 
-    Raises FatalError naming the flag, and what it was.
+    A master shuts down an agent that re-registers with another hostname or address.
     """
     kept = snapshot.agent
     if kept is None:
@@ -82,9 +86,9 @@ def check_unchanged(snapshot: Snapshot, info: SlaveInfo, ip: str) -> None:
 
 
 def check_reservations(snapshot: Snapshot, info: SlaveInfo) -> None:
-    """A master is only told of reservations and volumes that fit what is offered: it may abort.
+    """Raise FatalError if reservations and volumes exceed the resources that are offered.
 
-    Raises FatalError naming what is offered too little of.
+    A master may abort when an agent reports such reservations.
     """
     reserved = snapshot.resources.resources
     problems = "; ".join(checkpoint_problems("reserved", reserved, info.resources))

@@ -1,4 +1,4 @@
-"""The life of the agent's process: address, endpoint, rooms, signals, end."""
+"""The life of the agent's process: addresses, frontend, endpoint, services, signals, exit."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable, Coroutine
-
-from aiohttp import web
+import socket
+import time
+from collections.abc import Coroutine
 
 from shim import limits
-from shim.agent import engine_startup, runtime
-from shim.agent.http_service import HttpService
+from shim.agent import runtime, startup
+from shim.agent.frontend import Frontend, PingResponder
+from shim.agent.http_service import basic_auth
 from shim.agent.identity import check_reservations, check_unchanged, keep_hostname, shim_id
 from shim.agent.journal import Journal
-from shim.agent.messenger import Messenger
+from shim.agent.startup import StartupContext
 from shim.agent.supervise import supervise
-from shim.agent.wiring import AgentServices, StartupContext
+from shim.agent.wiring import AgentServices
 from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
 from shim.config.offer import offer_of
@@ -25,25 +26,34 @@ from shim.core.agent import Core
 from shim.core.context import Settings
 from shim.discovery.consul_detector import detector_for
 from shim.engine.api import EngineInfo
+from shim.engine.sandbox.store import SandboxStore
+from shim.engine.triton import TritonEngine
+from shim.engine.triton.billing.exporter import publish_certificate
 from shim.errors import FatalError
+from shim.http.health import EndpointWait
+from shim.http.log_ring import LogRing
+from shim.http.pages import starting_pages
+from shim.http.router import Router
 from shim.model.facts import ContainersFound, LeaveRequested, MasterDetected
 from shim.model.ids import Pid
 from shim.model.orders import Exit
 from shim.model.records import Snapshot
 from shim.protos.mesos_pb2 import SlaveInfo
-from shim.wire.server import Listener, serve
+from shim.telemetry.metrics import Metrics
+from shim.wire.link import Links
+from shim.wire.server import bind, serve
 
 log = logging.getLogger(__name__)
 
 PROCESS = "slave(1)"
 MESOS_VERSION = "1.11.0"
-"""What we claim to be: the last release whose agents speak as we do. Masters refuse below 1.0."""
+"""The Mesos release whose agents speak as the shim does. Masters refuse agents below 1.0."""
 
 
 async def run_agent(config: Config) -> int:
-    """Run the agent until it is stopped or ends by itself: the process's exit code.
+    """Run the agent until it is stopped or ends by itself; return the exit code of the process.
 
-    Raises ConfigError and FatalError with the one line that a user must read.
+    Raises ConfigError and FatalError with one line for the user.
     """
     gc.set_threshold(*limits.GC_THRESHOLDS)
     journal = Journal(config.work_dir / "journal.db")
@@ -56,28 +66,45 @@ async def run_agent(config: Config) -> int:
 
 
 class _Agent:
+    """One process. Its frontend answers while it waits for the endpoint, then serves tasks."""
+
     def __init__(self, config: Config, journal: Journal, snapshot: Snapshot) -> None:
         self._config = config
         self._journal = journal
         self._snapshot = snapshot
-        self._messenger = Messenger(PROCESS, config.credential)
-        self._pages = HttpService(config, PROCESS, MESOS_VERSION)
+        self._started = time.time()
+        self._metrics = Metrics()
+        self._log_ring = LogRing()
+        self._links = Links(lambda address: log.info("link to %s:%d broke", *address))
+        self._endpoint_wait = EndpointWait()
         self._stop = asyncio.Event()
         self._leave = asyncio.Event()
 
     async def run(self) -> Exit:
         loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self._stop.set)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, self._stop.set)
         loop.add_signal_handler(signal.SIGUSR1, self._leave.set)
         address = await asyncio.to_thread(find_addresses, self._config)
         address = keep_hostname(self._snapshot, self._config.hostname, address)
-        listener = await _listen(self._pages.setup, self._messenger, address)
+        listening = _bind(address)
+        port = address.advertise_port or listening.getsockname()[1]
+        pid = Pid(PROCESS, address.advertise_ip, port)
+        frontend = self._starting_frontend(pid)
+        self._log_ring.attach()
+        listener = await serve(frontend.add_routes, frontend.inbox, listening)
         try:
-            return await self._until_stopped(self._serve(address, listener))
+            return await self._until_stopped(self._start(address, pid, frontend))
         finally:
-            await self._messenger.close()
+            await self._links.close()
             await listener.close()
+            self._log_ring.detach()
+
+    def _starting_frontend(self, pid: Pid) -> Frontend:
+        config = self._config
+        pages = starting_pages(MESOS_VERSION, config.texts, self._endpoint_wait)
+        router = Router(pages, self._metrics, basic_auth(config), PROCESS)
+        return Frontend(router, PingResponder(pid, self._links))
 
     async def _until_stopped(self, work: Coroutine[None, None, Exit]) -> Exit:
         working = asyncio.create_task(work)
@@ -90,28 +117,45 @@ class _Agent:
         await asyncio.wait({working})
         return Exit(0, "stopped; tasks go on and are taken up again at the next start")
 
-    async def _serve(self, address: Addresses, listener: Listener) -> Exit:
-        config = self._config
-        port = address.advertise_port or listener.port
-        pid = Pid(PROCESS, address.advertise_ip, port)
-        self._messenger.introduce(pid)
-        owner, mark = shim_id(self._snapshot, config.shim_id, address.hostname, port)
-        await self._journal.commit([mark])
-        engine = await engine_startup.connected(
-            config, owner, self._pages.waits, self._pages.observe_call
-        )
+    # --- the start ------------------------------------------------------------------------
+
+    async def _start(self, address: Addresses, pid: Pid, frontend: Frontend) -> Exit:
+        """Wait for the endpoint, then run the services."""
+        config, wait = self._config, self._endpoint_wait
+        owner, record = shim_id(self._snapshot, config.shim_id, address.hostname, pid.port)
+        await self._journal.commit([record])
+        engine = await startup.connect_engine(config, owner, wait.failed, self._observe_call)
         try:
-            await self._pages.attach(engine)
-            info = await engine_startup.answer(engine, self._pages.waits)
+            if isinstance(engine, TritonEngine):
+                # Before the endpoint answers: it may refuse a certificate that has expired.
+                publish_certificate(engine.login, self._metrics)
+            sandboxes = SandboxStore(engine, config.work_dir / "sandboxes")
+            await sandboxes.load()
+            info = await startup.engine_info(engine, wait.failed)
             settings = await self._settings(address, pid, info)
-            around = StartupContext(
-                config, engine, info, owner, pid, address.hostname, self._messenger, self._pages
+            context = StartupContext(
+                config=config,
+                engine=engine,
+                info=info,
+                shim_id=owner,
+                pid=pid,
+                hostname=address.hostname,
+                sandboxes=sandboxes,
+                links=self._links,
+                inbox=frontend.inbox,
+                metrics=self._metrics,
+                log_ring=self._log_ring,
+                started=self._started,
             )
-            return await self._act(around, settings)
+            return await self._run_services(context, settings, frontend)
         finally:
             await engine.close()
 
+    def _observe_call(self, call: str, outcome: str, seconds: float) -> None:
+        self._metrics.engine_seconds.labels(call, outcome).observe(seconds)
+
     async def _settings(self, address: Addresses, pid: Pid, info: EngineInfo) -> Settings:
+        """What the core needs to know. Raises FatalError if the agent's identity has changed."""
         config = self._config
         described = _describe(config, info, address.hostname, pid.port)
         check_unchanged(self._snapshot, described, pid.ip)
@@ -128,63 +172,68 @@ class _Agent:
             remove_delay=config.docker_remove_delay,
             cleanup=config.recover == "cleanup",
             kill_orphans=config.docker_kill_orphans,
-            engine_ip=await engine_startup.host_address(config, info, address),
+            engine_ip=await startup.engine_address(config, info, address),
         )
 
-    async def _act(self, around: StartupContext, settings: Settings) -> Exit:
+    # --- the running agent ----------------------------------------------------------------
+
+    async def _run_services(
+        self, context: StartupContext, settings: Settings, frontend: Frontend
+    ) -> Exit:
         core = Core(settings, runtime.SystemEntropy(), self._snapshot, runtime.now())
-        # The core holds what it needs; ten thousand tasks twice would be a waste.
+        # The core holds what it needs; 10,000 tasks in memory twice would be a waste.
         self._snapshot = Snapshot.empty()
         loop = runtime.Runtime(core, self._journal)
-        rooms = AgentServices(around, core, loop)
+        services = AgentServices(context, core, loop)
+        frontend.replace(services.http.router, services.messenger)
         async with asyncio.TaskGroup() as group:
-            beside = [
-                group.create_task(self._lead(loop), name="detector"),
-                group.create_task(self._recover(around, core, loop, rooms), name="recovery"),
-                group.create_task(self._leaver(loop), name="leaver"),
+            tasks = [
+                group.create_task(self._follow_master(loop), name="master detector"),
+                group.create_task(self._recover(context, core, loop, services), name="recovery"),
+                group.create_task(self._leave_on_signal(loop), name="leave signal"),
             ]
             try:
-                return await rooms.run()
+                return await services.run()
             finally:
-                for task in beside:
+                for task in tasks:
                     task.cancel()
-                await rooms.close(leaving=self._leave.is_set())
+                await services.close(leaving=self._leave.is_set())
 
-    async def _lead(self, loop: runtime.Runtime) -> None:
+    async def _follow_master(self, loop: runtime.Runtime) -> None:
+        """Post each leading master that is detected."""
         detector = detector_for(self._config.master)
 
         async def follow() -> None:
             await detector.run(lambda pid: loop.post(MasterDetected(pid)))
 
-        await supervise("the detector", follow)
+        await supervise("the master detector", follow)
 
-    async def _leaver(self, loop: runtime.Runtime) -> None:
+    async def _leave_on_signal(self, loop: runtime.Runtime) -> None:
         await self._leave.wait()
         loop.post(LeaveRequested())
 
     async def _recover(
-        self, around: StartupContext, core: Core, loop: runtime.Runtime, rooms: AgentServices
+        self, context: StartupContext, core: Core, loop: runtime.Runtime, services: AgentServices
     ) -> None:
-        """The one look at the endpoint that turns a journal into a state."""
-        found = await engine_startup.containers(around.engine, core.recovery.needs_inspect())
+        """Post the containers that exist: the core compares them with the journal, once."""
+        needs_inspect = core.recovery.needs_inspect()
+        found = await startup.existing_containers(context.engine, needs_inspect)
         loop.post(ContainersFound(tuple(found)))
         await loop.settled()
-        if rooms.discovery is not None:
-            rooms.discovery.enable_orphan_removal()
+        if services.discovery is not None:
+            services.discovery.enable_orphan_removal()
 
 
-async def _listen(
-    routes: Callable[[web.Application], None], messenger: Messenger, address: Addresses
-) -> Listener:
+def _bind(address: Addresses) -> socket.socket:
     try:
-        return await serve(routes, messenger.inbox, address.bind_ip, address.port)
+        return bind(address.bind_ip, address.port)
     except OSError as error:
         where = f"--ip={address.bind_ip} --port={address.port}"
         raise FatalError(f"{where}: cannot listen there: {error.strerror}") from None
 
 
 def _describe(config: Config, info: EngineInfo, hostname: str, port: int) -> SlaveInfo:
-    """The agent as it registers: without id."""
+    """The agent as it registers, without its id."""
     offer = offer_of(config, info)
     for note in (*config.notes, *offer.notes):
         log.info("%s", note)

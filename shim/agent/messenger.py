@@ -1,4 +1,4 @@
-"""Between wire and core: messages to facts, orders to messages, and authentication."""
+"""The libprocess messages of a running agent: in as facts, out as orders, and authentication."""
 
 from __future__ import annotations
 
@@ -11,75 +11,60 @@ from itertools import count
 from google.protobuf.message import Message
 
 from shim import limits
+from shim.agent.frontend import PONG
 from shim.errors import PeerError, UnsafeMessage
 from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.facts import Authenticated, AuthenticationFailed, Fact, MessageReceived
 from shim.model.ids import Pid
 from shim.model.orders import Authenticate
 from shim.model.settings import Credential
-from shim.protos.messages_pb2 import PingSlaveMessage, PongSlaveMessage, ReregisterSlaveMessage
+from shim.protos.messages_pb2 import PingSlaveMessage, ReregisterSlaveMessage
 from shim.wire import codec
 from shim.wire.auth import Authenticatee, Completed, Failed, Refused
 from shim.wire.link import Links
-from shim.wire.server import Inbox
 
 log = logging.getLogger(__name__)
 
 _AUTHENTICATEE = "crammd5-authenticatee"
-_PONG = PongSlaveMessage()
 
 
 class Messenger:
-    """Everything libprocess that the agent process sends and receives.
+    """Sends and receives for the agent's process and for the processes that authenticate it."""
 
-    Until :meth:`open` says where facts go, pings are answered and nothing else
-    is taken: the core comes up only when the endpoint has answered, which may take a while.
-    """
-
-    def __init__(self, process: str, credential: Credential | None) -> None:
-        self._process = process
-        self._pid: Pid | None = None
+    def __init__(
+        self, pid: Pid, credential: Credential | None, links: Links, post: Callable[[Fact], None]
+    ) -> None:
+        """``post`` takes each received message, and the outcome of each authentication."""
+        self._pid = pid
         self._credential = credential
-        self._post: Callable[[Fact], None] | None = None
+        self._links = links
+        self._post = post
         self._sessions: dict[str, asyncio.Queue[tuple[Pid, Message]]] = {}
+        """Messages of each authentication under way, by its process id."""
         self._session_numbers = count(1)
         self._old_pings: set[Pid] = set()
-        self.links = Links(lambda address: log.info("link to %s:%d broke", *address))
-        self.inbox = Inbox(self._has_process, self._deliver)
+        """Masters whose pings have the name of Mesos 0.24 and before, which pongs then need too."""
         self.counters: Counter[str] = Counter()
+        """``unsafe_messages`` and ``undecodable_messages``."""
         self._encoding: asyncio.Task[None] | None = None
-
-    def introduce(self, pid: Pid) -> None:
-        """Who we are, as soon as the port is known."""
-        self._pid = pid
-
-    @property
-    def pid(self) -> Pid:
-        assert self._pid is not None
-        return self._pid
-
-    def open(self, post: Callable[[Fact], None]) -> None:
-        """From now on messages are facts."""
-        self._post = post
-
-    async def close(self) -> None:
-        await self.links.close()
+        """The re-registration that is being encoded."""
 
     # --- out ------------------------------------------------------------------------------
 
     def send(self, to: Pid, message: Message) -> None:
-        """Encode and queue, in call order. What could abort a master is never sent, and loudly so.
+        """Encode the message and queue it for its link, in the order of calls.
 
-        A re-registration may be large and is encoded beside the loop, one at a time: it is asked
-        again anyway, and until it is answered there is nothing else to say to a master but pongs.
+        A message that could abort a master is not sent; it is logged as critical and counted.
+        A re-registration may have megabytes and is encoded in a thread. Another one is dropped
+        meanwhile: the core repeats it, and sends nothing but pongs until the master has answered.
         """
         if isinstance(message, ReregisterSlaveMessage):
             if self._encoding is None or self._encoding.done():
-                self._encoding = asyncio.create_task(self._send_beside(to, message))
+                self._encoding = asyncio.create_task(self._encode_in_thread(to, message))
         else:
             self._queue(to, message, self._encode(message))
 
-    async def _send_beside(self, to: Pid, message: Message) -> None:
+    async def _encode_in_thread(self, to: Pid, message: Message) -> None:
         self._queue(to, message, await asyncio.to_thread(self._encode, message))
 
     def _encode(self, message: Message) -> bytes | None:
@@ -92,18 +77,19 @@ class Messenger:
 
     def _queue(self, to: Pid, message: Message, body: bytes | None) -> None:
         if body is not None:
-            self.links.send(to, self.pid, codec.name_of(message), body)
+            self._links.send(to, self._pid, codec.name_of(message), body)
 
     def pong(self, to: Pid) -> None:
-        name = codec.PONG if to in self._old_pings else codec.name_of(_PONG)
-        self.links.send(to, self.pid, name, b"")
+        name = codec.PONG if to in self._old_pings else PONG
+        self._links.send(to, self._pid, name, b"")
 
     # --- in -------------------------------------------------------------------------------
 
-    def _has_process(self, process: str) -> bool:
-        return process == self._process or process in self._sessions
+    def has_process(self, process: str) -> bool:
+        return process == self._pid.id or process in self._sessions
 
-    def _deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:
+    def deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:
+        """Post the message as a fact, or hand it to its authentication session."""
         try:
             message = codec.decode(name, body)
         except PeerError as error:
@@ -115,45 +101,44 @@ class Messenger:
             return
         if isinstance(message, PingSlaveMessage) and name == codec.PING:
             self._old_pings.add(sender)
-        if self._post is not None:
-            self._post(MessageReceived(sender, message))
-        elif isinstance(message, PingSlaveMessage):
-            self.pong(sender)
+        self._post(MessageReceived(sender, message))
 
     # --- authentication -------------------------------------------------------------------
 
     async def authenticate(self, order: Authenticate) -> None:
-        """One exchange under an id of its own; its outcome is posted."""
+        """One exchange with the master under a process id of its own. The outcome is posted."""
         assert self._credential is not None
         number = next(self._session_numbers)
-        me = Pid(f"{_AUTHENTICATEE}({number})", self.pid.ip, self.pid.port)
-        session = self._sessions[me.id] = asyncio.Queue(limits.AUTHENTICATION_MESSAGES)
+        process = Pid(f"{_AUTHENTICATEE}({number})", self._pid.ip, self._pid.port)
+        authenticatee = Authenticatee(self._credential, self._pid)
+        session = self._sessions[process.id] = asyncio.Queue(limits.AUTHENTICATION_MESSAGES)
         try:
             async with asyncio.timeout(order.timeout):
-                outcome = await self._exchange(me, order.master, session)
+                outcome = await self._exchange(process, order.master, authenticatee, session)
         except TimeoutError:
             outcome = Failed(f"no answer within {order.timeout:.0f} s")
         finally:
-            del self._sessions[me.id]
-        assert self._post is not None
+            del self._sessions[process.id]
         self._post(_fact(order.attempt, outcome))
 
     async def _exchange(
-        self, me: Pid, master: Pid, session: asyncio.Queue[tuple[Pid, Message]]
+        self,
+        process: Pid,
+        master: Pid,
+        authenticatee: Authenticatee,
+        session: asyncio.Queue[tuple[Pid, Message]],
     ) -> Completed | Refused | Failed:
-        assert self._credential is not None
-        authenticatee = Authenticatee(self._credential, self.pid)
-        self._reply(me, master, authenticatee.start())
+        self._reply(process, master, authenticatee.start())
         while True:
             sender, message = await session.get()
             reply = authenticatee.receive(message)
             if isinstance(reply, Completed | Refused | Failed):
                 return reply
             if reply is not None:
-                self._reply(me, sender, reply)
+                self._reply(process, sender, reply)
 
-    def _reply(self, me: Pid, to: Pid, message: Message) -> None:
-        self.links.send(to, me, codec.name_of(message), codec.encode(message))
+    def _reply(self, process: Pid, to: Pid, message: Message) -> None:
+        self._links.send(to, process, codec.name_of(message), codec.encode(message))
 
 
 def _fact(attempt: int, outcome: Completed | Refused | Failed) -> Fact:

@@ -1,4 +1,4 @@
-"""Work beside the tasks that may fail without ending anything else."""
+"""Restarting background work that fails."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from shim import limits
 log = logging.getLogger(__name__)
 
 
-async def supervise(what: str, run: Callable[[], Awaitable[None]]) -> None:
-    """``run``, begun again whenever it fails, until it returns or is cancelled.
+async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run ``run()`` until it returns or is cancelled; after an exception, run it again.
 
-    For what can be begun again at any moment (pages, logs, service discovery, checks, looks at
-    the endpoint, who leads): ten thousand tasks must not lose their agent to a page that stumbles
-    over one of them, or to a lost directory.
+    Every exception is logged under ``name``, with ``SUPERVISE_RETRY`` seconds before the next run.
+    ``run`` must be able to start from any state. Services of a running agent are supervised, since
+    an error in a page or in service discovery must not end an agent that has 10,000 tasks.
     """
     while True:
         try:
             return await run()
         except Exception:
-            log.exception("%s failed, and begins again", what)
-            await asyncio.sleep(limits.UPKEEP_RETRY)
+            log.exception("%s failed and is restarted in %g s", name, limits.SUPERVISE_RETRY)
+            await asyncio.sleep(limits.SUPERVISE_RETRY)

@@ -1,109 +1,120 @@
-"""The rooms of one agent, made from its configuration and plugged into one another."""
+"""The services of one running agent, created from its configuration and connected."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 from shim import limits
 from shim.agent.dispatcher import OrderDispatcher
 from shim.agent.http_service import HttpService
 from shim.agent.messenger import Messenger
 from shim.agent.runtime import Runtime
+from shim.agent.startup import StartupContext
 from shim.agent.supervise import supervise
-from shim.config import Config
 from shim.core.agent import Core
 from shim.core.view import AgentView
 from shim.discovery.consul_client import ConsulClient
 from shim.discovery.services import Service, ServiceContext, agent_service
 from shim.discovery.sync import ConsulSync
-from shim.engine.api import ContainerSpec, Engine, EngineInfo
+from shim.engine.api import ContainerSpec, EngineInfo
 from shim.engine.checks.checker import Checker
 from shim.engine.connect import remote_host
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.fetch.sandbox_archive import with_sandbox_volume
 from shim.engine.mapping import Rules, container_spec
+from shim.engine.triton import TritonEngine
+from shim.engine.triton.billing.exporter import BillingExporter
+from shim.engine.triton.billing.usage_meter import UsageMeter
 from shim.model.facts import Fact
-from shim.model.ids import Pid
 from shim.model.orders import Exit, Launch
-
-
-@dataclass(frozen=True, slots=True)
-class StartupContext:
-    """What is known before the rooms are made."""
-
-    config: Config
-    engine: Engine
-    info: EngineInfo
-    owner: str
-    """The shim's own id, on all its containers."""
-    pid: Pid
-    hostname: str
-    messenger: Messenger
-    pages: HttpService
+from shim.telemetry import catalogue
+from shim.telemetry.launch_stats import LaunchStats
 
 
 class AgentServices:
-    """All rooms of a running agent. Needs a running loop."""
+    """All services of a running agent. They exist, complete, once the endpoint has answered."""
 
-    def __init__(self, around: StartupContext, core: Core, loop: Runtime) -> None:
-        self._loop = loop
-        self._pages = around.pages
-        rules = _rules(around)
-        self._fetcher = _fetcher(around, rules)
-        post = around.pages.hearing(loop.post)
-        self._conductor = _conductor(around, rules, self._fetcher, post)
-        self._checker = _checker(around, loop)
-        self.discovery = _discovery(around, core.view)
-        self._effects = OrderDispatcher(
-            around.messenger, self._conductor, self._checker, self.discovery
+    def __init__(self, context: StartupContext, core: Core, runtime: Runtime) -> None:
+        """Needs a running event loop."""
+        agent, config = core.view, context.config
+        launch_seconds = context.metrics.launch_seconds
+        stats = LaunchStats(lambda stage, s: launch_seconds.labels(stage).observe(s))
+        rules = _rules(context)
+        self._runtime = runtime
+        self._sandboxes = context.sandboxes
+        self._fetcher = _fetcher(context, rules)
+        self._containerizer = _containerizer(
+            context, rules, self._fetcher, stats.counted_post(runtime.post)
         )
-        around.messenger.open(loop.post)
-        around.pages.open(
-            core.view,
-            loop,
-            self._conductor,
-            around.messenger,
-            self.discovery,
-            self._fetcher,
-            self._checker,
+        self._checker = _checker(context, runtime)
+        self._billing = _billing(context, agent)
+        self.discovery = _discovery(context, agent)
+        self.messenger = Messenger(context.pid, config.credential, context.links, runtime.post)
+        self._dispatcher = OrderDispatcher(
+            self.messenger, self._containerizer, self._checker, self.discovery
         )
+        self._dispatch = stats.counted_dispatch(self._dispatcher.dispatch)
+        self.http = HttpService(
+            context, agent, runtime, self._containerizer, self._fetcher, stats, self._billing
+        )
+        sources = catalogue.MetricSources(
+            agent=agent,
+            runtime=runtime,
+            containerizer=self._containerizer,
+            sandboxes=context.sandboxes,
+            messenger=self.messenger,
+            inbox=context.inbox,
+            links=context.links,
+            launch_stats=stats,
+            discovery=self.discovery,
+            fetcher=self._fetcher,
+            checker=self._checker,
+        )
+        catalogue.install(context.metrics, sources)
 
     async def run(self) -> Exit:
         """Until the core orders the end of the process."""
+        background: dict[str, Callable[[], Awaitable[None]]] = {
+            "the containerizer": self._containerizer.run,
+            "the checker": self._checker.run,
+            "the page cache": self.http.run,
+            "the sandbox store": self._sandboxes.run,
+        }
+        if self._billing is not None:
+            background["billing"] = self._billing.run
+        if self.discovery is not None:
+            background["service discovery"] = self.discovery.run
         async with asyncio.TaskGroup() as group:
-            beside = [
-                group.create_task(supervise("the watch", self._conductor.run), name="watch"),
-                group.create_task(supervise("checks", self._checker.run), name="checks"),
-                group.create_task(self._pages.run(), name="pages"),
+            supervised = [
+                group.create_task(supervise(name, run), name=name)
+                for name, run in background.items()
             ]
-            if self.discovery is not None:
-                consul = supervise("Consul", self.discovery.run)
-                beside.append(group.create_task(consul, name="consul"))
             try:
-                return await self._loop.run(self._pages.seeing(self._effects.carry_out))
+                return await self._runtime.run(self._dispatch)
             finally:
-                for task in beside:
+                for task in supervised:
                     task.cancel()
 
     async def close(self, *, leaving: bool) -> None:
-        """After ``run``; ``leaving``: the agent does not come back."""
-        await self._loop.close()
-        await self._effects.close()
+        """After ``run``. ``leaving``: the agent unregisters, so its services leave Consul."""
+        await self._runtime.close()
+        await self._dispatcher.close()
         if self.discovery is not None and leaving:
             await self.discovery.withdraw_agent(limits.WITHDRAW_PATIENCE)
         await self._checker.close()
-        await self._conductor.close()
-        await self._pages.close()
+        await self._containerizer.close()
+        await self.http.close()
+        # After the containerizer, which collects the final logs of removed containers.
+        await self._sandboxes.close()
         await self._fetcher.close()
 
 
-def _rules(around: StartupContext) -> Rules:
-    config, info = around.config, around.info
+def _rules(context: StartupContext) -> Rules:
+    config, info = context.config, context.info
     return Rules(
-        shim_id=around.owner,
+        shim_id=context.shim_id,
         kind="triton" if info.kind == "triton" else "docker",
         api_version=info.api_version,
         sandbox_directory=config.sandbox_directory,
@@ -115,10 +126,10 @@ def _rules(around: StartupContext) -> Rules:
     )
 
 
-def _fetcher(around: StartupContext, rules: Rules) -> Fetcher:
-    config = around.config
+def _fetcher(context: StartupContext, rules: Rules) -> Fetcher:
+    config = context.config
     return Fetcher(
-        around.engine,
+        context.engine,
         rules,
         config.work_dir / "fetch",
         cache_directory=config.fetcher_cache_dir,
@@ -128,10 +139,10 @@ def _fetcher(around: StartupContext, rules: Rules) -> Fetcher:
     )
 
 
-def _conductor(
-    around: StartupContext, rules: Rules, fetcher: Fetcher, post: Callable[[Fact], None]
+def _containerizer(
+    context: StartupContext, rules: Rules, fetcher: Fetcher, post: Callable[[Fact], None]
 ) -> Containerizer:
-    config = around.config
+    config = context.config
 
     def make_spec(order: Launch) -> ContainerSpec:
         spec = container_spec(
@@ -144,39 +155,59 @@ def _conductor(
         return spec if rules.triton else with_sandbox_volume(spec, rules.sandbox_directory)
 
     return Containerizer(
-        around.engine,
+        context.engine,
         post,
         make_spec,
         auth_for=fetcher.auth_for,
         hooks=[fetcher],
-        collect_final_logs=around.pages.collect_final_logs,
-        max_inflight=config.max_inflight or _inflight(around.info),
+        collect_final_logs=context.sandboxes.collect_final_logs,
+        max_inflight=config.max_inflight or _max_inflight(context.info),
         registration_timeout=config.executor_registration_timeout,
     )
 
 
-def _inflight(info: EngineInfo) -> int:
-    """A local engine has a knee; on Triton launches wait for provisioning, so all at once."""
+def _max_inflight(info: EngineInfo) -> int:
+    """A local engine is slower with more calls at once. Launches on Triton wait for provisioning,
+    which happens on many machines, so there all run at once."""
     return limits.TRITON_MAX_INFLIGHT if info.kind == "triton" else limits.MAX_INFLIGHT
 
 
-def _checker(around: StartupContext, loop: Runtime) -> Checker:
-    if around.engine.kind == "triton":
-        return Checker(around.engine, loop.post, execs_at_once=limits.TRITON_EXECS_AT_ONCE)
-    host = remote_host(around.config) or around.pid.ip
-    return Checker(around.engine, loop.post, host=host)
+def _checker(context: StartupContext, runtime: Runtime) -> Checker:
+    if context.engine.kind == "triton":
+        return Checker(context.engine, runtime.post, execs_at_once=limits.TRITON_EXECS_AT_ONCE)
+    host = remote_host(context.config) or context.pid.ip
+    return Checker(context.engine, runtime.post, host=host)
 
 
-def _discovery(around: StartupContext, agent: AgentView) -> ConsulSync | None:
-    consul = around.config.discovery
+def _billing(context: StartupContext, agent: AgentView) -> BillingExporter | None:
+    """None unless the endpoint charges for containers."""
+    if not isinstance(context.engine, TritonEngine):
+        return None
+    config = context.config
+
+    def task_containers() -> set[str]:
+        return {task.ref.name for task in agent.tasks.values()}
+
+    meter = UsageMeter(config.triton_prices)
+    delay = config.docker_remove_delay
+    billing = BillingExporter(context.engine, meter, task_containers, remove_delay=delay)
+    context.engine.subscribe(billing)
+    billing.publish(context.metrics)
+    return billing
+
+
+def _discovery(context: StartupContext, agent: AgentView) -> ConsulSync | None:
+    consul = context.config.discovery
     if consul is None:
         return None
-    host = remote_host(around.config) or around.hostname
-    context = ServiceContext(around.owner, around.info.name, host, consul.register, consul.checks)
-    pid = around.pid
+    host = remote_host(context.config) or context.hostname
+    services = ServiceContext(
+        context.shim_id, context.info.name, host, consul.register, consul.checks
+    )
+    pid = context.pid
 
     def own_service() -> Service:
         """The agent's own service. It is healthy while the agent is registered."""
-        return agent_service(context, agent.agent_id or "", pid.ip, pid.port, agent.connected)
+        return agent_service(services, agent.agent_id or "", pid.ip, pid.port, agent.connected)
 
-    return ConsulSync(ConsulClient(consul), context, own_service=own_service)
+    return ConsulSync(ConsulClient(consul), services, own_service=own_service)

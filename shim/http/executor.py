@@ -1,4 +1,4 @@
-"""One task as pages show it: inside the command executor a stock agent would have made for it."""
+"""One task in ``/state``: inside the command executor that a stock agent creates for it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from shim.model.protojson import number
 from shim.protos.mesos_pb2 import CommandInfo, Resource, Task, TaskInfo, TaskState, TaskStatus
 
 _COMMAND_SHOWN = 15
-"""Characters; a longer one is cut to three less, and dots."""
+"""Characters of a command. A longer command is cut to three characters less, and gets dots."""
 
 
 def executor_name(info: TaskInfo) -> str:
-    """``Command Executor (Task: ID) (Command: ...)``: tools take ids and commands out of it."""
-    return f"Command Executor (Task: {info.task_id.value}) (Command: {_shown(info.command)})"
+    """``Command Executor (Task: ID) (Command: ...)``: tools parse ids and commands out of it."""
+    return f"Command Executor (Task: {info.task_id.value}) (Command: {_command_text(info.command)})"
 
 
-def _shown(command: CommandInfo) -> str:
+def _command_text(command: CommandInfo) -> str:
     if command.shell:
         return f"sh -c '{_cut(command.value)}'" if command.HasField("value") else "NO COMMAND"
     if not command.HasField("value"):
         return "NO EXECUTABLE"
-    # A value without arguments leaves its separator behind, as at a stock agent.
+    # A stock agent also prints the separator after a value without arguments.
     arguments = list(command.arguments) or [""]
     return f"[{_cut(', '.join([command.value, *arguments]))}]"
 
@@ -33,8 +33,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= _COMMAND_SHOWN else f"{text[: _COMMAND_SHOWN - 3]}..."
 
 
-def directory(work_dir: str, agent_id: str, ref: Ref) -> str:
-    """The sandbox's path as pages know it. On no disk: the files pages resolve it."""
+def sandbox_path(work_dir: str, agent_id: str, ref: Ref) -> str:
+    """``directory`` of an executor. The path is virtual: only ``/files`` resolves it."""
     key = ref.key
     return (
         f"{work_dir}/slaves/{agent_id}/frameworks/{key.framework_id}"
@@ -42,34 +42,34 @@ def directory(work_dir: str, agent_id: str, ref: Ref) -> str:
     )
 
 
-def executor(
+def executor_json(
     ref: Ref, info: TaskInfo, wire: Task, work_dir: str, *, ended: bool, stage: str = ""
 ) -> Json:
-    """An executor with its one task. One that ended uses nothing any more.
+    """An executor with its one task. The executor of an ended task has no resources.
 
-    ``stage`` is what the launch of one that does not run yet is busy with, or waits for.
+    ``stage`` says what a launch under way is doing, or what it waits for; empty otherwise.
     """
-    waits = wire.state == TaskState.TASK_STAGING and not ended
+    queued = wire.state == TaskState.TASK_STAGING and not ended
     body: Json = {
         "id": ref.key.task_id,
         "name": executor_name(info),
         "source": ref.key.task_id,
         "container": ref.container_id,
-        "directory": directory(work_dir, wire.slave_id.value, ref),
+        "directory": sandbox_path(work_dir, wire.slave_id.value, ref),
         "resources": Amount(() if ended else wire.resources).json(),
-        "role": allocated_to(wire.resources),
+        "role": allocation_role(wire.resources),
     }
     if wire.labels.labels:
         body["labels"] = [to_json(label) for label in wire.labels.labels]
-    starts = wire.state == TaskState.TASK_STARTING
-    body["tasks"] = [] if ended or waits else [_task(wire, stage if starts else "")]
-    body["queued_tasks"] = [_queued(info, wire, stage)] if waits else []
+    starting = wire.state == TaskState.TASK_STARTING
+    body["tasks"] = [] if ended or queued else [_task(wire, stage if starting else "")]
+    body["queued_tasks"] = [_queued(info, wire, stage)] if queued else []
     body["completed_tasks"] = [_task(wire)] if ended else []
     return body
 
 
-def allocated_to(resources: Sequence[Resource]) -> str:
-    """The role that resources were offered to."""
+def allocation_role(resources: Sequence[Resource]) -> str:
+    """The role that the resources are allocated to."""
     return resources[0].allocation_info.role or "*" if resources else "*"
 
 
@@ -82,7 +82,7 @@ def _task(wire: Task, stage: str = "") -> Json:
         "slave_id": wire.slave_id.value,
         "state": TaskState.Name(wire.state),
         "resources": Amount(wire.resources).json(),
-        "role": allocated_to(wire.resources),
+        "role": allocation_role(wire.resources),
         "statuses": [_status(status) for status in wire.statuses],
     }
     if wire.limits:
@@ -119,7 +119,7 @@ def _queued(info: TaskInfo, wire: Task, stage: str) -> Json:
         "name": wire.name,
         "slave_id": wire.slave_id.value,
         "resources": Amount(wire.resources).json(),
-        "role": allocated_to(wire.resources),
+        "role": allocation_role(wire.resources),
     }
     if info.HasField("command"):
         body["command"] = _command(info.command)

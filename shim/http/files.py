@@ -1,4 +1,4 @@
-"""``/files``: browse, read, download and debug, as tools and the web UI use them."""
+"""``/files``: browse, read, download and debug, as tools and Mesos' web UI use them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass
 
 from shim import limits
 from shim.errors import NotFound, Permanent, ShimError
-from shim.http.executor import directory
+from shim.http.executor import sandbox_path
 from shim.http.log_ring import LogRing
-from shim.http.paths import LATEST, Inaccessible, Sandbox, resolve
-from shim.http.protojson import Json
-from shim.http.responses import Refusal, Response, json_response, json_stream, stream_response
-from shim.http.task_json_cache import dump
-from shim.http.text import decode
-from shim.http.view import Fetched, View
+from shim.http.paths import LATEST, Inaccessible, SandboxPath, resolve
+from shim.http.protojson import Json, dump
+from shim.http.responses import HttpError, Response, json_response, json_stream
+from shim.http.utf8 import decode
+from shim.http.view import FileOrDirectory, View
 from shim.model.sandbox import OUTPUTS, Entry
 
 AGENT_LOG = "/slave/log"
@@ -26,32 +25,30 @@ _Read = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """What a read asks for. -1: offset, the file's size; length, as much as there is."""
+class ReadRange:
+    """Which bytes a read asks for. -1 means: as offset, the end of the file; as length, all."""
 
     offset: int
     length: int
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> Window:
+    def parse(cls, query: Mapping[str, str]) -> ReadRange:
         return cls(_number(query, "offset"), _number(query, "length"))
 
 
 def _number(query: Mapping[str, str], name: str) -> int:
     text = query.get(name, "-1")
     if not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
-        raise Refusal(400, f"Failed to parse {name}: Failed to convert '{text}' to number.\n")
+        raise HttpError(400, f"Failed to parse {name}: Failed to convert '{text}' to number.\n")
     if int(text) < -1:
-        raise Refusal(400, f"Negative {name} provided: {text}.\n")
+        raise HttpError(400, f"Negative {name} provided: {text}.\n")
     return int(text)
 
 
 class FilesPages:
-    def __init__(self, sources: View, log: LogRing) -> None:
-        self._sources = sources
-        self._log = log
-
-    # --- the four pages ---------------------------------------------------------------------
+    def __init__(self, view: View, log_ring: LogRing) -> None:
+        self._view = view
+        self._log_ring = log_ring
 
     async def browse(self, query: Mapping[str, str]) -> Response:
         path = _path(query)
@@ -61,106 +58,106 @@ class FilesPages:
         if sandbox.inside in OUTPUTS:
             return json_response([])
         entries = sorted(await self._listing(sandbox), key=lambda entry: entry.name)
-        return json_response([_shown(path, entry) for entry in entries])
+        return json_response([_entry_json(path, entry) for entry in entries])
 
     async def read(self, query: Mapping[str, str]) -> Response:
-        path, window = _path(query), Window.of(query)
+        path, wanted = _path(query), ReadRange.parse(query)
         if path == AGENT_LOG:
-            log = self._log
-            return _window(window, log.size, log.read, ends=False)
+            log = self._log_ring
+            return _read_response(wanted, log.size, log.read, complete=False)
         sandbox = self._find(path)
         if sandbox.inside in OUTPUTS:
-            return await self._read_output(sandbox, window)
+            return await self._read_output(sandbox, wanted)
         fetched = await self._fetch(sandbox)
         if fetched.is_directory:
-            raise Refusal(400, "Cannot read a directory.\n")
+            raise HttpError(400, "Cannot read a directory.\n")
         content = fetched.content
-        return _window(window, len(content), lambda o, n: content[o : o + n], ends=False)
+        return _read_response(wanted, len(content), lambda o, n: content[o : o + n], complete=False)
 
     async def download(self, query: Mapping[str, str]) -> Response:
         path = _path(query)
         if path == AGENT_LOG:
-            held = self._log.held
-            return _attachment("mesos-shim.log", len(held), _once(held))
+            kept = self._log_ring.kept
+            return _attachment("mesos-shim.log", len(kept), _once(kept))
         sandbox = self._find(path)
         if sandbox.inside in OUTPUTS:
             return await self._download_output(sandbox)
         fetched = await self._fetch(sandbox)
         if fetched.is_directory:
-            raise Refusal(400, "Cannot download a directory.\n")
+            raise HttpError(400, "Cannot download a directory.\n")
         name = posixpath.basename(sandbox.inside)
         return _attachment(name, len(fetched.content), _once(fetched.content))
 
     async def debug(self, query: Mapping[str, str]) -> Response:
-        """Virtual path -> where it comes from, of what lives."""
-        return json_stream(self._table())
+        """Virtual path -> what it stands for, of the log and all tasks that the agent has."""
+        return json_stream(self._attached_paths())
 
-    async def _table(self) -> AsyncIterator[bytes]:
-        breather = self._sources.pacer.breather()
+    async def _attached_paths(self) -> AsyncIterator[bytes]:
+        time_slice = self._view.time_slicer.begin()
         yield b"{%s:%s" % (dump(AGENT_LOG), dump("the log's newest part, in memory"))
-        for key, task in list(self._sources.agent.tasks.items()):
-            await breather.pause()
-            path = directory(self._sources.work_dir, task.wire.slave_id.value, task.ref)
+        for key, task in list(self._view.agent.tasks.items()):
+            await time_slice.checkpoint()
+            path = sandbox_path(self._view.work_dir, task.wire.slave_id.value, task.ref)
             short = f"/frameworks/{key.framework_id}/executors/{key.task_id}/runs/{LATEST}"
             for name in (path, short):
                 yield b",%s:%s" % (dump(name), dump(f"container {task.ref.name}"))
         yield b"}"
 
-    # --- finding ----------------------------------------------------------------------------
+    # --- sandboxes --------------------------------------------------------------------------
 
-    def _find(self, path: str) -> Sandbox:
-        sources = self._sources
+    def _find(self, path: str) -> SandboxPath:
+        view = self._view
         try:
-            found = resolve(path, sources.work_dir, sources.agent, sources.outputs)
+            found = resolve(path, view.work_dir, view.agent, view.outputs)
         except Inaccessible:
-            raise Refusal(400, f"'{path}' is inaccessible.\n") from None
+            raise HttpError(400, f"'{path}' is inaccessible.\n") from None
         if found is None or posixpath.dirname(found.inside) in OUTPUTS:
-            raise Refusal(404)
+            raise HttpError(404)
         return found
 
-    async def _listing(self, sandbox: Sandbox) -> list[Entry]:
-        """The outputs are there whatever becomes of the other files."""
+    async def _listing(self, sandbox: SandboxPath) -> list[Entry]:
+        """The two outputs, and the container's files as far as they can be fetched."""
         if sandbox.inside:
             fetched = await self._fetch(sandbox)
             return list(fetched.entries)
-        outputs = list(await self._sources.outputs.entries(sandbox.ref, sandbox.live))
+        outputs = list(await self._view.outputs.entries(sandbox.ref, sandbox.live))
         try:
             others = (await self._fetch(sandbox)).entries
-        except Refusal:
+        except HttpError:
             return outputs
         return outputs + [entry for entry in others if entry.name not in OUTPUTS]
 
-    async def _fetch(self, sandbox: Sandbox) -> Fetched:
-        """Out of the container; without one there are no files but the outputs."""
+    async def _fetch(self, sandbox: SandboxPath) -> FileOrDirectory:
+        """Fetch out of the container. HttpError (404) when the container is gone."""
         if not sandbox.live:
-            raise Refusal(404)
+            raise HttpError(404)
         try:
-            return await self._sources.files.fetch(sandbox.ref, sandbox.inside)
+            return await self._view.files.fetch(sandbox.ref, sandbox.inside)
         except NotFound:
-            raise Refusal(404) from None
+            raise HttpError(404) from None
         except Permanent as error:
-            raise Refusal(400, f"'{sandbox.inside}' is inaccessible: {error}\n") from None
+            raise HttpError(400, f"'{sandbox.inside}' is inaccessible: {error}\n") from None
         except ShimError as error:
-            raise Refusal(503, f"{error}\n") from None
+            raise HttpError(503, f"{error}\n") from None
 
     # --- outputs ----------------------------------------------------------------------------
 
-    async def _size(self, sandbox: Sandbox) -> int:
-        entries = await self._sources.outputs.entries(sandbox.ref, sandbox.live)
+    async def _size(self, sandbox: SandboxPath) -> int:
+        entries = await self._view.outputs.entries(sandbox.ref, sandbox.live)
         return next(entry.size for entry in entries if entry.name == sandbox.inside)
 
-    async def _read_output(self, sandbox: Sandbox, window: Window) -> Response:
+    async def _read_output(self, sandbox: SandboxPath, wanted: ReadRange) -> Response:
         size = await self._size(sandbox)
-        offset, length = _clipped(window, size)
+        offset, length = _clip(wanted, size)
         data = b""
         if length:
-            outputs = self._sources.outputs
+            outputs = self._view.outputs
             data = await outputs.read(sandbox.ref, sandbox.inside, offset, length, sandbox.live)
-        return _window(window, size, lambda o, n: data, ends=not sandbox.live)
+        return _read_response(wanted, size, lambda o, n: data, complete=not sandbox.live)
 
-    async def _download_output(self, sandbox: Sandbox) -> Response:
-        """What is kept of it, without what was dropped in between."""
-        outputs = self._sources.outputs
+    async def _download_output(self, sandbox: SandboxPath) -> Response:
+        """The parts of the output that are kept, without a mark for the parts between them."""
+        outputs = self._view.outputs
         extents = await outputs.extents(sandbox.ref, sandbox.inside, sandbox.live)
 
         async def pieces() -> AsyncIterator[bytes]:
@@ -177,32 +174,32 @@ class FilesPages:
 def _path(query: Mapping[str, str]) -> str:
     path = query.get("path", "")
     if not path:
-        raise Refusal(400, "Expecting 'path=value' in query.\n")
+        raise HttpError(400, "Expecting 'path=value' in query.\n")
     return path
 
 
-def _shown(path: str, entry: Entry) -> Json:
-    shown = asdict(entry)
-    shown["path"] = f"{path.rstrip('/')}/{shown.pop('name')}"
-    return shown
+def _entry_json(directory: str, entry: Entry) -> Json:
+    body = asdict(entry)
+    body["path"] = f"{directory.rstrip('/')}/{body.pop('name')}"
+    return body
 
 
-def _clipped(window: Window, size: int) -> tuple[int, int]:
-    """Offset and length of the bytes that are wanted and there."""
-    if window.offset == -1 or window.offset >= size:
-        return (size if window.offset == -1 else window.offset), 0
-    length = limits.FILE_READ_BYTES if window.length == -1 else window.length
-    return window.offset, min(length, limits.FILE_READ_BYTES, size - window.offset)
+def _clip(wanted: ReadRange, size: int) -> tuple[int, int]:
+    """Offset and length of the bytes that are wanted and exist."""
+    if wanted.offset == -1 or wanted.offset >= size:
+        return (size if wanted.offset == -1 else wanted.offset), 0
+    length = limits.FILE_READ_BYTES if wanted.length == -1 else wanted.length
+    return wanted.offset, min(length, limits.FILE_READ_BYTES, size - wanted.offset)
 
 
-def _window(window: Window, size: int, read: _Read, *, ends: bool) -> Response:
-    """``ends``: nothing will be added to what is there."""
-    offset, length = _clipped(window, size)
+def _read_response(wanted: ReadRange, size: int, read: _Read, *, complete: bool) -> Response:
+    """``complete``: the file will not grow. Then a character cut at its end is shown as well."""
+    offset, length = _clip(wanted, size)
     data = read(offset, length) if length else b""
     at_end = offset + length >= size
-    text = decode(data, more=not (at_end and ends))
+    text = decode(data, more=not (at_end and complete))
     if not text and not at_end:
-        # Less than one character was asked for: go on in any case.
+        # Less than one character was asked for. An empty answer would stop the reader here.
         text = decode(data, more=False)
     return json_response({"offset": offset, "data": text})
 
@@ -219,4 +216,4 @@ def _attachment(name: str, size: int, pieces: AsyncIterator[bytes]) -> Response:
         "Content-Length": str(size),
         "Content-Disposition": f'attachment; filename="{safe}"',
     }
-    return stream_response(pieces, headers)
+    return Response(pieces, headers)

@@ -1,33 +1,60 @@
-"""``/health``: whether the agent can do its work.
+"""``/health``: whether the agent can look after its tasks.
 
-A stock agent says 200 whenever its process answers. We say 503 and why when tasks would no longer
-be looked after: the Docker endpoint has been silent, or the journal takes no records. Not when the
-master is away: tasks go on, and whoever restarts us for that only makes it worse.
+A stock agent answers 200 whenever its process runs. The shim answers 503 with the reason when the
+Docker endpoint has been silent or the journal cannot be written. A lost master is no reason: tasks
+go on, and a restart of the agent would not help.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from shim import limits
-from shim.http.view import Liveness
 
 
-def troubles(pulse: Liveness) -> list[str]:
-    """What keeps the agent from its work, for people; empty when it is well."""
-    found = []
-    if pulse.relist_age > limits.HEALTH_RELIST_AGE:
-        late = f"the Docker endpoint has given no list for {pulse.relist_age:.0f} s"
-        found.append(_because(late, pulse.endpoint_trouble))
-    if pulse.disk_failing:
-        found.append("the journal takes no records: is the disk of --work_dir full?")
-    return found
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """The running agent's contact with its endpoint and its disk at one moment."""
+
+    relist_age: float = 0.0
+    """Seconds since the endpoint last answered a list."""
+    endpoint_error: str = ""
+    """Why the last list failed; empty when it succeeded."""
+    disk_failing: bool = False
+
+    def problems(self) -> list[str]:
+        """One line for each reason to answer 503; empty when the agent is healthy."""
+        found = []
+        if self.relist_age > limits.HEALTH_RELIST_AGE:
+            late = f"the Docker endpoint has given no list for {self.relist_age:.0f} s"
+            found.append(_with_reason(late, self.endpoint_error))
+        if self.disk_failing:
+            found.append("the journal takes no records: is the disk of --work_dir full?")
+        return found
 
 
-def troubles_at_start(age: float, trouble: str) -> list[str]:
-    """``age``: seconds that the agent has been waiting for its endpoint; ``trouble``: why."""
-    if age <= limits.HEALTH_RELIST_AGE:
-        return []
-    return [_because(f"the Docker endpoint has not said what it is for {age:.0f} s", trouble)]
+class EndpointWait:
+    """How long a starting agent has waited for the first answer of its endpoint, and why."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._reason = ""
+
+    def failed(self, reason: str) -> None:
+        """The endpoint was asked again and did not answer."""
+        self._reason = reason
+
+    def problems(self) -> list[str]:
+        """As :meth:`Liveness.problems`: empty while the wait is short."""
+        age = self._clock() - self._began
+        if age <= limits.HEALTH_RELIST_AGE:
+            return []
+        late = f"the Docker endpoint has not said what it is for {age:.0f} s"
+        return [_with_reason(late, self._reason)]
 
 
-def _because(what: str, why: str) -> str:
-    return f"{what}: {why}" if why else what
+def _with_reason(text: str, reason: str) -> str:
+    return f"{text}: {reason}" if reason else text

@@ -8,15 +8,15 @@ from shim import limits
 
 
 class LogRing(logging.Handler):
-    """Offsets are those of the whole log; what is no longer held reads as blank lines."""
+    """Offsets count from the beginning of the whole log. A dropped part reads as blank lines."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._held = bytearray()
-        self._base = 0
+        self._kept = bytearray()
+        self._dropped = 0
 
     def attach(self) -> None:
-        """Take from now on what the root logger's first handler takes, in its words."""
+        """Take all further records of the root logger, formatted as its first handler does."""
         root = logging.getLogger()
         if root.handlers:
             self.setFormatter(root.handlers[0].formatter)
@@ -26,23 +26,23 @@ class LogRing(logging.Handler):
         logging.getLogger().removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._held += self.format(record).encode(errors="replace") + b"\n"
-        # Cut rarely: each cut moves all that is held.
-        if len(self._held) > 2 * limits.AGENT_LOG_BYTES:
-            dropped = len(self._held) - limits.AGENT_LOG_BYTES
-            del self._held[:dropped]
-            self._base += dropped
+        self._kept += self.format(record).encode(errors="replace") + b"\n"
+        # Half is dropped at a time: each drop moves all bytes that stay.
+        if len(self._kept) > 2 * limits.AGENT_LOG_BYTES:
+            dropped = len(self._kept) - limits.AGENT_LOG_BYTES
+            del self._kept[:dropped]
+            self._dropped += dropped
 
     @property
     def size(self) -> int:
-        """Of the whole log."""
-        return self._base + len(self._held)
+        """Bytes of the whole log, the dropped part included."""
+        return self._dropped + len(self._kept)
 
     def read(self, offset: int, length: int) -> bytes:
-        gone = max(0, min(self._base - offset, length))
-        start = max(0, offset - self._base)
-        return b"\n" * gone + bytes(self._held[start : start + length - gone])
+        blank = max(0, min(self._dropped - offset, length))
+        start = max(0, offset - self._dropped)
+        return b"\n" * blank + bytes(self._kept[start : start + length - blank])
 
     @property
-    def held(self) -> bytes:
-        return bytes(self._held)
+    def kept(self) -> bytes:
+        return bytes(self._kept)

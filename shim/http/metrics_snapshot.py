@@ -1,7 +1,7 @@
-"""``/metrics/snapshot``: every name that a stock agent with Docker tasks has, as a number.
+"""``/metrics/snapshot``: every name that a stock agent with Docker tasks has, with a number.
 
-Collectors look each name up and complain of those that are missing, so all are there; what does
-not exist here (a sandbox's garbage collection, resource providers) is 0.
+Collectors look each name up and report missing ones as errors. So all names are present; those of
+features that the shim does not have (garbage collection, resource providers) are 0.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from shim.core.task import Task
 from shim.http.amounts import ALWAYS, Amount
 from shim.http.task_json_cache import TaskJsonCache
-from shim.http.view import Fetches, View
+from shim.http.view import FetchStats, View
 from shim.protos.mesos_pb2 import TaskState
 
 _TERMINAL = ("FINISHED", "FAILED", "KILLED", "LOST", "GONE")
 _CURRENT = ("STAGING", "STARTING", "RUNNING", "KILLING")
-_NOT_HERE = (
+_ALWAYS_ZERO = (
     *(f"slave/{name}" for name in ("executor_directory_max_allowed_age_secs", "recovery_errors")),
     *(f"slave/executors_{name}" for name in ("registering", "preempted")),
     *(f"slave/{name}_framework_messages" for name in ("valid", "invalid")),
@@ -31,22 +31,22 @@ _NOT_HERE = (
 )
 
 
-async def snapshot(sources: View, fragments: TaskJsonCache) -> dict[str, float]:
-    """All metrics by name, as doubles."""
-    agent = sources.agent
-    used = await fragments.allocated()
+async def snapshot(view: View, cache: TaskJsonCache) -> dict[str, float]:
+    """All metrics by name."""
+    agent = view.agent
+    used = await cache.allocated()
     tasks = list(agent.tasks.values())
-    found = dict.fromkeys(_NOT_HERE, 0.0)
+    found = dict.fromkeys(_ALWAYS_ZERO, 0.0)
     found.update(_tasks(tasks, agent.ended_by_state))
     found.update(_resources(Amount(agent.info.resources), used))
-    found.update(_fetches(sources.fetches))
+    found.update(_fetches(view.fetch_stats))
     found.update(_system())
-    found["slave/uptime_secs"] = time.time() - sources.started
+    found["slave/uptime_secs"] = time.time() - view.started
     found["slave/registered"] = float(agent.connected)
     found["slave/recovery_time_secs"] = 0.0
     found["slave/frameworks_active"] = float(len({task.key.framework_id for task in tasks}))
-    found["slave/container_launch_errors"] = float(sources.counts.launches_failed)
-    found["slave/valid_status_updates"] = float(sources.counts.updates)
+    found["slave/container_launch_errors"] = float(view.launch_stats.launches_failed)
+    found["slave/valid_status_updates"] = float(view.launch_stats.updates)
     return found
 
 
@@ -69,26 +69,26 @@ def _named(counted: Mapping[TaskState.ValueType, int]) -> Counter[str]:
 def _resources(total: Amount, used: Amount) -> dict[str, float]:
     found: dict[str, float] = {}
     for name in ALWAYS:
-        have, uses = total.scalars[name], used.scalars[name]
-        found[f"slave/{name}_total"] = have
+        has, uses = total.scalars[name], used.scalars[name]
+        found[f"slave/{name}_total"] = has
         found[f"slave/{name}_used"] = uses
-        found[f"slave/{name}_percent"] = uses / have if have else 0.0
+        found[f"slave/{name}_percent"] = uses / has if has else 0.0
         for what in ("total", "used", "percent"):
             found[f"slave/{name}_revocable_{what}"] = 0.0
     return found
 
 
-def _fetches(fetches: Fetches) -> dict[str, float]:
+def _fetches(stats: FetchStats) -> dict[str, float]:
     return {
-        "containerizer/fetcher/task_fetches_succeeded": float(fetches.succeeded),
-        "containerizer/fetcher/task_fetches_failed": float(fetches.failed),
-        "containerizer/fetcher/cache_size_total_bytes": float(fetches.cache_size),
-        "containerizer/fetcher/cache_size_used_bytes": float(fetches.cache_used),
+        "containerizer/fetcher/task_fetches_succeeded": float(stats.succeeded),
+        "containerizer/fetcher/task_fetches_failed": float(stats.failed),
+        "containerizer/fetcher/cache_size_total_bytes": float(stats.cache_size),
+        "containerizer/fetcher/cache_size_used_bytes": float(stats.cache_used),
     }
 
 
 def _system() -> dict[str, float]:
-    """Of the machine the shim runs on, which is not where the tasks are."""
+    """Load and memory of the machine that the shim runs on; tasks run elsewhere."""
     one, five, fifteen = os.getloadavg()
     page = os.sysconf("SC_PAGE_SIZE")
     return {

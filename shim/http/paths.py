@@ -1,6 +1,6 @@
-"""Virtual paths of sandboxes: which task's, and what in it.
+"""Virtual paths of sandboxes: which task's sandbox a path names, and which file in it.
 
-As at a stock agent a sandbox has three names, of which no disk knows any::
+A sandbox has three paths, as at a stock agent. None of them exists on a disk::
 
     WORK_DIR/slaves/S/frameworks/F/executors/E/runs/CONTAINER   (``directory`` in /state)
     WORK_DIR/slaves/S/frameworks/F/executors/E/runs/latest
@@ -20,20 +20,20 @@ LATEST = "latest"
 
 
 class Inaccessible(Exception):
-    """A path that leads out of every sandbox."""
+    """The path contains ``..``, ``.`` or NUL, so it could lead out of a sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sandbox:
+class SandboxPath:
     ref: Ref
     live: bool
-    """Its container may be there."""
+    """The engine may still have the container."""
     inside: str
     """The path within the sandbox; empty for the sandbox itself."""
 
 
-def resolve(path: str, work_dir: str, agent: AgentView, outputs: Outputs) -> Sandbox | None:
-    """None: there is no such sandbox. Inaccessible: there must not be one."""
+def resolve(path: str, work_dir: str, agent: AgentView, outputs: Outputs) -> SandboxPath | None:
+    """None if no such sandbox is known. Raises Inaccessible."""
     path = path.rstrip("/").removeprefix(work_dir.rstrip("/"))
     parts = path.split("/")
     if ".." in parts or "." in parts or "\0" in path:
@@ -48,7 +48,7 @@ def resolve(path: str, work_dir: str, agent: AgentView, outputs: Outputs) -> San
     ref = _find(TaskKey(FrameworkId(framework), TaskId(task)), run, agent, outputs)
     if ref is None:
         return None
-    return Sandbox(ref, _is_live(ref, agent), "/".join(part for part in inside if part))
+    return SandboxPath(ref, _is_live(ref, agent), "/".join(part for part in inside if part))
 
 
 def _find(key: TaskKey, run: str, agent: AgentView, outputs: Outputs) -> Ref | None:

@@ -1,21 +1,28 @@
-"""Messages as JSON, their names the wire's, without the secrets that are in them.
+"""Protobuf messages as JSON with the field names of the wire, and with secrets replaced by ``***``.
 
-Otherwise than a stock agent we never show the values of environment variables, of secrets and of
-parameters that hold either: pages are open to everybody in most clusters.
+Unlike a stock agent, pages hide the values of environment variables, of secrets, and of parameters
+that hold either: in most clusters anyone can read the pages.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from shim.model.protojson import Json as Json
 from shim.model.protojson import Writer
 from shim.telemetry.log import HIDDEN, Redactor
 
-_TELLING = re.compile(r"(?i)pass|secret|token|credential|\bkey\b|^e$|^env|^o$")
+_SECRET_KEY = re.compile(r"(?i)pass|secret|token|credential|\bkey\b|^e$|^env|^o$")
 """Keys of Docker and volume driver parameters whose value may be a secret (``o`` of a CIFS volume
 holds its password)."""
+
+
+def dump(value: Any) -> bytes:
+    """Compact JSON in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def _hide_variable(variable: Json) -> None:
@@ -29,18 +36,18 @@ def _hide_secret(secret: Json) -> None:
 
 
 def _hide_parameter(parameter: Json) -> None:
-    if _TELLING.search(parameter["key"]):
+    if _SECRET_KEY.search(parameter["key"]):
         name, equals, _ = parameter["value"].partition("=")
         parameter["value"] = f"{name}={HIDDEN}" if equals else HIDDEN
 
 
-_without_passwords = Redactor()
+_redact = Redactor()
 
 
-def _hide_passwords(found: Json) -> None:
-    """``http://user:password@host``, and what looks like a password on a command line."""
-    if "value" in found:
-        found["value"] = _without_passwords(found["value"])
+def _hide_passwords(message: Json) -> None:
+    """In ``http://user:password@host``, and where a command line seems to hold a password."""
+    if "value" in message:
+        message["value"] = _redact(message["value"])
 
 
 _REDACTIONS: Mapping[str, Callable[[Json], None]] = {
@@ -52,4 +59,4 @@ _REDACTIONS: Mapping[str, Callable[[Json], None]] = {
 }
 
 to_json = Writer(redactions=_REDACTIONS).to_json
-"""The message as JSON, without secrets."""
+"""The message as JSON, its secrets replaced."""

@@ -1,4 +1,4 @@
-"""Answers of pages, before HTTP: a status, headers, and a body whole or in pieces."""
+"""Answers of pages, independent of the HTTP server: status, headers, and a body or a stream."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shim.http.task_json_cache import dump
+from shim.http.protojson import dump
 
 JSON = "application/json"
 
-_WORDS = {
+_TEXTS = {
     401: "401 Unauthorized.",
     403: "403 Forbidden.",
     404: "404 Not Found.",
 }
 
 
-class Refusal(Exception):
-    """The answer is an error: plain text, as a stock agent's."""
+class HttpError(Exception):
+    """The answer is an error, in plain text as a stock agent's."""
 
     def __init__(self, status: int, text: str = "", headers: Mapping[str, str] | None = None):
         super().__init__(status, text)
         self.status = status
-        self.text = text or _WORDS.get(status, "")
+        self.text = text or _TEXTS.get(status, "")
         self.headers = dict(headers or {})
 
 
@@ -43,8 +43,5 @@ def json_response(value: Any) -> Response:
 
 
 def json_stream(pieces: AsyncIterator[bytes]) -> Response:
+    """The pieces together are one JSON document."""
     return Response(pieces, {"Content-Type": JSON})
-
-
-def stream_response(pieces: AsyncIterator[bytes], headers: Mapping[str, str]) -> Response:
-    return Response(pieces, headers)

@@ -8,89 +8,88 @@ from typing import Any
 
 from shim.core.history import CompletedTask
 from shim.core.task import Task
-from shim.http.amounts import Amount, attribute, by_role, endpoint_format
-from shim.http.protojson import Json, to_json
-from shim.http.task_json_cache import TaskJsonCache, dump
-from shim.http.time_slicer import array
-from shim.http.version import BUILD
-from shim.http.view import Costs, View
+from shim.http.amounts import Amount, attribute_value, by_role, endpoint_format
+from shim.http.protojson import Json, dump, to_json
+from shim.http.task_json_cache import TaskJsonCache
+from shim.http.time_slicer import json_array
+from shim.http.view import BUILD, Billing, View
 from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.ids import FrameworkId
 from shim.protos.mesos_pb2 import FrameworkInfo, Resource, SlaveInfo
 
 
 class StatePage:
-    def __init__(self, sources: View, fragments: TaskJsonCache) -> None:
-        self._sources = sources
-        self._agent = sources.agent
-        self._fragments = fragments
-        self._pacer = sources.pacer
+    def __init__(self, view: View, cache: TaskJsonCache) -> None:
+        self._view = view
+        self._agent = view.agent
+        self._cache = cache
+        self._time_slicer = view.time_slicer
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The whole page."""
-        allocated = await self._fragments.allocated()
-        yield dump(self._head(allocated))[:-1]
-        live = self._live()
+        """The whole page, in pieces whose concatenation is one JSON object."""
+        allocated = await self._cache.allocated()
+        yield dump(self._agent_json(allocated))[:-1]
+        tasks = self._tasks_by_framework()
         frameworks, completed = self._agent.frameworks, self._agent.completed_frameworks
-        known = {id_: frameworks[id_].info for id_ in live if id_ in frameworks}
+        active = {id_: frameworks[id_].info for id_ in tasks if id_ in frameworks}
         yield b',"frameworks":'
-        async for piece in self._frameworks(known, live):
+        async for piece in self._frameworks(active, tasks):
             yield piece
-        gone = {id_: info for id_, info in completed.items() if id_ not in known}
+        inactive = {id_: info for id_, info in completed.items() if id_ not in active}
         yield b',"completed_frameworks":'
-        async for piece in self._frameworks(gone, {}):
+        async for piece in self._frameworks(inactive, {}):
             yield piece
-        if self._sources.costs is not None:
-            async for piece in self._paid(self._sources.costs):
+        if self._view.billing is not None:
+            async for piece in self._triton(self._view.billing):
                 yield piece
         yield b"}"
 
-    async def _paid(self, costs: Costs) -> AsyncIterator[bytes]:
-        """Our own key: what the tasks cost."""
-        yield b',"triton":%s,"tasks":' % dump(costs.state())[:-1]
-        async for piece in array(map(dump, costs.tasks()), self._pacer.breather()):
+    async def _triton(self, billing: Billing) -> AsyncIterator[bytes]:
+        """The key ``triton``, which a stock agent does not have: cost."""
+        yield b',"triton":%s,"tasks":' % dump(billing.state())[:-1]
+        async for piece in json_array(map(dump, billing.tasks()), self._time_slicer.begin()):
             yield piece
         yield b"}"
 
-    def _live(self) -> dict[FrameworkId, list[Task]]:
+    def _tasks_by_framework(self) -> dict[FrameworkId, list[Task]]:
         found = defaultdict(list)
         for key, task in self._agent.tasks.items():
             found[key.framework_id].append(task)
         return found
 
     async def _frameworks(
-        self, infos: dict[FrameworkId, FrameworkInfo], live: dict[FrameworkId, list[Task]]
+        self, infos: dict[FrameworkId, FrameworkInfo], tasks: dict[FrameworkId, list[Task]]
     ) -> AsyncIterator[bytes]:
-        between = b"["
+        separator = b"["
         for framework_id, info in infos.items():
-            yield between + dump(_framework(framework_id, info))[:-1]
-            between = b","
+            yield separator + dump(_framework(framework_id, info))[:-1]
+            separator = b","
             yield b',"executors":'
-            tasks = live.get(framework_id, ())
-            breather = self._pacer.breather()
-            async for piece in array(map(self._fragments.of_live, tasks), breather):
+            time_slice = self._time_slicer.begin()
+            executors = map(self._cache.executor_of, tasks.get(framework_id, ()))
+            async for piece in json_array(executors, time_slice):
                 yield piece
             yield b',"completed_executors":'
-            ended = map(self._fragments.of_completed, self._ended(framework_id))
-            async for piece in array(ended, breather):
+            completed = map(self._cache.executor_of_completed, self._completed(framework_id))
+            async for piece in json_array(completed, time_slice):
                 yield piece
             yield b"}"
-        yield b"]" if between == b"," else b"[]"
+        yield b"]" if separator == b"," else b"[]"
 
-    def _ended(self, framework_id: FrameworkId) -> Iterable[CompletedTask]:
-        """Those that are not among the live ones, waiting for their acknowledgement."""
-        for found in self._agent.completed_tasks(framework_id):
-            task = self._agent.tasks.get(found.ref.key)
-            if task is None or task.ref != found.ref:
-                yield found
+    def _completed(self, framework_id: FrameworkId) -> Iterable[CompletedTask]:
+        """Without ended tasks whose last update is unacknowledged: ``executors`` has those."""
+        for completed in self._agent.completed_tasks(framework_id):
+            task = self._agent.tasks.get(completed.ref.key)
+            if task is None or task.ref != completed.ref:
+                yield completed
 
-    def _head(self, allocated: Amount) -> Json:
-        agent, sources = self._agent, self._sources
+    def _agent_json(self, allocated: Amount) -> Json:
+        agent = self._agent
         info = agent.info
         body: Json = {
             "version": agent.version,
             **BUILD,
-            "start_time": sources.started,
+            "start_time": self._view.started,
             "id": agent.agent_id or "",
             "pid": str(agent.pid),
             "hostname": info.hostname,
@@ -101,22 +100,23 @@ class StatePage:
         if agent.drain_config is not None:
             body["drain_config"] = to_json(agent.drain_config)
         body.update(resource_keys(info.resources, agent.checkpointed_resources))
-        # Tasks run without an executor of their own: nothing else is in use.
+        # Executors do not exist here, so tasks alone use resources.
         body["reserved_resources_allocated"] = {}
         body["unreserved_resources_allocated"] = allocated.json()
         body["resource_providers"] = []
-        body["attributes"] = {found.name: attribute(found) for found in info.attributes}
+        body["attributes"] = {each.name: attribute_value(each) for each in info.attributes}
         if agent.master is not None:
             body["master_hostname"] = agent.master.ip
         body["external_log_file"] = "stderr"
-        body["flags"] = dict(sources.flags)
+        body["flags"] = dict(self._view.flags)
         return body
 
 
 def resource_keys(total: Iterable[Resource], checkpointed: Iterable[Resource]) -> Json:
-    """``resources`` and how it is divided among roles.
+    """``resources`` and the keys that divide it among roles.
 
-    A dynamic reservation takes its amount out of what is not reserved.
+    ``total`` is what the agent registers with. ``checkpointed`` are dynamic reservations, which
+    reduce the unreserved amount.
     """
     static, dynamic = by_role(total), by_role(checkpointed)
     unreserved = list(static.get("*", ()))
@@ -138,13 +138,13 @@ def resource_keys(total: Iterable[Resource], checkpointed: Iterable[Resource]) -
             for role, found in reserved.items()
         },
         "unreserved_resources_full": [
-            _left(endpoint_format(resource), free) for resource in unreserved
+            _reduced(endpoint_format(resource), free) for resource in unreserved
         ],
     }
 
 
-def _left(resource: Json, free: Amount) -> Json:
-    """What dynamic reservations left of it."""
+def _reduced(resource: Json, free: Amount) -> Json:
+    """The resource without its dynamically reserved part."""
     if "scalar" in resource:
         resource["scalar"] = {"value": free.scalars[resource["name"]]}
     return resource

@@ -1,14 +1,14 @@
-"""``/monitor/statistics`` and ``/containers``: what each running task's container uses."""
+"""``/monitor/statistics`` and ``/containers``: usage of each running task's container."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from shim.core.task import Task
-from shim.http.protojson import Json, to_json
-from shim.http.responses import Refusal, Response, json_stream
-from shim.http.task_json_cache import TaskJsonCache, dump
-from shim.http.time_slicer import array
+from shim.http.protojson import Json, dump, to_json
+from shim.http.responses import HttpError, Response, json_stream
+from shim.http.task_json_cache import TaskJsonCache
+from shim.http.time_slicer import json_array
 from shim.http.view import View
 from shim.model.container import Ref
 from shim.model.usage import Usage
@@ -30,29 +30,28 @@ _FILTERS: tuple[set[str], ...] = (
 
 
 class StatisticsPages:
-    def __init__(self, sources: View, fragments: TaskJsonCache) -> None:
-        self._sources = sources
-        self._fragments = fragments
+    def __init__(self, view: View, cache: TaskJsonCache) -> None:
+        self._view = view
+        self._cache = cache
 
     async def statistics(self, query: Mapping[str, str]) -> Response:
-        usages = await self._sources.usages.usages()
-        return self._answer(self._sources.agent.running_tasks(), usages, with_status=False)
+        usages = await self._view.usages()
+        return self._answer(self._view.agent.running_tasks(), usages, with_status=False)
 
     async def containers(self, query: Mapping[str, str]) -> Response:
         given = {name for name in ("container_id", "framework_id", "executor_id") if name in query}
         if given not in _FILTERS:
             text = "Expecting container_id, or framework_id with or without executor_id\n"
-            raise Refusal(400, text)
-        usages = await self._sources.usages.usages()
-        running = self._sources.agent.running_tasks()
-        tasks = [task for task in running if _asked_for(task, query)]
+            raise HttpError(400, text)
+        usages = await self._view.usages()
+        tasks = [task for task in self._view.agent.running_tasks() if _matches(task, query)]
         return self._answer(tasks, usages, with_status=True)
 
     def _answer(
         self, tasks: list[Task], usages: Mapping[Ref, Usage], *, with_status: bool
     ) -> Response:
         entries = self._entries(tasks, usages, with_status=with_status)
-        return json_stream(array(entries, self._sources.pacer.breather()))
+        return json_stream(json_array(entries, self._view.time_slicer.begin()))
 
     def _entries(
         self, tasks: list[Task], usages: Mapping[Ref, Usage], *, with_status: bool
@@ -62,10 +61,10 @@ class StatisticsPages:
             if with_status:
                 body["container_id"] = task.ref.container_id
                 body["status"] = to_json(task.wire.statuses[-1].container_status)
-            yield self._fragments.label_of(task) + b"," + dump(body)[1:]
+            yield self._cache.usage_head_of(task) + b"," + dump(body)[1:]
 
 
-def _asked_for(task: Task, query: Mapping[str, str]) -> bool:
+def _matches(task: Task, query: Mapping[str, str]) -> bool:
     return (
         query.get("container_id", task.ref.container_id) == task.ref.container_id
         and query.get("framework_id", task.key.framework_id) == task.key.framework_id
@@ -74,21 +73,21 @@ def _asked_for(task: Task, query: Mapping[str, str]) -> bool:
 
 
 def _statistics(task: Task, usage: Usage) -> Json:
-    """Complete also before the first sample: exporters and the web UI add these keys up."""
-    asked = {"cpus": 0.0, "mem": 0.0, "disk": 0.0}
+    """All keys, with zeros before the first sample: exporters and the web UI add these up."""
+    requested = {"cpus": 0.0, "mem": 0.0, "disk": 0.0}
     for resource in task.wire.resources:
         name = resource.name
-        if name in asked:
-            asked[name] += resource.scalar.value
+        if name in requested:
+            requested[name] += resource.scalar.value
     limits = {name: value.value for name, value in task.wire.limits.items()}
     megabyte = 2**20
     body: Json = {
         "timestamp": usage.timestamp or task.wire.statuses[-1].timestamp,
-        "cpus_limit": _finite(limits.get("cpus"), asked["cpus"]),
-        "cpus_soft_limit": asked["cpus"],
-        "mem_limit_bytes": int(_finite(limits.get("mem"), asked["mem"]) * megabyte),
-        "mem_soft_limit_bytes": int(asked["mem"] * megabyte),
-        "disk_limit_bytes": int(asked["disk"] * megabyte),
+        "cpus_limit": _finite(limits.get("cpus"), requested["cpus"]),
+        "cpus_soft_limit": requested["cpus"],
+        "mem_limit_bytes": int(_finite(limits.get("mem"), requested["mem"]) * megabyte),
+        "mem_soft_limit_bytes": int(requested["mem"] * megabyte),
+        "disk_limit_bytes": int(requested["disk"] * megabyte),
         "disk_used_bytes": 0,
     }
     body.update((name, getattr(usage, name)) for name in _USED)
@@ -96,5 +95,5 @@ def _statistics(task: Task, usage: Usage) -> Json:
     return body
 
 
-def _finite(limit: float | None, asked: float) -> float:
-    return asked if limit is None or limit == float("inf") else limit
+def _finite(limit: float | None, requested: float) -> float:
+    return requested if limit is None or limit == float("inf") else limit

@@ -1,4 +1,8 @@
-"""Large pages without holding up the loop: work and output in small pieces."""
+"""Large pages in small pieces, so that the event loop stays free for messages.
+
+A page of 10,000 tasks is seconds of work. Each page calls ``checkpoint`` between two tasks and
+gives the loop away whenever its slice of time is used up.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +14,35 @@ from shim import limits
 
 
 class TimeSlicer:
-    """All pages together work one slice between two turns of the loop, however many are asked."""
+    """Shared by all pages: only one of them has a slice between two turns of the event loop."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
-    def breather(self, rest: float = 0.0) -> Breather:
-        """``rest``: seconds between two slices."""
-        return Breather(self._turn, rest)
+    def begin(self, pause: float = 0.0) -> TimeSlice:
+        """``pause``: seconds between two slices, for work that nobody waits for."""
+        return TimeSlice(self._lock, pause)
 
 
-class Breather:
-    """Call ``pause`` often: others get the loop whenever a slice of time is used up."""
+class TimeSlice:
+    """The slices of one page."""
 
-    def __init__(self, turn: asyncio.Lock, rest: float) -> None:
-        self._turn = turn
-        self._rest = rest
+    def __init__(self, lock: asyncio.Lock, pause: float) -> None:
+        self._lock = lock
+        self._pause = pause
         self._until = 0.0
 
-    async def pause(self) -> None:
+    async def checkpoint(self) -> None:
+        """Return at once, or give the loop away first when the slice is used up. Call it often."""
         if time.perf_counter() > self._until:
-            await asyncio.sleep(self._rest)
-            async with self._turn:
+            await asyncio.sleep(self._pause)
+            async with self._lock:
                 await asyncio.sleep(0)
             self._until = time.perf_counter() + limits.PAGE_SLICE_SECONDS
 
 
-async def gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in pieces worth sending."""
+async def coalesce(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of ``PAGE_SLICE_BYTES`` and more."""
     waiting, size = [], 0
     async for piece in pieces:
         waiting.append(piece)
@@ -49,11 +54,11 @@ async def gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield b"".join(waiting)
 
 
-async def array(items: Iterable[bytes], breather: Breather) -> AsyncIterator[bytes]:
-    """A JSON array of items that are JSON already, each made when it is asked for."""
-    between = b"["
+async def json_array(items: Iterable[bytes], time_slice: TimeSlice) -> AsyncIterator[bytes]:
+    """A JSON array. Each item is JSON already, and is made only when its turn comes."""
+    separator = b"["
     for item in items:
-        await breather.pause()
-        yield between + item
-        between = b","
-    yield b"]" if between == b"," else b"[]"
+        await time_slice.checkpoint()
+        yield separator + item
+        separator = b","
+    yield b"]" if separator == b"," else b"[]"

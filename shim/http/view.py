@@ -1,22 +1,37 @@
-"""What pages read. Pages change nothing: they only look at the core and at the sandboxes."""
+"""What pages read: the agent's view of itself, sandboxes, usage, fetches and cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from shim import __version__
 from shim.core.view import AgentView
+from shim.http.health import Liveness
 from shim.http.protojson import Json
 from shim.http.time_slicer import TimeSlicer
 from shim.model.container import Ref
 from shim.model.ids import TaskKey
 from shim.model.sandbox import Entry
 from shim.model.usage import Usage
+from shim.telemetry.launch_stats import LaunchStats
+
+_INSTALLED = Path(__file__).stat().st_mtime
+
+BUILD: Json = {
+    "build_date": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(_INSTALLED)),
+    "build_time": _INSTALLED,
+    "build_user": f"mesos-shim {__version__}",
+}
+"""Beside ``version`` in ``/state`` and ``/version``: ``version`` is the Mesos release whose
+behaviour the agent has, ``build_user`` names the program that answers."""
 
 
 class Outputs(Protocol):
-    """stdout and stderr of every task. ``live``: the engine has the container."""
+    """stdout and stderr of every task. ``live``: the engine may still have the container."""
 
     def latest(self, key: TaskKey) -> Ref | None: ...
 
@@ -30,8 +45,8 @@ class Outputs(Protocol):
         """``(offset, length)`` of the parts that are kept, in order."""
 
 
-class Fetched(Protocol):
-    """A file, or a directory."""
+class FileOrDirectory(Protocol):
+    """A file with its content, or a directory with its entries."""
 
     @property
     def is_directory(self) -> bool: ...
@@ -44,70 +59,38 @@ class Fetched(Protocol):
 
 
 class Files(Protocol):
-    """Other files of running tasks. NotFound, Permanent, Transient."""
+    """All other files of a running task's sandbox. Raises NotFound, Permanent or Transient."""
 
-    async def fetch(self, ref: Ref, path: str) -> Fetched: ...
-
-
-class Usages(Protocol):
-    async def usages(self) -> Mapping[Ref, Usage]: ...
+    async def fetch(self, ref: Ref, path: str) -> FileOrDirectory: ...
 
 
-class Liveness(Protocol):
-    """Whether the agent does its work."""
+class FetchStats(Protocol):
+    """Fetches of URIs since the start of the process, by container, and the cache in bytes."""
 
     @property
-    def relist_age(self) -> float:
-        """Seconds since the endpoint last answered a list."""
-
-    @property
-    def endpoint_trouble(self) -> str:
-        """What came instead of the last one; empty when it came."""
-
-    @property
-    def disk_failing(self) -> bool: ...
-
-
-class Counts(Protocol):
-    """Since the start of the process."""
-
-    @property
-    def launches_failed(self) -> int: ...
-
-    @property
-    def updates(self) -> int: ...
-
-
-class Fetches(Protocol):
-    """Of URIs, since the start of the process."""
-
-    @property
-    def succeeded(self) -> int:
-        """Containers whose URIs were fetched."""
+    def succeeded(self) -> int: ...
 
     @property
     def failed(self) -> int: ...
 
     @property
-    def cache_used(self) -> int:
-        """Bytes."""
+    def cache_used(self) -> int: ...
 
     @property
-    def cache_size(self) -> int:
-        """Bytes that the cache may have."""
+    def cache_size(self) -> int: ...
 
 
-class Costs(Protocol):
-    """What an endpoint that has to be paid for costs."""
+class Billing(Protocol):
+    """Cost of containers at an endpoint that charges for them (Triton)."""
 
     def paid(self, name: str) -> Mapping[str, Any] | None:
-        """What is paid for the container of this name."""
+        """The package of the container of this name; None before the engine has shown it."""
 
     def state(self) -> Json:
-        """Sums."""
+        """Sums by package and framework."""
 
     def tasks(self) -> Iterator[Json]:
-        """The account of each container."""
+        """Cost of each container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +102,10 @@ class View:
     """Seconds since the epoch."""
     outputs: Outputs
     files: Files
-    usages: Usages
-    pulse: Liveness
-    counts: Counts
-    fetches: Fetches
-    costs: Costs | None = None
-    pacer: TimeSlicer = field(default_factory=TimeSlicer)
+    usages: Callable[[], Awaitable[Mapping[Ref, Usage]]]
+    """Samples of running containers; containers without a sample yet are left out."""
+    liveness: Callable[[], Liveness]
+    launch_stats: LaunchStats
+    fetch_stats: FetchStats
+    billing: Billing | None = None
+    time_slicer: TimeSlicer = field(default_factory=TimeSlicer)

@@ -1,4 +1,4 @@
-"""Counting what passes through the loop: launches by stage, kills, failures, updates."""
+"""Counts of launches, kills and status updates, and how long each stage of a launch takes."""
 
 from __future__ import annotations
 
@@ -13,41 +13,64 @@ from shim.model.orders import Order
 from shim.protos.messages_pb2 import StatusUpdateMessage
 
 ACCEPTED, TOTAL = "accepted", "total"
-"""Beside the stages of a launch: before the first of them, and all of it."""
+"""Beside the stages of a launch: the time before the first stage, and the whole launch."""
 
 
 @dataclass(slots=True)
-class _Launch:
+class _LaunchTimes:
+    """When a launch under way began, its stage now, and when that stage began (monotonic)."""
+
     began: float
     stage: str
-    since: float
+    stage_began: float
 
 
 class LaunchStats:
-    """``observe(stage, seconds)`` is told how long each stage of a launch took."""
+    """Reads orders and facts as they pass between the core and the containerizer.
+
+    ``observe(stage, seconds)`` is called at the end of each stage of a launch. A launch that fails
+    or is cancelled is counted; its stage under way is not observed.
+    """
 
     def __init__(
         self, observe: Callable[[str, float], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._observe = observe
         self._clock = clock
-        self._launches: dict[Ref, _Launch] = {}
+        self._launches: dict[Ref, _LaunchTimes] = {}
         self.launches = self.launches_failed = self.kills = self.updates = 0
+        """Since the start of the process. ``updates`` includes repeated status updates."""
 
-    def order(self, order: Order) -> None:
-        """An order that is about to be carried out."""
+    def counted_dispatch(self, dispatch: Callable[[Order], None]) -> Callable[[Order], None]:
+        """``dispatch`` with each order counted before the call."""
+
+        def count_and_dispatch(order: Order) -> None:
+            self.count_order(order)
+            dispatch(order)
+
+        return count_and_dispatch
+
+    def counted_post(self, post: Callable[[Fact], None]) -> Callable[[Fact], None]:
+        """``post`` with each fact counted before the call."""
+
+        def count_and_post(fact: Fact) -> None:
+            self.count_fact(fact)
+            post(fact)
+
+        return count_and_post
+
+    def count_order(self, order: Order) -> None:
         match order:
             case orders.Launch(ref=ref):
                 self.launches += 1
                 now = self._clock()
-                self._launches[ref] = _Launch(now, ACCEPTED, now)
+                self._launches[ref] = _LaunchTimes(now, ACCEPTED, now)
             case orders.CancelLaunch() | orders.Stop():
                 self.kills += 1
             case orders.Send(message=StatusUpdateMessage()):
                 self.updates += 1
 
-    def fact(self, fact: Fact) -> None:
-        """A fact that is about to be handled."""
+    def count_fact(self, fact: Fact) -> None:
         match fact:
             case facts.LaunchAdvanced(ref=ref, stage=stage):
                 self._advance(ref, stage.name.lower())
@@ -65,5 +88,5 @@ class LaunchStats:
         launch = self._launches.get(ref)
         if launch is not None and launch.stage != stage:
             now = self._clock()
-            self._observe(launch.stage, now - launch.since)
-            launch.stage, launch.since = stage, now
+            self._observe(launch.stage, now - launch.stage_began)
+            launch.stage, launch.stage_began = stage, now

@@ -1,4 +1,4 @@
-"""What the shim says of itself: a log without secrets, and metrics for Prometheus."""
+"""The process' own log: one line a record, as text or JSON, with secrets replaced by ``***``."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-
 HIDDEN = "***"
 _SHORTEST = 4
-"""A shorter secret is part of too many words, and guessed at once anyway."""
+"""Characters. A shorter secret occurs inside too many ordinary words to be replaced."""
 
 _PATTERNS = (
     (re.compile(r"(\w://)[^\s/@]+@"), rf"\1{HIDDEN}@"),
@@ -36,7 +32,7 @@ _PATTERNS = (
 
 
 class Redactor:
-    """Takes secrets out of a text: the known ones, and what looks like one."""
+    """Replaces secrets in a text by ``***``: the known ones, and what looks like a secret."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = {re.escape(secret) for secret in secrets if len(secret) >= _SHORTEST}
@@ -52,14 +48,14 @@ class Redactor:
 
 
 class TextFormatter(logging.Formatter):
-    """One line a message: a container's own words cannot pretend to be a line of ours."""
+    """One line a record. Line breaks are escaped: a container's text cannot forge a line."""
 
     def __init__(self, redact: Redactor) -> None:
         super().__init__()
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        message = "".join(map(_visible, record.getMessage()))
+        message = "".join(map(_escaped, record.getMessage()))
         line = f"{_time(record)} {record.levelname} {record.name}: {message}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
@@ -67,7 +63,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ``time``, ``level``, ``logger``, ``message``, ``error``."""
+    """One JSON object a line, with ``time``, ``level``, ``logger``, ``message`` and ``error``."""
 
     def __init__(self, redact: Redactor) -> None:
         super().__init__()
@@ -88,9 +84,10 @@ class JsonFormatter(logging.Formatter):
 def start_logging(
     level: str, form: str, secrets: Iterable[str] = (), stream: TextIO | None = None
 ) -> None:
-    """The root logger writes to ``stream`` (stderr), ``form`` being ``text`` or ``json``.
+    """Make the root logger write to ``stream`` (default: stderr).
 
-    Libraries that are chatty at ``info`` are heard from ``warning`` on, unless ``level`` is debug.
+    ``level`` is a name as in ``--log_level``; ``form`` is ``text`` or ``json``. Libraries that log
+    much at ``info`` log from ``warning`` on, unless ``level`` is ``debug``.
     """
     redact = Redactor(secrets)
     handler = logging.StreamHandler(stream or sys.stderr)
@@ -104,95 +101,11 @@ def start_logging(
 
 
 def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    created = datetime.fromtimestamp(record.created, UTC)
+    return created.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _visible(character: str) -> str:
+def _escaped(character: str) -> str:
     if character.isprintable():
         return character
     return character.encode("unicode_escape").decode()
-
-
-# --- metrics --------------------------------------------------------------------------------
-
-LAUNCH_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
-"""A local engine starts a container in tens of milliseconds; Triton provisions for minutes."""
-
-Read = Callable[[], float]
-ReadMany = Callable[[], Mapping[str, float]]
-
-
-class Metrics:
-    """The registry behind ``/metrics``. Figures that others keep are read when it is asked."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        self.launch_seconds = Histogram(
-            "mesos_shim_launch_seconds",
-            "Time a launch spent in each stage",
-            ["stage"],
-            buckets=LAUNCH_BUCKETS,
-            registry=self.registry,
-        )
-        self.engine_seconds = Histogram(
-            "mesos_shim_engine_call_seconds",
-            "Calls to the Docker endpoint; outcome is ok or the class of the error",
-            ["call", "outcome"],
-            buckets=LAUNCH_BUCKETS,
-            registry=self.registry,
-        )
-        self._reader = _Reader()
-        self.registry.register(self._reader)
-
-    def gauge(self, name: str, text: str, read: Read) -> None:
-        """A figure that goes up and down, ``mesos_shim_<name>``."""
-        self._reader.add(lambda: GaugeMetricFamily(f"mesos_shim_{name}", text, value=read()))
-
-    def counter(self, name: str, text: str, read: Read) -> None:
-        """A figure that only grows, ``mesos_shim_<name>_total``."""
-        self._reader.add(lambda: CounterMetricFamily(f"mesos_shim_{name}", text, value=read()))
-
-    def gauges(self, name: str, text: str, label: str, read: ReadMany) -> None:
-        """One figure for each value of ``label``."""
-        self._reader.add(lambda: _many(GaugeMetricFamily, name, text, label, read()))
-
-    def counters(self, name: str, text: str, label: str, read: ReadMany) -> None:
-        """One growing figure for each value of ``label``."""
-        self._reader.add(lambda: _many(CounterMetricFamily, name, text, label, read()))
-
-    def render(self, accept: str = "") -> tuple[bytes, str]:
-        """Body and content type of an answer to a request with this ``Accept`` header."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
-
-
-class _Reader:
-    """A collector of families that are made when somebody asks."""
-
-    def __init__(self) -> None:
-        self._families: list[Callable[[], Metric]] = []
-
-    def add(self, family: Callable[[], Metric]) -> None:
-        self._families.append(family)
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: reading the figures at registration would be too early."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        return (family() for family in self._families)
-
-
-def _many(
-    kind: type[GaugeMetricFamily] | type[CounterMetricFamily],
-    name: str,
-    text: str,
-    label: str,
-    values: Mapping[str, float],
-) -> Metric:
-    family = kind(f"mesos_shim_{name}", text, labels=[label])
-    for value, figure in values.items():
-        family.add_metric([value], figure)
-    return family

@@ -9,6 +9,7 @@ a body is too large, not when handing over fails.
 from __future__ import annotations
 
 import logging
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -117,13 +118,26 @@ class Listener:
         await self._runner.cleanup()
 
 
-async def serve(
-    setup: Callable[[web.Application], None], inbox: Inbox, ip: str, port: int
-) -> Listener:
-    """Listens on ``ip:port`` (0: any free port); ``setup`` adds the ordinary routes.
+def bind(ip: str, port: int) -> socket.socket:
+    """A socket that listens on ``ip:port`` (0: any free port). ``serve`` takes its connections.
 
     Raises OSError if the address cannot be had.
     """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((ip, port))
+        listening.listen()
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+async def serve(
+    setup: Callable[[web.Application], None], inbox: Inbox, listening: socket.socket
+) -> Listener:
+    """Answers on a socket of ``bind``; ``setup`` adds the ordinary routes."""
     app = web.Application(middlewares=[inbox.middleware])
     setup(app)
     # Without a route for it every message would cost an exception on its way to a 404.
@@ -136,9 +150,5 @@ async def serve(
         shutdown_timeout=limits.SERVER_CLOSE,
     )
     await runner.setup()
-    try:
-        await web.TCPSite(runner, ip, port).start()
-    except OSError:
-        await runner.cleanup()
-        raise
+    await web.SockSite(runner, listening).start()
     return Listener(runner, cast(int, runner.addresses[0][1]))

@@ -1,4 +1,4 @@
-"""Which room gets which order, and that traffic leaves a task before its first signal."""
+"""Each order reaches its service; a stop waits until its task has left Consul."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ MASTER = Pid("master", "10.0.0.1", 5050)
 TASK = TaskInfo(name="web")
 
 
-class Room:
-    """Notes every call: ``[("stop", arguments)]``."""
+class FakeService:
+    """Records every call: ``[("stop", arguments)]``."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
@@ -32,56 +32,60 @@ class Room:
         return lambda *arguments: self.calls.append((name, arguments))
 
 
-class Consul(Room):
-    """Withdraws when ``gone`` is set."""
+class FakeDiscovery(FakeService):
+    """A withdrawal ends when ``withdrawn`` is set."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.gone = asyncio.Event()
+        self.withdrawn = asyncio.Event()
 
     async def withdraw(self, ref: Ref, timeout: float) -> bool:
         self.calls.append(("withdraw", (ref, timeout)))
-        await self.gone.wait()
+        await self.withdrawn.wait()
         return True
 
 
-class Messages(Room):
+class FakeMessenger(FakeService):
     async def authenticate(self, order: orders.Authenticate) -> None:
         self.calls.append(("authenticate", (order,)))
 
 
-class House:
-    def __init__(self, consul: Consul | None) -> None:
-        self.messenger, self.conductor, self.checker = Messages(), Room(), Room()
-        rooms: Any = (self.messenger, self.conductor, self.checker, consul)
-        self.effects = OrderDispatcher(*rooms)
+class Services:
+    """A dispatcher in front of fakes."""
+
+    def __init__(self, discovery: FakeDiscovery | None = None) -> None:
+        self.messenger, self.containerizer = FakeMessenger(), FakeService()
+        self.checker = FakeService()
+        fakes: Any = (self.messenger, self.containerizer, self.checker, discovery)
+        self.dispatcher = OrderDispatcher(*fakes)
+        self.dispatch = self.dispatcher.dispatch
 
     @property
-    def asked_of_engine(self) -> list[Any]:
-        return [arguments[0] for _, arguments in self.conductor.calls]
+    def containerizer_orders(self) -> list[Any]:
+        return [arguments[0] for _, arguments in self.containerizer.calls]
 
 
-def test_every_order_has_a_room_but_the_one_for_the_loop() -> None:
-    handled = set(House(None).effects._table)
+def test_every_order_but_exit_has_a_handler() -> None:
+    handled = set(Services().dispatcher._handlers)
     assert handled == set(orders.Order.__args__) - {orders.Exit}
 
 
 async def test_messages_go_to_the_messenger() -> None:
-    house, pong = House(None), PongSlaveMessage()
+    services, pong = Services(), PongSlaveMessage()
     authenticate = orders.Authenticate(MASTER, 1, 5.0)
     for order in (orders.Send(MASTER, pong), orders.Pong(MASTER), authenticate):
-        house.effects.carry_out(order)
+        services.dispatch(order)
     await asyncio.sleep(0)
-    assert house.messenger.calls == [
+    assert services.messenger.calls == [
         ("send", (MASTER, pong)),
         ("pong", (MASTER,)),
         ("authenticate", (authenticate,)),
     ]
 
 
-async def test_without_consul_an_engine_hears_at_once() -> None:
-    house = House(None)
-    wanted = [
+async def test_without_consul_the_containerizer_gets_orders_at_once() -> None:
+    services = Services()
+    expected: list[orders.Order] = [
         orders.Launch(REF, TASK, "S", "T"),
         orders.Watch(REF, TASK),
         orders.Stop(REF, 5.0),
@@ -89,58 +93,58 @@ async def test_without_consul_an_engine_hears_at_once() -> None:
         orders.Remove(REF),
         orders.RemoveOrphan("mesos-x"),
     ]
-    house.effects.carry_out(orders.Publish(REF, TASK, (), None))
-    house.effects.carry_out(orders.Withdraw(REF))
-    for order in wanted:
-        house.effects.carry_out(order)
-    assert house.asked_of_engine == wanted
+    services.dispatch(orders.Publish(REF, TASK, (), None))
+    services.dispatch(orders.Withdraw(REF))
+    for order in expected:
+        services.dispatch(order)
+    assert services.containerizer_orders == expected
 
 
 async def test_checks_go_to_the_checker() -> None:
-    house, start = House(None), orders.StartChecks(REF, TASK, ())
-    house.effects.carry_out(start)
-    house.effects.carry_out(orders.StopChecks(REF))
-    assert house.checker.calls == [("start", (start,)), ("stop", (REF,))]
+    services, start = Services(), orders.StartChecks(REF, TASK, ())
+    services.dispatch(start)
+    services.dispatch(orders.StopChecks(REF))
+    assert services.checker.calls == [("start", (start,)), ("stop", (REF,))]
 
 
 async def test_a_stop_waits_for_the_withdrawal_of_its_own_task() -> None:
-    consul = Consul()
-    house, stop = House(consul), orders.Stop(REF, 5.0)
+    discovery = FakeDiscovery()
+    services, stop = Services(discovery), orders.Stop(REF, 5.0)
     other = orders.Stop(Ref(REF.key, ContainerId("d")), 5.0)
-    house.effects.carry_out(orders.Withdraw(REF))
-    house.effects.carry_out(stop)
-    house.effects.carry_out(other)
+    services.dispatch(orders.Withdraw(REF))
+    services.dispatch(stop)
+    services.dispatch(other)
     await asyncio.sleep(0.01)
-    assert consul.calls == [("withdraw", (REF, limits.WITHDRAW_PATIENCE))]
-    assert house.asked_of_engine == [other]
-    consul.gone.set()
+    assert discovery.calls == [("withdraw", (REF, limits.WITHDRAW_PATIENCE))]
+    assert services.containerizer_orders == [other]
+    discovery.withdrawn.set()
     await asyncio.sleep(0.01)
-    assert house.asked_of_engine == [other, stop]
+    assert services.containerizer_orders == [other, stop]
 
 
-async def test_a_stop_after_the_withdrawal_waits_for_nothing() -> None:
-    consul = Consul()
-    house, stop = House(consul), orders.Stop(REF, 5.0)
-    consul.gone.set()
-    house.effects.carry_out(orders.Withdraw(REF))
+async def test_a_stop_after_the_withdrawal_is_immediate() -> None:
+    discovery = FakeDiscovery()
+    services, stop = Services(discovery), orders.Stop(REF, 5.0)
+    discovery.withdrawn.set()
+    services.dispatch(orders.Withdraw(REF))
     await asyncio.sleep(0.01)
-    house.effects.carry_out(stop)
-    assert house.asked_of_engine == [stop]
+    services.dispatch(stop)
+    assert services.containerizer_orders == [stop]
 
 
-async def test_closing_leaves_nothing_running() -> None:
-    house = House(Consul())
-    house.effects.carry_out(orders.Withdraw(REF))
+async def test_close_cancels_what_is_running() -> None:
+    services = Services(FakeDiscovery())
+    services.dispatch(orders.Withdraw(REF))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        await house.effects.close()
+        await services.dispatcher.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def test_people_are_told_at_the_level_that_is_meant(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_notice_is_logged_at_its_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     for level in orders.Level:
-        House(None).effects.carry_out(orders.Notice(level, "100% full"))
+        Services().dispatch(orders.Notice(level, "100% full"))
     assert [(r.levelname.lower(), r.getMessage()) for r in caplog.records] == [
         (level.value, "100% full") for level in orders.Level
     ]

@@ -1,13 +1,20 @@
-"""Who a shim is from start to start: what may change, and what ends it with one line."""
+"""Shim id, hostname and address from start to start: what may change, and what is refused."""
 
 from __future__ import annotations
 
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from shim.agent.identity import check_reservations, check_unchanged, keep_hostname, machine, shim_id
+from shim.agent.identity import (
+    check_reservations,
+    check_unchanged,
+    keep_hostname,
+    machine_digest,
+    shim_id,
+)
 from shim.config.addresses import Addresses
 from shim.errors import FatalError
 from shim.model.records import SaveShimId, Snapshot
@@ -19,8 +26,8 @@ def cpus(amount: float) -> Resource:
     return Resource(name="cpus", type=Value.SCALAR, scalar=Value.Scalar(value=amount))
 
 
-def remembering(amount: float) -> Snapshot:
-    """A journal in which that much is reserved."""
+def with_reservation(amount: float) -> Snapshot:
+    """A journal with a reservation of this many cpus."""
     resource = cpus(amount)
     resource.role = "eng"
     resource.reservation.principal = "p"
@@ -29,18 +36,18 @@ def remembering(amount: float) -> Snapshot:
     return snapshot
 
 
-def test_reservations_that_fit_are_fine() -> None:
-    check_reservations(remembering(1), SlaveInfo(resources=[cpus(1)]))
+def test_reservations_that_fit_are_accepted() -> None:
+    check_reservations(with_reservation(1), SlaveInfo(resources=[cpus(1)]))
     check_reservations(Snapshot.empty(), SlaveInfo(resources=[cpus(1)]))
 
 
-def test_offering_less_than_is_reserved_is_refused_by_name() -> None:
+def test_offering_less_than_is_reserved_is_refused() -> None:
     with pytest.raises(FatalError, match=r"--resources: reserved: more cpus of role '\*'"):
-        check_reservations(remembering(1.001), SlaveInfo(resources=[cpus(1)]))
+        check_reservations(with_reservation(1.001), SlaveInfo(resources=[cpus(1)]))
 
 
 def snapshot(shim: str = "", *, hostname: str = "", ip: str = "") -> Snapshot:
-    """What an earlier start left."""
+    """The journal of an earlier start."""
     found = Snapshot.empty()
     if shim:
         found.shim_id = shim
@@ -51,41 +58,41 @@ def snapshot(shim: str = "", *, hostname: str = "", ip: str = "") -> Snapshot:
     return found
 
 
-def test_the_owner_mark_is_made_once_and_kept() -> None:
-    made, record = shim_id(snapshot(), "", "host.example", 5051, lambda: "0a1b")
-    assert made == "host.example-5051-0a1b"
-    assert record == SaveShimId(made)
-    assert shim_id(snapshot(made), "", "other.example", 5052)[0] == made
+def test_the_shim_id_is_derived_once_and_kept() -> None:
+    derived, record = shim_id(snapshot(), "", "host.example", 5051, lambda: "0a1b")
+    assert derived == "host.example-5051-0a1b"
+    assert record == SaveShimId(derived)
+    assert shim_id(snapshot(derived), "", "other.example", 5052)[0] == derived
 
 
-def test_a_mark_of_before_machines_were_part_of_it_stays() -> None:
+def test_a_kept_shim_id_without_machine_digest_stays() -> None:
     assert shim_id(snapshot("localhost-5051"), "", "localhost", 5051)[0] == "localhost-5051"
 
 
-def test_a_mark_holds_nothing_that_a_label_or_consul_could_not() -> None:
+def test_a_shim_id_is_valid_in_labels_and_in_consul() -> None:
     assert shim_id(snapshot(), "", "hö st=1", 5051, lambda: "0a1b")[0] == "h--st-1-5051-0a1b"
 
 
-def test_two_machines_of_one_name_are_two_shims_by_default(
+def test_machines_with_one_hostname_have_different_shim_ids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each would remove the other's containers at its start."""
+    """With one id each would remove the other's containers at its start."""
     one, two, none = tmp_path / "one", tmp_path / "two", tmp_path / "none"
     one.write_text("5f1c\n")
     two.write_text("77aa\n")
     monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
-    marks = [
-        shim_id(snapshot(), "", "localhost", 5051, lambda id=path: machine(id))[0]
+    ids = [
+        shim_id(snapshot(), "", "localhost", 5051, partial(machine_digest, path))[0]
         for path in (one, two, none, one)
     ]
-    assert len(set(marks)) == 3
-    assert marks[3] == marks[0]
+    assert len(set(ids)) == 3
+    assert ids[3] == ids[0]
     monkeypatch.setattr(socket, "gethostname", lambda: "clone")
-    assert machine(one) not in "".join(marks)
-    assert machine(none) not in "".join(marks)
+    assert machine_digest(one) not in "".join(ids)
+    assert machine_digest(none) not in "".join(ids)
 
 
-def test_the_flag_names_the_mark_and_cannot_change_it() -> None:
+def test_the_flag_sets_the_shim_id_and_cannot_change_it() -> None:
     assert shim_id(snapshot(), "mine", "host", 5051)[0] == "mine"
     assert shim_id(snapshot("mine"), "mine", "host", 5051)[0] == "mine"
     with pytest.raises(FatalError, match=r"--shim_id=yours: .* belongs to shim mine"):
@@ -93,19 +100,19 @@ def test_the_flag_names_the_mark_and_cannot_change_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "wanted", "expected"),
+    ("kept", "flag", "expected"),
     [
         ("", "", "dns.example"),
         ("old.example", "", "old.example"),
         ("old.example", "dns.example", "dns.example"),
     ],
 )
-def test_only_a_name_that_was_looked_up_stays(kept: str, wanted: str, expected: str) -> None:
+def test_a_looked_up_hostname_stays(kept: str, flag: str, expected: str) -> None:
     found = Addresses("0.0.0.0", 5051, "10.0.0.1", None, "dns.example")
-    assert keep_hostname(snapshot(hostname=kept), wanted, found).hostname == expected
+    assert keep_hostname(snapshot(hostname=kept), flag, found).hostname == expected
 
 
-def test_an_agent_that_is_registered_elsewhere_does_not_start() -> None:
+def test_another_hostname_or_address_is_refused() -> None:
     known = snapshot(hostname="a", ip="10.0.0.1")
     check_unchanged(snapshot(), SlaveInfo(hostname="b"), "10.0.0.2")
     check_unchanged(known, SlaveInfo(hostname="a"), "10.0.0.1")

@@ -1,4 +1,4 @@
-"""Between wire and core: what goes out in which order, what comes in before and after ``open``."""
+"""Messages in and out, in order, and the exchanges that authenticate the agent."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ OBSERVER = Pid("slave-observer(1)", "127.0.0.1", 5050)
 PONG = "mesos.internal.PongSlaveMessage"
 
 
-class Sent(list[tuple[Pid, Pid, str, bytes]]):
-    """In place of links: what would have gone out."""
+class SentMessages(list[tuple[Pid, Pid, str, bytes]]):
+    """In place of links: all messages sent."""
 
     def send(self, to: Pid, sender: Pid, name: str, body: bytes) -> None:
         self.append((to, sender, name, body))
@@ -36,57 +36,54 @@ class Sent(list[tuple[Pid, Pid, str, bytes]]):
         return [name.rpartition(".")[2] for _, _, name, _ in self]
 
 
-class Desk:
+class Recorder:
+    """A messenger, what it sent, and what it posted."""
+
     def __init__(self, credential: Credential | None = None) -> None:
-        self.messenger = Messenger("slave(1)", credential)
-        self.messenger.introduce(ME)
-        self.sent = Sent()
-        self.messenger.links = self.sent  # type: ignore[assignment]
+        self.sent = SentMessages()
         self.posted: list[Fact] = []
+        self.messenger = Messenger(ME, credential, self.sent, self.posted.append)  # type: ignore[arg-type]
 
-    def open(self) -> None:
-        self.messenger.open(self.posted.append)
-
-    def hear(
+    def receive(
         self, message: Message, sender: Pid = MASTER, process: str = "slave(1)", name: str = ""
     ) -> None:
         body = message.SerializeToString()
-        self.messenger._deliver(process, sender, name or codec.name_of(message), body)
+        self.messenger.deliver(process, sender, name or codec.name_of(message), body)
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def recorder() -> Recorder:
+    return Recorder()
 
 
 # --- out ----------------------------------------------------------------------------------------
 
 
-def update(number: int) -> m.UnregisterSlaveMessage:
+def message_of(number: int) -> m.UnregisterSlaveMessage:
     message = m.UnregisterSlaveMessage()
     message.slave_id.value = f"S{number}"
     return message
 
 
-async def test_messages_go_out_in_call_order(desk: Desk) -> None:
+async def test_messages_are_sent_in_the_order_of_calls(recorder: Recorder) -> None:
     for number in range(3):
-        desk.messenger.send(MASTER, update(number))
-    told = [m.UnregisterSlaveMessage.FromString(body).slave_id.value for *_, body in desk.sent]
-    assert told == ["S0", "S1", "S2"]
-    assert {(to, sender) for to, sender, *_ in desk.sent} == {(MASTER, ME)}
+        recorder.messenger.send(MASTER, message_of(number))
+    sent = [m.UnregisterSlaveMessage.FromString(body).slave_id.value for *_, body in recorder.sent]
+    assert sent == ["S0", "S1", "S2"]
+    assert {(to, sender) for to, sender, *_ in recorder.sent} == {(MASTER, ME)}
 
 
-async def test_what_could_abort_a_master_is_kept_back(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+async def test_a_message_that_could_abort_a_master_is_not_sent(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.messenger.send(MASTER, m.UnregisterSlaveMessage())
-    assert not desk.sent
-    assert desk.messenger.counters["unsafe_messages"] == 1
+    recorder.messenger.send(MASTER, m.UnregisterSlaveMessage())
+    assert not recorder.sent
+    assert recorder.messenger.counters["unsafe_messages"] == 1
     assert "not sent" in caplog.text
 
 
-async def test_one_large_registration_at_a_time_and_beside_the_loop(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+async def test_one_reregistration_at_a_time_is_encoded_in_a_thread(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on, threads = threading.Event(), list[int]()
 
@@ -98,19 +95,19 @@ async def test_one_large_registration_at_a_time_and_beside_the_loop(
 
     monkeypatch.setattr(codec, "encode", slow)
     for _ in range(3):
-        desk.messenger.send(MASTER, m.ReregisterSlaveMessage())
+        recorder.messenger.send(MASTER, m.ReregisterSlaveMessage())
     await asyncio.sleep(0.05)
-    desk.messenger.send(MASTER, update(1))
-    assert desk.sent.names == ["UnregisterSlaveMessage"], "the loop did not wait"
+    recorder.messenger.send(MASTER, message_of(1))
+    assert recorder.sent.names == ["UnregisterSlaveMessage"], "the event loop was not blocked"
     go_on.set()
     async with asyncio.timeout(10):
-        while len(desk.sent) < 2:
+        while len(recorder.sent) < 2:
             await asyncio.sleep(0.01)
-    desk.messenger.send(MASTER, m.ReregisterSlaveMessage())
+    recorder.messenger.send(MASTER, m.ReregisterSlaveMessage())
     async with asyncio.timeout(10):
-        while len(desk.sent) < 3:
+        while len(recorder.sent) < 3:
             await asyncio.sleep(0.01)
-    assert desk.sent.names[1:] == ["ReregisterSlaveMessage"] * 2
+    assert recorder.sent.names[1:] == ["ReregisterSlaveMessage"] * 2
     assert threading.get_ident() not in threads
     assert len(threads) == 2
 
@@ -118,36 +115,27 @@ async def test_one_large_registration_at_a_time_and_beside_the_loop(
 # --- in -----------------------------------------------------------------------------------------
 
 
-async def test_before_it_is_open_pings_are_answered_and_nothing_else_is_taken(desk: Desk) -> None:
-    desk.hear(m.PingSlaveMessage(connected=True), OBSERVER)
-    desk.hear(m.ShutdownMessage(message="go"))
-    assert desk.sent == [(OBSERVER, ME, PONG, b"")]
-    desk.open()
-    assert not desk.posted
-
-
-async def test_once_it_is_open_pings_are_facts_like_the_rest(desk: Desk) -> None:
-    desk.open()
+async def test_received_messages_are_posted_as_facts(recorder: Recorder) -> None:
     ping, shutdown = m.PingSlaveMessage(connected=True), m.ShutdownMessage(message="go")
-    desk.hear(ping, OBSERVER)
-    desk.hear(shutdown)
-    assert desk.posted == [MessageReceived(OBSERVER, ping), MessageReceived(MASTER, shutdown)]
-    assert not desk.sent
+    recorder.receive(ping, OBSERVER)
+    recorder.receive(shutdown)
+    assert recorder.posted == [MessageReceived(OBSERVER, ping), MessageReceived(MASTER, shutdown)]
+    assert not recorder.sent
 
 
-async def test_an_old_master_gets_the_pong_it_waits_for(desk: Desk) -> None:
-    desk.hear(m.PingSlaveMessage(connected=True), OBSERVER, name="PING")
-    desk.messenger.pong(MASTER)
-    assert [(to, name) for to, _, name, _ in desk.sent] == [(OBSERVER, "PONG"), (MASTER, PONG)]
+async def test_an_old_master_gets_a_pong_with_the_old_name(recorder: Recorder) -> None:
+    recorder.receive(m.PingSlaveMessage(connected=True), OBSERVER, name="PING")
+    recorder.messenger.pong(OBSERVER)
+    recorder.messenger.pong(MASTER)
+    assert [(to, name) for to, _, name, _ in recorder.sent] == [(OBSERVER, "PONG"), (MASTER, PONG)]
 
 
-async def test_what_is_no_message_is_counted_and_dropped(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+async def test_an_unknown_message_is_counted_and_dropped(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.open()
-    desk.hear(m.ShutdownMessage(), name="mesos.internal.Unheard")
-    assert not desk.posted
-    assert desk.messenger.counters["undecodable_messages"] == 1
+    recorder.receive(m.ShutdownMessage(), name="mesos.internal.Unheard")
+    assert not recorder.posted
+    assert recorder.messenger.counters["undecodable_messages"] == 1
     assert str(MASTER) in caplog.text
 
 
@@ -155,62 +143,62 @@ async def test_what_is_no_message_is_counted_and_dropped(
 
 
 @pytest.fixture
-async def asking() -> Desk:
-    desk = Desk(Credential("agent", b"s3cret"))
-    desk.open()
-    return desk
+async def with_credential() -> Recorder:
+    return Recorder(Credential("agent", b"s3cret"))
 
 
-async def begin(desk: Desk, timeout: float = 30.0) -> tuple[asyncio.Task[None], str]:
-    """The exchange under way, and the process that leads it."""
-    before = len(desk.sent)
-    work = asyncio.create_task(desk.messenger.authenticate(Authenticate(MASTER, 7, timeout)))
-    while len(desk.sent) == before:
+async def begin(recorder: Recorder, timeout: float = 30.0) -> tuple[asyncio.Task[None], str]:
+    """The exchange under way, and its process id."""
+    before = len(recorder.sent)
+    work = asyncio.create_task(recorder.messenger.authenticate(Authenticate(MASTER, 7, timeout)))
+    while len(recorder.sent) == before:
         await asyncio.sleep(0)
-    return work, desk.sent[-1][1].id
+    return work, recorder.sent[-1][1].id
 
 
-async def test_an_exchange_under_a_process_of_its_own(asking: Desk) -> None:
-    work, process = await begin(asking)
+async def test_an_exchange_has_a_process_id_of_its_own(with_credential: Recorder) -> None:
+    work, process = await begin(with_credential)
     master = Authenticator({"agent": b"s3cret"}, b"<challenge>")
-    asking.hear(master.start(), process=process)
+    with_credential.receive(master.start(), process=process)
     answered = 1
     while not work.done():
-        for *_, name, body in asking.sent[answered:]:
+        for *_, name, body in with_credential.sent[answered:]:
             answered += 1
             reply = master.receive(codec.decode(name, body, codec.TO_MASTER))
             assert isinstance(reply, Message)
-            asking.hear(reply, process=process)
+            with_credential.receive(reply, process=process)
         await asyncio.sleep(0)
-    assert asking.posted == [Authenticated(7)]
+    assert with_credential.posted == [Authenticated(7)]
     assert process != "slave(1)"
-    assert not asking.messenger._has_process(process)
+    assert not with_credential.messenger.has_process(process)
 
 
-async def test_a_master_without_an_answer_is_given_up(asking: Desk) -> None:
-    work, _ = await begin(asking, timeout=0.01)
+async def test_a_master_that_does_not_answer_is_given_up(with_credential: Recorder) -> None:
+    work, _ = await begin(with_credential, timeout=0.01)
     await work
-    assert asking.posted == [AuthenticationFailed(7, refused=False, reason="no answer within 0 s")]
+    assert with_credential.posted == [
+        AuthenticationFailed(7, refused=False, reason="no answer within 0 s")
+    ]
 
 
-async def test_two_exchanges_do_not_hear_one_another(asking: Desk) -> None:
-    first, one = await begin(asking)
-    second, other = await begin(asking)
+async def test_two_exchanges_are_independent(with_credential: Recorder) -> None:
+    first, one = await begin(with_credential)
+    second, other = await begin(with_credential)
     assert one != other
-    asking.hear(auth.AuthenticationFailedMessage(), process=other)
+    with_credential.receive(auth.AuthenticationFailedMessage(), process=other)
     await second
     assert not first.done()
-    asking.hear(auth.AuthenticationErrorMessage(error="x"), process=one)
+    with_credential.receive(auth.AuthenticationErrorMessage(error="x"), process=one)
     await first
-    assert [fact.refused for fact in asking.posted] == [True, False]  # type: ignore[union-attr]
+    assert [fact.refused for fact in with_credential.posted] == [True, False]  # type: ignore[union-attr]
 
 
-async def test_a_flood_for_one_exchange_is_bounded(asking: Desk) -> None:
-    work, process = await begin(asking)
+async def test_the_queue_of_an_exchange_is_bounded(with_credential: Recorder) -> None:
+    work, process = await begin(with_credential)
     step = auth.AuthenticationStepMessage(data=b"x")
     for _ in range(limits.AUTHENTICATION_MESSAGES):
-        asking.hear(step, process=process)
+        with_credential.receive(step, process=process)
     with pytest.raises(asyncio.QueueFull):
-        asking.hear(step, process=process)
+        with_credential.receive(step, process=process)
     await work
-    assert len(asking.posted) == 1
+    assert len(with_credential.posted) == 1

@@ -1,4 +1,4 @@
-"""What fails beside the tasks begins again, loudly, and ends nothing."""
+"""Background work that fails is logged and restarted."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from shim import limits
 from shim.agent.supervise import supervise
 
 
-async def test_it_begins_again_until_it_returns(
+async def test_it_is_restarted_until_it_returns(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(limits, "UPKEEP_RETRY", 0.0)
+    monkeypatch.setattr(limits, "SUPERVISE_RETRY", 0.0)
     outcomes: list[Exception | None] = [
         OSError(28, "full"),
         ExceptionGroup("x", [KeyError()]),
@@ -26,10 +26,10 @@ async def test_it_begins_again_until_it_returns(
 
     await supervise("the sweep", run)
     assert not outcomes
-    assert caplog.text.count("the sweep failed, and begins again") == 2
+    assert caplog.text.count("the sweep failed and is restarted in 0 s") == 2
 
 
-async def test_it_is_cancelled_like_anything_else() -> None:
+async def test_it_can_be_cancelled() -> None:
     working = asyncio.create_task(supervise("sleep", lambda: asyncio.sleep(1000)))
     await asyncio.sleep(0)
     working.cancel()

@@ -19,7 +19,7 @@ from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import ContainerInfo, FrameworkInfo, TaskInfo, TaskState, Value
 from shim.wire import codec
 from shim.wire.link import Links
-from shim.wire.server import Inbox, Listener, serve
+from shim.wire.server import Inbox, Listener, bind, serve
 
 FRAMEWORK_ID = "bench-0000"
 LOOK_EVERY = 0.01
@@ -44,7 +44,7 @@ class ThinMaster:
 
     async def __aenter__(self) -> ThinMaster:
         inbox = Inbox(lambda process: True, self._deliver)
-        self._listener = await serve(lambda app: None, inbox, "127.0.0.1", 0)
+        self._listener = await serve(lambda app: None, inbox, bind("127.0.0.1", 0))
         self.pid = Pid("master", "127.0.0.1", self._listener.port)
         return self
 

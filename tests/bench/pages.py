@@ -1,7 +1,8 @@
-"""What pages of 10,000 tasks take, and how long the loop is held up by them.
+"""How long pages of 10,000 tasks take, and for how long they block the event loop.
 
-In one process: the agent's core with simulated running tasks, its pages, and a clock that looks
-for stalls; the reader is another process. Printed are medians, and the longest stall of all.
+One process holds the agent's core with simulated running tasks, its pages, and a coroutine that
+measures stalls of the loop. ``curl`` in another process reads the pages. Medians are printed, and
+the longest stall.
 """
 
 from __future__ import annotations
@@ -9,22 +10,30 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from aiohttp import web
+
 from shim import limits
-from shim.http.auth import BasicAuth
-from shim.http.routes import Routes
+from shim.http.basic_auth import BasicAuth
+from shim.http.health import Liveness
+from shim.http.log_ring import LogRing
+from shim.http.pages import agent_pages
+from shim.http.router import Router
+from shim.http.task_json_cache import TaskJsonCache
 from shim.http.view import View
 from shim.model.container import Ref
 from shim.model.usage import Usage
-from shim.telemetry.log import Metrics
-from shim.wire.server import Inbox, serve
+from shim.telemetry.launch_stats import LaunchStats
+from shim.telemetry.metrics import Metrics
+from shim.wire.server import Inbox, Listener, bind, serve
 from tests.bench.kit import rss_kb
-from tests.http.world import Counts, Fetches, NoFiles, NoOutputs, Pulse, a_core, run_tasks
+from tests.http.page_data import FakeFetchStats, FakeFiles, FakeOutputs, registered_core, run_tasks
 
 PAGES = ("/state", "/monitor/statistics", "/containers", "/metrics/snapshot", "/files/debug")
 
@@ -41,38 +50,43 @@ class Samples:
 
 @dataclass
 class Stalls:
-    """How late a coroutine is that asks for its turn every millisecond.
+    """How late a coroutine wakes up that sleeps for a millisecond, again and again.
 
-    ``work`` is the part of it that the loop itself was busy: the rest is other processes'.
+    ``work`` is the part of it in which this thread computed; the rest belongs to other processes.
     """
 
     longest: float = 0.0
     work: float = 0.0
-    _task: asyncio.Task[None] | None = field(default=None, repr=False)
 
     async def watch(self) -> None:
-        before, busy = time.perf_counter(), time.thread_time()
+        before, cpu_before = time.perf_counter(), time.thread_time()
         while True:
             await asyncio.sleep(0.001)
-            now, then = time.perf_counter(), time.thread_time()
+            now, cpu_now = time.perf_counter(), time.thread_time()
             self.longest = max(self.longest, now - before - 0.001)
-            self.work = max(self.work, then - busy)
-            before, busy = now, then
+            self.work = max(self.work, cpu_now - cpu_before)
+            before, cpu_before = now, cpu_now
+
+    def take(self) -> str:
+        """The longest stall as text; begins anew."""
+        longest, work = self.longest * 1000, self.work * 1000
+        self.longest = self.work = 0.0
+        return f"longest stall {longest:.0f} ms ({work:.0f} ms of it ours)"
 
 
 async def fetch(url: str, *options: str) -> tuple[float, int]:
-    """Seconds until its end, bytes; by curl, which is not our loop."""
-    told = "%{time_total} %{size_download}"
+    """Seconds until the end of the answer, and its bytes."""
+    output = "%{time_total} %{size_download}"
     process = await asyncio.create_subprocess_exec(
-        "curl", "-s", "-o", "/dev/null", "-w", told, *options, url, stdout=asyncio.subprocess.PIPE
+        "curl", "-s", "-o", "/dev/null", "-w", output, *options, url, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
     seconds, size = out.split()
     return float(seconds), int(size)
 
 
-async def fetched(url: str, rounds: int, *options: str) -> str:
-    """Medians: how long the reader waited, and how long we worked."""
+async def medians(url: str, rounds: int, *options: str) -> str:
+    """Of the time the reader waited, and of the time this process worked."""
     waited, worked = [], []
     for _ in range(rounds):
         before = time.process_time()
@@ -81,68 +95,61 @@ async def fetched(url: str, rounds: int, *options: str) -> str:
     return f"{statistics.median(waited):.0f} ms ({statistics.median(worked):.0f} ms of work)"
 
 
+async def start(view: View, cache: TaskJsonCache) -> Listener:
+    pages = agent_pages(view, cache, LogRing())
+    router = Router(pages, Metrics(), BasicAuth({}, frozenset()), "slave(1)")
+
+    def add_routes(app: web.Application) -> None:
+        app.router.add_route("*", "/{path:.*}", router.handle)
+
+    inbox = Inbox(lambda process: False, lambda *_: None)
+    return await serve(add_routes, inbox, bind("127.0.0.1", 0))
+
+
 async def measure(count: int, rounds: int) -> None:
-    before = rss_kb_here()
-    core = a_core()
+    before = rss_kb(os.getpid())
+    core = registered_core()
     refs = run_tasks(core, count)
-    loaded = rss_kb_here()
+    loaded = rss_kb(os.getpid())
     gc.freeze()
     with tempfile.TemporaryDirectory() as directory:
-        site = Routes(BasicAuth({}, frozenset()), "slave(1)", "1.11.0", {}, Metrics())
-        site.open(
-            View(
-                agent=core.view,
-                work_dir=str(Path(directory)),
-                flags={},
-                started=time.time(),
-                outputs=NoOutputs(),
-                files=NoFiles(),
-                usages=Samples(refs),
-                pulse=Pulse(),
-                counts=Counts(),
-                fetches=Fetches(),
-            )
+        view = View(
+            agent=core.view,
+            work_dir=str(Path(directory)),
+            flags={},
+            started=time.time(),
+            outputs=FakeOutputs(),
+            files=FakeFiles(),
+            usages=Samples(refs).usages,
+            liveness=Liveness,
+            launch_stats=LaunchStats(lambda stage, s: None),
+            fetch_stats=FakeFetchStats(),
         )
-        listener = await serve(
-            site.setup, Inbox(lambda process: False, lambda *_: None), "127.0.0.1", 0
-        )
+        cache = TaskJsonCache(view)
+        listener = await start(view, cache)
         base = f"http://127.0.0.1:{listener.port}"
         stalls = Stalls()
         watching = asyncio.create_task(stalls.watch())
         seconds, size = await fetch(f"{base}/state")
         print(f"{count} tasks; /state has {size / 2**20:.1f} MB")
-        print(f"/state, nothing prepared: {seconds * 1000:.0f} ms, {stall(stalls)}")
-        warm = asyncio.create_task(site.run())
+        print(f"/state, nothing prepared: {seconds * 1000:.0f} ms, {stalls.take()}")
+        warming = asyncio.create_task(cache.keep_warm())
         began = time.perf_counter()
         await asyncio.sleep(2 * limits.PAGE_WARM_INTERVAL + 1)
-        print(f"kept prepared for {time.perf_counter() - began:.0f} s: {stall(stalls)}")
-        print(f"memory: {(rss_kb_here() - loaded) / count:.1f} kB a task for pages,")
+        print(f"kept prepared for {time.perf_counter() - began:.0f} s: {stalls.take()}")
+        print(f"memory: {(rss_kb(os.getpid()) - loaded) / count:.1f} kB a task for pages,")
         print(f"  beside {(loaded - before) / count:.1f} kB a task of the core's")
         for path in PAGES:
-            print(f"{path}: {await fetched(base + path, rounds)}, {stall(stalls)}")
-        took = await fetched(f"{base}/state", rounds, "--compressed")
-        print(f"/state, gzip: {took}, {stall(stalls)}")
+            print(f"{path}: {await medians(base + path, rounds)}, {stalls.take()}")
+        took = await medians(f"{base}/state", rounds, "--compressed")
+        print(f"/state, gzip: {took}, {stalls.take()}")
         began = time.perf_counter()
         await asyncio.gather(*(fetch(base + "/state") for _ in range(8)))
-        print(
-            f"8 readers of /state: {(time.perf_counter() - began) * 1000:.0f} ms, {stall(stalls)}"
-        )
-        warm.cancel()
+        took = f"{(time.perf_counter() - began) * 1000:.0f} ms"
+        print(f"8 readers of /state: {took}, {stalls.take()}")
+        warming.cancel()
         watching.cancel()
         await listener.close()
-        site.close()
-
-
-def stall(stalls: Stalls) -> str:
-    text = f"longest stall {stalls.longest * 1000:.0f} ms ({stalls.work * 1000:.0f} ms of it ours)"
-    stalls.longest = stalls.work = 0.0
-    return text
-
-
-def rss_kb_here() -> int:
-    import os
-
-    return rss_kb(os.getpid())
 
 
 def main() -> None:

@@ -30,7 +30,8 @@ from shim.model.ids import Pid
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import SlaveInfo, TaskState
 from shim.wire.framing import encode_request
-from shim.wire.server import serve
+from shim.wire.link import Links
+from shim.wire.server import Inbox, bind, serve
 from tests.bench.kit import FRAMEWORK_ID, rss_kb, run_task
 
 INSPECT = b"[{" + b'"Key": "what docker inspect says", ' * 200 + b'"Id": "x"}]'
@@ -160,15 +161,15 @@ class FreeEndpoint:
 async def agent(master: int, directory: Path) -> None:
     """The agent as :mod:`shim.agent.main` puts it together, less what talks to Docker."""
     journal = Journal(directory / "journal.db")
-    messenger = Messenger("slave(1)", None)
-    listener = await serve(lambda app: None, messenger.inbox, "127.0.0.1", 0)
-    pid = Pid("slave(1)", "127.0.0.1", listener.port)
-    messenger.introduce(pid)
-    info = SlaveInfo(hostname="localhost", port=listener.port, checkpoint=True)
+    listening = bind("127.0.0.1", 0)
+    pid = Pid("slave(1)", "127.0.0.1", listening.getsockname()[1])
+    info = SlaveInfo(hostname="localhost", port=pid.port, checkpoint=True)
     settings = Settings(pid, info, "1.11.0", registration_backoff=0.01)
     core = Core(settings, runtime.SystemEntropy(), journal.load(), runtime.now())
     loop = runtime.Runtime(core, journal)
-    messenger.open(loop.post)
+    messenger = Messenger(pid, None, Links(lambda address: None), loop.post)
+    inbox = Inbox(messenger.has_process, messenger.deliver)
+    await serve(lambda app: None, inbox, listening)
     loop.post(facts.MasterDetected(Pid("master", "127.0.0.1", master)))
     loop.post(facts.ContainersFound(()))
     gc.set_threshold(*limits.GC_THRESHOLDS)

@@ -1,43 +1,60 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from shim.http.auth import BasicAuth
-from shim.http.routes import Routes
-from shim.telemetry.log import Metrics
-from tests.http.world import World
+from shim.http.basic_auth import BasicAuth
+from shim.http.health import EndpointWait
+from shim.http.log_ring import LogRing
+from shim.http.pages import Page, agent_pages, starting_pages
+from shim.http.router import Router
+from shim.http.task_json_cache import TaskJsonCache
+from shim.telemetry.metrics import Metrics
+from tests.http.page_data import PageData
 
 Client = TestClient[web.Request, web.Application]
-Serving = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @asynccontextmanager
 async def serving(
-    world: World | None, credentials: Mapping[str, str] | None = None, *closed: str
+    page_data: PageData, credentials: Mapping[str, str] | None = None, *protected: str
 ) -> AsyncIterator[Client]:
-    """A client of the pages; None: of an agent that still starts."""
-    gate = BasicAuth(credentials or {}, frozenset(closed))
-    site = Routes(gate, "slave(1)", "1.11.0", {"port": "5051"}, Metrics())
+    """A client of a running agent's pages."""
+    view, log_ring = page_data.view, LogRing()
+    log_ring.attach()
+    pages = agent_pages(view, TaskJsonCache(view), log_ring)
+    async with _client(pages, BasicAuth(credentials or {}, frozenset(protected))) as client:
+        yield client
+    log_ring.detach()
+
+
+@asynccontextmanager
+async def serving_start(wait: EndpointWait) -> AsyncIterator[Client]:
+    """A client of an agent that waits for its Docker endpoint."""
+    pages = starting_pages("1.11.0", {"port": "5051"}, wait)
+    async with _client(pages, BasicAuth({}, frozenset())) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _client(pages: Mapping[str, Page], auth: BasicAuth) -> AsyncIterator[Client]:
+    router = Router(pages, Metrics(), auth, "slave(1)")
     app = web.Application()
-    site.setup(app)
-    if world is not None:
-        site.open(world.sources)
+    app.router.add_route("*", "/{path:.*}", router.handle)
     async with TestClient(TestServer(app)) as client:
         yield client
-    site.close()
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def page_data() -> PageData:
+    return PageData()
 
 
 @pytest.fixture
-async def client(world: World) -> AsyncIterator[Client]:
-    async with serving(world) as client:
+async def client(page_data: PageData) -> AsyncIterator[Client]:
+    async with serving(page_data) as client:
         yield client

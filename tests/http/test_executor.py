@@ -21,7 +21,7 @@ PREFIX = "Command Executor (Task: t.1) (Command: "
         (CommandInfo(shell=False, value="/bin/a", arguments=["b" * 20]), "[/bin/a, bbbb...]"),
     ],
 )
-def test_names_that_tools_take_apart(command: CommandInfo, shown: str) -> None:
+def test_executor_names_have_the_stock_agents_format(command: CommandInfo, shown: str) -> None:
     info = TaskInfo(command=command)
     info.task_id.value = "t.1"
     assert executor_name(info) == f"{PREFIX}{shown})"

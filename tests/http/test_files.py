@@ -1,4 +1,4 @@
-"""The semantics of /files that tails, tools and the web UI rely on, over HTTP."""
+"""/files over HTTP: the behaviour that tail commands, tools and the web UI rely on."""
 
 from __future__ import annotations
 
@@ -8,26 +8,34 @@ from typing import Any
 import pytest
 
 from shim.errors import Permanent, Transient
-from shim.http.executor import directory
+from shim.http.executor import sandbox_path
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from shim.model.sandbox import Entry
 from tests.http.conftest import Client
-from tests.http.world import AGENT, FRAMEWORK, Thing, World, accept, end, run
+from tests.http.page_data import (
+    AGENT,
+    FRAMEWORK,
+    FakeFile,
+    PageData,
+    accept_task,
+    end_task,
+    run_task,
+)
 
 TEXT = b"0123456789"
 
 
 @pytest.fixture
-def ref(world: World) -> Ref:
-    ref = accept(world.core, "web.1")
-    run(world.core, ref)
-    world.outputs.texts = {"stdout": TEXT, "stderr": b""}
+def ref(page_data: PageData) -> Ref:
+    ref = accept_task(page_data.core, "web.1")
+    run_task(page_data.core, ref)
+    page_data.outputs.texts = {"stdout": TEXT, "stderr": b""}
     return ref
 
 
 def path_of(ref: Ref, inside: str = "") -> str:
-    return directory("/var/lib/shim", AGENT, ref) + (f"/{inside}" if inside else "")
+    return sandbox_path("/var/lib/shim", AGENT, ref) + (f"/{inside}" if inside else "")
 
 
 async def read(client: Client, path: str, **query: Any) -> Any:
@@ -51,15 +59,17 @@ async def read(client: Client, path: str, **query: Any) -> Any:
         ({"offset": 1000, "length": 5}, 1000, ""),
     ],
 )
-async def test_read(
+async def test_read_returns_the_range_that_is_asked_for(
     client: Client, ref: Ref, query: dict[str, int], offset: int, data: str
 ) -> None:
     answer = await read(client, path_of(ref, "stdout"), **query)
     assert answer == {"offset": offset, "data": data}
 
 
-async def test_one_read_is_bounded(client: Client, ref: Ref, world: World) -> None:
-    world.outputs.texts["stdout"] = b"x" * 100_000
+async def test_one_read_returns_64_kb_at_most(
+    client: Client, ref: Ref, page_data: PageData
+) -> None:
+    page_data.outputs.texts["stdout"] = b"x" * 100_000
     for length in (-1, 65_536, 100_000):
         answer = await read(client, path_of(ref, "stdout"), offset=1, length=length)
         assert len(answer["data"]) == 65_536
@@ -79,17 +89,21 @@ async def test_read_refuses_negative_numbers(
 
 
 @pytest.mark.parametrize("number", ["x", "1.5", "", "0x10", "9" * 30])
-async def test_read_refuses_what_is_no_number(client: Client, ref: Ref, number: str) -> None:
+async def test_read_refuses_an_offset_or_length_that_is_not_a_number(
+    client: Client, ref: Ref, number: str
+) -> None:
     for name in ("offset", "length"):
         status, text = await read(client, path_of(ref, "stdout"), **{name: number})
         assert status == 400
         assert text.startswith(f"Failed to parse {name}: ")
 
 
-async def test_read_of_other_files(client: Client, ref: Ref, world: World) -> None:
-    world.files.things = {
-        "data/x": Thing(content=b"content"),
-        "data": Thing(is_directory=True),
+async def test_read_of_files_other_than_outputs(
+    client: Client, ref: Ref, page_data: PageData
+) -> None:
+    page_data.files.files = {
+        "data/x": FakeFile(content=b"content"),
+        "data": FakeFile(is_directory=True),
         "large": Permanent("more than 10 bytes"),
         "late": Transient("away"),
     }
@@ -103,7 +117,7 @@ async def test_read_of_other_files(client: Client, ref: Ref, world: World) -> No
 
 
 @pytest.mark.parametrize("page", ["browse", "read", "download"])
-async def test_a_path_is_needed(client: Client, page: str) -> None:
+async def test_a_request_without_path_is_refused(client: Client, page: str) -> None:
     answer = await client.get(f"/files/{page}")
     assert (answer.status, await answer.text()) == (400, "Expecting 'path=value' in query.\n")
 
@@ -112,13 +126,13 @@ async def test_a_path_is_needed(client: Client, page: str) -> None:
 @pytest.mark.parametrize(
     "escape", ["..", "../../x", "a/../../x", "./x", "/../../../../../../etc/passwd", "a\0b"]
 )
-async def test_nothing_leads_out_of_a_sandbox(
-    client: Client, ref: Ref, world: World, page: str, escape: str
+async def test_no_path_leads_out_of_a_sandbox(
+    client: Client, ref: Ref, page_data: PageData, page: str, escape: str
 ) -> None:
     path = path_of(ref) + "/" + escape
     answer = await client.get(f"/files/{page}", params={"path": path})
     assert (answer.status, await answer.text()) == (400, f"'{path}' is inaccessible.\n")
-    assert world.files.asked == []
+    assert page_data.files.fetched == []
 
 
 @pytest.mark.parametrize(
@@ -136,15 +150,17 @@ async def test_nothing_leads_out_of_a_sandbox(
         "/frameworks/nobody/executors/web.1/runs/latest/stdout",
     ],
 )
-async def test_there_is_nothing_but_sandboxes(client: Client, ref: Ref, path: str) -> None:
+async def test_paths_outside_of_sandboxes_are_not_found(
+    client: Client, ref: Ref, path: str
+) -> None:
     for page in ("browse", "read", "download"):
         assert (await client.get(f"/files/{page}", params={"path": path})).status == 404
 
 
-# --- names of a sandbox -------------------------------------------------------------------------
+# --- paths of a sandbox -------------------------------------------------------------------------
 
 
-async def test_every_name_of_a_sandbox(client: Client, ref: Ref) -> None:
+async def test_each_path_of_a_sandbox_finds_it(client: Client, ref: Ref) -> None:
     under = f"frameworks/{FRAMEWORK}/executors/web.1/runs"
     for path in (
         path_of(ref),
@@ -162,34 +178,34 @@ async def test_every_name_of_a_sandbox(client: Client, ref: Ref) -> None:
         ]
 
 
-async def test_output_stays_while_anything_knows_the_task(
-    client: Client, ref: Ref, world: World
+async def test_output_can_be_read_while_core_or_store_knows_the_task(
+    client: Client, ref: Ref, page_data: PageData
 ) -> None:
     latest = f"/frameworks/{FRAMEWORK}/executors/web.1/runs/latest/stdout"
     assert (await read(client, latest, offset=0))["data"]
-    assert world.outputs.asked_live is True
-    end(world.core, ref)
+    assert page_data.outputs.last_live is True
+    end_task(page_data.core, ref)
     assert (await read(client, latest, offset=0))["data"]
-    assert world.outputs.asked_live is True, "its container waits for its removal"
-    world.core.tasks.pending_removals.removed(ref)
-    world.core.tasks.acknowledged(ref.key)
+    assert page_data.outputs.last_live is True, "the container still exists"
+    page_data.core.tasks.pending_removals.removed(ref)
+    page_data.core.tasks.acknowledged(ref.key)
     assert (await read(client, latest, offset=0))["data"]
-    assert world.outputs.asked_live is False
+    assert page_data.outputs.last_live is False
     old = Ref(TaskKey(FrameworkId("F"), TaskId("long-ago")), ContainerId("c"))
-    world.outputs.gone.add(old)
+    page_data.outputs.known.add(old)
     for path in (path_of(old, "stdout"), "/frameworks/F/executors/long-ago/runs/latest/stdout"):
         assert (await read(client, path, offset=0))["data"]
     assert await read(client, path_of(old, "other")) == (404, "404 Not Found.")
 
 
-async def test_latest_is_the_latest_of_a_task_id_used_twice(
-    client: Client, ref: Ref, world: World
+async def test_latest_is_the_newest_run_of_a_reused_task_id(
+    client: Client, ref: Ref, page_data: PageData
 ) -> None:
-    end(world.core, ref, acknowledged=True)
-    again = accept(world.core, "web.1")
-    run(world.core, again)
+    end_task(page_data.core, ref, acknowledged=True)
+    again = accept_task(page_data.core, "web.1")
+    run_task(page_data.core, again)
     latest = f"/frameworks/{FRAMEWORK}/executors/web.1/runs/latest"
-    world.files.things[""] = Thing(is_directory=True, entries=(Entry("new"),))
+    page_data.files.files[""] = FakeFile(is_directory=True, entries=(Entry("new"),))
     names = [e["path"] for e in await (await client.get("/files/browse?path=" + latest)).json()]
     assert f"{latest}/new" in names
     assert (await read(client, path_of(ref, "stdout"), offset=0))["data"]
@@ -198,8 +214,8 @@ async def test_latest_is_the_latest_of_a_task_id_used_twice(
 # --- browse -------------------------------------------------------------------------------------
 
 
-async def test_browse_shows_what_ls_shows(client: Client, ref: Ref, world: World) -> None:
-    world.files.things[""] = Thing(
+async def test_browse_shows_the_fields_of_ls(client: Client, ref: Ref, page_data: PageData) -> None:
+    page_data.files.files[""] = FakeFile(
         is_directory=True,
         entries=(
             Entry("work", mode="drwxr-xr-x", nlink=2),
@@ -227,18 +243,18 @@ async def test_browse_shows_what_ls_shows(client: Client, ref: Ref, world: World
     assert (listed[0]["uid"], listed[3]["mode"][0]) == ("1000", "d")
 
 
-async def test_browse_of_a_file_is_empty(client: Client, ref: Ref, world: World) -> None:
-    world.files.things["x"] = Thing(content=b"1")
+async def test_browse_of_a_file_is_empty(client: Client, ref: Ref, page_data: PageData) -> None:
+    page_data.files.files["x"] = FakeFile(content=b"1")
     for inside in ("stdout", "x"):
         answer = await client.get("/files/browse", params={"path": path_of(ref, inside)})
         assert await answer.json() == []
 
 
-@pytest.mark.parametrize("trouble", [Transient("away"), Permanent("too large")])
-async def test_outputs_are_shown_whatever_becomes_of_the_rest(
-    client: Client, ref: Ref, world: World, trouble: Exception
+@pytest.mark.parametrize("error", [Transient("away"), Permanent("too large")])
+async def test_outputs_are_listed_even_if_other_files_cannot_be_fetched(
+    client: Client, ref: Ref, page_data: PageData, error: Exception
 ) -> None:
-    world.files.things[""] = trouble
+    page_data.files.files[""] = error
     answer = await client.get("/files/browse", params={"path": path_of(ref)})
     assert [entry["path"].rpartition("/")[2] for entry in await answer.json()] == [
         "stderr",
@@ -249,11 +265,13 @@ async def test_outputs_are_shown_whatever_becomes_of_the_rest(
 # --- download -----------------------------------------------------------------------------------
 
 
-async def test_download(client: Client, ref: Ref, world: World) -> None:
-    world.files.things = {
-        "a/report.html": Thing(content=b"<p>"),
-        'odd"\n.txt': Thing(content=b"1"),
-        "dir": Thing(is_directory=True),
+async def test_download_sends_name_type_and_length(
+    client: Client, ref: Ref, page_data: PageData
+) -> None:
+    page_data.files.files = {
+        "a/report.html": FakeFile(content=b"<p>"),
+        'odd"\n.txt': FakeFile(content=b"1"),
+        "dir": FakeFile(is_directory=True),
     }
     answer = await client.get("/files/download", params={"path": path_of(ref, "stdout")})
     assert await answer.read() == TEXT
@@ -268,8 +286,10 @@ async def test_download(client: Client, ref: Ref, world: World) -> None:
     assert (await client.get("/files/download", params={"path": path_of(ref, "dir")})).status == 400
 
 
-async def test_download_leaves_out_what_was_dropped(client: Client, ref: Ref, world: World) -> None:
-    world.outputs.kept = [(0, 3), (7, 3)]
+async def test_download_leaves_out_dropped_parts_of_an_output(
+    client: Client, ref: Ref, page_data: PageData
+) -> None:
+    page_data.outputs.kept = [(0, 3), (7, 3)]
     answer = await client.get("/files/download", params={"path": path_of(ref, "stdout")})
     assert await answer.read() == b"012789"
 
@@ -277,7 +297,7 @@ async def test_download_leaves_out_what_was_dropped(client: Client, ref: Ref, wo
 # --- the agent's own log ------------------------------------------------------------------------
 
 
-async def test_the_agents_log(client: Client) -> None:
+async def test_the_agents_log_can_be_read_and_downloaded(client: Client) -> None:
     logging.getLogger("shim.test").warning("something to tell")
     answer = await read(client, "/slave/log", offset=0)
     assert "something to tell" in answer["data"]

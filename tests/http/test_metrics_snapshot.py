@@ -6,7 +6,7 @@ import pytest
 
 from shim.core.registration import State
 from tests.http.conftest import Client
-from tests.http.world import World, accept, end, run
+from tests.http.page_data import PageData, accept_task, end_task, run_task
 
 NAMES = [
     "slave/uptime_secs",
@@ -62,7 +62,7 @@ NAMES = [
         "revocable_percent",
     )
 ]
-"""What collectors look up by name, and complain of when it is not there."""
+"""Names that collectors look up. A missing name is an error for them."""
 
 
 async def snapshot(client: Client) -> dict[str, Any]:
@@ -70,19 +70,19 @@ async def snapshot(client: Client) -> dict[str, Any]:
     return found
 
 
-async def test_every_name_is_there_as_a_double(client: Client) -> None:
+async def test_every_name_is_present_as_a_float(client: Client) -> None:
     found = await snapshot(client)
     assert set(found) == set(NAMES)
     assert all(isinstance(value, float) for value in found.values())
     assert '"slave/cpus_total":64.0' in await (await client.get("/metrics/snapshot")).text()
 
 
-async def test_tasks_are_counted_where_they_are(client: Client, world: World) -> None:
-    refs = [accept(world.core, f"t{number}") for number in range(5)]
+async def test_tasks_are_counted_by_state(client: Client, page_data: PageData) -> None:
+    refs = [accept_task(page_data.core, f"t{number}") for number in range(5)]
     for ref in refs[:4]:
-        run(world.core, ref)
-    end(world.core, refs[0])
-    end(world.core, refs[1], acknowledged=True)
+        run_task(page_data.core, ref)
+    end_task(page_data.core, refs[0])
+    end_task(page_data.core, refs[1], acknowledged=True)
     found = await snapshot(client)
     assert found["slave/tasks_staging"] == 1
     assert found["slave/tasks_running"] == 2
@@ -95,20 +95,23 @@ async def test_tasks_are_counted_where_they_are(client: Client, world: World) ->
     assert found["slave/gpus_percent"] == 0.0
 
 
-async def test_the_rest(client: Client, world: World) -> None:
-    world.counts.launches_failed, world.counts.updates = 3, 7
+async def test_registration_launch_errors_updates_and_uptime(
+    client: Client, page_data: PageData
+) -> None:
+    stats = page_data.launch_stats
+    stats.launches_failed, stats.updates = 3, 7
     found = await snapshot(client)
     assert found["slave/registered"] == 1.0
     assert found["slave/container_launch_errors"] == 3.0
     assert found["slave/valid_status_updates"] == 7.0
     assert found["slave/uptime_secs"] > 0
-    world.core.registration.state = State.DISCONNECTED
+    page_data.core.registration.state = State.DISCONNECTED
     assert (await snapshot(client))["slave/registered"] == 0.0
 
 
-async def test_fetches_and_their_cache(client: Client, world: World) -> None:
-    world.fetches.succeeded, world.fetches.failed = 4, 2
-    world.fetches.cache_used, world.fetches.cache_size = 1000, 5000
+async def test_fetches_and_the_size_of_their_cache(client: Client, page_data: PageData) -> None:
+    page_data.fetch_stats.succeeded, page_data.fetch_stats.failed = 4, 2
+    page_data.fetch_stats.cache_used, page_data.fetch_stats.cache_size = 1000, 5000
     found = await snapshot(client)
     assert found["containerizer/fetcher/task_fetches_succeeded"] == 4.0
     assert found["containerizer/fetcher/task_fetches_failed"] == 2.0

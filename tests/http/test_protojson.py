@@ -22,7 +22,7 @@ def test_environment_and_secrets_are_hidden() -> None:
     assert "http://***@host/x" in text
 
 
-def test_a_secrets_reference_is_no_secret() -> None:
+def test_the_reference_of_a_secret_is_shown() -> None:
     secret = Secret(type=Secret.REFERENCE)
     secret.reference.name = "vault/db"
     assert to_json(secret)["reference"] == {"name": "vault/db"}
@@ -43,11 +43,11 @@ def test_a_secrets_reference_is_no_secret() -> None:
         ("memory", "1g", "1g"),
     ],
 )
-def test_parameters(key: str, value: str, shown: str) -> None:
+def test_parameters_that_may_hold_a_secret_are_hidden(key: str, value: str, shown: str) -> None:
     assert to_json(Parameter(key=key, value=value))["value"] == shown
 
 
-def test_driver_options_are_parameters_too() -> None:
+def test_driver_options_are_hidden_like_parameters() -> None:
     volume = Volume(mode=Volume.RW, container_path="/x")
     volume.source.docker_volume.driver_options.parameter.add(key="password", value="p")
     options = to_json(volume)["source"]["docker_volume"]["driver_options"]

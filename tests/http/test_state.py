@@ -1,4 +1,4 @@
-"""/state as its readers take it apart: the web UI, Marathon, tools."""
+"""/state as the web UI, Marathon and tools read it, and the cache behind it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import pytest
 
 from shim import limits
 from shim.core.lifecycle import Event
+from shim.http import task_json_cache
+from shim.http.executor import executor_json
 from shim.http.state import StatePage, resource_keys
 from shim.http.task_json_cache import TaskJsonCache
 from shim.model.facts import LaunchAdvanced, Stage
 from shim.protos.mesos_pb2 import DrainConfig, Resource, SlaveInfo, Value
-from tests.http.world import AGENT, FRAMEWORK, World, accept, end, run
+from tests.http.page_data import AGENT, FRAMEWORK, PageData, accept_task, end_task, run_task
 
-TOP = {
+KEYS = {
     "version",
     "build_date",
     "build_time",
@@ -44,15 +46,15 @@ TOP = {
 }
 
 
-async def state(world: World, fragments: TaskJsonCache | None = None) -> Any:
-    sources = world.sources
-    made = fragments or TaskJsonCache(sources)
-    return json.loads(b"".join([piece async for piece in StatePage(sources, made).pieces()]))
+async def state(page_data: PageData, cache: TaskJsonCache | None = None) -> Any:
+    view = page_data.view
+    page = StatePage(view, cache or TaskJsonCache(view))
+    return json.loads(b"".join([piece async for piece in page.pieces()]))
 
 
-async def test_an_empty_agent_has_all_keys(world: World) -> None:
-    found = await state(world)
-    assert set(found) == TOP
+async def test_an_empty_agent_has_all_keys(page_data: PageData) -> None:
+    found = await state(page_data)
+    assert set(found) == KEYS
     assert found["id"] == AGENT
     assert found["pid"] == "slave(1)@10.1.2.3:5051"
     assert found["hostname"] == "agent.example"
@@ -67,22 +69,22 @@ async def test_an_empty_agent_has_all_keys(world: World) -> None:
     }
 
 
-async def test_an_agent_that_no_master_knows(world: World) -> None:
-    world.core.ctx.agent_id = world.core.ctx.master = None
-    found = await state(world)
+async def test_an_agent_without_id_and_master(page_data: PageData) -> None:
+    page_data.core.ctx.agent_id = page_data.core.ctx.master = None
+    found = await state(page_data)
     assert found["id"] == ""
     assert "master_hostname" not in found
 
 
-async def test_draining_shows(world: World) -> None:
-    world.core.tasks.drain = DrainConfig(mark_gone=True)
-    assert (await state(world))["drain_config"] == {"mark_gone": True}
+async def test_a_drain_is_shown(page_data: PageData) -> None:
+    page_data.core.tasks.drain = DrainConfig(mark_gone=True)
+    assert (await state(page_data))["drain_config"] == {"mark_gone": True}
 
 
-async def test_a_running_task(world: World) -> None:
-    ref = accept(world.core, "web.8f1c")
-    run(world.core, ref)
-    found = await state(world)
+async def test_a_running_task_is_in_its_executor(page_data: PageData) -> None:
+    ref = accept_task(page_data.core, "web.8f1c")
+    run_task(page_data.core, ref)
+    found = await state(page_data)
     (framework,) = found["frameworks"]
     assert {key: framework[key] for key in ("id", "name", "user", "hostname", "roles")} == {
         "id": FRAMEWORK,
@@ -127,9 +129,9 @@ async def test_a_running_task(world: World) -> None:
     assert found["unreserved_resources_allocated"]["cpus"] == 0.5
 
 
-async def test_a_task_that_waits_is_queued_and_its_environment_is_not_told(world: World) -> None:
-    accept(world.core, "web.1")
-    ((executor,),) = [f["executors"] for f in (await state(world))["frameworks"]]
+async def test_a_staging_task_is_queued_and_its_environment_is_hidden(page_data: PageData) -> None:
+    accept_task(page_data.core, "web.1")
+    ((executor,),) = [f["executors"] for f in (await state(page_data))["frameworks"]]
     (queued,) = executor["queued_tasks"]
     assert executor["tasks"] == executor["completed_tasks"] == []
     assert "state" not in queued
@@ -139,44 +141,44 @@ async def test_a_task_that_waits_is_queued_and_its_environment_is_not_told(world
     assert "value of" not in json.dumps(queued)
 
 
-async def test_what_a_launch_is_busy_with_is_told(world: World) -> None:
-    ref = accept(world.core, "web.1")
+async def test_a_queued_task_has_the_stage_of_its_launch(page_data: PageData) -> None:
+    ref = accept_task(page_data.core, "web.1")
     for detail in ("", "1 of 3 layers"):
-        world.core.tasks.set_launch_stage(LaunchAdvanced(ref, Stage.PULLING, detail))
-        ((executor,),) = [f["executors"] for f in (await state(world))["frameworks"]]
+        page_data.core.tasks.set_launch_stage(LaunchAdvanced(ref, Stage.PULLING, detail))
+        ((executor,),) = [f["executors"] for f in (await state(page_data))["frameworks"]]
         assert executor["queued_tasks"][0]["stage"] == f"pulling image {detail}".strip()
 
 
-async def test_a_start_that_takes_long_says_what_it_waits_for(world: World) -> None:
-    ref = accept(world.core, "web.1")
-    tasks = world.core.tasks
+async def test_a_starting_task_has_a_stage_until_it_runs(page_data: PageData) -> None:
+    ref = accept_task(page_data.core, "web.1")
+    tasks = page_data.core.tasks
     tasks.apply(ref, Event.CREATING)
-    fragments = TaskJsonCache(world.sources)
+    cache = TaskJsonCache(page_data.view)
     for detail in ("", "Back soon, until 12:00 UTC"):
         tasks.set_launch_stage(LaunchAdvanced(ref, Stage.CREATING, detail))
-        (task,) = json.loads(fragments.of_live(tasks.table[ref.key]))["tasks"]
+        (task,) = json.loads(cache.executor_of(tasks.table[ref.key]))["tasks"]
         assert task["state"] == "TASK_STARTING"
         assert task["stage"] == f"creating container {detail}".strip()
-    run(world.core, ref)
-    (task,) = json.loads(fragments.of_live(tasks.table[ref.key]))["tasks"]
+    run_task(page_data.core, ref)
+    (task,) = json.loads(cache.executor_of(tasks.table[ref.key]))["tasks"]
     assert "stage" not in task
 
 
-async def test_no_secret_of_a_parameter_is_told(world: World) -> None:
-    run(world.core, accept(world.core, "web.1"))
-    text = json.dumps(await state(world))
+async def test_secrets_in_docker_parameters_are_hidden(page_data: PageData) -> None:
+    run_task(page_data.core, accept_task(page_data.core, "web.1"))
+    text = json.dumps(await state(page_data))
     assert "do-not-tell" not in text
     assert '"TOKEN=***"' in text
     assert '"MESOS_TASK_ID=web.1"' in text
 
 
-async def test_a_task_that_ended_can_still_be_looked_into(world: World) -> None:
-    unacknowledged, done = accept(world.core, "a"), accept(world.core, "b")
+async def test_ended_tasks_are_shown_before_and_after_acknowledgement(page_data: PageData) -> None:
+    unacknowledged, done = accept_task(page_data.core, "a"), accept_task(page_data.core, "b")
     for ref in (unacknowledged, done):
-        run(world.core, ref)
-    end(world.core, unacknowledged)
-    end(world.core, done, acknowledged=True)
-    (framework,) = (await state(world))["frameworks"]
+        run_task(page_data.core, ref)
+    end_task(page_data.core, unacknowledged)
+    end_task(page_data.core, done, acknowledged=True)
+    (framework,) = (await state(page_data))["frameworks"]
     ((waiting,), (completed,)) = framework["executors"], framework["completed_executors"]
     assert (waiting["id"], completed["id"]) == ("a", "b")
     for executor in (waiting, completed):
@@ -187,11 +189,11 @@ async def test_a_task_that_ended_can_still_be_looked_into(world: World) -> None:
         assert executor["directory"].endswith(executor["container"])
 
 
-async def test_a_framework_whose_tasks_are_gone_is_completed(world: World) -> None:
-    ref = accept(world.core, "a")
-    run(world.core, ref)
-    end(world.core, ref, acknowledged=True)
-    found = await state(world)
+async def test_a_framework_without_tasks_is_completed(page_data: PageData) -> None:
+    ref = accept_task(page_data.core, "a")
+    run_task(page_data.core, ref)
+    end_task(page_data.core, ref, acknowledged=True)
+    found = await state(page_data)
     assert found["frameworks"] == []
     (framework,) = found["completed_frameworks"]
     assert (framework["name"], framework["executors"]) == ("marathon", [])
@@ -200,54 +202,52 @@ async def test_a_framework_whose_tasks_are_gone_is_completed(world: World) -> No
     assert found["unreserved_resources_allocated"]["cpus"] == 0.0
 
 
-async def test_frameworks_are_kept_apart(world: World) -> None:
+async def test_tasks_are_grouped_by_framework(page_data: PageData) -> None:
     for number, framework in enumerate(("f1", "f2", "f1")):
-        run(world.core, accept(world.core, f"t{number}", framework))
-    found = {f["id"]: [e["id"] for e in f["executors"]] for f in (await state(world))["frameworks"]}
+        run_task(page_data.core, accept_task(page_data.core, f"t{number}", framework))
+    found = {
+        f["id"]: [e["id"] for e in f["executors"]] for f in (await state(page_data))["frameworks"]
+    }
     assert found == {"f1": ["t0", "t2"], "f2": ["t1"]}
 
 
-async def test_fragments_are_made_anew_only_after_a_change(
-    world: World, monkeypatch: pytest.MonkeyPatch
+async def test_task_json_is_built_again_only_after_a_change(
+    page_data: PageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "PAGE_SLICE_SECONDS", 0.0)
-    made: list[str] = []
-    from shim.http import task_json_cache as module
-
-    real = module.executor
+    built: list[str] = []
 
     def counting(ref: Any, *args: Any, **kwargs: Any) -> Any:
-        made.append(ref.key.task_id)
-        return real(ref, *args, **kwargs)
+        built.append(ref.key.task_id)
+        return executor_json(ref, *args, **kwargs)
 
-    monkeypatch.setattr(module, "executor", counting)
-    sources = world.sources
-    fragments = TaskJsonCache(sources)
-    first, second = accept(world.core, "a"), accept(world.core, "b")
-    run(world.core, first)
-    await fragments.warm()
-    assert made == ["a"], "a launch under way changes in a moment"
-    await state(world, fragments)
-    await fragments.warm()
-    assert made == ["a", "b"]
-    run(world.core, second)
-    found = await state(world, fragments)
-    assert made[2:] == ["b"]
+    monkeypatch.setattr(task_json_cache, "executor_json", counting)
+    cache = TaskJsonCache(page_data.view)
+    first, second = accept_task(page_data.core, "a"), accept_task(page_data.core, "b")
+    run_task(page_data.core, first)
+    await cache.warm()
+    assert built == ["a"], "launches under way are left out"
+    await state(page_data, cache)
+    await cache.warm()
+    assert built == ["a", "b"]
+    run_task(page_data.core, second)
+    found = await state(page_data, cache)
+    assert built[2:] == ["b"]
     assert [e["tasks"][0]["state"] for e in found["frameworks"][0]["executors"]] == [
         "TASK_RUNNING",
         "TASK_RUNNING",
     ]
-    end(world.core, second, acknowledged=True)
-    found = await state(world, fragments)
+    end_task(page_data.core, second, acknowledged=True)
+    found = await state(page_data, cache)
     assert [e["id"] for e in found["frameworks"][0]["completed_executors"]] == ["b"]
 
 
-async def test_history_is_bounded_as_at_a_stock_agent(world: World) -> None:
+async def test_history_is_bounded_as_at_a_stock_agent(page_data: PageData) -> None:
     for number in range(limits.COMPLETED_TASKS + 5):
-        ref = accept(world.core, f"t{number}")
-        run(world.core, ref)
-        end(world.core, ref, acknowledged=True)
-    (framework,) = (await state(world))["completed_frameworks"]
+        ref = accept_task(page_data.core, f"t{number}")
+        run_task(page_data.core, ref)
+        end_task(page_data.core, ref, acknowledged=True)
+    (framework,) = (await state(page_data))["completed_frameworks"]
     ids = [executor["id"] for executor in framework["completed_executors"]]
     assert len(ids) == limits.COMPLETED_TASKS
     assert ids[-1] == f"t{limits.COMPLETED_TASKS + 4}"
@@ -271,7 +271,7 @@ def reserved(name: str, value: float, role: str) -> Resource:
     return resource
 
 
-def test_a_dynamic_reservation_comes_out_of_what_is_free() -> None:
+def test_a_dynamic_reservation_reduces_the_unreserved_resources() -> None:
     total = [scalar("cpus", 8.0), scalar("cpus", 2.0, "prod"), scalar("mem", 100.0)]
     found = resource_keys(total, [reserved("cpus", 3.0, "db")])
     assert found["resources"]["cpus"] == 10.0
@@ -284,7 +284,7 @@ def test_a_dynamic_reservation_comes_out_of_what_is_free() -> None:
     assert full["reservations"] == [{"type": "DYNAMIC", "role": "db"}]
 
 
-def test_ranges_and_sets_are_texts() -> None:
+def test_ranges_and_sets_are_strings() -> None:
     ports = Resource(name="ports", type=Value.RANGES)
     ports.ranges.range.add(begin=33000, end=33100)
     ports.ranges.range.add(begin=31000, end=32000)
@@ -296,8 +296,8 @@ def test_ranges_and_sets_are_texts() -> None:
     assert found["disks"] == "{sda, sdb}"
 
 
-class Datacenter:
-    """Every container is paid for as 2 GB, by the second."""
+class FakeBilling:
+    """Shows a package for the containers in ``package``."""
 
     def __init__(self) -> None:
         self.package: dict[str, dict[str, Any]] = {}
@@ -312,21 +312,21 @@ class Datacenter:
         yield {"container": "mesos-1", "machine_seconds": 7}
 
 
-async def test_what_is_paid_is_beside_what_was_asked(world: World) -> None:
-    costs = Datacenter()
-    sources = replace(world.sources, costs=costs)
-    fragments, ref = TaskJsonCache(sources), accept(world.core, "a")
-    run(world.core, ref)
+async def test_the_paid_package_is_shown_beside_the_resources(page_data: PageData) -> None:
+    billing = FakeBilling()
+    view = replace(page_data.view, billing=billing)
+    cache, ref = TaskJsonCache(view), accept_task(page_data.core, "a")
+    run_task(page_data.core, ref)
 
     async def shown() -> Any:
-        pieces = [piece async for piece in StatePage(sources, fragments).pieces()]
+        pieces = [piece async for piece in StatePage(view, cache).pieces()]
         return json.loads(b"".join(pieces))
 
     def task(page: Any) -> Any:
         return page["frameworks"][0]["executors"][0]["tasks"][0]
 
-    assert "triton" not in task(await shown()), "no list has shown it yet"
-    costs.package[ref.name] = {"package": "g4-2G", "mem": 2048}
+    assert "triton" not in task(await shown()), "the engine has not shown the package yet"
+    billing.package[ref.name] = {"package": "g4-2G", "mem": 2048}
     page = await shown()
     assert task(page)["triton"] == {"package": "g4-2G", "mem": 2048}
     assert task(page)["resources"]["mem"] == 128.0

@@ -5,9 +5,9 @@ import pytest
 from shim.model.container import Ref
 from shim.model.usage import Usage
 from tests.http.conftest import Client
-from tests.http.world import FRAMEWORK, World, accept, end, run
+from tests.http.page_data import FRAMEWORK, PageData, accept_task, end_task, run_task
 
-SEVEN = (
+SUMMED_KEYS = (
     "cpus_user_time_secs",
     "cpus_system_time_secs",
     "cpus_limit",
@@ -16,20 +16,22 @@ SEVEN = (
     "disk_used_bytes",
     "disk_limit_bytes",
 )
-"""The web UI adds these up: one missing makes the sum NaN."""
+"""The web UI adds these up. One missing key makes the sum NaN."""
 
 
 @pytest.fixture
-def refs(world: World) -> list[Ref]:
-    found = [accept(world.core, f"web.{number}") for number in range(4)]
+def refs(page_data: PageData) -> list[Ref]:
+    found = [accept_task(page_data.core, f"web.{number}") for number in range(4)]
     for ref in found[:3]:
-        run(world.core, ref)
-    end(world.core, found[2])
+        run_task(page_data.core, ref)
+    end_task(page_data.core, found[2])
     return found
 
 
-async def test_statistics_of_what_runs(client: Client, world: World, refs: list[Ref]) -> None:
-    world.usages.known[refs[0]] = Usage(
+async def test_statistics_of_running_tasks(
+    client: Client, page_data: PageData, refs: list[Ref]
+) -> None:
+    page_data.usages[refs[0]] = Usage(
         timestamp=5.25, cpus_user_time_secs=1.5, mem_rss_bytes=7, network={"rx_bytes": 9}
     )
     found = await (await client.get("/monitor/statistics")).json()
@@ -43,14 +45,14 @@ async def test_statistics_of_what_runs(client: Client, world: World, refs: list[
     assert (statistics["cpus_limit"], statistics["mem_limit_bytes"]) == (0.5, 128 * 2**20)
     assert (statistics["mem_rss_bytes"], statistics["net_rx_bytes"]) == (7, 9)
     for entry in found:
-        for name in (*SEVEN, "timestamp"):
+        for name in (*SUMMED_KEYS, "timestamp"):
             assert isinstance(entry["statistics"][name], int | float)
 
 
-async def test_limits_of_a_task_that_has_its_own(
-    client: Client, world: World, refs: list[Ref]
+async def test_limits_of_a_task_with_its_own_limits(
+    client: Client, page_data: PageData, refs: list[Ref]
 ) -> None:
-    wire = world.core.tasks.table[refs[0].key].wire
+    wire = page_data.core.tasks.table[refs[0].key].wire
     wire.limits["cpus"].value = 2.0
     wire.limits["mem"].value = float("inf")
     statistics = (await (await client.get("/monitor/statistics")).json())[0]["statistics"]
@@ -58,7 +60,7 @@ async def test_limits_of_a_task_that_has_its_own(
     assert statistics["mem_limit_bytes"] == 128 * 2**20
 
 
-async def test_containers(client: Client, refs: list[Ref]) -> None:
+async def test_containers_adds_id_and_status(client: Client, refs: list[Ref]) -> None:
     found = await (await client.get("/containers")).json()
     assert [entry["container_id"] for entry in found] == [ref.container_id for ref in refs[:2]]
     assert found[0]["status"]["container_id"] == {"value": refs[0].container_id}
@@ -68,13 +70,13 @@ async def test_containers(client: Client, refs: list[Ref]) -> None:
     ("query", "count"),
     [
         ("container_id={0}", 1),
-        ("container_id=nobody", 0),
+        ("container_id=unknown", 0),
         (f"framework_id={FRAMEWORK}", 2),
         (f"framework_id={FRAMEWORK}&executor_id=web.1", 1),
         ("framework_id=other", 0),
     ],
 )
-async def test_containers_asked_for(
+async def test_containers_are_filtered_by_ids(
     client: Client, refs: list[Ref], query: str, count: int
 ) -> None:
     answer = await client.get("/containers?" + query.format(refs[0].container_id))
@@ -82,5 +84,5 @@ async def test_containers_asked_for(
 
 
 @pytest.mark.parametrize("query", ["executor_id=x", "container_id=x&framework_id=y"])
-async def test_questions_that_make_no_sense(client: Client, query: str) -> None:
+async def test_other_combinations_of_ids_are_refused(client: Client, query: str) -> None:
     assert (await client.get("/containers?" + query)).status == 400

@@ -9,11 +9,11 @@ import pytest
 from shim.discovery.sync import SyncStats
 from shim.protos.mesos_pb2 import TASK_FAILED
 from shim.telemetry.catalogue import MetricSources, install
-from shim.telemetry.log import Metrics
+from shim.telemetry.metrics import Metrics
 
 
-def rooms() -> Any:
-    """Each figure another number."""
+def sources() -> MetricSources:
+    """Each value is another number."""
     agent = SimpleNamespace(
         counters=Counter(late_facts=1),
         pending_removals=range(2),
@@ -22,26 +22,27 @@ def rooms() -> Any:
         connected=True,
         unacknowledged_updates=4,
     )
-    return MetricSources(
-        agent=agent,
-        loop=SimpleNamespace(waiting=5, disk_failing=True, commits=6),
-        conductor=SimpleNamespace(relist_age=7.5, waiting=8, watched=9, busy=10),
-        keeper=_Keeper(),
-        messenger=SimpleNamespace(
-            inbox=SimpleNamespace(failed=14, answered=Counter({202: 15})),
+    found: dict[str, Any] = {
+        "agent": agent,
+        "runtime": SimpleNamespace(waiting=5, disk_failing=True, commits=6),
+        "containerizer": SimpleNamespace(relist_age=7.5, waiting=8, watched=9, busy=10),
+        "sandboxes": FakeSandboxes(),
+        "messenger": SimpleNamespace(
             counters=Counter(unsafe_messages=16, undecodable_messages=17),
-            links=SimpleNamespace(sent=18, dropped=19),
         ),
-        tally=SimpleNamespace(launches=20, launches_failed=21, kills=22, updates=23),
-        discovery=SimpleNamespace(stats=SyncStats(True, 24, 25, 26, 27, 28, 29)),
-        fetcher=SimpleNamespace(succeeded=30, failed=31, cache_used=32),
-        checker=SimpleNamespace(
+        "inbox": SimpleNamespace(failed=14, answered=Counter({202: 15})),
+        "links": SimpleNamespace(sent=18, dropped=19),
+        "launch_stats": SimpleNamespace(launches=20, launches_failed=21, kills=22, updates=23),
+        "discovery": SimpleNamespace(stats=SyncStats(True, 24, 25, 26, 27, 28, 29)),
+        "fetcher": SimpleNamespace(succeeded=30, failed=31, cache_used=32),
+        "checker": SimpleNamespace(
             checks=33, under_way=34, waiting=35, results=Counter(passed=36, unknown=37)
         ),
-    )
+    }
+    return MetricSources(**found)
 
 
-class _Keeper:
+class FakeSandboxes:
     held, followed = 11, 12
 
     def __len__(self) -> int:
@@ -51,7 +52,7 @@ class _Keeper:
 @pytest.fixture
 def shown() -> list[str]:
     metrics = Metrics()
-    install(metrics, rooms())
+    install(metrics, sources())
     body, _ = metrics.render()
     return body.decode().splitlines()
 
@@ -100,5 +101,5 @@ def shown() -> list[str]:
         'oddities_total{what="late_facts"} 1.0',
     ],
 )
-def test_each_figure_is_shown_under_its_name(shown: list[str], line: str) -> None:
+def test_each_value_is_shown_under_its_name(shown: list[str], line: str) -> None:
     assert f"mesos_shim_{line}" in shown

@@ -15,65 +15,67 @@ LAUNCH = orders.Launch(REF, TaskInfo(), "S0", "t")
 STARTED = facts.ContainerStarted(REF, Container(REF.name, "id", Phase.RUNNING))
 
 
-class Watched:
-    """A tally, what it observed, and its clock."""
+class Recorder:
+    """Statistics, the durations they observed, and their clock."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, float]] = []
+        self.observed: list[tuple[str, float]] = []
         self.now = 100.0
-        self.tally = LaunchStats(lambda stage, s: self.seen.append((stage, s)), lambda: self.now)
+        self.stats = LaunchStats(
+            lambda stage, s: self.observed.append((stage, s)), lambda: self.now
+        )
 
     def at(self, seconds: float, what: Fact | orders.Launch) -> None:
         self.now = 100.0 + seconds
         if isinstance(what, orders.Launch):
-            self.tally.order(what)
+            self.stats.count_order(what)
         else:
-            self.tally.fact(what)
+            self.stats.count_fact(what)
 
 
 @pytest.fixture
-def watched() -> Watched:
-    return Watched()
+def recorder() -> Recorder:
+    return Recorder()
 
 
-def test_each_stage_of_a_launch_and_all_of_it(watched: Watched) -> None:
-    watched.at(0, LAUNCH)
-    watched.at(1, facts.LaunchAdvanced(REF, Stage.FETCHING))
-    watched.at(3, facts.LaunchAdvanced(REF, Stage.PULLING, "1 of 3"))
-    watched.at(4, facts.LaunchAdvanced(REF, Stage.PULLING, "2 of 3"))
-    watched.at(7, facts.LaunchAdvanced(REF, Stage.CREATING))
-    watched.at(12, STARTED)
-    assert watched.seen == [
+def test_each_stage_of_a_launch_and_the_whole_are_measured(recorder: Recorder) -> None:
+    recorder.at(0, LAUNCH)
+    recorder.at(1, facts.LaunchAdvanced(REF, Stage.FETCHING))
+    recorder.at(3, facts.LaunchAdvanced(REF, Stage.PULLING, "1 of 3"))
+    recorder.at(4, facts.LaunchAdvanced(REF, Stage.PULLING, "2 of 3"))
+    recorder.at(7, facts.LaunchAdvanced(REF, Stage.CREATING))
+    recorder.at(12, STARTED)
+    assert recorder.observed == [
         ("accepted", 1),
         ("fetching", 2),
         ("pulling", 4),
         ("creating", 5),
         ("total", 12),
     ]
-    watched.at(20, STARTED)
-    assert len(watched.seen) == 5
+    recorder.at(20, STARTED)
+    assert len(recorder.observed) == 5
 
 
 @pytest.mark.parametrize(
     ("end", "failed"),
     [(facts.LaunchFailed(REF, Failure.PULL, "no"), 1), (facts.LaunchCancelled(REF), 0)],
 )
-def test_a_launch_that_comes_to_nothing_is_not_measured(
-    watched: Watched, end: Fact, failed: int
+def test_a_failed_or_cancelled_launch_is_not_measured(
+    recorder: Recorder, end: Fact, failed: int
 ) -> None:
-    watched.at(0, LAUNCH)
-    watched.at(1, end)
-    watched.at(2, STARTED)
-    assert watched.seen == []
-    assert watched.tally.launches_failed == failed
+    recorder.at(0, LAUNCH)
+    recorder.at(1, end)
+    recorder.at(2, STARTED)
+    assert recorder.observed == []
+    assert recorder.stats.launches_failed == failed
 
 
-def test_a_container_taken_over_was_not_launched_by_us(watched: Watched) -> None:
-    watched.at(1, STARTED)
-    assert watched.seen == []
+def test_an_adopted_container_is_not_measured(recorder: Recorder) -> None:
+    recorder.at(1, STARTED)
+    assert recorder.observed == []
 
 
-def test_orders_are_counted(watched: Watched) -> None:
+def test_orders_are_counted(recorder: Recorder) -> None:
     peer = Pid("master", "10.0.0.1", 5050)
     for order in (
         LAUNCH,
@@ -83,6 +85,17 @@ def test_orders_are_counted(watched: Watched) -> None:
         orders.Send(peer, PingSlaveMessage(connected=True)),
         orders.Remove(REF),
     ):
-        watched.tally.order(order)
-    tally = watched.tally
-    assert (tally.launches, tally.kills, tally.updates) == (1, 2, 1)
+        recorder.stats.count_order(order)
+    stats = recorder.stats
+    assert (stats.launches, stats.kills, stats.updates) == (1, 2, 1)
+
+
+def test_what_passes_is_counted_and_passed_on() -> None:
+    stats = LaunchStats(lambda stage, s: None)
+    dispatched: list[orders.Order] = []
+    posted: list[Fact] = []
+    failed = facts.LaunchFailed(REF, Failure.PULL, "no")
+    stats.counted_dispatch(dispatched.append)(LAUNCH)
+    stats.counted_post(posted.append)(failed)
+    assert (dispatched, posted) == ([LAUNCH], [failed])
+    assert (stats.launches, stats.launches_failed) == (1, 1)

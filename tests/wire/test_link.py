@@ -12,7 +12,7 @@ from shim import limits
 from shim.model.ids import Pid
 from shim.wire.framing import encode_request
 from shim.wire.link import Links
-from shim.wire.server import Inbox, serve
+from shim.wire.server import Inbox, bind, serve
 
 AGENT = Pid("slave(1)", "127.0.0.1", 5051)
 
@@ -121,7 +121,7 @@ async def test_messages_arrive_in_order_on_one_connection(master: Master, links:
 async def test_into_our_own_server(links: Links) -> None:
     got: list[str] = []
     inbox = Inbox("master".__eq__, lambda process, sender, name, body: got.append(name))
-    listener = await serve(lambda app: None, inbox, "127.0.0.1", 0)
+    listener = await serve(lambda app: None, inbox, bind("127.0.0.1", 0))
     to = Pid("master", "127.0.0.1", listener.port)
     for i in range(300):
         links.send(to, AGENT, f"m{i}", b"x" * i)

@@ -13,7 +13,7 @@ from aiohttp import web
 from shim import limits
 from shim.model.ids import Pid
 from shim.wire.framing import encode_request
-from shim.wire.server import Inbox, serve
+from shim.wire.server import Inbox, bind, serve
 from tests.wire import transcripts
 
 MASTER = Pid("master", "127.0.0.1", 5050)
@@ -69,7 +69,7 @@ async def peer() -> AsyncIterator[Peer]:
     found = Peer()
     known = {"slave(1)", "crammd5-authenticatee(1)"}
     found.inbox = Inbox(known.__contains__, found.deliver)
-    listener = await serve(routes, found.inbox, "127.0.0.1", 0)
+    listener = await serve(routes, found.inbox, bind("127.0.0.1", 0))
     found.reader, found.writer = await asyncio.open_connection("127.0.0.1", listener.port)
     yield found
     found.writer.close()
@@ -211,7 +211,7 @@ async def test_a_body_cut_off_is_not_delivered(peer: Peer) -> None:
 async def test_an_address_in_use_is_an_error(peer: Peer) -> None:
     port = peer.writer.get_extra_info("peername")[1]
     with pytest.raises(OSError, match="in use"):
-        await serve(routes, peer.inbox, "127.0.0.1", port)
+        await serve(routes, peer.inbox, bind("127.0.0.1", port))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from shim.protos import messages_pb2 as internal
 from shim.wire import codec
 from shim.wire.auth import Authenticatee, Completed, Failed, Refused
 from shim.wire.link import Links
-from shim.wire.server import Inbox, serve
+from shim.wire.server import Inbox, bind, serve
 
 M = TypeVar("M", bound=Message)
 Capability = mesos.SlaveInfo.Capability
@@ -66,7 +66,7 @@ class FakeAgent:
 
     async def start(self, port: int) -> None:
         inbox = Inbox(lambda process: True, self._deliver)
-        self._listener = await serve(self._routes, inbox, "127.0.0.1", port)
+        self._listener = await serve(self._routes, inbox, bind("127.0.0.1", port))
         self.pid = Pid("slave(1)", "127.0.0.1", self._listener.port)
         self.links = Links(lambda address: None)
 

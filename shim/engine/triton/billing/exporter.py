@@ -15,7 +15,7 @@ from shim.engine.triton.billing.usage_meter import LABEL_PACKAGE, Bill, TaskBill
 from shim.engine.triton.login import ClientLogin
 from shim.errors import ShimError
 from shim.model.container import Container
-from shim.telemetry.log import Metrics
+from shim.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

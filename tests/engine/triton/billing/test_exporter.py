@@ -19,7 +19,7 @@ from shim.engine.triton.billing.usage_meter import UsageMeter
 from shim.engine.triton.login import ClientLogin
 from shim.errors import Transient
 from shim.model.container import LABEL_FRAMEWORK, LABEL_SHIM, LABEL_TASK, Container
-from shim.telemetry.log import Metrics
+from shim.telemetry.metrics import Metrics
 from tests.triton.place import Place, emptied
 
 

@@ -1,4 +1,4 @@
-"""A core with tasks, and what else pages read, all of it made up."""
+"""What pages read, for tests: a real core with tasks, and fakes of everything else."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from shim.core.context import Now, Settings
 from shim.core.lifecycle import Event
 from shim.core.registration import State
 from shim.errors import NotFound
+from shim.http.health import Liveness
 from shim.http.view import View
 from shim.model import facts
 from shim.model.container import Container, Phase, Ref
@@ -20,18 +21,22 @@ from shim.model.sandbox import OUTPUTS, Entry
 from shim.model.usage import Usage
 from shim.protos.mesos_pb2 import (
     ContainerInfo,
+    DiscoveryInfo,
     FrameworkInfo,
     HealthCheck,
     SlaveInfo,
     TaskInfo,
     Value,
 )
+from shim.telemetry.launch_stats import LaunchStats
 
 AGENT = "4f3e-S0"
 FRAMEWORK = "4f3e-0001"
 
 
-class Chance:
+class CountingEntropy:
+    """Ids 1, 2, 3 and so on."""
+
     def __init__(self) -> None:
         self._last = 0
 
@@ -43,14 +48,14 @@ class Chance:
         return 0.0
 
 
-def a_core() -> Core:
-    """Recovered and known to a master."""
+def registered_core() -> Core:
+    """A core that has recovered and is registered with a master."""
     info = SlaveInfo(hostname="agent.example", port=5051)
     for name, amount in (("cpus", 64.0), ("mem", 131072.0)):
         info.resources.add(name=name, type=Value.SCALAR).scalar.value = amount
     info.attributes.add(name="rack", type=Value.TEXT).text.value = "r1"
     settings = Settings(pid=Pid("slave(1)", "10.1.2.3", 5051), info=info, version="1.11.0")
-    core = Core(settings, Chance(), Snapshot.empty(), Now(0.0, 1_700_000_000.0))
+    core = Core(settings, CountingEntropy(), Snapshot.empty(), Now(0.0, 1_700_000_000.0))
     core.ctx.agent_id = AgentId(AGENT)
     core.ctx.master = Pid("master", "10.0.0.1", 5050)
     core.registration.state = State.CONNECTED
@@ -66,7 +71,7 @@ def framework_info(framework_id: str = FRAMEWORK) -> FrameworkInfo:
 
 
 def task_info(task_id: str) -> TaskInfo:
-    """As Marathon writes one."""
+    """A task as Marathon launches it, with every part that pages show or hide."""
     info = TaskInfo(name=task_id.partition(".")[0])
     info.task_id.value = task_id
     info.slave_id.value = AGENT
@@ -86,7 +91,7 @@ def task_info(task_id: str) -> TaskInfo:
     docker.parameters.add(key="label", value=f"MESOS_TASK_ID={task_id}")
     docker.parameters.add(key="env", value="TOKEN=do-not-tell")
     info.labels.labels.add(key="tier", value="front")
-    info.discovery.visibility = 1
+    info.discovery.visibility = DiscoveryInfo.CLUSTER
     info.discovery.name = info.name
     info.discovery.ports.ports.add(number=31005, name="http", protocol="tcp")
     info.health_check.type = HealthCheck.TCP
@@ -94,21 +99,21 @@ def task_info(task_id: str) -> TaskInfo:
     return info
 
 
-def accept(core: Core, task_id: str, framework_id: str = FRAMEWORK) -> Ref:
+def accept_task(core: Core, task_id: str, framework_id: str = FRAMEWORK) -> Ref:
     framework = core.frameworks.update(framework_info(framework_id), "@0.0.0.0:0")
     key = TaskKey(FrameworkId(framework_id), TaskId(task_id))
     core.tasks.accept(framework, key, task_info(task_id))
     return core.tasks.table[key].ref
 
 
-def run(core: Core, ref: Ref) -> None:
+def run_task(core: Core, ref: Ref) -> None:
     container = Container(ref.name, "id", Phase.RUNNING, addresses=("192.168.128.7",))
     core.tasks.apply(ref, Event.CREATING)
     core.tasks.apply(ref, Event.STARTED, container)
     core.ctx.take()
 
 
-def end(core: Core, ref: Ref, *, acknowledged: bool = False) -> None:
+def end_task(core: Core, ref: Ref, *, acknowledged: bool = False) -> None:
     core.tasks.apply(ref, Event.EXITED, facts.ContainerExited(ref, 0))
     if acknowledged:
         core.status_updates.drop(ref.key)
@@ -117,30 +122,17 @@ def end(core: Core, ref: Ref, *, acknowledged: bool = False) -> None:
 
 
 def run_tasks(core: Core, count: int) -> list[Ref]:
-    refs = [accept(core, f"web.{uuid.uuid4()}") for _ in range(count)]
+    refs = [accept_task(core, f"web.{uuid.uuid4()}") for _ in range(count)]
     for ref in refs:
-        run(core, ref)
-        # Long acknowledged, as most are.
+        run_task(core, ref)
+        # Most updates of running tasks have been acknowledged.
         core.status_updates.drop(ref.key)
     core.ctx.take()
     return refs
 
 
 @dataclass
-class Pulse:
-    relist_age: float = 0.0
-    endpoint_trouble: str = ""
-    disk_failing: bool = False
-
-
-@dataclass
-class Counts:
-    launches_failed: int = 0
-    updates: int = 0
-
-
-@dataclass
-class Fetches:
+class FakeFetchStats:
     succeeded: int = 0
     failed: int = 0
     cache_used: int = 0
@@ -148,22 +140,26 @@ class Fetches:
 
 
 @dataclass
-class NoOutputs:
-    """Outputs by name, the same for every task; ``lives`` says how the last was asked for."""
+class FakeOutputs:
+    """The same outputs for every task."""
 
     texts: dict[str, bytes] = field(default_factory=dict)
-    gone: set[Ref] = field(default_factory=set)
-    asked_live: bool | None = None
+    """By file name."""
+    known: set[Ref] = field(default_factory=set)
+    """Containers whose output is kept although the core has forgotten them."""
+    last_live: bool | None = None
+    """``live`` of the last call."""
     kept: list[tuple[int, int]] | None = None
+    """Extents; None: everything is kept."""
 
     def latest(self, key: TaskKey) -> Ref | None:
-        return next((ref for ref in self.gone if ref.key == key), None)
+        return next((ref for ref in self.known if ref.key == key), None)
 
     def knows(self, ref: Ref) -> bool:
-        return ref in self.gone
+        return ref in self.known
 
     async def entries(self, ref: Ref, live: bool) -> Sequence[Entry]:
-        self.asked_live = live
+        self.last_live = live
         return [Entry(name, len(self.texts.get(name, b"")), 1.5) for name in OUTPUTS]
 
     async def read(self, ref: Ref, name: str, offset: int, length: int, live: bool) -> bytes:
@@ -174,47 +170,40 @@ class NoOutputs:
 
 
 @dataclass(frozen=True)
-class Thing:
+class FakeFile:
     is_directory: bool = False
     content: bytes = b""
     entries: tuple[Entry, ...] = ()
 
 
 @dataclass
-class NoFiles:
-    things: dict[str, Thing | Exception] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+class FakeFiles:
+    files: dict[str, FakeFile | Exception] = field(default_factory=dict)
+    """By path; an exception is raised."""
+    fetched: list[str] = field(default_factory=list)
 
-    async def fetch(self, ref: Ref, path: str) -> Thing:
-        self.asked.append(path)
-        found = self.things.get(path, NotFound(path))
+    async def fetch(self, ref: Ref, path: str) -> FakeFile:
+        self.fetched.append(path)
+        found = self.files.get(path, NotFound(path))
         if isinstance(found, Exception):
             raise found
         return found
 
 
 @dataclass
-class NoUsages:
-    known: dict[Ref, Usage] = field(default_factory=dict)
+class PageData:
+    """All that a View needs. ``liveness`` may be replaced at any time."""
 
-    async def usages(self) -> Mapping[Ref, Usage]:
-        return self.known
-
-
-@dataclass
-class World:
-    """Everything pages read."""
-
-    core: Core = field(default_factory=a_core)
-    outputs: NoOutputs = field(default_factory=NoOutputs)
-    files: NoFiles = field(default_factory=NoFiles)
-    usages: NoUsages = field(default_factory=NoUsages)
-    pulse: Pulse = field(default_factory=Pulse)
-    counts: Counts = field(default_factory=Counts)
-    fetches: Fetches = field(default_factory=Fetches)
+    core: Core = field(default_factory=registered_core)
+    outputs: FakeOutputs = field(default_factory=FakeOutputs)
+    files: FakeFiles = field(default_factory=FakeFiles)
+    usages: dict[Ref, Usage] = field(default_factory=dict)
+    liveness: Liveness = field(default_factory=Liveness)
+    launch_stats: LaunchStats = field(default_factory=lambda: LaunchStats(lambda stage, s: None))
+    fetch_stats: FakeFetchStats = field(default_factory=FakeFetchStats)
 
     @property
-    def sources(self) -> View:
+    def view(self) -> View:
         return View(
             agent=self.core.view,
             work_dir="/var/lib/shim",
@@ -222,8 +211,11 @@ class World:
             started=1_700_000_000.5,
             outputs=self.outputs,
             files=self.files,
-            usages=self.usages,
-            pulse=self.pulse,
-            counts=self.counts,
-            fetches=self.fetches,
+            usages=self._usages,
+            liveness=lambda: self.liveness,
+            launch_stats=self.launch_stats,
+            fetch_stats=self.fetch_stats,
         )
+
+    async def _usages(self) -> Mapping[Ref, Usage]:
+        return self.usages

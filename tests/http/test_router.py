@@ -1,19 +1,18 @@
-"""Routes, JSONP, gzip and passwords, over HTTP."""
+"""Paths, JSONP, gzip, passwords and health, over HTTP."""
 
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from aiohttp import encode_basic_auth
 
 from shim import limits
 from shim.core.registration import State
-from shim.http.auth import READONLY
-from shim.http.health import troubles_at_start
-from tests.http.conftest import Client, serving
-from tests.http.world import World, run_tasks
+from shim.http.basic_auth import READONLY
+from shim.http.health import EndpointWait, Liveness
+from tests.http.conftest import Client, serving, serving_start
+from tests.http.page_data import PageData, run_tasks
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,7 @@ from tests.http.world import World, run_tasks
         "/files/debug.json",
     ],
 )
-async def test_pages_are_found_under_all_their_names(client: Client, path: str) -> None:
+async def test_pages_are_found_under_all_their_paths(client: Client, path: str) -> None:
     answer = await client.get(path)
     assert answer.status == 200
     assert answer.content_type == "application/json"
@@ -47,13 +46,13 @@ async def test_pages_are_found_under_all_their_names(client: Client, path: str) 
 @pytest.mark.parametrize(
     "path", ["/", "/nothing", "/stat", "/slave(2)/state", "/files", "/x/..%2f"]
 )
-async def test_others_are_not(client: Client, path: str) -> None:
+async def test_other_paths_are_not_found(client: Client, path: str) -> None:
     answer = await client.get(path)
     assert answer.status == 404
     assert await answer.text() == "404 Not Found."
 
 
-async def test_jsonp_wraps_what_is_json(client: Client) -> None:
+async def test_jsonp_wraps_json_answers(client: Client) -> None:
     for path in ("/version", "/state", "/metrics/snapshot", "/monitor/statistics"):
         answer = await client.get(path, params={"jsonp": "angular.callbacks._0"})
         body = await answer.text()
@@ -65,20 +64,22 @@ async def test_jsonp_wraps_what_is_json(client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["alert(1)", "a b", "<script>", "a;b", "x" * 201, "a-b"])
-async def test_jsonp_is_no_way_to_run_anything(client: Client, name: str) -> None:
+async def test_jsonp_takes_only_names_of_functions(client: Client, name: str) -> None:
     answer = await client.get("/version", params={"jsonp": name})
     assert answer.status == 400
     assert answer.content_type == "text/plain"
 
 
-async def test_gzip_for_those_who_take_it(client: Client, world: World) -> None:
-    run_tasks(world.core, 30)
+async def test_large_answers_are_compressed_for_clients_that_accept_gzip(
+    client: Client, page_data: PageData
+) -> None:
+    run_tasks(page_data.core, 30)
     for path in ("/state", "/metrics/snapshot"):
         plain = await client.get(path, headers={"Accept-Encoding": "identity"})
-        packed = await client.get(path, headers={"Accept-Encoding": "gzip"})
+        compressed = await client.get(path, headers={"Accept-Encoding": "gzip"})
         assert "Content-Encoding" not in plain.headers
-        assert packed.headers["Content-Encoding"] == "gzip"
-        assert set(await plain.json()) == set(await packed.json())
+        assert compressed.headers["Content-Encoding"] == "gzip"
+        assert set(await plain.json()) == set(await compressed.json())
     small = await client.get("/version", headers={"Accept-Encoding": "gzip"})
     assert "Content-Encoding" not in small.headers
 
@@ -90,95 +91,108 @@ async def test_no_cors_headers_as_at_a_stock_agent(client: Client) -> None:
 
 # --- passwords ------------------------------------------------------------------------------------
 
-OPEN = ("/health", "/version")
-CLOSED = ("/state", "/flags", "/files/read?path=/x", "/metrics/snapshot", "/metrics", "/containers")
+WITHOUT_PASSWORD = ("/health", "/version")
+WITH_PASSWORD = (
+    "/state",
+    "/flags",
+    "/files/read?path=/x",
+    "/metrics/snapshot",
+    "/metrics",
+    "/containers",
+)
 
 
-def knows(principal: str, secret: str) -> dict[str, str]:
+def credentials(principal: str, secret: str) -> dict[str, str]:
     return {"Authorization": encode_basic_auth(principal, secret)}
 
 
-async def test_reading_needs_a_password_where_that_is_asked_for(world: World) -> None:
-    async with serving(world, {"ops": "s:e:c"}, READONLY) as client:
-        for path in OPEN:
+async def test_a_protected_realm_needs_a_password(page_data: PageData) -> None:
+    async with serving(page_data, {"ops": "s:e:c"}, READONLY) as client:
+        for path in WITHOUT_PASSWORD:
             assert (await client.get(path)).status == 200
-        for path in CLOSED:
+        for path in WITH_PASSWORD:
             refused = await client.get(path)
             assert refused.status == 401, path
             assert refused.headers["WWW-Authenticate"] == f'Basic realm="{READONLY}"'
             assert await refused.text() == "401 Unauthorized."
-            for wrong in (("ops", "x"), ("nobody", ""), ("", "")):
-                assert (await client.get(path, headers=knows(*wrong))).status == 401
-            assert (await client.get(path, headers=knows("ops", "s:e:c"))).status in (200, 404)
+            for wrong in (("ops", "x"), ("unknown", ""), ("", "")):
+                assert (await client.get(path, headers=credentials(*wrong))).status == 401
+            assert (await client.get(path, headers=credentials("ops", "s:e:c"))).status in (
+                200,
+                404,
+            )
 
 
 @pytest.mark.parametrize(
     "header", ["", "Basic", "Basic !!!", "Bearer eA==", "Basic eA==", "Basic /w=="]
 )
-async def test_odd_authorization_is_no_authorization(world: World, header: str) -> None:
-    async with serving(world, {"ops": "secret"}, READONLY) as client:
+async def test_a_malformed_authorization_header_is_refused(
+    page_data: PageData, header: str
+) -> None:
+    async with serving(page_data, {"ops": "secret"}, READONLY) as client:
         assert (await client.get("/flags", headers={"Authorization": header})).status == 401
 
 
-async def test_credentials_alone_close_nothing(world: World) -> None:
-    async with serving(world, {"ops": "secret"}) as client:
+async def test_credentials_alone_protect_nothing(page_data: PageData) -> None:
+    async with serving(page_data, {"ops": "secret"}) as client:
         assert (await client.get("/state")).status == 200
 
 
-# --- before there is anything to show -------------------------------------------------------------
+# --- start and health ----------------------------------------------------------------------------
 
 
-async def test_an_agent_that_starts_says_so() -> None:
-    async with serving(None) as client:
+async def test_a_starting_agent_answers_503_for_tasks() -> None:
+    async with serving_start(EndpointWait()) as client:
         for path in ("/state", "/files/browse?path=/x", "/metrics/snapshot", "/monitor/statistics"):
             answer = await client.get(path)
             assert answer.status == 503, path
             assert await answer.text() == "Agent has not finished recovery"
         assert (await client.get("/health")).status == 200
         assert (await (await client.get("/flags")).json()) == {"flags": {"port": "5051"}}
+        assert (await (await client.get("/version")).json())["version"] == "1.11.0"
         assert (await client.get("/metrics")).status == 200
+        for path in ("/files/debug", "/containerizer/debug"):
+            assert (await client.get(path)).status == 404, path
 
 
-async def test_no_state_while_recovering(world: World) -> None:
-    world.core.registration.state = State.RECOVERING
-    async with serving(world) as client:
+async def test_state_answers_503_during_recovery(page_data: PageData) -> None:
+    page_data.core.registration.state = State.RECOVERING
+    async with serving(page_data) as client:
         assert (await client.get("/state")).status == 503
         assert (await client.get("/metrics/snapshot")).status == 200
 
 
-async def test_health_says_what_is_wrong(client: Client, world: World) -> None:
+async def test_health_says_what_is_wrong(client: Client, page_data: PageData) -> None:
     answer = await client.get("/slave(1)/health")
     assert (answer.status, await answer.text()) == (200, "")
-    world.core.registration.state = State.DISCONNECTED
+    page_data.core.registration.state = State.DISCONNECTED
     assert (await client.get("/health")).status == 200
-    world.pulse.relist_age = limits.HEALTH_RELIST_AGE + 1
-    world.pulse.endpoint_trouble = "Unauthorized"
-    world.pulse.disk_failing = True
+    page_data.liveness = Liveness(limits.HEALTH_RELIST_AGE + 1, "Unauthorized", disk_failing=True)
     answer = await client.get("/health")
     assert answer.status == 503
     assert "the Docker endpoint has given no list for 91 s: Unauthorized" in await answer.text()
     assert "--work_dir" in await answer.text()
 
 
-async def test_health_while_the_endpoint_has_never_answered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    began = time.monotonic()
-    async with serving(None) as client:
-        late = began + limits.HEALTH_RELIST_AGE + 5
-        monkeypatch.setattr("shim.http.routes.time.monotonic", lambda: late)
+async def test_health_says_why_the_endpoint_has_not_answered_yet() -> None:
+    now = 100.0
+    wait = EndpointWait(clock=lambda: now)
+    wait.failed("Unauthorized")
+    async with serving_start(wait) as client:
+        now += limits.HEALTH_RELIST_AGE
+        assert (await client.get("/health")).status == 200
+        now += 9
         answer = await client.get("/health")
-        monkeypatch.undo()
         assert answer.status == 503
+        reason = "the Docker endpoint has not said what it is for 99 s: Unauthorized\n"
+        assert await answer.text() == reason
 
 
-async def test_health_says_why_an_endpoint_is_still_waited_for() -> None:
-    assert troubles_at_start(limits.HEALTH_RELIST_AGE, "Unauthorized") == []
-    (said,) = troubles_at_start(99, "Unauthorized")
-    assert said == "the Docker endpoint has not said what it is for 99 s: Unauthorized"
-
-
-async def test_prometheus(client: Client) -> None:
-    answer = await client.get("/metrics")
-    assert answer.content_type == "text/plain"
-    assert "process_resident_memory_bytes" in await answer.text()
+async def test_prometheus_has_only_its_exact_paths(client: Client) -> None:
+    for path in ("/metrics", "/slave(1)/metrics"):
+        answer = await client.get(path)
+        assert answer.content_type == "text/plain"
+        assert "process_resident_memory_bytes" in await answer.text()
+    for path in ("/metrics/", "/metrics/x", "/metrics.json"):
+        assert (await client.get(path)).status == 404, path
+    assert (await client.post("/metrics")).status == 404

@@ -1,15 +1,15 @@
-"""Bytes of an output as the text of an answer.
+"""Bytes of an output as the text of a ``/files/read`` answer.
 
-Clients count on in characters of what they got, and ask for the byte behind. For ASCII that is
-exact. For other texts a read ends between two characters, and each byte that is no text is shown
-as one character.
+A client takes the number of characters it got as the number of bytes it read, and asks on from
+there. That is exact for ASCII. For other text a read ends between two characters, and each invalid
+byte becomes one character.
 """
 
 from __future__ import annotations
 
 import codecs
 
-_REPLACED = "shim-replace-each"
+_REPLACE_EACH = "shim-replace-each"
 
 
 def _replace_each(error: UnicodeError) -> tuple[str, int]:
@@ -17,18 +17,18 @@ def _replace_each(error: UnicodeError) -> tuple[str, int]:
     return "\ufffd" * (error.end - error.start), error.end
 
 
-codecs.register_error(_REPLACED, _replace_each)
+codecs.register_error(_REPLACE_EACH, _replace_each)
 
 
 def decode(data: bytes, *, more: bool) -> str:
     """``more``: bytes follow, so a character cut at the end is left for the next read."""
     if more:
-        data = data[: len(data) - _cut(data)]
-    return data.decode(errors=_REPLACED)
+        data = data[: len(data) - _incomplete(data)]
+    return data.decode(errors=_REPLACE_EACH)
 
 
-def _cut(data: bytes) -> int:
-    """How many bytes at the end are the beginning of a character whose rest is missing."""
+def _incomplete(data: bytes) -> int:
+    """How many bytes at the end begin a character whose rest is missing."""
     for back in range(1, min(3, len(data)) + 1):
         byte = data[-back]
         if byte >= 0xC0:

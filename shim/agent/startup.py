@@ -1,0 +1,137 @@
+"""The start of an agent: waiting for the Docker endpoint, and what the services are built from.
+
+An endpoint that does not answer is asked again for as long as it takes. Tasks of an earlier process
+may be running, so the agent stays up and its frontend answers the master's pings meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from shim import limits
+from shim.config import Config
+from shim.config.addresses import Addresses
+from shim.engine.api import Engine, EngineInfo
+from shim.engine.client.http_engine import CallObserver
+from shim.engine.connect import connect, remote_host
+from shim.engine.sandbox.store import SandboxStore
+from shim.errors import NotFound, Transient
+from shim.http.log_ring import LogRing
+from shim.model.container import Container
+from shim.model.ids import Pid
+from shim.telemetry.metrics import Metrics
+from shim.wire.link import Links
+from shim.wire.server import Inbox
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StartupContext:
+    """What the services of a running agent are built from."""
+
+    config: Config
+    engine: Engine
+    info: EngineInfo
+    shim_id: str
+    """On all containers of this shim."""
+    pid: Pid
+    """The agent's libprocess address."""
+    hostname: str
+    sandboxes: SandboxStore
+    """Loaded: it knows the sandboxes of an earlier process."""
+    links: Links
+    inbox: Inbox
+    metrics: Metrics
+    log_ring: LogRing
+    started: float
+    """Start of the process, in seconds since the epoch."""
+
+
+OnFailure = Callable[[str], None]
+"""Called with the reason each time the endpoint does not answer."""
+
+
+async def connect_engine(
+    config: Config, shim_id: str, on_failure: OnFailure, observe_call: CallObserver | None = None
+) -> Engine:
+    """Ask the endpoint which kind of engine it is, until it answers."""
+    while True:
+        try:
+            return await connect(config, shim_id, observe_call)
+        except Transient as error:
+            on_failure(str(error))
+            log.error("the Docker endpoint does not say what it is: %s", error)
+            await asyncio.sleep(limits.ENDPOINT_RETRY)
+
+
+async def engine_info(engine: Engine, on_failure: OnFailure) -> EngineInfo:
+    """Ask the endpoint for its version, name and size, until it answers."""
+    while True:
+        try:
+            info = await engine.info()
+        except Transient as error:
+            on_failure(str(error))
+            log.error("the Docker endpoint %s gives no answer: %s", engine, error)
+            await asyncio.sleep(limits.ENDPOINT_RETRY)
+            continue
+        log.info("Docker endpoint %s: %s", engine, info)
+        return info
+
+
+async def existing_containers(
+    engine: Engine, needs_inspect: Callable[[Container], bool]
+) -> Sequence[Container]:
+    """All containers with this shim's id, listed until the endpoint answers.
+
+    Those that ``needs_inspect`` selects are inspected, the others are as the list shows them.
+    """
+    while True:
+        try:
+            return await _list_and_inspect(engine, needs_inspect)
+        except Transient as error:
+            log.error("recovery waits for the Docker endpoint: %s", error)
+            await asyncio.sleep(limits.ENDPOINT_RETRY)
+
+
+async def _list_and_inspect(
+    engine: Engine, needs_inspect: Callable[[Container], bool]
+) -> Sequence[Container]:
+    slots = asyncio.Semaphore(limits.MAX_INFLIGHT)
+
+    async def inspect(name: str) -> Container | None:
+        async with slots:
+            try:
+                return await engine.inspect(name)
+            except NotFound:
+                return None
+
+    listed = await engine.list()
+    names = [container.name for container in listed if needs_inspect(container)]
+    inspected = await asyncio.gather(*map(inspect, names))
+    others = [container for container in listed if not needs_inspect(container)]
+    return [*others, *(container for container in inspected if container is not None)]
+
+
+async def engine_address(config: Config, info: EngineInfo, address: Addresses) -> str | None:
+    """The IPv4 address of the engine's host, which containers without their own address have.
+
+    None on Triton, where every container has its own address, and if the name cannot be resolved.
+    """
+    if info.kind == "triton":
+        return None
+    host = remote_host(config)
+    if not host:
+        return address.advertise_ip
+    try:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, None, family=socket.AF_INET)
+    except (OSError, UnicodeError) as error:
+        text = "containers on the network of %s are reported without an address: %s"
+        log.warning(text, host, error)
+        return None
+    return str(found[0][4][0])

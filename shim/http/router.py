@@ -1,0 +1,140 @@
+"""From a request to its page and back: paths, passwords, JSONP and gzip.
+
+Paths are found as at a stock agent: with and without ``/slave(1)``, with the ``.json`` that old
+tools append, and with any further segments behind them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zlib
+from collections.abc import AsyncIterator, Mapping
+
+from aiohttp import web
+
+from shim.http.basic_auth import READONLY, BasicAuth
+from shim.http.pages import Page
+from shim.http.responses import HttpError, Response
+from shim.http.time_slicer import coalesce
+from shim.telemetry.metrics import Metrics
+
+WITHOUT_PASSWORD = frozenset({"/health", "/version"})
+"""Pages that never need a password, as at a stock agent."""
+
+_CALLBACK = re.compile(r"[A-Za-z0-9_.$]{1,200}")
+_GZIP_FROM = 1024
+"""Bytes. Smaller answers are not compressed, as by a stock agent."""
+_GZIP_LEVEL = 1
+
+
+class Router:
+    """Answers all requests on the agent's port that are not libprocess messages."""
+
+    def __init__(
+        self, pages: Mapping[str, Page], metrics: Metrics, auth: BasicAuth, process: str
+    ) -> None:
+        """``pages`` maps paths without prefix; ``process`` is ``slave(1)``."""
+        self._pages = pages
+        self._metrics = metrics
+        self._auth = auth
+        self._prefix = f"/{process}"
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            if self._is_prometheus(request):
+                return self._prometheus(request)
+            path = self._find(request.path)
+            if path not in WITHOUT_PASSWORD:
+                self._check_password(request)
+            callback = _callback(request.query)
+            response = await self._pages[path](request.query)
+        except HttpError as error:
+            return web.Response(status=error.status, text=error.text, headers=error.headers)
+        return await _send(request, response, callback)
+
+    def _find(self, path: str) -> str:
+        """The longest path with a page that ``path`` begins with. Raises HttpError (404)."""
+        if "/.." in path:
+            raise HttpError(404)
+        path = path.removeprefix(self._prefix).rstrip("/")
+        while path:
+            if (name := path.removesuffix(".json")) in self._pages:
+                return name
+            path = path.rpartition("/")[0]
+        raise HttpError(404)
+
+    def _check_password(self, request: web.Request) -> None:
+        self._auth.check(READONLY, request.headers.get("Authorization", ""))
+
+    def _is_prometheus(self, request: web.Request) -> bool:
+        is_read = request.method in ("GET", "HEAD")
+        return is_read and request.path.removeprefix(self._prefix) == "/metrics"
+
+    def _prometheus(self, request: web.Request) -> web.Response:
+        self._check_password(request)
+        body, content_type = self._metrics.render(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+# --- sending ------------------------------------------------------------------------------------
+
+
+def _callback(query: Mapping[str, str]) -> str:
+    """The JSONP function, or an empty string. Raises HttpError (400)."""
+    name = query.get("jsonp", "")
+    if name and not _CALLBACK.fullmatch(name):
+        raise HttpError(400, f"jsonp={name!r} is not the name of a function\n")
+    return name
+
+
+async def _send(request: web.Request, response: Response, callback: str) -> web.StreamResponse:
+    headers = {**response.headers, "X-Content-Type-Options": "nosniff"}
+    body = response.body
+    if callback and response.is_json:
+        headers["Content-Type"] = "text/javascript"
+        if isinstance(body, bytes):
+            body = b"%s(%s)" % (callback.encode(), body)
+        else:
+            body = _call(callback.encode(), body)
+    if isinstance(body, bytes):
+        return _whole(request, response.status, headers, body)
+    body = coalesce(body)
+    compress = response.is_json and _accepts_gzip(request)
+    if compress:
+        headers["Content-Encoding"] = "gzip"
+    stream = web.StreamResponse(status=response.status, headers=headers)
+    await stream.prepare(request)
+    async for piece in _gzip(body) if compress else body:
+        await stream.write(piece)
+    await stream.write_eof()
+    return stream
+
+
+def _whole(
+    request: web.Request, status: int, headers: dict[str, str], body: bytes
+) -> web.StreamResponse:
+    if len(body) >= _GZIP_FROM and _accepts_gzip(request):
+        headers["Content-Encoding"] = "gzip"
+        body = zlib.compress(body, _GZIP_LEVEL, wbits=31)
+    return web.Response(status=status, headers=headers, body=body)
+
+
+def _accepts_gzip(request: web.Request) -> bool:
+    return "gzip" in request.headers.get("Accept-Encoding", "")
+
+
+async def _call(callback: bytes, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield callback + b"("
+    async for piece in body:
+        yield piece
+    yield b")"
+
+
+async def _gzip(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Compresses in a thread: megabytes would block the event loop."""
+    compressor = zlib.compressobj(_GZIP_LEVEL, wbits=31)
+    async for piece in body:
+        if compressed := await asyncio.to_thread(compressor.compress, piece):
+            yield compressed
+    yield compressor.flush()
