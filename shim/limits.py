@@ -1,4 +1,4 @@
-"""Every bound, with its reason. Sizes in bytes, times in seconds."""
+"""Every limit with its reason. Sizes in bytes, times in seconds."""
 
 from __future__ import annotations
 
@@ -75,62 +75,63 @@ SERVER_CLOSE = 1.0
 # --- the core -------------------------------------------------------------------------------
 
 UPDATE_RETRY_MIN = 10.0
-"""First wait for an acknowledgement; doubles. A stock agent's figures, which schedulers expect."""
+"""First wait for an acknowledgement; each further wait is twice as long. As mesos-agent."""
 UPDATE_RETRY_MAX = 600.0
 
 REGISTER_RETRY_MAX = 60.0
-"""Longest wait between two registrations, as a stock agent."""
+"""Longest wait between two registration requests, as mesos-agent."""
 DETECT_TIMEOUT = 5.0
-"""Who leads is found out within moments of a start: nobody is told that it is not known yet."""
+"""Before the warning that no leader is known: detection takes moments after a start."""
 NO_ANSWER_INTERVAL = 120.0
-"""A master that refuses a registration says nothing: after this long we tell people."""
+"""Between two warnings that no master answers: a master rejects a registration silently."""
 AUTHENTICATION_TIMEOUT_MIN = 5.0
 AUTHENTICATION_TIMEOUT_MAX = 60.0
 AUTHENTICATION_REFUSED_RETRY = 60.0
-"""A wrong secret is a human's to mend: asking more often only fills the master's log."""
+"""A wrong secret needs an operator: more attempts only fill the master's log."""
 REREGISTER_DELAY = 10.0
-"""Until we register again because a master may count on other tasks than we have. What is on its
-way between us has arrived by then."""
+"""Delay of a re-registration that settles which tasks the agent has. Messages on their way have
+arrived by then."""
 REJECTION_AGE = 14 * 24 * 3600.0
-"""Nobody tells us that a framework is gone of which we only refused tasks: after this long, twice
-the failover timeout that frameworks usually ask for, its refusals are not repeated any more."""
+"""A rejection that is not acknowledged for so long is forgotten. A master does not tell the agent
+that a framework is gone whose tasks were all rejected. Twice the usual failover timeout."""
 PING_TIMEOUT = 75.0
-"""Silence after which the master is taken for lost, until it names another figure."""
+"""Without a ping for so long, the master is lost. A master's own value replaces this default."""
 
 EARLY_KILLS = 10_000
-"""Kills remembered that came before their launch: one a task of the largest agent."""
+"""Kills remembered that arrived before their launch: one per task of the largest agent."""
 EARLY_KILL_AGE = 600.0
 
 FACTS_PER_TURN = 256
-"""Handled before other coroutines get a turn: about 10 ms of work."""
+"""Facts handled before other coroutines run: about 10 ms of work."""
 ORDERS_PER_TURN = 64
-"""Carried out before other coroutines get a turn: a message takes a tenth of a millisecond."""
+"""Orders carried out before other coroutines run: a message takes a tenth of a millisecond."""
 DISK_RETRY = 1.0
+"""Between two attempts to commit to a disk that does not take records."""
 DISK_CLOSE_TIMEOUT = 5.0
-"""How long the end of the process waits for the disk."""
+"""At exit, for a commit under way."""
 AUTHENTICATION_MESSAGES = 16
-"""Queued for one exchange, which has four."""
+"""Queued for one CRAM-MD5 exchange, which has four messages."""
 
 WITHDRAW_PATIENCE = 1.0
-"""How long a kill waits for service discovery before its first signal."""
+"""How long a Stop waits for the deregistration from Consul."""
 
 ENDPOINT_RETRY = 5.0
-"""Between two looks whether the Docker endpoint is there, at start."""
+"""At start, between two attempts to reach the Docker endpoint."""
 
 FOREIGN_SENDERS_LOGGED = 16
-"""Strangers named in the log, each once."""
+"""Foreign senders named in the log, each once."""
 
 COMPLETED_FRAMEWORKS = 50
-"""History kept for people, as a stock agent's."""
+"""Frameworks with completed tasks on pages, as mesos-agent."""
 COMPLETED_TASKS = 150
-"""Of one framework, as a stock agent's executors: pages stay small."""
+"""Completed tasks of one framework, as mesos-agent's completed executors."""
 
 LEAVE_TIMEOUT = 60.0
-"""How long a leaving agent waits for the last acknowledgements once its tasks have ended."""
+"""How long a leaving agent waits for the last acknowledgements after its last task ended."""
 
 GC_THRESHOLDS = (50_000, 20, 20)
-"""Python's own (700, 10, 10) walks the messages of all tasks every moment: 100 ms for 10,000 of
-them, and what it looks for, cycles, hardly any code here makes."""
+"""Python's default of (700, 10, 10) would walk the messages of all tasks all the time: 100 ms for
+10,000 tasks. The code makes hardly any reference cycles."""
 
 # --- the engine -----------------------------------------------------------------------------
 

@@ -1,9 +1,8 @@
-"""The one place where "durable before it is sent" is kept. Pure, so that simulations use it too.
+"""The one place that keeps the rule "durable before it is sent". Pure: simulations use it too.
 
-Decisions go in as the core makes them. A batch comes out: the records of all of them, and their
-orders. The orders of a batch may be carried out only after its records are durable, and before
-those of the next batch. Decisions that arrive while a batch is being written collect for the
-next one: that is the group commit.
+Decisions go in one by one. A batch comes out: the records and the orders of all decisions so far.
+The orders of a batch may be carried out only after its records are durable, and before the orders
+of the next batch. Decisions that arrive during a commit wait for the next batch: a group commit.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from shim.model.orders import Order, Pong
 
 
 class Barrier:
+    """True while a batch is waiting."""
+
     def __init__(self) -> None:
         self._next = Decision()
 
@@ -22,7 +23,10 @@ class Barrier:
         return bool(self._next.records or self._next.orders)
 
     def add(self, decision: Decision) -> Iterable[Order]:
-        """Take a decision in; what is returned may be carried out at once (pings' answers)."""
+        """Add a decision to the next batch.
+
+        Returns the orders that need no record and may be carried out at once: answers to pings.
+        """
         self._next.records.extend(decision.records)
         at_once: list[Order] = []
         for order in decision.orders:
@@ -30,6 +34,6 @@ class Barrier:
         return at_once
 
     def take(self) -> Decision:
-        """The next batch; the caller commits its records, then carries its orders out."""
+        """The next batch. The caller commits its records, then carries out its orders."""
         batch, self._next = self._next, Decision()
         return batch

@@ -1,9 +1,15 @@
-"""The loop: one mailbox, one core, one barrier.
+"""The runtime: one queue of facts, one core, one barrier, one commit at a time.
 
-Facts are handled one after the other in the order they came. What they lead to waits behind the
-barrier until it is durable; meanwhile the loop goes on with the next facts, so that a slow disk
-delays what must be durable and nothing else: pings are answered in any case. A disk that refuses
-(full, gone) is asked again until it takes the batch: nothing is sent, nothing is lost.
+::
+
+    post(fact) -> queue -> Core.handle -> Barrier -> Journal.commit -> carry_out(order)
+                                             |
+                                             +-> carry_out(Pong) at once
+
+Facts are handled one after the other in the order of arrival. The loop goes on with the next facts
+while a commit is under way: a slow disk delays orders, but no fact and no answer to a ping. A disk
+that does not take a batch (full, gone) is asked again until it does; meanwhile nothing is sent and
+nothing is lost.
 """
 
 from __future__ import annotations
@@ -32,12 +38,12 @@ log = logging.getLogger(__name__)
 
 
 def now() -> Now:
-    """Both clocks."""
+    """A reading of both clocks."""
     return Now(time.monotonic(), time.time())
 
 
 class SystemEntropy:
-    """Chance from the operating system."""
+    """Randomness from the operating system."""
 
     def uuid(self) -> bytes:
         return uuid.UUID(bytes=os.urandom(16), version=4).bytes
@@ -47,41 +53,48 @@ class SystemEntropy:
 
 
 class Runtime:
+    """Runs a core. Needs a running event loop."""
+
     def __init__(self, core: Core, journal: Journal) -> None:
         self._core = core
         self._journal = journal
         self._carry_out: Callable[[Order], None] | None = None
-        self._mailbox: deque[Fact] = deque()
+        self._queue: deque[Fact] = deque()
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._settled = asyncio.Event()
         self._barrier = Barrier()
         self._committing: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self.commits = 0
+        """Successful ones, since the start."""
         self.disk_failing = False
+        """The last commit failed and is being retried."""
 
     def post(self, fact: Fact) -> None:
-        """Something happened. Called from the loop."""
-        if _is_ping(fact):
-            self._mailbox.appendleft(fact)
+        """Queue a fact. Must be called on the event loop.
+
+        A plain ping goes first: thousands of facts may be waiting, and a ping depends on none.
+        """
+        if _is_plain_ping(fact):
+            self._queue.appendleft(fact)
         else:
-            self._mailbox.append(fact)
-        self._idle.clear()
+            self._queue.append(fact)
+        self._settled.clear()
         self._wake.set()
 
     @property
     def waiting(self) -> int:
-        """Facts not yet handled."""
-        return len(self._mailbox)
+        """How many facts are queued."""
+        return len(self._queue)
 
     async def settled(self) -> None:
-        """Until every fact posted so far was handled, and its orders carried out."""
-        await self._idle.wait()
+        """Wait until the queue is empty and the orders of its facts are carried out."""
+        await self._settled.wait()
 
     async def run(self, carry_out: Callable[[Order], None]) -> Exit:
-        """Until the core orders the end of the process.
+        """Run until the core orders the end of the process; return that order.
 
-        ``carry_out`` is called with each order, from the loop, in order; it must not block.
+        ``carry_out`` is called with each order, in sequence, on the event loop. It must not block.
         """
         self._carry_out = carry_out
         async with asyncio.TaskGroup() as group:
@@ -91,25 +104,25 @@ class Runtime:
         return ended
 
     async def close(self) -> None:
-        """Carry out what is behind the barrier, as far as the disk lets us. After ``run``."""
+        """Let a commit under way finish, and carry out its orders. After ``run``."""
         if self._committing is not None:
             await asyncio.wait({self._committing}, timeout=limits.DISK_CLOSE_TIMEOUT)
             self._committing.cancel()
 
     async def _loop(self) -> None:
         while True:
-            await self._something()
-            for _ in range(min(len(self._mailbox), limits.FACTS_PER_TURN)):
-                self._handle(self._mailbox.popleft())
+            await self._wait()
+            for _ in range(min(len(self._queue), limits.FACTS_PER_TURN)):
+                self._handle(self._queue.popleft())
             deadline = self._core.deadline()
             if deadline is not None and deadline <= time.monotonic():
                 self._handle(DeadlinePassed())
             self._flush()
             await asyncio.sleep(0)
 
-    async def _something(self) -> None:
+    async def _wait(self) -> None:
         """Wait for a fact, the end of a commit, or the core's next deadline."""
-        if self._mailbox:
+        if self._queue:
             return
         deadline = self._core.deadline()
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -121,10 +134,10 @@ class Runtime:
     def _handle(self, fact: Fact) -> None:
         decision = self._core.handle(fact, now())
         for order in self._barrier.add(decision):
-            self._carry(order)
+            self._carry_out_order(order)
 
     def _flush(self) -> None:
-        """Get what collected behind the barrier through it."""
+        """Commit the next batch, unless a commit is under way."""
         if self._committing is not None and not self._committing.done():
             return
         if self._ended.done():
@@ -132,25 +145,25 @@ class Runtime:
         if self._barrier:
             self._committing = asyncio.create_task(self._commit(), name="commit")
             self._committing.add_done_callback(lambda _: self._wake.set())
-        elif not self._mailbox:
-            self._idle.set()
+        elif not self._queue:
+            self._settled.set()
 
     async def _commit(self) -> None:
         while self._barrier:
             batch = self._barrier.take()
             try:
-                await self._durable(batch)
+                await self._write(batch)
             except Exception as error:
-                # What was decided is lost, so nothing decided on top of it may be carried out.
-                log.exception("records could not be made durable")
-                self._carry(Exit(1, str(error)))
+                # These records are lost. Later decisions build on them and must not be carried out.
+                log.exception("records cannot be written to the journal")
+                self._carry_out_order(Exit(1, str(error)))
                 return
             for number, order in enumerate(batch.orders, 1):
-                self._carry(order)
+                self._carry_out_order(order)
                 if number % limits.ORDERS_PER_TURN == 0:
                     await asyncio.sleep(0)
 
-    async def _durable(self, batch: Decision) -> None:
+    async def _write(self, batch: Decision) -> None:
         while batch.records:
             try:
                 await self._journal.commit(batch.records)
@@ -158,14 +171,14 @@ class Runtime:
                 break
             except Transient as error:
                 if not self.disk_failing:
-                    log.error("%s; nothing is sent until it takes our records", error)
+                    log.error("%s; nothing is sent until the journal takes the records", error)
                 self.disk_failing = True
                 await asyncio.sleep(limits.DISK_RETRY)
         if self.disk_failing:
             log.warning("the journal takes records again")
             self.disk_failing = False
 
-    def _carry(self, order: Order) -> None:
+    def _carry_out_order(self, order: Order) -> None:
         if isinstance(order, Exit):
             if not self._ended.done():
                 self._ended.set_result(order)
@@ -174,13 +187,12 @@ class Runtime:
         try:
             self._carry_out(order)
         except Exception:
-            # One task's trouble must never stop the loop that all others live from.
-            log.exception("order %s could not be carried out", type(order).__name__)
+            # A failure with one task must not stop the loop, on which all tasks depend.
+            log.exception("order %s cannot be carried out", type(order).__name__)
 
 
-def _is_ping(fact: Fact) -> bool:
-    """A master that only wants to know whether we live: thousands of launches may be waiting, and
-    it does not wait for them. One that lost its link to us tells so in its order."""
+def _is_plain_ping(fact: Fact) -> bool:
+    """A ping without news. A ping of a master that lost its link keeps its place in the queue."""
     return (
         isinstance(fact, MessageReceived)
         and isinstance(fact.message, PingSlaveMessage)

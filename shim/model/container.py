@@ -1,4 +1,4 @@
-"""A container as an endpoint describes it, whatever endpoint that is."""
+"""A container as the endpoint describes it, the same for Docker and Triton."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def container_name(container_id: ContainerId) -> str:
 
 
 class Phase(enum.Enum):
-    """Where a container is in its life, as far as its endpoint tells."""
+    """The life of a container as the endpoint shows it."""
 
     PROVISIONING = "provisioning"
     CREATED = "created"
@@ -32,31 +32,32 @@ class Phase(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One endpoint's word about one container. Fields an endpoint does not tell keep defaults."""
+    """One container as listed or inspected. Fields that the endpoint omits keep their defaults."""
 
     name: str
     id: str
     phase: Phase
     labels: Mapping[str, str] = field(default_factory=dict)
     exit_code: int | None = None
-    """None while it runs, and when the endpoint does not know it (never taken for success)."""
+    """None while it runs, and when the endpoint does not know it: never a success."""
     oom_killed: bool = False
     error: str = ""
-    """The endpoint's own words about why it could not run, e.g. ``State.Error``."""
+    """The endpoint's reason why it could not run, e.g. ``State.Error``."""
     addresses: tuple[str, ...] = ()
-    """Its own addresses, IPv4 first; empty when it shares its host's network."""
+    """The container's own addresses, IPv4 first; empty on the host's network."""
     created: float = 0.0
-    """Seconds since the epoch; 0.0 when the endpoint was not asked."""
+    """Seconds since the epoch; 0.0 when unknown."""
     inspect: bytes = b""
     """The full inspect answer as a JSON array of one object; empty when only listed."""
 
     @property
     def owner(self) -> str | None:
-        """The shim that made it, or None: not ours to touch."""
+        """The id of the shim that made it. A shim never touches a container of another owner."""
         return self.labels.get(LABEL_SHIM)
 
     @property
     def task_key(self) -> TaskKey | None:
+        """From its labels; None when one is missing."""
         framework_id, task_id = self.labels.get(LABEL_FRAMEWORK), self.labels.get(LABEL_TASK)
         if framework_id is None or task_id is None:
             return None
@@ -64,16 +65,17 @@ class Container:
 
     @property
     def container_id(self) -> ContainerId | None:
+        """Mesos' ContainerID, from its label."""
         value = self.labels.get(LABEL_CONTAINER)
         return None if value is None else ContainerId(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Which container of which task an order or a fact is about.
+    """The container of a task that an order or a fact is about.
 
-    The container id is part of it because a task id may be used again: a late word about an
-    earlier container must never be taken for one about the present one.
+    A task id may be used again. The container id tells a late fact about an earlier container from
+    one about the present container.
     """
 
     key: TaskKey
@@ -81,6 +83,7 @@ class Ref:
 
     @property
     def name(self) -> str:
+        """The container's name at the endpoint."""
         return container_name(self.container_id)
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """Facts: everything that happens to the agent, in the past tense.
 
-A fact enters the runtime's one mailbox and is handled by the core in arrival order. Facts about
-containers carry a :class:`~shim.model.container.Ref`, so that a late one is recognised.
+A fact enters the runtime's one queue, and the core handles it in the order of arrival. A fact about
+a container carries a :class:`~shim.model.container.Ref`, so that the core recognises a late one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from shim.model.ids import Pid
 
 @dataclass(frozen=True, slots=True)
 class MasterDetected:
-    """The leading master is ``pid`` now; None: there is none."""
+    """The leading master is ``pid`` now; None: there is no leader."""
 
     pid: Pid | None
 
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """``sender`` sent ``message`` to the agent's process."""
+    """``sender`` sent ``message`` to the agent's libprocess process."""
 
     sender: Pid
     message: Message
@@ -32,40 +32,40 @@ class MessageReceived:
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """The exchange ordered as ``attempt`` ended well."""
+    """The authentication ordered as ``attempt`` succeeded."""
 
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationFailed:
-    """The exchange ordered as ``attempt`` did not end well."""
+    """The authentication ordered as ``attempt`` failed."""
 
     attempt: int
     refused: bool
-    """The master does not know the principal or the secret; otherwise no (useful) answer."""
+    """The master rejected the principal or the secret. False: no valid answer came."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """The clock reached what ``Core.deadline()`` asked for."""
+    """The clock reached ``Core.deadline()``."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveRequested:
-    """The operator asked us to kill all tasks, unregister and end (SIGUSR1)."""
+    """The operator asked the agent to kill all tasks, unregister and exit (SIGUSR1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainersFound:
-    """At start: every container of ours that the endpoint holds, in full."""
+    """At start: every container of this shim at the endpoint."""
 
     containers: tuple[Container, ...]
 
 
 class Stage(enum.Enum):
-    """What a launch is busy with."""
+    """The step of a launch. The values are for pages."""
 
     FETCHING = "fetching"
     PULLING = "pulling image"
@@ -74,7 +74,7 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class LaunchAdvanced:
-    """A launch reached ``stage``; ``detail`` is for people."""
+    """A launch reached ``stage``; ``detail`` is for pages."""
 
     ref: Ref
     stage: Stage
@@ -83,14 +83,14 @@ class LaunchAdvanced:
 
 @dataclass(frozen=True, slots=True)
 class ContainerStarted:
-    """The container was seen running, or to have run (it may have ended by now)."""
+    """The container was seen running, or exited after it had run."""
 
     ref: Ref
     container: Container
 
 
 class Failure(enum.Enum):
-    """Why a launch came to nothing."""
+    """Why a launch failed."""
 
     INVALID = "invalid"
     FETCH = "fetch"
@@ -101,7 +101,10 @@ class Failure(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class LaunchFailed:
-    """The launch ended for good before the container ran; ``message`` has the endpoint's words."""
+    """The launch failed permanently before the container ran.
+
+    ``message`` holds the endpoint's own words.
+    """
 
     ref: Ref
     failure: Failure
@@ -110,14 +113,14 @@ class LaunchFailed:
 
 @dataclass(frozen=True, slots=True)
 class LaunchCancelled:
-    """A launch ordered to be cancelled ended before its container ran."""
+    """A cancelled launch ended before its container ran."""
 
     ref: Ref
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerExited:
-    """A container that ran has ended."""
+    """A container that ran has exited. ``exit_code`` None: the endpoint does not know it."""
 
     ref: Ref
     exit_code: int | None
@@ -127,31 +130,31 @@ class ContainerExited:
 
 @dataclass(frozen=True, slots=True)
 class ContainerVanished:
-    """The endpoint answered, and a container that ran is no longer there: removed by others."""
+    """The endpoint answered, and no longer has a container that ran: it was removed by others."""
 
     ref: Ref
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerRemoved:
-    """The endpoint no longer has the container, for certain; nothing of it will appear again."""
+    """The endpoint certainly has the container no more, and will not have it again."""
 
     ref: Ref
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReported:
-    """A health check gave a result worth an update."""
+    """A health check has a result that is to be reported."""
 
     ref: Ref
     healthy: bool
     kill: bool = False
-    """The consecutive failures are used up: the task is to be killed as unhealthy."""
+    """The limit of consecutive failures is reached: kill the task as unhealthy."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReported:
-    """``task.check`` gave a new result; ``status`` is a serialized ``mesos.CheckStatusInfo``."""
+    """``TaskInfo.check`` has a new result: a serialized ``mesos.CheckStatusInfo``."""
 
     ref: Ref
     status: bytes

@@ -1,4 +1,4 @@
-"""Identifiers, converted once at the edge: inside the shim an id is one of these, never bytes."""
+"""Identifiers. The wire converts them once: inside the shim an id is one of these types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ContainerId = NewType("ContainerId", str)
 
 
 class TaskKey(NamedTuple):
-    """A task's identity: task ids are only unique within their framework."""
+    """A task's identity: task ids are unique only within their framework."""
 
     framework_id: FrameworkId
     task_id: TaskId

@@ -1,8 +1,8 @@
 """Orders: everything the core wants done, in the imperative.
 
-The runtime carries them out only after the records of the same decision are durable, and in the
-order given as far as one peer or one task goes. Every order about a container may be given again
-after a crash: carrying it out twice has the effect of once.
+The runtime carries out an order only after the records of the same decision are durable. Orders for
+one peer, or about one task, are carried out in the order given. After a crash an order about a
+container may be given again: carrying it out twice has the same effect as once.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """Answer a ping: needs no record, so it does not wait for the disk."""
+    """Answer a ping. A Pong needs no record, so it does not wait for the disk."""
 
     to: Pid
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Run one CRAM-MD5 exchange with ``master``; answer with a fact carrying ``attempt``."""
+    """Run one CRAM-MD5 exchange with ``master``. Answered by a fact with the same ``attempt``."""
 
     master: Pid
     attempt: int
@@ -44,7 +44,7 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Bring the task's container up: fetch, pull, create (or adopt), start, look.
+    """Start the task's container: fetch, pull, create (or adopt), start, inspect.
 
     Answered by LaunchAdvanced*, then one of ContainerStarted, LaunchFailed, LaunchCancelled.
     """
@@ -57,14 +57,14 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class CancelLaunch:
-    """Give up a launch. If the container may already run it is answered as if not cancelled."""
+    """Cancel a launch. If the container may already run, the launch is answered as before."""
 
     ref: Ref
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Take over a running container after a restart: its end, its logs."""
+    """Observe a running container after a restart: its end, its logs."""
 
     ref: Ref
     task: TaskInfo
@@ -72,9 +72,9 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop gently, then by force after ``grace`` seconds; again with another grace replaces it.
+    """Send SIGTERM, then SIGKILL after ``grace`` seconds. A second Stop replaces the grace.
 
-    Answered by ContainerExited or ContainerVanished. Retried until one of them is certain.
+    Answered by ContainerExited or ContainerVanished. Retried until one of the two is certain.
     """
 
     ref: Ref
@@ -85,7 +85,7 @@ class Stop:
 class Remove:
     """Remove the container, running or not, after ``delay`` seconds.
 
-    Retried until the endpoint has it no more, also when a create is still under way. Answered by
+    Retried until the endpoint has it no more, even while its create is under way. Answered by
     ContainerRemoved.
     """
 
@@ -95,7 +95,7 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class RemoveOrphan:
-    """Stop and remove a container of ours that no record knows, by name. Not answered."""
+    """Stop and remove, by name, a container of this shim without a task. Not answered."""
 
     name: str
 
@@ -108,33 +108,37 @@ class StartChecks:
     task: TaskInfo
     addresses: tuple[str, ...]
     was_healthy: bool = False
-    """A success was reported before a restart: the grace period is over."""
+    """A result was reported before a restart: the grace period is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopChecks:
+    """Stop them. Without effect when none run."""
+
     ref: Ref
 
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """The task runs and may be found in service discovery; given again when its health changes."""
+    """Register the task in service discovery; given again when its health changes."""
 
     ref: Ref
     task: TaskInfo
     addresses: tuple[str, ...]
     healthy: bool | None
-    """None: it has no health check, or none has answered yet."""
+    """None: the task has no health check, or no result yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """The task is ending: take it out of service discovery. Comes before the Stop."""
+    """The task is ending: take it out of service discovery. Given before the Stop."""
 
     ref: Ref
 
 
 class Level(enum.Enum):
+    """Of a line in the agent's log."""
+
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
@@ -142,7 +146,7 @@ class Level(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Tell people."""
+    """Write a line to the agent's log."""
 
     level: Level
     text: str
@@ -150,7 +154,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """End the process: ``code`` 0 stopped, 1 failed for good, with its one-line reason."""
+    """End the process. ``code`` 0: stopped as asked; 1: failed. ``reason`` is one line."""
 
     code: int
     reason: str

@@ -1,7 +1,7 @@
-"""Messages as JSON by the rules that masters and agents share.
+"""Protobuf messages as JSON, by the rules of Mesos' masters and agents.
 
-64 bit numbers are numbers, bytes base64, maps objects; a field with an explicit default in its
-schema is written also when unset.
+64-bit integers are numbers, bytes are base64, maps are objects. A field with an explicit default in
+its schema is written even when unset.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 Json = dict[str, Any]
 
 _DEPRECATED = {"mesos.FrameworkInfo.role", "mesos.Resource.role"}
-"""Not written when unset, although they have a default."""
+"""Fields with a default that are not written when unset."""
 
 _Convert = Callable[[Any], Any]
 
@@ -25,7 +25,7 @@ _Convert = Callable[[Any], Any]
 class _Field(NamedTuple):
     name: str
     key: str
-    """Its name in JSON."""
+    """The name in JSON."""
     is_repeated: bool
     shows_default: bool
     convert: _Convert
@@ -36,9 +36,9 @@ def _same(value: Any) -> Any:
 
 
 class Writer:
-    """Writes one dialect: how fields and enum values are called, and what is not shown.
+    """Writes one dialect: the names of fields and enum values, and what is hidden.
 
-    ``redactions`` are by full name of the message; each mends its JSON in place.
+    ``redactions`` maps the full name of a message to a function that changes its JSON in place.
     """
 
     def __init__(
@@ -54,7 +54,6 @@ class Writer:
         self._plans: dict[type[Message], list[_Field]] = {}
 
     def to_json(self, message: Message) -> Json:
-        """The message as JSON."""
         plan = self._plans.get(type(message))
         if plan is None:
             fields = cast("list[FieldDescriptor]", message.DESCRIPTOR.fields)
@@ -102,7 +101,7 @@ class Writer:
 
 
 def number(value: float) -> float | str:
-    """A double as JSON has it: what JSON cannot say is a text that Mesos' own parser takes."""
+    """A double in JSON. NaN and infinities are strings, which Mesos' own parser accepts."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

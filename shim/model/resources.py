@@ -1,7 +1,7 @@
-"""What a ``mesos.Resource`` says of itself, in both formats of reservations. Pure.
+"""Properties of a ``mesos.Resource``, in both formats of reservations. Pure.
 
-Masters write one reservation as ``role`` and ``reservation``, or any number of them, the inner
-ones refining the outer, as ``reservations``.
+The older format has one reservation in the fields ``role`` and ``reservation``. The newer format
+has a list ``reservations``, where each entry refines the one before.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ Spans = tuple[tuple[int, int], ...]
 
 
 def role_of(resource: Resource) -> str:
-    """The role it is reserved for; ``*`` when it is not."""
+    """The role that the resource is reserved for; ``*`` when it is unreserved."""
     if resource.reservations:
         return resource.reservations[-1].role
     return resource.role or "*"
 
 
 def is_checkpointed(resource: Resource) -> bool:
-    """Whether a master only hands it out after having the agent write it down: a dynamic
-    reservation, or a persistent volume."""
+    """Whether the resource is a dynamic reservation or a persistent volume.
+
+    A master has the agent checkpoint such a resource before it offers it.
+    """
     dynamic = resource.HasField("reservation") or any(
         entry.type == Resource.ReservationInfo.DYNAMIC for entry in resource.reservations
     )
@@ -31,7 +33,7 @@ def is_checkpointed(resource: Resource) -> bool:
 
 
 def joined(spans: Iterable[tuple[int, int]]) -> Spans:
-    """Sorted, with neighbours put together: [3-4] and [1-2] are [1-4]."""
+    """Sorted, with adjacent and overlapping ranges merged: [3-4] and [1-2] are [1-4]."""
     found: list[tuple[int, int]] = []
     for begin, end in sorted(spans):
         if found and begin <= found[-1][1] + 1:

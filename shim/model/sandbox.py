@@ -1,4 +1,4 @@
-"""What a task's sandbox holds, as pages see it."""
+"""Entries of a task's sandbox, as the files pages show them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 STDOUT, STDERR = "stdout", "stderr"
 OUTPUTS = (STDERR, STDOUT)
-"""Files that every sandbox has, sorted by name."""
+"""The files of every sandbox, sorted by name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""States of tasks."""
+"""Terminal states of tasks."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ TERMINAL = frozenset(
         TaskState.TASK_GONE_BY_OPERATOR,
     }
 )
-"""Those that nothing follows; of UNREACHABLE and UNKNOWN a task may come back."""
+"""No state follows one of these. A task may come back from UNREACHABLE and UNKNOWN."""

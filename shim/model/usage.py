@@ -1,4 +1,4 @@
-"""What a container uses."""
+"""Resource usage of a container."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One sample. Names are those of Mesos' ResourceStatistics."""
+    """One sample. The names are those of Mesos' ResourceStatistics."""
 
     timestamp: float
     """Seconds since the epoch."""

@@ -174,7 +174,7 @@ async def test_an_order_that_fails_does_not_stop_the_others(
             b.runtime.post(fact(port))
         await b.until(2)
         assert b.texts == ["12", "14"]
-        assert "Notice could not be carried out" in caplog.text
+        assert "Notice cannot be carried out" in caplog.text
 
 
 async def test_deadlines_are_kept() -> None:

@@ -58,8 +58,8 @@ BUGS = (
     Bug(
         "the loop carries orders out while the commit is under way",
         "shim/agent/runtime.py",
-        "                await self._durable(batch)\n",
-        "                asyncio.ensure_future(self._durable(batch))\n",
+        "                await self._write(batch)\n",
+        "                asyncio.ensure_future(self._write(batch))\n",
         (RUNTIME,),
     ),
     Bug(
@@ -72,7 +72,7 @@ BUGS = (
     Bug(
         "a batch that can never be durable is passed over",
         "shim/agent/runtime.py",
-        "                self._carry(Exit(1, str(error)))\n                return\n",
+        "                self._carry_out_order(Exit(1, str(error)))\n                return\n",
         "                continue\n",
         (RUNTIME,),
     ),

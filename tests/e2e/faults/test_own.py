@@ -95,7 +95,7 @@ async def test_a_full_disk(system: System, small_disk: Path) -> None:
             except OSError:
                 pass
         await framework.launch(a_task(system, "late"))
-        await agent.said("nothing is sent until it takes our records")
+        await agent.said("nothing is sent until the journal takes the records")
         await asyncio.sleep(1)
         assert framework.states("late") == []
         assert len(system.containers()) == 1
