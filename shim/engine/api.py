@@ -1,13 +1,13 @@
-"""What the shim asks of a Docker endpoint: six verbs about containers, and some extras.
+"""What the shim asks of a Docker endpoint: six calls about containers, and some extras.
 
-Contract of every engine (``tests/contract`` holds each of them to it):
+The contract of every engine (``tests/contract`` runs one suite on each of them):
 
-* Verbs may be called many times with the same name; doing it twice has the effect of once.
-* :class:`~shim.errors.Transient` means "no certain answer": the caller looks again, assumes
-  nothing. :class:`~shim.errors.Permanent` carries the endpoint's own words.
-* No verb touches a container that does not carry our own ``mesos-shim.id`` label, except by
-  the exact name of one that we named.
-* No verb takes a thread; any number may be under way at once.
+* A call may be repeated with the same name; twice has the effect of once.
+* :class:`~shim.errors.Transient` means "no certain answer": the caller assumes nothing and
+  inspects the container. :class:`~shim.errors.Permanent` carries the endpoint's own words.
+* No call touches a container without this shim's ``mesos-shim.id`` label, unless its caller gives
+  the exact name of a container that the shim named.
+* No call takes a thread; any number may be under way at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shim.model.container import Container
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """An image reference taken apart as ``POST /images/create`` wants it."""
+    """An image reference, split into the parameters of ``POST /images/create``."""
 
     text: str
     """As the task wrote it, ``:latest`` added where a tag is missing."""
@@ -29,12 +29,12 @@ class ImageRef:
     tag: str
     """A tag, or a digest ``sha256:...``."""
     registry: str
-    """The key under which credentials are kept: ``host[:port]``, or ``docker.io``."""
+    """The key of its credentials: ``host[:port]``, or ``docker.io``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Registry credentials: user and password, or an identity token. Never shown."""
+    """Registry credentials: user and password, or an identity token. No secret is in the repr."""
 
     username: str = ""
     password: str = field(default="", repr=False)
@@ -58,7 +58,7 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an endpoint says about itself; zero where it does not say."""
+    """What an endpoint says about itself; zero or empty where it says nothing."""
 
     kind: str
     """``docker`` or ``triton``."""
@@ -72,7 +72,7 @@ class EngineInfo:
     account: str = ""
 
     def __str__(self) -> str:
-        """For people; what the endpoint does not say is not said."""
+        """For people; fields without a value are left out."""
         account = f", account {self.account}" if self.account else ""
         size = f", {self.cpus:g} cpus, {self.memory_mb} MB" if self.cpus else ""
         return f"{self.kind} {self.version} (API {self.api_version}) on {self.name}{account}{size}"
@@ -93,7 +93,7 @@ class Engine(Protocol):
 
     @property
     def has_events(self) -> bool:
-        """Whether :meth:`events` works; otherwise state is learned by :meth:`list` alone."""
+        """Whether :meth:`events` works. Without events only :meth:`list` shows ends."""
 
     async def info(self) -> EngineInfo: ...
 
@@ -105,7 +105,7 @@ class Engine(Protocol):
         """
 
     async def start(self, name: str) -> None:
-        """Start it; starting a running one is fine. NotFound when there is none."""
+        """Start it; starting a running container succeeds. NotFound: it does not exist."""
 
     async def inspect(self, name: str) -> Container:
         """Everything about one container, ``Container.inspect`` included. NotFound."""
@@ -113,17 +113,17 @@ class Engine(Protocol):
     async def stop(self, name: str, grace: float) -> None:
         """Signal it, then kill it after ``grace`` whole seconds; returns when it is down.
 
-        A container that is down already is fine. NotFound when there is none.
+        Stopping a stopped container succeeds. NotFound: it does not exist.
         """
 
     async def remove(self, name: str) -> None:
-        """Remove it, running or not, with its anonymous volumes. One that is not there is fine.
+        """Remove it, running or not, with its anonymous volumes. It need not exist.
 
         Transient while the endpoint cannot remove it yet (provisioning, removal under way).
         """
 
     async def list(self) -> Sequence[Container]:
-        """All containers of ours (by label), in one call, without ``Container.inspect``."""
+        """All containers of this shim (by label), in one call, without ``Container.inspect``."""
 
     async def has_image(self, image: ImageRef) -> bool: ...
 
@@ -134,13 +134,13 @@ class Engine(Protocol):
         progress: Callable[[str], None],
         platform: str = "",
     ) -> None:
-        """Pull it. Cancelling the coroutine cancels the pull. Permanent in the registry's words."""
+        """Pull it. A cancelled coroutine cancels the pull. Permanent has the registry's words."""
 
     def events(self) -> AsyncGenerator[str, None]:
-        """Names of containers of ours that ended or were removed.
+        """Names of this shim's containers that ended or were removed.
 
-        The first item is empty: the stream stands, and whoever lists now misses nothing. Ends,
-        or raises Transient, when the stream breaks: the caller lists and asks again.
+        The first item is empty: the stream is open, and a list from now on completes it. Ends, or
+        raises Transient, when the stream breaks; the caller then lists and opens it again.
         """
 
     async def put_archive(self, name: str, path: str, tar: bytes | BinaryIO) -> None:
@@ -155,7 +155,7 @@ class Engine(Protocol):
         """``(stream, timestamp, line)`` with stream 1 stdout, 2 stderr; seconds since the epoch.
 
         Lines keep their newline; a long one may come in several pieces. ``since`` is inclusive.
-        ``tail``: only the last so many lines.
+        With ``tail``, only the last so many lines.
         """
 
     async def exec(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shim.config.secrets import credential, docker_config, http_credentials
-from shim.engine.images.reference import parse_image
+from shim.engine.images.image_reference import parse_image
 from shim.model.settings import Credential
 
 ME = Credential("me", b"hunter2")

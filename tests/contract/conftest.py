@@ -8,7 +8,7 @@ import pytest
 
 from shim.engine.client.endpoint import resolve
 from shim.engine.docker import DockerEngine
-from shim.engine.images.reference import parse_image
+from shim.engine.images.image_reference import parse_image
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.login import ClientLogin
 from tests.contract.rigs import Rig

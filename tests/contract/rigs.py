@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shim.engine.api import ContainerSpec, Engine, ImageRef
-from shim.engine.images.reference import parse_image
+from shim.engine.images.image_reference import parse_image
 from shim.model.container import LABEL_CONTAINER, LABEL_SHIM
 
 

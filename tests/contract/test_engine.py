@@ -34,7 +34,7 @@ def a_tar(name: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-async def test_info_tells_what_the_endpoint_offers(rig: Rig) -> None:
+async def test_info_describes_the_endpoint(rig: Rig) -> None:
     info = await rig.engine.info()
     assert info.kind == rig.engine.kind
     assert info.version
@@ -78,9 +78,9 @@ async def test_starting_twice_is_starting_once(rig: Rig) -> None:
     assert (await rig.engine.inspect(name)).phase is Phase.RUNNING
 
 
-async def test_a_command_that_is_not_there_is_refused_in_the_endpoints_words(rig: Rig) -> None:
+async def test_a_missing_command_fails_the_start_with_the_endpoints_message(rig: Rig) -> None:
     if rig.engine.kind == "triton":
-        pytest.skip("only a real datacenter can tell in which words")
+        pytest.skip("the simulator does not know the message of a real datacenter")
     name = await rig.create(["/nosuch"])
     with pytest.raises(Permanent, match="OCI runtime create failed"):
         await rig.engine.start(name)
@@ -106,21 +106,21 @@ async def read_logs(engine: Engine, name: str) -> None:
         pytest.param(read_logs, id="logs"),
     ],
 )
-async def test_what_is_not_there_is_not_found(
+async def test_a_missing_container_is_not_found(
     rig: Rig, call: Callable[[Engine, str], Awaitable[object]]
 ) -> None:
     with pytest.raises(NotFound, match="No such container"):
-        await call(rig.engine, "mesos-nobody")
+        await call(rig.engine, "mesos-missing")
 
 
 @pytest.mark.parametrize("code", [0, 3])
-async def test_the_exit_code_is_the_process_own(rig: Rig, code: int) -> None:
+async def test_the_exit_code_is_that_of_the_process(rig: Rig, code: int) -> None:
     name = await rig.run(rig.ends(code))
     found = await ended(rig, name)
     assert (found.exit_code, found.oom_killed, found.error) == (code, False, "")
 
 
-async def test_a_gentle_stop_returns_when_it_is_down(rig: Rig) -> None:
+async def test_a_stop_returns_when_the_container_is_down(rig: Rig) -> None:
     name = await rig.run(rig.runs)
     await asyncio.sleep(0.2)  # until it listens to signals
     began = time.monotonic()
@@ -130,7 +130,7 @@ async def test_a_gentle_stop_returns_when_it_is_down(rig: Rig) -> None:
     assert (found.phase, found.exit_code) == (Phase.EXITED, 143)
 
 
-async def test_a_stubborn_one_is_killed_after_its_grace(rig: Rig) -> None:
+async def test_a_container_that_ignores_sigterm_is_killed_after_its_grace(rig: Rig) -> None:
     name = await rig.run(rig.stubborn)
     await asyncio.sleep(0.2)
     began = time.monotonic()
@@ -151,7 +151,7 @@ async def test_a_second_stop_shortens_the_first(rig: Rig) -> None:
     assert (await rig.engine.inspect(name)).phase is Phase.EXITED
 
 
-async def test_stopping_what_is_down_is_fine(rig: Rig) -> None:
+async def test_stopping_a_stopped_container_succeeds(rig: Rig) -> None:
     name = await rig.run(rig.ends(3))
     await ended(rig, name)
     await rig.engine.stop(name, 1)
@@ -166,7 +166,7 @@ async def test_removing_needs_no_stop_and_may_be_repeated(rig: Rig) -> None:
         await rig.engine.inspect(name)
 
 
-async def test_removing_at_once_from_two_sides_ends_well(rig: Rig) -> None:
+async def test_concurrent_removals_succeed_or_are_transient(rig: Rig) -> None:
     name = await rig.run(rig.runs)
     results = await asyncio.gather(
         *(rig.engine.remove(name) for _ in range(3)), return_exceptions=True
@@ -175,7 +175,7 @@ async def test_removing_at_once_from_two_sides_ends_well(rig: Rig) -> None:
     await rig.engine.remove(name)
 
 
-async def test_a_list_holds_ours_only_in_every_phase(rig: Rig) -> None:
+async def test_a_list_holds_this_shims_containers_in_every_phase(rig: Rig) -> None:
     created = await rig.create(rig.runs)
     running = await rig.run(rig.runs)
     down = await rig.run(rig.ends(3))
@@ -192,17 +192,17 @@ async def test_a_list_holds_ours_only_in_every_phase(rig: Rig) -> None:
     assert list(await rig.other.list()) == []
 
 
-async def test_an_image_is_there_or_not(rig: Rig) -> None:
+async def test_an_image_is_present_or_not(rig: Rig) -> None:
     assert await rig.engine.has_image(rig.image)
     assert not await rig.engine.has_image(missing_image("mesos-shim-test/missing:1"))
 
 
-async def test_a_pull_fails_in_the_registrys_words(rig: Rig) -> None:
+async def test_a_pull_fails_with_the_registrys_message(rig: Rig) -> None:
     with pytest.raises((Permanent, Transient), match=r"127\.0\.0\.1:1"):
         await rig.engine.pull(missing_image("127.0.0.1:1/missing:1"), None, lambda text: None)
 
 
-async def test_events_name_what_ended_and_what_was_removed(rig: Rig) -> None:
+async def test_events_name_ended_and_removed_containers(rig: Rig) -> None:
     if not rig.engine.has_events:
         pytest.skip("this endpoint has none")
     async with aclosing(rig.engine.events()) as events, asyncio.timeout(20):
@@ -213,7 +213,7 @@ async def test_events_name_what_ended_and_what_was_removed(rig: Rig) -> None:
         assert await anext(events) == name
 
 
-async def test_files_go_in_and_out(rig: Rig) -> None:
+async def test_files_are_written_and_read(rig: Rig) -> None:
     name = await rig.create(rig.runs)
     await rig.engine.put_archive(name, rig.writable, a_tar("hello", b"you"))
     got = await rig.engine.get_archive(name, f"{rig.writable}/hello", 10_240)
@@ -229,7 +229,7 @@ async def test_files_go_in_and_out(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("follow", [False, True])
-async def test_logs_tell_streams_and_times(rig: Rig, follow: bool) -> None:
+async def test_logs_have_streams_and_times(rig: Rig, follow: bool) -> None:
     began = time.time()
     name = await rig.run(rig.says("one", "two"))
     if not follow:
@@ -248,14 +248,14 @@ async def test_a_command_runs_in_the_container(rig: Rig) -> None:
     name = await rig.run(rig.runs)
     said = await rig.engine.exec(name, ["echo", "hello"], {}, 20)
     assert (said.exit_code, said.output) == (0, b"hello\n")
-    told = await rig.engine.exec(name, ["sh", "-c", "echo $WORD"], {"WORD": "env"}, 20)
-    assert told.output == b"env\n"
+    printed = await rig.engine.exec(name, ["sh", "-c", "echo $WORD"], {"WORD": "env"}, 20)
+    assert printed.output == b"env\n"
     assert (await rig.engine.exec(name, ["false"], {}, 20)).exit_code == 1
     with pytest.raises(Transient, match="has not ended after"):
         await rig.engine.exec(name, ["sleep", "5"], {}, 0.3)
 
 
-async def test_no_command_runs_in_a_container_that_is_down(rig: Rig) -> None:
+async def test_no_command_runs_in_a_stopped_container(rig: Rig) -> None:
     name = await rig.run(rig.ends(0))
     await ended(rig, name)
     with pytest.raises(Permanent, match="is not running"):

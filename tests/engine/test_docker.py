@@ -30,7 +30,7 @@ VERSION = {"Version": "99", "ApiVersion": "1.41"}
 
 
 class Daemon:
-    """Answers as it is told: a handler for each path, without the version."""
+    """Answers with a handler for each path, without the version."""
 
     def __init__(self) -> None:
         self.handlers: dict[str, Handler] = {}
@@ -88,7 +88,7 @@ def spec(platform: str = "") -> ContainerSpec:
 @pytest.mark.parametrize(
     ("theirs", "spoken"), [("1.41", "1.41"), ("1.51", "1.51"), ("1.99", "1.51"), ("1.9", "1.9")]
 )
-async def test_the_newest_version_both_know_is_spoken(
+async def test_the_newest_api_version_that_both_sides_know_is_used(
     daemon: Daemon, engine: DockerEngine, theirs: str, spoken: str
 ) -> None:
     daemon.version = {"Version": "1", "ApiVersion": theirs}
@@ -127,7 +127,7 @@ async def test_a_create_sends_name_platform_and_body(daemon: Daemon, engine: Doc
     ],
 )
 @pytest.mark.parametrize("body", ["<html>hello</html>", "[1]", '"text"'])
-async def test_an_answer_that_is_not_dockers_says_nothing(
+async def test_an_answer_that_is_not_dockers_is_transient(
     daemon: Daemon,
     engine: DockerEngine,
     path: str,
@@ -140,7 +140,7 @@ async def test_an_answer_that_is_not_dockers_says_nothing(
 
 
 @pytest.mark.parametrize("body", ["{}", '""', "null"])
-async def test_what_is_no_list_does_not_say_that_nothing_is_there(
+async def test_an_answer_that_is_no_list_is_not_an_empty_list(
     daemon: Daemon, engine: DockerEngine, body: str
 ) -> None:
     daemon.answer("containers/json", text=body)
@@ -149,7 +149,7 @@ async def test_what_is_no_list_does_not_say_that_nothing_is_there(
 
 
 @pytest.mark.parametrize("event", ['{"Actor": 5}', '{"Actor": {"Attributes": "x"}}', "[1]", "x"])
-async def test_an_event_that_is_none_ends_the_stream_and_nothing_else(
+async def test_a_malformed_event_ends_the_stream_only(
     daemon: Daemon, engine: DockerEngine, event: str
 ) -> None:
     daemon.answer("events", text=f"{event}\n")
@@ -158,7 +158,7 @@ async def test_an_event_that_is_none_ends_the_stream_and_nothing_else(
             assert [name async for name in names] == [""]
 
 
-async def test_a_line_that_is_too_long_ends_a_stream_and_nothing_else(
+async def test_a_line_that_is_too_long_ends_the_stream_only(
     daemon: Daemon, engine: DockerEngine
 ) -> None:
     """An event repeats every label of its container, and a task may bring megabytes of them."""
@@ -172,8 +172,8 @@ async def test_a_line_that_is_too_long_ends_a_stream_and_nothing_else(
         await engine.pull(IMAGE, None, lambda text: None)
 
 
-async def test_an_endpoint_that_is_not_there_is_transient(tmp_path: Path) -> None:
-    for host in (f"unix://{tmp_path}/nobody.sock", "tcp://127.0.0.1:1"):
+async def test_a_missing_endpoint_is_transient(tmp_path: Path) -> None:
+    for host in (f"unix://{tmp_path}/missing.sock", "tcp://127.0.0.1:1"):
         engine = DockerEngine(resolve(host), shim_id="me")
         with pytest.raises(Transient, match=host):
             await engine.list()
@@ -204,14 +204,14 @@ async def test_a_connection_that_breaks_is_transient(daemon: Daemon, engine: Doc
         await engine.start("x")
 
 
-async def test_maintenance_says_when_to_ask_again(daemon: Daemon, engine: DockerEngine) -> None:
+async def test_maintenance_has_a_retry_after(daemon: Daemon, engine: DockerEngine) -> None:
     daemon.answer("containers/json", status=503, text="back soon", headers={"Retry-After": "7"})
     with pytest.raises(Transient, match="back soon") as caught:
         await engine.list()
     assert caught.value.retry_after == 7
 
 
-async def test_the_list_is_of_our_label(daemon: Daemon, engine: DockerEngine) -> None:
+async def test_a_list_asks_for_the_shims_label(daemon: Daemon, engine: DockerEngine) -> None:
     daemon.answer("containers/json", text="[]")
     assert await engine.list() == []
     query = daemon.seen[-1].query
@@ -242,7 +242,7 @@ def chunks(*pieces: dict[str, object], cut: bool = False) -> Handler:
     return handler
 
 
-async def test_a_pull_tells_how_far_it_is(daemon: Daemon, engine: DockerEngine) -> None:
+async def test_a_pull_reports_progress(daemon: Daemon, engine: DockerEngine) -> None:
     daemon.handlers["images/create"] = chunks(
         {"status": "Pulling fs layer", "id": "a"}, {"status": "Pull complete", "id": "a"}
     )
@@ -255,8 +255,8 @@ async def test_a_pull_tells_how_far_it_is(daemon: Daemon, engine: DockerEngine) 
         "tag": "1",
         "platform": "linux/arm64",
     }
-    told = json.loads(base64.urlsafe_b64decode(request.headers["X-Registry-Auth"]))
-    assert told == {"username": "me", "password": "secret", "serveraddress": "reg:5000"}
+    sent = json.loads(base64.urlsafe_b64decode(request.headers["X-Registry-Auth"]))
+    assert sent == {"username": "me", "password": "secret", "serveraddress": "reg:5000"}
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ async def test_a_pull_tells_how_far_it_is(daemon: Daemon, engine: DockerEngine) 
         ({"errorDetail": {"message": "denied: i/o timeout"}}, Ambiguous),
     ],
 )
-async def test_an_error_inside_the_stream_is_the_pulls_end(
+async def test_an_error_inside_the_stream_fails_the_pull(
     daemon: Daemon, engine: DockerEngine, piece: dict[str, object], kind: type[Exception]
 ) -> None:
     daemon.handlers["images/create"] = chunks({"status": "x"}, piece)
@@ -277,15 +277,13 @@ async def test_an_error_inside_the_stream_is_the_pulls_end(
     assert "X-Registry-Auth" not in daemon.seen[-1].headers
 
 
-async def test_a_pull_whose_connection_breaks_has_not_succeeded(
-    daemon: Daemon, engine: DockerEngine
-) -> None:
+async def test_a_pull_whose_connection_breaks_fails(daemon: Daemon, engine: DockerEngine) -> None:
     daemon.handlers["images/create"] = chunks({"status": "Downloading", "id": "a"}, cut=True)
     with pytest.raises(Transient):
         await engine.pull(IMAGE, None, lambda text: None)
 
 
-async def test_a_silent_pull_is_given_up(
+async def test_a_silent_pull_times_out(
     daemon: Daemon, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang(request: web.Request) -> web.StreamResponse:
@@ -300,9 +298,9 @@ async def test_a_silent_pull_is_given_up(
         await engine.pull(IMAGE, None, lambda text: None)
 
 
-def test_an_identity_token_stands_for_a_password() -> None:
-    told = json.loads(base64.urlsafe_b64decode(registry_auth(Auth("", "", "token", "reg"))))
-    assert told == {"identitytoken": "token", "serveraddress": "reg"}
+def test_an_identity_token_replaces_user_and_password() -> None:
+    sent = json.loads(base64.urlsafe_b64decode(registry_auth(Auth("", "", "token", "reg"))))
+    assert sent == {"identitytoken": "token", "serveraddress": "reg"}
 
 
 # --- streams ------------------------------------------------------------------------------
@@ -327,7 +325,7 @@ async def test_an_event_stream_that_breaks_is_transient(
     assert filters["label"] == ["mesos-shim.id=me"]
 
 
-async def test_long_calls_never_keep_short_ones_waiting(tmp_path: Path) -> None:
+async def test_long_calls_never_delay_short_ones(tmp_path: Path) -> None:
     daemon = Daemon()
     gate = asyncio.Event()
 
@@ -385,7 +383,7 @@ def daemon_tls(certs: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_both_sides_show_their_certificates(daemon: Daemon, certs: Path) -> None:
+async def test_both_sides_present_their_certificates(daemon: Daemon, certs: Path) -> None:
     daemon.answer("containers/json", text="[]")
     async with served(daemon, certs, daemon_tls(certs)) as host:
         engine = DockerEngine(resolve(host, str(certs), environ={}), shim_id="me")
@@ -394,7 +392,7 @@ async def test_both_sides_show_their_certificates(daemon: Daemon, certs: Path) -
         await engine.close()
 
 
-async def test_a_daemon_of_another_authority_is_not_believed(
+async def test_a_daemon_certified_by_another_authority_is_rejected(
     daemon: Daemon, certs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     others = tmp_path_factory.mktemp("others")
@@ -408,16 +406,18 @@ async def test_a_daemon_of_another_authority_is_not_believed(
         await engine.close()
 
 
-async def test_the_size_of_a_remote_disk_is_a_budget(daemon: Daemon, engine: DockerEngine) -> None:
-    told = {"Name": "there", "NCPU": 4, "MemTotal": 8 * 2**30, "DockerRootDir": "/nowhere/at/all"}
-    daemon.answer("info", text=json.dumps(told))
+async def test_the_disk_size_of_a_remote_engine_is_a_default(
+    daemon: Daemon, engine: DockerEngine
+) -> None:
+    info = {"Name": "there", "NCPU": 4, "MemTotal": 8 * 2**30, "DockerRootDir": "/nowhere/at/all"}
+    daemon.answer("info", text=json.dumps(info))
     info = await engine.info()
     assert (info.name, info.cpus, info.memory_mb) == ("there", 4.0, 8192)
     assert (info.kind, info.version, info.api_version) == ("docker", "99", "1.41")
     assert info.disk_mb == 100 * 1024
 
 
-async def test_an_answer_without_end_is_refused(
+async def test_an_endless_answer_is_rejected(
     daemon: Daemon, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "ENGINE_ANSWER_BYTES", 1000)
@@ -426,7 +426,7 @@ async def test_an_answer_without_end_is_refused(
         await engine.list()
 
 
-def test_no_call_is_without_a_limit() -> None:
+def test_every_call_has_a_time_limit() -> None:
     for limit in (transport.QUICK, transport.WORK):
         assert limit.total
     assert transport.STREAM.sock_read

@@ -1,8 +1,8 @@
-"""An engine in memory that keeps the Engine contract, and can be made to fail in every way.
+"""An engine in memory that keeps the Engine contract, and fails as a test wants it to.
 
-``tests/contract`` holds it to the same suite as the real engines. Faults are planned with
-:meth:`FakeEngine.fail`: before a call has its effect, or after (an answer lost); ``hold`` makes
-a call wait until it is let go.
+``tests/contract`` runs the same suite on it as on the real engines. :meth:`FakeEngine.fail` makes
+a call fail before it has its effect, or after (the answer is lost). :meth:`FakeEngine.hold` makes
+a call wait until the test releases it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass
 class Box:
-    """A container of the fake: what a test may look at and change."""
+    """A container of the fake engine, for a test to inspect and change."""
 
     name: str
     id: str
@@ -47,7 +47,7 @@ class Box:
 
     @property
     def obeys(self) -> bool:
-        """Whether it ends on a gentle stop; ``stubborn`` in its command says no."""
+        """Whether it ends on SIGTERM; not with ``stubborn`` in its command."""
         return "stubborn" not in self.command
 
 
@@ -59,10 +59,10 @@ class Fault:
 
 
 class FakeEngine:
-    """Containers whose first command word says what they do.
+    """The first word of a container's command says what the container does.
 
     ``sleep``: runs until stopped; ``exit N``: ends at once with N; ``say OUT ERR``: prints both
-    and ends; ``nosuch``: cannot be started; with ``stubborn``, only force ends it.
+    and ends; ``nosuch``: cannot be started; with ``stubborn``: ends by SIGKILL only.
     """
 
     kind = "fake"
@@ -98,28 +98,28 @@ class FakeEngine:
         return event
 
     def end(self, name: str, code: int | None = 0, *, silently: bool = False, **what: Any) -> None:
-        """The container's process ends by itself; ``silently``: no event tells."""
+        """The container's process ends by itself; ``silently``: without an event."""
         box = self.boxes[name]
         box.phase, box.exit_code = Phase.EXITED, code
         for key, value in what.items():
             setattr(box, key, value)
         box.ended.set()
         if not silently:
-            self._tell(name)
+            self._send_event(name)
 
     def destroy(self, name: str, *, silently: bool = False) -> None:
-        """Somebody removes it behind our back."""
+        """Another client removes it; ``silently``: without an event."""
         box = self.boxes.pop(name)
         box.ended.set()
         if not silently:
-            self._tell(name)
+            self._send_event(name)
 
     def break_events(self) -> None:
         for listener in self._listeners:
             listener.put_nowait(None)
 
     def add(self, name: str, labels: Mapping[str, str], phase: Phase = Phase.RUNNING) -> Box:
-        """A container that is there already."""
+        """A container that exists already."""
         self._ids += 1
         box = Box(name, f"{self._ids:064x}", "busybox:1", labels, ("sleep",), phase)
         self.boxes[name] = box
@@ -264,15 +264,15 @@ class FakeEngine:
         self, name: str, *, since: float, follow: bool, tail: int | None = None
     ) -> AsyncGenerator[tuple[int, float, bytes], None]:
         box = await self._call("logs", lambda: self._box(name))
-        told = len(box.output)
+        sent = len(box.output)
         for line in box.output[-tail:] if tail else list(box.output):
             if line[1] >= since:
                 yield line
         while follow and not box.ended.is_set():
             await asyncio.sleep(0.01)
-            for line in box.output[told:]:
+            for line in box.output[sent:]:
                 yield line
-            told = len(box.output)
+            sent = len(box.output)
 
     async def exec(
         self, name: str, argv: Sequence[str], env: Mapping[str, str], timeout: float
@@ -327,7 +327,7 @@ class FakeEngine:
         except KeyError:
             raise NotFound(f"No such container: {name}") from None
 
-    def _tell(self, name: str) -> None:
+    def _send_event(self, name: str) -> None:
         for listener in self._listeners:
             listener.put_nowait(name)
 

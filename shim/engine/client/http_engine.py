@@ -25,7 +25,7 @@ from shim.engine.client.transport import (
     read_body,
     without_empty,
 )
-from shim.engine.images.pull_progress import Progress
+from shim.engine.images.pull_progress import PullProgress
 from shim.errors import NotFound, ShimError, Transient
 
 CallObserver = Callable[[str, str, float], None]
@@ -178,7 +178,7 @@ class HttpEngine:
         """``POST /images/create``. ``error_for`` maps an error inside the stream, in its words."""
         params = {"fromImage": image.repository, "tag": image.tag, "platform": platform}
         headers = {} if auth is None else {"X-Registry-Auth": registry_auth(auth)}
-        seen = Progress()
+        seen = PullProgress()
         async with self._http.open(
             "pull",
             "POST",
@@ -191,7 +191,7 @@ class HttpEngine:
             async for piece in json_lines(response):
                 if error := _stream_error(piece):
                     raise error_for(error)
-                progress(seen.take(piece))
+                progress(seen.update(piece))
 
     async def _log_lines(
         self, name: str, params: Mapping[str, str], *, follow: bool, timeout: aiohttp.ClientTimeout

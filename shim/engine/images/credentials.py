@@ -1,4 +1,4 @@
-"""Docker configs and the registry credentials in them. No secret is in any message or repr."""
+"""Docker configs and the registry credentials in them. No message or repr holds a secret."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from shim.engine.api import Auth, ImageRef
-from shim.engine.images.reference import DOCKER_HUB, HUB_HOSTS
+from shim.engine.images.image_reference import DOCKER_HUB, HUB_HOSTS
 from shim.errors import ConfigError, InvalidTask
 from shim.protos.mesos_pb2 import Secret, TaskInfo
 
 HUB_KEY = "https://index.docker.io/v1/"
 SANDBOX_FILES = (".docker/config.json", ".dockercfg")
-"""Where a task may bring its own config by a URI; the first that is there counts."""
+"""Files of a task's sandbox that may hold its own config; the first that exists counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class DockerConfig:
     warnings: tuple[str, ...] = ()
 
     def auth(self, image: ImageRef) -> Auth | None:
-        """The credentials for an image's registry; None: pull without."""
+        """The credentials for an image's registry; None: pull without credentials."""
         return self.auths.get(image.registry.lower())
 
 
 def docker_config_of_agent(document: Mapping[str, Any]) -> DockerConfig:
-    """``--docker_config``, read and found to be a JSON object. ConfigError."""
+    """The value of ``--docker_config``, a JSON object. ConfigError."""
     try:
         return _config(document)
     except ValueError as error:
@@ -39,7 +39,7 @@ def docker_config_of_agent(document: Mapping[str, Any]) -> DockerConfig:
 
 
 def docker_config_of_task(task: TaskInfo, sandbox: Mapping[str, bytes]) -> DockerConfig | None:
-    """The config a task brings along, which then is the only one; None: the agent's counts.
+    """The task's own config, which replaces the agent's; None: the agent's config counts.
 
     ``sandbox`` holds those of :data:`SANDBOX_FILES` that were fetched.
     """
@@ -89,7 +89,7 @@ def _config(document: Mapping[str, Any]) -> DockerConfig:
 
 
 def _auths(entries: Mapping[str, Any]) -> dict[str, Auth]:
-    """By registry. A key that is the registry itself counts more than one with scheme and path."""
+    """By registry. A key that is the registry itself wins over one with scheme and path."""
     result: dict[str, Auth] = {}
     for key in sorted(entries, key=lambda key: key != _registry(key)):
         auth = _auth(key, entries[key])
@@ -106,7 +106,7 @@ def _registry(key: str) -> str:
 
 
 def _auth(key: str, entry: object) -> Auth | None:
-    """One entry; None when it holds nothing (a credential helper has it)."""
+    """One entry; None when it holds no credentials (a credential helper has them)."""
     if not isinstance(entry, dict):
         return None
     server = HUB_KEY if _registry(key) == DOCKER_HUB else _registry(key)

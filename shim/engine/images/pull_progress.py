@@ -1,4 +1,4 @@
-"""A pull's stream of layer states, summed up in one line for people."""
+"""The layer states of a pull, summed up in one line for people."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ _DONE = frozenset({"Pull complete", "Already exists"})
 _MB = 1_000_000
 
 
-class Progress:
-    """``3 of 5 layers, 12.3 of 45.6 MB`` from what the engine says layer by layer."""
+class PullProgress:
+    """``3 of 5 layers, 12.3 of 45.6 MB``, from the engine's reports on each layer."""
 
     def __init__(self) -> None:
         self._done: set[str] = set()
         self._bytes: dict[str, tuple[int, int]] = {}
 
-    def take(self, piece: Mapping[str, Any]) -> str:
+    def update(self, piece: Mapping[str, Any]) -> str:
+        """Take one JSON object of the stream; the line as it is now."""
         layer, status = piece.get("id"), piece.get("status") or ""
         if not layer or status.startswith("Pulling from"):
             return str(self)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shim.engine.api import ContainerSpec, ImageRef
-from shim.engine.images.reference import parse_image
+from shim.engine.images.image_reference import parse_image
 from shim.engine.mapping import command, isolation, labels, network, resources, volumes
 from shim.engine.mapping.parameters import apply_parameters
 from shim.engine.mapping.rules import Rules

@@ -13,7 +13,7 @@ from shim.engine.api import ContainerSpec
 from shim.engine.checks.checker import Checker
 from shim.engine.client.endpoint import resolve
 from shim.engine.docker import DockerEngine
-from shim.engine.images.reference import parse_image
+from shim.engine.images.image_reference import parse_image
 from shim.model.container import LABEL_SHIM
 from shim.model.facts import CheckReported, Fact, HealthReported
 from shim.protos.mesos_pb2 import CheckStatusInfo

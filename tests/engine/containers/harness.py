@@ -10,7 +10,7 @@ from typing import Any
 
 from shim.engine.api import ContainerSpec
 from shim.engine.containers.containerizer import Containerizer
-from shim.engine.images.reference import parse_image
+from shim.engine.images.image_reference import parse_image
 from shim.model.container import LABEL_CONTAINER, LABEL_SHIM, Ref
 from shim.model.facts import Fact
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey

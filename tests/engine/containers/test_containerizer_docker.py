@@ -1,4 +1,4 @@
-"""The conductor on the real engine: what only a real one can show."""
+"""The containerizer on a real Docker engine: what a fake cannot show."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RUNS = ("sh", "-c", "trap 'exit 0' TERM; sleep 100 & wait")
 
 
 @pytest.fixture
-async def on(shim_id: str, busybox_image: str) -> AsyncIterator[Harness]:
+async def h(shim_id: str, busybox_image: str) -> AsyncIterator[Harness]:
     engine = DockerEngine(resolve(), shim_id=shim_id)
     async with harness(engine, image=busybox_image, shim_id=shim_id) as made:
         yield made
@@ -37,89 +37,89 @@ async def on(shim_id: str, busybox_image: str) -> AsyncIterator[Harness]:
     await engine.close()
 
 
-async def test_a_task_from_launch_to_nothing(on: Harness) -> None:
-    ref = on.launch(command=RUNS)
-    started = await on.until(ContainerStarted, ref, 30)
+async def test_a_task_from_launch_to_nothing(h: Harness) -> None:
+    ref = h.launch(command=RUNS)
+    started = await h.until(ContainerStarted, ref, 30)
     assert started.container.phase is Phase.RUNNING
     assert started.container.addresses
-    (told,) = json.loads(started.container.inspect)
-    assert told["Name"] == f"/{ref.name}"
+    (inspected,) = json.loads(started.container.inspect)
+    assert inspected["Name"] == f"/{ref.name}"
     await asyncio.sleep(0.3)
-    on.containerizer.carry_out(Stop(ref, 20.0))
-    assert (await on.until(ContainerExited, ref, 10)).exit_code == 0
-    on.containerizer.carry_out(Remove(ref))
-    await on.until(ContainerRemoved, ref, 10)
-    assert on.kinds(ref) == [
+    h.containerizer.carry_out(Stop(ref, 20.0))
+    assert (await h.until(ContainerExited, ref, 10)).exit_code == 0
+    h.containerizer.carry_out(Remove(ref))
+    await h.until(ContainerRemoved, ref, 10)
+    assert h.kinds(ref) == [
         "LaunchAdvanced",
         "ContainerStarted",
         "ContainerExited",
         "ContainerRemoved",
     ]
-    assert list(await on.engine.list()) == []
+    assert list(await h.engine.list()) == []
 
 
-async def test_an_end_is_told_by_an_event(on: Harness) -> None:
-    ref = on.launch(command=("sh", "-c", "sleep 0.5; exit 7"))
-    await on.until(ContainerStarted, ref, 30)
-    assert (await on.until(ContainerExited, ref, 5)).exit_code == 7
+async def test_an_end_is_reported_at_its_event(h: Harness) -> None:
+    ref = h.launch(command=("sh", "-c", "sleep 0.5; exit 7"))
+    await h.until(ContainerStarted, ref, 30)
+    assert (await h.until(ContainerExited, ref, 5)).exit_code == 7
 
 
-async def test_out_of_memory_is_told(on: Harness) -> None:
-    on.host = {"Memory": 8 * 2**20, "MemorySwap": 8 * 2**20}
-    ref = on.launch(command=("sh", "-c", "x=a; while :; do x=$x$x; done"))
-    exited = await on.until(ContainerExited, ref, 60)
+async def test_out_of_memory_is_reported(h: Harness) -> None:
+    h.host = {"Memory": 8 * 2**20, "MemorySwap": 8 * 2**20}
+    ref = h.launch(command=("sh", "-c", "x=a; while :; do x=$x$x; done"))
+    exited = await h.until(ContainerExited, ref, 60)
     assert exited.exit_code != 0
     assert exited.oom_killed
 
 
-async def test_a_refused_start_is_told_in_the_daemons_words(on: Harness) -> None:
-    ref = on.launch(command=("/no/such/program",))
-    failed = await on.until(LaunchFailed, ref, 30)
+async def test_a_refused_start_fails_with_the_daemons_message(h: Harness) -> None:
+    ref = h.launch(command=("/no/such/program",))
+    failed = await h.until(LaunchFailed, ref, 30)
     assert failed.failure is Failure.LAUNCH
     assert "/no/such/program" in failed.message
-    on.containerizer.carry_out(Remove(ref))
-    await on.until(ContainerRemoved, ref, 10)
+    h.containerizer.carry_out(Remove(ref))
+    await h.until(ContainerRemoved, ref, 10)
 
 
-async def test_an_image_that_nobody_has_is_a_failed_pull(on: Harness) -> None:
-    ref = on.launch(image="127.0.0.1:1/nothing:1")
-    failed = await on.until(LaunchFailed, ref, 60)
+async def test_an_image_that_no_registry_has_is_a_failed_pull(h: Harness) -> None:
+    ref = h.launch(image="127.0.0.1:1/nothing:1")
+    failed = await h.until(LaunchFailed, ref, 60)
     assert failed.failure is Failure.PULL
     assert "127.0.0.1:1" in failed.message
 
 
-async def test_removed_behind_our_back(on: Harness) -> None:
-    ref = on.launch(command=RUNS)
-    await on.until(ContainerStarted, ref, 30)
-    await on.engine.remove(ref.name)
-    # The daemon kills it first: whoever looks quickly enough still sees how it ended.
-    ended = await on.until(ContainerExited | ContainerVanished, ref, 10)
+async def test_a_container_removed_by_others_is_reported_once(h: Harness) -> None:
+    ref = h.launch(command=RUNS)
+    await h.until(ContainerStarted, ref, 30)
+    await h.engine.remove(ref.name)
+    # The daemon kills it first, so a quick inspect still sees how it ended.
+    ended = await h.until(ContainerExited | ContainerVanished, ref, 10)
     assert isinstance(ended, ContainerVanished) or ended.exit_code == 137
     await asyncio.sleep(0.5)
-    assert len(on.of(ref)) == 3
+    assert len(h.of(ref)) == 3
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.1, 0.3])
-async def test_a_kill_at_any_moment_of_a_launch_leaves_nothing(on: Harness, delay: float) -> None:
-    ref = on.launch(command=RUNS)
+async def test_a_kill_at_any_moment_of_a_launch_leaves_nothing(h: Harness, delay: float) -> None:
+    ref = h.launch(command=RUNS)
     await asyncio.sleep(delay)
-    on.containerizer.carry_out(CancelLaunch(ref))
-    on.containerizer.carry_out(Remove(ref))
-    await on.until(ContainerRemoved, ref, 30)
-    assert len({"LaunchCancelled", "ContainerStarted"} & set(on.kinds(ref))) == 1
-    assert list(await on.engine.list()) == []
+    h.containerizer.carry_out(CancelLaunch(ref))
+    h.containerizer.carry_out(Remove(ref))
+    await h.until(ContainerRemoved, ref, 30)
+    assert len({"LaunchCancelled", "ContainerStarted"} & set(h.kinds(ref))) == 1
+    assert list(await h.engine.list()) == []
 
 
-async def test_twenty_at_once(on: Harness) -> None:
-    refs = [on.launch(f"task-{n}", RUNS) for n in range(20)]
+async def test_twenty_containers_live_at_once(h: Harness) -> None:
+    refs = [h.launch(f"task-{n}", RUNS) for n in range(20)]
     for ref in refs:
-        await on.until(ContainerStarted, ref, 60)
+        await h.until(ContainerStarted, ref, 60)
     for ref in refs:
-        on.containerizer.carry_out(Stop(ref, 1.0))
+        h.containerizer.carry_out(Stop(ref, 1.0))
     for ref in refs:
-        await on.until(ContainerExited, ref, 30)
-        on.containerizer.carry_out(Remove(ref))
+        await h.until(ContainerExited, ref, 30)
+        h.containerizer.carry_out(Remove(ref))
     for ref in refs:
-        await on.until(ContainerRemoved, ref, 30)
-        assert on.kinds(ref).count("ContainerExited") == 1
-    assert list(await on.engine.list()) == []
+        await h.until(ContainerRemoved, ref, 30)
+        assert h.kinds(ref).count("ContainerExited") == 1
+    assert list(await h.engine.list()) == []

@@ -1,4 +1,4 @@
-"""Launches whose create takes minutes: put aside, called back, given up meanwhile."""
+"""Launches whose create takes minutes: parked, called back, cancelled meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fakes.engine import FakeEngine
 
 
 class Datacenter(FakeEngine):
-    """Creates nothing until ``finish``."""
+    """An engine that calls back: it creates nothing until ``finish``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,97 +48,97 @@ def tasks_of(ref: Ref) -> list[str]:
 
 
 @timeless
-async def test_nothing_waits_for_a_create_put_aside_and_it_goes_on() -> None:
+async def test_a_parked_launch_has_no_asyncio_task_and_goes_on() -> None:
     engine = Datacenter()
-    async with harness(engine) as on:
-        ref = on.launch()
+    async with harness(engine) as h:
+        ref = h.launch()
         await engine.provisioning(ref)
         await asyncio.sleep(1000)
         assert tasks_of(ref) == []
-        assert on.containerizer.busy == 1
+        assert h.containerizer.busy == 1
         engine.finish(ref)
-        await on.until(ContainerStarted, ref)
-        await on.idle()
+        await h.until(ContainerStarted, ref)
+        await h.idle()
         assert engine.boxes[ref.name].starts == 1
         assert engine.asked == [ref.name] * 2
-        assert on.kinds(ref) == ["LaunchAdvanced", "ContainerStarted"]
+        assert h.kinds(ref) == ["LaunchAdvanced", "ContainerStarted"]
 
 
 @timeless
-async def test_what_is_put_aside_keeps_its_turn() -> None:
+async def test_a_parked_launch_keeps_its_slot() -> None:
     engine = Datacenter()
-    async with harness(engine, max_inflight=1) as on:
-        first, second = on.launch("a"), on.launch("b")
+    async with harness(engine, max_inflight=1) as h:
+        first, second = h.launch("a"), h.launch("b")
         await engine.provisioning(first)
         await asyncio.sleep(10)
         assert second.name not in engine.waiting
         engine.finish(first)
         await engine.provisioning(second)
         engine.finish(second)
-        await on.until(ContainerStarted, second)
-        await on.idle()
-        third = on.launch("c")
+        await h.until(ContainerStarted, second)
+        await h.idle()
+        third = h.launch("c")
         await engine.provisioning(third)
 
 
 @timeless
-async def test_killed_while_put_aside() -> None:
+async def test_a_parked_launch_that_is_killed_is_removed_after_its_create() -> None:
     engine = Datacenter()
-    async with harness(engine, max_inflight=1) as on:
-        ref = on.launch()
+    async with harness(engine, max_inflight=1) as h:
+        ref = h.launch()
         await engine.provisioning(ref)
-        on.containerizer.carry_out(CancelLaunch(ref))
-        assert on.kinds(ref)[-1] == "LaunchCancelled"
-        on.containerizer.carry_out(Remove(ref))
+        h.containerizer.carry_out(CancelLaunch(ref))
+        assert h.kinds(ref)[-1] == "LaunchCancelled"
+        h.containerizer.carry_out(Remove(ref))
         await asyncio.sleep(100)
         assert tasks_of(ref) == [], "Triton would refuse to remove it while it is provisioned"
-        engine.add(ref.name, on.labels(ref), Phase.CREATED)
+        engine.add(ref.name, h.labels(ref), Phase.CREATED)
         engine.finish(ref)
-        await on.until(ContainerRemoved, ref)
-        await on.idle()
+        await h.until(ContainerRemoved, ref)
+        await h.idle()
         assert engine.boxes == {}
-        assert engine.asked == [ref.name], "not asked for again"
-        assert on.kinds(ref) == ["LaunchAdvanced", "LaunchCancelled", "ContainerRemoved"]
-        other = on.launch("other")
+        assert engine.asked == [ref.name], "the create is not asked for again"
+        assert h.kinds(ref) == ["LaunchAdvanced", "LaunchCancelled", "ContainerRemoved"]
+        other = h.launch("other")
         await engine.provisioning(other)
 
 
 @timeless
 async def test_failures_are_counted_over_all_callbacks() -> None:
     engine = Datacenter()
-    async with harness(engine, max_inflight=1) as on:
-        ref = on.launch()
+    async with harness(engine, max_inflight=1) as h:
+        ref = h.launch()
         for _ in range(limits.AMBIGUOUS_ATTEMPTS):
             await engine.provisioning(ref)
             engine.finish(ref, Ambiguous("failed while it was provisioned"))
-        failed = await on.until(LaunchFailed, ref)
+        failed = await h.until(LaunchFailed, ref)
         assert "failed while it was provisioned" in failed.message
-        await on.idle()
+        await h.idle()
         assert len(engine.asked) == 2 * limits.AMBIGUOUS_ATTEMPTS
-        await engine.provisioning(on.launch("other"))
+        await engine.provisioning(h.launch("other"))
 
 
 @timeless
-async def test_closed_while_put_aside() -> None:
+async def test_a_parked_launch_stays_parked_after_close() -> None:
     engine = Datacenter()
-    async with harness(engine) as on:
-        ref = on.launch()
+    async with harness(engine) as h:
+        ref = h.launch()
         await engine.provisioning(ref)
     engine.finish(ref)
     await asyncio.sleep(1)
     assert engine.boxes == {}
     assert tasks_of(ref) == []
-    assert not [fact for fact in on.facts if isinstance(fact, LaunchCancelled | ContainerStarted)]
+    assert not [fact for fact in h.facts if isinstance(fact, LaunchCancelled | ContainerStarted)]
 
 
 @timeless
-async def test_a_burst_is_begun_a_few_at_a_time() -> None:
+async def test_a_burst_is_begun_in_batches() -> None:
     """Thousands of launches may be ordered at once, and a ping is right behind them."""
     engine = Datacenter()
-    async with harness(engine, max_inflight=1000) as on:
-        await engine.provisioning(on.launch("first"))
-        refs = [on.launch(f"task-{n}") for n in range(10 * limits.LAUNCH_BATCH)]
-        assert on.containerizer.busy == len(refs) + 1
+    async with harness(engine, max_inflight=1000) as h:
+        await engine.provisioning(h.launch("first"))
+        refs = [h.launch(f"task-{n}") for n in range(10 * limits.LAUNCH_BATCH)]
+        assert h.containerizer.busy == len(refs) + 1
         for pauses in range(1, 11):
             await asyncio.sleep(limits.LAUNCH_BATCH_INTERVAL)
             assert len(engine.asked) <= 2 + pauses * limits.LAUNCH_BATCH
@@ -147,65 +147,65 @@ async def test_a_burst_is_begun_a_few_at_a_time() -> None:
 
 
 @timeless
-async def test_while_launches_pour_in_they_are_only_taken_for_a_second_at_most() -> None:
+async def test_no_launch_begins_during_a_burst_for_a_second_at_most() -> None:
     engine = Datacenter()
-    async with harness(engine, max_inflight=1000) as on:
+    async with harness(engine, max_inflight=1000) as h:
         for number in range(2 * limits.LAUNCH_BURST_INTERVALS):
             for launch in range(limits.LAUNCH_BURST + limits.LAUNCH_BATCH):
-                on.launch(f"task-{number}-{launch}")
+                h.launch(f"task-{number}-{launch}")
             await asyncio.sleep(limits.LAUNCH_BATCH_INTERVAL)
             begun = len(engine.asked)
             if number < limits.LAUNCH_BURST_INTERVALS - 2:
                 assert begun <= 1 + limits.LAUNCH_BATCH
-        assert begun > limits.LAUNCH_BURST_INTERVALS, "and then begun as ever"
+        assert begun > limits.LAUNCH_BURST_INTERVALS, "and then they begin as usual"
 
 
 @timeless
-async def test_killed_before_it_was_begun() -> None:
+async def test_a_queued_launch_that_is_killed_never_begins() -> None:
     engine = FakeEngine()
-    async with harness(engine) as on:
-        refs = [on.launch(f"task-{n}") for n in range(5 * limits.LAUNCH_BATCH)]
-        on.containerizer.carry_out(CancelLaunch(refs[-1]))
+    async with harness(engine) as h:
+        refs = [h.launch(f"task-{n}") for n in range(5 * limits.LAUNCH_BATCH)]
+        h.containerizer.carry_out(CancelLaunch(refs[-1]))
         for ref in refs[:-1]:
-            await on.until(ContainerStarted, ref)
-        await on.idle()
-        assert on.kinds(refs[-1]) == ["LaunchCancelled"]
+            await h.until(ContainerStarted, ref)
+        await h.idle()
+        assert h.kinds(refs[-1]) == ["LaunchCancelled"]
         assert refs[-1].name not in engine.boxes
 
 
 @timeless
-async def test_launches_beyond_those_that_soon_get_a_turn_are_not_begun() -> None:
-    """A begun one takes far more memory than an order, and ten thousand may wait."""
+async def test_launches_stay_queued_while_enough_wait_for_a_slot() -> None:
+    """A begun launch takes far more memory than an order, and ten thousand may wait."""
     engine = Datacenter()
-    async with harness(engine, max_inflight=2) as on:
-        refs = [on.launch(f"task-{n}") for n in range(3 * limits.LAUNCHES_WAITING)]
+    async with harness(engine, max_inflight=2) as h:
+        refs = [h.launch(f"task-{n}") for n in range(3 * limits.LAUNCHES_WAITING)]
         await asyncio.sleep(100)
         begun = len([ref for ref in refs if tasks_of(ref)])
         assert 0 <= begun - limits.LAUNCHES_WAITING < limits.LAUNCH_BATCH
-        assert on.containerizer.waiting == len(refs) - 2
+        assert h.containerizer.waiting == len(refs) - 2
         for ref in refs:
             await engine.provisioning(ref)
             engine.finish(ref)
-            await on.until(ContainerStarted, ref)
-        await on.idle()
+            await h.until(ContainerStarted, ref)
+        await h.idle()
         first_asked = list(dict.fromkeys(engine.asked))
         assert first_asked == [ref.name for ref in refs], "in the order they came"
 
 
 @timeless
-async def test_what_was_not_begun_has_waited_all_the_same() -> None:
-    """With an endpoint that answers nobody, ten thousand launches are given up together."""
+async def test_the_time_in_the_queue_counts_as_waiting() -> None:
+    """At an endpoint that answers no call, ten thousand launches time out together."""
     engine = Datacenter()
-    async with harness(engine, max_inflight=1) as on:
-        held = on.launch("held")
+    async with harness(engine, max_inflight=1) as h:
+        held = h.launch("held")
         await engine.provisioning(held)
         engine.away = True
         engine.break_events()
-        refs = [on.launch(f"task-{n}") for n in range(3 * limits.LAUNCHES_WAITING)]
+        refs = [h.launch(f"task-{n}") for n in range(3 * limits.LAUNCHES_WAITING)]
         await asyncio.sleep(LAUNCH_TIMEOUT - 60)
-        assert not any(on.of(ref) for ref in refs)
+        assert not any(h.of(ref) for ref in refs)
         await asyncio.sleep(120)
-        assert {on.kinds(ref)[-1] for ref in refs} == {"LaunchFailed"}
+        assert {h.kinds(ref)[-1] for ref in refs} == {"LaunchFailed"}
         engine.away = False
         engine.finish(held)
-        await on.idle()
+        await h.idle()

@@ -20,7 +20,7 @@ from shim.engine.fetch.sandbox_archive import (
     with_sandbox_volume,
 )
 from shim.engine.fetch.uris import ArchiveKind, FetchItem, kind_of
-from shim.engine.images.reference import parse_image
+from shim.engine.images.image_reference import parse_image
 from shim.errors import Permanent
 from tests.engine.fetch.archives import FILES, a_tar, link, packed
 

@@ -15,7 +15,7 @@ from shim.engine.images.credentials import (
     docker_config_of_agent,
     docker_config_of_task,
 )
-from shim.engine.images.reference import parse_image
+from shim.engine.images.image_reference import parse_image
 from shim.errors import ConfigError, InvalidTask
 from shim.protos.mesos_pb2 import Secret, TaskInfo
 
@@ -34,7 +34,7 @@ def entry(user: str = "jo") -> dict[str, str]:
     "key",
     ["reg:5000", "https://reg:5000", "https://reg:5000/v1/", "http://REG:5000/v2", "reg:5000/team"],
 )
-def test_matches_keys_without_scheme_and_path(key: str) -> None:
+def test_keys_match_without_scheme_and_path(key: str) -> None:
     config = docker_config_of_agent({"auths": {key: entry()}})
     assert config.auth(parse_image("reg:5000/a/b:1")) == Auth("jo", SECRET, server="reg:5000")
     assert config.auth(parse_image("reg:5001/a")) is None
@@ -43,19 +43,19 @@ def test_matches_keys_without_scheme_and_path(key: str) -> None:
 
 @pytest.mark.parametrize("key", ["https://index.docker.io/v1/", "docker.io", "index.docker.io"])
 @pytest.mark.parametrize("image", ["nginx", "team/app:1", "docker.io/library/nginx"])
-def test_docker_hub(key: str, image: str) -> None:
+def test_the_keys_of_docker_hub_match(key: str, image: str) -> None:
     auth = docker_config_of_agent({"auths": {key: entry()}}).auth(parse_image(image))
     assert auth == Auth("jo", SECRET, server="https://index.docker.io/v1/")
 
 
-def test_the_registry_itself_counts_more_than_a_key_with_a_path() -> None:
+def test_the_registrys_own_key_wins_over_one_with_a_path() -> None:
     config = docker_config_of_agent({"auths": {"https://r.io/v1/": entry("a"), "r.io": entry("b")}})
     auth = config.auth(parse_image("r.io/x"))
     assert auth is not None
     assert auth.username == "b"
 
 
-def test_the_older_file_has_registries_at_its_top() -> None:
+def test_dockercfg_has_registries_at_its_top_level() -> None:
     config = docker_config_of_agent({"r.io": entry()})
     assert config.auth(parse_image("r.io/x")) == Auth("jo", SECRET, server="r.io")
 
@@ -68,7 +68,7 @@ def test_identity_token_and_plain_user() -> None:
     assert config.auth(parse_image("b.io/x")) == Auth("jo", "pw", server="b.io")
 
 
-def test_helpers_are_said_to_be_of_no_use() -> None:
+def test_credential_helpers_cause_a_warning() -> None:
     config = docker_config_of_agent({"auths": {"r.io": {}}, "credsStore": "desktop"})
     assert config.auth(parse_image("r.io/x")) is None
     assert config.warnings == ("credsStore names programs of a host and is not used",)
@@ -86,13 +86,13 @@ def test_helpers_are_said_to_be_of_no_use() -> None:
         ({"auths": {"r.io": {"auth": 7}}}, "the auth of 'r.io' is not base64 of user:password"),
     ],
 )
-def test_refuses_a_wrong_flag(document: dict[str, Any], reason: str) -> None:
+def test_an_invalid_docker_config_flag_is_rejected(document: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
         docker_config_of_agent(document)
     assert str(caught.value) == f"--docker_config is not a Docker config: {reason}"
 
 
-def test_what_the_task_brings_is_the_only_config() -> None:
+def test_the_tasks_own_config_replaces_the_agents() -> None:
     new, old = json.dumps({"auths": {"a.io": entry("new")}}), json.dumps({"a.io": entry("old")})
     sandbox = {".docker/config.json": new.encode(), ".dockercfg": old.encode()}
     config = docker_config_of_task(TaskInfo(), sandbox)
@@ -105,7 +105,7 @@ def test_what_the_task_brings_is_the_only_config() -> None:
     assert docker_config_of_task(TaskInfo(), {}) is None
 
 
-def test_an_image_of_a_mesos_container_brings_its_own() -> None:
+def test_a_mesos_image_may_have_its_own_config() -> None:
     task = TaskInfo()
     secret = task.container.mesos.image.docker.config
     secret.type, secret.value.data = Secret.VALUE, json.dumps({"auths": {"a.io": entry()}}).encode()
@@ -123,13 +123,13 @@ def test_an_image_of_a_mesos_container_brings_its_own() -> None:
         (b"[" * 100_000, "Not a Docker config (not JSON): fetched .dockercfg"),
     ],
 )
-def test_a_broken_file_of_a_task_fails_the_task(data: bytes, message: str) -> None:
+def test_a_broken_config_of_a_task_fails_the_task(data: bytes, message: str) -> None:
     with pytest.raises(InvalidTask) as caught:
         docker_config_of_task(TaskInfo(), {".dockercfg": data})
     assert str(caught.value).startswith(message)
 
 
-def test_references_are_refused() -> None:
+def test_secret_references_are_rejected() -> None:
     task = TaskInfo()
     secret = task.container.mesos.image.docker.config
     secret.type, secret.reference.name = Secret.REFERENCE, "vault"
@@ -139,7 +139,7 @@ def test_references_are_refused() -> None:
         docker_config_of_task(task, {})
 
 
-def test_nothing_shows_a_secret() -> None:
+def test_no_repr_or_message_shows_a_secret() -> None:
     config = docker_config_of_agent({"auths": {"a.io": entry(), "b.io": {"identitytoken": "tok!"}}})
     assert isinstance(config, DockerConfig)
     assert SECRET not in repr(config)
@@ -162,6 +162,6 @@ JSON = st.recursive(
 
 @settings(derandomize=True)
 @given(JSON)
-def test_any_json_is_a_config_or_refused(document: object) -> None:
+def test_any_json_is_a_config_or_rejected(document: object) -> None:
     with contextlib.suppress(InvalidTask):
         docker_config_of_task(TaskInfo(), {".dockercfg": json.dumps(document).encode()})

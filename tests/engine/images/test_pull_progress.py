@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from shim.engine.images.pull_progress import Progress
+from shim.engine.images.pull_progress import PullProgress
 
 
-def test_a_pull_in_one_line() -> None:
-    seen = Progress()
+def test_the_progress_of_a_pull_is_one_line() -> None:
+    seen = PullProgress()
     mb = 1_000_000
     begun = {"current": mb, "total": 4 * mb}
     said = [
-        seen.take(piece)
+        seen.update(piece)
         for piece in (
             {"status": "Pulling from library/nginx", "id": "alpine"},
             {"status": "Already exists", "id": "a"},

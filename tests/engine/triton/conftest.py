@@ -8,7 +8,7 @@ import pytest
 
 from shim import limits
 from shim.engine.api import ContainerSpec
-from shim.engine.images.reference import parse_image
+from shim.engine.images.image_reference import parse_image
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.login import ClientLogin
 from shim.model.container import LABEL_SHIM

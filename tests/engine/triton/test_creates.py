@@ -1,4 +1,4 @@
-"""Creates against the double: blocked, let go, lost, failed, and thousands of them."""
+"""Creates at a simulated Triton: connected, detached, lost, failed, and thousands of them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_more_creates_than_connections(
     assert set(ids) == {machine.id for machine in at.datacenter.machines}
 
 
-async def test_few_creates_hear_triton_s_own_words(
+async def test_a_connected_create_fails_with_tritons_message(
     at: Place, engine: TritonEngine, spec: Spec
 ) -> None:
     at.options.provision_seconds = 0.2
@@ -71,7 +71,7 @@ async def test_a_lost_answer_is_found_by_name(at: Place, engine: TritonEngine, s
     assert len(at.datacenter.machines) == 1
 
 
-async def test_a_machine_that_fails_unheard_is_doubtful(
+async def test_a_detached_create_that_fails_is_ambiguous(
     at: Place, engine: TritonEngine, spec: Spec
 ) -> None:
     at.options.provision_seconds = 0.3
@@ -94,13 +94,13 @@ async def test_a_create_that_never_arrived_is_transient(
         await engine.create(spec())
 
 
-async def test_a_name_that_is_taken(at: Place, engine: TritonEngine, spec: Spec) -> None:
+async def test_a_taken_name_is_an_error(at: Place, engine: TritonEngine, spec: Spec) -> None:
     await engine.create(spec())
     with pytest.raises(NameTaken, match="mesos-1: problem creating container"):
         await engine.create(spec())
 
 
-async def test_a_name_that_is_being_provisioned_is_waited_for(
+async def test_a_create_waits_for_an_earlier_create_of_its_name(
     at: Place, engine: TritonEngine, spec: Spec
 ) -> None:
     at.options.provision_seconds = 0.3
@@ -125,7 +125,7 @@ async def test_removal_is_transient_while_provisioning(
     assert at.left == []
 
 
-async def test_waiting_costs_one_list_an_interval_and_idling_none(
+async def test_lists_are_asked_for_only_while_creates_are_detached(
     at: Place, engine: TritonEngine, spec: Spec
 ) -> None:
     def lists() -> int:

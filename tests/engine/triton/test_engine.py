@@ -20,7 +20,7 @@ from shim.certs import login_files
 from shim.certs.certificate import new_style
 from shim.engine.api import Auth
 from shim.engine.client.endpoint import resolve
-from shim.engine.images.reference import parse_image
+from shim.engine.images.image_reference import parse_image
 from shim.engine.triton import TritonEngine, is_triton
 from shim.engine.triton.login import ClientLogin
 from shim.errors import NotFound, Permanent, Transient

@@ -12,7 +12,7 @@ import pytest
 
 from shim import limits
 from shim.engine.api import ContainerSpec
-from shim.engine.images.reference import parse_image
+from shim.engine.images.image_reference import parse_image
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.billing.exporter import BillingExporter, publish_certificate
 from shim.engine.triton.billing.usage_meter import UsageMeter

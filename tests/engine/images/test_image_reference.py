@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shim.engine.api import ImageRef
-from shim.engine.images.reference import parse_image, registry_of
+from shim.engine.images.image_reference import parse_image, registry_of
 from shim.errors import InvalidTask
 
 DIGEST = "sha256:" + "0a" * 32
@@ -26,12 +26,12 @@ DIGEST = "sha256:" + "0a" * 32
         (f"r.io/a:1@{DIGEST}", ImageRef(f"r.io/a:1@{DIGEST}", "r.io/a", DIGEST, "r.io")),
     ],
 )
-def test_takes_references_apart(text: str, expected: ImageRef) -> None:
+def test_references_are_parsed(text: str, expected: ImageRef) -> None:
     assert parse_image(text) == expected
 
 
 @pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
-def test_docker_hub_has_one_name(host: str) -> None:
+def test_all_hosts_of_docker_hub_have_one_name(host: str) -> None:
     assert registry_of(f"{host}/library/nginx") == "docker.io"
 
 
@@ -52,7 +52,7 @@ def test_docker_hub_has_one_name(host: str) -> None:
         ("a" * 256, f"Not an image name: image '{'a' * 256}'"),
     ],
 )
-def test_refuses_what_no_engine_takes(text: str, message: str) -> None:
+def test_references_that_no_engine_accepts_are_rejected(text: str, message: str) -> None:
     with pytest.raises(InvalidTask) as caught:
         parse_image(text)
     assert str(caught.value) == message
@@ -60,7 +60,7 @@ def test_refuses_what_no_engine_takes(text: str, message: str) -> None:
 
 @settings(derandomize=True)
 @given(st.text(alphabet="aB1:/@.-_[]\0 ", max_size=30))
-def test_every_text_is_a_reference_or_refused(text: str) -> None:
+def test_every_text_is_a_reference_or_rejected(text: str) -> None:
     try:
         image = parse_image(text)
     except InvalidTask:

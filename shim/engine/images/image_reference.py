@@ -1,4 +1,4 @@
-"""Image references, taken apart the way ``POST /images/create`` wants them."""
+"""Image references, split into the parameters of ``POST /images/create``."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _MAX_REPOSITORY = 255
 
 
 def parse_image(text: str, field: str = "image") -> ImageRef:
-    """Take a reference apart; a missing tag is ``latest``. InvalidTask names ``field``.
+    """Parse a reference; a missing tag is ``latest``. InvalidTask names ``field``.
 
-    A digest wins over a tag, as for the engine. The repository stays as it was written: the
-    engine knows Docker Hub's short names itself.
+    A digest wins over a tag, as in Docker. The repository stays as it was written: the engine
+    knows Docker Hub's short names itself.
     """
     name, at, digest = text.partition("@")
     repository, tag = _split_tag(name)
-    reason = _flaw(repository, tag, digest if at else None)
+    reason = _problem(repository, tag, digest if at else None)
     if reason:
         raise InvalidTask(f"{reason}: {field} {text[:300]!r}")
     if at:
@@ -38,7 +38,7 @@ def parse_image(text: str, field: str = "image") -> ImageRef:
 
 
 def registry_of(repository: str) -> str:
-    """``host[:port]`` of the registry, or ``docker.io``: the key credentials are kept under."""
+    """``host[:port]`` of the registry, or ``docker.io``: the key of its credentials."""
     host, _ = _split_host(repository)
     return DOCKER_HUB if host is None or host.lower() in HUB_HOSTS else host
 
@@ -51,13 +51,13 @@ def _split_host(repository: str) -> tuple[str | None, str]:
 
 
 def _split_tag(name: str) -> tuple[str, str | None]:
-    """A colon is the tag's only in the last component: before that it is a registry's port."""
+    """A colon begins a tag only in the last component; before that it begins a port."""
     head, slash, last = name.rpartition("/")
     component, colon, tag = last.partition(":")
     return f"{head}{slash}{component}", tag if colon else None
 
 
-def _flaw(repository: str, tag: str | None, digest: str | None) -> str | None:
+def _problem(repository: str, tag: str | None, digest: str | None) -> str | None:
     host, path = _split_host(repository)
     if not repository:
         return "No image name"
