@@ -1,0 +1,234 @@
+"""A whole agent in this process: a fake engine below it, and a master as thin as can be."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from shim import limits
+from shim.agent import startup
+from shim.agent.main import run_agent
+from shim.config import load
+from shim.errors import FatalError, Transient
+from shim.model.ids import Pid
+from shim.protos import messages_pb2 as m
+from shim.protos.mesos_pb2 import TaskState
+from tests.bench.kit import ThinMaster, framework_info
+from tests.fakes.engine import FakeEngine
+from tests.support.ports import free_port
+from tests.support.wait import patience, until
+
+IMAGE = "busybox:1"
+Start = Callable[..., AbstractAsyncContextManager["Agent"]]
+RUNNING, KILLED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED
+
+
+class RecordingMaster(ThinMaster):
+    """Keeps the names of all messages it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.received: list[str] = []
+
+    def _deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:
+        self.received.append(name.rpartition(".")[2])
+        super()._deliver(process, sender, name, body)
+
+    def kill(self, task_id: str) -> None:
+        message = m.KillTaskMessage()
+        message.task_id.value = task_id
+        message.framework_id.CopyFrom(framework_info().id)
+        self.tell(message)
+
+
+class Agent:
+    """``run_agent`` as a task, and a client of its pages."""
+
+    def __init__(self, port: int, running: asyncio.Task[int], web: aiohttp.ClientSession) -> None:
+        self.port = port
+        self.running = running
+        self._web = web
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Status and text. The port may not be open yet."""
+        while True:
+            try:
+                async with self._web.get(f"http://127.0.0.1:{self.port}{path}") as answer:
+                    return answer.status, await answer.text()
+            except aiohttp.ClientConnectionError:
+                assert not self.running.done(), self.running.exception()
+                await asyncio.sleep(0.01)
+
+    async def state(self) -> Any:
+        async with self._web.get(f"http://127.0.0.1:{self.port}/state") as answer:
+            assert answer.status == 200
+            return await answer.json()
+
+    async def is_registered(self) -> bool:
+        return "mesos_shim_master_connected 1.0" in (await self.get("/metrics"))[1]
+
+    async def end(self, signal_number: int = signal.SIGTERM) -> int:
+        """The exit code."""
+        signal.raise_signal(signal_number)
+        async with patience():
+            return await self.running
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """What every agent of the test connects to."""
+    engine = FakeEngine()
+
+    async def connect(*_: object) -> FakeEngine:
+        return engine
+
+    monkeypatch.setattr(startup, "connect", connect)
+    monkeypatch.setattr(limits, "ENDPOINT_RETRY", 0.01)
+    return engine
+
+
+@pytest.fixture(autouse=True)
+def _process_settings() -> Iterator[None]:
+    """What an agent changes of its process."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)
+
+
+@pytest.fixture
+async def master() -> AsyncIterator[RecordingMaster]:
+    master = RecordingMaster()
+    async with master:
+        yield master
+
+
+@pytest.fixture
+def start(engine: FakeEngine, master: RecordingMaster, tmp_path: Path) -> Start:
+    @asynccontextmanager
+    async def starting(**changed: object) -> AsyncIterator[Agent]:
+        flags = {
+            "master": master.address,
+            "port": free_port(),
+            "work_dir": tmp_path,
+            "ip": "127.0.0.1",
+            "hostname": "localhost",
+            "shim_id": "fake",
+            "registration_backoff_factor": "10ms",
+        } | changed
+        argv = [f"--{name}={value}" for name, value in flags.items()]
+        config = load(argv, {"DOCKER_HOST": "unix:///nonexistent.sock"})
+        async with aiohttp.ClientSession() as web:
+            agent = Agent(config.port, asyncio.create_task(run_agent(config)), web)
+            try:
+                yield agent
+            finally:
+                agent.running.cancel()
+                await asyncio.wait({agent.running})
+
+    return starting
+
+
+async def test_a_waiting_agent_answers_pings_and_says_why_it_waits(
+    start: Start, engine: FakeEngine, master: RecordingMaster
+) -> None:
+    engine.fail("info", Transient("Unauthorized"), times=3)
+    answered = engine.hold("info")
+    async with start() as agent:
+        assert await agent.get("/health") == (200, "")
+        assert await agent.get("/state") == (503, "Agent has not finished recovery")
+        master.agent = Pid("slave(1)", "127.0.0.1", agent.port)
+        master.tell(m.PingSlaveMessage(connected=True))
+        await until(lambda: master.received == ["PongSlaveMessage"])
+        _, metrics = await agent.get("/metrics")
+        assert "mesos_shim_engine_call_seconds" in metrics
+        assert "mesos_shim_master_connected" not in metrics
+        answered.set()
+        await until(agent.is_registered)
+        assert (await agent.state())["id"] == master.agent_id
+        _, log = await agent.get("/files/read?path=/slave/log&offset=0")
+        assert "gives no answer: Unauthorized" in log
+        assert await agent.end() == 0
+
+
+async def test_a_task_from_launch_to_kill_is_shown_and_counted(
+    start: Start, engine: FakeEngine, master: RecordingMaster
+) -> None:
+    async with start() as agent:
+        await until(master.registered.is_set)
+        master.launch("a", IMAGE)
+        await until(lambda: ("a", RUNNING) in master.seen)
+        ((executor,),) = [f["executors"] for f in (await agent.state())["frameworks"]]
+        assert executor["tasks"][0]["state"] == "TASK_RUNNING"
+        master.kill("a")
+        await until(lambda: ("a", KILLED) in master.seen and not engine.boxes)
+        _, metrics = await agent.get("/metrics")
+        for line in (
+            "launches_total 1.0",
+            "kills_total 1.0",
+            'launch_seconds_count{stage="total"} 1.0',
+            'tasks_ended_total{state="TASK_KILLED"} 1.0',
+            'messages_total{status="202"} ',
+        ):
+            assert f"mesos_shim_{line}" in metrics, line
+        assert await agent.end() == 0
+
+
+async def test_tasks_and_agent_id_outlast_a_restart(
+    start: Start, engine: FakeEngine, master: RecordingMaster
+) -> None:
+    async with start() as agent:
+        await until(master.registered.is_set)
+        master.launch("a", IMAGE)
+        await until(lambda: ("a", RUNNING) in master.seen)
+        before = master.agent_id
+        assert await agent.end() == 0
+    assert len(engine.boxes) == 1
+    master.registered.clear()
+    async with start() as agent:
+        await until(master.registered.is_set)
+        assert (master.reported, master.agent_id) == (1, before)
+        assert (await agent.state())["id"] == before
+        assert await agent.end() == 0
+
+
+async def test_a_drained_agent_kills_its_tasks_and_unregisters(
+    start: Start, engine: FakeEngine, master: RecordingMaster
+) -> None:
+    async with start() as agent:
+        await until(master.registered.is_set)
+        master.launch("a", IMAGE)
+        await until(lambda: ("a", RUNNING) in master.seen)
+        assert await agent.end(signal.SIGUSR1) == 0
+    assert ("a", KILLED) in master.seen
+    assert not engine.boxes
+    await until(lambda: "UnregisterSlaveMessage" in master.received)
+
+
+async def ended(agent: Agent) -> int:
+    async with patience():
+        return await agent.running
+
+
+async def test_another_hostname_is_refused(start: Start) -> None:
+    async with start() as agent:
+        await until(agent.is_registered)
+        await agent.end()
+    async with start(hostname="other") as agent:
+        with pytest.raises(FatalError, match=r"--hostname=other: .* registered with localhost"):
+            await ended(agent)
+
+
+async def test_a_port_in_use_is_refused(start: Start, tmp_path: Path) -> None:
+    async with start() as first:
+        assert (await first.get("/version"))[0] == 200
+        async with start(port=first.port, work_dir=tmp_path / "second") as second:
+            with pytest.raises(FatalError, match="cannot listen there: Address already in use"):
+                await ended(second)
