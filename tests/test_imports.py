@@ -67,8 +67,14 @@ ALLOWED = {
     "agent.supervise": {"limits"},
     "agent.runtime": COMMON | {"core"},
 }
-#: Packages and modules that may be imported by ``agent`` and ``dev`` alone.
-PRIVATE = {"dev": {"cli", "dev"}, "agent.wiring": {"agent"}, "agent.main": {"agent", "cli", "dev"}}
+#: Packages and modules that only the named packages may import.
+PRIVATE = {
+    "agent.main": {"agent", "cli", "dev"},
+    "agent.wiring": {"agent"},
+    "dev": {"cli", "dev"},
+    "http": {"agent", "http"},
+    "telemetry.catalogue": {"agent"},
+}
 PURE_PACKAGES = ("core", "model", "agent.barrier", "agent.journal_codec")
 PURE = {
     "__future__",

@@ -12,6 +12,8 @@ STORIES = "tests/scenarios"
 RUNTIME = "tests/agent/test_runtime.py"
 BARRIER = "tests/agent/test_barrier.py"
 JOURNAL = "tests/agent/test_journal.py"
+AGENT = "tests/agent/test_main.py"
+ROUTER = "tests/http/test_router.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,5 +475,55 @@ BUGS = (
         "    task.resources.extend(info.resources)\n"
         "    for resource in task.resources:\n"
         '        resource.ClearField("allocation_info")\n',
+    ),
+    # --- the agent's port and its services
+    Bug(
+        "a starting agent answers no pings",
+        "shim/agent/frontend.py",
+        "        if name in (PING, codec.PING):\n",
+        "        if name == codec.PING:\n",
+        ("tests/agent/test_frontend.py",),
+    ),
+    Bug(
+        "the starting pages stay when the services exist",
+        "shim/agent/main.py",
+        "        frontend.replace(services.http.router, services.messenger)\n",
+        "        frontend.replace(self._starting_frontend(context.pid)._router, services.messenger)\n",
+        (AGENT,),
+    ),
+    Bug(
+        "orders are not counted",
+        "shim/agent/wiring.py",
+        "stats.counted_dispatch(self._dispatcher.dispatch)",
+        "self._dispatcher.dispatch",
+        (AGENT,),
+    ),
+    Bug(
+        "a stop does not wait until its task has left Consul",
+        "shim/agent/dispatcher.py",
+        "        if withdrawal is None:\n",
+        "        if True:\n",
+        ("tests/agent/test_dispatcher.py",),
+    ),
+    Bug(
+        "pages need no password",
+        "shim/http/router.py",
+        "            if path not in WITHOUT_PASSWORD:\n",
+        "            if False:\n",
+        (ROUTER,),
+    ),
+    Bug(
+        "the cache keeps the JSON of a task that changed",
+        "shim/http/task_json_cache.py",
+        "        if cached is None or cached.version != version:\n",
+        "        if cached is None:\n",
+        ("tests/http/test_state.py",),
+    ),
+    Bug(
+        "a path may lead out of a sandbox",
+        "shim/http/paths.py",
+        """    if ".." in parts or "." in parts or""",
+        """    if "." in parts or""",
+        ("tests/http/test_paths.py",),
     ),
 )
