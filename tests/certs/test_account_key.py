@@ -1,4 +1,4 @@
-"""The key's passphrase as people type it, at a terminal of the test's own."""
+"""A passphrase typed at a terminal, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def typed(answer: bytes, *arguments: object) -> tuple[int, str]:
         start_new_session=True,
     )
     os.close(theirs)
-    said = b""
-    while b"Passphrase for" not in said:
-        said += os.read(ours, 4096)
+    output = b""
+    while b"Passphrase for" not in output:
+        output += os.read(ours, 4096)
     os.write(ours, answer)
     with open(ours, "rb", buffering=0) as terminal, suppress(OSError):  # it ends with an error
         while more := terminal.read(4096):
-            said += more
-    return process.wait(SECONDS), said.decode()
+            output += more
+    return process.wait(SECONDS), output.decode()
 
 
 @pytest.mark.parametrize(
@@ -66,15 +66,15 @@ def typed(answer: bytes, *arguments: object) -> tuple[int, str]:
         (b"\x03", 130, "Passphrase for"),
     ],
 )
-def test_a_passphrase_is_asked_for_unseen(
+def test_a_passphrase_is_prompted_for_without_echo(
     write_key: WriteKey, tmp_path: Path, answer: bytes, code: int, words: str
 ) -> None:
     key = write_key("p256", passphrase=b"secret")
-    found, said = typed(answer, "--key", key, "--out", tmp_path / "out")
-    assert (found, said.count(words)) == (code, 1), said
-    assert f"Passphrase for {key}: \r\n" in said, "what follows has a line of its own"
-    assert "Traceback" not in said
-    assert "secret" not in said
+    found, output = typed(answer, "--key", key, "--out", tmp_path / "out")
+    assert (found, output.count(words)) == (code, 1), output
+    assert f"Passphrase for {key}: \r\n" in output, "what follows has a line of its own"
+    assert "Traceback" not in output
+    assert "secret" not in output
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def silent_agent(path: Path, answers: list[bytes]) -> Iterator[threading.Event]:
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_one_ctrl_c_is_enough_while_an_agent_hangs(tmp_path: Path, first: bool) -> None:
+def test_one_ctrl_c_ends_a_wait_for_an_agent(tmp_path: Path, first: bool) -> None:
     """With its list of keys, or with the signature under the question to CloudAPI."""
     public = KEYS["p256"].public_key()
     listed = pack_string(b"\x0c\0\0\0\1" + pack_string(wire_form(public)) + pack_string(b"me"))
@@ -121,7 +121,7 @@ def test_one_ctrl_c_is_enough_while_an_agent_hangs(tmp_path: Path, first: bool) 
         try:
             assert asked.wait(SECONDS)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=SECONDS)
+            _, output = process.communicate(timeout=SECONDS)
         finally:
             process.kill()
-    assert (process.returncode, said) == (130, b"")
+    assert (process.returncode, output) == (130, b"")

@@ -1,3 +1,5 @@
+"""Certificates of both styles, and what the server says of them."""
+
 from __future__ import annotations
 
 import ssl
@@ -19,26 +21,26 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 KINDS = ["rsa", "p256", "p384", "p521"]
 
 
-def let_in(made: ClientCertificate, kind: str, now: datetime = NOW) -> Account:
-    """What the server's own rules say of it."""
+def accepted(made: ClientCertificate, kind: str, now: datetime = NOW) -> Account:
+    """The account that the simulator's rules accept it for."""
     accounts = {"alice": Account("alice", [KEYS[kind].public_key()])}
     return login(ssl.PEM_cert_to_DER_cert(made.certificate_pem.decode()), accounts, now)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_server_lets_both_styles_in(kind: str) -> None:
-    assert let_in(new_style("alice", KEYS[kind], NOW), kind).login == "alice"
-    assert let_in(old_style("alice", KEYS[kind], NOW), kind).login == "alice"
+def test_the_server_accepts_both_styles(kind: str) -> None:
+    assert accepted(new_style("alice", KEYS[kind], NOW), kind).login == "alice"
+    assert accepted(old_style("alice", KEYS[kind], NOW), kind).login == "alice"
 
 
 def test_only_a_new_style_certificate_expires_for_the_server() -> None:
     later = NOW + timedelta(days=9)
     with pytest.raises(Unauthorized):
-        let_in(new_style("alice", KEYS["rsa"], NOW, days=8), "rsa", later)
-    let_in(old_style("alice", KEYS["rsa"], NOW, days=8), "rsa", later)
+        accepted(new_style("alice", KEYS["rsa"], NOW, days=8), "rsa", later)
+    accepted(old_style("alice", KEYS["rsa"], NOW, days=8), "rsa", later)
 
 
-def test_what_a_new_style_certificate_says() -> None:
+def test_the_fields_of_a_new_style_certificate() -> None:
     made = new_style("alice", KEYS["rsa"], NOW)
     certificate = x509.load_pem_x509_certificate(made.certificate_pem)
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -66,7 +68,7 @@ def test_an_old_style_certificate_is_the_ssh_key_itself() -> None:
 
 
 @pytest.mark.parametrize("make", [new_style, old_style])
-def test_python_s_tls_loads_what_is_made(make: object, tmp_path: object) -> None:
+def test_python_s_tls_loads_the_certificates(make: object, tmp_path: object) -> None:
     for kind in KINDS:
         made = make("alice", KEYS[kind], NOW)  # type: ignore[operator]
         path = tmp_path / f"{kind}.pem"  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""CloudAPI's answers, good and odd."""
+"""Valid and invalid answers of CloudAPI."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ async def found(url: str, *, insecure: bool = True) -> str:
 
 
 @pytest.mark.parametrize("major", [7, 8, 9])
-async def test_whatever_version_it_serves(major: int) -> None:
+async def test_each_version_of_cloudapi_is_accepted(major: int) -> None:
     async with CloudApi(ACCOUNTS, SERVICES, major=major) as api:
         assert await found(api.url) == "tcp://docker.example:2376"
 
 
-async def test_a_version_of_the_far_future_is_said() -> None:
+async def test_an_unsupported_version_of_cloudapi_is_named() -> None:
     async with CloudApi(ACCOUNTS, SERVICES, major=10) as api:
         with pytest.raises(ConfigError, match=r"answered 400: supports only 10\.0\.0"):
             await found(api.url)
 
 
-async def test_its_certificate_is_verified_unless_told_otherwise(tmp_path: Path) -> None:
+async def test_cloudapi_s_certificate_is_verified_unless_insecure(tmp_path: Path) -> None:
     _, pem = write_server_certificate(tmp_path)
     async with CloudApi(ACCOUNTS, SERVICES, server_pem=pem) as api:
         assert await found(api.url, insecure=True)
@@ -57,7 +57,7 @@ async def test_its_certificate_is_verified_unless_told_otherwise(tmp_path: Path)
         (401, b"<html>Unauthorized</html>", "does not accept the key .* alice: <html>Unauth"),
     ],
 )
-async def test_answers_that_are_none(
+async def test_unusable_answers_are_quoted(
     scripted: Scripted, status: int, body: bytes, words: str
 ) -> None:
     scripted.answers["/alice/services"] = (status, body)
@@ -68,7 +68,7 @@ async def test_answers_that_are_none(
 @pytest.mark.parametrize(
     "named", ["tcp://localhost:99999", "nonsense", "unix:///x", "tcp://", "tcp://[::1", 7]
 )
-async def test_an_endpoint_that_is_none_is_named(scripted: Scripted, named: Any) -> None:
+async def test_an_invalid_endpoint_is_named(scripted: Scripted, named: Any) -> None:
     body = json.dumps({"docker": named}).encode()
     scripted.answers["/alice/services"] = (200, body)
     with pytest.raises(ConfigError) as caught:

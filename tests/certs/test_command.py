@@ -1,4 +1,4 @@
-"""``mesos-shim certs`` as a user runs it, against a CloudAPI and an endpoint of our own."""
+"""``mesos-shim certs`` as a user runs it, against simulators of CloudAPI and of the endpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.certs.conftest import KEYS, WriteKey, public_line
 from tests.certs.test_login_files import sourced
 from tests.engine.test_connect import Wanted
 from tests.triton.cloudapi import CloudApi
-from tests.triton.place import ACCOUNT, Place, client, place, where
+from tests.triton.simulator import ACCOUNT, TritonSimulator, client, login_endpoint, run_simulator
 from tests.triton.tls import write_server_certificate
 
 
@@ -35,17 +35,17 @@ def _no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[Place]:
+async def triton(tmp_path: Path) -> AsyncIterator[TritonSimulator]:
     (tmp_path / "place").mkdir()
-    async with place(tmp_path / "place") as made:
+    async with run_simulator(tmp_path / "place") as made:
         made.account.keys = [KEYS[kind].public_key() for kind in ("rsa", "rsa1024", "p256", "p384")]
         yield made
 
 
 @pytest.fixture
-async def cloudapi(at: Place) -> AsyncIterator[CloudApi]:
-    services = {"cloudapi": "https://x", "docker": at.endpoint.docker_host}
-    async with CloudApi(at.datacenter.accounts, services) as made:
+async def cloudapi(triton: TritonSimulator) -> AsyncIterator[CloudApi]:
+    services = {"cloudapi": "https://x", "docker": triton.endpoint.docker_host}
+    async with CloudApi(triton.datacenter.accounts, services) as made:
         yield made
 
 
@@ -59,8 +59,8 @@ async def certs(*arguments: object) -> int:
 
 @pytest.mark.parametrize("kind", ["rsa", "p256", "p384"])
 @pytest.mark.parametrize("style", [[], ["--old-style"]])
-async def test_from_a_key_to_a_login_that_works(
-    at: Place,
+async def test_a_key_becomes_a_certificate_that_is_accepted(
+    triton: TritonSimulator,
     cloudapi: CloudApi,
     write_key: WriteKey,
     tmp_path: Path,
@@ -75,21 +75,21 @@ async def test_from_a_key_to_a_login_that_works(
     for name in ("key.pem", "cert.pem", "ca.pem", "env.sh"):
         assert stat.S_IMODE((out / name).stat().st_mode) == 0o600
     assert not list(out.glob(".*"))
-    at.certs = out
-    async with client(at) as ask:
+    triton.certs = out
+    async with client(triton) as ask:
         assert (await ask("GET", "/info")).status == 200
     text = (out / "env.sh").read_text()
-    assert f"DOCKER_HOST={at.endpoint.docker_host}\n" in text
+    assert f"DOCKER_HOST={triton.endpoint.docker_host}\n" in text
     assert "DOCKER_TLS_VERIFY=1" in text
-    said, warned = capsys.readouterr()
-    assert "accepted by the endpoint" in said
-    assert "not verified" not in said
-    assert ("key.pem is the account's SSH key itself, unencrypted" in warned) is bool(style)
+    output, warnings = capsys.readouterr()
+    assert "accepted by the endpoint" in output
+    assert "not verified" not in output
+    assert ("key.pem is the account's SSH key itself, unencrypted" in warnings) is bool(style)
     assert round(days_left((out / "cert.pem").read_bytes())) == (365 if style else 3650)
 
 
 async def test_renewing_keeps_account_endpoint_and_style(
-    at: Place,
+    triton: TritonSimulator,
     cloudapi: CloudApi,
     write_key: WriteKey,
     tmp_path: Path,
@@ -111,7 +111,7 @@ async def test_renewing_keeps_account_endpoint_and_style(
 
 
 @pytest.mark.parametrize("name", ["key.pem", "cert.pem", "ca.pem", "env.sh"])
-async def test_nothing_that_is_there_is_overwritten_by_the_way(
+async def test_existing_files_are_not_overwritten_without_renew(
     write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     (tmp_path / "out").mkdir()
@@ -127,54 +127,58 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("style", ["--old-style", "--no-old-style"])
-async def test_a_stranger_s_key_replaces_nothing(
-    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str], style: str
+async def test_a_key_of_another_account_replaces_nothing(
+    triton: TritonSimulator,
+    write_key: WriteKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    style: str,
 ) -> None:
-    before = contents(at.certs)
+    before = contents(triton.certs)
     key = write_key("p521")
-    assert await certs("--key", key, "--out", at.certs, "--renew", style) == 2
-    said = capsys.readouterr().err
-    stranger = ssh_wire.fingerprint(KEYS["p521"].public_key())
-    assert f"refuses a certificate of account {ACCOUNT}, by its ECDSA secp521r1 key" in said
-    assert f"{stranger}: Unauthorized (" in said
-    assert "added within the last two minutes" in said
-    assert contents(at.certs) == before
+    assert await certs("--key", key, "--out", triton.certs, "--renew", style) == 2
+    output = capsys.readouterr().err
+    unknown_key = ssh_wire.fingerprint(KEYS["p521"].public_key())
+    assert f"refuses a certificate of account {ACCOUNT}, by its ECDSA secp521r1 key" in output
+    assert f"{unknown_key}: Unauthorized (" in output
+    assert "added within the last two minutes" in output
+    assert contents(triton.certs) == before
 
 
 async def test_a_key_too_short_for_tls_replaces_nothing(
-    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    triton: TritonSimulator, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = contents(at.certs)
-    renewal = ["--key", write_key("rsa1024"), "--out", at.certs, "--renew"]
+    before = contents(triton.certs)
+    renewal = ["--key", write_key("rsa1024"), "--out", triton.certs, "--renew"]
     assert await certs(*renewal, "--old-style") == 2
     assert "without --old-style the SSH key only signs" in capsys.readouterr().err
-    assert contents(at.certs) == before
+    assert contents(triton.certs) == before
     assert await certs(*renewal) == 0
 
 
-async def test_an_account_that_is_kept_out_gets_no_files(
-    at: Place,
+async def test_an_account_without_access_gets_no_files(
+    triton: TritonSimulator,
     cloudapi: CloudApi,
     write_key: WriteKey,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    at.account.allowed = False
+    triton.account.allowed = False
     common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--url", cloudapi.url]
     assert await certs(*common, "--out", tmp_path / "out") == 2
     assert "The account is disabled, or may not use this datacenter" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-async def test_an_endpoint_that_is_away(
-    at: Place,
+async def test_an_unusable_answer_of_the_endpoint(
+    triton: TritonSimulator,
     cloudapi: CloudApi,
     write_key: WriteKey,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A first login is written all the same; one that works is not given up for it."""
-    at.options.error_rate = 1.0
+    triton.options.error_rate = 1.0
     out = tmp_path / "out"
     common = ["--key", write_key("rsa"), "--out", out]
     assert await certs("--account", ACCOUNT, "--url", cloudapi.url, *common) == 0
@@ -189,40 +193,40 @@ async def test_an_endpoint_that_is_away(
     assert contents(out) != before
 
 
-async def test_an_endpoint_that_is_not_even_there(
-    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_an_unreachable_endpoint(
+    triton: TritonSimulator, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--out", out, "--url"]
-    async with CloudApi(at.datacenter.accounts, {"docker": "tcp://localhost:1"}) as api:
+    async with CloudApi(triton.datacenter.accounts, {"docker": "tcp://localhost:1"}) as api:
         assert await certs(*common, api.url) == 0
-        said, warned = capsys.readouterr()
-        assert "not tried: https://localhost:1/v1.21/info: cannot be reached" in said
-        assert "no ca.pem: https://localhost:1/ca.pem: cannot be reached" in warned
+        output, warnings = capsys.readouterr()
+        assert "not tried: https://localhost:1/v1.21/info: cannot be reached" in output
+        assert "no ca.pem: https://localhost:1/ca.pem: cannot be reached" in warnings
         assert sorted(contents(out)) == ["cert.pem", "env.sh", "key.pem"]
         before = contents(out)
         assert await certs(*common, api.url, "--renew") == 2
         assert "nothing was replaced: https://localhost:1/ca.pem" in capsys.readouterr().err
     assert contents(out) == before
-    services = {"docker": at.endpoint.docker_host}
-    async with CloudApi(at.datacenter.accounts, services) as api:
+    services = {"docker": triton.endpoint.docker_host}
+    async with CloudApi(triton.datacenter.accounts, services) as api:
         assert await certs(*common, api.url, "--renew") == 0
-    assert contents(out)["ca.pem"] == at.endpoint.ca.read_bytes()
+    assert contents(out)["ca.pem"] == triton.endpoint.ca.read_bytes()
 
 
-async def test_ca_pem_is_looked_up_anew_with_url_only(
-    at: Place,
+async def test_ca_pem_is_loaded_again_with_url_only(
+    triton: TritonSimulator,
     cloudapi: CloudApi,
     write_key: WriteKey,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (at.certs / "ca.pem").write_bytes(another_ca(tmp_path))
-    renewal = ["--key", write_key("rsa"), "--out", at.certs, "--renew"]
+    (triton.certs / "ca.pem").write_bytes(another_ca(tmp_path))
+    renewal = ["--key", write_key("rsa"), "--out", triton.certs, "--renew"]
     assert await certs(*renewal) == 2
     assert "its CA has changed, --url looks it up anew" in capsys.readouterr().err
     assert await certs(*renewal, "--url", cloudapi.url) == 0
-    assert (at.certs / "ca.pem").read_bytes() == at.endpoint.ca.read_bytes()
+    assert (triton.certs / "ca.pem").read_bytes() == triton.endpoint.ca.read_bytes()
 
 
 def another_ca(tmp_path: Path) -> bytes:
@@ -242,34 +246,34 @@ async def use(out: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 async def test_an_endpoint_at_a_bare_address_is_used_without_verification(
-    at: Place,
+    triton: TritonSimulator,
     write_key: WriteKey,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "out"
-    services = {"docker": f"tcp://127.0.0.1:{at.endpoint.port}"}
-    async with CloudApi(at.datacenter.accounts, services) as api:
+    services = {"docker": f"tcp://127.0.0.1:{triton.endpoint.port}"}
+    async with CloudApi(triton.datacenter.accounts, services) as api:
         common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--out", out]
         assert await certs(*common, "--url", api.url) == 0
-    said = capsys.readouterr().out
-    assert "accepted by the endpoint" in said
-    assert "(not verified; where flags are given instead of env.sh: --no-docker_tls_ver" in said
+    output = capsys.readouterr().out
+    assert "accepted by the endpoint" in output
+    assert "(not verified; where flags are given instead of env.sh: --no-docker_tls_ver" in output
     assert await use(out, monkeypatch) == "test-1"
     assert await certs(*common, "--renew") == 0
     assert await use(out, monkeypatch) == "test-1"
 
 
-async def test_insecure_holds_for_the_endpoint_now_and_later(
-    at: Place,
+async def test_insecure_applies_to_the_endpoint_now_and_later(
+    triton: TritonSimulator,
     cloudapi: CloudApi,
     write_key: WriteKey,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    at.endpoint.ca.write_bytes(another_ca(tmp_path))
+    triton.endpoint.ca.write_bytes(another_ca(tmp_path))
     out = tmp_path / "out"
     common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--url", cloudapi.url, "--out", out]
     assert await certs(*common) == 0
@@ -279,29 +283,34 @@ async def test_insecure_holds_for_the_endpoint_now_and_later(
     assert await use(out, monkeypatch) == "test-1"
 
 
-async def test_insecure_holds_for_cloudapi(
-    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_insecure_applies_to_cloudapi(
+    triton: TritonSimulator, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--out", tmp_path / "out", "--url"]
-    services, pem = {"docker": at.endpoint.docker_host}, at.endpoint.ca.parent / "server.pem"
-    async with CloudApi(at.datacenter.accounts, services, server_pem=pem) as api:
+    services, pem = (
+        {"docker": triton.endpoint.docker_host},
+        triton.endpoint.ca.parent / "server.pem",
+    )
+    async with CloudApi(triton.datacenter.accounts, services, server_pem=pem) as api:
         assert await certs(*common, api.url) == 2
         assert "--insecure does without" in capsys.readouterr().err
         assert await certs(*common, api.url, "--insecure") == 0
 
 
-async def test_insecure_counts_for_a_renewal_too(
-    at: Place, write_key: WriteKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_insecure_applies_to_a_renewal(
+    triton: TritonSimulator, write_key: WriteKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = write_key("rsa")
     login = new_style(ACCOUNT, KEYS["rsa"], datetime.now(UTC))
-    login_files.write(at.certs, login, replace(where(at.endpoint), ca=another_ca(tmp_path)))
-    assert await certs("--key", key, "--out", at.certs, "--renew", "--insecure") == 0
-    assert await use(at.certs, monkeypatch) == "test-1"
+    login_files.write(
+        triton.certs, login, replace(login_endpoint(triton.endpoint), ca=another_ca(tmp_path))
+    )
+    assert await certs("--key", key, "--out", triton.certs, "--renew", "--insecure") == 0
+    assert await use(triton.certs, monkeypatch) == "test-1"
 
 
-async def test_encrypted_keys(
-    at: Place,
+async def test_the_passphrase_of_an_encrypted_key(
+    triton: TritonSimulator,
     cloudapi: CloudApi,
     write_key: WriteKey,
     tmp_path: Path,
@@ -327,14 +336,14 @@ async def test_encrypted_keys(
     assert not (tmp_path / "c").exists()
 
 
-async def test_a_key_the_account_does_not_have(
+async def test_a_key_that_the_account_does_not_have_is_named(
     cloudapi: CloudApi, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = write_key("p521")
     common = ["--key", key, "--url", cloudapi.url, "--out", tmp_path / "out"]
     assert await certs("--account", ACCOUNT, *common) == 2
-    said = capsys.readouterr().err
-    assert f"does not accept the key {ssh_wire.fingerprint(KEYS['p521'].public_key())}" in said
+    output = capsys.readouterr().err
+    assert f"does not accept the key {ssh_wire.fingerprint(KEYS['p521'].public_key())}" in output
     assert not (tmp_path / "out").exists()
 
 
@@ -355,7 +364,7 @@ async def test_a_key_the_account_does_not_have(
         (["--account", "a", "--url", "https://x", "--key-passphrase-file", "/no/such"], "/no/such"),
     ],
 )
-async def test_flags_that_are_wrong(
+async def test_invalid_flags_are_named(
     write_key: WriteKey,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -387,9 +396,9 @@ async def test_a_certificate_that_cannot_be_renewed_is_named(
 ) -> None:
     (tmp_path / "cert.pem").write_bytes(content)
     assert await certs("--key", write_key("rsa"), "--out", tmp_path, "--renew") == 2
-    said = capsys.readouterr().err
-    assert f"--renew: {tmp_path}/cert.pem: not a client certificate" in said
-    assert words in said
+    output = capsys.readouterr().err
+    assert f"--renew: {tmp_path}/cert.pem: not a client certificate" in output
+    assert words in output
 
 
 async def test_a_public_key_or_a_fingerprint_needs_an_agent(
@@ -404,10 +413,10 @@ async def test_a_public_key_or_a_fingerprint_needs_an_agent(
     assert "SSH_AUTH_SOCK is unset" in capsys.readouterr().err
 
 
-async def test_a_datacenter_without_docker(
-    at: Place, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_a_datacenter_without_docker_lists_its_services(
+    triton: TritonSimulator, write_key: WriteKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with CloudApi(at.datacenter.accounts, {"cloudapi": "https://x"}) as api:
+    async with CloudApi(triton.datacenter.accounts, {"cloudapi": "https://x"}) as api:
         common = ["--account", ACCOUNT, "--key", write_key("rsa"), "--out", tmp_path / "out"]
         assert await certs(*common, "--url", api.url) == 2
     assert "offers no Docker endpoint: it lists cloudapi" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What is asked of the endpoint, and what becomes of answers that are none."""
+"""Requests to the Docker endpoint, and its unusable answers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tests.certs.conftest import KEYS, Scripted
 INFO = "/v1.21/info"
 
 
-async def test_its_own_ca_is_believed_at_first_contact(scripted: Scripted) -> None:
+async def test_the_endpoint_s_ca_is_trusted_on_first_contact(scripted: Scripted) -> None:
     ca = scripted.ca.read_bytes()
     scripted.answers["/ca.pem"] = (200, ca)
     assert await asyncio.to_thread(fetch_ca, scripted.docker_host) == ca
 
 
-async def test_a_long_chain_comes_whole(scripted: Scripted) -> None:
+async def test_a_long_chain_is_read_whole(scripted: Scripted) -> None:
     chain = scripted.ca.read_bytes() * 500
     scripted.answers["/ca.pem"] = (200, chain)
     assert await asyncio.to_thread(fetch_ca, scripted.docker_host) == chain
 
 
-async def test_without_one_the_system_s_cas_hold(scripted: Scripted) -> None:
+async def test_an_endpoint_without_ca_has_none(scripted: Scripted) -> None:
     assert await asyncio.to_thread(fetch_ca, scripted.docker_host) is None
 
 
@@ -41,13 +41,15 @@ async def test_without_one_the_system_s_cas_hold(scripted: Scripted) -> None:
         (503, b"welcome"),
     ],
 )
-async def test_what_is_no_ca_is_not_written(scripted: Scripted, status: int, body: bytes) -> None:
+async def test_an_answer_that_is_no_ca_is_no_answer(
+    scripted: Scripted, status: int, body: bytes
+) -> None:
     scripted.answers["/ca.pem"] = (status, body)
     with pytest.raises(NoAnswer, match=rf"/ca\.pem answered {status} and no cert.*welcome"):
         await asyncio.to_thread(fetch_ca, scripted.docker_host)
 
 
-async def test_the_ca_of_a_failing_endpoint_is_none(scripted: Scripted) -> None:
+async def test_a_ca_with_an_error_status_is_no_answer(scripted: Scripted) -> None:
     scripted.answers["/ca.pem"] = (500, scripted.ca.read_bytes())
     with pytest.raises(NoAnswer, match="answered 500"):
         await asyncio.to_thread(fetch_ca, scripted.docker_host)
@@ -60,9 +62,7 @@ async def tried(scripted: Scripted, tmp_path: Path, ca: bytes | None, verify: bo
         await asyncio.to_thread(try_login, new, endpoint)
 
 
-async def test_a_login_is_tried_as_the_agent_will_use_it(
-    scripted: Scripted, tmp_path: Path
-) -> None:
+async def test_a_login_is_tried_with_the_agent_s_tls(scripted: Scripted, tmp_path: Path) -> None:
     scripted.answers[INFO] = (200, b"{}")
     await tried(scripted, tmp_path, scripted.ca.read_bytes())
     await tried(scripted, tmp_path, None, verify=False)
@@ -79,7 +79,7 @@ async def test_a_refusal_comes_with_advice(
         await tried(scripted, tmp_path, scripted.ca.read_bytes())
 
 
-async def test_any_other_answer_tells_nothing(scripted: Scripted, tmp_path: Path) -> None:
+async def test_any_other_answer_is_no_answer(scripted: Scripted, tmp_path: Path) -> None:
     scripted.answers[INFO] = (500, b"an internal\n error" + b"!" * 1000)
     with pytest.raises(NoAnswer, match=r"info answered 500: an internal error!+…$"):
         await tried(scripted, tmp_path, scripted.ca.read_bytes())

@@ -1,3 +1,5 @@
+"""Keys in files of every format and kind."""
+
 from __future__ import annotations
 
 import base64
@@ -12,11 +14,11 @@ from shim.errors import ConfigError
 from tests.certs.conftest import KEYS, WriteKey, public_line
 
 
-def nobody() -> None:
+def no_passphrase() -> None:
     return None
 
 
-def complaint(path: Path, given: bytes | None = None, ask: keys.Passphrase = nobody) -> str:
+def load_error(path: Path, given: bytes | None = None, ask: keys.Passphrase = no_passphrase) -> str:
     with pytest.raises(ConfigError) as caught:
         keys.load_key(path, ask, given)
     assert str(path) in str(caught.value)
@@ -26,14 +28,14 @@ def complaint(path: Path, given: bytes | None = None, ask: keys.Passphrase = nob
 @pytest.mark.parametrize("form", ["openssh", "pkcs1", "pkcs8"])
 @pytest.mark.parametrize("kind", ["rsa", "p256", "p384", "p521"])
 @pytest.mark.parametrize("passphrase", [None, b"secret"])
-def test_every_good_key_is_read(
+def test_each_supported_key_is_read(
     write_key: WriteKey, kind: str, form: str, passphrase: bytes | None
 ) -> None:
-    key = keys.load_key(write_key(kind, form, passphrase), nobody, passphrase)
+    key = keys.load_key(write_key(kind, form, passphrase), no_passphrase, passphrase)
     assert key.public_key() == KEYS[kind].public_key()
 
 
-def test_the_passphrase_is_asked_only_when_needed(write_key: WriteKey) -> None:
+def test_the_passphrase_is_asked_for_only_if_needed(write_key: WriteKey) -> None:
     asked: list[int] = []
 
     def ask() -> bytes:
@@ -47,20 +49,20 @@ def test_the_passphrase_is_asked_only_when_needed(write_key: WriteKey) -> None:
 
 
 @pytest.mark.parametrize("form", ["openssh", "pkcs1", "pkcs8"])
-def test_passphrases_that_do_not_fit(write_key: WriteKey, form: str) -> None:
-    assert "is not encrypted, but a passphrase" in complaint(write_key("rsa", form), b"x")
+def test_wrong_passphrases(write_key: WriteKey, form: str) -> None:
+    assert "is not encrypted, but a passphrase" in load_error(write_key("rsa", form), b"x")
     encrypted = write_key("rsa", form, b"secret")
-    assert "wrong passphrase" in complaint(encrypted, b"x")
-    assert "wrong passphrase" in complaint(encrypted, None, lambda: b"x")
-    assert "wrong passphrase" in complaint(encrypted, None, lambda: b"")
-    assert "TRITON_KEY_PASSPHRASE" in complaint(encrypted)
+    assert "wrong passphrase" in load_error(encrypted, b"x")
+    assert "wrong passphrase" in load_error(encrypted, None, lambda: b"x")
+    assert "wrong passphrase" in load_error(encrypted, None, lambda: b"")
+    assert "TRITON_KEY_PASSPHRASE" in load_error(encrypted)
 
 
-def test_kinds_that_triton_refuses(write_key: WriteKey) -> None:
-    assert "kind Ed25519" in complaint(write_key("ed25519"))
-    assert "kind Ed25519" in complaint(write_key("ed25519", passphrase=b"s"), b"s")
-    assert "is a DSA key" in complaint(write_key("dsa", "pkcs1"))
-    assert "kind DSA" in complaint(write_key("dsa", "pkcs8"))
+def test_kinds_of_keys_that_triton_refuses(write_key: WriteKey) -> None:
+    assert "kind Ed25519" in load_error(write_key("ed25519"))
+    assert "kind Ed25519" in load_error(write_key("ed25519", passphrase=b"s"), b"s")
+    assert "is a DSA key" in load_error(write_key("dsa", "pkcs1"))
+    assert "kind DSA" in load_error(write_key("dsa", "pkcs8"))
 
 
 @pytest.mark.parametrize(
@@ -70,9 +72,9 @@ def test_kinds_that_triton_refuses(write_key: WriteKey) -> None:
 def test_curves_that_ssh_does_not_have(
     write_key: WriteKey, kind: str, curve: str, passphrase: bytes | None
 ) -> None:
-    said = complaint(write_key(kind, "pkcs8", passphrase), passphrase)
-    assert f"on the curve {curve}" in said
-    assert "P-256, P-384, P-521 or RSA is needed" in said
+    text = load_error(write_key(kind, "pkcs8", passphrase), passphrase)
+    assert f"on the curve {curve}" in text
+    assert "P-256, P-384, P-521 or RSA is needed" in text
 
 
 def openssh(kind: bytes, comment: bytes = b"") -> bytes:
@@ -105,15 +107,17 @@ def openssh(kind: bytes, comment: bytes = b"") -> bytes:
         (b"x" * 70000, "larger than"),
     ],
 )
-def test_what_is_no_key_is_said_by_name(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_that_is_no_private_key_is_named_by_its_kind(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
     path = tmp_path / "id_test"
     path.write_bytes(content)
-    assert words in complaint(path)
+    assert words in load_error(path)
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
-    assert "No such file" in complaint(tmp_path / "none")
-    assert "Is a directory" in complaint(tmp_path)
+    assert "No such file" in load_error(tmp_path / "none")
+    assert "Is a directory" in load_error(tmp_path)
 
 
 def test_fingerprints() -> None:

@@ -1,3 +1,5 @@
+"""The files of a login: written, installed, read back."""
+
 from __future__ import annotations
 
 import os
@@ -26,11 +28,11 @@ def login(account: str = "alice") -> ClientCertificate:
 def sourced(directory: Path, **before: str) -> dict[str, str]:
     """The variables of a shell that has read ``env.sh``."""
     script = ". ./env.sh && exec env"
-    said = subprocess.check_output(["sh", "-c", script], cwd=directory, env=before, text=True)
-    return dict(line.split("=", 1) for line in said.splitlines())
+    output = subprocess.check_output(["sh", "-c", script], cwd=directory, env=before, text=True)
+    return dict(line.split("=", 1) for line in output.splitlines())
 
 
-def test_a_directory_of_our_own_is_for_us_alone(tmp_path: Path) -> None:
+def test_a_new_directory_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         login_files.write(tmp_path / "out", login(), WHERE)
@@ -71,7 +73,7 @@ def interrupted(out: Path) -> None:
         raise KeyboardInterrupt
 
 
-def test_what_was_not_taken_up_is_gone(tmp_path: Path) -> None:
+def test_files_that_were_not_installed_are_removed(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         interrupted(out)
@@ -84,7 +86,7 @@ def test_what_was_not_taken_up_is_gone(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["cert.pem", "env.sh", "key.pem"]
 
 
-def test_a_ca_that_holds_no_longer_does_not_stay(tmp_path: Path) -> None:
+def test_a_ca_that_is_not_used_any_more_is_removed(tmp_path: Path) -> None:
     login_files.write(tmp_path, login(), LoginEndpoint("tcp://localhost:1", True, b"ca"))
     assert (tmp_path / "ca.pem").read_bytes() == b"ca"
     assert login_files.read_endpoint(tmp_path).ca == b"ca"
@@ -92,14 +94,14 @@ def test_a_ca_that_holds_no_longer_does_not_stay(tmp_path: Path) -> None:
     assert not (tmp_path / "ca.pem").exists()
 
 
-def test_where_nothing_can_be_written(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"--out=.*/file: cannot be written: File exists"):
         login_files.write(tmp_path / "file", login(), WHERE)
 
 
 @pytest.mark.parametrize("verify", [True, False])
-def test_what_a_shell_gets(tmp_path: Path, verify: bool) -> None:
+def test_the_variables_that_env_sh_sets(tmp_path: Path, verify: bool) -> None:
     out = tmp_path / "it's a directory"
     login_files.write(out, login(), LoginEndpoint("tcp://[::1]:2376", verify, None))
     found = sourced(out, DOCKER_TLS_VERIFY="before")
@@ -111,7 +113,7 @@ def test_what_a_shell_gets(tmp_path: Path, verify: bool) -> None:
     assert login_files.read_endpoint(out) == LoginEndpoint("tcp://[::1]:2376", verify, None)
 
 
-def test_an_older_file_that_does_not_verify_is_understood(tmp_path: Path) -> None:
+def test_an_env_sh_of_an_older_version_is_read(tmp_path: Path) -> None:
     (tmp_path / "env.sh").write_text("export DOCKER_HOST=tcp://h:1\nunset DOCKER_TLS_VERIFY\n")
     assert not login_files.read_endpoint(tmp_path).verify
 
@@ -128,7 +130,9 @@ def test_an_older_file_that_does_not_verify_is_understood(tmp_path: Path) -> Non
         (None, "No such file"),
     ],
 )
-def test_a_file_of_another_kind(tmp_path: Path, content: bytes | None, words: str) -> None:
+def test_an_env_sh_without_usable_endpoint_is_named(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
     if content is not None:
         (tmp_path / "env.sh").write_bytes(content)
     with pytest.raises(ConfigError) as caught:
@@ -147,5 +151,5 @@ def test_a_file_of_another_kind(tmp_path: Path, content: bytes | None, words: st
         ("tcp://[::1]:5", "https://[::1]:5"),
     ],
 )
-def test_where_a_docker_host_is(docker_host: str, url: str) -> None:
+def test_the_url_of_a_docker_host(docker_host: str, url: str) -> None:
     assert login_files.https_url(docker_host) == url

@@ -1,4 +1,4 @@
-"""Against the real ssh-agent, and a fake_agent one for what a real one rarely does."""
+"""Against the real ssh-agent, and against a fake one for rare answers."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from shim.certs.ssh_agent import SshAgent
 from shim.certs.ssh_wire import fingerprint, pack_string, wire_form
 from shim.errors import ConfigError
 from tests.certs.conftest import KEYS, WriteKey, public_line
-from tests.certs.test_certificate import let_in
+from tests.certs.test_certificate import accepted
 
 needs_agent = pytest.mark.needs_ssh
 
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[SshAgent]:
-    said = subprocess.run(
+    output = subprocess.run(
         ["ssh-agent", "-s", "-a", tmp_path / "agent"], capture_output=True, text=True, check=True
     ).stdout
-    match = re.search(r"SSH_AGENT_PID=(\d+)", said)
+    match = re.search(r"SSH_AGENT_PID=(\d+)", output)
     assert match is not None
     yield SshAgent(str(tmp_path / "agent"))
     os.kill(int(match[1]), signal.SIGTERM)
@@ -50,7 +50,7 @@ def test_a_key_in_the_agent_signs_a_certificate(
     add(agent, write_key(kind))
     public = KEYS[kind].public_key()
     key = agent.key(fingerprint(public))
-    assert let_in(new_style("alice", key, datetime.now(UTC)), kind, datetime.now(UTC))
+    assert accepted(new_style("alice", key, datetime.now(UTC)), kind, datetime.now(UTC))
     line = tmp_path / "id.pub"
     line.write_bytes(public_line(kind))
     assert agent.key_of(line).public_key() == public
@@ -70,7 +70,9 @@ def test_keys_are_named_by_either_fingerprint(agent: SshAgent, write_key: WriteK
 
 
 @needs_agent
-def test_an_unknown_key_names_those_that_are_there(agent: SshAgent, write_key: WriteKey) -> None:
+def test_an_unknown_key_is_answered_with_the_known_ones(
+    agent: SshAgent, write_key: WriteKey
+) -> None:
     with pytest.raises(ConfigError, match="holds no keys at all"):
         agent.key("MD5:00")
     add(agent, write_key("p256"))
@@ -79,7 +81,7 @@ def test_an_unknown_key_names_those_that_are_there(agent: SshAgent, write_key: W
 
 
 @needs_agent
-def test_a_public_key_whose_private_key_is_not_there(
+def test_a_public_key_without_its_private_key_in_the_agent(
     agent: SshAgent, write_key: WriteKey, tmp_path: Path
 ) -> None:
     add(agent, write_key("p256"))
@@ -105,11 +107,11 @@ def test_a_public_key_in_another_form(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "id.pub"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"id\.pub is a public key, but not in one line"):
-        SshAgent("nobody is asked").key_of(path)
+        SshAgent("/no/agent").key_of(path)
 
 
 @needs_agent
-def test_a_kind_that_triton_refuses(agent: SshAgent, write_key: WriteKey) -> None:
+def test_a_kind_of_key_that_triton_refuses(agent: SshAgent, write_key: WriteKey) -> None:
     add(agent, write_key("ed25519"))
     with pytest.raises(ConfigError, match="kind ssh-ed25519"):
         agent.key(agent.identities()[0].fingerprints[0])
@@ -130,9 +132,9 @@ def fake_agent(tmp_path: Path) -> Iterator[FakeAgent]:
             def serve() -> None:
                 with suppress(OSError):  # fewer requests came than there are answers
                     for answer in answers:
-                        with listener.accept()[0] as link:
-                            link.recv(4096)
-                            link.sendall(answer)
+                        with listener.accept()[0] as connection:
+                            connection.recv(4096)
+                            connection.sendall(answer)
 
             threads.append(threading.Thread(target=serve))
             threads[-1].start()
@@ -153,7 +155,7 @@ def fake_agent(tmp_path: Path) -> Iterator[FakeAgent]:
         (b"\xff\xff\xff\xff", "a message of 4294967295 bytes"),
     ],
 )
-def test_what_a_broken_agent_does(fake_agent: FakeAgent, answer: bytes, words: str) -> None:
+def test_invalid_answers_of_an_agent(fake_agent: FakeAgent, answer: bytes, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         fake_agent(answer).identities()
 
@@ -192,6 +194,6 @@ def test_a_signature_of_another_kind_is_refused(
         new_style("alice", agent.key_of(line), datetime.now(UTC))
 
 
-def test_no_agent_at_all(tmp_path: Path) -> None:
+def test_a_missing_agent(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not answer"):
         SshAgent(str(tmp_path / "none")).identities()

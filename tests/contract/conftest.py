@@ -13,10 +13,10 @@ from shim.engine.triton import TritonEngine
 from shim.engine.triton.login import ClientLogin
 from tests.contract.rigs import Rig
 from tests.fakes.engine import FakeEngine
-from tests.triton.backends import Backend, Simulated
+from tests.triton.backends import Backend, SimulatedBackend
 from tests.triton.datacenter import Options
-from tests.triton.place import emptied
-from tests.triton.real import LocalEngine
+from tests.triton.docker_backend import DockerBackend
+from tests.triton.simulator import run_simulator
 
 
 def _fake(shim_id: str) -> Rig:
@@ -52,10 +52,12 @@ def _docker(shim_id: str, image: str) -> Rig:
 
 @asynccontextmanager
 async def _triton(rig: Rig, certs: Path, backend: Backend) -> AsyncIterator[Rig]:
-    """``rig`` at the double of Triton."""
+    """``rig`` with engines of the Triton simulator."""
     await rig.engine.close()
     await rig.other.close()
-    async with emptied(certs, Options(provision_seconds=0.1, stopping_seconds=0.3), backend) as at:
+    async with run_simulator(
+        certs, Options(provision_seconds=0.1, stopping_seconds=0.3), backend, must_end_empty=True
+    ) as at:
         rig.engine, rig.other = (
             TritonEngine(at.endpoint.url, ClientLogin(certs), shim_id=owner)
             for owner in (rig.shim_id, f"{rig.shim_id}-other")
@@ -63,7 +65,7 @@ async def _triton(rig: Rig, certs: Path, backend: Backend) -> AsyncIterator[Rig]
         rig.network = "bridge"
         yield rig
         await rig.close()
-        assert at.endpoint.unpinned == []
+        assert at.endpoint.without_version == []
 
 
 ENGINES = [
@@ -79,13 +81,13 @@ ENGINES = [
 async def rig(request: pytest.FixtureRequest, shim_id: str, tmp_path: Path) -> AsyncIterator[Rig]:
     made = _fake(shim_id)
     if request.param == "triton":
-        async with _triton(made, tmp_path, Simulated([made.image.text])) as at:
+        async with _triton(made, tmp_path, SimulatedBackend([made.image.text])) as at:
             yield at
         return
     if request.param != "fake":
         made = _docker(shim_id, request.getfixturevalue("busybox_image"))
     if request.param == "triton-docker":
-        async with _triton(made, tmp_path, LocalEngine()) as at:
+        async with _triton(made, tmp_path, DockerBackend()) as at:
             yield at
         return
     yield made

@@ -20,7 +20,7 @@ from tests.conftest import TEST_SHIMS
 from tests.dev.master.conftest import master  # noqa: F401 - the fixture
 from tests.e2e.agents import AgentProcess, agents_of, eventually
 from tests.e2e.client import Framework
-from tests.triton.place import Place, emptied
+from tests.triton.simulator import TritonSimulator, run_simulator
 
 LABEL_SHIM = "mesos-shim.id"
 LABEL_TASK = "org.apache.mesos.task_id"
@@ -106,11 +106,11 @@ def shim_id_of(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[Place]:
+async def at(tmp_path: Path) -> AsyncIterator[TritonSimulator]:
     """A Triton, with an account of one certificate."""
     directory = tmp_path / "triton"
     directory.mkdir()
-    async with emptied(directory) as made:
+    async with run_simulator(directory, must_end_empty=True) as made:
         yield made
 
 

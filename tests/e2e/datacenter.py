@@ -12,7 +12,7 @@ import aiohttp
 from shim.protos import messages_pb2 as m
 from tests.bench.kit import ThinMaster
 from tests.e2e.agents import AgentProcess
-from tests.triton.place import Place
+from tests.triton.simulator import TritonSimulator
 
 
 class Master(ThinMaster):
@@ -38,7 +38,7 @@ async def until(condition: Callable[[], object], what: str) -> None:
 
 @asynccontextmanager
 async def shim(
-    at: Place, tmp_path: Path, name: str = "one", *more: str, program: str = "shim"
+    at: TritonSimulator, tmp_path: Path, name: str = "one", *more: str, program: str = "shim"
 ) -> AsyncIterator[tuple[Master, AgentProcess]]:
     flags = [f"--docker_host={at.endpoint.docker_host}", f"--docker_cert_path={at.certs}"]
     async with Master() as master:

@@ -12,13 +12,13 @@ from tests.e2e.agents import AgentProcess
 from tests.e2e.client import Framework, task
 from tests.e2e.datacenter import until
 from tests.triton.datacenter import Options
-from tests.triton.place import Place, place
+from tests.triton.simulator import TritonSimulator, run_simulator
 
 NAMES = ("us-east-1", "eu-ams-1")
 
 
 @pytest.fixture
-async def places(master: str, tmp_path: Path) -> AsyncIterator[dict[str, Place]]:
+async def places(master: str, tmp_path: Path) -> AsyncIterator[dict[str, TritonSimulator]]:
     """The datacenters by name, each with an agent that is registered."""
     async with AsyncExitStack() as stack:
         made, agents = {}, []
@@ -26,7 +26,7 @@ async def places(master: str, tmp_path: Path) -> AsyncIterator[dict[str, Place]]
             directory = tmp_path / name / "triton"
             directory.mkdir(parents=True)
             at = made[name] = await stack.enter_async_context(
-                place(directory, Options(datacenter=name))
+                run_simulator(directory, Options(datacenter=name))
             )
             flags = [f"--docker_host={at.endpoint.docker_host}", f"--docker_cert_path={at.certs}"]
             agents.append(AgentProcess(master, tmp_path / name / "work", name, *flags))
@@ -39,7 +39,7 @@ async def places(master: str, tmp_path: Path) -> AsyncIterator[dict[str, Place]]
 
 
 async def test_a_task_goes_where_its_constraint_wants_it(
-    places: dict[str, Place], master: str
+    places: dict[str, TritonSimulator], master: str
 ) -> None:
     """By the attribute ``datacenter``, which each agent has from its endpoint."""
     wanted = {"a": "eu-ams-1", "b": "us-east-1", "c": "eu-ams-1", "d": "eu-ams-1"}
@@ -56,4 +56,4 @@ async def test_a_task_goes_where_its_constraint_wants_it(
             await framework.kill(name, grace=0)
             await framework.end(name)
         await framework.stop()
-    await until(lambda: not any(at.left for at in places.values()), "nothing left")
+    await until(lambda: not any(at.remaining for at in places.values()), "nothing left")

@@ -1,4 +1,4 @@
-"""The whole agent in front of a Triton that takes its time: nothing paid for is left behind."""
+"""The whole agent against the Triton simulator; each test must leave no billed container."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from shim.protos.mesos_pb2 import TaskState
 from tests.bench.kit import run_task
 from tests.e2e.agents import eventually
 from tests.e2e.datacenter import page, shim, until
+from tests.triton.api_errors import ApiError
 from tests.triton.machines import State
-from tests.triton.place import Place
-from tests.triton.refusals import Refusal
+from tests.triton.simulator import TritonSimulator
 
 IMAGE = "busybox:latest"
 RUNNING, KILLED, FAILED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED, TaskState.TASK_FAILED
 
 
-async def test_a_task_lives_and_leaves_nothing(at: Place, tmp_path: Path) -> None:
+async def test_a_killed_task_leaves_no_container(at: TritonSimulator, tmp_path: Path) -> None:
     at.options.provision_seconds = 0.3
     async with shim(at, tmp_path) as (master, _):
         names = ["a", "b", "c"]
@@ -30,11 +30,11 @@ async def test_a_task_lives_and_leaves_nothing(at: Place, tmp_path: Path) -> Non
         for name in names:
             master.kill(name)
         await master.until(master.reached(names, KILLED), 20)
-        await until(lambda: at.left == [], "nothing left")
+        await until(lambda: at.remaining == [], "nothing left")
     assert len(at.datacenter.machines) == 3
 
 
-async def test_what_it_costs_is_shown(at: Place, tmp_path: Path) -> None:
+async def test_costs_are_shown_in_state_and_metrics(at: TritonSimulator, tmp_path: Path) -> None:
     prices = tmp_path / "prices.json"
     prices.write_text('{"sample-128M": 0.36}')
     at.options.provision_seconds = 0.2
@@ -61,10 +61,12 @@ async def test_what_it_costs_is_shown(at: Place, tmp_path: Path) -> None:
         assert re.search(r"triton_certificate_days_left 36(49\.9\d*|50\.0)$", metrics, re.MULTILINE)
         master.kill("a")
         await master.until(master.reached(["a"], KILLED), 20)
-        await until(lambda: at.left == [], "nothing left")
+        await until(lambda: at.remaining == [], "nothing left")
 
 
-async def test_what_triton_would_ignore_is_refused_or_not(at: Place, tmp_path: Path) -> None:
+async def test_an_option_that_triton_ignores_is_refused_or_warned_of(
+    at: TritonSimulator, tmp_path: Path
+) -> None:
     for wanted, state in (("refuse", FAILED), ("warn", RUNNING)):
         flag = f"--triton_unsupported={wanted}"
         async with shim(at, tmp_path, wanted, flag) as (master, agent):
@@ -76,55 +78,57 @@ async def test_what_triton_would_ignore_is_refused_or_not(at: Place, tmp_path: P
                 wanted == "warn"
             )
             master.kill("a")
-            await until(lambda: at.left == [], "nothing left")
+            await until(lambda: at.remaining == [], "nothing left")
 
 
-async def test_killed_while_provisioned(at: Place, tmp_path: Path) -> None:
+async def test_a_kill_during_provisioning(at: TritonSimulator, tmp_path: Path) -> None:
     at.options.provision_seconds = 1.0
     async with shim(at, tmp_path) as (master, _):
         master.launch("a", IMAGE)
-        await until(lambda: at.left, "provisioning")
+        await until(lambda: at.remaining, "provisioning")
         master.kill("a")
         await master.until(master.reached(["a"], KILLED), 20)
-        await until(lambda: at.left == [], "nothing left")
+        await until(lambda: at.remaining == [], "nothing left")
     assert at.datacenter.machines[0].started is None
 
 
-async def test_killed_with_the_agent_while_provisioned(at: Place, tmp_path: Path) -> None:
+async def test_a_restart_during_provisioning(at: TritonSimulator, tmp_path: Path) -> None:
     at.options.provision_seconds = 1.5
     async with shim(at, tmp_path) as (master, agent):
         master.launch("a", IMAGE)
-        await until(lambda: at.left, "provisioning")
+        await until(lambda: at.remaining, "provisioning")
         await agent.kill()
         await agent.start()
         await master.until(master.reached(["a"], RUNNING), 30)
         assert len(at.datacenter.machines) == 1
         master.kill("a")
         await master.until(master.reached(["a"], KILLED), 20)
-        await until(lambda: at.left == [], "nothing left")
+        await until(lambda: at.remaining == [], "nothing left")
 
 
-async def test_triton_s_own_words_reach_the_framework(at: Place, tmp_path: Path) -> None:
+async def test_triton_s_own_words_reach_the_framework(at: TritonSimulator, tmp_path: Path) -> None:
     words = "problem creating container: No compute resources available: all full"
-    at.options.fail_provisions.append(Refusal(409, words, "NoAllocatableServersError"))
+    at.options.fail_provisions.append(ApiError(409, words, "NoAllocatableServersError"))
     async with shim(at, tmp_path) as (master, _):
         master.launch("a", IMAGE)
         await master.until(master.reached(["a"], FAILED), 20)
     assert "No compute resources available: all full" in master.said["a"]
     assert "NoAllocatableServersError, Triton request" in master.said["a"]
-    assert at.left == []
+    assert at.remaining == []
 
 
-async def test_an_exit_code_nobody_knows_is_no_success(at: Place, tmp_path: Path) -> None:
+async def test_an_unknown_exit_code_is_a_failure(at: TritonSimulator, tmp_path: Path) -> None:
     async with shim(at, tmp_path, program="tests.e2e.impatient") as (master, _):
         master.launch("a", IMAGE)
         await master.until(master.reached(["a"], RUNNING), 20)
         await at.datacenter.crash(at.datacenter.machines[0])
         await master.until(master.reached(["a"], FAILED), 30)
-        await until(lambda: at.left == [], "nothing left")
+        await until(lambda: at.remaining == [], "nothing left")
 
 
-async def test_two_shims_of_one_account_leave_each_other_alone(at: Place, tmp_path: Path) -> None:
+async def test_two_shims_of_one_account_leave_each_other_alone(
+    at: TritonSimulator, tmp_path: Path
+) -> None:
     async with shim(at, tmp_path, "one") as (first, _):
         first.launch("a", IMAGE)
         await first.until(first.reached(["a"], RUNNING), 20)
@@ -135,11 +139,11 @@ async def test_two_shims_of_one_account_leave_each_other_alone(at: Place, tmp_pa
             second.registered.clear()
             await agent.start()
             await asyncio.wait_for(second.registered.wait(), 20)
-            assert len(at.left) == 2
+            assert len(at.remaining) == 2
             second.kill("b")
             await second.until(second.reached(["b"], KILLED), 20)
-            await until(lambda: len(at.left) == 1, "one left")
+            await until(lambda: len(at.remaining) == 1, "one left")
         assert at.datacenter.machines[0].state is State.RUNNING
         first.kill("a")
         await first.until(first.reached(["a"], KILLED), 20)
-        await until(lambda: at.left == [], "nothing left")
+        await until(lambda: at.remaining == [], "nothing left")

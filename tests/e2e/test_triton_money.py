@@ -1,4 +1,4 @@
-"""What the agent says that a datacenter costs, against the datacenter's own bill."""
+"""The agent's figures of machine-seconds and costs, against the simulator's own bill."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shim.protos.mesos_pb2 import TaskState
 from tests.bench.kit import run_task
 from tests.e2e.agents import AgentProcess, eventually
 from tests.e2e.datacenter import Master, page, shim, until
-from tests.triton.place import Place, client
+from tests.triton.simulator import TritonSimulator, client
 
 IMAGE, PACKAGE = "busybox:latest", "sample-128M"
 RUNNING, KILLED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED
@@ -50,7 +50,9 @@ async def restart(master: Master, agent: AgentProcess) -> None:
     await asyncio.wait_for(master.registered.wait(), 20)
 
 
-async def test_it_adds_up_to_the_bill(at: Place, tmp_path: Path) -> None:
+async def test_machine_seconds_add_up_to_the_datacenter_s_bill(
+    at: TritonSimulator, tmp_path: Path
+) -> None:
     """Tasks that live between two lists, that are long in no state at all, and an ordinary one."""
     at.options.provision_seconds, at.options.stopping_seconds = 1.0, 3.0
     short, odd = [f"short-{number}" for number in range(6)], ["odd-1", "odd-2"]
@@ -64,7 +66,7 @@ async def test_it_adds_up_to_the_bill(at: Place, tmp_path: Path) -> None:
             master.kill(name)
         await master.until(master.reached(odd, FINISHED), 30)
         await master.until(master.reached(short, KILLED), 20)
-        await until(lambda: len(at.left) == 1, "only the long one left")
+        await until(lambda: len(at.remaining) == 1, "only the long one left")
         await asyncio.sleep(0.5)
         found, billed = await money(agent), at.datacenter.bill()[PACKAGE]
         assert {account["task_id"] for account in found["tasks"]} == {*short, *odd, "long"}
@@ -75,11 +77,11 @@ async def test_it_adds_up_to_the_bill(at: Place, tmp_path: Path) -> None:
         accounts = sum(account["machine_seconds"] for account in found["tasks"])
         assert accounts == pytest.approx(billed, abs=tolerance)
         master.kill("long")
-        await until(lambda: at.left == [], "nothing left")
+        await until(lambda: at.remaining == [], "nothing left")
 
 
-async def test_a_restart_adds_nothing_twice_and_still_knows_what_is_paid_for(
-    at: Place, tmp_path: Path
+async def test_a_restart_counts_nothing_twice_and_shows_each_package(
+    at: TritonSimulator, tmp_path: Path
 ) -> None:
     prices = tmp_path / "prices.json"
     prices.write_text(json.dumps({PACKAGE: 36}))
@@ -104,11 +106,11 @@ async def test_a_restart_adds_nothing_twice_and_still_knows_what_is_paid_for(
         assert found["frameworks"]["bench-0000"] == pytest.approx(seconds / 100)
         assert found["packages"][PACKAGE]["mem"] == 128
         master.kill("a")
-        await until(lambda: at.left == [], "nothing left")
+        await until(lambda: at.remaining == [], "nothing left")
 
 
-async def test_an_alarm_for_what_no_task_is_known_for_and_nothing_else(
-    at: Place, tmp_path: Path
+async def test_an_alarm_for_a_container_without_task_and_no_other(
+    at: TritonSimulator, tmp_path: Path
 ) -> None:
     """Neither for a task that runs, nor for one whose container is kept for a while after it."""
     flags = ["--docker_remove_delay=3secs"]
@@ -125,8 +127,8 @@ async def test_an_alarm_for_what_no_task_is_known_for_and_nothing_else(
         assert (await money(agent))["containers_without_task"] == ["stray"]
         assert agent.log.count("is paid for, and no task is known for it") == 1
         assert "stray is paid for, and no task is known for it" in agent.log
-        assert "stray" in at.left
+        assert "stray" in at.remaining
         await restart(master, agent)
-        await until(lambda: "stray" not in at.left, "the removal at the next start")
+        await until(lambda: "stray" not in at.remaining, "the removal at the next start")
         master.kill("a")
-        await until(lambda: at.left == [], "nothing left")
+        await until(lambda: at.remaining == [], "nothing left")

@@ -14,7 +14,7 @@ import pytest
 from shim.protos.mesos_pb2 import TaskState
 from tests.e2e.agents import AgentProcess, eventually
 from tests.e2e.datacenter import Master, page, shim, until
-from tests.triton.place import Place
+from tests.triton.simulator import TritonSimulator
 
 IMAGE = "busybox:latest"
 RUNNING, KILLED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED
@@ -31,7 +31,7 @@ async def stage(agent: AgentProcess, task: str) -> str:
 
 
 async def test_a_launch_outlasts_a_maintenance_that_was_announced(
-    at: Place, tmp_path: Path
+    at: TritonSimulator, tmp_path: Path
 ) -> None:
     at.options.maintenance = "Back soon"
     at.options.maintenance_until = end = time.time() + 3
@@ -55,12 +55,14 @@ async def test_a_launch_outlasts_a_maintenance_that_was_announced(
         await asyncio.sleep(max(0.0, end - time.time()))
         at.options.maintenance = ""
         await master.until(master.reached(["a"], RUNNING), 20)
-        assert at.left == [at.datacenter.machines[0].name]
+        assert at.remaining == [at.datacenter.machines[0].name]
         master.kill("a")
-        await until(lambda: at.left == [], "nothing left")
+        await until(lambda: at.remaining == [], "nothing left")
 
 
-async def test_a_key_that_was_revoked_is_named_where_people_look(at: Place, tmp_path: Path) -> None:
+async def test_a_key_that_was_revoked_is_named_where_people_look(
+    at: TritonSimulator, tmp_path: Path
+) -> None:
     async with shim(at, tmp_path) as (master, agent):
         at.account.keys.clear()
         master.launch("a", IMAGE)
@@ -73,11 +75,11 @@ async def test_a_key_that_was_revoked_is_named_where_people_look(at: Place, tmp_
         at.account.keys.append(at.key.public_key())
         await master.until(master.reached(["a"], RUNNING), 40)
         master.kill("a")
-        await until(lambda: at.left == [], "nothing left")
+        await until(lambda: at.remaining == [], "nothing left")
 
 
 async def test_an_agent_that_is_refused_from_the_start_says_so_and_waits(
-    at: Place, tmp_path: Path
+    at: TritonSimulator, tmp_path: Path
 ) -> None:
     at.account.keys.clear()
     async with Master() as master:

@@ -1,5 +1,6 @@
-"""A stand-in for Triton's Docker endpoint that refuses and lacks what the real one does.
+"""A simulator of Triton's Docker endpoint, which refuses and lacks what the real one does.
 
-Nobody who works on this has a Triton datacenter, so the stand-in errs on the strict side: a
-double that accepts what Triton refuses is worse than none. ``python -m tests.triton`` starts it.
+It was made without access to a Triton datacenter, from Triton's documentation and source. Where
+those leave a doubt it errs on the strict side: a simulator that accepts what Triton refuses would
+hide a bug. ``python -m tests.triton`` starts it. Begin to read with ``simulator.py``.
 """

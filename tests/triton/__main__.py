@@ -1,4 +1,4 @@
-"""``python -m tests.triton``: a Triton to try the whole product against, until Ctrl-C."""
+"""``python -m tests.triton``: runs the simulator until Ctrl-C, to try the agent against."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 
-from tests.triton.backends import Backend, Simulated
+from tests.triton.backends import Backend, SimulatedBackend
 from tests.triton.cloudapi import CloudApi
 from tests.triton.datacenter import Options
-from tests.triton.place import ACCOUNT, Place, place
-from tests.triton.real import LocalEngine
-from tests.triton.troubles import EXAMPLES, add_arguments, come_and_pass
+from tests.triton.docker_backend import DockerBackend
+from tests.triton.faults import EXAMPLES, add_arguments, apply_faults
+from tests.triton.simulator import ACCOUNT, TritonSimulator, run_simulator
 
 
 def _arguments() -> argparse.Namespace:
@@ -46,49 +46,49 @@ async def _serve(args: argparse.Namespace) -> None:
         provision_seconds=args.provision_seconds,
         volumes=args.volumes,
     )
-    backend: Backend = LocalEngine() if args.backend == "docker" else Simulated()
-    async with place(args.out, options, backend, args.port) as at:
-        services = {"docker": at.endpoint.docker_host}
-        async with CloudApi(at.datacenter.accounts, services) as cloudapi:
-            _introduce(at, cloudapi, args.out)
-            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _count, at)
-            trouble = asyncio.create_task(come_and_pass(at, args))
-            await _interrupted()
-            trouble.cancel()
-            _settle(at)
+    backend: Backend = DockerBackend() if args.backend == "docker" else SimulatedBackend()
+    async with run_simulator(args.out, options, backend, args.port) as triton:
+        services = {"docker": triton.endpoint.docker_host}
+        async with CloudApi(triton.datacenter.accounts, services) as cloudapi:
+            _print_usage(triton, cloudapi, args.out)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _print_calls, triton)
+            faults = asyncio.create_task(apply_faults(triton, args))
+            await _until_signal()
+            faults.cancel()
+            _print_bill(triton)
 
 
-def _introduce(at: Place, cloudapi: CloudApi, out: Path) -> None:
+def _print_usage(triton: TritonSimulator, cloudapi: CloudApi, out: Path) -> None:
     key = out / "id_ecdsa"
     key.touch(mode=0o600)
     key.write_bytes(
-        at.key.private_bytes(
+        triton.key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.OpenSSH,
             serialization.NoEncryption(),
         )
     )
-    print(at.environment(), end="")
+    print(triton.environment(), end="")
     print(f"# account {ACCOUNT}, key {key}, CloudAPI {cloudapi.url}")
     print(f"# mesos-shim certs --account {ACCOUNT} --key {key} --url {cloudapi.url} --out DIR")
     print("# Ctrl-C ends it, removes all machines and prints the bill", flush=True)
 
 
-def _count(at: Place) -> None:
-    """What was asked for so far, as one line of JSON."""
+def _print_calls(triton: TritonSimulator) -> None:
+    """How often each call was requested so far, as one line of JSON."""
     calls = Counter(
-        f"{method} {re.sub('mesos-[^/]*', 'NAME', path)}" for method, path in at.endpoint.calls
+        f"{method} {re.sub('mesos-[^/]*', 'NAME', path)}" for method, path in triton.endpoint.calls
     )
     print(json.dumps(calls), flush=True)
 
 
-def _settle(at: Place) -> None:
-    for name, seconds in sorted(at.datacenter.bill().items()):
+def _print_bill(triton: TritonSimulator) -> None:
+    for name, seconds in sorted(triton.datacenter.bill().items()):
         print(f"# {name}: {seconds:.1f} machine-seconds")
-    print(f"# left behind: {', '.join(at.left) or 'nothing'}", flush=True)
+    print(f"# remaining: {', '.join(triton.remaining) or 'nothing'}", flush=True)
 
 
-async def _interrupted() -> None:
+async def _until_signal() -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)

@@ -1,4 +1,4 @@
-"""Who may log in: the server's five rules about client certificates, and no others."""
+"""Which client certificates the server accepts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
-from tests.triton.refusals import Refusal
+from tests.triton.api_errors import ApiError
 
 JOYENT_DOCKER = x509.ObjectIdentifier("1.3.6.1.4.1.38678.1.4.1")
 
@@ -27,9 +27,9 @@ class Account:
     login: str
     keys: list[Any] = field(default_factory=list)
     approved: bool = True
-    """May provision at all; otherwise create answers 403 NotAuthorized."""
+    """Whether it may provision; if not, create answers 403 NotAuthorized."""
     allowed: bool = True
-    """May use this datacenter; otherwise every call answers 403."""
+    """Whether it may use this datacenter; if not, every call answers 403."""
 
     def key(self, fingerprint: bytes) -> Any:
         for key in self.keys:
@@ -38,8 +38,8 @@ class Account:
         raise Unauthorized
 
 
-class Unauthorized(Refusal):
-    """Every login failure looks alike from outside."""
+class Unauthorized(ApiError):
+    """The one answer to every login failure."""
 
     def __init__(self) -> None:
         super().__init__(401, "Unauthorized")
@@ -67,7 +67,7 @@ def parse_fingerprint(text: str) -> bytes:
 
 
 def login(der: bytes | None, accounts: Mapping[str, Account], now: datetime) -> Account:
-    """The account a client certificate stands for; Refusal 401 or 403."""
+    """The account of a client certificate; ApiError 401 or 403."""
     if not der:
         raise Unauthorized
     try:
@@ -77,7 +77,7 @@ def login(der: bytes | None, accounts: Mapping[str, Account], now: datetime) -> 
     except (ValueError, KeyError, IndexError, InvalidSignature) as error:
         raise Unauthorized from error
     if not account.allowed:
-        raise Refusal(403, "Forbidden: this account may not use this data center")
+        raise ApiError(403, "Forbidden: this account may not use this data center")
     return account
 
 

@@ -1,4 +1,4 @@
-"""``affinity:`` environment entries and the swarm label: where a machine may and may not land."""
+"""``affinity:`` environment entries and the swarm label: which server a machine may run on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.triton.refusals import Refusal, invalid
+from tests.triton.api_errors import ApiError, validation_error
 
 LABEL = "com.docker.swarm.affinities"
 ENTRY = re.compile(r"(?P<key>[A-Za-z0-9_.\-]+)(?P<op>==~|!=~|==|!=)(?P<value>.+)")
 
 
-class Placed(Protocol):
+class HasServer(Protocol):
     name: str
     labels: dict[str, str]
     server: int
@@ -31,7 +31,7 @@ class Filter:
     def soft(self) -> bool:
         return self.op.endswith("~")
 
-    def matches(self, machine: Placed) -> bool:
+    def matches(self, machine: HasServer) -> bool:
         text = machine.name if self.key == "container" else machine.labels.get(self.key)
         return text is not None and _matcher(self.value)(text)
 
@@ -39,8 +39,8 @@ class Filter:
         return f"{self.key}{self.op}{self.value}"
 
 
-def take(body: dict[str, Any]) -> list[Filter]:
-    """The filters of a create body, which loses its entries and gets its label rewritten."""
+def extract_filters(body: dict[str, Any]) -> list[Filter]:
+    """The filters of a create body. Removes them from its Env and rewrites its swarm label."""
     env, labels = body.get("Env") or [], body["Labels"]
     texts = [entry.removeprefix("affinity:") for entry in env if entry.startswith("affinity:")]
     body["Env"] = [entry for entry in env if not entry.startswith("affinity:")]
@@ -48,17 +48,17 @@ def take(body: dict[str, Any]) -> list[Filter]:
         try:
             texts += json.loads(labels[LABEL])
         except ValueError:
-            raise invalid(f'label "{LABEL}" is not JSON') from None
+            raise validation_error(f'label "{LABEL}" is not JSON') from None
     filters = [_parse(text) for text in texts]
     hard = [each for each in filters if not each.soft]
-    understood = hard or filters
-    if understood:
-        labels[LABEL] = json.dumps([str(each) for each in understood])
-    return understood
+    used = hard or filters
+    if used:
+        labels[LABEL] = json.dumps([str(each) for each in used])
+    return used
 
 
-def place(filters: Sequence[Filter], machines: Sequence[Placed], servers: int) -> int:
-    """The server for a machine: the emptiest that meets the filters. NoAllocatableServersError."""
+def choose_server(filters: Sequence[Filter], machines: Sequence[HasServer], servers: int) -> int:
+    """The server with the fewest machines that meets the filters. NoAllocatableServersError."""
     load = [sum(machine.server == server for machine in machines) for server in range(servers)]
     candidates = set(range(servers))
     for each in filters:
@@ -66,7 +66,7 @@ def place(filters: Sequence[Filter], machines: Sequence[Placed], servers: int) -
         wanted = candidates & hits if each.op.startswith("==") else candidates - hits
         if not wanted and not each.soft:
             message = f"No compute resources available: affinity {each} cannot be met"
-            raise Refusal(
+            raise ApiError(
                 409, f"problem creating container: {message}", "NoAllocatableServersError"
             )
         candidates = wanted or candidates
@@ -76,7 +76,7 @@ def place(filters: Sequence[Filter], machines: Sequence[Placed], servers: int) -
 def _parse(text: str) -> Filter:
     match = ENTRY.fullmatch(text)
     if match is None:
-        raise invalid(f"invalid affinity filter: {text}")
+        raise validation_error(f"invalid affinity filter: {text}")
     return Filter(match["key"], match["op"], match["value"])
 
 

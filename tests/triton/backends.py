@@ -1,4 +1,4 @@
-"""Where a machine's process really runs: the interface, and a simulation of it for scale."""
+"""What runs a machine's process: the interface, and an implementation by timers, for scale."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from tests.triton.api_errors import ApiError
 from tests.triton.machines import Machine
-from tests.triton.refusals import Refusal
 
 Line = tuple[int, float, bytes]
 """Stream (1 stdout, 2 stderr), seconds since the epoch, text with its newline."""
-Exited = Callable[[int | None], None]
+OnExit = Callable[[int | None], None]
 
 
 class PullFailed(Exception):
-    """The registry's words."""
+    """Its text is the registry's."""
 
 
 class Backend(Protocol):
-    """Runs what the datacenter decided. Knows nothing of names, packages and refusals."""
+    """Carries out what the datacenter decided. Names, packages and errors are decided there."""
 
     async def has_image(self, reference: str) -> bool: ...
 
     async def image_command(self, reference: str) -> list[str]:
-        """Entrypoint and command the image itself brings."""
+        """Entrypoint and command of the image."""
 
     async def pull(self, reference: str, auth: Mapping[str, str]) -> None: ...
 
     async def provision(self, machine: Machine) -> str:
-        """Make it ready to start; its own address, or empty when any will do."""
+        """Prepare the machine for its start. Returns its address; empty: the datacenter chooses."""
 
-    async def start(self, machine: Machine, exited: Exited) -> None:
+    async def start(self, machine: Machine, exited: OnExit) -> None:
         """``exited`` is called once, with the exit code."""
 
     async def stop(self, machine: Machine, grace: float) -> None: ...
@@ -59,21 +59,21 @@ class Backend(Protocol):
     async def close(self) -> None: ...
 
 
-class Simulated:
-    """Processes that only exist as timers. The environment says how one behaves:
+class SimulatedBackend:
+    """Processes that exist as timers only. Environment variables say how one behaves:
 
     ``SIM_EXIT_AFTER`` seconds (default: for ever), ``SIM_EXIT_CODE``, ``SIM_OUTPUT`` text,
-    ``SIM_IGNORE_TERM`` (only a kill ends it). So does its command: ``sleep N``, ``exit N``,
+    ``SIM_IGNORE_TERM`` (only a kill ends it). Commands have effects too: ``sleep N``, ``exit N``,
     ``say OUT ERR``, and anything with ``stubborn``.
     """
 
     def __init__(self, images: Sequence[str] = ("nginx:alpine", "busybox:latest")) -> None:
         self.images = set(images)
         self._timers: dict[Machine, asyncio.TimerHandle] = {}
-        self._exited: dict[Machine, Exited] = {}
+        self._exited: dict[Machine, OnExit] = {}
         self._output: dict[Machine, list[Line]] = {}
         self._files: dict[tuple[Machine, str], bytes] = {}
-        """Archives as they came, by the directory that they were unpacked in."""
+        """Uploaded archives, by the directory that they were unpacked in."""
 
     async def has_image(self, reference: str) -> bool:
         return reference in self.images
@@ -92,10 +92,10 @@ class Simulated:
         self._output[machine] = []
         return ""
 
-    async def start(self, machine: Machine, exited: Exited) -> None:
+    async def start(self, machine: Machine, exited: OnExit) -> None:
         self._exited[machine] = exited
         now = time.time()
-        self._output[machine] += [(stream, now, line) for stream, line in _says(machine)]
+        self._output[machine] += [(stream, now, line) for stream, line in _output_lines(machine)]
         seconds = _lifetime(machine)
         if seconds is not None:
             code = _exit_code(machine)
@@ -123,8 +123,8 @@ class Simulated:
     async def exec(
         self, machine: Machine, argv: Sequence[str], env: Sequence[str]
     ) -> tuple[int, bytes]:
-        """Knows ``echo``, ``sleep``, ``env``, ``false`` and ``exit N``, also in ``sh -c``, where
-        a word may be a variable."""
+        """Runs ``echo``, ``sleep``, ``env``, ``false`` and ``exit N``, also in ``sh -c``, where a
+        word may be a variable."""
         if match := re.search(r"exit (\d+)", " ".join(argv)):
             return int(match[1]), b""
         if list(argv[:2]) == ["sh", "-c"]:
@@ -148,7 +148,7 @@ class Simulated:
         directory, _, name = path.rpartition("/")
         found = _member(self._files.get((machine, directory), b""), name)
         if found is None:
-            raise Refusal(404, f"File not found: {path}", "FileNotFound")
+            raise ApiError(404, f"File not found: {path}", "FileNotFound")
         return found
 
     async def close(self) -> None:
@@ -183,17 +183,17 @@ def _exit_code(machine: Machine) -> int:
     return int(machine.environment("SIM_EXIT_CODE") or 0)
 
 
-def _says(machine: Machine) -> list[tuple[int, bytes]]:
+def _output_lines(machine: Machine) -> list[tuple[int, bytes]]:
     lines = (machine.environment("SIM_OUTPUT") or "").splitlines()
-    said = [(1, line) for line in lines]
+    written = [(1, line) for line in lines]
     match machine.command:
         case ["say", *words]:
-            said += enumerate(words, 1)
-    return [(stream, line.encode() + b"\n") for stream, line in said]
+            written += enumerate(words, 1)
+    return [(stream, line.encode() + b"\n") for stream, line in written]
 
 
 def _member(archive: bytes, name: str) -> bytes | None:
-    """An archive of one file of ``archive``."""
+    """An archive of one file of ``archive``; None when it has no such file."""
     if not archive:
         return None
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:

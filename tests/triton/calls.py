@@ -1,4 +1,4 @@
-"""One function a call of the Docker API, each as Triton answers it."""
+"""One function per call of the Docker API, answering as Triton does."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from aiohttp import web
 
 from tests.triton import streams, views
 from tests.triton.accounts import Account
+from tests.triton.api_errors import ApiError, docker_error, not_implemented, validation_error
 from tests.triton.backends import PullFailed
 from tests.triton.datacenter import Datacenter
 from tests.triton.machines import Machine, State
-from tests.triton.refusals import Refusal, broken, invalid, not_implemented
 
 HOUR = 3600.0
 TOP_TITLES = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
@@ -40,19 +40,19 @@ class Call:
     def running(self) -> Machine:
         machine = self.machine
         if machine.state is State.PROVISIONING:
-            raise broken("VM is still provisioning")
+            raise docker_error("VM is still provisioning")
         if machine.state is not State.RUNNING:
             message = f"Container {machine.name} is not running"
-            raise Refusal(409, message, "DockerContainerNotRunning")
+            raise ApiError(409, message, "DockerContainerNotRunning")
         return machine
 
     @property
     def reachable(self) -> Machine:
-        """For its files."""
+        """The machine, if its files can be read and written."""
         machine = self.machine
         if machine.state is not State.RUNNING and not self.datacenter.options.archive_when_stopped:
             message = f"Container {machine.name} is not running: not supported by its platform"
-            raise Refusal(409, message, "NotSupported")
+            raise ApiError(409, message, "NotSupported")
         return machine
 
     def query(self, name: str) -> str:
@@ -113,7 +113,7 @@ async def create(call: Call) -> web.StreamResponse:
 
 async def list_containers(call: Call) -> web.StreamResponse:
     if not call.datacenter.options.packages:
-        raise broken("no packages match parameters")
+        raise docker_error("no packages match parameters")
     filters = views.parse_filters(call.query("filters"))
     everything = call.flag("all") or "status" in filters
     machines = [
@@ -121,11 +121,11 @@ async def list_containers(call: Call) -> web.StreamResponse:
         for machine in call.datacenter.visible(call.account)
         if (everything or machine.state is State.RUNNING) and views.selected(machine, filters)
     ]
-    return _json([views.listed(machine) for machine in machines])
+    return _json([views.list_entry(machine) for machine in machines])
 
 
 async def inspect(call: Call) -> web.StreamResponse:
-    return _json(views.inspected(call.machine))
+    return _json(views.inspect_answer(call.machine))
 
 
 async def start(call: Call) -> web.StreamResponse:
@@ -136,7 +136,7 @@ async def start(call: Call) -> web.StreamResponse:
 async def stop(call: Call) -> web.StreamResponse:
     text = call.query("t") or "10"
     if not re.fullmatch(r"-?\d+", text):
-        raise invalid(f'"t" must be a number: {text}')
+        raise validation_error(f'"t" must be a number: {text}')
     grace = int(text) if int(text) >= 0 else HOUR
     await call.datacenter.stop(call.machine, grace)
     return _empty()
@@ -163,7 +163,7 @@ async def wait(call: Call) -> web.StreamResponse:
 async def remove(call: Call) -> web.StreamResponse:
     machine = call.machine
     if call.flag("link"):
-        raise broken("link removal is not supported")
+        raise docker_error("link removal is not supported")
     await call.datacenter.remove(machine, call.flag("force"))
     return _empty()
 
@@ -233,7 +233,7 @@ def _exec(call: Call) -> dict[str, Any]:
     try:
         return call.execs[call.params["id"]]
     except KeyError:
-        raise Refusal(404, f"No such exec: {call.params['id']}", "ResourceNotFound") from None
+        raise ApiError(404, f"No such exec: {call.params['id']}", "ResourceNotFound") from None
 
 
 async def pull(call: Call) -> web.StreamResponse:
@@ -248,8 +248,8 @@ async def pull(call: Call) -> web.StreamResponse:
         await call.datacenter.backend.pull(reference, auth)
         lines.append({"status": f"Status: Downloaded newer image for {reference}"})
     except PullFailed as error:
-        words = f"{error} ({uuid.uuid4()})"
-        lines.append({"error": words, "errorDetail": {"message": words}})
+        text = f"{error} ({uuid.uuid4()})"
+        lines.append({"error": text, "errorDetail": {"message": text}})
     return web.Response(
         text="\r\n".join(json.dumps(line) for line in lines), content_type="application/json"
     )
@@ -258,7 +258,7 @@ async def pull(call: Call) -> web.StreamResponse:
 async def inspect_image(call: Call) -> web.StreamResponse:
     reference = call.params["image"]
     if not await call.datacenter.backend.has_image(reference):
-        raise Refusal(404, f"No such image: {reference}", "ResourceNotFound")
+        raise ApiError(404, f"No such image: {reference}", "ResourceNotFound")
     return _json({"Id": uuid.uuid5(uuid.NAMESPACE_DNS, reference).hex, "RepoTags": [reference]})
 
 
@@ -318,4 +318,7 @@ _ROUTES: list[tuple[str, str, Handler, float | None]] = [
     ("POST", "/volumes/create", create_volume, HOUR),
 ]
 ROUTES = [(method, re.compile(path), handler, idle) for method, path, handler, idle in _ROUTES]
-"""Method, path, handler, and the seconds without a byte after which it is cut (None: 2 min)."""
+"""Method, path, handler, and the seconds without a byte after which the call is cut off.
+
+None: the datacenter's ``idle_seconds``.
+"""

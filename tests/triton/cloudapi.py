@@ -1,4 +1,4 @@
-"""The little of CloudAPI that certificates need: ListServices, with signed requests."""
+"""The part of CloudAPI that `mesos-shim certs` needs: ListServices, with signed requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 
 from tests.triton.accounts import Account, parse_fingerprint, verify
-from tests.triton.refusals import Refusal
+from tests.triton.api_errors import ApiError
 from tests.triton.tls import server_context
 
 HASHES = {"sha1": hashes.SHA1, "sha256": hashes.SHA256, "sha384": hashes.SHA384}
@@ -60,7 +60,7 @@ class CloudApi:
             return web.json_response(body, status=400)
         try:
             account = self._login(request)
-        except (Refusal, InvalidSignature, KeyError, ValueError):
+        except (ApiError, InvalidSignature, KeyError, ValueError):
             body = {"code": "InvalidCredentials", "message": "The credentials are invalid"}
             return web.json_response(body, status=401)
         if account.login != request.match_info["account"]:

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.triton.place import Client, Place, client, place
+from tests.triton.simulator import Client, TritonSimulator, client, run_simulator
 
 
 @pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[Place]:
-    async with place(tmp_path) as made:
+async def triton(tmp_path: Path) -> AsyncIterator[TritonSimulator]:
+    async with run_simulator(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-async def call(at: Place) -> AsyncIterator[Client]:
-    async with client(at) as made:
+async def call(triton: TritonSimulator) -> AsyncIterator[Client]:
+    async with client(triton) as made:
         yield made

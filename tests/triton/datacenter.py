@@ -1,4 +1,4 @@
-"""The state behind the endpoint: machines, their life, and the bill."""
+"""The state behind the endpoint: machines, their lifetime, and the bill."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 from tests.triton import affinity, packages, validate
 from tests.triton.accounts import Account
+from tests.triton.api_errors import ApiError, docker_error, no_such_container
 from tests.triton.backends import Backend
 from tests.triton.machines import INVISIBLE, Machine, State
 from tests.triton.options import Options
-from tests.triton.refusals import Refusal, broken, no_such_container
 from tests.triton.volumes import Volumes
 
 
@@ -25,18 +25,18 @@ class Datacenter:
         self.volumes = Volumes(self.options)
         self.accounts: dict[str, Account] = {}
         self.machines: list[Machine] = []
-        """All there ever were: destroyed ones keep their bill."""
+        """All machines since the start: destroyed ones stay on the bill."""
         self.random = random.Random(1)
         self._visible: dict[str, Machine] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    # --- looking
+    # --- lookup
 
     def visible(self, account: Account) -> list[Machine]:
         return [machine for machine in self._visible.values() if machine.account == account.login]
 
     def find(self, account: Account, ref: str) -> Machine:
-        """By full id, then exact name, then unique prefix of the id."""
+        """By exact name, else by a unique prefix of the id, at least 8 digits."""
         named = self._visible.get(f"{account.login}/{ref}")
         if named is not None:
             return named
@@ -46,34 +46,34 @@ class Datacenter:
                 return found[0]
         raise no_such_container(ref)
 
-    # --- creating
+    # --- create
 
     async def create(self, account: Account, name: str, body: Any) -> Machine:
-        """Validates at once, then provisions; a caller that goes away changes nothing."""
-        machine = await self._admit(account, name, body)
-        await asyncio.shield(self._beside(self._provision(machine)))
+        """Validates, then provisions. The provisioning goes on when the caller is cancelled."""
+        machine = await self._allocate(account, name, body)
+        await asyncio.shield(self._spawn(self._provision(machine)))
         return machine
 
-    async def _admit(self, account: Account, name: str, body: Any) -> Machine:
+    async def _allocate(self, account: Account, name: str, body: Any) -> Machine:
         validate.check_create(body, volumes=self.options.volumes, drivers=self.options.log_drivers)
         if not account.approved:
             message = f"Account {account.login} is not approved for provisioning"
-            raise Refusal(403, message, "NotAuthorized")
+            raise ApiError(403, message, "NotAuthorized")
         image = body["Image"]
         if not await self.backend.has_image(image):
-            raise Refusal(404, f"No such image: {image}", "ResourceNotFound")
+            raise ApiError(404, f"No such image: {image}", "ResourceNotFound")
         if not (body.get("Cmd") or body.get("Entrypoint")):
             body["Cmd"] = await self.backend.image_command(image)
             if not body["Cmd"]:
-                raise broken("No command specified")
+                raise docker_error("No command specified")
         host = body["HostConfig"]
         scope = self._network(host.get("NetworkMode") or "")
         await self.volumes.mount(host.get("Binds") or [], scope)
-        return self._place(account, name or f"machine_{len(self.machines)}", body)
+        return self._add_machine(account, name or f"machine_{len(self.machines)}", body)
 
-    def _place(self, account: Account, name: str, body: dict[str, Any]) -> Machine:
-        """No await from the check of the name to its taking: two creates cannot both pass."""
-        filters = affinity.take(body)
+    def _add_machine(self, account: Account, name: str, body: dict[str, Any]) -> Machine:
+        """Contains no await, so that two creates of one name cannot both pass its check."""
+        filters = affinity.extract_filters(body)
         package = packages.choose(
             self.options.packages, body["HostConfig"].get("Memory") or 0, body["Labels"]
         )
@@ -81,7 +81,7 @@ class Datacenter:
         self._check_name(account.login, name, "creating")
         alive = [*self._visible.values()] if filters else []
         count = len(self.machines)
-        server = affinity.place(filters, alive, self.options.servers) if filters else count
+        server = affinity.choose_server(filters, alive, self.options.servers) if filters else count
         machine = Machine(name, account.login, body, package, server % self.options.servers, count)
         machine.labels = body["Labels"]
         self.machines.append(machine)
@@ -95,69 +95,69 @@ class Datacenter:
             raise validate.problem(doing, detail, self.options.vmapi_status)
 
     def _network(self, mode: str) -> str:
-        """The scope of the network a create names."""
+        """The scope of the network that a create names."""
         if mode in ("", "bridge", "default"):
             return "fabric"
         found = [scope for name, scope in self.options.networks.items() if name.startswith(mode)]
         if len(found) != 1:
-            raise Refusal(404, f"Network {mode} not found", "ResourceNotFound")
+            raise ApiError(404, f"Network {mode} not found", "ResourceNotFound")
         return found[0]
 
     async def _provision(self, machine: Machine) -> None:
         await asyncio.sleep(self.options.provision_seconds)
         if self.options.fail_provisions:
-            self._forget(machine, State.FAILED)
+            self._drop(machine, State.FAILED)
             raise self.options.fail_provisions.popleft()
         own = await self.backend.provision(machine)
         machine.address = own or _address(machine)
         machine.state, machine.provisioned = State.STOPPED, time.time()
         machine.down.set()
 
-    # --- living
+    # --- start, stop, remove
 
     async def start(self, machine: Machine) -> None:
         if machine.state is State.PROVISIONING:
-            raise broken("VM is still provisioning")
+            raise docker_error("VM is still provisioning")
         if machine.state is State.STOPPED:
             machine.state, machine.started = State.RUNNING, time.time()
-            machine.held_down, machine.exit_code = False, None
+            machine.stopped_by_call, machine.exit_code = False, None
             machine.down.clear()
             try:
-                await self.backend.start(machine, lambda code: self._ended(machine, code))
-            except Refusal:
-                machine.held_down = True
-                self._ended(machine, 127)
+                await self.backend.start(machine, lambda code: self._on_exit(machine, code))
+            except ApiError:
+                machine.stopped_by_call = True
+                self._on_exit(machine, 127)
                 raise
 
     async def stop(self, machine: Machine, grace: float) -> None:
         if machine.state is State.RUNNING:
-            machine.held_down = True
+            machine.stopped_by_call = True
             await self.backend.stop(machine, grace)
             await machine.down.wait()
 
     async def kill(self, machine: Machine) -> None:
         if machine.state is State.RUNNING:
-            machine.held_down = True
+            machine.stopped_by_call = True
             await self.backend.kill(machine)
             await machine.down.wait()
 
     async def remove(self, machine: Machine, force: bool) -> None:
         if machine.state is State.PROVISIONING:
             text = "Conflict, cannot currently remove a provisioning container"
-            raise broken(f"{text} (id {machine.shown_id})")
+            raise docker_error(f"{text} (id {machine.shown_id})")
         if machine.state is State.RUNNING and not force:
             text = "Conflict, You cannot remove a running container."
-            raise broken(f"{text} Stop the container before attempting removal or use -f")
+            raise docker_error(f"{text} Stop the container before attempting removal or use -f")
         users = [m.name for m in self._visible.values() if machine.lends_volumes_to(m)]
         if users:
-            raise broken(f"Conflict, shared volumes are used by {', '.join(users)}")
-        machine.held_down = True
+            raise docker_error(f"Conflict, shared volumes are used by {', '.join(users)}")
+        machine.stopped_by_call = True
         await self.backend.remove(machine)
-        self._forget(machine, State.DESTROYED)
+        self._drop(machine, State.DESTROYED)
 
     async def crash(self, machine: Machine) -> None:
-        """Its server died: the machine is down and nobody knows its exit code."""
-        machine.held_down = True
+        """Its server fails: the machine is down and its exit code is unknown."""
+        machine.stopped_by_call = True
         await self.backend.kill(machine)
         await machine.down.wait()
         machine.exit_code = machine.finished = None
@@ -168,16 +168,16 @@ class Datacenter:
         machine.name = name
         self._visible[f"{machine.account}/{name}"] = machine
 
-    def _ended(self, machine: Machine, code: int | None) -> None:
+    def _on_exit(self, machine: Machine, code: int | None) -> None:
         if machine.state is not State.RUNNING:
             return
         machine.state = State.STOPPING
         if self.options.stopping_seconds:
-            self._beside(self._halt(machine, code))
+            self._spawn(self._finish_stopping(machine, code))
         else:
             self._stopped(machine, code)
 
-    async def _halt(self, machine: Machine, code: int | None) -> None:
+    async def _finish_stopping(self, machine: Machine, code: int | None) -> None:
         await asyncio.sleep(self.options.stopping_seconds)
         if machine.state is State.STOPPING:
             self._stopped(machine, code)
@@ -186,56 +186,56 @@ class Datacenter:
         machine.state, machine.finished, machine.exit_code = State.STOPPED, time.time(), code
         machine.down.set()
         policy = machine.restart_policy
-        if not machine.held_down and (policy == "always" or (policy and code)):
+        if not machine.stopped_by_call and (policy == "always" or (policy and code)):
             delay = 2**machine.restarts * 0.1
             machine.restarts += 1
-            self._beside(self._restart(machine, delay))
+            self._spawn(self._restart(machine, delay))
 
     async def _restart(self, machine: Machine, delay: float) -> None:
         await asyncio.sleep(delay)
-        if machine.state is State.STOPPED and not machine.held_down:
+        if machine.state is State.STOPPED and not machine.stopped_by_call:
             await self.start(machine)
 
-    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _forget(self, machine: Machine, state: State) -> None:
+    def _drop(self, machine: Machine, state: State) -> None:
         machine.state, machine.paid_until = state, time.time()
         machine.down.set()
         self._visible.pop(f"{machine.account}/{machine.name}", None)
 
-    # --- paying
+    # --- billing
 
     def bill(self, until: float | None = None) -> dict[str, float]:
-        """Machine-seconds by package until then; until now, when it is not given."""
+        """Machine-seconds by package, until ``until`` or until now."""
         now, bill = until or time.time(), dict[str, float]()
         for machine in self.machines:
             name = machine.package.name
             bill[name] = bill.get(name, 0.0) + machine.seconds(now)
         return bill
 
-    def left(self) -> list[str]:
-        """Names of machines somebody still pays for, or soon will."""
+    def remaining(self) -> list[str]:
+        """Names of the machines that are billed now, or will be once they are provisioned."""
         return [machine.name for machine in self.machines if machine.state not in INVISIBLE]
 
     async def close(self) -> None:
         """Remove everything, so that no real container outlives a test."""
         for task in [*self._tasks]:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Refusal):
+            with contextlib.suppress(asyncio.CancelledError, ApiError):
                 await task
         for machine in [*self._visible.values()]:
-            machine.held_down = True
+            machine.stopped_by_call = True
             await self.backend.remove(machine)
-            self._forget(machine, State.DESTROYED)
+            self._drop(machine, State.DESTROYED)
         await self.backend.close()
 
 
 def _address(machine: Machine) -> str:
-    """Published ports mean a public address, which is then the only one shown."""
+    """A public address for a machine with published ports, which Triton then shows alone."""
     public = machine.published or machine.host_config.get("PublishAllPorts")
-    net = "198.18" if public else "192.168"
-    return f"{net}.{machine.number // 250 % 250}.{machine.number % 250 + 2}"
+    prefix = "198.18" if public else "192.168"
+    return f"{prefix}.{machine.number // 250 % 250}.{machine.number % 250 + 2}"

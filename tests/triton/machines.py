@@ -1,4 +1,4 @@
-"""A machine: what the datacenter knows of one container, and what it charges for."""
+"""A machine: the datacenter's record of one container, and its share of the bill."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ class Machine:
     name: str
     account: str
     body: dict[str, Any]
-    """The create body, without what was consumed."""
+    """The create body, without its affinity entries and package label."""
     package: Package
     server: int = 0
     number: int = 0
-    """How many were placed before it: no other machine has this number."""
+    """How many machines were created before it, so unique."""
     labels: dict[str, str] = field(default_factory=dict)
     uuid: str = field(default_factory=lambda: uuid.uuid4().hex)
     state: State = State.PROVISIONING
     created: float = field(default_factory=time.time)
     provisioned: float | None = None
-    """When: running or not, the customer pays for it from its creation on, once it is there."""
+    """When provisioning ended. From then on the time since its creation is billed."""
     paid_until: float | None = None
     started: float | None = None
     finished: float | None = None
     exit_code: int | None = None
     restarts: int = 0
-    held_down: bool = False
-    """Stopped by a call: its restart policy does not bring it back."""
+    stopped_by_call: bool = False
+    """Its restart policy does not start it again."""
     down: asyncio.Event = field(default_factory=asyncio.Event)
     address: str = ""
 
@@ -76,7 +76,7 @@ class Machine:
 
     @property
     def restart_policy(self) -> str:
-        """``always``, ``on-failure`` or empty: anything else means none, silently."""
+        """``always``, ``on-failure`` or empty: Triton takes any other value for empty, silently."""
         policy = self.host_config.get("RestartPolicy") or {}
         name = policy.get("Name", "")
         return name if name in ("always", "on-failure") else ""
@@ -98,12 +98,12 @@ class Machine:
         return None
 
     def lends_volumes_to(self, other: Machine) -> bool:
-        """Whether ``other`` names it, with or without ``:ro``, in its VolumesFrom."""
+        """Whether the VolumesFrom of ``other`` names this machine, with or without ``:ro``."""
         lenders = {each.partition(":")[0] for each in other.host_config.get("VolumesFrom") or []}
         return self.account == other.account and bool(lenders & {self.name, self.id})
 
     def seconds(self, now: float) -> float:
-        """Machine-seconds to be paid so far."""
+        """Machine-seconds billed until ``now``."""
         if self.provisioned is None:
             return 0.0
         return (self.paid_until or now) - self.created

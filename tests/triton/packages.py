@@ -1,4 +1,4 @@
-"""Packages: what a container really gets, whatever it asked for."""
+"""Packages: the fixed sizes of machines, of which each container gets one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.triton.refusals import Refusal, broken
+from tests.triton.api_errors import ApiError, docker_error
 
 LABEL = "com.joyent.package"
 DEFAULT_MIB = 1024
@@ -43,7 +43,7 @@ def choose(
     if LABEL in labels:
         return _named(packages, labels[LABEL])
     if not packages:
-        raise broken("no packages match parameters")
+        raise docker_error("no packages match parameters")
     mib = -(-memory // 2**20) or DEFAULT_MIB
     fitting = [p for p in packages if p.name.startswith(prefix) and p.memory_mib >= mib]
     if not fitting:
@@ -53,7 +53,7 @@ def choose(
 
 def _named(packages: Sequence[Package], wanted: str) -> Package:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", wanted):
-        raise broken(f"invalid value for {LABEL}: {wanted}")
+        raise docker_error(f"invalid value for {LABEL}: {wanted}")
     by_name = [p for p in packages if p.name == wanted]
     by_id = [p for p in packages if p.uuid == wanted or p.uuid[:8] == wanted]
     found = by_name or by_id
@@ -62,9 +62,9 @@ def _named(packages: Sequence[Package], wanted: str) -> Package:
     return found[0]
 
 
-def _none(constraint: str) -> Refusal:
+def _none(constraint: str) -> ApiError:
     message = f"no package supports the given container constraints: {constraint}"
-    return Refusal(422, message, "NoSufficientPackage")
+    return ApiError(422, message, "NoSufficientPackage")
 
 
 def _short(mib: int) -> str:

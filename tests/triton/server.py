@@ -1,4 +1,4 @@
-"""The endpoint itself: versions, login, maintenance, the idle cut, and the routes."""
+"""The HTTPS endpoint: versions, login, maintenance, the idle limit, and the routes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from aiohttp import web
 
 from tests.triton import tls
 from tests.triton.accounts import Account, login
+from tests.triton.api_errors import ApiError, not_implemented
 from tests.triton.calls import ROUTES, Call
 from tests.triton.datacenter import Datacenter
-from tests.triton.refusals import Refusal, not_implemented
 
-FREE = frozenset({"/_ping", "/ca.pem"})
+NO_LOGIN = frozenset({"/_ping", "/ca.pem"})
 VERSION = re.compile(r"/v(?!olumes|ersion)(?P<version>[^/]*)(?P<path>/.*)")
 
 
@@ -33,10 +33,10 @@ class Endpoint:
         self.datacenter = datacenter
         self.execs: dict[str, dict[str, object]] = {}
         self.calls: list[tuple[str, str]] = []
-        """Method and path of everything asked, without the version."""
-        self.unpinned: list[str] = []
-        """Paths that were asked for without version 1.21, which a client should say: without one
-        Triton takes its own. A ping and the CA are the same in all."""
+        """Method and path of each request, without the version."""
+        self.without_version: list[str] = []
+        """Paths that were requested without version 1.21, which a client should always name. A ping
+        and the CA are the same in all versions."""
         self.ca, server_pem = tls.write_server_certificate(directory)
         self._context = tls.server_context(server_pem)
         self._port = port
@@ -75,10 +75,10 @@ class Endpoint:
         request_id = str(uuid.uuid4())
         try:
             answer = await self._answer(request)
-        except Refusal as refusal:
-            answer = web.Response(status=refusal.status, text=refusal.text(request_id))
-            if refusal.status == 503:
-                self._say_when(answer)
+        except ApiError as error:
+            answer = web.Response(status=error.status, text=error.text(request_id))
+            if error.status == 503:
+                self._add_retry_after(answer)
         if not answer.prepared:
             answer.headers["Server"] = "Triton/1.9.0 (linux)"
             answer.headers["x-request-id"] = request_id
@@ -88,8 +88,8 @@ class Endpoint:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = _path(request.path)
         self.calls.append((request.method, path))
-        if path not in FREE and not request.path.startswith("/v1.21/"):
-            self.unpinned.append(request.path)
+        if path not in NO_LOGIN and not request.path.startswith("/v1.21/"):
+            self.without_version.append(request.path)
         if path == "/_ping":
             return web.Response(text="OK")
         if path == "/ca.pem":
@@ -100,7 +100,9 @@ class Endpoint:
         self._check_service(request)
         handler, idle = _route(request.method, path)
         call = Call(self.datacenter, self.execs, account, request, handler[1])
-        return await self._cut(call, handler[0], idle or self.datacenter.options.idle_seconds)
+        return await self._limit_idle(
+            call, handler[0], idle or self.datacenter.options.idle_seconds
+        )
 
     def _login(self, request: web.Request) -> Account:
         assert request.transport is not None
@@ -110,23 +112,23 @@ class Endpoint:
     def _check_service(self, request: web.Request) -> None:
         options = self.datacenter.options
         if options.maintenance and request.method != "GET":
-            raise Refusal(503, options.maintenance)
+            raise ApiError(503, options.maintenance)
         if self.datacenter.random.random() < options.error_rate:
-            raise Refusal(500, "an internal error occurred")
+            raise ApiError(500, "an internal error occurred")
 
-    def _say_when(self, answer: web.Response) -> None:
+    def _add_retry_after(self, answer: web.Response) -> None:
         until = self.datacenter.options.maintenance_until
         if until is not None:
             moment = datetime.fromtimestamp(math.ceil(until), UTC)
             answer.headers["Retry-After"] = format_datetime(moment, usegmt=True)
 
-    async def _cut(
+    async def _limit_idle(
         self,
         call: Call,
         handler: Callable[[Call], Awaitable[web.StreamResponse]],
         idle: float,
     ) -> web.StreamResponse:
-        """After ``idle`` seconds the connection ends without a byte; what was begun goes on."""
+        """After ``idle`` seconds the connection is closed without an answer; the call goes on."""
         task = asyncio.ensure_future(handler(call))
         done, _ = await asyncio.wait([task], timeout=idle)
         if done:
@@ -138,14 +140,14 @@ class Endpoint:
 
 
 def _path(raw: str) -> str:
-    """Without its version. Versions are compared as strings, as the real one does."""
+    """The path without its version. Versions are compared as strings, as Triton does it."""
     match = VERSION.fullmatch(raw)
     if match is None:
         return raw
     version = match["version"]
     if not re.fullmatch(r"\d+\.\d+", version) or version < "1.20":
         message = f"client is newer or older than server: {version}, want 1.20 at least"
-        raise Refusal(400, message, "InvalidVersion")
+        raise ApiError(400, message, "InvalidVersion")
     return match["path"]
 
 
@@ -161,5 +163,5 @@ def _route(
         if method == route_method:
             return (handler, match.groupdict()), idle
     if known:
-        raise Refusal(405, f"{method} is not allowed", "MethodNotAllowed")
-    raise Refusal(404, f"{path} does not exist", "ResourceNotFound")
+        raise ApiError(405, f"{method} is not allowed", "MethodNotAllowed")
+    raise ApiError(404, f"{path} does not exist", "ResourceNotFound")

@@ -1,4 +1,4 @@
-"""Answers that are raw bytes on the connection: logs, and the output of exec."""
+"""Answers of raw bytes on the connection: logs, and the output of exec."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLL = 0.05
 async def send_logs(
     request: web.Request, datacenter: Datacenter, machine: Machine
 ) -> web.StreamResponse:
-    """Ends with the connection. Without ``tail`` (NaN to Triton) there is nothing to read."""
+    """The answer ends with the connection. Without ``tail`` (NaN to Triton) it is empty."""
     transport = request.transport
     assert transport is not None
     transport.write(b"HTTP/1.1 200 OK\r\nContent-Type: " + RAW + b"\r\n\r\n")
@@ -67,7 +67,7 @@ async def send_exec(
 
 
 async def _readable(datacenter: Datacenter, machine: Machine) -> list[Line]:
-    """What another driver than ``json-file`` took away cannot be read."""
+    """The lines of the log's current file; none with a driver other than ``json-file``."""
     if (machine.host_config.get("LogConfig") or {}).get("Type") not in (None, "", "json-file"):
         return []
     lines = await datacenter.backend.output(machine)
@@ -90,6 +90,6 @@ def _frame(machine: Machine, line: Line, stamps: bool) -> bytes:
 
 
 def _close(transport: asyncio.Transport) -> web.StreamResponse:
-    """The answer is on the wire already; what is returned goes nowhere."""
+    """The answer was written already; aiohttp discards the one returned here."""
     transport.close()
     return web.Response()

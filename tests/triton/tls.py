@@ -1,4 +1,4 @@
-"""TLS as Triton does it: any client certificate passes the handshake, the handler judges it."""
+"""TLS as Triton does it: the handshake accepts any client certificate, the handler checks it."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def write_server_certificate(directory: Path, name: str = "localhost") -> tuple[
 
 
 def server_context(server_pem: Path) -> ssl.SSLContext:
-    """Asks for a client certificate and lets every one through, also expired or foreign ones.
+    """Asks for a client certificate and accepts any, also an expired one or one by another CA.
 
-    The ssl module cannot ask without verifying. So each certificate is made a trust anchor at
-    the moment it arrives, before OpenSSL gets to verify it.
+    The ssl module cannot ask without verifying. So each certificate becomes a trust anchor when
+    it arrives, before OpenSSL verifies it.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server_pem)

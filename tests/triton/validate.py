@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.triton.refusals import Refusal, broken, invalid, not_implemented
+from tests.triton.api_errors import ApiError, docker_error, not_implemented, validation_error
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 MAX_NAME = 189
@@ -29,9 +29,9 @@ LOG_ADDRESSES = {"syslog": "syslog-address", "gelf": "gelf-address", "fluentd": 
 
 
 def check_create(body: Any, *, volumes: bool, drivers: frozenset[str]) -> None:
-    """Everything about a create body that needs no look at anything else. Refusal."""
+    """Everything about a create body that needs no look at anything else. ApiError."""
     if not isinstance(body, dict):
-        raise invalid("body must be an object")
+        raise validation_error("body must be an object")
     _check_types(body)
     _check_labels(body)
     host = body["HostConfig"]
@@ -46,23 +46,23 @@ def check_name(name: str, doing: str) -> None:
         raise problem(doing, '"alias" (Invalid) must be a valid name')
 
 
-def problem(doing: str, detail: str, status: int = 409) -> Refusal:
-    """What VMAPI sends when it does not like a machine; the status is its own affair."""
-    return Refusal(status, f"problem {doing} container: {detail}", "ValidationFailed")
+def problem(doing: str, detail: str, status: int = 409) -> ApiError:
+    """A VMAPI validation error; its status varies between versions."""
+    return ApiError(status, f"problem {doing} container: {detail}", "ValidationFailed")
 
 
 def _check_types(body: dict[str, Any]) -> None:
     if not isinstance(body.get("Image"), str):
-        raise invalid('"Image" must be a string')
+        raise validation_error('"Image" must be a string')
     if not isinstance(body.get("HostConfig"), dict):
-        raise invalid('"HostConfig" must be an object')
+        raise validation_error('"HostConfig" must be an object')
     for name in ("Cmd", "Entrypoint", "Env"):
         value = body.get(name)
         if value is not None and not _strings(value):
-            raise invalid(f'"{name}" must be an array of strings')
+            raise validation_error(f'"{name}" must be an array of strings')
     for name in ("Hostname", "Domainname"):
         if name in body and not isinstance(body[name], str):
-            raise broken("Cannot read property 'length' of null")
+            raise docker_error("Cannot read property 'length' of null")
 
 
 def _strings(value: Any) -> bool:
@@ -73,17 +73,17 @@ def _check_labels(body: dict[str, Any]) -> None:
     labels = body.get("Labels")
     if labels is None:
         if any(entry.startswith("affinity:") for entry in body.get("Env") or []):
-            raise broken("Cannot set property of null")
+            raise docker_error("Cannot set property of null")
         labels = body["Labels"] = {}
     for key, value in labels.items():
         if not isinstance(value, str):
-            raise invalid(
+            raise validation_error(
                 f'invalid labels: label "{key}" value is not a string: {json.dumps(value)}'
             )
         if key.startswith("triton.") and key not in TRITON_LABELS:
-            raise invalid(f'invalid labels: unknown triton label "{key}"')
+            raise validation_error(f'invalid labels: unknown triton label "{key}"')
     if "triton.network.public" in labels and not _publishes(body["HostConfig"]):
-        raise invalid("triton.network.public needs published ports")
+        raise validation_error("triton.network.public needs published ports")
 
 
 def _publishes(host: Mapping[str, Any]) -> bool:
@@ -103,36 +103,36 @@ def _check_ports(host: Mapping[str, Any]) -> None:
     for key, bindings in (host.get("PortBindings") or {}).items():
         match = re.fullmatch(r"(\d+)/(tcp|udp)", key)
         if match is None or not 1 <= int(match[1]) <= 65535:
-            raise invalid(f"invalid port: {key}")
+            raise validation_error(f"invalid port: {key}")
         count[match[2]] = count.get(match[2], 0) + 1
         for binding in bindings or []:
             if (binding.get("HostPort") or match[1]) != match[1]:
-                raise broken("publish port: remapping of port numbers not allowed")
+                raise docker_error("publish port: remapping of port numbers not allowed")
     if any(number > MAX_PORTS for number in count.values()):
-        raise broken(f"publish port: only {MAX_PORTS} ports can be published")
+        raise docker_error(f"publish port: only {MAX_PORTS} ports can be published")
 
 
 def _check_volumes(body: Mapping[str, Any], enabled: bool) -> None:
     host = body["HostConfig"]
     for bind in host.get("Binds") or []:
         if not enabled:
-            raise broken("host volumes are not supported")
+            raise docker_error("host volumes are not supported")
         if not BIND.fullmatch(bind):
-            raise invalid(f"Invalid binds: {bind}")
+            raise validation_error(f"Invalid binds: {bind}")
     paths = body.get("Volumes") or {}
     if len(paths) > MAX_VOLUMES or not all(path.startswith("/") for path in paths):
-        raise broken("AssertionError: volumes")
+        raise docker_error("AssertionError: volumes")
     if len(host.get("VolumesFrom") or []) > MAX_VOLUMES_FROM:
-        raise broken("too many volumesFrom")
+        raise docker_error("too many volumesFrom")
 
 
 def _check_log(config: Mapping[str, Any], drivers: frozenset[str]) -> None:
     kind = config.get("Type") or "json-file"
     if kind not in drivers:
-        raise invalid(f"log driver {kind} is not enabled")
+        raise validation_error(f"log driver {kind} is not enabled")
     options = config.get("Config") or {}
     if len(json.dumps(options)) > MAX_LOG_OPTIONS:
-        raise invalid(f"log options: more than {MAX_LOG_OPTIONS} bytes")
+        raise validation_error(f"log options: more than {MAX_LOG_OPTIONS} bytes")
     needed = LOG_ADDRESSES.get(kind)
     if needed and needed not in options:
-        raise invalid(f"log driver {kind} needs {needed}")
+        raise validation_error(f"log driver {kind} needs {needed}")

@@ -1,4 +1,4 @@
-"""What list and inspect show of a machine, and above all what they leave out."""
+"""What list and inspect show of a machine; they lack many fields of Docker's."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.triton.api_errors import docker_error
 from tests.triton.machines import Machine, State
 from tests.triton.packages import LABEL as PACKAGE
-from tests.triton.refusals import broken
 
 ZERO = "0001-01-01T00:00:00Z"
 STATUSES = {
@@ -23,7 +23,7 @@ STATUSES = {
 }
 
 
-def listed(machine: Machine) -> dict[str, Any]:
+def list_entry(machine: Machine) -> dict[str, Any]:
     links = [f"/{machine.name}/{link}" for link in machine.host_config.get("Links") or []]
     return {
         "Id": machine.shown_id,
@@ -51,7 +51,7 @@ def status(machine: Machine) -> str:
     return f"Exited ({machine.exit_code}) {_ago(machine.finished or time.time())} ago"
 
 
-def inspected(machine: Machine) -> dict[str, Any]:
+def inspect_answer(machine: Machine) -> dict[str, Any]:
     body, command = machine.body, machine.command
     return {
         "Id": machine.shown_id,
@@ -125,7 +125,7 @@ def _host_config(machine: Machine) -> dict[str, Any]:
 
 
 def selected(machine: Machine, filters: Mapping[str, Sequence[str]]) -> bool:
-    """Whether list shows the machine; several statuses are ANDed, so nothing meets them."""
+    """Whether list shows the machine. Several statuses are ANDed, so no machine meets them."""
     return (
         all(machine.state is STATUSES[wanted] for wanted in filters.get("status", ()))
         and all(_has_label(machine, wanted) for wanted in filters.get("label", ()))
@@ -135,16 +135,16 @@ def selected(machine: Machine, filters: Mapping[str, Sequence[str]]) -> bool:
 
 
 def parse_filters(text: str) -> dict[str, list[str]]:
-    """``{"label": ["a=b"]}`` and ``{"label": {"a=b": true}}``; broken JSON is not caught."""
+    """Both ``{"label": ["a=b"]}`` and ``{"label": {"a=b": true}}``. Invalid JSON is a 500."""
     if not text:
         return {}
     try:
         filters = {key: list(value) for key, value in json.loads(text).items()}
     except ValueError as error:
-        raise broken(f"SyntaxError: {error}") from error
+        raise docker_error(f"SyntaxError: {error}") from error
     for wanted in filters.get("status", ()):
         if wanted not in STATUSES:
-            raise broken(f"invalid filter 'status={wanted}'")
+            raise docker_error(f"invalid filter 'status={wanted}'")
     return filters
 
 

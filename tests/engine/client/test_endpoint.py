@@ -1,4 +1,4 @@
-"""Which endpoint: flags, else the environment, else the docker context; and whom to trust."""
+"""Which endpoint: flags, else the environment, else the docker context; and its certificates."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_host_is_a_socket_or_a_url(host: str, url: str, socket: str) -> None:
 @pytest.mark.parametrize(
     "host", ["ssh://me@there", "npipe:////./pipe/x", "tcp://", "tcp://h:port", "unix://x", "http://u:p@h"]
 )  # fmt: skip
-def test_a_host_that_is_none_is_named_with_its_flag(host: str) -> None:
+def test_an_invalid_host_is_named_with_its_flag(host: str) -> None:
     with pytest.raises(ConfigError, match="--docker_host") as caught:
         resolve(host, environ={})
     assert host in str(caught.value)
@@ -77,7 +77,7 @@ def test_the_flag_wins_over_the_environment() -> None:
     assert (endpoint.url, endpoint.source) == ("http://env:1", "DOCKER_HOST")
 
 
-def test_certificates_mean_tls_and_tls_means_verifying(certs: Path) -> None:
+def test_certificates_imply_tls_with_verification(certs: Path) -> None:
     for endpoint in (
         resolve("tcp://h:2376", str(certs), environ={}),
         resolve(environ={"DOCKER_HOST": "tcp://h:2376", "DOCKER_CERT_PATH": str(certs)}),
@@ -91,7 +91,9 @@ def test_certificates_mean_tls_and_tls_means_verifying(certs: Path) -> None:
 
 
 @pytest.mark.parametrize("verify", [False, None])
-def test_verifying_is_switched_off_by_name_only(certs: Path, verify: bool | None) -> None:
+def test_verification_is_off_only_where_it_is_switched_off(
+    certs: Path, verify: bool | None
+) -> None:
     environ = {"DOCKER_TLS_VERIFY": ""} if verify is None else {}
     endpoint = resolve("tcp://h", str(certs), verify, environ=environ)
     assert endpoint.tls is not None
@@ -109,7 +111,7 @@ def test_tls_without_a_directory_uses_the_docker_configuration(certs: Path, home
     assert len(trusting.tls.get_ca_certs()) == 1
 
 
-def test_a_directory_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     with pytest.raises(ConfigError, match=f"--docker_cert_path: '{missing}' is not a directory"):
         resolve("tcp://h", missing, environ={})
@@ -139,7 +141,7 @@ def test_an_unusable_key_is_refused_without_showing_it(
         assert "passphrase" in str(caught.value)
 
 
-def test_an_endpoint_shows_no_key(certs: Path) -> None:
+def test_the_repr_of_an_endpoint_shows_no_key(certs: Path) -> None:
     assert "tls" not in repr(resolve("tcp://h", str(certs), environ={}))
 
 
@@ -169,7 +171,7 @@ def test_a_contexts_certificates_are_used(certs: Path) -> None:
     assert len(endpoint.tls.get_ca_certs()) == 1
 
 
-def test_a_context_may_ask_not_to_verify(certs: Path) -> None:
+def test_a_context_can_switch_verification_off(certs: Path) -> None:
     tls = TLSConfig((str(certs / "cert.pem"), str(certs / "key.pem")), str(certs / "ca.pem"))
     ContextAPI.create_context("lax", host="https://lax:2376", tls_cfg=tls, skip_tls_verify=True)
     endpoint = resolve(environ={"DOCKER_CONTEXT": "lax"})
@@ -177,7 +179,7 @@ def test_a_context_may_ask_not_to_verify(certs: Path) -> None:
     assert endpoint.tls.verify_mode is ssl.CERT_NONE
 
 
-def test_a_context_that_is_not_there_is_named() -> None:
+def test_a_missing_context_is_named() -> None:
     with pytest.raises(ConfigError, match="docker context 'nowhere' does not exist"):
         resolve(environ={"DOCKER_CONTEXT": "nowhere"})
 

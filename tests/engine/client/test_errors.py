@@ -1,4 +1,4 @@
-"""What dockerd 20.10 really answered, and what it means."""
+"""Answers of dockerd 20.10, and the error that each one means."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ PORT = "driver failed programming external connectivity on endpoint x: Bind for 
         ("create", 504, "", Transient),
     ],
 )  # fmt: skip
-def test_a_refusal_means(verb: str, status: int, message: str, kind: type[ShimError]) -> None:
+def test_the_class_of_each_error(
+    verb: str, status: int, message: str, kind: type[ShimError]
+) -> None:
     error = error_for(verb, status, json.dumps({"message": message}).encode(), {})
     assert type(error) is kind
     assert str(error)
@@ -62,11 +64,11 @@ def test_a_refusal_means(verb: str, status: int, message: str, kind: type[ShimEr
 
 
 @pytest.mark.parametrize("body", [b"plain words\n", b'"plain words"', b'{"error": "plain words"}'])
-def test_words_without_a_message_are_told_as_they_are(body: bytes) -> None:
+def test_an_answer_without_message_is_quoted(body: bytes) -> None:
     assert "plain words" in str(error_for("start", 400, body, {}))
 
 
-def test_an_answer_without_a_word_is_named() -> None:
+def test_an_answer_without_text_names_call_and_status() -> None:
     assert (
         str(error_for("start", 418, b"", {})) == "start: the endpoint answered 418 without a word"
     )
@@ -75,21 +77,21 @@ def test_an_answer_without_a_word_is_named() -> None:
 @pytest.mark.parametrize("as_date", [False, True])
 def test_retry_after_is_seconds_or_a_date(as_date: bool) -> None:
     value = formatdate(time.time() + 60, usegmt=True) if as_date else "60"
-    told = retry_after({"Retry-After": value})
-    assert told is not None
-    assert 50 < told <= 60
+    seconds = retry_after({"Retry-After": value})
+    assert seconds is not None
+    assert 50 < seconds <= 60
     error = error_for("list", 503, b"", {"Retry-After": value})
     assert isinstance(error, Transient)
     assert error.retry_after is not None
 
 
 @pytest.mark.parametrize("value", ["", "soon"])
-def test_a_useless_retry_after_is_none(value: str) -> None:
+def test_an_invalid_retry_after_is_none(value: str) -> None:
     assert retry_after({"Retry-After": value}) is None
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("text", "kind"),
     [
         ("denied: requested access to the resource is denied", Permanent),
         ("read: connection reset by peer", Ambiguous),
@@ -97,5 +99,5 @@ def test_a_useless_retry_after_is_none(value: str) -> None:
         ("context canceled", Ambiguous),
     ],
 )
-def test_a_pull_fails_for_good_or_perhaps(said: str, kind: type[ShimError]) -> None:
-    assert type(pull_error(said)) is kind
+def test_a_failed_pull_is_permanent_or_ambiguous(text: str, kind: type[ShimError]) -> None:
+    assert type(pull_error(text)) is kind

@@ -1,3 +1,5 @@
+"""Docker's framing of output."""
+
 from __future__ import annotations
 
 from itertools import pairwise
@@ -24,7 +26,7 @@ def cut(data: bytes, where: list[int]) -> list[bytes]:
     st.lists(st.tuples(st.sampled_from([0, 1, 2]), st.binary(max_size=50))),
     st.lists(st.integers(0, 10_000)),
 )
-def test_frames_come_out_however_they_are_cut(
+def test_frames_are_complete_however_the_bytes_are_cut(
     frames: list[tuple[int, bytes]], where: list[int]
 ) -> None:
     decoder = Frames()
@@ -36,7 +38,7 @@ def test_frames_come_out_however_they_are_cut(
     "data",
     [b"HTTP/1.1 400", frame(3, b"x"), HEADER.pack(1, limits.LOG_LINE_BYTES + 1), b"\1\0\1\0aaaa"],
 )
-def test_what_is_no_frame_is_the_peers_error(data: bytes) -> None:
+def test_an_invalid_frame_is_a_peer_error(data: bytes) -> None:
     with pytest.raises(PeerError, match="not an output frame"):
         list(Frames().feed(data))
 

@@ -1,3 +1,5 @@
+"""List entries and inspects of a Docker Engine."""
+
 from __future__ import annotations
 
 import json
@@ -33,14 +35,14 @@ def inspect(state: dict[str, Any], **more: Any) -> bytes:
         ),
     ],
 )
-def test_a_state_is_a_phase_and_perhaps_a_code(
+def test_a_state_has_a_phase_and_perhaps_an_exit_code(
     state: dict[str, Any], phase: Phase, code: int | None
 ) -> None:
     found = from_inspect(inspect(state))
     assert (found.name, found.phase, found.exit_code) == ("mesos-1", phase, code)
 
 
-def test_all_that_inspect_tells_is_kept() -> None:
+def test_an_inspect_is_kept_whole() -> None:
     raw = inspect(
         {"Status": "exited", "OOMKilled": True, "Error": "no space", "ExitCode": 137},
         Config={"Labels": {"a": "b"}},
@@ -51,7 +53,7 @@ def test_all_that_inspect_tells_is_kept() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"{}", b"[]", b"nonsense", b'{"Id": "x", "Name": "/x"}'])
-def test_what_is_no_description_is_refused(raw: bytes) -> None:
+def test_an_answer_that_is_no_inspect_is_a_value_error(raw: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         from_inspect(raw)
 
@@ -85,7 +87,7 @@ def net(ipv4: str = "", ipv6: str = "") -> dict[str, str]:
         ({"NetworkSettings": None, "HostConfig": None}, ()),
     ],
 )
-def test_addresses_are_looked_up(described: dict[str, Any], expected: tuple[str, ...]) -> None:
+def test_the_addresses_of_a_container(described: dict[str, Any], expected: tuple[str, ...]) -> None:
     assert addresses(described) == expected
 
 

@@ -12,36 +12,38 @@ from shim.engine.images.image_reference import parse_image
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.login import ClientLogin
 from shim.model.container import LABEL_SHIM
-from tests.triton.place import Place, emptied
+from tests.triton.simulator import TritonSimulator, run_simulator
 
 OWNER = "test-shim"
 Spec = Callable[..., ContainerSpec]
 
 
 @pytest.fixture(autouse=True)
-def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CREATE_POLL", 0.05)
     monkeypatch.setattr(limits, "STOP_POLL", 0.05)
 
 
 @pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[Place]:
-    """Where every test must leave nothing that is paid for."""
-    async with emptied(tmp_path) as made:
+async def triton(tmp_path: Path) -> AsyncIterator[TritonSimulator]:
+    """A simulator in which every test must leave no billed machine."""
+    async with run_simulator(tmp_path, must_end_empty=True) as made:
         yield made
 
 
 @pytest.fixture
-async def engine(at: Place) -> AsyncIterator[TritonEngine]:
-    made = TritonEngine(at.endpoint.url, ClientLogin(at.certs), shim_id=OWNER)
+async def engine(triton: TritonSimulator) -> AsyncIterator[TritonEngine]:
+    made = TritonEngine(triton.endpoint.url, ClientLogin(triton.certs), shim_id=OWNER)
     yield made
     await made.close()
-    assert at.endpoint.unpinned == [], "every call says which version of the API it means"
+    assert triton.endpoint.without_version == [], (
+        "every call says which version of the API it means"
+    )
 
 
 @pytest.fixture
-async def spec(at: Place) -> AsyncIterator[Spec]:
-    """Makes specs. At its end the engine removes what came of them: anything else is a leak."""
+async def spec(triton: TritonSimulator) -> AsyncIterator[Spec]:
+    """Makes specs. Their containers are removed at the end; any other container is a leak."""
     names: set[str] = set()
 
     def make(name: str = "mesos-1", **body: Any) -> ContainerSpec:
@@ -52,7 +54,7 @@ async def spec(at: Place) -> AsyncIterator[Spec]:
         return ContainerSpec(name, image, {**wanted, **body})
 
     yield make
-    engine = TritonEngine(at.endpoint.url, ClientLogin(at.certs), shim_id=OWNER)
-    for name in names & {*at.left}:
+    engine = TritonEngine(triton.endpoint.url, ClientLogin(triton.certs), shim_id=OWNER)
+    for name in names & {*triton.remaining}:
         await engine.remove(name)
     await engine.close()

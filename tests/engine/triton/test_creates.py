@@ -11,8 +11,8 @@ from shim.engine.triton import TritonEngine
 from shim.errors import Ambiguous, NameTaken, NotFound, Permanent, Transient
 from shim.model.container import Phase
 from tests.engine.triton.conftest import Spec
-from tests.triton.place import Place
-from tests.triton.refusals import Refusal
+from tests.triton.api_errors import ApiError
+from tests.triton.simulator import TritonSimulator
 
 
 async def until(condition: object) -> None:
@@ -22,11 +22,11 @@ async def until(condition: object) -> None:
 
 
 async def test_a_create_returns_when_it_is_provisioned(
-    at: Place, engine: TritonEngine, spec: Spec
+    triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
-    at.options.provision_seconds = 0.3
+    triton.options.provision_seconds = 0.3
     create = asyncio.create_task(engine.create(spec()))
-    await until(lambda: at.left)
+    await until(lambda: triton.remaining)
     (listed,) = await engine.list()
     assert (listed.phase, len(listed.id)) == (Phase.PROVISIONING, 32)
     found = await engine.inspect("mesos-1")
@@ -37,54 +37,56 @@ async def test_a_create_returns_when_it_is_provisioned(
 
 
 async def test_more_creates_than_connections(
-    at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
+    triton: TritonSimulator, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "CREATE_HELD_MIN", 0.05)
     monkeypatch.setattr(limits, "CREATE_RELEASE_INTERVAL", 0.01)
     monkeypatch.setattr(limits, "CREATES_HELD", 3)
-    at.options.provision_seconds = 1.0
+    triton.options.provision_seconds = 1.0
     creates = [asyncio.create_task(engine.create(spec(f"mesos-{n}"))) for n in range(20)]
-    await until(lambda: len(at.left) == 20)
-    assert all(machine.provisioned is None for machine in at.datacenter.machines)
+    await until(lambda: len(triton.remaining) == 20)
+    assert all(machine.provisioned is None for machine in triton.datacenter.machines)
     assert engine._creates.connected <= 3
     ids = await asyncio.gather(*creates)
-    assert set(ids) == {machine.id for machine in at.datacenter.machines}
+    assert set(ids) == {machine.id for machine in triton.datacenter.machines}
 
 
 async def test_a_connected_create_fails_with_tritons_message(
-    at: Place, engine: TritonEngine, spec: Spec
+    triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
-    at.options.provision_seconds = 0.2
+    triton.options.provision_seconds = 0.2
     words = "problem creating container: No compute resources available: full"
-    at.options.fail_provisions.append(Refusal(409, words, "NoAllocatableServersError"))
+    triton.options.fail_provisions.append(ApiError(409, words, "NoAllocatableServersError"))
     with pytest.raises(Permanent, match="No compute resources available: full"):
         await engine.create(spec())
 
 
-async def test_a_lost_answer_is_found_by_name(at: Place, engine: TritonEngine, spec: Spec) -> None:
-    at.options.provision_seconds = 0.3
+async def test_a_lost_answer_is_found_by_name(
+    triton: TritonSimulator, engine: TritonEngine, spec: Spec
+) -> None:
+    triton.options.provision_seconds = 0.3
     create = asyncio.create_task(engine.create(spec()))
-    await until(lambda: at.left)
-    for connection in list(at.endpoint._runner.server.connections):  # type: ignore[union-attr]
+    await until(lambda: triton.remaining)
+    for connection in list(triton.endpoint._runner.server.connections):  # type: ignore[union-attr]
         connection.transport.abort()  # type: ignore[attr-defined]
-    assert await create == at.datacenter.machines[0].id
-    assert len(at.datacenter.machines) == 1
+    assert await create == triton.datacenter.machines[0].id
+    assert len(triton.datacenter.machines) == 1
 
 
 async def test_a_detached_create_that_fails_is_ambiguous(
-    at: Place, engine: TritonEngine, spec: Spec
+    triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
-    at.options.provision_seconds = 0.3
-    at.options.fail_provisions.append(Refusal(500, "vm.provision failed"))
+    triton.options.provision_seconds = 0.3
+    triton.options.fail_provisions.append(ApiError(500, "vm.provision failed"))
     create = asyncio.create_task(engine.create(spec()))
-    await until(lambda: at.left)
+    await until(lambda: triton.remaining)
     engine._creates.detach(engine._creates._connected["mesos-1"])
     with pytest.raises(Ambiguous, match="failed while it was provisioned"):
         await create
 
 
 async def test_a_create_that_never_arrived_is_transient(
-    at: Place, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
+    triton: TritonSimulator, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "CREATE_UNSEEN_MAX", 0.1)
     ready = asyncio.Event()
@@ -94,18 +96,20 @@ async def test_a_create_that_never_arrived_is_transient(
         await engine.create(spec())
 
 
-async def test_a_taken_name_is_an_error(at: Place, engine: TritonEngine, spec: Spec) -> None:
+async def test_a_taken_name_is_an_error(
+    triton: TritonSimulator, engine: TritonEngine, spec: Spec
+) -> None:
     await engine.create(spec())
     with pytest.raises(NameTaken, match="mesos-1: problem creating container"):
         await engine.create(spec())
 
 
 async def test_a_create_waits_for_an_earlier_create_of_its_name(
-    at: Place, engine: TritonEngine, spec: Spec
+    triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
-    at.options.provision_seconds = 0.3
+    triton.options.provision_seconds = 0.3
     first = asyncio.create_task(engine.create(spec()))
-    await until(lambda: at.left)
+    await until(lambda: triton.remaining)
     with pytest.raises(NameTaken):
         await engine.create(spec())
     assert (await engine.inspect("mesos-1")).phase is Phase.CREATED
@@ -113,27 +117,27 @@ async def test_a_create_waits_for_an_earlier_create_of_its_name(
 
 
 async def test_removal_is_transient_while_provisioning(
-    at: Place, engine: TritonEngine, spec: Spec
+    triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
-    at.options.provision_seconds = 0.3
+    triton.options.provision_seconds = 0.3
     create = asyncio.create_task(engine.create(spec()))
-    await until(lambda: at.left)
+    await until(lambda: triton.remaining)
     with pytest.raises(Transient, match="cannot currently remove a provisioning container"):
         await engine.remove("mesos-1")
     await create
     await engine.remove("mesos-1")
-    assert at.left == []
+    assert triton.remaining == []
 
 
 async def test_lists_are_asked_for_only_while_creates_are_detached(
-    at: Place, engine: TritonEngine, spec: Spec
+    triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
     def lists() -> int:
-        return at.endpoint.calls.count(("GET", "/containers/json"))
+        return triton.endpoint.calls.count(("GET", "/containers/json"))
 
-    at.options.provision_seconds = 0.6
+    triton.options.provision_seconds = 0.6
     creates = [asyncio.create_task(engine.create(spec(f"mesos-{n}"))) for n in range(5)]
-    await until(lambda: len(at.left) == 5)
+    await until(lambda: len(triton.remaining) == 5)
     for create in engine._creates._connected.values():
         engine._creates.detach(create)
     await asyncio.gather(*creates)

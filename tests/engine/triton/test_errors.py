@@ -1,3 +1,5 @@
+"""Error texts of Triton, and the error that each one means."""
+
 from __future__ import annotations
 
 import re
@@ -26,11 +28,11 @@ ID = "0b0c1a2e-5d1f-4bd4-8a5b-1d2b8f1f7a11"
         ("", ErrorText("")),
     ],
 )
-def test_errors_are_taken_apart(text: str, expected: ErrorText) -> None:
+def test_an_error_text_has_message_code_and_request_id(text: str, expected: ErrorText) -> None:
     assert parse_error(text.encode()) == expected
 
 
-def test_people_see_code_and_request_id() -> None:
+def test_an_error_shows_code_and_request_id() -> None:
     assert str(ErrorText("no", "Validation", ID)) == f"no (Validation, Triton request {ID})"
     assert str(ErrorText("no")) == "no"
 
@@ -76,13 +78,13 @@ DUPLICATE = 'problem creating container: "alias" (Duplicate) Already exists for 
         ("exec", 429, "slow down", Transient),
     ],
 )
-def test_what_a_refusal_means(verb: str, status: int, text: str, kind: type[Exception]) -> None:
+def test_the_class_of_each_error(verb: str, status: int, text: str, kind: type[Exception]) -> None:
     error = error_for(verb, status, f"{text} ({ID})".encode(), {}, "the certificate C")
     assert type(error) is kind
     assert ID in str(error)
 
 
-def test_login_trouble_is_said_in_words_to_act_on() -> None:
+def test_a_refused_certificate_is_named_with_the_way_to_renew_it() -> None:
     renewal = "`mesos-shim certs --renew` makes a new certificate"
     unknown = str(error_for("list", 401, b"Unauthorized", {}, "the certificate C", renewal))
     assert "does not accept the certificate C" in unknown
@@ -97,31 +99,31 @@ def test_maintenance_says_until_when() -> None:
     assert isinstance(error, AccessDenied)
     assert error.retry_after is not None
     assert 85 < error.retry_after <= 90
-    said = re.fullmatch(rf"Back soon \(Triton request {ID}\), until (.*) UTC", str(error))
-    assert said
+    text = re.fullmatch(rf"Back soon \(Triton request {ID}\), until (.*) UTC", str(error))
+    assert text
     ends = {before + timedelta(seconds=seconds) for seconds in range(147, 152)}
-    assert said[1][-5:] in {f"{end:%H:%M}" for end in ends}
+    assert text[1][-5:] in {f"{end:%H:%M}" for end in ends}
     tomorrow = error_for("create", 503, b"x", {"Retry-After": "86400"}, "C")
     day = datetime.now(UTC) + timedelta(days=1)
     assert f"until {day:%Y-%m-%d}" in str(tomorrow)
     assert str(error_for("create", 503, b"Back soon", {}, "C")) == "Back soon"
 
 
-def test_an_answer_without_a_word() -> None:
+def test_an_answer_without_text_names_call_and_status() -> None:
     assert str(error_for("start", 500, b"", {}, "C")) == "start: Triton answered 500 without a word"
     silent = error_for("start", 500, b"", {"x-request-id": ID}, "C")
     assert str(silent).endswith(f"without a word (Triton request {ID})")
 
 
-def test_the_request_id_is_in_the_header_too() -> None:
+def test_the_request_id_of_the_header_is_used_if_the_text_has_none() -> None:
     headers = {"x-request-id": ID}
     assert str(error_for("start", 500, b"oops", headers, "C")) == f"oops (Triton request {ID})"
     other = "1" * 32
-    said = str(error_for("start", 500, f"oops ({other})".encode(), headers, "C"))
-    assert said == f"oops (Triton request {other})"
+    text = str(error_for("start", 500, f"oops ({other})".encode(), headers, "C"))
+    assert text == f"oops (Triton request {other})"
 
 
-def test_a_proxys_page_is_told_in_its_words() -> None:
+def test_a_proxy_s_html_page_is_reduced_to_its_words() -> None:
     page = (
         b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
         b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx&amp;co</center>\r\n"
@@ -131,7 +133,7 @@ def test_a_proxys_page_is_told_in_its_words() -> None:
     assert len(str(error_for("create", 504, endless, {}, "C"))) <= limits.PAGE_WORDS
 
 
-def test_what_may_pass_is_not_asked_for_again_at_once() -> None:
+def test_an_ambiguous_error_asks_for_a_pause() -> None:
     error = error_for("create", 500, b"something broke", {}, "C")
     assert isinstance(error, Ambiguous)
     assert error.retry_after == limits.DOUBTFUL_PAUSE >= 1

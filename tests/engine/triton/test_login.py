@@ -1,3 +1,5 @@
+"""The client certificate in use: its text, its renewal, its expiry."""
+
 from __future__ import annotations
 
 import logging
@@ -31,41 +33,41 @@ def write(directory: Path, days: int = 365, account: str = "alice") -> None:
     login_files.write(directory, new_style(account, KEY, NOW, days), WHERE)
 
 
-def test_it_says_whose_it_is_and_until_when(tmp_path: Path) -> None:
+def test_a_login_shows_its_account_signer_and_last_day(tmp_path: Path) -> None:
     write(tmp_path)
     login = ClientLogin(tmp_path, now=Clock())
     key = ssh_wire.fingerprint(KEY.public_key())
-    said = f"the certificate {tmp_path}/cert.pem of account alice (signed by key {key}, "
-    assert str(login).startswith(said), "as `mesos-shim certs` prints it"
+    text = f"the certificate {tmp_path}/cert.pem of account alice (signed by key {key}, "
+    assert str(login).startswith(text), "as `mesos-shim certs` prints it"
     assert "expires 2027-05-01" in str(login)
     assert login.days_left == 365
     login_files.write(tmp_path, old_style("bob", KEY, NOW - timedelta(400)), WHERE)
     assert "self-signed, expired 2026-03-27" in str(ClientLogin(tmp_path, now=Clock()))
 
 
-@pytest.mark.parametrize("by_us", [True, False])
-def test_the_renewal_it_prints_is_accepted(
-    tmp_path: Path, by_us: bool, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("with_env_sh", [True, False])
+def test_the_command_for_a_renewal_is_valid(
+    tmp_path: Path, with_env_sh: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     certs = tmp_path / "with space"
     certs.mkdir()
     write(certs)
-    if not by_us:
+    if not with_env_sh:
         (certs / "env.sh").unlink()
     login = ClientLogin(certs)
     command = login.renewal.split("`")[1]
     key = tmp_path / "id"
     key.write_bytes(old_style("alice", KEY, NOW).key_pem)
-    assert ("--url" in command) is not by_us, "which only we remember"
+    assert ("--url" in command) is not with_env_sh, "env.sh remembers it"
     words = shlex.split(
         command.replace("FILE", str(key)).replace("CLOUDAPI", "https://localhost:1")
     )
-    assert cli.main(words[1:]) == (0 if by_us else 2)
-    asked = "https://localhost:1/" + ("v1.21/info" if by_us else "alice/services")
-    assert asked in "".join(capsys.readouterr()), "it went on to ask, and nobody is there"
+    assert cli.main(words[1:]) == (0 if with_env_sh else 2)
+    asked = "https://localhost:1/" + ("v1.21/info" if with_env_sh else "alice/services")
+    assert asked in "".join(capsys.readouterr()), "the command sent its first request"
 
 
-def test_renewed_files_are_taken_up(tmp_path: Path) -> None:
+def test_changed_files_are_loaded(tmp_path: Path) -> None:
     write(tmp_path)
     login = ClientLogin(tmp_path, now=Clock())
     before = login.context()
@@ -75,7 +77,7 @@ def test_renewed_files_are_taken_up(tmp_path: Path) -> None:
     assert "account bob" in str(login)
 
 
-def test_files_that_do_not_fit_together_yet_leave_the_old_ones(
+def test_files_that_do_not_fit_together_yet_are_not_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path)
@@ -93,7 +95,7 @@ def test_files_that_do_not_fit_together_yet_leave_the_old_ones(
     assert login.context() is not before
 
 
-def test_a_warning_a_day_in_the_last_month(
+def test_expiry_is_warned_of_once_a_day_in_the_last_month(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path, days=31)

@@ -1,3 +1,5 @@
+"""List entries and inspects of Triton."""
+
 from __future__ import annotations
 
 import json
@@ -25,7 +27,9 @@ EARLY, LATE = "2026-01-01T10:00:00.000Z", "2026-01-01T11:00:00.000Z"
         ("", Phase.PROVISIONING, None),
     ],
 )
-def test_the_status_text_is_all_a_list_tells(status: str, phase: Phase, code: int | None) -> None:
+def test_the_phase_of_a_list_entry_follows_from_its_status_text(
+    status: str, phase: Phase, code: int | None
+) -> None:
     entry = {
         "Id": "0" * 64,
         "Names": ["/other/link", "/mesos-1"],
@@ -75,7 +79,7 @@ def test_a_short_id_means_provisioning() -> None:
     assert from_inspect(inspect("0" * 32)).phase is Phase.PROVISIONING
 
 
-def test_what_else_inspect_tells() -> None:
+def test_other_fields_of_an_inspect() -> None:
     found = from_inspect(inspect())
     assert found.addresses == ("10.0.0.7",)
     assert found.created == 1767261600.0
@@ -84,7 +88,7 @@ def test_what_else_inspect_tells() -> None:
     assert package(from_list({"Id": "x", "Labels": {}})) == ("", 0)
 
 
-def test_what_is_no_inspect_is_a_value_error() -> None:
+def test_an_answer_that_is_no_inspect_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="not a container's description"):
         from_inspect(b"{}")
     with pytest.raises(ValueError, match="Expecting value"):
@@ -94,11 +98,11 @@ def test_what_is_no_inspect_is_a_value_error() -> None:
 @pytest.mark.parametrize(
     "text", ["[]", " [ ] ", "[1]", '[{"a": [1, 2]}, "x", null]\n', "[1,2 , 3]"]
 )
-def test_members_of_an_array_one_by_one(text: str) -> None:
+def test_members_of_an_array_are_read_one_by_one(text: str) -> None:
     assert list(parse.members(text.encode())) == json.loads(text)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "null", "[", "[1", '[{"a": 1]', '{"message": "[]"}'])
-def test_what_is_no_array(text: str) -> None:
+def test_a_text_that_is_no_array_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"array|delimiter|value"):
         list(parse.members(text.encode()))

@@ -1,4 +1,4 @@
-"""What people see of the money, from a datacenter's own lists."""
+"""Metrics, state and alarms of the billing, fed by the simulator."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from shim.engine.triton.login import ClientLogin
 from shim.errors import Transient
 from shim.model.container import LABEL_FRAMEWORK, LABEL_SHIM, LABEL_TASK, Container
 from shim.telemetry.metrics import Metrics
-from tests.triton.place import Place, emptied
+from tests.triton.simulator import TritonSimulator, run_simulator
 
 
 @pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[Place]:
-    async with emptied(tmp_path) as made:
+async def triton(tmp_path: Path) -> AsyncIterator[TritonSimulator]:
+    async with run_simulator(tmp_path, must_end_empty=True) as made:
         yield made
 
 
 @pytest.fixture
-async def engine(at: Place) -> AsyncIterator[TritonEngine]:
-    made = TritonEngine(at.endpoint.url, ClientLogin(at.certs), shim_id="me")
+async def engine(triton: TritonSimulator) -> AsyncIterator[TritonEngine]:
+    made = TritonEngine(triton.endpoint.url, ClientLogin(triton.certs), shim_id="me")
     yield made
-    for name in at.left:
+    for name in triton.remaining:
         await made.remove(name)
     await made.close()
 
@@ -49,7 +49,9 @@ def spec(name: str = "mesos-1") -> ContainerSpec:
     return ContainerSpec(name, parse_image("busybox"), body)
 
 
-async def test_the_days_of_the_certificate(at: Place, engine: TritonEngine) -> None:
+async def test_the_days_left_of_the_certificate_are_a_metric(
+    triton: TritonSimulator, engine: TritonEngine
+) -> None:
     metrics = Metrics()
     publish_certificate(engine.login, metrics)
     text = metrics.render()[0].decode()
@@ -58,7 +60,7 @@ async def test_the_days_of_the_certificate(at: Place, engine: TritonEngine) -> N
     assert float(figure[1]) == pytest.approx(3650, abs=0.1)
 
 
-async def test_metrics_and_state(engine: TritonEngine) -> None:
+async def test_metrics_and_state_show_machine_seconds_and_costs(engine: TritonEngine) -> None:
     now = [time.time()]
     costs = BillingExporter(
         engine, UsageMeter({"sample-1G": 0.5}), lambda: {"mesos-1"}, now=lambda: now[0]
@@ -89,7 +91,7 @@ async def test_metrics_and_state(engine: TritonEngine) -> None:
     assert costs.state()["packages"]["sample-1G"]["machine_seconds"] == pytest.approx(3600)
 
 
-async def test_a_package_without_a_price_is_told_once(
+async def test_a_package_without_price_is_logged_once(
     engine: TritonEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     costs, metrics = BillingExporter(engine, UsageMeter({"sample-4G": 0.5}), set), Metrics()
@@ -102,7 +104,7 @@ async def test_a_package_without_a_price_is_told_once(
     assert caplog.text.count("--triton_prices: no price of sample-1G, which counts as free") == 1
 
 
-async def test_without_prices_none_is_missed(
+async def test_without_any_prices_no_missing_price_is_logged(
     engine: TritonEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine.subscribe(BillingExporter(engine, UsageMeter(), set))
@@ -111,10 +113,10 @@ async def test_without_prices_none_is_missed(
     assert "no price" not in caplog.text
 
 
-async def test_one_look_tells_the_memory_of_a_package(
-    at: Place, engine: TritonEngine, monkeypatch: pytest.MonkeyPatch
+async def test_one_inspect_per_package_of_unknown_memory(
+    triton: TritonSimulator, engine: TritonEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a restart nobody looks at what runs, and lists do not tell."""
+    """A restarted agent inspects no running container, and lists show no memory."""
     for name in ("mesos-1", "mesos-2", "mesos-3"):
         await engine.create(spec(name))
     looks, inspect = [], engine.inspect
@@ -137,7 +139,7 @@ async def test_one_look_tells_the_memory_of_a_package(
     assert costs.paid("mesos-1") == {"package": "sample-1G", "mem": 1024}
 
 
-async def test_an_alarm_once_for_what_no_task_is_known_for(
+async def test_a_container_without_task_is_logged_once(
     engine: TritonEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [time.time()]

@@ -1,3 +1,5 @@
+"""Machine-seconds and costs."""
+
 from __future__ import annotations
 
 import pytest
@@ -22,15 +24,15 @@ def machine(
     return Container(name, name, phase, labels, created=START + created)
 
 
-def looking(prices: dict[str, float] | None = None) -> UsageMeter:
+def meter_after_first_list(prices: dict[str, float] | None = None) -> UsageMeter:
     """One that has seen a list, with nothing in it."""
     meter = UsageMeter(prices)
     meter.listed([], START)
     return meter
 
 
-def test_it_is_paid_from_creation_to_removal_running_or_not() -> None:
-    meter = looking()
+def test_a_container_is_billed_from_creation_to_removal_running_or_not() -> None:
+    meter = meter_after_first_list()
     meter.listed([machine("a", phase=Phase.CREATED), machine("b", phase=Phase.EXITED)], START + 5)
     assert meter.bill(START + 15).seconds == {"p-1G": 30}
     meter.listed([machine("b", phase=Phase.EXITED)], START + 15)
@@ -44,8 +46,8 @@ def test_it_is_paid_from_creation_to_removal_running_or_not() -> None:
     assert next(meter.tasks(START + 105)).key == TaskKey(FrameworkId("f"), TaskId("b"))
 
 
-def test_provisioning_is_paid_for_when_it_succeeds() -> None:
-    meter = looking()
+def test_provisioning_is_billed_if_it_succeeds() -> None:
+    meter = meter_after_first_list()
     meter.listed([machine("a", phase=Phase.PROVISIONING)], START + 5)
     assert meter.bill(START + 10).seconds == {}
     meter.listed([machine("a")], START + 30)
@@ -55,16 +57,16 @@ def test_provisioning_is_paid_for_when_it_succeeds() -> None:
     assert meter.bill(START + 50).seconds == {"p-1G": 50}
 
 
-def test_a_state_between_two_others_is_paid_for_and_paid_once() -> None:
+def test_a_container_in_transition_is_billed_once() -> None:
     """Triton's list has no words for some states: what it shows then is as when provisioning."""
-    meter = looking()
+    meter = meter_after_first_list()
     for second, phase in enumerate((Phase.RUNNING, Phase.PROVISIONING, Phase.EXITED)):
         meter.listed([machine("a", phase=phase)], START + 500 * second)
     assert meter.bill(START + 1000).seconds == {"p-1G": 1000}
     assert [each.seconds for each in meter.tasks(START + 1000)] == [1000]
 
 
-def test_what_was_there_before_counts_from_the_first_list_on() -> None:
+def test_a_container_that_existed_before_counts_from_the_first_list_on() -> None:
     """Metrics that begin at what they were before a restart would have all of it added again."""
     meter = UsageMeter({"p-1G": 0.36})
     meter.listed([machine("old")], START + 864_000)
@@ -77,8 +79,8 @@ def test_what_was_there_before_counts_from_the_first_list_on() -> None:
     assert [each.seconds for each in meter.tasks(START + 864_020)] == [864_010]
 
 
-def test_what_lives_between_two_lists_is_paid_for() -> None:
-    meter = looking()
+def test_a_container_that_lives_between_two_lists_is_billed() -> None:
+    meter = meter_after_first_list()
     meter.inspected(machine("a", phase=Phase.PROVISIONING), START + 0.5)
     meter.inspected(machine("a"), START + 1)
     meter.inspected(machine("a"), START + 1.5)
@@ -90,8 +92,8 @@ def test_what_lives_between_two_lists_is_paid_for() -> None:
     assert [(each.name, each.seconds) for each in meter.tasks(START + 10)] == [("a", 3)]
 
 
-def test_a_list_says_nothing_of_what_came_or_went_since_it_was_asked_for() -> None:
-    meter = looking()
+def test_a_list_says_nothing_about_changes_after_its_request() -> None:
+    meter = meter_after_first_list()
     meter.inspected(machine("goes", created=1), START + 1)
     meter.inspected(machine("came", created=2), START + 5)
     meter.removed("goes", START + 5)
@@ -102,15 +104,15 @@ def test_a_list_says_nothing_of_what_came_or_went_since_it_was_asked_for() -> No
     assert meter.bill(START + 15).machines == {"p-1G": 1}
 
 
-def test_what_a_list_lacked_and_the_next_one_has_is_paid_for() -> None:
-    meter = looking()
+def test_a_container_missing_from_one_list_only_is_billed_throughout() -> None:
+    meter = meter_after_first_list()
     for second, present in enumerate(([machine("a")], [], [machine("a")])):
         meter.listed(present, START + 10 * second, took=1)
     assert meter.bill(START + 30).seconds == {"p-1G": 30}
     assert [each.seconds for each in meter.tasks(START + 30)] == [30]
 
 
-def test_a_clock_that_is_behind_pays_nothing_negative() -> None:
+def test_a_clock_that_is_set_back_adds_nothing_negative() -> None:
     meter = UsageMeter()
     meter.listed([machine("a")], START - 50)
     assert meter.bill(START - 60).seconds == {"p-1G": 0}
@@ -119,7 +121,7 @@ def test_a_clock_that_is_behind_pays_nothing_negative() -> None:
 
 def test_sums_never_shrink() -> None:
     """Metrics take a counter that shrinks for a restart, and add all of it again."""
-    meter, last, now = looking({"p-1G": 0.1}), (0.0, 0.0), START
+    meter, last, now = meter_after_first_list({"p-1G": 0.1}), (0.0, 0.0), START
     for number in range(300):
         now += 0.1 if number % 7 else -1.3
         meter.listed([machine(f"m{n}") for n in range(number % 11)], now)
@@ -129,14 +131,14 @@ def test_sums_never_shrink() -> None:
         last = sums
 
 
-def test_which_package_a_container_is_paid_as() -> None:
+def test_the_package_of_a_container() -> None:
     meter = UsageMeter()
     meter.listed([machine("a", "p-2G")], START)
     assert (meter.package("a"), meter.package("b")) == ("p-2G", None)
 
 
-def test_prices_make_money() -> None:
-    meter = looking({"p-1G": 0.36, "p-2G": 0.72})
+def test_costs_are_machine_hours_times_prices() -> None:
+    meter = meter_after_first_list({"p-1G": 0.36, "p-2G": 0.72})
     meter.listed([machine("a"), machine("b", "p-2G", framework="g"), machine("c", "rare")], START)
     bill = meter.bill(START + 100)
     assert bill.cost_per_hour == pytest.approx(1.08)
@@ -153,7 +155,7 @@ def test_prices_make_money() -> None:
     assert later.framework_cost == pytest.approx({"f": 0.01, "g": 0.02})
 
 
-def test_without_prices_nothing_is_unpriced() -> None:
+def test_without_any_prices_no_package_counts_as_unpriced() -> None:
     meter = UsageMeter()
     meter.listed([machine("a")], START)
     bill = meter.bill(START + 1)
@@ -161,7 +163,7 @@ def test_without_prices_nothing_is_unpriced() -> None:
     assert next(meter.tasks(START + 1)).cost is None
 
 
-def test_an_alarm_for_what_has_no_task_for_too_long() -> None:
+def test_a_container_without_task_is_reported_after_a_while() -> None:
     meter = UsageMeter()
     meter.listed([machine("a"), machine("b")], START)
     assert meter.without_task({"a"}, START) == ()
@@ -171,9 +173,9 @@ def test_an_alarm_for_what_has_no_task_for_too_long() -> None:
     assert meter.without_task({"a"}, START + limits.ALONE_ALARM + 2) == ()
 
 
-def test_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_removed_containers_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BILLS_KEPT", 2)
-    meter = looking()
+    meter = meter_after_first_list()
     for number in range(4):
         meter.listed([machine(f"m{number}", created=number)], START + number)
     meter.listed([], START + 10)

@@ -1,4 +1,4 @@
-"""Machines as containers of a local Docker Engine, for tests in which something must run."""
+"""Machines as containers of a local Docker Engine, for tests that need real processes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 import aiohttp
 
-from tests.triton.backends import Exited, Line, PullFailed
+from tests.triton.api_errors import ApiError, docker_error
+from tests.triton.backends import Line, OnExit, PullFailed
 from tests.triton.machines import Machine
-from tests.triton.refusals import Refusal, broken
 
 SOCKET = "/var/run/docker.sock"
-LABEL = "triton-double"
+LABEL = "triton-simulator"
 PASSED_ON: tuple[str, ...] = (
     "Cmd",
     "Entrypoint",
@@ -32,8 +32,8 @@ PASSED_ON: tuple[str, ...] = (
 PASSED_ON += ("Hostname", "Domainname", "OpenStdin")
 
 
-class LocalEngine:
-    """One container ``triton-double-<uuid>`` a machine. Bridge addresses are the machines' own."""
+class DockerBackend:
+    """One container ``triton-simulator-<uuid>`` per machine, with an address on the bridge."""
 
     def __init__(self, socket: str = SOCKET) -> None:
         self._session = aiohttp.ClientSession(
@@ -72,7 +72,7 @@ class LocalEngine:
         )
         return ""
 
-    async def start(self, machine: Machine, exited: Exited) -> None:
+    async def start(self, machine: Machine, exited: OnExit) -> None:
         await self._ok("POST", f"/containers/{self._name(machine)}/start")
         settings = (await self._inspect(machine))["NetworkSettings"]
         networks = [each["IPAddress"] for each in settings.get("Networks", {}).values()]
@@ -120,7 +120,7 @@ class LocalEngine:
             "GET", f"/containers/{self._name(machine)}/archive", params={"path": path}
         )
         if status == 404:
-            raise Refusal(404, f"File not found: {path}", "FileNotFound")
+            raise ApiError(404, f"File not found: {path}", "FileNotFound")
         return body
 
     async def close(self) -> None:
@@ -130,7 +130,7 @@ class LocalEngine:
                 await task
         await self._session.close()
 
-    async def _wait(self, machine: Machine, exited: Exited) -> None:
+    async def _wait(self, machine: Machine, exited: OnExit) -> None:
         status, body = await self._call("POST", f"/containers/{self._name(machine)}/wait")
         exited(json.loads(body)["StatusCode"] if status == 200 else 137)
 
@@ -146,12 +146,12 @@ class LocalEngine:
     async def _ok(self, method: str, path: str, **more: Any) -> bytes:
         status, body = await self._call(method, path, **more)
         if status >= 400:
-            raise broken(body.decode(errors="replace"))
+            raise docker_error(body.decode(errors="replace"))
         return body
 
     @staticmethod
     def _name(machine: Machine) -> str:
-        return f"triton-double-{machine.uuid}"
+        return f"triton-simulator-{machine.uuid}"
 
 
 def _frames(raw: bytes) -> list[tuple[int, bytes]]:

@@ -1,4 +1,4 @@
-"""Points 5 to 7, 9, 14, 16: what create refuses, how it waits, and what it silently drops."""
+"""Creates: what is refused, how long they take, what they ignore, packages and affinity."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.triton.place import Client, Place
-from tests.triton.refusals import Refusal
+from tests.triton.api_errors import ApiError
+from tests.triton.simulator import Client, TritonSimulator
 
 
 @pytest.mark.parametrize(
@@ -53,23 +53,23 @@ from tests.triton.refusals import Refusal
         ({"Env": ["affinity:container=x"]}, 422, "affinity"),
     ],
 )
-async def test_5_refused(
-    at: Place, call: Client, changes: dict[str, Any], status: int, words: str
+async def test_an_invalid_create_is_refused(
+    triton: TritonSimulator, call: Client, changes: dict[str, Any], status: int, words: str
 ) -> None:
     answer = await call.create(**changes)
     assert (answer.status, words in answer.text) == (status, True), answer.text
-    assert at.left == []
+    assert triton.remaining == []
 
 
 @pytest.mark.parametrize("port", ["8080", "0", "080"])
-async def test_5_ports_cannot_be_remapped(call: Client, port: str) -> None:
+async def test_ports_cannot_be_remapped(call: Client, port: str) -> None:
     answer = await call.create(HostConfig={"PortBindings": {"80/tcp": [{"HostPort": port}]}})
     assert answer.status == 500
     assert "publish port: remapping of port numbers not allowed" in answer.text
 
 
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
-async def test_5_at_most_128_ports_of_each_kind(call: Client, kind: str) -> None:
+async def test_at_most_128_ports_of_each_kind(call: Client, kind: str) -> None:
     ports = {f"{port}/{each}": [{}] for port in range(1, 129) for each in ("tcp", "udp")}
     assert (await call.create(HostConfig={"PortBindings": ports})).status == 200
     ports[f"129/{kind}"] = [{}]
@@ -78,37 +78,39 @@ async def test_5_at_most_128_ports_of_each_kind(call: Client, kind: str) -> None
 
 
 @pytest.mark.parametrize("driver", ["syslog", "gelf", "fluentd"])
-async def test_5_some_log_drivers_need_an_address(at: Place, call: Client, driver: str) -> None:
+async def test_some_log_drivers_need_an_address(
+    triton: TritonSimulator, call: Client, driver: str
+) -> None:
     async def create(**options: str) -> int:
         config = {"LogConfig": {"Type": driver, "Config": options}}
         return (await call.create(HostConfig=config)).status
 
     address = {f"{driver}-address": "tcp://x:1"}
     assert await create(**address) == 422, "the operator did not turn it on"
-    at.options.log_drivers = frozenset({"json-file", driver})
+    triton.options.log_drivers = frozenset({"json-file", driver})
     assert await create() == 422
     assert await create(**address) == 200
 
 
-async def test_5_without_labels_there_is_nothing_to_refuse(call: Client) -> None:
+async def test_labels_may_be_null_without_affinity(call: Client) -> None:
     assert (await call.create(Labels=None)).status == 200
 
 
-async def test_5_an_account_without_a_package_can_neither_create_nor_list(
-    at: Place, call: Client
+async def test_an_account_without_a_package_can_neither_create_nor_list(
+    triton: TritonSimulator, call: Client
 ) -> None:
-    at.options.packages = ()
+    triton.options.packages = ()
     for answer in (await call.create(), await call("GET", "/containers/json")):
         assert answer.status == 500
         assert answer.text.startswith("no packages match parameters (")
-    assert at.left == []
+    assert triton.remaining == []
 
 
 @pytest.mark.parametrize("status", [409, 422])
-async def test_5_a_duplicate_name_is_a_validation_failure(
-    at: Place, call: Client, status: int
+async def test_a_duplicate_name_is_a_validation_failure(
+    triton: TritonSimulator, call: Client, status: int
 ) -> None:
-    at.options.vmapi_status = status
+    triton.options.vmapi_status = status
     assert (await call.create("twice")).status == 200
     answer = await call.create("twice")
     assert answer.status == status
@@ -116,37 +118,39 @@ async def test_5_a_duplicate_name_is_a_validation_failure(
     assert '"alias" (Duplicate) Already exists for this owner_uuid' in answer.text
 
 
-async def test_5_a_name_is_taken_before_its_machine_is_provisioned(at: Place, call: Client) -> None:
-    at.options.provision_seconds = 0.2
+async def test_a_name_is_taken_before_its_machine_is_provisioned(
+    triton: TritonSimulator, call: Client
+) -> None:
+    triton.options.provision_seconds = 0.2
     first = asyncio.create_task(call.create("twice"))
     await asyncio.sleep(0.1)
     assert not first.done()
     assert (await call.create("twice")).text.startswith("(ValidationFailed) ")
     assert (await first).status == 200
-    assert at.left == ["twice"]
+    assert triton.remaining == ["twice"]
 
 
 @pytest.mark.parametrize("name", ["_x", "a b", "x" * 190])
-async def test_5_a_name_must_keep_the_rule(call: Client, name: str) -> None:
+async def test_an_invalid_name_is_a_validation_failure(call: Client, name: str) -> None:
     assert (await call.create(name)).text.startswith("(ValidationFailed) ")
 
 
-async def test_5_an_account_must_be_approved(at: Place, call: Client) -> None:
-    at.account.approved = False
+async def test_an_account_must_be_approved(triton: TritonSimulator, call: Client) -> None:
+    triton.account.approved = False
     answer = await call.create()
     assert answer.status == 403
     assert answer.text.startswith("(NotAuthorized) ")
 
 
-async def test_5_created_answers_200(call: Client) -> None:
+async def test_a_create_answers_200(call: Client) -> None:
     answer = await call.create()
     assert answer.status == 200
     assert answer.json["Warnings"] == []
     assert len(answer.json["Id"]) == 64
 
 
-async def test_6_create_blocks_until_provisioned(at: Place, call: Client) -> None:
-    at.options.provision_seconds = 0.3
+async def test_create_blocks_until_provisioned(triton: TritonSimulator, call: Client) -> None:
+    triton.options.provision_seconds = 0.3
     create = asyncio.create_task(call.create("slow"))
     await asyncio.sleep(0.15)
     (entry,) = await call.listed()
@@ -156,16 +160,16 @@ async def test_6_create_blocks_until_provisioned(at: Place, call: Client) -> Non
     refused = await call("DELETE", "/containers/slow?force=1")
     assert refused.status == 500
     assert "cannot currently remove a provisioning container" in refused.text
-    assert at.datacenter.bill()["sample-1G"] == 0
+    assert triton.datacenter.bill()["sample-1G"] == 0
     assert (await create).json["Id"].startswith(entry["Id"])
     assert (await call("DELETE", "/containers/slow")).status == 204
-    assert at.left == []
+    assert triton.remaining == []
 
 
-async def test_6_what_is_still_provisioned_neither_starts_nor_runs_a_command(
-    at: Place, call: Client
+async def test_start_and_exec_fail_while_provisioning(
+    triton: TritonSimulator, call: Client
 ) -> None:
-    at.options.provision_seconds = 0.2
+    triton.options.provision_seconds = 0.2
     create = asyncio.create_task(call.create())
     await asyncio.sleep(0.1)
     for path in ("start", "exec"):
@@ -176,13 +180,17 @@ async def test_6_what_is_still_provisioned_neither_starts_nor_runs_a_command(
     assert (await call.inspect())["State"]["Running"] is False
 
 
-async def test_6_a_create_is_not_cut_when_other_calls_are(at: Place, call: Client) -> None:
-    at.options.idle_seconds, at.options.provision_seconds = 0.1, 0.3
+async def test_the_idle_limit_does_not_apply_to_create(
+    triton: TritonSimulator, call: Client
+) -> None:
+    triton.options.idle_seconds, triton.options.provision_seconds = 0.1, 0.3
     assert (await call.create()).status == 200
 
 
-async def test_6_a_dropped_connection_does_not_stop_it(at: Place, call: Client) -> None:
-    at.options.provision_seconds = 0.3
+async def test_provisioning_goes_on_without_the_connection(
+    triton: TritonSimulator, call: Client
+) -> None:
+    triton.options.provision_seconds = 0.3
     create = asyncio.create_task(call.create("dropped"))
     await asyncio.sleep(0.15)
     create.cancel()
@@ -192,15 +200,19 @@ async def test_6_a_dropped_connection_does_not_stop_it(at: Place, call: Client) 
     assert (await call.listed())[0]["Status"] == "Created"
 
 
-async def test_7_a_failed_machine_is_invisible(at: Place, call: Client) -> None:
-    at.options.fail_provisions.append(Refusal(500, "vm.provision failed"))
+async def test_a_machine_whose_provisioning_failed_is_not_shown(
+    triton: TritonSimulator, call: Client
+) -> None:
+    triton.options.fail_provisions.append(ApiError(500, "vm.provision failed"))
     assert (await call.create("fails")).status == 500
     assert await call.listed() == []
     assert (await call("GET", "/containers/fails/json")).status == 404
-    assert at.left == []
+    assert triton.remaining == []
 
 
-async def test_9_every_container_has_its_own_address_public_when_published(call: Client) -> None:
+async def test_each_container_has_its_own_address_public_if_ports_are_published(
+    call: Client,
+) -> None:
     ports = {"80/tcp": [{"HostPort": "80"}], "443/tcp": [{}]}
     await call.create("inner")
     await call.create("outer", HostConfig={"PortBindings": ports})
@@ -210,22 +222,22 @@ async def test_9_every_container_has_its_own_address_public_when_published(call:
     assert outer["Ports"]["80/tcp"] == [{"HostIp": "0.0.0.0", "HostPort": "80"}]
 
 
-async def test_9_what_is_provisioned_together_does_not_share_an_address(
-    at: Place, call: Client
+async def test_machines_provisioned_together_have_different_addresses(
+    triton: TritonSimulator, call: Client
 ) -> None:
-    at.options.provision_seconds = 0.1
+    triton.options.provision_seconds = 0.1
     await asyncio.gather(*(call.create(f"c{number}") for number in range(260)))
-    assert len({machine.address for machine in at.datacenter.machines}) == 260
-    assert len({machine.mac for machine in at.datacenter.machines}) == 260
+    assert len({machine.address for machine in triton.datacenter.machines}) == 260
+    assert len({machine.mac for machine in triton.datacenter.machines}) == 260
 
 
-async def test_9_publishing_all_ports_is_publishing(call: Client) -> None:
+async def test_publish_all_gives_a_public_address(call: Client) -> None:
     await call.create(HostConfig={"PublishAllPorts": True})
     address = (await call.inspect())["NetworkSettings"]["IPAddress"]
     assert address.startswith("198.18.")
 
 
-async def test_14_ignored_options_are_dropped_silently(call: Client) -> None:
+async def test_ignored_options_are_dropped_silently(call: Client) -> None:
     host = {
         "Privileged": True,
         "CapAdd": ["ALL"],
@@ -242,25 +254,31 @@ async def test_14_ignored_options_are_dropped_silently(call: Client) -> None:
     assert (await call.inspect())["HostConfig"]["NetworkMode"] == "bridge"
 
 
-async def test_16_memory_chooses_the_package_and_is_the_package_s(call: Client) -> None:
+async def test_memory_selects_the_package_and_inspect_shows_the_package_s_memory(
+    call: Client,
+) -> None:
     await call.create(HostConfig={"Memory": 900 * 2**20})
     inspect = await call.inspect()
     assert inspect["Config"]["Labels"] == {"com.joyent.package": "sample-1G"}
     assert inspect["HostConfig"]["Memory"] == 2**30
 
 
-async def test_16_a_package_label_overrides_memory_and_prefix(at: Place, call: Client) -> None:
-    label = at.options.packages[-1].uuid[:8]
+async def test_a_package_label_overrides_memory_and_prefix(
+    triton: TritonSimulator, call: Client
+) -> None:
+    label = triton.options.packages[-1].uuid[:8]
     await call.create(Labels={"com.joyent.package": label}, HostConfig={"Memory": 1})
     (entry,) = await call.listed()
     assert entry["Labels"]["com.joyent.package"] == "special-64G"
-    assert at.datacenter.machines[0].labels == {}
+    assert triton.datacenter.machines[0].labels == {}
 
 
-async def test_16_affinity_entries_are_consumed_and_obeyed(at: Place, call: Client) -> None:
+async def test_affinity_entries_are_obeyed_and_removed_from_env(
+    triton: TritonSimulator, call: Client
+) -> None:
     for number in range(4):
         await call.create(f"db{number}", Env=["A=b", "affinity:container!=db*"])
-    assert {machine.server for machine in at.datacenter.machines} == {0, 1, 2, 3}
+    assert {machine.server for machine in triton.datacenter.machines} == {0, 1, 2, 3}
     inspect = await call.inspect("db1")
     assert inspect["Config"]["Env"] == ["A=b"]
     assert json.loads(inspect["Config"]["Labels"]["com.docker.swarm.affinities"]) == [
@@ -272,11 +290,13 @@ async def test_16_affinity_entries_are_consumed_and_obeyed(at: Place, call: Clie
     assert soft.status == 200
 
 
-async def test_16_hard_filters_drop_the_soft_ones(at: Place, call: Client) -> None:
-    at.options.servers = 2
+async def test_hard_affinity_filters_replace_soft_ones(
+    triton: TritonSimulator, call: Client
+) -> None:
+    triton.options.servers = 2
     await call.create("db0")
     mixed = ["affinity:container==db0", "affinity:container!=~db*"]
     await call.create("db1", Env=mixed)
-    assert [machine.server for machine in at.datacenter.machines] == [0, 0]
+    assert [machine.server for machine in triton.datacenter.machines] == [0, 0]
     labels = (await call.inspect("db1"))["Config"]["Labels"]
     assert json.loads(labels["com.docker.swarm.affinities"]) == ["container==db0"]

@@ -1,4 +1,4 @@
-"""The troubles that the double can be told: they come, and they pass."""
+"""Faults of the simulator begin and end when its flags say so."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import asyncio
 
 import pytest
 
-from tests.triton import troubles
-from tests.triton.place import Client, Place
+from tests.triton import faults
+from tests.triton.simulator import Client, TritonSimulator
 
 
 def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    troubles.add_arguments(parser)
+    faults.add_arguments(parser)
     return parser.parse_args(words)
 
 
@@ -27,11 +27,11 @@ def parsed(*words: str) -> argparse.Namespace:
         (["--error-rate", "1"], 500, "an internal error occurred ("),
     ],
 )
-async def test_one_comes_and_goes(
-    at: Place, call: Client, words: list[str], status: int, text: str
+async def test_a_fault_begins_and_ends(
+    triton: TritonSimulator, call: Client, words: list[str], status: int, text: str
 ) -> None:
     assert (await call.create("before")).status == 200
-    task = asyncio.create_task(troubles.come_and_pass(at, parsed(*words, "--for", "60")))
+    task = asyncio.create_task(faults.apply_faults(triton, parsed(*words, "--for", "60")))
     await asyncio.sleep(0.01)
     answer = await call.create("meanwhile")
     assert (answer.status, answer.text[: len(text)]) == (status, text)
@@ -41,13 +41,13 @@ async def test_one_comes_and_goes(
     assert (await call.create("after")).status == 200
 
 
-async def test_they_begin_and_end_when_they_are_told_to(at: Place) -> None:
+async def test_faults_begin_and_end_at_the_requested_times(triton: TritonSimulator) -> None:
     args = parsed("--maintenance", "Back soon", "--after", "0.05", "--for", "0.1")
-    task = asyncio.create_task(troubles.come_and_pass(at, args))
-    seen = [at.options.maintenance]
+    task = asyncio.create_task(faults.apply_faults(triton, args))
+    seen = [triton.options.maintenance]
     while not task.done():
         await asyncio.sleep(0.005)
-        if at.options.maintenance != seen[-1]:
-            seen.append(at.options.maintenance)
+        if triton.options.maintenance != seen[-1]:
+            seen.append(triton.options.maintenance)
     assert seen == ["", "Back soon", ""]
-    assert at.options.maintenance_until is None
+    assert triton.options.maintenance_until is None

@@ -1,4 +1,4 @@
-"""Points 8, 10, 11, 17 and 21: what list and inspect lack, the calls of a life, and its price."""
+"""From start to removal: list, inspect, stop, restart, wait, filters, and the bill."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 from tests.triton.accounts import Account
 from tests.triton.machines import Machine
-from tests.triton.place import Client, Place
+from tests.triton.simulator import Client, TritonSimulator
 
 
 def filtered(**filters: object) -> str:
     return "&filters=" + json.dumps(filters)
 
 
-async def test_8_what_list_and_inspect_do_not_have(call: Client) -> None:
+async def test_list_and_inspect_lack_fields_of_docker_s(call: Client) -> None:
     await call.run()
     (entry,) = await call.listed()
     assert not {"State", "NetworkSettings", "Mounts", "ImageID", "HostConfig"} & set(entry)
@@ -29,9 +29,9 @@ async def test_8_what_list_and_inspect_do_not_have(call: Client) -> None:
     assert "Networks" not in inspect["NetworkSettings"]
 
 
-async def test_8_an_unknown_exit_code_is_shown_as_0(at: Place, call: Client) -> None:
+async def test_an_unknown_exit_code_is_shown_as_0(triton: TritonSimulator, call: Client) -> None:
     await call.run()
-    await at.datacenter.crash(at.datacenter.machines[0])
+    await triton.datacenter.crash(triton.datacenter.machines[0])
     state = (await call.inspect())["State"]
     assert (state["Running"], state["ExitCode"], state["OOMKilled"]) == (False, 0, False)
     assert state["FinishedAt"] == "0001-01-01T00:00:00Z" != state["StartedAt"]
@@ -39,17 +39,17 @@ async def test_8_an_unknown_exit_code_is_shown_as_0(at: Place, call: Client) -> 
     assert (await call("POST", "/containers/c1/wait")).json == {}
 
 
-async def test_8_a_known_exit_code(call: Client) -> None:
+async def test_wait_list_and_inspect_show_a_known_exit_code(call: Client) -> None:
     await call.run(Env=["SIM_EXIT_AFTER=0", "SIM_EXIT_CODE=3"])
     assert (await call("POST", "/containers/c1/wait")).json == {"StatusCode": 3}
     assert (await call.listed())[0]["Status"].startswith("Exited (3) ")
     assert (await call.inspect())["State"]["ExitCode"] == 3
 
 
-async def test_8_a_machine_that_is_stopping_has_no_status_and_no_end_yet(
-    at: Place, call: Client
+async def test_a_stopping_machine_has_an_empty_status_and_no_finish_time(
+    triton: TritonSimulator, call: Client
 ) -> None:
-    at.options.stopping_seconds = 0.2
+    triton.options.stopping_seconds = 0.2
     await call.run(Env=["SIM_EXIT_AFTER=0", "SIM_EXIT_CODE=3"])
     await asyncio.sleep(0.05)
     assert [entry["Status"] for entry in await call.listed()] == [""]
@@ -61,7 +61,7 @@ async def test_8_a_machine_that_is_stopping_has_no_status_and_no_end_yet(
     assert (await call.listed())[0]["Status"].startswith("Exited (3) ")
 
 
-async def test_10_start_and_stop_never_answer_304(call: Client) -> None:
+async def test_start_and_stop_never_answer_304(call: Client) -> None:
     await call.run()
     statuses = [
         (await call("POST", f"/containers/c1/{verb}")).status
@@ -70,26 +70,26 @@ async def test_10_start_and_stop_never_answer_304(call: Client) -> None:
     assert statuses == [204] * 6
 
 
-async def test_10_stop_wants_a_number(call: Client) -> None:
+async def test_stop_refuses_a_grace_that_is_no_whole_number(call: Client) -> None:
     await call.run()
     assert (await call("POST", "/containers/c1/stop?t=1.5")).status == 422
 
 
 @pytest.fixture
-def graces(at: Place, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def graces(triton: TritonSimulator, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that each stop gave."""
     given: list[float] = []
-    stop = at.datacenter.backend.stop
+    stop = triton.datacenter.backend.stop
 
     async def noting(machine: Machine, grace: float) -> None:
         given.append(grace)
         await stop(machine, grace)
 
-    monkeypatch.setattr(at.datacenter.backend, "stop", noting)
+    monkeypatch.setattr(triton.datacenter.backend, "stop", noting)
     return given
 
 
-async def test_10_a_stop_gives_ten_seconds_or_what_is_asked(
+async def test_the_grace_of_a_stop_is_ten_seconds_or_the_requested_number(
     call: Client, graces: list[float]
 ) -> None:
     for number, query in enumerate(("", "?t=0", "?t=3")):
@@ -98,27 +98,29 @@ async def test_10_a_stop_gives_ten_seconds_or_what_is_asked(
     assert graces == [10, 0, 3]
 
 
-async def test_10_a_negative_grace_waits_for_ever(call: Client, graces: list[float]) -> None:
+async def test_a_negative_grace_waits_without_limit(call: Client, graces: list[float]) -> None:
     await call.run(Env=["SIM_IGNORE_TERM=1", "SIM_EXIT_AFTER=0.2"])
     assert (await call("POST", "/containers/c1/stop?t=-1")).status == 204
     assert graces[0] >= 3600
     assert (await call.inspect())["State"]["ExitCode"] == 0, "not killed"
 
 
-async def test_10_a_restart_always_gives_ten_seconds(call: Client, graces: list[float]) -> None:
+async def test_the_grace_of_a_restart_is_always_ten_seconds(
+    call: Client, graces: list[float]
+) -> None:
     await call.run()
     assert (await call("POST", "/containers/c1/restart?t=1")).status == 204
     assert graces == [10]
     assert (await call.inspect())["State"]["Running"] is True
 
 
-async def test_10_kill_ignores_the_signal(call: Client) -> None:
+async def test_kill_ignores_the_signal(call: Client) -> None:
     await call.run()
     assert (await call("POST", "/containers/c1/kill?signal=SIGUSR1")).status == 204
     assert (await call.inspect())["State"]["ExitCode"] == 137
 
 
-async def test_10_a_running_container_is_not_removed_without_force(call: Client) -> None:
+async def test_a_running_container_is_not_removed_without_force(call: Client) -> None:
     await call.run()
     answer = await call("DELETE", "/containers/c1?v=1")
     assert answer.status == 500
@@ -127,24 +129,28 @@ async def test_10_a_running_container_is_not_removed_without_force(call: Client)
     assert (await call("DELETE", "/containers/c1?force=1")).status == 204
 
 
-async def test_10_whose_volumes_are_used_is_not_removed(at: Place, call: Client) -> None:
+async def test_a_container_whose_volumes_are_in_use_is_not_removed(
+    triton: TritonSimulator, call: Client
+) -> None:
     await call.create("lender")
     await call.create("user", HostConfig={"VolumesFrom": ["lender:ro"]})
     answer = await call("DELETE", "/containers/lender?force=1")
     assert (answer.status, "used by user" in answer.text) == (500, True)
     for name in ("user", "lender"):
         assert (await call("DELETE", f"/containers/{name}")).status == 204
-    assert at.left == []
+    assert triton.remaining == []
 
 
-async def test_10_rename_answers_200(call: Client) -> None:
+async def test_rename_answers_200(call: Client) -> None:
     await call.create("old")
     assert (await call("POST", "/containers/old/rename?name=new")).status == 200
     assert (await call.inspect("new"))["Name"] == "/new"
 
 
 @pytest.mark.parametrize("name", ["taken", "_x"])
-async def test_10_a_rename_keeps_the_rules_of_names(at: Place, call: Client, name: str) -> None:
+async def test_a_rename_to_a_taken_or_invalid_name_is_refused(
+    triton: TritonSimulator, call: Client, name: str
+) -> None:
     await call.create("old")
     await call.create("taken")
     answer = await call("POST", f"/containers/old/rename?name={name}")
@@ -153,30 +159,34 @@ async def test_10_a_rename_keeps_the_rules_of_names(at: Place, call: Client, nam
     assert {entry["Names"][0] for entry in await call.listed()} == {"/old", "/taken"}
 
 
-async def test_10_a_restart_policy_of_always_brings_it_back(at: Place, call: Client) -> None:
+async def test_restart_policy_always_starts_an_ended_container_again(
+    triton: TritonSimulator, call: Client
+) -> None:
     policy = {"RestartPolicy": {"Name": "always"}}
     await call.run(Env=["SIM_EXIT_AFTER=0"], HostConfig=policy)
     await asyncio.sleep(0.25)
-    assert at.datacenter.machines[0].restarts >= 1
+    assert triton.datacenter.machines[0].restarts >= 1
 
 
 @pytest.mark.parametrize("policy", ["always", "unless-stopped"])
-async def test_10_what_was_stopped_or_has_no_known_policy_stays_down(
-    at: Place, call: Client, policy: str
+async def test_a_stopped_container_or_one_of_unknown_policy_is_not_restarted(
+    triton: TritonSimulator, call: Client, policy: str
 ) -> None:
     life = [] if policy == "always" else ["SIM_EXIT_AFTER=0", "SIM_EXIT_CODE=1"]
     await call.run(Env=life, HostConfig={"RestartPolicy": {"Name": policy}})
     await call("POST", "/containers/c1/stop")
     await asyncio.sleep(0.25)
-    assert (at.datacenter.machines[0].restarts, at.left) == (0, ["c1"])
+    assert (triton.datacenter.machines[0].restarts, triton.remaining) == (0, ["c1"])
     assert (await call.inspect())["State"]["Running"] is False
 
 
-async def test_10_another_account_is_another_world(at: Place, call: Client) -> None:
-    bob = at.datacenter.accounts["bob"] = Account("bob", [])
+async def test_containers_of_another_account_are_invisible(
+    triton: TritonSimulator, call: Client
+) -> None:
+    bob = triton.datacenter.accounts["bob"] = Account("bob", [])
     host = {"VolumesFrom": ["c1"]}
     body = {"Image": "busybox:latest", "Cmd": ["sleep"], "HostConfig": host, "Labels": {}}
-    theirs = await at.datacenter.create(bob, "c1", body)
+    theirs = await triton.datacenter.create(bob, "c1", body)
     for ref in ("c1", theirs.id, theirs.id[:12]):
         assert (await call("GET", f"/containers/{ref}/json")).status == 404
     assert await call.listed() == []
@@ -184,18 +194,20 @@ async def test_10_another_account_is_another_world(at: Place, call: Client) -> N
     assert (await call("DELETE", "/containers/c1")).status == 204, "its volumes are not used"
 
 
-async def test_11_wait_is_cut_without_a_byte(at: Place, call: Client) -> None:
-    assert at.options.idle_seconds == 120, "two minutes, unless a test is in a hurry"
+async def test_wait_is_cut_off_after_two_minutes_without_an_answer(
+    triton: TritonSimulator, call: Client
+) -> None:
+    assert triton.options.idle_seconds == 120, "two minutes, unless a test is in a hurry"
     await call.run()
-    at.options.idle_seconds = 0.1
+    triton.options.idle_seconds = 0.1
     began = time.monotonic()
     with pytest.raises(aiohttp.ClientError):
         await call("POST", "/containers/c1/wait")
     assert 0.1 <= time.monotonic() - began < 30
 
 
-async def test_13_what_ended_is_not_removed_and_nothing_checks_its_health(
-    at: Place, call: Client
+async def test_autoremove_and_health_checks_have_no_effect(
+    triton: TritonSimulator, call: Client
 ) -> None:
     check = {"Test": ["CMD", "exit 1"], "Interval": 10**7, "Retries": 1}
     await call.run(Env=["SIM_EXIT_AFTER=0.2"], HostConfig={"AutoRemove": True}, Healthcheck=check)
@@ -206,10 +218,10 @@ async def test_13_what_ended_is_not_removed_and_nothing_checks_its_health(
     await call("POST", "/containers/c1/wait")
     await asyncio.sleep(0.05)
     assert (await call.listed())[0]["Status"].startswith("Exited (0) ")
-    assert at.left == ["c1"]
+    assert triton.remaining == ["c1"]
 
 
-async def test_17_filters(call: Client) -> None:
+async def test_list_filters(call: Client) -> None:
     await call.run("one", Labels={"a": "b", "triton.cns.services": "x", "pair": "k=v"})
     await call.create("two", Labels={"a": "c"})
 
@@ -231,23 +243,25 @@ async def test_17_filters(call: Client) -> None:
     assert await names(id=["^x"]) == set()
 
 
-async def test_17_broken_filters_are_server_errors(call: Client) -> None:
+async def test_invalid_list_filters_are_server_errors(call: Client) -> None:
     for text in (json.dumps({"status": ["nonsense"]}), "{broken"):
         assert (await call("GET", "/containers/json", params={"filters": text})).status == 500
 
 
-async def test_21_stopped_containers_stay_and_cost(at: Place, call: Client) -> None:
+async def test_a_stopped_container_is_billed_until_it_is_removed(
+    triton: TritonSimulator, call: Client
+) -> None:
     await call.run(Env=["SIM_EXIT_AFTER=0"])
     await asyncio.sleep(0.1)
-    first = at.datacenter.bill()["sample-1G"]
+    first = triton.datacenter.bill()["sample-1G"]
     await asyncio.sleep(0.1)
-    second = at.datacenter.bill()["sample-1G"]
+    second = triton.datacenter.bill()["sample-1G"]
     assert second - first >= 0.1
-    assert at.left == ["c1"]
-    with pytest.raises(AssertionError, match="machines are left"):
-        at.check_nothing_is_paid()
+    assert triton.remaining == ["c1"]
+    with pytest.raises(AssertionError, match="machines remain"):
+        triton.check_nothing_is_billed()
     await call("DELETE", "/containers/c1")
-    at.check_nothing_is_paid()
-    paid = at.datacenter.bill()
+    triton.check_nothing_is_billed()
+    paid = triton.datacenter.bill()
     await asyncio.sleep(0.05)
-    assert (at.left, at.datacenter.bill()) == ([], paid)
+    assert (triton.remaining, triton.datacenter.bill()) == ([], paid)

@@ -1,4 +1,4 @@
-"""Troubles that come, and pass: what ``python -m tests.triton`` can be told on its command line."""
+"""Faults that begin and end while the simulator runs, from flags of ``python -m tests.triton``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from tests.triton.place import Place
+from tests.triton.simulator import TritonSimulator
 
 EXAMPLES = """\
 --maintenance 'Back soon' --after 60 --for 600   ten minutes, announced as they begin
@@ -18,7 +18,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("troubles").add_argument
+    add = parser.add_argument_group("faults").add_argument
     add("--maintenance", metavar="TEXT", help="503 with this text to every call but GET")
     add("--revoked", action="store_true", help="401: the key is not listed under the account")
     add("--forbidden", action="store_true", help="403: the account may not use this data center")
@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--for", type=float, dest="lasting", metavar="SECONDS", help=passing)
 
 
-async def come_and_pass(at: Place, args: argparse.Namespace) -> None:
-    """What ``args`` asks for, when it asks for it. Until cancelled, if it asks for no end."""
+async def apply_faults(triton: TritonSimulator, args: argparse.Namespace) -> None:
+    """Apply the faults of ``args`` at their time, and undo them at the end or when cancelled."""
     await asyncio.sleep(args.after)
     options: dict[str, Any] = {
         "maintenance": args.maintenance,
@@ -44,7 +44,7 @@ async def come_and_pass(at: Place, args: argparse.Namespace) -> None:
         "allowed": False if args.forbidden else None,
         "approved": False if args.unapproved else None,
     }
-    with _otherwise(at.options, options), _otherwise(at.account, account):
+    with _otherwise(triton.options, options), _otherwise(triton.account, account):
         await (asyncio.Event().wait() if args.lasting is None else asyncio.sleep(args.lasting))
 
 

@@ -1,4 +1,4 @@
-"""Everything a client needs to use a double: the place, an account with a key, a certificate."""
+"""A running simulator with one account and its client certificate, and a client for tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from shim.certs import login_files
 from shim.certs.certificate import new_style
 from tests.triton.accounts import Account
-from tests.triton.backends import Backend, Simulated
+from tests.triton.backends import Backend, SimulatedBackend
 from tests.triton.datacenter import Datacenter
 from tests.triton.options import Options
 from tests.triton.server import Endpoint
@@ -27,7 +27,9 @@ ACCOUNT = "alice"
 
 
 @dataclass(slots=True)
-class Place:
+class TritonSimulator:
+    """A datacenter that serves, and what a client needs to log in."""
+
     endpoint: Endpoint
     account: Account
     key: Any
@@ -44,12 +46,13 @@ class Place:
         return self.endpoint.datacenter.options
 
     @property
-    def left(self) -> list[str]:
-        return self.datacenter.left()
+    def remaining(self) -> list[str]:
+        """Names of the machines that are billed now, or will be once they are provisioned."""
+        return self.datacenter.remaining()
 
-    def check_nothing_is_paid(self) -> None:
-        """AssertionError when a machine is left, running or not, or an hour more would cost."""
-        assert self.left == [], "machines are left that somebody pays for"
+    def check_nothing_is_billed(self) -> None:
+        """AssertionError when a machine remains, running or not, or another hour would cost."""
+        assert self.remaining == [], "machines remain that are billed"
         now = time.time()
         assert self.datacenter.bill(now + 3600) == self.datacenter.bill(now)
 
@@ -60,36 +63,38 @@ class Place:
         return context
 
     def environment(self) -> str:
-        return login_files.env_script(self.certs, where(self.endpoint))
+        return login_files.env_script(self.certs, login_endpoint(self.endpoint))
 
 
-def where(endpoint: Endpoint) -> login_files.LoginEndpoint:
+def login_endpoint(endpoint: Endpoint) -> login_files.LoginEndpoint:
     return login_files.LoginEndpoint(endpoint.docker_host, True, endpoint.ca.read_bytes())
 
 
 @asynccontextmanager
-async def place(
-    directory: Path, options: Options | None = None, backend: Backend | None = None, port: int = 0
-) -> AsyncIterator[Place]:
-    """A double that serves, with one account whose certificate lies in ``directory``."""
-    datacenter = Datacenter(backend or Simulated(), options)
+async def run_simulator(
+    directory: Path,
+    options: Options | None = None,
+    backend: Backend | None = None,
+    port: int = 0,
+    *,
+    must_end_empty: bool = False,
+) -> AsyncIterator[TritonSimulator]:
+    """A simulator that serves, with one account whose certificate lies in ``directory``.
+
+    ``must_end_empty``: AssertionError at the end if a machine remains that is billed.
+    """
+    datacenter = Datacenter(backend or SimulatedBackend(), options)
     key = ec.generate_private_key(ec.SECP256R1())
     account = datacenter.accounts[ACCOUNT] = Account(ACCOUNT, [key.public_key()])
-    served = directory / "server"
-    served.mkdir(exist_ok=True)
-    async with Endpoint(datacenter, served, port) as endpoint:
-        login_files.write(directory, new_style(ACCOUNT, key, datetime.now(UTC)), where(endpoint))
-        yield Place(endpoint, account, key, directory)
-
-
-@asynccontextmanager
-async def emptied(
-    directory: Path, options: Options | None = None, backend: Backend | None = None
-) -> AsyncIterator[Place]:
-    """A :func:`place` for those who must leave nothing in it that is paid for."""
-    async with place(directory, options, backend) as made:
-        yield made
-        made.check_nothing_is_paid()
+    server_directory = directory / "server"
+    server_directory.mkdir(exist_ok=True)
+    async with Endpoint(datacenter, server_directory, port) as endpoint:
+        certificate = new_style(ACCOUNT, key, datetime.now(UTC))
+        login_files.write(directory, certificate, login_endpoint(endpoint))
+        simulator = TritonSimulator(endpoint, account, key, directory)
+        yield simulator
+        if must_end_empty:
+            simulator.check_nothing_is_billed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ class Answer:
 
 
 class Client:
-    """A plain HTTPS client that says exactly what a test wants to say."""
+    """A plain HTTPS client that sends exactly what a test gives it."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, context: ssl.SSLContext) -> None:
         self._session, self._url, self._context = session, url, context
@@ -120,7 +125,7 @@ class Client:
             return Answer(answer.status, await answer.read(), answer.headers)
 
     async def create(self, name: str = "c1", query: str = "", **changes: Any) -> Answer:
-        """A create that would pass, but for ``changes`` to its body (None drops a field)."""
+        """A valid create with ``changes`` to its body; ``...`` drops a field."""
         body = {"Image": "busybox:latest", "Cmd": ["sleep"], "HostConfig": {}, "Labels": {}}
         body = {key: value for key, value in {**body, **changes}.items() if value is not ...}
         return await self("POST", f"/v1.21/containers/create?name={name}{query}", json=body)
@@ -142,7 +147,7 @@ class Client:
 
 
 @asynccontextmanager
-async def client(at: Place, *, certificate: bool = True) -> AsyncIterator[Client]:
-    context = at.context(at.certs if certificate else None)
+async def client(triton: TritonSimulator, *, certificate: bool = True) -> AsyncIterator[Client]:
+    context = triton.context(triton.certs if certificate else None)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        yield Client(session, at.endpoint.url, context)
+        yield Client(session, triton.endpoint.url, context)

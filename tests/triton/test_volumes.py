@@ -1,0 +1,76 @@
+"""NFS volumes: off by default, of fixed sizes, on fabric networks only."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.triton.simulator import Client, TritonSimulator
+
+
+async def test_volumes_are_off_by_default(call: Client) -> None:
+    assert (await call("GET", "/volumes")).status == 500
+    assert (await call("POST", "/volumes/create", json={"Name": "data"})).status == 500
+
+
+async def test_a_second_volume_of_one_name_is_refused(
+    triton: TritonSimulator, call: Client
+) -> None:
+    triton.options.volumes = True
+    for status in (200, 409):
+        answer = await call("POST", "/volumes/create", json={"Name": "data"})
+        assert answer.status == status
+    assert answer.text.startswith("(VolumeAlreadyExists) ")
+
+
+async def test_volumes_have_fixed_sizes_and_can_be_bound(
+    triton: TritonSimulator, call: Client
+) -> None:
+    triton.options.volumes = True
+    triton.options.volume_seconds = 0.1
+    began = time.monotonic()
+    sizes = {
+        size: (
+            await call("POST", "/volumes/create", json={"Name": f"v{size}", "DriverOpts": opts})
+        ).status
+        for size, opts in [(s, {"size": s}) for s in ("10G", "15G", "200G", "1024M")]
+    }
+    assert sizes == {"10G": 200, "15G": 409, "200G": 200, "1024M": 409}
+    assert time.monotonic() - began >= 0.2
+    assert (await call.create("a", HostConfig={"Binds": ["v10G:/data:ro"]})).status == 200
+    refused = await call.create("b", HostConfig={"Binds": ["/etc:/etc"]})
+    assert refused.status == 422
+    assert "Invalid binds" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("host", "status", "words"),
+    [
+        ({"Binds": ["nobody-s:/data"]}, 500, "automounting NFS volumes is not enabled"),
+        ({"Binds": ["a:/data"]}, 422, "Invalid binds"),
+        ({"Binds": ["data:/data:rw,z"]}, 422, "Invalid binds"),
+        ({"Binds": ["data:relative"]}, 422, "Invalid binds"),
+        (
+            {"Binds": ["data:/data"], "NetworkMode": "external"},
+            409,
+            "(VolumesNotReachableError) Volumes not reachable from container: data",
+        ),
+    ],
+)
+async def test_invalid_binds_are_refused(
+    triton: TritonSimulator, call: Client, host: dict[str, Any], status: int, words: str
+) -> None:
+    triton.options.volumes = True
+    assert (await call("POST", "/volumes/create", json={"Name": "data"})).status == 200
+    answer = await call.create(HostConfig=host)
+    assert (answer.status, words in answer.text) == (status, True), answer.text
+    assert triton.remaining == []
+
+
+async def test_automounting_creates_a_missing_volume(triton: TritonSimulator, call: Client) -> None:
+    triton.options.volumes = triton.options.automount = True
+    for name in ("one", "two"):
+        assert (await call.create(name, HostConfig={"Binds": ["data:/data"]})).status == 200
+    assert [each["Name"] for each in (await call("GET", "/volumes")).json["Volumes"]] == ["data"]
