@@ -1,0 +1,4 @@
+"""``mesos-shim dev``: an embedded master and the agent in one process, for one machine.
+
+Only ``cli`` imports this package. Begin with ``command``; ``master`` holds the embedded master.
+"""

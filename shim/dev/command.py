@@ -1,6 +1,6 @@
-"""``mesos-shim dev``: an embedded master and the agent, in one process, on one machine.
+"""The command ``mesos-shim dev``: an embedded master and the agent in one process.
 
-What it knows survives a restart, as with separate processes: the same tasks and agent id.
+Tasks and the agent id survive a restart, as with separate processes.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from shim.agent.main import run_agent
 from shim.config import Config, load
 from shim.config.resources import domain_at
 from shim.config.values import ipv4, port
-from shim.dev.master.server import DevMaster
+from shim.dev.master.dev_master import DevMaster
 from shim.errors import ConfigError, FatalError
 from shim.telemetry import log
 
 
 def main(argv: Sequence[str]) -> int:
-    """Until SIGTERM or SIGINT: the agent's exit code."""
+    """Run until SIGTERM or SIGINT. Returns the agent's exit code."""
     own, passed = _parser().parse_known_args(argv)
     for word in passed:
         if word.partition("=")[0] == "--master":
-            raise ConfigError(f"{word}: dev brings its own master; use mesos-shim agent")
+            raise ConfigError(f"{word}: mesos-shim dev starts its own master; use mesos-shim agent")
     config = load(_agent_flags(own, passed))
     log.start_logging(config.log_level, config.log_format, config.secrets)
     return asyncio.run(_run(own, config))
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _address(text: str) -> str:
     if ipv4(text) == "0.0.0.0":
-        raise argparse.ArgumentTypeError("0.0.0.0 is nobody's address: give one of this machine")
+        raise argparse.ArgumentTypeError("0.0.0.0 is not an address of this machine")
     return text
 
 
@@ -65,7 +65,7 @@ def _is_given(name: str, argv: Sequence[str]) -> bool:
 
 
 def _state_directory() -> Path:
-    """Of the user: dev needs no root."""
+    """A directory of the user, so that ``dev`` runs without root."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "mesos-shim" / "dev"
 

@@ -7,11 +7,42 @@ has a list ``reservations``, where each entry refines the one before.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
-from shim.protos.mesos_pb2 import Resource
+from shim.protos.mesos_pb2 import Resource, Value
 
 Spans = tuple[tuple[int, int], ...]
 """Ranges, both ends included."""
+
+
+THOUSAND = 1000
+_LARGEST = 1e15
+"""Beyond this a double does not hold thousandths."""
+
+
+def thousandths(value: float) -> int | None:
+    """A scalar in thousandths, the precision of Mesos. None for NaN, infinities and overflow."""
+    return round(value * THOUSAND) if abs(value) < _LARGEST else None
+
+
+def value_field(resource: Resource) -> str:
+    """The name of the field that ``resource.type`` asks for: scalar, ranges, set, ..."""
+    return Value.Type.Name(resource.type).lower()
+
+
+def value_fields(resource: Resource) -> list[str]:
+    """The names of the value fields that are set; a valid resource has only one."""
+    return [field for field in ("scalar", "ranges", "set") if resource.HasField(field)]
+
+
+def ranges_of(resources: Iterable[Resource]) -> list[tuple[int, int]]:
+    """All ranges of these resources, sorted, as given."""
+    return sorted((r.begin, r.end) for resource in resources for r in resource.ranges.range)
+
+
+def overlap(spans: Iterable[tuple[int, int]]) -> bool:
+    """Whether two of the sorted ranges share a number."""
+    return any(after[0] <= before[1] for before, after in pairwise(spans))
 
 
 def role_of(resource: Resource) -> str:

@@ -1,4 +1,4 @@
-"""What Mesos accepts as an id and as an agent's version.
+"""What Mesos accepts as an id, a role and an agent's version.
 
 Shared by the code that checks outgoing messages, by the embedded master, and by the flags. Each
 function returns what is wrong, fit to follow the name of a field, or None.
@@ -31,6 +31,18 @@ def id_problem(value: str, size: int | None = None) -> str | None:
     if value in (".", "..") or _FORBIDDEN_IN_ID.search(value):
         return f"not an id: {value!r}"
     return None
+
+
+_FORBIDDEN_IN_ROLE = re.compile(r"[\s\\\x00-\x20\x7f]")
+
+
+def role_problem(role: str) -> str | None:
+    """Why ``role`` is not a valid role. ``a/b`` is a role below ``a``."""
+    if role == "*":
+        return None
+    if any(part in ("", ".", "..", "*") or part.startswith("-") for part in role.split("/")):
+        return f"{role!r} is not a role"
+    return f"{role!r} is not a role" if _FORBIDDEN_IN_ROLE.search(role) else None
 
 
 def version_problem(text: str) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 
 from shim import cli
 from shim.check import places
-from shim.dev.master.server import DevMaster
+from shim.dev.master.dev_master import DevMaster
 from shim.engine.api import EngineInfo
 from shim.telemetry import log
 from tests.check.test_places import Endpoint, use

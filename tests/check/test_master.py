@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 from shim import limits
 from shim.check.findings import Failed
 from shim.check.master import MasterLook
-from shim.dev.master.server import DevMaster
+from shim.dev.master.dev_master import DevMaster
 from shim.model.ids import Pid
 from shim.model.settings import StaticMaster, ZooKeeperMaster
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kazoo.client import KazooClient
 
-from shim.dev.master.server import DevMaster
+from shim.dev.master.dev_master import DevMaster
 
 PORT = 5050
 

@@ -17,7 +17,7 @@ from shim.telemetry import log
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What the agent would be configured with; nothing is started."""
+    """The flags that the agent would get. Nothing is started."""
     seen: list[list[str]] = []
 
     def stop(argv: list[str]) -> None:
@@ -30,7 +30,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return seen
 
 
-def test_master_and_agent_are_each_others(loaded: list[list[str]]) -> None:
+def test_the_agent_uses_the_embedded_master(loaded: list[list[str]]) -> None:
     assert (
         cli.main(["dev", "--ip=10.0.0.1", "--port=1", "--agent_port=2", "--engine=docker"]) == 130
     )
@@ -45,9 +45,7 @@ def test_master_and_agent_are_each_others(loaded: list[list[str]]) -> None:
     ]
 
 
-def test_a_work_dir_that_is_given_counts(
-    loaded: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_given_work_dir_is_used(loaded: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     cli.main(["dev", "--work_dir", "/w"])
     monkeypatch.setenv("MESOS_WORK_DIR", "/w")
     cli.main(["dev"])
@@ -55,20 +53,20 @@ def test_a_work_dir_that_is_given_counts(
     assert loaded[1][3:] == []
 
 
-def test_it_has_a_master_already(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_flag_master_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["dev", "--master=m:5050"]) == 2
-    assert "dev brings its own master" in capsys.readouterr().err
+    assert "dev starts its own master" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--ip=0.0.0.0", "--ip=x", "--port=x"])
-def test_wrong_addresses(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_addresses_are_errors(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["dev", flag])
     assert caught.value.code == 2
     assert flag.partition("=")[0] in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken(
+def test_a_port_in_use_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(log, "start_logging", lambda *_: None)
@@ -109,7 +107,7 @@ async def test_an_agent_registers_and_sigterm_ends_both(
 
 
 async def _registered(session: aiohttp.ClientSession, url: str) -> int:
-    """How many agents there are, once there is one."""
+    """The number of agents, as soon as there is one."""
     while True:
         try:
             async with session.get(url) as answer:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.dev.master.server import DevMaster
+from shim.dev.master.dev_master import DevMaster
 from shim.errors import FatalError
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal

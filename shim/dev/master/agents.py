@@ -1,4 +1,8 @@
-"""Agents once they are admitted: how they are watched, lost and removed (facts 4.9, 4.11)."""
+"""Admitted agents: pings, disconnection, removal.
+
+A master pings an agent every ``ping_timeout``. After ``max_ping_timeouts`` missed pongs, or when a
+disconnected agent does not re-register in time, the master marks the agent unreachable.
+"""
 
 from __future__ import annotations
 
@@ -6,59 +10,59 @@ import logging
 
 from google.protobuf.message import Message
 
-from shim.dev.master import offers, tasks, tell
+from shim.dev.master import agent_messages, offers, tasks
 from shim.dev.master.effects import SaveRegistry
-from shim.dev.master.state import Agent, World
+from shim.dev.master.master_state import Agent, MasterState
 from shim.model.ids import AgentId, FrameworkId, Pid
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 
 
-def ping(world: World, agent: Agent) -> None:
+def ping(master: MasterState, agent: Agent) -> None:
     message = internal.PingSlaveMessage(connected=agent.connected)
-    world.tell(agent, message, sender=f"slave-observer({agent.observer})")
+    master.send(agent, message, sender=f"slave-observer({agent.observer})")
     agent.pinged = True
-    world.timer("ping", agent.id, world.options.ping_timeout)
+    master.set_timer("ping", agent.id, master.options.ping_timeout)
 
 
-def ping_due(world: World, agent_id: AgentId) -> None:
-    """One interval after a ping: count it if there was no pong, and ask again."""
-    agent = world.agents.get(agent_id)
+def ping_timed_out(master: MasterState, agent_id: AgentId) -> None:
+    """One interval after a ping: count a missing pong, and ping again."""
+    agent = master.agents.get(agent_id)
     if agent is None:
         return
     if agent.pinged:
         agent.pings_missed += 1
-        if agent.pings_missed >= world.options.max_ping_timeouts:
-            mark_unreachable(world, agent, "health check timed out")
+        if agent.pings_missed >= master.options.max_ping_timeouts:
+            mark_unreachable(master, agent, "health check timed out")
             return
-    ping(world, agent)
+    ping(master, agent)
 
 
-def pong(world: World, observer: int) -> None:
-    for agent in world.agents.values():
+def pong(master: MasterState, observer: int) -> None:
+    for agent in master.agents.values():
         if agent.observer == observer:
             agent.pinged = False
             agent.pings_missed = 0
 
 
-def link_lost(world: World, address: tuple[str, int]) -> None:
-    """The connection to an address broke: every agent there is disconnected at once."""
-    for agent in [a for a in world.agents.values() if a.pid.address == address]:
+def disconnected(master: MasterState, address: tuple[str, int]) -> None:
+    """The connection to an address broke: every agent at this address is disconnected."""
+    for agent in [a for a in master.agents.values() if a.pid.address == address]:
         if agent.connected:
-            _disconnect(world, agent)
+            _disconnect(master, agent)
 
 
-def _disconnect(world: World, agent: Agent) -> None:
-    world.log(f"agent {agent.id} at {agent.pid} disconnected", logging.WARNING)
+def _disconnect(master: MasterState, agent: Agent) -> None:
+    master.log(f"agent {agent.id} at {agent.pid} disconnected", logging.WARNING)
     agent.connected = False
-    world.authenticated.pop(agent.pid, None)
-    offers.rescind_of_agent(world, agent)
-    world.timer("reregister", agent.id, world.options.agent_reregister_timeout)
+    master.authenticated.pop(agent.pid, None)
+    offers.rescind_agent_offers(master, agent)
+    master.set_timer("reregister", agent.id, master.options.agent_reregister_timeout)
     for entry in list(agent.tasks.values()):
-        framework = world.frameworks.get(entry.key.framework_id)
+        framework = master.frameworks.get(entry.key.framework_id)
         if framework is not None and not framework.info.checkpoint:
-            tasks.declare(
-                world,
+            tasks.end(
+                master,
                 agent,
                 entry,
                 mesos.TASK_LOST,
@@ -66,32 +70,32 @@ def _disconnect(world: World, agent: Agent) -> None:
                 "Agent disconnected",
             )
     for key in list(agent.executors):
-        framework = world.frameworks.get(key[0])
+        framework = master.frameworks.get(key[0])
         if framework is not None and not framework.info.checkpoint:
-            tasks.remove_executor(world, agent, key)
+            tasks.remove_executor(master, agent, key)
 
 
-def reregister_overdue(world: World, agent_id: AgentId) -> None:
-    agent = world.agents.get(agent_id)
+def reregistration_timed_out(master: MasterState, agent_id: AgentId) -> None:
+    agent = master.agents.get(agent_id)
     if agent is not None and not agent.connected:
-        mark_unreachable(world, agent, "agent did not re-register within the timeout")
-    elif world.recovered.pop(agent_id, None) is not None:
-        world.registry.admitted.pop(agent_id, None)
-        world.registry.unreachable[agent_id] = world.now
-        world.out.append(SaveRegistry())
+        mark_unreachable(master, agent, "agent did not re-register within the timeout")
+    elif master.recovered.pop(agent_id, None) is not None:
+        master.registry.admitted.pop(agent_id, None)
+        master.registry.unreachable[agent_id] = master.now
+        master.out.append(SaveRegistry())
 
 
-def mark_unreachable(world: World, agent: Agent, why: str) -> None:
-    """No message to the agent: it notices by itself, and may come back."""
-    world.log(f"agent {agent.id} is unreachable: {why}", logging.WARNING)
-    world.registry.unreachable[agent.id] = world.now
+def mark_unreachable(master: MasterState, agent: Agent, why: str) -> None:
+    """The agent gets no message. It notices the missing pings and may re-register."""
+    master.log(f"agent {agent.id} is unreachable: {why}", logging.WARNING)
+    master.registry.unreachable[agent.id] = master.now
     for entry in list(agent.tasks.values()):
         if entry.terminal:
-            tasks.remove(world, agent, entry)
+            tasks.remove(master, agent, entry)
             continue
-        aware = _partition_aware(world, entry.key.framework_id)
-        tasks.declare(
-            world,
+        aware = _partition_aware(master, entry.key.framework_id)
+        tasks.end(
+            master,
             agent,
             entry,
             mesos.TASK_UNREACHABLE if aware else mesos.TASK_LOST,
@@ -99,94 +103,94 @@ def mark_unreachable(world: World, agent: Agent, why: str) -> None:
             f"Agent is unreachable: {why}",
             unreachable=True,
         )
-    _forget(world, agent)
+    _remove_agent(master, agent)
 
 
-def _partition_aware(world: World, framework_id: FrameworkId) -> bool:
-    framework = world.frameworks.get(framework_id)
+def _partition_aware(master: MasterState, framework_id: FrameworkId) -> bool:
+    framework = master.frameworks.get(framework_id)
     return framework is not None and framework.partition_aware
 
 
-def _forget(world: World, agent: Agent) -> None:
-    """The agent is no longer registered: no offers, no pings, and the frameworks hear of it."""
-    offers.rescind_of_agent(world, agent)
-    world.agents.pop(agent.id, None)
-    world.registry.admitted.pop(agent.id, None)
-    world.registry.drains.pop(agent.id, None)
-    world.authenticated.pop(agent.pid, None)
-    world.stop_timer("ping", agent.id)
-    world.stop_timer("reregister", agent.id)
-    world.out.append(SaveRegistry())
-    for framework in world.frameworks.values():
+def _remove_agent(master: MasterState, agent: Agent) -> None:
+    """Remove the agent from memory and registry, and send FAILURE to every framework."""
+    offers.rescind_agent_offers(master, agent)
+    master.agents.pop(agent.id, None)
+    master.registry.admitted.pop(agent.id, None)
+    master.registry.drains.pop(agent.id, None)
+    master.authenticated.pop(agent.pid, None)
+    master.cancel_timer("ping", agent.id)
+    master.cancel_timer("reregister", agent.id)
+    master.out.append(SaveRegistry())
+    for framework in master.frameworks.values():
         framework.filters = {k: v for k, v in framework.filters.items() if k[0] != agent.id}
-        world.emit(framework, "FAILURE", {"agent_id": {"value": agent.id}})
+        master.send_event(framework, "FAILURE", {"agent_id": {"value": agent.id}})
 
 
-def remove(world: World, agent: Agent, why: str) -> None:
-    """The agent is gone from the registry, its tasks are lost for every framework."""
-    world.log(f"removing agent {agent.id}: {why}")
+def remove(master: MasterState, agent: Agent, why: str) -> None:
+    """Remove the agent. Its tasks are TASK_LOST for every framework."""
+    master.log(f"removing agent {agent.id}: {why}")
     for entry in list(agent.tasks.values()):
         if entry.terminal:
-            tasks.remove(world, agent, entry)
+            tasks.remove(master, agent, entry)
         else:
-            tasks.declare(
-                world,
+            tasks.end(
+                master,
                 agent,
                 entry,
                 mesos.TASK_LOST,
                 mesos.TaskStatus.REASON_SLAVE_REMOVED,
                 f"Agent was removed: {why}",
             )
-    _forget(world, agent)
+    _remove_agent(master, agent)
 
 
-def unregister(world: World, sender: Pid, message: internal.UnregisterSlaveMessage) -> None:
-    agent = world.agents.get(AgentId(message.slave_id.value))
+def unregister(master: MasterState, sender: Pid, message: internal.UnregisterSlaveMessage) -> None:
+    agent = master.agents.get(AgentId(message.slave_id.value))
     if agent is None or agent.pid != sender:
-        world.refuse(sender, message, f"no agent {message.slave_id.value} at that address")
+        master.drop_message(sender, message, f"no agent {message.slave_id.value} at that address")
         return
-    remove(world, agent, "the agent unregistered")
+    remove(master, agent, "the agent unregistered")
 
 
-def mark_gone(world: World, agent_id: AgentId) -> bool:
-    """By an operator, for ever. False: no such agent."""
-    agent = world.agents.get(agent_id)
-    known = agent_id in world.registry.unreachable or agent_id in world.recovered
+def mark_gone(master: MasterState, agent_id: AgentId) -> bool:
+    """MARK_AGENT_GONE of an operator: the agent may never return. False: no such agent."""
+    agent = master.agents.get(agent_id)
+    known = agent_id in master.registry.unreachable or agent_id in master.recovered
     if agent is None and not known:
-        return agent_id in world.registry.gone
-    world.registry.gone[agent_id] = world.now
-    world.registry.unreachable.pop(agent_id, None)
-    world.recovered.pop(agent_id, None)
+        return agent_id in master.registry.gone
+    master.registry.gone[agent_id] = master.now
+    master.registry.unreachable.pop(agent_id, None)
+    master.recovered.pop(agent_id, None)
     if agent is None:
-        world.registry.admitted.pop(agent_id, None)
-        world.out.append(SaveRegistry())
+        master.registry.admitted.pop(agent_id, None)
+        master.out.append(SaveRegistry())
         return True
     for entry in list(agent.tasks.values()):
-        aware = _partition_aware(world, entry.key.framework_id)
-        tasks.declare(
-            world,
+        aware = _partition_aware(master, entry.key.framework_id)
+        tasks.end(
+            master,
             agent,
             entry,
             mesos.TASK_GONE_BY_OPERATOR if aware else mesos.TASK_LOST,
             mesos.TaskStatus.REASON_SLAVE_REMOVED_BY_OPERATOR,
             "Agent has been marked gone",
         )
-    tell.shutdown(world, agent.pid, "Agent has been marked gone")
-    _forget(world, agent)
+    agent_messages.shutdown(master, agent.pid, "Agent has been marked gone")
+    _remove_agent(master, agent)
     return True
 
 
 # ---- authentication ----------------------------------------------------------------------------
 
 
-def authentication_started(world: World, agent: Pid) -> None:
-    """Forget what was known of the agent, and hold its registrations back until it is over."""
-    world.authenticated.pop(agent, None)
-    world.authenticating.setdefault(agent, [])
+def authentication_started(master: MasterState, agent: Pid) -> None:
+    """Forget an earlier authentication, and hold the agent's registrations until this one ends."""
+    master.authenticated.pop(agent, None)
+    master.authenticating.setdefault(agent, [])
 
 
-def authentication_ended(world: World, agent: Pid, principal: str | None) -> list[Message]:
-    """What the agent sent meanwhile, to be looked at now."""
+def authentication_ended(master: MasterState, agent: Pid, principal: str | None) -> list[Message]:
+    """Returns the messages that the agent sent during the authentication."""
     if principal is not None:
-        world.authenticated[agent] = principal
-    return world.authenticating.pop(agent, [])
+        master.authenticated[agent] = principal
+    return master.authenticating.pop(agent, [])

@@ -1,45 +1,45 @@
-"""Operators and agents: emptying one, taking it out of the offers, taking it back."""
+"""The operator calls DRAIN_AGENT, DEACTIVATE_AGENT and REACTIVATE_AGENT."""
 
 from __future__ import annotations
 
 from shim.dev.master import agents, offers
 from shim.dev.master.effects import SaveRegistry
-from shim.dev.master.state import Agent, Drain, World
+from shim.dev.master.master_state import Agent, Drain, MasterState
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 
 
-def drain(world: World, agent: Agent, config: mesos.DrainConfig) -> None:
-    """No more offers of it; it is to kill what it runs."""
+def drain(master: MasterState, agent: Agent, config: mesos.DrainConfig) -> None:
+    """Stop offering the agent and tell it to kill its tasks."""
     agent.drain = Drain(config)
     agent.deactivated = True
-    world.registry.drains[agent.id] = agent.drain
-    world.out.append(SaveRegistry())
-    offers.rescind_of_agent(world, agent)
+    master.registry.drains[agent.id] = agent.drain
+    master.out.append(SaveRegistry())
+    offers.rescind_agent_offers(master, agent)
     if agent.connected:
-        world.tell(agent, internal.DrainSlaveMessage(config=config))
-    look(world, agent)
+        master.send(agent, internal.DrainSlaveMessage(config=config))
+    check_drained(master, agent)
 
 
-def deactivate(world: World, agent: Agent) -> None:
+def deactivate(master: MasterState, agent: Agent) -> None:
     agent.deactivated = True
-    offers.rescind_of_agent(world, agent)
+    offers.rescind_agent_offers(master, agent)
 
 
-def reactivate(world: World, agent: Agent) -> None:
+def reactivate(master: MasterState, agent: Agent) -> None:
     agent.drain = None
     agent.deactivated = False
-    world.registry.drains.pop(agent.id, None)
-    world.out.append(SaveRegistry())
-    offers.allocate(world)
+    master.registry.drains.pop(agent.id, None)
+    master.out.append(SaveRegistry())
+    offers.allocate(master)
 
 
-def look(world: World, agent: Agent) -> None:
-    """A draining agent without tasks is drained; or gone, if that was asked."""
-    under_way = agent.drain
-    if under_way is None or under_way.drained or agent.tasks or agent.operations:
+def check_drained(master: MasterState, agent: Agent) -> None:
+    """A draining agent without tasks and operations is drained; then ``mark_gone`` applies."""
+    draining = agent.drain
+    if draining is None or draining.drained or agent.tasks or agent.operations:
         return
-    under_way.drained = True
-    world.log(f"agent {agent.id} is drained")
-    if under_way.config.mark_gone:
-        agents.mark_gone(world, agent.id)
+    draining.drained = True
+    master.log(f"agent {agent.id} is drained")
+    if draining.config.mark_gone:
+        agents.mark_gone(master, agent.id)

@@ -1,4 +1,4 @@
-"""What the master orders the server to do, in the order in which it is to be done."""
+"""Effects of the master's decisions. ``DevMaster`` carries them out in order."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
-from shim.dev.master.v1json import Json
+from shim.dev.master.v1_json import Json
 from shim.model.ids import Pid
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
-    """Send ``message`` to an agent's process, from our process ``sender``."""
+class SendMessage:
+    """Send ``message`` to an agent's process ``to``, from the master's process ``sender``."""
 
     to: Pid
     sender: str
@@ -20,14 +20,14 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """Hold one connection to this address from now on, and tell when it breaks."""
+class HoldConnection:
+    """Keep one connection to this address open, and report when it breaks."""
 
     address: tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Emit:
+class SendEvent:
     """Write one event to a framework's stream."""
 
     stream_id: str
@@ -50,4 +50,4 @@ class Log:
     text: str
 
 
-Effect = Tell | Link | Emit | CloseStream | SaveRegistry | Log
+Effect = SendMessage | HoldConnection | SendEvent | CloseStream | SaveRegistry | Log

@@ -1,34 +1,34 @@
-"""Frameworks: subscribing, failing over, going away."""
+"""Frameworks: subscription, failover, teardown."""
 
 from __future__ import annotations
 
-from shim.dev.master import admission, offers, tasks, tell
-from shim.dev.master.effects import CloseStream, Emit
-from shim.dev.master.state import (
+from shim.dev.master import agent_messages, agent_validation, offers, tasks
+from shim.dev.master.effects import CloseStream, SendEvent
+from shim.dev.master.master_state import (
     KEPT_COMPLETED_FRAMEWORKS,
     VERSION,
     Framework,
     FrameworkCapability,
-    World,
+    MasterState,
 )
-from shim.dev.master.v1json import Json, to_json
+from shim.dev.master.v1_json import Json, to_json
 from shim.model.ids import FrameworkId
 from shim.protos import mesos_pb2 as mesos
 
 
-def master_info(world: World) -> Json:
-    """The master about itself, as in SUBSCRIBED and in the leader's znode."""
-    quads = [int(part) for part in world.pid.ip.split(".")]
-    domain = world.options.domain
+def master_info(master: MasterState) -> Json:
+    """MasterInfo as v1 JSON, as in SUBSCRIBED and in the leader's znode."""
+    quads = [int(part) for part in master.pid.ip.split(".")]
+    domain = master.options.domain
     return {
         **({} if domain is None else {"domain": to_json(domain)}),
-        "id": world.id,
+        "id": master.id,
         "ip": int.from_bytes(bytes(quads), "little"),
-        "port": world.pid.port,
-        "pid": str(world.pid),
-        "hostname": world.hostname,
+        "port": master.pid.port,
+        "pid": str(master.pid),
+        "hostname": master.hostname,
         "version": VERSION,
-        "address": {"hostname": world.hostname, "ip": world.pid.ip, "port": world.pid.port},
+        "address": {"hostname": master.hostname, "ip": master.pid.ip, "port": master.pid.port},
         "capabilities": [
             {"type": "AGENT_UPDATE"},
             {"type": "AGENT_DRAINING"},
@@ -37,65 +37,65 @@ def master_info(world: World) -> Json:
     }
 
 
-def refused(world: World, info: mesos.FrameworkInfo) -> str | None:
+def refused(master: MasterState, info: mesos.FrameworkInfo) -> str | None:
     """Why a framework may not subscribe with this FrameworkInfo."""
-    if FrameworkId(info.id.value) in world.completed:
+    if FrameworkId(info.id.value) in master.completed:
         return "Framework has been removed"
-    return admission.refused_framework(info)
+    return agent_validation.invalid_framework(info)
 
 
 def subscribe(
-    world: World, stream_id: str, info: mesos.FrameworkInfo, suppressed: set[str]
+    master: MasterState, stream_id: str, info: mesos.FrameworkInfo, suppressed: set[str]
 ) -> None:
-    """A new framework, a failed-over one, or one that lost its connection.
+    """SUBSCRIBE of a new framework, of a failed-over one, or after a lost connection.
 
-    What is wrong with it is told on the stream, which then ends.
+    An invalid FrameworkInfo is answered by an ERROR event, which ends the stream.
     """
-    if reason := refused(world, info):
-        _dismiss(world, stream_id, reason)
+    if reason := refused(master, info):
+        _send_error(master, stream_id, reason)
         return
     framework_id = FrameworkId(info.id.value)
     if not framework_id:
-        framework_id = FrameworkId(f"{world.id}-{next(world.framework_numbers):04}")
+        framework_id = FrameworkId(f"{master.id}-{next(master.framework_numbers):04}")
         info.id.value = framework_id
-    framework = world.frameworks.get(framework_id)
+    framework = master.frameworks.get(framework_id)
     if framework is None:
-        framework = Framework(framework_id, info, world.now)
-        world.frameworks[framework_id] = framework
+        framework = Framework(framework_id, info, master.now)
+        master.frameworks[framework_id] = framework
     else:
-        _come_back(world, framework, info)
+        _fail_over(master, framework, info)
     framework.stream_id = stream_id
     framework.suppressed = suppressed
-    world.emit(
+    master.send_event(
         framework,
         "SUBSCRIBED",
         {
             "framework_id": {"value": framework_id},
-            "heartbeat_interval_seconds": world.options.heartbeat_interval,
-            "master_info": master_info(world),
+            "heartbeat_interval_seconds": master.options.heartbeat_interval,
+            "master_info": master_info(master),
         },
     )
-    heartbeat_due(world, framework_id)
-    offers.allocate(world)
+    send_heartbeat(master, framework_id)
+    offers.allocate(master)
 
 
-def _dismiss(world: World, stream_id: str, reason: str) -> None:
-    world.out.append(Emit(stream_id, {"type": "ERROR", "error": {"message": reason}}))
-    world.out.append(CloseStream(stream_id))
+def _send_error(master: MasterState, stream_id: str, reason: str) -> None:
+    master.out.append(SendEvent(stream_id, {"type": "ERROR", "error": {"message": reason}}))
+    master.out.append(CloseStream(stream_id))
 
 
-def _come_back(world: World, framework: Framework, info: mesos.FrameworkInfo) -> None:
+def _fail_over(master: MasterState, framework: Framework, info: mesos.FrameworkInfo) -> None:
     if framework.stream_id is not None:
-        _dismiss(world, framework.stream_id, "Framework failed over")
-    world.stop_timer("failover", framework.id)
-    offers.drop_of_framework(world, framework)
+        _send_error(master, framework.stream_id, "Framework failed over")
+    master.cancel_timer("failover", framework.id)
+    offers.recover_framework_offers(master, framework)
     framework.filters.clear()
-    framework.reregistered_at = world.now
-    update(world, framework, info)
+    framework.reregistered_at = master.now
+    update(master, framework, info)
 
 
-def update(world: World, framework: Framework, info: mesos.FrameworkInfo) -> None:
-    """Take the new FrameworkInfo over (what may not change stays), and tell every agent."""
+def update(master: MasterState, framework: Framework, info: mesos.FrameworkInfo) -> None:
+    """Adopt the FrameworkInfo, except for immutable fields, and send it to every agent."""
     kept = framework.info
     info.id.value = framework.id
     info.user = kept.user
@@ -105,13 +105,13 @@ def update(world: World, framework: Framework, info: mesos.FrameworkInfo) -> Non
     if not kept.HasField("checkpoint"):
         info.ClearField("checkpoint")
     framework.info = info
-    for agent in world.agents.values():
+    for agent in master.agents.values():
         if agent.connected:
-            world.tell(agent, tell.update_framework(framework))
+            master.send(agent, agent_messages.update_framework(framework))
 
 
-def changed_for_good(framework: Framework, info: mesos.FrameworkInfo) -> str | None:
-    """What UPDATE_FRAMEWORK refuses to change."""
+def immutable_change(framework: Framework, info: mesos.FrameworkInfo) -> str | None:
+    """Why UPDATE_FRAMEWORK refuses this FrameworkInfo; None when it does not."""
     for name in ("user", "checkpoint", "principal"):
         if getattr(info, name) != getattr(framework.info, name):
             return f"'{name}' cannot be changed"
@@ -120,50 +120,50 @@ def changed_for_good(framework: Framework, info: mesos.FrameworkInfo) -> str | N
     return "MULTI_ROLE cannot be given up" if before and not after else None
 
 
-def heartbeat_due(world: World, framework_id: FrameworkId) -> None:
-    framework = world.frameworks.get(framework_id)
+def send_heartbeat(master: MasterState, framework_id: FrameworkId) -> None:
+    framework = master.frameworks.get(framework_id)
     if framework is not None and framework.connected:
-        world.emit(framework, "HEARTBEAT")
-        world.timer("heartbeat", framework_id, world.options.heartbeat_interval)
+        master.send_event(framework, "HEARTBEAT")
+        master.set_timer("heartbeat", framework_id, master.options.heartbeat_interval)
 
 
-def stream_lost(world: World, stream_id: str) -> None:
-    """A framework's connection ended: it has its failover timeout to come back."""
-    for framework in world.frameworks.values():
+def disconnected(master: MasterState, stream_id: str) -> None:
+    """A framework's stream ended: it may subscribe again within its failover timeout."""
+    for framework in master.frameworks.values():
         if framework.stream_id == stream_id:
             framework.stream_id = None
-            world.stop_timer("heartbeat", framework.id)
-            offers.drop_of_framework(world, framework)
-            world.timer("failover", framework.id, framework.info.failover_timeout)
+            master.cancel_timer("heartbeat", framework.id)
+            offers.recover_framework_offers(master, framework)
+            master.set_timer("failover", framework.id, framework.info.failover_timeout)
             return
 
 
-def failover_overdue(world: World, framework_id: FrameworkId) -> None:
-    framework = world.frameworks.get(framework_id)
+def failover_timed_out(master: MasterState, framework_id: FrameworkId) -> None:
+    framework = master.frameworks.get(framework_id)
     if framework is not None and not framework.connected:
-        remove(world, framework)
+        remove(master, framework)
 
 
-def remove(world: World, framework: Framework) -> None:
-    """The framework is gone for good: every agent kills what it ran."""
-    for agent in world.agents.values():
+def remove(master: MasterState, framework: Framework) -> None:
+    """Tear the framework down: every agent kills its tasks and executors."""
+    for agent in master.agents.values():
         if agent.connected:
-            tell.shutdown_framework(world, agent, framework.id)
-    offers.drop_of_framework(world, framework)
-    for agent in world.agents.values():
+            agent_messages.shutdown_framework(master, agent, framework.id)
+    offers.recover_framework_offers(master, framework)
+    for agent in master.agents.values():
         for entry in [e for k, e in agent.tasks.items() if k.framework_id == framework.id]:
-            tasks.remove(world, agent, entry)
+            tasks.remove(master, agent, entry)
             if not entry.terminal:
                 entry.task.state = mesos.TASK_KILLED
         for key in [k for k in agent.executors if k[0] == framework.id]:
-            tasks.remove_executor(world, agent, key)
+            tasks.remove_executor(master, agent, key)
     if framework.stream_id is not None:
-        world.out.append(CloseStream(framework.stream_id))
+        master.out.append(CloseStream(framework.stream_id))
         framework.stream_id = None
     for kind in ("heartbeat", "failover", "refused"):
-        world.stop_timer(kind, framework.id)
-    framework.removed_at = world.now
-    del world.frameworks[framework.id]
-    world.completed[framework.id] = framework
-    while len(world.completed) > KEPT_COMPLETED_FRAMEWORKS:
-        del world.completed[next(iter(world.completed))]
+        master.cancel_timer(kind, framework.id)
+    framework.removed_at = master.now
+    del master.frameworks[framework.id]
+    master.completed[framework.id] = framework
+    while len(master.completed) > KEPT_COMPLETED_FRAMEWORKS:
+        del master.completed[next(iter(master.completed))]

@@ -1,7 +1,7 @@
-"""The embedded master as one pure machine: events in, effects out.
+"""The embedded master as a pure machine: events in, effects out. It does no I/O.
 
-Whoever owns a :class:`Master` calls a method for everything that happens and carries out the
-effects it returns, in order. ``deadline`` says when to call ``tick``. Nothing here knows a socket.
+The owner of a :class:`Master` calls one method for each event and carries out the returned effects
+in order. ``deadline`` says when to call ``tick``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from google.protobuf.message import Message
 
-from shim.dev.master import agents, frameworks, offers, operations, registration, reports
-from shim.dev.master.effects import Effect, Link, Tell
-from shim.dev.master.state import World
+from shim.dev.master import agent_updates, agents, frameworks, offers, operations, registration
+from shim.dev.master.effects import Effect, HoldConnection, SendMessage
+from shim.dev.master.master_state import MasterState
 from shim.model.ids import AgentId, FrameworkId, Pid
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as internal
@@ -22,113 +22,115 @@ from shim.wire.auth import Authenticator
 _OBSERVER = re.compile(r"slave-observer\((\d+)\)")
 _SESSION = re.compile(r"crammd5-authenticator-session\((\d+)\)")
 
-Handler = Callable[[World, Pid, Message], None]
+Handler = Callable[[MasterState, Pid, Message], None]
 
-_FROM_AGENTS: dict[type[Message], Callable[..., None]] = {
+_AGENT_HANDLERS: dict[type[Message], Callable[..., None]] = {
     internal.RegisterSlaveMessage: registration.register,
     internal.ReregisterSlaveMessage: registration.reregister,
     internal.UnregisterSlaveMessage: agents.unregister,
-    internal.UpdateSlaveMessage: reports.update_slave,
-    internal.StatusUpdateMessage: reports.status_update,
-    internal.ExitedExecutorMessage: reports.exited_executor,
-    internal.ExecutorToFrameworkMessage: reports.executor_message,
+    internal.UpdateSlaveMessage: agent_updates.update_slave,
+    internal.StatusUpdateMessage: agent_updates.status_update,
+    internal.ExitedExecutorMessage: agent_updates.exited_executor,
+    internal.ExecutorToFrameworkMessage: agent_updates.executor_message,
     internal.UpdateOperationStatusMessage: operations.updated,
 }
 
 
 class Master:
-    """``secrets`` are the credentials of agents by principal."""
+    """``secrets``: the secret of each agent's principal."""
 
-    def __init__(self, world: World, secrets: dict[str, bytes] | None = None) -> None:
-        self.world = world
+    def __init__(self, state: MasterState, secrets: dict[str, bytes] | None = None) -> None:
+        self.state = state
         self._secrets = secrets or {}
         self._sessions: dict[int, _Session] = {}
         self._next_session = 1
 
     def start(self, now: float) -> list[Effect]:
-        """Give the agents of the registry their time to come back."""
-        self.world.now = self.world.started_at = now
-        self.world.recovered = dict(self.world.registry.admitted)
-        for agent_id in self.world.recovered:
-            self.world.timer("reregister", agent_id, self.world.options.agent_reregister_timeout)
+        """Recover from the registry: its agents have a timeout to re-register."""
+        self.state.now = self.state.started_at = now
+        self.state.recovered = dict(self.state.registry.admitted)
+        for agent_id in self.state.recovered:
+            self.state.set_timer(
+                "reregister", agent_id, self.state.options.agent_reregister_timeout
+            )
         return self._flush()
 
     def has_process(self, process: str) -> bool:
-        """Whether a message to ``process`` would be taken; otherwise it is answered 404."""
+        """Whether this libprocess id exists. A message to another id is answered 404."""
         if match := _OBSERVER.fullmatch(process):
-            return any(a.observer == int(match[1]) for a in self.world.agents.values())
+            return any(a.observer == int(match[1]) for a in self.state.agents.values())
         if match := _SESSION.fullmatch(process):
             return int(match[1]) in self._sessions
         return process == "master"
 
     def receive(self, process: str, sender: Pid, message: Message, now: float) -> list[Effect]:
         """A message of an agent."""
-        self.world.now = now
+        self.state.now = now
         if match := _OBSERVER.fullmatch(process):
-            agents.pong(self.world, int(match[1]))
+            agents.pong(self.state, int(match[1]))
         elif match := _SESSION.fullmatch(process):
-            self._converse(int(match[1]), message)
+            self._authentication_step(int(match[1]), message)
         elif isinstance(message, auth.AuthenticateMessage):
             self._authenticate(sender, message)
-        elif handler := _FROM_AGENTS.get(type(message)):
-            handler(self.world, sender, message)
+        elif handler := _AGENT_HANDLERS.get(type(message)):
+            handler(self.state, sender, message)
         return self._flush()
 
     def undecodable(self, sender: Pid, name: str, reason: str, now: float) -> list[Effect]:
-        """A message that a master would fail to parse, and drop."""
-        self.world.now = now
-        self.world.refuse(sender, name, reason)
+        """A message that cannot be parsed: a master drops it."""
+        self.state.now = now
+        self.state.drop_message(sender, name, reason)
         return self._flush()
 
-    def link_lost(self, address: tuple[str, int], now: float) -> list[Effect]:
-        self.world.now = now
+    def connection_lost(self, address: tuple[str, int], now: float) -> list[Effect]:
+        self.state.now = now
         for number, session in list(self._sessions.items()):
             if session.peer.address == address:
                 self._end_session(number, None)
-        agents.link_lost(self.world, address)
+        agents.disconnected(self.state, address)
         return self._flush()
 
-    def run(self, now: float, decide: Callable[[World], None]) -> list[Effect]:
-        """Carry out a decision of the API on the world."""
-        self.world.now = now
-        decide(self.world)
+    def apply(self, now: float, change: Callable[[MasterState], None]) -> list[Effect]:
+        """Carry out a decision of the API on the state."""
+        self.state.now = now
+        change(self.state)
         return self._flush()
 
     @property
     def deadline(self) -> float | None:
-        """When ``tick`` is due."""
-        return min(self.world.timers.values(), default=None)
+        """When ``tick`` is due; None without timers."""
+        return min(self.state.timers.values(), default=None)
 
     def tick(self, now: float) -> list[Effect]:
-        """Everything whose time has come, oldest first."""
-        self.world.now = now
-        while self.world.timers:
-            key = min(self.world.timers, key=self.world.timers.__getitem__)
-            if self.world.timers[key] > now:
+        """Handle all due timers, the earliest first."""
+        self.state.now = now
+        while self.state.timers:
+            key = min(self.state.timers, key=self.state.timers.__getitem__)
+            if self.state.timers[key] > now:
                 break
-            del self.world.timers[key]
-            self._due(*key)
+            del self.state.timers[key]
+            self._timer_due(*key)
         return self._flush()
 
-    def _due(self, kind: str, name: str) -> None:
+    def _timer_due(self, kind: str, name: str) -> None:
         match kind:
             case "ping":
-                agents.ping_due(self.world, AgentId(name))
+                agents.ping_timed_out(self.state, AgentId(name))
             case "reregister":
-                agents.reregister_overdue(self.world, AgentId(name))
+                agents.reregistration_timed_out(self.state, AgentId(name))
             case "heartbeat":
-                frameworks.heartbeat_due(self.world, FrameworkId(name))
+                frameworks.send_heartbeat(self.state, FrameworkId(name))
             case "failover":
-                frameworks.failover_overdue(self.world, FrameworkId(name))
+                frameworks.failover_timed_out(self.state, FrameworkId(name))
             case "refused":
-                offers.refusal_over(self.world, FrameworkId(name))
+                offers.filter_expired(self.state, FrameworkId(name))
             case "allocate":
-                offers.allocate(self.world)
+                offers.allocate(self.state)
             case "authentication":
                 self._end_session(int(name), None)
 
     def _flush(self) -> list[Effect]:
-        effects, self.world.out = self.world.out, []
+        effects, self.state.out = self.state.out, []
         return effects
 
     # ---- authentication --------------------------------------------------------------------
@@ -137,32 +139,36 @@ class Master:
         try:
             agent = Pid.parse(message.pid)
         except ValueError as error:
-            self.world.refuse(sender, message, str(error))
+            self.state.drop_message(sender, message, str(error))
             return
         if any(session.peer == sender for session in self._sessions.values()):
-            self.world.refuse(sender, message, "authentication of this process is already active")
+            self.state.drop_message(
+                sender, message, "authentication of this process is already active"
+            )
             return
         number, self._next_session = self._next_session, self._next_session + 1
-        nonce = int.from_bytes(self.world.new_uuid(), "big")
-        challenge = f"<{nonce}.{int(self.world.now)}@{self.world.hostname}>".encode()
+        nonce = int.from_bytes(self.state.new_uuid(), "big")
+        challenge = f"<{nonce}.{int(self.state.now)}@{self.state.hostname}>".encode()
         session = _Session(sender, agent, Authenticator(self._secrets, challenge))
         self._sessions[number] = session
-        agents.authentication_started(self.world, agent)
-        self.world.out.append(Link(sender.address))
-        self.world.timer("authentication", str(number), self.world.options.authentication_timeout)
-        self._answer(number, session, session.authenticator.start())
+        agents.authentication_started(self.state, agent)
+        self.state.out.append(HoldConnection(sender.address))
+        self.state.set_timer(
+            "authentication", str(number), self.state.options.authentication_timeout
+        )
+        self._send_authentication(number, session, session.authenticator.start())
 
-    def _answer(self, number: int, session: _Session, message: Message) -> None:
+    def _send_authentication(self, number: int, session: _Session, message: Message) -> None:
         name = f"crammd5-authenticator-session({number})"
-        self.world.out.append(Tell(session.peer, name, message))
+        self.state.out.append(SendMessage(session.peer, name, message))
 
-    def _converse(self, number: int, message: Message) -> None:
+    def _authentication_step(self, number: int, message: Message) -> None:
         session = self._sessions.get(number)
         if session is None:
             return
         reply = session.authenticator.receive(message)
         if reply is not None:
-            self._answer(number, session, reply)
+            self._send_authentication(number, session, reply)
         if not isinstance(reply, auth.AuthenticationStepMessage):
             self._end_session(number, session.authenticator.principal)
 
@@ -170,16 +176,16 @@ class Master:
         session = self._sessions.pop(number, None)
         if session is None:
             return
-        self.world.stop_timer("authentication", str(number))
-        held = agents.authentication_ended(self.world, session.agent, principal)
+        self.state.cancel_timer("authentication", str(number))
+        held = agents.authentication_ended(self.state, session.agent, principal)
         if principal is None:
-            self.world.log(f"authentication of {session.agent} failed")
+            self.state.log(f"authentication of {session.agent} failed")
         for message in held:
-            _FROM_AGENTS[type(message)](self.world, session.agent, message)
+            _AGENT_HANDLERS[type(message)](self.state, session.agent, message)
 
 
 class _Session:
-    """One exchange with one authenticatee."""
+    """One authentication of one agent."""
 
     def __init__(self, peer: Pid, agent: Pid, authenticator: Authenticator) -> None:
         self.peer = peer

@@ -1,52 +1,52 @@
-"""Which resources are offered to whom. One offer holds all that an agent has free for a role."""
+"""The allocator. One offer holds everything that an agent has available for a role."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shim.dev.master.resources import Bag
-from shim.dev.master.state import (
+from shim.dev.master.master_state import (
     Agent,
     AgentCapability,
     Filter,
     Framework,
     FrameworkCapability,
+    MasterState,
     Offer,
-    World,
 )
-from shim.dev.master.v1json import Json, to_json
+from shim.dev.master.resources import Resources
+from shim.dev.master.v1_json import Json, to_json
 from shim.model.ids import FrameworkId
 
 DEFAULT_REFUSE_SECONDS = 5.0
 LONGEST_REFUSAL = 365 * 24 * 3600.0
-"""A master takes a longer refusal for this long."""
+"""Seconds. A master shortens a longer ``refuse_seconds`` to this."""
 
 MIN_CPUS = 0.01
 MIN_MEM = 32.0
-"""Less of both than this is not offered."""
+"""Mesos offers nothing when both cpus and mem are below these minima."""
 
 
-def allocate(world: World) -> None:
-    """Offer everything that is free and wanted."""
-    for agent in world.agents.values():
+def allocate(master: MasterState) -> None:
+    """Offer all available resources to the frameworks that want them."""
+    for agent in master.agents.values():
         if not agent.active:
             continue
-        for framework, role in _candidates(world, agent):
-            _offer(world, agent, framework, role)
+        for framework, role in _candidates(master, agent):
+            _offer(master, agent, framework, role)
 
 
-def _candidates(world: World, agent: Agent) -> Iterator[tuple[Framework, str]]:
-    """Connected frameworks with their roles, those that hold least first."""
-    takers = [f for f in world.frameworks.values() if f.connected and _may_use(f, agent)]
-    if len(takers) > 1:
-        takers.sort(key=lambda f: _share(world, f))
-    for framework in takers:
+def _candidates(master: MasterState, agent: Agent) -> Iterator[tuple[Framework, str]]:
+    """Connected frameworks with their roles, the smallest dominant share first."""
+    candidates = [f for f in master.frameworks.values() if f.connected and _can_use(f, agent)]
+    if len(candidates) > 1:
+        candidates.sort(key=lambda f: _dominant_share(master, f))
+    for framework in candidates:
         for role in sorted(framework.roles - framework.suppressed):
             if "/" not in role or agent.can(AgentCapability.HIERARCHICAL_ROLE):
                 yield framework, role
 
 
-def _may_use(framework: Framework, agent: Agent) -> bool:
+def _can_use(framework: Framework, agent: Agent) -> bool:
     multi = framework.can(FrameworkCapability.MULTI_ROLE)
     if multi and not agent.can(AgentCapability.MULTI_ROLE):
         return False
@@ -54,56 +54,60 @@ def _may_use(framework: Framework, agent: Agent) -> bool:
     return not gpus or framework.can(FrameworkCapability.GPU_RESOURCES)
 
 
-def _share(world: World, framework: Framework) -> tuple[float, float]:
-    held = sum((entry.resources for entry in framework.tasks.values() if not entry.terminal), Bag())
-    for offer in world.offers.values():
+def _dominant_share(master: MasterState, framework: Framework) -> tuple[float, float]:
+    held = sum(
+        (entry.resources for entry in framework.tasks.values() if not entry.terminal), Resources()
+    )
+    for offer in master.offers.values():
         if offer.framework_id == framework.id:
             held += offer.resources
-    cpus = sum(a.total.scalar("cpus") for a in world.agents.values()) or 1
-    mem = sum(a.total.scalar("mem") for a in world.agents.values()) or 1
+    cpus = sum(a.total.scalar("cpus") for a in master.agents.values()) or 1
+    mem = sum(a.total.scalar("mem") for a in master.agents.values()) or 1
     return max(held.scalar("cpus") / cpus, held.scalar("mem") / mem), framework.registered_at
 
 
-def free_of(world: World, agent: Agent) -> Bag:
-    """What is neither used nor offered."""
+def available(master: MasterState, agent: Agent) -> Resources:
+    """The resources that are neither used nor offered."""
     free = agent.total - agent.used
-    for offer in world.offers.values():
+    for offer in master.offers.values():
         if offer.agent_id == agent.id:
             free -= offer.resources
     return free
 
 
 def ancestors(role: str) -> frozenset[str]:
-    """``a/b/c`` may also use what is reserved for ``a/b`` and ``a``."""
+    """Role ``a/b/c`` may also use reservations for ``a/b`` and ``a``."""
     parts = role.split("/")
     return frozenset("/".join(parts[: n + 1]) for n in range(len(parts)))
 
 
-def _offer(world: World, agent: Agent, framework: Framework, role: str) -> None:
-    resources = free_of(world, agent).pick(ancestors(role))
+def _offer(master: MasterState, agent: Agent, framework: Framework, role: str) -> None:
+    resources = available(master, agent).for_roles(ancestors(role))
     if not framework.can(FrameworkCapability.RESERVATION_REFINEMENT):
         resources = resources.without_refined()
-    if not _worth_it(resources) or _filtered(world, agent, framework, role, resources):
+    if not _is_allocatable(resources) or _filtered(master, agent, framework, role, resources):
         return
     offer = Offer(
-        id=f"{world.id}-O{next(world.offer_numbers)}",
+        id=f"{master.id}-O{next(master.offer_numbers)}",
         framework_id=framework.id,
         agent_id=agent.id,
         role=role,
         resources=resources,
     )
-    world.offers[offer.id] = offer
-    world.emit(framework, "OFFERS", {"offers": [_json(agent, framework, offer)]})
+    master.offers[offer.id] = offer
+    master.send_event(framework, "OFFERS", {"offers": [_json(agent, framework, offer)]})
 
 
-def _worth_it(resources: Bag) -> bool:
+def _is_allocatable(resources: Resources) -> bool:
     return resources.scalar("cpus") >= MIN_CPUS or resources.scalar("mem") >= MIN_MEM
 
 
-def _filtered(world: World, agent: Agent, framework: Framework, role: str, resources: Bag) -> bool:
-    filters = [f for f in framework.filters.get((agent.id, role), ()) if f.until > world.now]
+def _filtered(
+    master: MasterState, agent: Agent, framework: Framework, role: str, resources: Resources
+) -> bool:
+    filters = [f for f in framework.filters.get((agent.id, role), ()) if f.until > master.now]
     framework.filters[agent.id, role] = filters
-    return any(f.resources.covers(resources) for f in filters)
+    return any(f.resources.contains(resources) for f in filters)
 
 
 def _json(agent: Agent, framework: Framework, offer: Offer) -> Json:
@@ -137,52 +141,52 @@ def _json(agent: Agent, framework: Framework, offer: Offer) -> Json:
     return body
 
 
-def take(world: World, offer_id: str) -> None:
-    """The offer is used up or declined."""
-    del world.offers[offer_id]
-    world.allocate_soon()
+def remove(master: MasterState, offer_id: str) -> None:
+    """The offer is accepted or declined. Its resources are allocated again soon."""
+    del master.offers[offer_id]
+    master.schedule_allocation()
 
 
 def refuse(
-    world: World, framework: Framework, offer: Offer, resources: Bag, seconds: float
+    master: MasterState, framework: Framework, offer: Offer, resources: Resources, seconds: float
 ) -> None:
-    """Do not offer ``resources`` (or less) of this agent again for ``seconds``."""
+    """Filter: for ``seconds`` the agent's ``resources``, or a part of them, are not offered."""
     if seconds <= 0 or not resources:
         return
-    # A refusal is never shorter than a batch: the same would come back at once otherwise.
-    seconds = min(max(seconds, world.options.allocation_interval), LONGEST_REFUSAL)
+    # As in Mesos a filter lasts at least one allocation interval.
+    seconds = min(max(seconds, master.options.allocation_interval), LONGEST_REFUSAL)
     key = (offer.agent_id, offer.role)
-    framework.filters.setdefault(key, []).append(Filter(world.now + seconds, resources))
-    due = world.now + seconds + 0.001
-    world.timers["refused", framework.id] = min(
-        due, world.timers.get(("refused", framework.id), due)
+    framework.filters.setdefault(key, []).append(Filter(master.now + seconds, resources))
+    due = master.now + seconds + 0.001
+    master.timers["refused", framework.id] = min(
+        due, master.timers.get(("refused", framework.id), due)
     )
 
 
-def refusal_over(world: World, framework_id: FrameworkId) -> None:
-    """A filter has expired: offer again, and look out for the next one."""
-    framework = world.frameworks.get(framework_id)
+def filter_expired(master: MasterState, framework_id: FrameworkId) -> None:
+    """A filter has expired: allocate, and set the timer of the next filter."""
+    framework = master.frameworks.get(framework_id)
     if framework is None:
         return
-    later = [f.until for fs in framework.filters.values() for f in fs if f.until > world.now]
+    later = [f.until for fs in framework.filters.values() for f in fs if f.until > master.now]
     if later:
-        world.timers["refused", framework_id] = min(later) + 0.001
-    allocate(world)
+        master.timers["refused", framework_id] = min(later) + 0.001
+    allocate(master)
 
 
-def rescind(world: World, offer: Offer) -> None:
-    world.offers.pop(offer.id, None)
-    framework = world.frameworks.get(offer.framework_id)
+def rescind(master: MasterState, offer: Offer) -> None:
+    master.offers.pop(offer.id, None)
+    framework = master.frameworks.get(offer.framework_id)
     if framework is not None:
-        world.emit(framework, "RESCIND", {"offer_id": {"value": offer.id}})
+        master.send_event(framework, "RESCIND", {"offer_id": {"value": offer.id}})
 
 
-def rescind_of_agent(world: World, agent: Agent) -> None:
-    for offer in [o for o in world.offers.values() if o.agent_id == agent.id]:
-        rescind(world, offer)
+def rescind_agent_offers(master: MasterState, agent: Agent) -> None:
+    for offer in [o for o in master.offers.values() if o.agent_id == agent.id]:
+        rescind(master, offer)
 
 
-def drop_of_framework(world: World, framework: Framework) -> None:
-    """The framework does not listen any more: its offers are free again."""
-    for offer in [o for o in world.offers.values() if o.framework_id == framework.id]:
-        take(world, offer.id)
+def recover_framework_offers(master: MasterState, framework: Framework) -> None:
+    """The framework is disconnected: its offers become available again."""
+    for offer in [o for o in master.offers.values() if o.framework_id == framework.id]:
+        remove(master, offer.id)

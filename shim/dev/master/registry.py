@@ -1,4 +1,4 @@
-"""The registry on disk: which agents are admitted, unreachable, gone. Optional."""
+"""The registry as a file: agents that are admitted, unreachable, gone or draining."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import json
 import os
 from pathlib import Path
 
-from shim.dev.master.state import Drain, Registry
+from shim.dev.master.master_state import Drain, Registry
 from shim.errors import FatalError
 from shim.model.ids import AgentId
 from shim.protos import mesos_pb2 as mesos
 
 
 def load(path: Path) -> Registry:
-    """An empty one if there is none yet. Raises FatalError for one that cannot be read."""
+    """The registry; empty without a file. Raises FatalError for an unreadable file."""
     try:
         body = json.loads(path.read_text())
         return Registry(
@@ -36,7 +36,7 @@ def load(path: Path) -> Registry:
 
 
 def save(path: Path, registry: Registry) -> None:
-    """Durable when it returns; the old one stays whole until then."""
+    """Replace the file atomically. The registry is durable on return."""
     body = {
         "admitted": {i: _text(info) for i, info in registry.admitted.items()},
         "unreachable": registry.unreachable,

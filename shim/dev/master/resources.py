@@ -1,29 +1,36 @@
-"""Arithmetic on Mesos resources, exact to the thousandth, as a master does it.
+"""Arithmetic on Mesos resources, in fixed point with three decimals as in Mesos.
 
-A :class:`Bag` maps *what* a resource is (name, reservations, disk, ...) to *how much* of it there
-is. Allocation is not part of it: it is put on when resources leave for an agent or a framework.
-Inside, resources are in the format with a ``reservations`` list; :func:`upgraded` and
-:func:`downgraded` convert at the edge.
+:class:`Resources` maps the kind of a resource (name, reservations, disk, ...) to its quantity. The
+allocation is not part of the kind: it is added when resources are sent to an agent or framework.
+In memory resources have the ``reservations`` list (the post-reservation-refinement format).
+:func:`upgraded` and :func:`downgraded` convert from and to ``role`` and ``reservation``.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from shim.model.resources import Spans, joined, role_of
+from shim.model.resources import (
+    THOUSAND,
+    Spans,
+    joined,
+    overlap,
+    ranges_of,
+    role_of,
+    thousandths,
+    value_field,
+    value_fields,
+)
 from shim.protos.mesos_pb2 import Resource, Value
 
 Quantity = int | Spans | frozenset[str]
 """Thousandths of a scalar, disjoint sorted inclusive ranges, or items of a set."""
 
-THOUSAND = 1000
-
 
 class InvalidResource(ValueError):
-    """A resource that a master refuses; ``str()`` says why."""
+    """A resource that a master rejects; ``str()`` says why."""
 
 
 def upgraded(resource: Resource) -> Resource:
@@ -45,7 +52,7 @@ def upgraded(resource: Resource) -> Resource:
 def downgraded(resource: Resource) -> Resource:
     """A copy with ``role`` and ``reservation`` in place of ``reservations``.
 
-    Raises InvalidResource for a refined reservation, which that format cannot tell.
+    Raises InvalidResource for a refined reservation, which that format cannot express.
     """
     if len(resource.reservations) > 1:
         raise InvalidResource(f"{resource.name}: a refined reservation has no old format")
@@ -61,19 +68,18 @@ def downgraded(resource: Resource) -> Resource:
 
 
 def validate(resource: Resource) -> None:
-    """Raise InvalidResource unless a master would accept the resource."""
+    """Raise InvalidResource unless a master accepts the resource."""
     if not resource.name:
         raise InvalidResource("a resource has no name")
-    present = {f for f in ("scalar", "ranges", "set") if resource.HasField(f)}
-    wanted = {Value.SCALAR: "scalar", Value.RANGES: "ranges", Value.SET: "set"}.get(resource.type)
-    if present != {wanted}:
+    wanted = value_field(resource)
+    if value_fields(resource) != [wanted]:
         raise InvalidResource(f"{resource.name}: type and value do not match")
     if wanted == "scalar" and _thousandths(resource.scalar.value) <= 0:
         raise InvalidResource(f"{resource.name}: {resource.scalar.value} is not positive")
     if wanted == "ranges":
         _validate_ranges(resource)
     if resource.HasField("disk") and resource.name != "disk":
-        raise InvalidResource(f"{resource.name}: disk information on what is no disk")
+        raise InvalidResource(f"{resource.name}: DiskInfo on a resource other than disk")
     if resource.HasField("reservation") and resource.role == "*":
         raise InvalidResource(f"{resource.name}: a reservation needs a role other than '*'")
     for outer, inner in itertools.pairwise(resource.reservations):
@@ -84,17 +90,18 @@ def validate(resource: Resource) -> None:
 
 
 def _validate_ranges(resource: Resource) -> None:
-    spans = sorted((r.begin, r.end) for r in resource.ranges.range)
+    spans = ranges_of([resource])
     if any(begin > end for begin, end in spans):
         raise InvalidResource(f"{resource.name}: a range ends before it begins")
-    if any(a[1] >= b[0] for a, b in itertools.pairwise(spans)):
+    if overlap(spans):
         raise InvalidResource(f"{resource.name}: ranges overlap")
 
 
 def _thousandths(value: float) -> int:
-    if math.isnan(value) or math.isinf(value):
+    amount = thousandths(value)
+    if amount is None:
         raise InvalidResource(f"{value} is not an amount")
-    return round(value * THOUSAND)
+    return amount
 
 
 def quantity_of(resource: Resource) -> Quantity:
@@ -105,15 +112,15 @@ def quantity_of(resource: Resource) -> Quantity:
     return frozenset(resource.set.item)
 
 
-def _cut(spans: Spans, hole: tuple[int, int]) -> Iterator[tuple[int, int]]:
+def _subtract_range(spans: Spans, removed: tuple[int, int]) -> Iterator[tuple[int, int]]:
     for begin, end in spans:
-        if hole[1] < begin or hole[0] > end:
+        if removed[1] < begin or removed[0] > end:
             yield (begin, end)
             continue
-        if begin < hole[0]:
-            yield (begin, hole[0] - 1)
-        if hole[1] < end:
-            yield (hole[1] + 1, end)
+        if begin < removed[0]:
+            yield (begin, removed[0] - 1)
+        if removed[1] < end:
+            yield (removed[1] + 1, end)
 
 
 def _plus(a: Quantity, b: Quantity) -> Quantity:
@@ -130,15 +137,15 @@ def _minus(a: Quantity, b: Quantity) -> Quantity:
     if isinstance(a, int) and isinstance(b, int):
         return a - b
     if isinstance(a, tuple) and isinstance(b, tuple):
-        for hole in b:
-            a = tuple(_cut(a, hole))
+        for removed in b:
+            a = tuple(_subtract_range(a, removed))
         return a
     if isinstance(a, frozenset) and isinstance(b, frozenset):
         return a - b
     raise InvalidResource("resources of one name and different types")
 
 
-def _covers(a: Quantity, b: Quantity) -> bool:
+def _contains(a: Quantity, b: Quantity) -> bool:
     if isinstance(a, int) and isinstance(b, int):
         return a >= b
     if isinstance(a, tuple) and isinstance(b, tuple):
@@ -156,14 +163,14 @@ def _key(resource: Resource) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Bag:
-    """An immutable amount of resources."""
+class Resources:
+    """An immutable set of resources."""
 
     amounts: Mapping[bytes, Quantity] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, resources: Iterable[Resource]) -> Bag:
-        """Raises InvalidResource for a resource that no master accepts."""
+    def of(cls, resources: Iterable[Resource]) -> Resources:
+        """Raises InvalidResource for a resource that a master rejects."""
         amounts: dict[bytes, Quantity] = {}
         for resource in resources:
             validate(resource)
@@ -174,14 +181,14 @@ class Bag:
     def __bool__(self) -> bool:
         return bool(self.amounts)
 
-    def __add__(self, other: Bag) -> Bag:
+    def __add__(self, other: Resources) -> Resources:
         amounts = dict(self.amounts)
         for key, amount in other.amounts.items():
             amounts[key] = _plus(amounts[key], amount) if key in amounts else amount
-        return Bag(amounts)
+        return Resources(amounts)
 
-    def __sub__(self, other: Bag) -> Bag:
-        """What is left; never negative: what is not there is not taken."""
+    def __sub__(self, other: Resources) -> Resources:
+        """The difference, never negative: resources that are missing are not subtracted."""
         amounts = dict(self.amounts)
         for key, amount in other.amounts.items():
             if key not in amounts:
@@ -191,25 +198,25 @@ class Bag:
                 del amounts[key]
             else:
                 amounts[key] = left
-        return Bag(amounts)
+        return Resources(amounts)
 
-    def covers(self, other: Bag) -> bool:
+    def contains(self, other: Resources) -> bool:
         return all(
-            key in self.amounts and _covers(self.amounts[key], amount)
+            key in self.amounts and _contains(self.amounts[key], amount)
             for key, amount in other.amounts.items()
         )
 
     def scalar(self, name: str) -> float:
-        """All of a scalar resource, reserved or not."""
+        """The sum of a scalar resource, reserved or not."""
         total = 0
         for resource, amount in self._parts():
             if resource.name == name and isinstance(amount, int):
                 total += amount
         return total / THOUSAND
 
-    def pick(self, roles: frozenset[str]) -> Bag:
-        """What is unreserved, or reserved for one of ``roles``."""
-        return Bag(
+    def for_roles(self, roles: frozenset[str]) -> Resources:
+        """The unreserved resources and those reserved for one of ``roles``."""
+        return Resources(
             {
                 key: amount
                 for key, amount in self.amounts.items()
@@ -217,8 +224,8 @@ class Bag:
             }
         )
 
-    def without_refined(self) -> Bag:
-        return Bag(
+    def without_refined(self) -> Resources:
+        return Resources(
             {
                 key: amount
                 for key, amount in self.amounts.items()
@@ -227,7 +234,7 @@ class Bag:
         )
 
     def resources(self, *, role: str | None = None, refined: bool = True) -> list[Resource]:
-        """As messages: allocated to ``role`` if given; in the old format unless ``refined``."""
+        """As messages, allocated to ``role`` if given; without ``refined`` in the old format."""
         result = []
         for resource, amount in self._parts():
             _fill(resource, amount)
@@ -265,16 +272,8 @@ def _text(resource: Resource, amount: Quantity) -> str:
     return f"{name}:{{{', '.join(sorted(amount))}}}"
 
 
-def is_dynamic(resource: Resource) -> bool:
-    """Whether an agent has to remember it: a dynamic reservation or a persistent volume."""
-    last = upgraded(resource).reservations[-1:]
-    return bool(last and last[0].type == Resource.ReservationInfo.DYNAMIC) or (
-        resource.HasField("disk") and resource.disk.HasField("persistence")
-    )
-
-
-def stripped(resource: Resource) -> Resource:
-    """What a dynamic reservation or volume was made from: the static or unreserved resource."""
+def without_dynamic(resource: Resource) -> Resource:
+    """The resource without its dynamic reservations and persistent volume."""
     new = upgraded(resource)
     new.ClearField("allocation_info")
     if new.HasField("disk"):

@@ -1,6 +1,6 @@
-"""The v1 scheduler API: a JSON call checked and turned into a decision, or refused.
+"""The v1 scheduler API: parses a JSON call and applies it, or rejects it.
 
-SUBSCRIBE is answered by a stream, which is the server's; every other call here.
+``http_api`` answers SUBSCRIBE, because its answer is a stream; this module has every other call.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shim.dev.master import calls, frameworks, launches
+from shim.dev.master import accept, calls, frameworks
+from shim.dev.master.master_state import Framework, MasterState
 from shim.dev.master.offers import DEFAULT_REFUSE_SECONDS
-from shim.dev.master.state import Framework, World
-from shim.dev.master.v1json import BadJson, Json, from_json
+from shim.dev.master.v1_json import InvalidJson, Json, from_json
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, TaskId
 from shim.protos import mesos_pb2 as mesos
 
 
-class Refused(Exception):
-    """The answer to a call that is not carried out."""
+class CallRejected(Exception):
+    """The HTTP answer to a call that is rejected."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -30,14 +30,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A SUBSCRIBE call that may go on to a stream."""
+    """A valid SUBSCRIBE call."""
 
     info: mesos.FrameworkInfo
     suppressed: frozenset[str]
 
 
-def _bad(text: str) -> Refused:
-    return Refused(400, text)
+def _bad(text: str) -> CallRejected:
+    return CallRejected(400, text)
 
 
 def field(body: Mapping[str, Any], name: str, where: str = "") -> Json:
@@ -52,7 +52,7 @@ def identifier(body: Mapping[str, Any], name: str) -> str:
     """The value of a required id."""
     value = field(body, name).get("value")
     if not isinstance(value, str):
-        raise _bad(f"Failed to convert JSON into Call protobuf: '{name}.value' is no text")
+        raise _bad(f"Failed to convert JSON into Call protobuf: '{name}.value' is not a string")
     return value
 
 
@@ -63,7 +63,7 @@ def _maybe(body: Mapping[str, Any], name: str) -> str | None:
 def _list(body: Mapping[str, Any], name: str) -> list[Any]:
     value = body.get(name, [])
     if not isinstance(value, list):
-        raise _bad(f"Failed to convert JSON into Call protobuf: '{name}' is no list")
+        raise _bad(f"Failed to convert JSON into Call protobuf: '{name}' is not a list")
     return value
 
 
@@ -78,17 +78,17 @@ def _refuse_seconds(body: Mapping[str, Any]) -> float:
     value = body.get("filters", {})
     seconds = value.get("refuse_seconds", DEFAULT_REFUSE_SECONDS)
     if not isinstance(seconds, int | float):
-        raise _bad("Failed to convert JSON into Call protobuf: 'refuse_seconds' is no number")
+        raise _bad("Failed to convert JSON into Call protobuf: 'refuse_seconds' is not a number")
     return max(float(seconds), 0.0)
 
 
 def subscription(call: Json) -> Subscription:
-    """Raises Refused."""
+    """Raises CallRejected."""
     subscribe = field(call, "subscribe")
     raw = field(subscribe, "framework_info", "subscribe.")
     try:
         info = from_json(raw, mesos.FrameworkInfo())
-    except BadJson as error:
+    except InvalidJson as error:
         raise _bad(f"Failed to convert JSON into Call protobuf: {error}") from None
     if "framework_id" in call and identifier(call, "framework_id") != info.id.value:
         raise _bad("'framework_id' differs from 'subscribe.framework_info.id'")
@@ -97,15 +97,15 @@ def subscription(call: Json) -> Subscription:
     return Subscription(info, frozenset(_list(subscribe, "suppressed_roles")))
 
 
-def framework_of(world: World, call: Json, stream_id: str | None) -> Framework:
-    """Whose call it is. Raises Refused as a master would answer."""
+def framework_of(master: MasterState, call: Json, stream_id: str | None) -> Framework:
+    """The calling framework. Raises CallRejected with a master's own answer."""
     if "framework_id" not in call:
         raise _bad("Expecting 'framework_id' to be present")
-    framework = world.frameworks.get(FrameworkId(identifier(call, "framework_id")))
+    framework = master.frameworks.get(FrameworkId(identifier(call, "framework_id")))
     if framework is None:
         raise _bad("Framework cannot be found")
     if not framework.connected:
-        raise Refused(403, "Framework is not subscribed")
+        raise CallRejected(403, "Framework is not subscribed")
     if stream_id is None:
         raise _bad("All non-subscribe calls should include the 'Mesos-Stream-Id' header")
     if stream_id != framework.stream_id:
@@ -116,49 +116,49 @@ def framework_of(world: World, call: Json, stream_id: str | None) -> Framework:
     return framework
 
 
-def carry_out(world: World, call: Json, stream_id: str | None) -> int:
-    """The status of the answer. Raises Refused."""
+def carry_out(master: MasterState, call: Json, stream_id: str | None) -> int:
+    """Handle one call. Returns the HTTP status. Raises CallRejected."""
     kind = call.get("type")
     handler = _CALLS.get(kind) if isinstance(kind, str) else None
     if handler is None:
         raise _bad(f"Failed to convert JSON into Call protobuf: unknown type {kind!r}")
-    framework = framework_of(world, call, stream_id)
+    framework = framework_of(master, call, stream_id)
     name = str(kind).lower()
     body = field(call, name) if name in _NEED_BODY or name in call else {}
     try:
-        return handler(world, framework, body) or 202
-    except BadJson as error:
+        return handler(master, framework, body) or 202
+    except InvalidJson as error:
         raise _bad(f"Failed to convert JSON into Call protobuf: {error}") from None
 
 
-def _accept(world: World, framework: Framework, body: Json) -> None:
+def _accept(master: MasterState, framework: Framework, body: Json) -> None:
     wanted = [from_json(o, mesos.Offer.Operation()) for o in _list(body, "operations")]
     ids = [str(o.get("value")) for o in _list(body, "offer_ids")]
-    launches.accept(world, framework, ids, wanted, _refuse_seconds(body))
+    accept.accept(master, framework, ids, wanted, _refuse_seconds(body))
 
 
-def _decline(world: World, framework: Framework, body: Json) -> None:
+def _decline(master: MasterState, framework: Framework, body: Json) -> None:
     ids = [str(o.get("value")) for o in _list(body, "offer_ids")]
-    launches.decline(world, framework, ids, _refuse_seconds(body))
+    accept.decline(master, framework, ids, _refuse_seconds(body))
 
 
 def _roles(body: Json) -> set[str]:
     return {str(role) for role in _list(body, "roles")}
 
 
-def _revive(world: World, framework: Framework, body: Json) -> None:
-    calls.revive(world, framework, _roles(body))
+def _revive(master: MasterState, framework: Framework, body: Json) -> None:
+    calls.revive(master, framework, _roles(body))
 
 
-def _suppress(world: World, framework: Framework, body: Json) -> None:
+def _suppress(master: MasterState, framework: Framework, body: Json) -> None:
     calls.suppress(framework, _roles(body))
 
 
-def _kill(world: World, framework: Framework, body: Json) -> None:
+def _kill(master: MasterState, framework: Framework, body: Json) -> None:
     policy = from_json(body["kill_policy"], mesos.KillPolicy()) if "kill_policy" in body else None
     agent = _maybe(body, "agent_id")
     calls.kill(
-        world,
+        master,
         framework,
         TaskId(identifier(body, "task_id")),
         AgentId(agent) if agent is not None else None,
@@ -166,12 +166,12 @@ def _kill(world: World, framework: Framework, body: Json) -> None:
     )
 
 
-def _acknowledge(world: World, framework: Framework, body: Json) -> None:
+def _acknowledge(master: MasterState, framework: Framework, body: Json) -> None:
     uuid = _bytes(body.get("uuid"))
     if len(uuid) != 16:
         raise _bad("Expecting 'uuid' to be a UUID")
     calls.acknowledge(
-        world,
+        master,
         framework,
         AgentId(identifier(body, "agent_id")),
         TaskId(identifier(body, "task_id")),
@@ -179,52 +179,52 @@ def _acknowledge(world: World, framework: Framework, body: Json) -> None:
     )
 
 
-def _reconcile(world: World, framework: Framework, body: Json) -> None:
+def _reconcile(master: MasterState, framework: Framework, body: Json) -> None:
     asked = []
     for task in _list(body, "tasks"):
         agent = _maybe(task, "agent_id")
         agent_id = AgentId(agent) if agent is not None else None
         asked.append((TaskId(identifier(task, "task_id")), agent_id))
-    calls.reconcile(world, framework, asked)
+    calls.reconcile(master, framework, asked)
 
 
-def _shutdown(world: World, framework: Framework, body: Json) -> None:
+def _shutdown(master: MasterState, framework: Framework, body: Json) -> None:
     agent, executor = identifier(body, "agent_id"), identifier(body, "executor_id")
-    calls.shutdown_executor(world, framework, AgentId(agent), ExecutorId(executor))
+    calls.shutdown_executor(master, framework, AgentId(agent), ExecutorId(executor))
 
 
-def _message(world: World, framework: Framework, body: Json) -> None:
+def _message(master: MasterState, framework: Framework, body: Json) -> None:
     agent, executor = identifier(body, "agent_id"), identifier(body, "executor_id")
     data = _bytes(body.get("data"))
-    calls.send_message(world, framework, AgentId(agent), ExecutorId(executor), data)
+    calls.send_message(master, framework, AgentId(agent), ExecutorId(executor), data)
 
 
-def _acknowledge_operation(world: World, framework: Framework, body: Json) -> None:
+def _acknowledge_operation(master: MasterState, framework: Framework, body: Json) -> None:
     agent = _maybe(body, "agent_id") or ""
     uuid = _bytes(field(body, "uuid").get("value"))
     operation = identifier(body, "operation_id")
-    calls.acknowledge_operation(world, framework, AgentId(agent), operation, uuid)
+    calls.acknowledge_operation(master, framework, AgentId(agent), operation, uuid)
 
 
-def _teardown(world: World, framework: Framework, body: Json) -> None:
-    frameworks.remove(world, framework)
+def _teardown(master: MasterState, framework: Framework, body: Json) -> None:
+    frameworks.remove(master, framework)
 
 
-def _update_framework(world: World, framework: Framework, body: Json) -> int:
+def _update_framework(master: MasterState, framework: Framework, body: Json) -> int:
     info = from_json(field(body, "framework_info", "update_framework."), mesos.FrameworkInfo())
-    reason = frameworks.refused(world, info) or frameworks.changed_for_good(framework, info)
+    reason = frameworks.refused(master, info) or frameworks.immutable_change(framework, info)
     if reason:
         raise _bad(reason)
-    frameworks.update(world, framework, info)
+    frameworks.update(master, framework, info)
     framework.suppressed = {str(role) for role in _list(body, "suppressed_roles")}
     return 200
 
 
-def _nothing(world: World, framework: Framework, body: Json) -> None:
-    """Taken and ignored, as the stock allocator does."""
+def _nothing(master: MasterState, framework: Framework, body: Json) -> None:
+    """Accepted and ignored, as by the allocator of Mesos."""
 
 
-_CALLS: dict[str, Callable[[World, Framework, Json], int | None]] = {
+_CALLS: dict[str, Callable[[MasterState, Framework, Json], int | None]] = {
     "ACCEPT": _accept,
     "DECLINE": _decline,
     "REVIVE": _revive,

@@ -1,12 +1,12 @@
-"""The master's book of tasks: what runs where, what it holds, and how it ended."""
+"""Tasks and executors in the master's memory, and status updates to frameworks."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-from shim.dev.master.resources import Bag
-from shim.dev.master.state import Agent, Framework, TaskEntry, World
-from shim.dev.master.v1json import to_json
+from shim.dev.master.master_state import Agent, Framework, MasterState, TaskEntry
+from shim.dev.master.resources import Resources
+from shim.dev.master.v1_json import to_json
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, TaskId
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
@@ -15,8 +15,8 @@ State: TypeAlias = "mesos.TaskState.ValueType"
 Reason: TypeAlias = "mesos.TaskStatus.Reason.ValueType"
 
 
-def task_of(info: mesos.TaskInfo, framework_id: FrameworkId) -> mesos.Task:
-    """The master's record of a task about to be launched."""
+def new_task(info: mesos.TaskInfo, framework_id: FrameworkId) -> mesos.Task:
+    """The ``mesos.Task`` of a TaskInfo that is about to be launched."""
     task = mesos.Task(name=info.name, state=mesos.TASK_STAGING)
     task.task_id.CopyFrom(info.task_id)
     task.framework_id.value = framework_id
@@ -34,11 +34,11 @@ def task_of(info: mesos.TaskInfo, framework_id: FrameworkId) -> mesos.Task:
     return task
 
 
-def add(world: World, agent: Agent, task: mesos.Task) -> TaskEntry:
-    """Book a task on its agent and framework."""
-    entry = TaskEntry(task, Bag.of(task.resources))
+def add(master: MasterState, agent: Agent, task: mesos.Task) -> TaskEntry:
+    """Add a task to its agent and framework."""
+    entry = TaskEntry(task, Resources.of(task.resources))
     agent.tasks[entry.key] = entry
-    framework = world.frameworks.get(entry.key.framework_id)
+    framework = master.frameworks.get(entry.key.framework_id)
     if framework is not None:
         framework.tasks[entry.key.task_id] = entry
     if not entry.terminal:
@@ -46,40 +46,44 @@ def add(world: World, agent: Agent, task: mesos.Task) -> TaskEntry:
     return entry
 
 
-def remove(world: World, agent: Agent, entry: TaskEntry, *, unreachable: bool = False) -> None:
-    """Take a task off its agent; the framework keeps it as completed, or as unreachable."""
+def remove(
+    master: MasterState, agent: Agent, entry: TaskEntry, *, unreachable: bool = False
+) -> None:
+    """Remove a task from its agent. The framework keeps it as completed or unreachable."""
     del agent.tasks[entry.key]
     agent.killed.pop(entry.key, None)
     if not entry.terminal:
         agent.used -= entry.resources
-    framework = world.frameworks.get(entry.key.framework_id)
+    framework = master.frameworks.get(entry.key.framework_id)
     if framework is not None:
         framework.tasks.pop(entry.key.task_id, None)
         if unreachable:
             framework.unreachable_tasks[entry.key.task_id] = entry
         else:
             framework.completed_tasks.append(entry.task)
-    world.allocate_soon()
+    master.schedule_allocation()
 
 
 def add_executor(agent: Agent, executor: mesos.ExecutorInfo) -> None:
     key = (FrameworkId(executor.framework_id.value), ExecutorId(executor.executor_id.value))
     agent.executors[key] = executor
-    agent.used += Bag.of(executor.resources)
+    agent.used += Resources.of(executor.resources)
 
 
-def remove_executor(world: World, agent: Agent, key: tuple[FrameworkId, ExecutorId]) -> bool:
-    """Whether there was one."""
+def remove_executor(master: MasterState, agent: Agent, key: tuple[FrameworkId, ExecutorId]) -> bool:
+    """Whether the executor existed."""
     executor = agent.executors.pop(key, None)
     if executor is None:
         return False
-    agent.used -= Bag.of(executor.resources)
-    world.allocate_soon()
+    agent.used -= Resources.of(executor.resources)
+    master.schedule_allocation()
     return True
 
 
-def advance(world: World, agent: Agent, entry: TaskEntry, update: internal.StatusUpdate) -> None:
-    """Book a status update: the latest state at once, what was forwarded beside it."""
+def update(
+    master: MasterState, agent: Agent, entry: TaskEntry, update: internal.StatusUpdate
+) -> None:
+    """Apply a status update: the latest state, and the state and uuid that were forwarded."""
     task = entry.task
     latest = update.latest_state if update.HasField("latest_state") else update.status.state
     was_terminal = entry.terminal
@@ -95,24 +99,24 @@ def advance(world: World, agent: Agent, entry: TaskEntry, update: internal.Statu
     task.statuses.append(status)
     if entry.terminal and not was_terminal:
         agent.used -= entry.resources
-        world.allocate_soon()
+        master.schedule_allocation()
 
 
 def master_status(
-    world: World,
+    master: MasterState,
     task_id: TaskId,
     state: State,
     reason: Reason,
     message: str,
     agent_id: AgentId | None = None,
 ) -> mesos.TaskStatus:
-    """A status of the master's own making: without a uuid, so nobody acknowledges it."""
+    """A status that the master generates: without a uuid, so it is not acknowledged."""
     status = mesos.TaskStatus(
         state=state,
         message=message,
         source=mesos.TaskStatus.SOURCE_MASTER,
         reason=reason,
-        timestamp=world.now,
+        timestamp=master.now,
     )
     status.task_id.value = task_id
     if agent_id is not None:
@@ -120,12 +124,12 @@ def master_status(
     return status
 
 
-def forward(world: World, framework: Framework, status: mesos.TaskStatus) -> None:
-    world.emit(framework, "UPDATE", {"status": to_json(status)})
+def forward(master: MasterState, framework: Framework, status: mesos.TaskStatus) -> None:
+    master.send_event(framework, "UPDATE", {"status": to_json(status)})
 
 
-def declare(
-    world: World,
+def end(
+    master: MasterState,
     agent: Agent,
     entry: TaskEntry,
     state: State,
@@ -134,11 +138,11 @@ def declare(
     *,
     unreachable: bool = False,
 ) -> None:
-    """The master itself says what became of a task, and takes it off the agent."""
-    status = master_status(world, entry.key.task_id, state, reason, message, agent.id)
-    framework = world.frameworks.get(entry.key.framework_id)
-    remove(world, agent, entry, unreachable=unreachable)
+    """Remove a task from its agent and send a status that the master generates."""
+    status = master_status(master, entry.key.task_id, state, reason, message, agent.id)
+    framework = master.frameworks.get(entry.key.framework_id)
+    remove(master, agent, entry, unreachable=unreachable)
     entry.task.state = state
     entry.task.statuses.append(status)
     if framework is not None:
-        forward(world, framework, status)
+        forward(master, framework, status)

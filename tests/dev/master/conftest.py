@@ -1,4 +1,4 @@
-"""A master for each test: the embedded one, and a real one where there is one."""
+"""A master for each test: the embedded one, and a real mesos-master where one is installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from shim.dev.master.server import DevMaster
+from shim.dev.master.dev_master import DevMaster
 from tests.support.ports import free_port
 
 REAL = os.environ.get("MESOS_MASTER_BIN")
@@ -23,11 +23,11 @@ SECRETS = {"agent": b"tanstaaf"}
 
 
 class Embedded(DevMaster):
-    """An embedded master that must not have seen anything fatal when it is stopped."""
+    """An embedded master. Stopping it fails if a message would have aborted a real master."""
 
     async def stop(self) -> None:
         await super().stop()
-        assert self.world.aborted is None
+        assert self.state.aborted is None
 
 
 @pytest.fixture(params=BOTH)
@@ -44,7 +44,7 @@ async def master(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 @pytest.fixture(params=BOTH)
 async def strict_master(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """A master that takes authenticated agents only; it knows SECRETS."""
+    """A master that requires authentication, with the credentials SECRETS."""
     if request.param == "embedded":
         async with Embedded(port=0, credentials=SECRETS, authenticate_agents=True) as dev:
             yield dev.address
@@ -59,10 +59,10 @@ async def strict_master(request: pytest.FixtureRequest, tmp_path: Path) -> Async
 
 
 @pytest.fixture(params=BOTH)
-async def lives(
+async def restarts(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Callable[[], AbstractAsyncContextManager[Embedded | RealMaster]]:
-    """One master's lives, one after the other: each call a new process on the same registry."""
+    """Each call starts a new master process with the same registry and port."""
     port = free_port()
     if request.param == "embedded":
         path = tmp_path / "registry.json"
@@ -102,7 +102,7 @@ class RealMaster:
         return self
 
     async def died(self) -> None:
-        """Waits until the master has aborted."""
+        """Wait until the master has aborted."""
         assert await self._process.wait() != 0
 
     async def __aexit__(self, *_: object) -> None:
@@ -113,7 +113,7 @@ class RealMaster:
 
 
 async def _serves(session: aiohttp.ClientSession, url: str) -> bool:
-    """Until it leads and has read its registry a master answers 503."""
+    """Whether the master is elected and recovered; it answers 503 until then."""
     try:
         async with session.post(url, json={}) as response:
             return response.status == 400

@@ -1,4 +1,4 @@
-"""An agent that speaks like the recorded ones, without any containers: a script moves its tasks."""
+"""A fake agent that speaks libprocess. It has no containers; the test sends task states."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def slave_info(**totals: float) -> mesos.SlaveInfo:
 
 
 class FakeAgent:
-    """``answers_pings`` may be switched off; everything received is in ``received``."""
+    """Received messages are in ``received``, except pings, which are in ``pings``."""
 
     def __init__(self, master: str, *, capabilities: tuple[int, ...] = SIMPLE) -> None:
         self.master = Pid.parse(f"master@{master}")
@@ -56,8 +56,8 @@ class FakeAgent:
         self.received: list[tuple[Pid, Message]] = []
         self.files: dict[str, str] = {}
         self.pings: list[tuple[Pid, bool]] = []
-        self._news = asyncio.Condition()
-        self._taken = 0
+        self._changed = asyncio.Condition()
+        self._consumed = 0
         self._attempts = 0
 
     async def __aenter__(self) -> FakeAgent:
@@ -84,15 +84,15 @@ class FakeAgent:
         await self.stop()
 
     async def stop(self) -> None:
-        """As a killed process: the master's link breaks."""
+        """Stop like a killed process: the master's connection breaks."""
         await self.links.close(flush=0.2)
         await self._listener.close()
 
     async def restart(self) -> None:
-        """Comes up at the same address, with nothing in its mailbox."""
+        """Restart at the same address."""
         port = self.pid.port
         await self.stop()
-        # A master that has not noticed yet may send its answers over two connections, in any order.
+        # Until the master has noticed, it may send over two connections, in any order.
         await asyncio.sleep(0.2)
         await self.start(port)
 
@@ -104,33 +104,33 @@ class FakeAgent:
                 self.send(internal.PongSlaveMessage(), to=sender)
             return
         self.received.append((sender, message))
-        asyncio.get_running_loop().create_task(self._tell())
+        asyncio.get_running_loop().create_task(self._notify())
 
-    async def _tell(self) -> None:
-        async with self._news:
-            self._news.notify_all()
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
     def send(self, message: Message, *, to: Pid | None = None, sender: Pid | None = None) -> None:
-        """As it is, also what would abort a master."""
+        """Send a message without any check, also one that would abort a master."""
         body = message.SerializeToString(deterministic=True)
         self.links.send(to or self.master, sender or self.pid, codec.name_of(message), body)
 
     async def next(self, kind: type[M], timeout: float = 10) -> M:
-        """The next message; it has to be of this kind."""
-        async with asyncio.timeout(timeout), self._news:
-            await self._news.wait_for(lambda: len(self.received) > self._taken)
-            _, message = self.received[self._taken]
-            self._taken += 1
+        """The next message. It has to be of this kind."""
+        async with asyncio.timeout(timeout), self._changed:
+            await self._changed.wait_for(lambda: len(self.received) > self._consumed)
+            _, message = self.received[self._consumed]
+            self._consumed += 1
         assert isinstance(message, kind), f"waited for {kind.__name__}, got {message}"
         return message
 
     def skip(self) -> None:
-        """Forget what was received and not looked at."""
-        self._taken = len(self.received)
+        """Skip every message received so far."""
+        self._consumed = len(self.received)
 
     @property
-    def untaken(self) -> list[Message]:
-        return [message for _, message in self.received[self._taken :]]
+    def unread(self) -> list[Message]:
+        return [message for _, message in self.received[self._consumed :]]
 
     # ---- what an agent does -----------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class FakeAgent:
         return message
 
     async def register(self) -> str:
-        """The agent id."""
+        """Register; returns the agent id."""
         self.send(self.registration())
         answer = await self.next(internal.SlaveRegisteredMessage)
         self.info.id.CopyFrom(answer.slave_id)
@@ -174,7 +174,7 @@ class FakeAgent:
         state: mesos.TaskState.ValueType,
         **fields: object,
     ) -> internal.StatusUpdateMessage:
-        """A status update as the stock agent sends it; not sent yet."""
+        """A status update as a stock agent sends it. This method does not send it."""
         message = internal.StatusUpdateMessage(pid=str(self.pid))
         update = message.update
         update.framework_id.CopyFrom(run.framework.id)
@@ -204,23 +204,23 @@ class FakeAgent:
 
     async def authenticate(self, principal: str, secret: bytes) -> Completed | Refused | Failed:
         self._attempts += 1
-        me = Pid(f"crammd5-authenticatee({self._attempts})", self.pid.ip, self.pid.port)
+        authenticatee = Pid(f"crammd5-authenticatee({self._attempts})", self.pid.ip, self.pid.port)
         exchange = Authenticatee(Credential(principal, secret), self.pid)
-        self.send(exchange.start(), sender=me)
+        self.send(exchange.start(), sender=authenticatee)
         while True:
-            async with asyncio.timeout(10), self._news:
-                await self._news.wait_for(lambda: len(self.received) > self._taken)
-                peer, message = self.received[self._taken]
-                self._taken += 1
+            async with asyncio.timeout(10), self._changed:
+                await self._changed.wait_for(lambda: len(self.received) > self._consumed)
+                peer, message = self.received[self._consumed]
+                self._consumed += 1
             reply = exchange.receive(message)
             if isinstance(reply, Completed | Refused | Failed):
                 return reply
             assert reply is not None
-            self.send(reply, to=peer, sender=me)
+            self.send(reply, to=peer, sender=authenticatee)
 
 
 def task_of(run: internal.RunTaskMessage, state: mesos.TaskState.ValueType) -> mesos.Task:
-    """What a restarted agent reports of a task."""
+    """The task as a restarted agent reports it."""
     task = mesos.Task(name=run.task.name, state=state)
     task.task_id.CopyFrom(run.task.task_id)
     task.framework_id.CopyFrom(run.framework.id)

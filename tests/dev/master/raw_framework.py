@@ -1,4 +1,4 @@
-"""The v1 scheduler API without any library between: for calls that pymesos does not make."""
+"""A framework on the v1 scheduler API without a library, for calls that pymesos lacks."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class RawFramework:
                     self._news.notify_all()
 
     async def next(self, kind: str, timeout: float = 10) -> Json:
-        """The first event of a kind that was not taken yet; its body."""
+        """The body of the next event of a kind."""
 
         def position() -> int | None:
             for n, event in enumerate(self.events):
@@ -96,14 +96,14 @@ class RawFramework:
         return status
 
     async def ended(self) -> Json:
-        """The next terminal update; it and all on the way to it are acknowledged."""
+        """The next terminal update. Acknowledges it and all updates before it."""
         while True:
             status = await self._acknowledged()
             if status["state"] not in ("TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"):
                 return status
 
     async def reaches(self, state: str) -> Json:
-        """The next update of this state; it and all on the way to it are acknowledged."""
+        """The next update with this state. Acknowledges it and all updates before it."""
         while True:
             status = await self._acknowledged()
             if status["state"] == state:

@@ -1,7 +1,7 @@
-"""What would abort a real master is a loud failure of the embedded one (facts 4.12).
+"""Messages that abort a real master (a failed CHECK) make the embedded one stop serving.
 
-With MESOS_MASTER_BIN set the same inputs are given to a real master, which has to die of them:
-so this list is not hearsay. The agent's own encoder refuses all of these, see shim/wire/safety.
+With MESOS_MASTER_BIN set a real master gets the same messages and has to abort, which proves the
+list. The agent never sends such a message: its encoder rejects all of them, see shim/wire/safety.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from shim.dev.master.server import DevMaster
+from shim.dev.master.dev_master import DevMaster
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from tests.dev.master.conftest import REAL, RealMaster
@@ -83,7 +83,7 @@ async def a_task_twice(agent: FakeAgent, framework: Framework) -> None:
 
 
 async def _elsewhere(agent: FakeAgent, framework: Framework) -> internal.RunTaskMessage:
-    """A task for an agent that the master does not know."""
+    """A task of an agent that the master does not know."""
     await framework.until(lambda e: e["event"] == "registered")
     agent.info.id.value = "made-up"
     run = internal.RunTaskMessage()
@@ -197,7 +197,7 @@ async def half_a_forwarded_update(agent: FakeAgent, framework: Framework) -> Non
 
 
 @pytest.mark.parametrize("name", ACTS)
-async def test_it_is_a_loud_failure_here(name: str) -> None:
+async def test_the_embedded_master_stops_serving(name: str) -> None:
     async with (
         DevMaster(port=0) as master,
         FakeAgent(master.address, capabilities=SIMPLE) as agent,
@@ -207,7 +207,7 @@ async def test_it_is_a_loud_failure_here(name: str) -> None:
         # Some acts go on after what is fatal already here.
         acting = asyncio.ensure_future(ACTS[name](agent, framework))
         async with asyncio.timeout(10):
-            while master.world.aborted is None:
+            while master.state.aborted is None:
                 await asyncio.sleep(0.01)
         acting.cancel()
         async with session.get(f"{master.url}/health") as response:
@@ -219,7 +219,7 @@ async def test_it_is_a_loud_failure_here(name: str) -> None:
 
 @pytest.mark.needs_master
 @pytest.mark.parametrize("name", ACTS)
-async def test_a_real_master_dies_of_it(name: str, tmp_path: Path) -> None:
+async def test_a_real_master_aborts(name: str, tmp_path: Path) -> None:
     assert REAL
     async with (
         RealMaster(REAL, tmp_path, "--registry=in_memory") as master,

@@ -11,7 +11,7 @@ from tests.dev.master.conftest import SECRETS, Embedded
 from tests.dev.master.fake_agent import FakeAgent
 
 
-async def test_the_right_secret_lets_an_agent_register(strict_master: str) -> None:
+async def test_an_authenticated_agent_may_register(strict_master: str) -> None:
     async with FakeAgent(strict_master) as agent:
         assert await agent.authenticate("agent", SECRETS["agent"]) == Completed()
         await agent.register()
@@ -25,26 +25,30 @@ async def test_a_wrong_secret_and_an_unknown_principal_are_refused(strict_master
         await agent.register()
 
 
-async def test_without_it_there_is_silence(strict_master: str) -> None:
+async def test_a_registration_without_authentication_gets_no_answer(strict_master: str) -> None:
     async with FakeAgent(strict_master) as agent:
         agent.send(agent.registration())
         await asyncio.sleep(0.3)
         assert not agent.received
 
 
-async def test_a_broken_link_means_authenticating_again(strict_master: str) -> None:
+async def test_after_a_broken_connection_the_agent_must_authenticate_again(
+    strict_master: str,
+) -> None:
     async with FakeAgent(strict_master) as agent:
         await agent.authenticate("agent", SECRETS["agent"])
         await agent.register()
         await agent.restart()
         agent.send(agent.reregistration())
         await asyncio.sleep(0.3)
-        assert not agent.untaken
+        assert not agent.unread
         await agent.authenticate("agent", SECRETS["agent"])
         await agent.reregister()
 
 
-async def test_a_registration_in_the_midst_of_it_waits_for_its_end(strict_master: str) -> None:
+async def test_a_registration_during_an_authentication_is_held_until_its_end(
+    strict_master: str,
+) -> None:
     async with FakeAgent(strict_master) as agent:
         exchange = asyncio.create_task(agent.authenticate("agent", SECRETS["agent"]))
         await asyncio.sleep(0)
@@ -53,7 +57,7 @@ async def test_a_registration_in_the_midst_of_it_waits_for_its_end(strict_master
         await agent.next(internal.SlaveRegisteredMessage)
 
 
-async def test_initial_data_is_an_error(strict_master: str) -> None:
+async def test_initial_data_in_the_start_message_is_an_error(strict_master: str) -> None:
     async with FakeAgent(strict_master) as agent:
         agent.send(auth.AuthenticateMessage(pid=str(agent.pid)))
         await agent.next(auth.AuthenticationMechanismsMessage)
@@ -61,13 +65,13 @@ async def test_initial_data_is_an_error(strict_master: str) -> None:
         start = auth.AuthenticationStartMessage(mechanism="CRAM-MD5", data=b"early")
         agent.send(start, to=session)
         await asyncio.sleep(0.3)
-        (answer,) = agent.untaken
+        (answer,) = agent.unread
         assert isinstance(
             answer, auth.AuthenticationErrorMessage | auth.AuthenticationFailedMessage
         )
 
 
-async def test_an_exchange_that_stalls_is_forgotten() -> None:
+async def test_a_stalled_authentication_times_out() -> None:
     async with (
         Embedded(
             port=0, credentials=SECRETS, authenticate_agents=True, authentication_timeout=0.2
@@ -76,7 +80,7 @@ async def test_an_exchange_that_stalls_is_forgotten() -> None:
     ):
         agent.send(auth.AuthenticateMessage(pid=str(agent.pid)))
         await agent.next(auth.AuthenticationMechanismsMessage)
-        assert master.world.authenticating
+        assert master.state.authenticating
         await asyncio.sleep(0.4)
-        assert not master.world.authenticating
+        assert not master.state.authenticating
         assert await agent.authenticate("agent", SECRETS["agent"]) == Completed()

@@ -1,4 +1,4 @@
-"""Calls that pymesos does not make, or does not show, against the embedded and a real master."""
+"""Scheduler calls against the embedded and a real master, without pymesos."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def nothing(framework: RawFramework, kind: str, seconds: float) -> None:
         await framework.next(kind, timeout=seconds)
 
 
-async def test_a_declined_offer_comes_back_when_the_refusal_is_over(master: str) -> None:
+async def test_declined_resources_are_offered_again_when_the_filter_expires(master: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         offer = await framework.offer()
@@ -60,7 +60,7 @@ async def test_a_declined_offer_comes_back_when_the_refusal_is_over(master: str)
         assert again["resources"] == offer["resources"]
 
 
-async def test_reviving_forgets_refusals(master: str) -> None:
+async def test_revive_removes_filters(master: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         offer = await framework.offer()
@@ -79,7 +79,7 @@ async def test_a_suppressed_framework_gets_no_offers(master: str) -> None:
         await framework.offer()
 
 
-async def test_what_an_ended_task_held_is_offered_again(master: str) -> None:
+async def test_resources_of_an_ended_task_are_offered_again(master: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         await framework.accept(await framework.offer(), launch(task("one", cpus=4, mem=4096)))
@@ -90,7 +90,7 @@ async def test_what_an_ended_task_held_is_offered_again(master: str) -> None:
         assert (amounts["cpus"], amounts["mem"]) == (4.0, 4096.0)
 
 
-async def test_two_frameworks_share_by_what_they_hold(master: str) -> None:
+async def test_the_framework_with_the_smaller_share_is_offered_first(master: str) -> None:
     async with (
         FakeAgent(master) as agent,
         RawFramework(master) as first,
@@ -122,7 +122,7 @@ async def test_every_role_has_its_own_offer(master: str) -> None:
         assert {r.allocation_info.role for r in run.task.resources} == {role}
 
 
-async def test_a_framework_without_multi_role_has_one(master: str) -> None:
+async def test_a_framework_without_multi_role_has_one_role(master: str) -> None:
     old: Json = {"roles": [], "role": "web", "capabilities": []}
     async with FakeAgent(master) as agent, RawFramework(master, **old) as framework:
         await agent.register()
@@ -134,7 +134,7 @@ async def test_a_framework_without_multi_role_has_one(master: str) -> None:
         assert (await framework.status())["state"] == "TASK_LOST"
 
 
-async def test_a_group_goes_to_the_agent_whole(master: str) -> None:
+async def test_a_task_group_is_sent_in_one_message(master: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         pod = executor("DEFAULT", framework_id=framework.id)
@@ -150,7 +150,7 @@ async def test_a_group_goes_to_the_agent_whole(master: str) -> None:
 
 
 @pytest.mark.parametrize("spoilt", ["task", "executor"])
-async def test_what_is_wrong_spoils_the_whole_group(master: str, spoilt: str) -> None:
+async def test_one_invalid_task_rejects_the_whole_group(master: str, spoilt: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         pod = executor("DEFAULT", framework_id=framework.id)
@@ -164,10 +164,10 @@ async def test_what_is_wrong_spoils_the_whole_group(master: str, spoilt: str) ->
             status = await framework.status()
             assert status["state"] == "TASK_ERROR"
             assert status["reason"] == "REASON_TASK_GROUP_INVALID"
-        assert not agent.untaken
+        assert not agent.unread
 
 
-async def test_a_custom_executor_is_booked_until_it_exits(master: str) -> None:
+async def test_a_custom_executor_uses_resources_until_it_exits(master: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         custom = executor("CUSTOM", command={"value": "run-me"})
@@ -195,7 +195,7 @@ async def test_a_custom_executor_is_booked_until_it_exits(master: str) -> None:
         assert failure["status"] == 9
 
 
-async def test_messages_pass_both_ways(master: str) -> None:
+async def test_framework_messages_are_forwarded_in_both_directions(master: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         offer = await framework.offer()
@@ -216,7 +216,7 @@ async def test_messages_pass_both_ways(master: str) -> None:
         assert heard["agent_id"] == offer["agent_id"]
 
 
-async def test_a_kill_may_bring_its_own_policy(master: str) -> None:
+async def test_a_kill_call_may_carry_a_kill_policy(master: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         offer = await framework.offer()
@@ -229,7 +229,7 @@ async def test_a_kill_may_bring_its_own_policy(master: str) -> None:
         assert kill.kill_policy.grace_period.nanoseconds == 7
 
 
-async def test_reconciliation_knows_what_the_agent_should_have(master: str) -> None:
+async def test_reconciliation_of_known_and_unknown_tasks(master: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         agent_id = await agent.register()
         await framework.call(
@@ -251,14 +251,14 @@ async def test_reconciliation_knows_what_the_agent_should_have(master: str) -> N
         ]
 
 
-async def test_a_framework_that_is_not_partition_aware_hears_lost(master: str) -> None:
+async def test_a_framework_without_partition_aware_gets_task_lost(master: str) -> None:
     only: Json = {"capabilities": [{"type": "MULTI_ROLE"}]}
     async with RawFramework(master, **only) as framework:
         await framework.call("RECONCILE", {"tasks": [{"task_id": {"value": "a"}}]})
         assert (await framework.status())["state"] == "TASK_LOST"
 
 
-async def test_stale_offers_drop_their_tasks(master: str) -> None:
+async def test_tasks_on_a_rescinded_offer_are_dropped(master: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         offer = await framework.offer()
@@ -270,7 +270,7 @@ async def test_stale_offers_drop_their_tasks(master: str) -> None:
         assert "uuid" not in status
 
 
-async def test_a_large_task_arrives_whole(master: str) -> None:
+async def test_a_large_task_is_sent_completely(master: str) -> None:
     data = bytes(range(256)) * 20_000
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
@@ -285,7 +285,7 @@ async def test_a_large_task_arrives_whole(master: str) -> None:
         assert "data" not in await framework.status()
 
 
-async def test_limits_need_an_agent_that_knows_them(master: str) -> None:
+async def test_limits_need_the_agent_capability(master: str) -> None:
     limits = {"cpus": {"value": 1.0}, "mem": {"value": 64}}
     old = tuple(c for c in SIMPLE if c != mesos.SlaveInfo.Capability.TASK_RESOURCE_LIMITS)
     async with FakeAgent(master, capabilities=old) as agent, RawFramework(master) as framework:
@@ -294,7 +294,7 @@ async def test_limits_need_an_agent_that_knows_them(master: str) -> None:
         assert (await framework.status())["state"] == "TASK_ERROR"
 
 
-async def test_limits_reach_an_agent_that_knows_them(master: str) -> None:
+async def test_limits_are_sent_to_an_agent_with_the_capability(master: str) -> None:
     limits = {"cpus": {"value": "Infinity"}, "mem": {"value": 64}}
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
@@ -305,7 +305,7 @@ async def test_limits_reach_an_agent_that_knows_them(master: str) -> None:
         assert run.task.limits["cpus"].value == float("inf")
 
 
-async def test_a_changed_framework_is_told_to_the_agents(master: str) -> None:
+async def test_update_framework_is_sent_to_the_agents(master: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         info = {**framework._info, "id": framework.id, "name": "renamed"}
@@ -328,9 +328,7 @@ async def test_a_changed_framework_is_told_to_the_agents(master: str) -> None:
         ({"id": {"value": "a/b"}}, ""),
     ],
 )
-async def test_a_framework_that_is_wrong_is_told_so_on_its_stream(
-    master: str, info: Json, word: str
-) -> None:
+async def test_an_invalid_framework_gets_an_error_event(master: str, info: Json, word: str) -> None:
     framework = RawFramework(master, **info)
     starting = asyncio.create_task(framework.__aenter__())
     try:
@@ -347,10 +345,10 @@ _NESTED = (
     + b"]" * 600
     + b"}}}"
 )
-"""JSON that can be parsed, and is too deep for a message."""
+"""JSON that parses, but is nested too deep for a message."""
 
 
-async def test_a_call_that_is_no_json_is_refused(master: str) -> None:
+async def test_a_call_that_is_not_json_is_rejected(master: str) -> None:
     url = f"http://{master}/api/v1/scheduler"
     async with aiohttp.ClientSession() as session:
         for data, kind, status in (
@@ -377,9 +375,7 @@ async def test_a_call_that_is_no_json_is_refused(master: str) -> None:
         ("ACKNOWLEDGE", {"agent_id": {"value": "a"}, "task_id": {"value": "b"}, "uuid": "AAAA"}),
     ],
 )
-async def test_a_call_that_lacks_something_is_refused(
-    master: str, kind: str, body: Json | None
-) -> None:
+async def test_an_incomplete_call_is_rejected(master: str, kind: str, body: Json | None) -> None:
     async with RawFramework(master) as framework:
         status, text = await framework.call(kind, body)
         assert status == 400

@@ -1,8 +1,7 @@
-"""What a framework and an agent see of the master, in the order in which they see it.
+"""Messages and events between a framework, a master and an agent, in their order.
 
-The framework is an unmodified pymesos in its own process, the agent follows a script. With
-MESOS_MASTER_BIN set every test runs against a real master too: what is asserted here is true of
-both.
+The framework is an unmodified pymesos in its own process; the agent is a fake. With
+MESOS_MASTER_BIN set every test also runs against a real master.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import pytest
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from tests.dev.master.fake_agent import STOCK, FakeAgent, scalar, task_of
-from tests.dev.master.pages import get, post
+from tests.dev.master.http import get, post
 from tests.e2e.client import Framework, Json, task
 
 
@@ -26,7 +25,7 @@ async def launched(
     return [await agent.next(internal.RunTaskMessage) for _ in names]
 
 
-async def test_a_task_runs_and_ends_and_every_update_is_acknowledged(master: str) -> None:
+async def test_the_life_of_a_task_with_acknowledged_updates(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         await agent.register()
         (run,) = await launched(agent, framework, "one")
@@ -41,7 +40,7 @@ async def test_a_task_runs_and_ends_and_every_update_is_acknowledged(master: str
         assert framework.states("one") == ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"]
 
 
-async def test_resources_have_the_format_that_the_agent_claims(master: str) -> None:
+async def test_resources_are_sent_in_the_format_of_the_agents_capabilities(master: str) -> None:
     async with FakeAgent(master) as simple, Framework(master) as framework:
         await simple.register()
         (run,) = await launched(simple, framework, "old")
@@ -50,7 +49,7 @@ async def test_resources_have_the_format_that_the_agent_claims(master: str) -> N
         assert [v.uuid.value for v in run.resource_version_uuids] == [simple.resource_version]
 
 
-async def test_an_agent_without_a_resource_version_gets_none(master: str) -> None:
+async def test_an_agent_without_a_resource_version_is_sent_none(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         agent.resource_version = b""
         await agent.register()
@@ -58,14 +57,14 @@ async def test_an_agent_without_a_resource_version_gets_none(master: str) -> Non
         assert not run.resource_version_uuids
 
 
-async def test_a_stock_agent_gets_the_new_format(master: str) -> None:
+async def test_a_stock_agent_is_sent_the_reservations_format(master: str) -> None:
     async with FakeAgent(master, capabilities=STOCK) as stock, Framework(master) as framework:
         await stock.register()
         (run,) = await launched(stock, framework, "new")
         assert not any(r.HasField("role") for r in run.task.resources)
 
 
-async def test_an_offer_holds_all_that_is_free(master: str) -> None:
+async def test_an_offer_holds_all_available_resources(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         agent_id = await agent.register()
         event = await framework.until(lambda e: e["event"] == "offers")
@@ -84,7 +83,7 @@ async def test_an_offer_holds_all_that_is_free(master: str) -> None:
         assert amounts == {"cpus": 3.9, "mem": 4064.0, "disk": 10000.0}
 
 
-async def test_a_kill_reaches_the_agent_and_an_unknown_task_is_unknown(master: str) -> None:
+async def test_a_kill_is_sent_to_the_agent_and_an_unknown_task_is_task_unknown(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         await agent.register()
         (run,) = await launched(agent, framework, "one")
@@ -100,7 +99,7 @@ async def test_a_kill_reaches_the_agent_and_an_unknown_task_is_unknown(master: s
         assert status["reason"] == "REASON_RECONCILIATION"
 
 
-async def test_reconciliation_tells_the_latest_state(master: str) -> None:
+async def test_reconciliation_sends_the_latest_state(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         await agent.register()
         run, other = await launched(agent, framework, "one", "two")
@@ -139,7 +138,7 @@ async def test_reconciliation_tells_the_latest_state(master: str) -> None:
         ({"health_check": {"delay_seconds": 1}}, "type"),
     ],
 )
-async def test_a_bad_task_is_an_error_and_never_reaches_the_agent(
+async def test_an_invalid_task_is_task_error_and_is_not_sent_to_the_agent(
     master: str, fields: Json, word: str
 ) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
@@ -174,7 +173,7 @@ async def test_teardown_shuts_the_framework_down_everywhere(master: str) -> None
             assert message.framework_id == run.framework.id
 
 
-async def test_a_framework_that_stays_away_too_long_is_torn_down(master: str) -> None:
+async def test_a_framework_is_torn_down_after_its_failover_timeout(master: str) -> None:
     async with FakeAgent(master) as agent:
         await agent.register()
         async with Framework(master, failover_timeout=1) as framework:
@@ -184,7 +183,7 @@ async def test_a_framework_that_stays_away_too_long_is_torn_down(master: str) ->
             assert message.framework_id == run.framework.id
 
 
-async def test_a_framework_fails_over_and_the_agents_hear_of_it(master: str) -> None:
+async def test_a_failed_over_framework_is_sent_to_the_agents(master: str) -> None:
     async with FakeAgent(master) as agent:
         await agent.register()
         async with Framework(master) as first:
@@ -200,13 +199,13 @@ async def test_a_framework_fails_over_and_the_agents_hear_of_it(master: str) -> 
             assert second.states("one") == ["TASK_RUNNING"]
 
 
-async def test_a_second_scheduler_of_the_same_framework_ends_the_first(master: str) -> None:
+async def test_a_second_scheduler_of_a_framework_disconnects_the_first(master: str) -> None:
     async with Framework(master) as first, Framework(master, id={"value": first.framework_id}):
         event = await first.until(lambda e: e["event"] == "error")
         assert event["message"] == "Framework failed over"
 
 
-async def test_a_removed_framework_may_not_come_back(master: str) -> None:
+async def test_a_removed_framework_may_not_subscribe_again(master: str) -> None:
     async with Framework(master) as first:
         await first.stop()
     second = Framework(master, id={"value": first.framework_id})
@@ -216,7 +215,7 @@ async def test_a_removed_framework_may_not_come_back(master: str) -> None:
     await second.__aexit__()
 
 
-async def test_updates_wait_for_their_acknowledgement(master: str) -> None:
+async def test_an_update_is_forwarded_after_the_one_before_is_acknowledged(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         await agent.register()
         await framework.do("acknowledging", on=False)
@@ -224,7 +223,7 @@ async def test_updates_wait_for_their_acknowledgement(master: str) -> None:
         update = agent.update(run, mesos.TASK_RUNNING)
         agent.send(update)
         status = await framework.state("one", "TASK_RUNNING")
-        assert not agent.untaken
+        assert not agent.unread
         agent.send(update)
         await framework.until(lambda e: len(framework.updates("one")) == 2)
         await framework.do("acknowledge", status=status)
@@ -235,14 +234,14 @@ async def test_updates_wait_for_their_acknowledgement(master: str) -> None:
 # ---- agents that come and go -------------------------------------------------------------------
 
 
-async def test_the_same_address_registering_again_keeps_its_id(master: str) -> None:
+async def test_a_repeated_registration_gets_the_same_id(master: str) -> None:
     async with FakeAgent(master) as agent:
         first = await agent.register()
         agent.info.ClearField("id")
         assert await agent.register() == first
 
 
-async def test_pings_come_from_an_observer_and_say_connected(master: str) -> None:
+async def test_pings_come_from_a_slave_observer_and_carry_connected(master: str) -> None:
     async with FakeAgent(master) as agent:
         await agent.register()
         async with asyncio.timeout(10):
@@ -251,7 +250,9 @@ async def test_pings_come_from_an_observer_and_say_connected(master: str) -> Non
         assert {(p.id, connected) for p, connected in agent.pings} == {("slave-observer(1)", True)}
 
 
-async def test_a_broken_link_rescinds_offers_and_loses_uncheckpointed_tasks(master: str) -> None:
+async def test_a_broken_connection_rescinds_offers_and_loses_uncheckpointed_tasks(
+    master: str,
+) -> None:
     async with (
         FakeAgent(master) as agent,
         Framework(master, checkpoint=False) as hasty,
@@ -273,7 +274,7 @@ async def test_a_broken_link_rescinds_offers_and_loses_uncheckpointed_tasks(mast
         assert careful.states("two") == ["TASK_RUNNING"]
 
 
-async def test_the_known_path_reconciles_and_kills_again(master: str) -> None:
+async def test_a_reregistration_from_memory_reconciles_and_repeats_kills(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         agent_id = await agent.register()
         kept, lost = await launched(agent, framework, "kept", "lost")
@@ -294,7 +295,7 @@ async def test_the_known_path_reconciles_and_kills_again(master: str) -> None:
         assert not (await agent.next(internal.CheckpointResourcesMessage)).resources
 
 
-async def test_silence_makes_an_agent_unreachable_until_it_comes_back(master: str) -> None:
+async def test_missing_pongs_make_an_agent_unreachable_until_it_reregisters(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         agent_id = await agent.register()
         (run,) = await launched(agent, framework, "one")
@@ -319,13 +320,13 @@ async def test_silence_makes_an_agent_unreachable_until_it_comes_back(master: st
         assert {p.id for p, _ in agent.pings} == {"slave-observer(1)", "slave-observer(2)"}
 
 
-async def test_an_invented_id_is_admitted(master: str) -> None:
+async def test_an_unknown_agent_id_is_admitted(master: str) -> None:
     async with FakeAgent(master) as agent:
         agent.info.id.value = "made-up"
         assert (await agent.reregister()).slave_id.value == "made-up"
 
 
-async def test_another_host_name_is_refused_while_the_agent_is_known(master: str) -> None:
+async def test_a_known_agent_with_another_hostname_is_shut_down(master: str) -> None:
     async with FakeAgent(master) as agent:
         await agent.register()
         agent.info.hostname = "elsewhere"
@@ -333,7 +334,7 @@ async def test_another_host_name_is_refused_while_the_agent_is_known(master: str
         assert "different" in (await agent.next(internal.ShutdownMessage)).message
 
 
-async def test_an_agent_that_unregisters_loses_its_tasks(master: str) -> None:
+async def test_tasks_of_an_unregistering_agent_are_lost(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         await agent.register()
         (run,) = await launched(agent, framework, "one")
@@ -343,7 +344,7 @@ async def test_an_agent_that_unregisters_loses_its_tasks(master: str) -> None:
         assert status["state"] == "TASK_LOST"
 
 
-async def test_a_task_reported_under_an_unknown_executor_drops_the_message(master: str) -> None:
+async def test_a_task_with_an_unknown_executor_drops_the_reregistration(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         await agent.register()
         (run,) = await launched(agent, framework, "one")
@@ -352,14 +353,14 @@ async def test_a_task_reported_under_an_unknown_executor_drops_the_message(maste
         bad.executor_id.value = "one"
         agent.send(agent.reregistration(bad, frameworks=(run.framework,)))
         await asyncio.sleep(0.3)
-        assert not agent.untaken
+        assert not agent.unread
         await agent.reregister(task_of(run, mesos.TASK_RUNNING), frameworks=(run.framework,))
 
 
 # ---- operators ---------------------------------------------------------------------------------
 
 
-async def test_marked_gone_means_shutdown_for_ever(master: str) -> None:
+async def test_a_gone_agent_is_shut_down_at_every_reregistration(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         agent_id = await agent.register()
         (run,) = await launched(agent, framework, "one")
@@ -372,7 +373,7 @@ async def test_marked_gone_means_shutdown_for_ever(master: str) -> None:
         assert (await agent.next(internal.ShutdownMessage)).message == "Agent has been marked gone"
 
 
-async def test_draining_kills_nothing_by_itself_and_stops_offers(master: str) -> None:
+async def test_draining_sends_no_kills_and_stops_offers(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         agent_id = await agent.register()
         (run,) = await launched(agent, framework, "one")
@@ -435,7 +436,7 @@ async def test_operations_are_applied_and_acknowledged_by_a_stock_agent(master: 
         assert ack.status_uuid == status.status.uuid
 
 
-async def test_a_framework_reserves_makes_a_volume_and_runs_on_it(master: str) -> None:
+async def test_a_framework_reserves_creates_a_volume_and_launches_on_it(master: str) -> None:
     roles = {"roles": ["web"], "principal": "ops"}
     async with FakeAgent(master) as agent, Framework(master, **roles) as framework:
         await agent.register()
@@ -464,7 +465,7 @@ async def test_a_framework_reserves_makes_a_volume_and_runs_on_it(master: str) -
 # ---- calls that are refused --------------------------------------------------------------------
 
 
-async def test_calls_are_refused_with_a_status_and_a_text(master: str) -> None:
+async def test_rejected_calls_have_a_status_and_a_text(master: str) -> None:
     path = "/api/v1/scheduler"
     revive: Json = {"type": "REVIVE", "framework_id": {"value": "nobody"}}
     assert await post(master, revive, path) == (400, "Framework cannot be found")
@@ -483,7 +484,7 @@ async def test_calls_are_refused_with_a_status_and_a_text(master: str) -> None:
     assert (await post(master, {"type": "SUBSCRIBE"}, path))[0] == 400
 
 
-async def test_the_old_pages_are_there(master: str) -> None:
+async def test_the_v0_endpoints(master: str) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         agent_id = await agent.register()
         (run,) = await launched(agent, framework, "one")
@@ -504,7 +505,9 @@ async def test_the_old_pages_are_there(master: str) -> None:
             assert response.headers["Location"].startswith("//")
 
 
-async def test_a_larger_agent_after_a_restart_offers_more(master: str) -> None:
+async def test_an_agent_with_more_resources_after_a_restart_is_offered_completely(
+    master: str,
+) -> None:
     async with FakeAgent(master) as agent, Framework(master) as framework:
         await agent.register()
         await agent.restart()

@@ -1,8 +1,9 @@
-"""The recorded stories of a real master, told to the embedded one: it has to say the same.
+"""Replays recorded transcripts of a real master to the embedded one.
 
-Everything the recorded agent and framework sent goes in, at the recorded times; every message and
-event of the recorded master has to come out, in the same order and with the same fields. Only
-what a master makes up (offer ids, operation uuids, challenges, its own timestamps) may differ.
+The input is everything that the recorded agent and framework sent, at the recorded times. The
+output has to be every message and event of the recorded master, in the same order and with the
+same fields. Only values that a master generates (offer ids, operation uuids, challenges, its own
+timestamps) may differ.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import pytest
 from google.protobuf.message import Message
 
 from shim.dev.master import operator_api, scheduler_api
-from shim.dev.master.effects import CloseStream, Effect, Emit, Tell
+from shim.dev.master.effects import CloseStream, Effect, SendEvent, SendMessage
 from shim.dev.master.frameworks import subscribe
 from shim.dev.master.master import Master
-from shim.dev.master.state import Options, World
+from shim.dev.master.master_state import MasterState, Options
 from shim.model.ids import Pid
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as internal
@@ -34,23 +35,23 @@ DATA = Path(__file__).parents[2] / "data/transcripts"
 FIRST_MASTER = "30f1cce6-9061-401e-8201-dc8600dcbe68"
 
 
-class Story:
-    """One embedded master, living through transcripts one after the other."""
+class Replay:
+    """One embedded master that replays transcripts one after the other."""
 
     def __init__(self, master: Master, offset: float = 0.0) -> None:
         self.master = master
         self._began = offset
         self._now = offset
         self._agents: set[int] = set()
-        self.said: list[Message] = []
+        self.sent: list[Message] = []
         self.expected: list[Message] = []
         self.events: dict[str, list[Json]] = {}
         self.closed: set[str] = set()
         self.expected_events: dict[str, list[Json]] = {}
         self.statuses: list[tuple[int, int]] = []
 
-    def tell(self, transcript: str) -> None:
-        """Live through a transcript, after all that was told before."""
+    def play(self, transcript: str) -> None:
+        """Replay a transcript after the ones before."""
         self._began = self._now + 1.0
         answers: dict[str, int] = {}
         for entry in _entries(transcript):
@@ -65,23 +66,23 @@ class Story:
             elif entry["head"].startswith("POST /api/v1 "):
                 call = json.loads(base64.b64decode(entry["body_b64"]))
                 answers[entry["conn"]] = self._run(
-                    lambda world, call=call: operator_api.carry_out(world, call)
+                    lambda state, call=call: operator_api.carry_out(state, call)
                 )
 
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Tell(_, _, message):
+                case SendMessage(_, _, message):
                     if not isinstance(message, internal.PingSlaveMessage):
-                        self.said.append(message)
-                case Emit(stream_id, event):
+                        self.sent.append(message)
+                case SendEvent(stream_id, event):
                     self.events.setdefault(stream_id, []).append(event)
                 case CloseStream(stream_id):
                     self.closed.add(stream_id)
 
     def _run(self, decide: Any) -> int:
         status: list[int] = []
-        self._perform(self.master.run(self._now, lambda world: status.append(decide(world))))
+        self._perform(self.master.apply(self._now, lambda state: status.append(decide(state))))
         return status[0]
 
     def _message(self, entry: Json) -> None:
@@ -99,22 +100,22 @@ class Story:
                 self.expected.append(message)
             elif not message.connected and any(a.connected for a in self._world.agents.values()):
                 # The recording has no line for the broken link; this is what it led to.
-                self._perform(self.master.link_lost(("127.0.0.1", 5051), self._now))
+                self._perform(self.master.connection_lost(("127.0.0.1", 5051), self._now))
         elif name.rpartition(".")[2] not in ("RegisterExecutorMessage",):
             decoded = codec.decode(name, body, codec.TO_MASTER)
             self._perform(self.master.receive(target, sender, decoded, self._now))
 
     @property
-    def _world(self) -> World:
-        return self.master.world
+    def _world(self) -> MasterState:
+        return self.master.state
 
     def _call(self, entry: Json, answers: dict[str, int]) -> None:
         call = json.loads(base64.b64decode(entry["body_b64"]))
         if call["type"] == "SUBSCRIBE":
             stream = entry["conn"]
             wanted = scheduler_api.subscription(call)
-            effects = self.master.run(
-                self._now, lambda world: subscribe(world, stream, wanted.info, set())
+            effects = self.master.apply(
+                self._now, lambda state: subscribe(state, stream, wanted.info, set())
             )
             self._perform(effects)
             return
@@ -123,7 +124,7 @@ class Story:
             mine = [o for o in self._world.offers.values() if o.framework_id == framework.id]
             call["accept"]["offer_ids"] = [{"value": mine[-1].id}]
         answers[entry["conn"]] = self._run(
-            lambda world: scheduler_api.carry_out(world, call, framework.stream_id)
+            lambda state: scheduler_api.carry_out(state, call, framework.stream_id)
         )
 
     def _response(self, entry: Json, answers: dict[str, int]) -> None:
@@ -151,22 +152,22 @@ def _records(stream: bytes) -> Iterator[Json]:
 
 def new_master(master_id: str, port: int = 5050, **options: Any) -> Master:
     numbers = itertools.count(1)
-    world = World(
+    state = MasterState(
         pid=Pid("master", "127.0.0.1", port),
         id=master_id,
         options=Options(ping_timeout=2.0, **options),
         new_uuid=lambda: next(numbers).to_bytes(16, "big"),
     )
-    master = Master(world, {"agent": b"secret"})
+    master = Master(state, {"agent": b"secret"})
     master.start(0.0)
     return master
 
 
-def told(*transcripts: str) -> Story:
-    story = Story(new_master(FIRST_MASTER))
+def told(*transcripts: str) -> Replay:
+    replay = Replay(new_master(FIRST_MASTER))
     for transcript in transcripts:
-        story.tell(transcript)
-    return story
+        replay.play(transcript)
+    return replay
 
 
 BEFORE = {
@@ -179,7 +180,7 @@ BEFORE = {
 
 
 def plain(message: Message) -> Message:
-    """Without what a master makes up."""
+    """The message without the values that a master generates."""
     copy = type(message)()
     copy.CopyFrom(message)
     if isinstance(copy, internal.ApplyOperationMessage):
@@ -196,29 +197,29 @@ def plain(message: Message) -> Message:
 
 
 @pytest.mark.parametrize("transcript", BEFORE)
-def test_the_agent_is_told_what_the_recorded_agent_was_told(transcript: str) -> None:
-    story = told(*BEFORE[transcript])
-    known = len(story.said)
-    story.expected.clear()
-    story.tell(transcript)
-    assert [plain(m) for m in story.said[known:]] == [plain(m) for m in story.expected]
-    assert story.master.world.aborted is None
+def test_the_agent_receives_the_recorded_messages(transcript: str) -> None:
+    replay = told(*BEFORE[transcript])
+    known = len(replay.sent)
+    replay.expected.clear()
+    replay.play(transcript)
+    assert [plain(m) for m in replay.sent[known:]] == [plain(m) for m in replay.expected]
+    assert replay.master.state.aborted is None
 
 
 @pytest.mark.parametrize("transcript", ["lifecycle", "health", "group"])
-def test_the_framework_hears_what_the_recorded_one_heard(transcript: str) -> None:
-    story = told(*BEFORE[transcript], transcript)
+def test_the_framework_receives_the_recorded_events(transcript: str) -> None:
+    replay = told(*BEFORE[transcript], transcript)
     ((stream, expected),) = [
-        (s, e) for s, e in story.expected_events.items() if s not in _streams(BEFORE[transcript])
+        (s, e) for s, e in replay.expected_events.items() if s not in _streams(BEFORE[transcript])
     ]
-    events = story.events[stream]
+    events = replay.events[stream]
     assert [e["type"] for e in events[:3]] == ["SUBSCRIBED", "HEARTBEAT", "OFFERS"]
     assert events[0] == expected[0]
     assert _offer(events[2]) == _offer(expected[2])
     assert [_update(e) for e in events if e["type"] == "UPDATE"] == [
         _update(e) for e in expected if e["type"] == "UPDATE"
     ]
-    assert stream in story.closed
+    assert stream in replay.closed
 
 
 def _streams(transcripts: list[str]) -> set[str]:
@@ -240,58 +241,60 @@ def _offer(event: Json) -> Json:
 
 
 def test_calls_are_answered_with_the_recorded_status() -> None:
-    story = told(*BEFORE["agent-restart"])
-    assert len(story.statuses) > 20
-    assert [ours for ours, _ in story.statuses] == [theirs for _, theirs in story.statuses]
+    replay = told(*BEFORE["agent-restart"])
+    assert len(replay.statuses) > 20
+    assert [actual for actual, _ in replay.statuses] == [
+        expected for _, expected in replay.statuses
+    ]
 
 
-def restarted(before: Story, port: int = 5050) -> Story:
-    """A new master process with the registry of the one before."""
+def restarted(before: Replay, port: int = 5050) -> Replay:
+    """A new master with the registry of the one before."""
     master = new_master("restarted-master", port)
-    master.world.registry = before.master.world.registry
+    master.state.registry = before.master.state.registry
     master.start(before._now)
-    return Story(master, before._now)
+    return Replay(master, before._now)
 
 
-def test_a_restarted_master_takes_the_agent_back() -> None:
-    story = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
-    story.tell("master-restart")
-    assert story.said == story.expected
-    (agent,) = story.master.world.agents.values()
+def test_a_restarted_master_readmits_the_agent() -> None:
+    replay = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    replay.play("master-restart")
+    assert replay.sent == replay.expected
+    (agent,) = replay.master.state.agents.values()
     assert [entry.task.name for entry in agent.tasks.values()] == ["keeper"]
 
 
 def test_operations_and_draining_of_the_restarted_master() -> None:
-    story = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
-    story.tell("master-restart")
-    del story.said[:], story.expected[:]
+    replay = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    replay.play("master-restart")
+    del replay.sent[:], replay.expected[:]
     # The uuids by which the recorded agent answers are those of the recorded master.
     uuids = [
         codec.decode(e["message"], base64.b64decode(e["body_b64"])).operation_uuid.value  # type: ignore[attr-defined]
         for e in _entries("operations")
         if e.get("message", "").endswith("ApplyOperationMessage")
     ]
-    story.master.world.new_uuid = iter(uuids).__next__
-    story.tell("operations")
-    assert story.said == story.expected
-    assert not story.master.world.agents.popitem()[1].operations
+    replay.master.state.new_uuid = iter(uuids).__next__
+    replay.play("operations")
+    assert replay.sent == replay.expected
+    assert not replay.master.state.agents.popitem()[1].operations
 
 
 def test_draining_and_reactivating() -> None:
-    story = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
-    story.tell("master-restart")
-    del story.said[:], story.expected[:], story.statuses[:]
-    story.tell("drain")
-    assert [plain(m) for m in story.said] == [plain(m) for m in story.expected]
-    assert story.statuses == [(200, 200), (200, 200)]
+    replay = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    replay.play("master-restart")
+    del replay.sent[:], replay.expected[:], replay.statuses[:]
+    replay.play("drain")
+    assert [plain(m) for m in replay.sent] == [plain(m) for m in replay.expected]
+    assert replay.statuses == [(200, 200), (200, 200)]
 
 
 def test_unregistering() -> None:
-    story = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
-    story.tell("master-restart")
-    assert len(story.master.world.agents) == 1
-    story.tell("unregister")
-    assert not story.master.world.agents
+    replay = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    replay.play("master-restart")
+    assert len(replay.master.state.agents) == 1
+    replay.play("unregister")
+    assert not replay.master.state.agents
 
 
 @pytest.mark.parametrize("transcript", ["authenticate", "authenticate-refused"])
@@ -300,10 +303,10 @@ def test_authentication_is_answered_step_by_step(transcript: str) -> None:
     if transcript == "authenticate-refused":
         # The recorded session is the master's second.
         master._next_session = 2
-    story = Story(master)
-    story.tell(transcript)
-    names = [type(m).__name__ for m in story.expected if not _verdict(m)]
-    assert [type(m).__name__ for m in story.said if not _verdict(m)][: len(names)] == names
+    replay = Replay(master)
+    replay.play(transcript)
+    names = [type(m).__name__ for m in replay.expected if not _verdict(m)]
+    assert [type(m).__name__ for m in replay.sent if not _verdict(m)][: len(names)] == names
 
 
 def _verdict(message: Message) -> bool:
@@ -315,7 +318,7 @@ def _verdict(message: Message) -> bool:
 
 def test_marking_gone() -> None:
     master = new_master("4e3abed6-da39-455b-9cd7-4bf06ac28bce", 5052)
-    story = Story(master)
+    replay = Replay(master)
     info = codec.decode(
         "mesos.internal.ReregisterSlaveMessage",
         next(
@@ -326,6 +329,6 @@ def test_marking_gone() -> None:
         codec.TO_MASTER,
     )
     master.receive("master", Pid.parse("slave(1)@127.0.0.1:5051"), info, 0.0)
-    story.tell("gone")
-    assert story.said == story.expected
-    assert story.statuses == [(200, 200)]
+    replay.play("gone")
+    assert replay.sent == replay.expected
+    assert replay.statuses == [(200, 200)]

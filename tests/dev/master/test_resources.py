@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.dev.master.resources import (
-    Bag,
     InvalidResource,
+    Resources,
     downgraded,
-    is_dynamic,
-    stripped,
     upgraded,
+    without_dynamic,
 )
+from shim.model.resources import is_checkpointed
 from shim.protos import mesos_pb2 as mesos
 from tests.dev.master.fake_agent import scalar
 
@@ -45,7 +45,7 @@ def volume(size: float = 10.0) -> mesos.Resource:
 
 amounts = st.integers(1, 10_000).map(lambda n: n / 1000)
 spans = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 8)), min_size=1, max_size=4).map(
-    lambda pairs: Bag.of(_apart(pairs))
+    lambda pairs: Resources.of(_apart(pairs))
 )
 
 
@@ -54,68 +54,68 @@ def _apart(pairs: list[tuple[int, int]]) -> list[mesos.Resource]:
 
 
 bags = st.one_of(
-    st.builds(lambda c, m: Bag.of([scalar("cpus", c), scalar("mem", m)]), amounts, amounts),
+    st.builds(lambda c, m: Resources.of([scalar("cpus", c), scalar("mem", m)]), amounts, amounts),
     spans,
 )
 
 
 @given(bags, bags)
-def test_what_is_added_covers_both(a: Bag, b: Bag) -> None:
-    assert (a + b).covers(a)
-    assert (a + b).covers(b)
+def test_a_sum_contains_both_summands(a: Resources, b: Resources) -> None:
+    assert (a + b).contains(a)
+    assert (a + b).contains(b)
 
 
 @given(amounts, amounts)
-def test_adding_and_taking_away_is_exact(a: float, b: float) -> None:
-    one, other = Bag.of([scalar("cpus", a)]), Bag.of([scalar("cpus", b)])
+def test_addition_and_subtraction_are_exact(a: float, b: float) -> None:
+    one, other = Resources.of([scalar("cpus", a)]), Resources.of([scalar("cpus", b)])
     assert (one + other) - other == one
-    assert one - one == Bag()
+    assert one - one == Resources()
 
 
 @given(spans, spans)
-def test_ranges_keep_what_was_not_taken(a: Bag, b: Bag) -> None:
+def test_subtraction_keeps_the_other_ranges(a: Resources, b: Resources) -> None:
     rest = a - b
-    assert a.covers(rest)
+    assert a.contains(rest)
     assert _numbers(rest) == _numbers(a) - _numbers(b)
 
 
-def _numbers(bag: Bag) -> set[int]:
-    spans = [s for r in bag.resources() for s in r.ranges.range]
+def _numbers(resources: Resources) -> set[int]:
+    spans = [s for r in resources.resources() for s in r.ranges.range]
     return {n for span in spans for n in range(span.begin, span.end + 1)}
 
 
-def test_three_decimals_are_kept_without_noise() -> None:
-    bag = Bag.of([scalar("cpus", 64)])
+def test_three_decimals_are_exact() -> None:
+    resources = Resources.of([scalar("cpus", 64)])
     for _ in range(3):
-        bag -= Bag.of([scalar("cpus", 0.1)])
-    (left,) = bag.resources()
+        resources -= Resources.of([scalar("cpus", 0.1)])
+    (left,) = resources.resources()
     assert left.scalar.value == 63.7
 
 
-def test_neighbouring_ranges_become_one() -> None:
-    (resource,) = Bag.of([ports((1, 2)), ports((3, 4))]).resources()
+def test_adjacent_ranges_are_joined() -> None:
+    (resource,) = Resources.of([ports((1, 2)), ports((3, 4))]).resources()
     assert [(r.begin, r.end) for r in resource.ranges.range] == [(1, 4)]
 
 
-def test_sets_are_taken_item_by_item() -> None:
-    left = Bag.of([items("a", "b", "c")]) - Bag.of([items("b")])
-    assert left == Bag.of([items("a", "c")])
+def test_sets_are_subtracted_item_by_item() -> None:
+    left = Resources.of([items("a", "b", "c")]) - Resources.of([items("b")])
+    assert left == Resources.of([items("a", "c")])
 
 
-def test_a_reservation_is_another_resource() -> None:
+def test_reserved_and_unreserved_resources_differ() -> None:
     web = scalar("cpus", 1)
     web.role = "web"
-    assert not Bag.of([scalar("cpus", 4)]).covers(Bag.of([web]))
-    assert Bag.of([web]).pick(frozenset({"db"})) == Bag()
-    assert Bag.of([web]).pick(frozenset({"web"})) == Bag.of([web])
+    assert not Resources.of([scalar("cpus", 4)]).contains(Resources.of([web]))
+    assert Resources.of([web]).for_roles(frozenset({"db"})) == Resources()
+    assert Resources.of([web]).for_roles(frozenset({"web"})) == Resources.of([web])
 
 
 @pytest.mark.parametrize("resource", [scalar("cpus", 1), volume(), ports((1, 2))])
-def test_both_formats_say_the_same(resource: mesos.Resource) -> None:
+def test_both_formats_are_equivalent(resource: mesos.Resource) -> None:
     new = upgraded(resource)
     assert not new.HasField("role")
     assert downgraded(new) == resource
-    assert Bag.of([new]) == Bag.of([resource])
+    assert Resources.of([new]) == Resources.of([resource])
 
 
 def test_a_static_role_becomes_a_reservation() -> None:
@@ -131,13 +131,13 @@ def test_a_refined_reservation_has_no_old_format() -> None:
     resource.reservations.add(role="a/b", type=DYNAMIC)
     with pytest.raises(InvalidResource, match="refined"):
         downgraded(resource)
-    assert not Bag.of([resource]).without_refined()
+    assert not Resources.of([resource]).without_refined()
 
 
-def test_a_volume_is_made_of_plain_disk() -> None:
-    assert is_dynamic(volume())
-    assert not is_dynamic(scalar("disk", 1))
-    assert Bag.of([stripped(volume())]) == Bag.of([scalar("disk", 10)])
+def test_a_volume_without_its_persistence_is_plain_disk() -> None:
+    assert is_checkpointed(volume())
+    assert not is_checkpointed(scalar("disk", 1))
+    assert Resources.of([without_dynamic(volume())]) == Resources.of([scalar("disk", 10)])
 
 
 def bad(**fields: object) -> mesos.Resource:
@@ -177,14 +177,14 @@ def with_reservation() -> mesos.Resource:
         (with_reservation(), "role"),
     ],
 )
-def test_what_a_master_refuses_is_named(resource: mesos.Resource, word: str) -> None:
+def test_invalid_resources_are_errors_with_a_reason(resource: mesos.Resource, word: str) -> None:
     with pytest.raises(InvalidResource, match=word):
-        Bag.of([resource])
+        Resources.of([resource])
 
 
-def test_a_text_for_people() -> None:
+def test_resources_as_text() -> None:
     web = scalar("mem", 5)
     web.role = "web"
-    bag = Bag.of([scalar("cpus", 0.5), web, ports((1, 2), (9, 9))])
-    assert str(bag) == "cpus:0.5; mem(web):5; ports:[1-2, 9-9]"
-    assert str(Bag()) == "nothing"
+    resources = Resources.of([scalar("cpus", 0.5), web, ports((1, 2), (9, 9))])
+    assert str(resources) == "cpus:0.5; mem(web):5; ports:[1-2, 9-9]"
+    assert str(Resources()) == "nothing"

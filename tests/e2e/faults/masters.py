@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from shim.dev.master.server import DevMaster
+from shim.dev.master.dev_master import DevMaster
 from tests.e2e.agents import agents_of, eventually
 from tests.e2e.client import Json
 from tests.support.ports import free_port
@@ -148,7 +148,7 @@ class EmbeddedMaster(_Gated):
     async def kill(self) -> None:
         if self._dev is not None:
             await self._dev.stop()
-            assert self._dev.world.aborted is None
+            assert self._dev.state.aborted is None
             self._dev = None
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from shim.dev.master.v1json import BadJson, from_json, to_json
+from shim.dev.master.v1_json import InvalidJson, from_json, to_json
 from shim.protos import mesos_pb2 as mesos
 
 TASK = {
@@ -21,7 +21,7 @@ TASK = {
 }
 
 
-def test_agents_are_slaves_on_the_wire() -> None:
+def test_agent_in_v1_is_slave_in_v0() -> None:
     info = from_json(TASK, mesos.TaskInfo())
     assert info.slave_id.value == "S1"
     assert info.data == b"\0\xff"
@@ -34,14 +34,14 @@ def test_large_numbers_stay_numbers() -> None:
     assert '"end": 9223372036854775808' in text
 
 
-def test_what_json_has_no_number_for_is_a_text() -> None:
+def test_nan_and_infinities_are_strings() -> None:
     info = from_json({**TASK, "limits": {"mem": {"value": "Infinity"}}}, mesos.TaskInfo())
     text = json.dumps(to_json(info), allow_nan=False)
     assert '"mem": {"value": "Infinity"}' in text
     assert from_json(json.loads(text), mesos.TaskInfo()) == info
 
 
-def test_names_of_reasons_and_sources_are_those_of_v1() -> None:
+def test_enum_values_have_v1_names() -> None:
     status = mesos.TaskStatus(
         state=mesos.TASK_LOST,
         source=mesos.TaskStatus.SOURCE_SLAVE,
@@ -56,7 +56,7 @@ def test_names_of_reasons_and_sources_are_those_of_v1() -> None:
     }
 
 
-def test_defaults_are_written_out_but_not_the_deprecated_role() -> None:
+def test_defaults_are_written_except_the_deprecated_role() -> None:
     address = mesos.NetworkInfo.IPAddress(ip_address="10.0.0.1")
     assert to_json(address) == {"protocol": "IPv4", "ip_address": "10.0.0.1"}
     resource = mesos.Resource(name="cpus", type=mesos.Value.SCALAR)
@@ -76,8 +76,8 @@ def test_defaults_are_written_out_but_not_the_deprecated_role() -> None:
         ({**TASK, "data": 7}, "data"),
     ],
 )
-def test_what_does_not_fit_is_named(body: object, word: str) -> None:
-    with pytest.raises(BadJson, match=word):
+def test_invalid_json_is_an_error_with_the_field(body: object, word: str) -> None:
+    with pytest.raises(InvalidJson, match=word):
         from_json(body, mesos.TaskInfo())
 
 

@@ -1,7 +1,6 @@
-"""What the embedded master knows. No I/O, no clock, no randomness.
+"""The memory of the embedded master. No I/O, no clock, no randomness.
 
-:class:`World` is its memory. The modules beside this one change it and append effects to
-``world.out``, which the server carries out in order.
+The other modules of this package change a :class:`MasterState` and append effects to its ``out``.
 """
 
 from __future__ import annotations
@@ -14,31 +13,31 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
 
-from shim.dev.master.effects import Effect, Emit, Log, Tell
-from shim.dev.master.resources import Bag
-from shim.dev.master.v1json import Json
+from shim.dev.master.effects import Effect, Log, SendEvent, SendMessage
+from shim.dev.master.resources import Resources
+from shim.dev.master.v1_json import Json
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, Pid, TaskId, TaskKey
 from shim.model.states import TERMINAL
 from shim.protos import mesos_pb2 as mesos
 
 VERSION = "1.12.0"
-"""The release whose behaviour this follows."""
+"""The Mesos release whose behaviour the embedded master follows."""
 
 AgentCapability = mesos.SlaveInfo.Capability
 FrameworkCapability = mesos.FrameworkInfo.Capability
 
 HTTP_FRAMEWORK_PID = "@0.0.0.0:0"
-"""What a master writes where a driver's pid would stand, for a framework that came by HTTP."""
+"""The pid that a master sends for a framework with the HTTP scheduler API."""
 
-KEPT_REFUSALS = 1000
+KEPT_DROPPED = 1000
 KEPT_COMPLETED_FRAMEWORKS = 50
 KEPT_COMPLETED_TASKS = 1000
-"""The last three as a master keeps them (``refusals`` are ours): history for people, bounded."""
+"""Bounds of the history. Mesos has the last two; dropped messages are kept for tests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the master is set. Times in seconds; defaults are a stock master's."""
+    """The master's flags. Times in seconds; the defaults are those of Mesos."""
 
     ping_timeout: float = 15.0
     max_ping_timeouts: int = 5
@@ -48,7 +47,7 @@ class Options:
     authentication_timeout: float = 15.0
     authenticate_agents: bool = False
     domain: mesos.DomainInfo | None = None
-    """The master's own fault domain; without one it takes no agent that has one."""
+    """The master's fault domain. A master without one rejects an agent that has one."""
 
     @property
     def total_ping_timeout(self) -> float:
@@ -56,8 +55,8 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Something that a real master drops with no more than a line in its log."""
+class DroppedMessage:
+    """A message that a real master drops with only a line in its log."""
 
     at: float
     sender: str
@@ -67,10 +66,10 @@ class Refusal:
 
 @dataclass(slots=True)
 class TaskEntry:
-    """A task as the master keeps it."""
+    """A task in the master's memory."""
 
     task: mesos.Task
-    resources: Bag
+    resources: Resources
 
     @property
     def key(self) -> TaskKey:
@@ -83,7 +82,7 @@ class TaskEntry:
 
 @dataclass(slots=True)
 class OperationEntry:
-    """An operation that an agent has been asked to apply."""
+    """An offer operation that was sent to an agent."""
 
     uuid: bytes
     info: mesos.Offer.Operation
@@ -109,10 +108,10 @@ class Agent:
     observer: int
     registered_at: float
     resource_version: bytes = b""
-    checkpointed: Bag = field(default_factory=Bag)
-    total: Bag = field(default_factory=Bag)
-    used: Bag = field(default_factory=Bag)
-    """What tasks that have not ended, and executors, hold."""
+    checkpointed: Resources = field(default_factory=Resources)
+    total: Resources = field(default_factory=Resources)
+    used: Resources = field(default_factory=Resources)
+    """The resources of executors and of tasks that have not ended."""
     reregistered_at: float | None = None
     connected: bool = True
     deactivated: bool = False
@@ -128,7 +127,7 @@ class Agent:
 
     @property
     def active(self) -> bool:
-        """Whether its resources may be offered."""
+        """Whether the agent's resources may be offered."""
         return self.connected and not self.deactivated
 
     def can(self, capability: int) -> bool:
@@ -141,18 +140,18 @@ class Offer:
     framework_id: FrameworkId
     agent_id: AgentId
     role: str
-    resources: Bag
+    resources: Resources
 
 
 @dataclass(slots=True)
 class Filter:
     until: float
-    resources: Bag
+    resources: Resources
 
 
 @dataclass(slots=True)
 class Framework:
-    """A framework that has subscribed, or that an agent told of after a failover."""
+    """A framework that has subscribed, or that a re-registering agent reported."""
 
     id: FrameworkId
     info: mesos.FrameworkInfo
@@ -188,7 +187,7 @@ class Framework:
 
 @dataclass(slots=True)
 class Registry:
-    """What outlives a master: which agents are admitted, unreachable, gone."""
+    """What survives a master: agents that are admitted, unreachable, gone or draining."""
 
     admitted: dict[AgentId, mesos.SlaveInfo] = field(default_factory=dict)
     unreachable: dict[AgentId, float] = field(default_factory=dict)
@@ -197,29 +196,29 @@ class Registry:
 
 
 @dataclass(slots=True)
-class World:
-    """Everything the master knows."""
+class MasterState:
+    """Everything that the master holds in memory."""
 
     pid: Pid
     id: str
     options: Options
     new_uuid: Callable[[], bytes]
-    """Sixteen bytes of a random UUID each time."""
+    """Returns the 16 bytes of a new random UUID."""
     hostname: str = "localhost"
     now: float = 0.0
     started_at: float = 0.0
     registry: Registry = field(default_factory=Registry)
     agents: dict[AgentId, Agent] = field(default_factory=dict)
     recovered: dict[AgentId, mesos.SlaveInfo] = field(default_factory=dict)
-    """Admitted before this master started, and not back yet."""
+    """Agents of the registry that have not re-registered since the master started."""
     frameworks: dict[FrameworkId, Framework] = field(default_factory=dict)
     completed: dict[FrameworkId, Framework] = field(default_factory=dict)
     offers: dict[str, Offer] = field(default_factory=dict)
     authenticated: dict[Pid, str] = field(default_factory=dict)
     authenticating: dict[Pid, list[Message]] = field(default_factory=dict)
-    """Agents whose authentication is under way, with what they sent meanwhile."""
+    """Agents that are authenticating, with their held messages."""
     timers: dict[tuple[str, str], float] = field(default_factory=dict)
-    refusals: deque[Refusal] = field(default_factory=lambda: deque(maxlen=KEPT_REFUSALS))
+    dropped: deque[DroppedMessage] = field(default_factory=lambda: deque(maxlen=KEPT_DROPPED))
     aborted: str | None = None
     out: list[Effect] = field(default_factory=list)
     agent_numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -227,27 +226,27 @@ class World:
     offer_numbers: Iterator[int] = field(default_factory=itertools.count)
     observer_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def tell(self, agent: Agent, message: Message, *, sender: str = "master") -> None:
-        self.out.append(Tell(agent.pid, sender, message))
+    def send(self, agent: Agent, message: Message, *, sender: str = "master") -> None:
+        self.out.append(SendMessage(agent.pid, sender, message))
 
-    def emit(self, framework: Framework, kind: str, body: Json | None = None) -> None:
-        """An event for the framework, if it listens."""
+    def send_event(self, framework: Framework, kind: str, body: Json | None = None) -> None:
+        """Send an event to the framework if it is connected."""
         if framework.stream_id is not None:
             event: Json = {"type": kind}
             if body is not None:
                 event[kind.lower()] = body
-            self.out.append(Emit(framework.stream_id, event))
+            self.out.append(SendEvent(framework.stream_id, event))
 
     def log(self, text: str, level: int = logging.INFO) -> None:
         self.out.append(Log(level, text))
 
-    def refuse(self, sender: object, message: Message | str, reason: str) -> None:
+    def drop_message(self, sender: object, message: Message | str, reason: str) -> None:
         name = message if isinstance(message, str) else message.DESCRIPTOR.name
-        self.refusals.append(Refusal(self.now, str(sender), name, reason))
+        self.dropped.append(DroppedMessage(self.now, str(sender), name, reason))
         self.log(f"dropped {name} of {sender}: {reason}", logging.WARNING)
 
     def abort(self, sender: object, message: Message | str, reason: str) -> None:
-        """Where a real master's process would die: remember it, loudly, and stop serving."""
+        """A real master's process would abort here: log an error and stop serving."""
         name = message if isinstance(message, str) else message.DESCRIPTOR.name
         self.aborted = f"{name} of {sender} would abort a Mesos master: {reason}"
         self.log(self.aborted, logging.ERROR)
@@ -255,12 +254,12 @@ class World:
     def agent_at(self, pid: Pid) -> Agent | None:
         return next((a for a in self.agents.values() if a.pid == pid), None)
 
-    def timer(self, kind: str, name: str, delay: float) -> None:
+    def set_timer(self, kind: str, name: str, delay: float) -> None:
         self.timers[kind, name] = self.now + delay
 
-    def allocate_soon(self) -> None:
-        """Resources became free: they are offered with the next batch."""
+    def schedule_allocation(self) -> None:
+        """Allocate within one allocation interval."""
         self.timers.setdefault(("allocate", ""), self.now + self.options.allocation_interval)
 
-    def stop_timer(self, kind: str, name: str) -> None:
+    def cancel_timer(self, kind: str, name: str) -> None:
         self.timers.pop((kind, name), None)

@@ -1,4 +1,4 @@
-"""What a master checks of a TaskInfo before an agent sees it (docker-task-mapping 2.1)."""
+"""What a master checks in a TaskInfo before it sends the task to an agent."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Iterable
 
 from google.protobuf.message import Message
 
-from shim.dev.master.admission import bad_id
-from shim.dev.master.resources import Bag, InvalidResource, validate
-from shim.dev.master.state import Agent, AgentCapability, Framework
+from shim.dev.master.master_state import Agent, AgentCapability, Framework
+from shim.dev.master.resources import InvalidResource, Resources, validate
 from shim.model.ids import TaskId
+from shim.model.validation import id_problem
 from shim.protos import mesos_pb2 as mesos
 
 Variable = mesos.Environment.Variable
 
 
-def refused(task: mesos.TaskInfo, framework: Framework, agent: Agent) -> str | None:
-    """Why the task would be TASK_ERROR. The first reason only, as a master gives it."""
+def invalid_task(task: mesos.TaskInfo, framework: Framework, agent: Agent) -> str | None:
+    """Why the task becomes TASK_ERROR: the first reason, as in Mesos."""
     return (
-        bad_id(task.task_id.value)
+        id_problem(task.task_id.value)
         or _duplicate(task, framework)
         or _misplaced(task, agent)
         or _kind(task)
@@ -37,13 +37,13 @@ def refused(task: mesos.TaskInfo, framework: Framework, agent: Agent) -> str | N
 
 
 def has(message: Message, name: str) -> bool:
-    """HasField for a name that is only known at run time."""
+    """HasField for a name that is known only at run time."""
     return bool(message.HasField(name))
 
 
-def refused_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str | None:
-    """What is checked of an executor, a group's or a task's own."""
-    if reason := bad_id(executor.executor_id.value):
+def invalid_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str | None:
+    """Checks of an executor, of a group or of a task."""
+    if reason := id_problem(executor.executor_id.value):
         return reason
     if executor.HasField("framework_id") and executor.framework_id.value != framework.id:
         return f"executor {executor.executor_id.value} names another framework"
@@ -52,14 +52,14 @@ def refused_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str 
     return _resource_list(executor.resources)
 
 
-def refused_group_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str | None:
-    """A group's executor: nobody fills in what is missing, as for a task's own."""
+def invalid_group_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str | None:
+    """Checks of a group's executor. The master completes only a task's own executor."""
     if not executor.HasField("framework_id"):
         return "'ExecutorInfo.framework_id' must be set"
     if executor.type == mesos.ExecutorInfo.DEFAULT and executor.HasField("command"):
-        return "a DEFAULT executor brings its own command"
-    reason = refused_executor(executor, framework)
-    held = Bag() if reason else Bag.of(executor.resources)
+        return "a DEFAULT executor must not have a command"
+    reason = invalid_executor(executor, framework)
+    held = Resources() if reason else Resources.of(executor.resources)
     missing = [name for name in ("cpus", "mem", "disk") if not held.scalar(name)]
     return reason or (f"the executor uses no {missing[0]}" if missing else None)
 
@@ -83,8 +83,8 @@ def _kind(task: mesos.TaskInfo) -> str | None:
     return None
 
 
-def refused_launch_executor(executor: mesos.ExecutorInfo) -> str | None:
-    """What a LAUNCH (not a LAUNCH_GROUP) asks of a task's own executor."""
+def invalid_launch_executor(executor: mesos.ExecutorInfo) -> str | None:
+    """Further checks of a task's executor in LAUNCH, but not in LAUNCH_GROUP."""
     if executor.type == mesos.ExecutorInfo.DEFAULT:
         return "a DEFAULT executor runs task groups only"
     return None if executor.HasField("command") else "the executor has no command"
@@ -95,8 +95,8 @@ def _resource_list(resources: Iterable[mesos.Resource]) -> str | None:
         for resource in resources:
             validate(resource)
             if resource.name == "gpus" and not resource.scalar.value.is_integer():
-                return f"gpus: {resource.scalar.value} is no whole number"
-        Bag.of(resources)
+                return f"gpus: {resource.scalar.value} is not a whole number"
+        Resources.of(resources)
     except InvalidResource as error:
         return f"Task uses invalid resources: {error}"
     return None
@@ -111,7 +111,7 @@ def _limits(task: mesos.TaskInfo, agent: Agent) -> str | None:
         return None
     if not agent.can(AgentCapability.TASK_RESOURCE_LIMITS):
         return "the agent does not know resource limits"
-    requested = Bag.of(task.resources)
+    requested = Resources.of(task.resources)
     for name, limit in task.limits.items():
         if name not in ("cpus", "mem"):
             return f"a limit of {name} is not possible"
@@ -123,9 +123,9 @@ def _limits(task: mesos.TaskInfo, agent: Agent) -> str | None:
     return None
 
 
-def _container(whose: str, container: mesos.ContainerInfo | None) -> str | None:
+def _container(owner: str, container: mesos.ContainerInfo | None) -> str | None:
     reason = None if container is None else _bad_container(container)
-    return f"{whose}'s `ContainerInfo` is invalid: {reason}" if reason else None
+    return f"{owner}'s `ContainerInfo` is invalid: {reason}" if reason else None
 
 
 def _bad_container(container: mesos.ContainerInfo) -> str | None:
@@ -177,7 +177,7 @@ _KINDS: dict[int, str] = {
     mesos.CheckInfo.HTTP: "http",
     mesos.CheckInfo.TCP: "tcp",
 }
-"""Of both sorts of check: their numbers are the same."""
+"""The enum values of HealthCheck.Type and CheckInfo.Type are the same."""
 _TIMES = ("delay_seconds", "grace_period_seconds", "interval_seconds", "timeout_seconds")
 
 
@@ -205,7 +205,7 @@ def _check(check: mesos.HealthCheck | mesos.CheckInfo, words: str) -> str | None
 
 
 def _health_check(check: mesos.HealthCheck, kind: str) -> str | None:
-    """What is checked of no other."""
+    """Checks of a HealthCheck that a CheckInfo does not have."""
     if kind == "command" and not check.command.HasField("value"):
         return "the command has no 'value'"
     if kind == "http" and check.http.scheme not in ("", "http", "https"):

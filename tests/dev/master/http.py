@@ -1,4 +1,4 @@
-"""Asking a master by plain HTTP."""
+"""HTTP requests to a master."""
 
 from __future__ import annotations
 

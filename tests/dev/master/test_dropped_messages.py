@@ -1,4 +1,4 @@
-"""What a master drops with no more than a line in its log is in ``refusals`` here."""
+"""Messages that a real master drops with a line in its log are in ``refusals`` here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from tests.dev.master.conftest import Embedded
 from tests.dev.master.fake_agent import FakeAgent, scalar
-from tests.dev.master.pages import get
+from tests.dev.master.http import get
 
 Spoil = Callable[[internal.RegisterSlaveMessage], None]
 
@@ -40,8 +40,8 @@ def _no_checkpoint(message: internal.RegisterSlaveMessage) -> None:
 
 
 REGISTRATIONS: dict[str, Spoil] = {
-    "older than 1.0.0": _old,
-    "1.2.3": _no_version,
+    "1.0.0 or later: '0.28.3'": _old,
+    "1.0.0 or later: 'new'": _no_version,
     "not positive": _negative,
     "domain": _domain,
     "without slave.checkpoint": _no_checkpoint,
@@ -49,8 +49,8 @@ REGISTRATIONS: dict[str, Spoil] = {
 
 
 @pytest.mark.parametrize("word", REGISTRATIONS)
-async def test_a_registration_without_an_answer_has_a_reason(master: str, word: str) -> None:
-    """Silence is the same with a real master; only the embedded one tells why."""
+async def test_an_invalid_registration_is_dropped_with_a_reason(master: str, word: str) -> None:
+    """A real master is silent as well; only the embedded one shows the reason."""
     async with FakeAgent(master) as agent:
         message = agent.registration()
         REGISTRATIONS[word](message)
@@ -58,9 +58,9 @@ async def test_a_registration_without_an_answer_has_a_reason(master: str, word: 
         await asyncio.sleep(0.2)
         assert not agent.received
         state = await get(master, "/state")
-        for refusal in state.get("refusals", [])[-1:]:
-            assert word in refusal["reason"]
-            assert refusal["message"] == "RegisterSlaveMessage"
+        for dropped in state.get("refusals", [])[-1:]:
+            assert word in dropped["reason"]
+            assert dropped["message"] == "RegisterSlaveMessage"
         assert state.get("refusals", True)
 
 
@@ -109,7 +109,7 @@ def _stray_executor(message: internal.ReregisterSlaveMessage) -> None:
 
 
 REREGISTRATIONS: dict[str, Change] = {
-    "is no id": _bad_task_id,
+    "not an id": _bad_task_id,
     "slave_id": _another_agent,
     "not in the message": _no_framework,
     "twice": _twice,
@@ -119,7 +119,7 @@ REREGISTRATIONS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("word", REREGISTRATIONS)
-async def test_one_bad_entry_drops_the_whole_message(master: str, word: str) -> None:
+async def test_one_invalid_entry_drops_the_whole_reregistration(master: str, word: str) -> None:
     async with FakeAgent(master) as agent:
         agent.info.id.value = "made-up"
         message = agent.reregistration()
@@ -132,17 +132,17 @@ async def test_one_bad_entry_drops_the_whole_message(master: str, word: str) -> 
         await agent.reregister()
 
 
-async def test_what_cannot_be_parsed_is_refused() -> None:
+async def test_an_undecodable_message_is_dropped() -> None:
     async with Embedded(port=0) as master, FakeAgent(master.address) as agent:
         half = internal.RegisterSlaveMessage()
         agent.links.send(agent.master, agent.pid, half.DESCRIPTOR.full_name, b"\xff\xff")
         agent.links.send(agent.master, agent.pid, "mesos.internal.Nonsense", b"")
         await agent.register()
-        names = [refusal.message for refusal in master.world.refusals]
+        names = [dropped.message for dropped in master.state.dropped]
         assert names == ["mesos.internal.RegisterSlaveMessage", "mesos.internal.Nonsense"]
 
 
-async def test_updates_of_nobody_are_refused(master: str) -> None:
+async def test_updates_of_unknown_agents_and_frameworks_are_dropped(master: str) -> None:
     async with FakeAgent(master) as agent:
         await agent.register()
         run = internal.RunTaskMessage()

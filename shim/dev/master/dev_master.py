@@ -1,8 +1,8 @@
-"""The embedded master on the network: libprocess towards agents, HTTP towards frameworks.
+"""The embedded master on the network: libprocess for agents, HTTP for frameworks.
 
-NOT FOR PRODUCTION, and it says so. It carries out what the pure :class:`Master` decides. Where a
-real master would abort, it answers ``/health`` with 500, every other request with 503, and
-sends nothing more: a test that meets this must fail.
+Not for production. :class:`DevMaster` carries out the effects of the pure :class:`Master`. Where a
+real master would abort, it answers ``/health`` with 500 and every other request with 503, and it
+sends no more messages. A test in which this happens must fail.
 """
 
 from __future__ import annotations
@@ -21,11 +21,19 @@ from aiohttp import web
 
 from shim import limits
 from shim.dev.master import registry
-from shim.dev.master.effects import CloseStream, Effect, Emit, Link, Log, SaveRegistry, Tell
+from shim.dev.master.effects import (
+    CloseStream,
+    Effect,
+    HoldConnection,
+    Log,
+    SaveRegistry,
+    SendEvent,
+    SendMessage,
+)
+from shim.dev.master.event_streams import EventStreams
 from shim.dev.master.http_api import HttpApi
 from shim.dev.master.master import Master
-from shim.dev.master.state import Options, Registry, World
-from shim.dev.master.streams import EventStreams
+from shim.dev.master.master_state import MasterState, Options, Registry
 from shim.errors import PeerError
 from shim.model.ids import Pid
 from shim.wire import codec
@@ -36,10 +44,10 @@ log = logging.getLogger(__name__)
 
 
 class DevMaster:
-    """``options`` are the fields of :class:`Options`; port 0 takes any free one.
+    """``options`` are the fields of :class:`Options`. Port 0 takes a free port.
 
-    ``credentials`` (principal -> secret) are those of agents; ``registry_path`` makes agents
-    survive a restart of this master.
+    ``credentials`` maps agents' principals to secrets. With ``registry_path`` the registered
+    agents survive a restart of the master.
     """
 
     def __init__(
@@ -60,20 +68,19 @@ class DevMaster:
         self._registry_path = registry_path
         self._streams = EventStreams()
         self._api = HttpApi(self, self._streams)
-        self._linked: set[Address] = set()
+        self._held_addresses: set[Address] = set()
         self._wake = asyncio.Event()
         self._runner: web.AppRunner | None = None
-        self._ticking: asyncio.Task[None] | None = None
+        self._timers: asyncio.Task[None] | None = None
         self._stopped = False
         self.master: Master
 
     # ---- life ------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Listens when it returns. Raises OSError if the port is taken, FatalError for a registry
-        that cannot be read."""
+        """Listen. Raises OSError for a port in use, FatalError for an unreadable registry."""
         known = registry.load(self._registry_path) if self._registry_path else Registry()
-        world = World(
+        state = MasterState(
             pid=Pid("master", self._ip, await self._listen()),
             id=str(uuid.uuid4()),
             options=self._options,
@@ -81,35 +88,36 @@ class DevMaster:
             hostname=self._hostname,
             registry=known,
         )
-        self.master = Master(world, self._credentials)
-        self._links = Links(self._link_broke, idle=limits.KEEPALIVE)
-        self._casual = Links(lambda address: None, idle=0.0)
+        self.master = Master(state, self._credentials)
+        self._held_connections = Links(self._connection_lost, idle=limits.KEEPALIVE)
+        self._short_connections = Links(lambda address: None, idle=0.0)
         self._perform(self.master.start(time.time()))
-        self._ticking = asyncio.create_task(self._tick(), name="devmaster clock")
+        self._timers = asyncio.create_task(self._run_timers(), name="embedded master timers")
         log.warning("development master (NOT FOR PRODUCTION) at %s", self.url)
 
     async def stop(self) -> None:
-        """As a killed master: connections break, nobody is told anything."""
+        """Stop like a killed process: connections break without a message."""
         self._stopped = True
         for site in list(self._runner.sites) if self._runner else ():
-            # First of all: a framework connects again as soon as its stream ends.
+            # The listener closes first: a framework reconnects as soon as its stream ends.
             await site.stop()
-        if self._ticking is not None:
-            self._ticking.cancel()
-            await asyncio.gather(self._ticking, return_exceptions=True)
+        if self._timers is not None:
+            self._timers.cancel()
+            await asyncio.gather(self._timers, return_exceptions=True)
         self._streams.end()
-        await self._links.close(flush=0.0)
-        await self._casual.close(flush=0.0)
+        await self._held_connections.close(flush=0.0)
+        await self._short_connections.close(flush=0.0)
         if self._runner is not None:
             await self._runner.cleanup()
 
     async def _listen(self) -> int:
-        """The port. No request is handled before ``master`` is there: no await in between."""
+        """Listen; returns the port. There is no await before ``self.master`` is set, so no request
+        is handled without it."""
         inbox = Inbox(self._has_process, self._deliver)
-        app = web.Application(middlewares=[inbox.middleware, self._api.while_alive])
+        app = web.Application(middlewares=[inbox.middleware, self._api.unless_aborted])
         self._api.add_routes(app)
-        # A framework's stream has to end at once when its connection does: its handler is
-        # cancelled then. Messages are delivered without waiting, so none is cut in half.
+        # A closed connection must end a framework's stream at once, so its handler is cancelled.
+        # Messages are delivered without an await; a cancellation cannot cut them in half.
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -136,17 +144,17 @@ class DevMaster:
         await self.stop()
 
     @property
-    def world(self) -> World:
-        """What it knows, for tests to look at."""
-        return self.master.world
+    def state(self) -> MasterState:
+        """The master's memory, for tests."""
+        return self.master.state
 
     @property
     def port(self) -> int:
-        return self.world.pid.port
+        return self.state.pid.port
 
     @property
     def address(self) -> str:
-        """As ``--master`` takes it."""
+        """``host:port``, for ``--master``."""
         return f"{self._ip}:{self.port}"
 
     @property
@@ -155,16 +163,16 @@ class DevMaster:
 
     # ---- decisions and messages --------------------------------------------------------------
 
-    def decide(self, decide: Callable[[World], None]) -> None:
-        """Carry out a decision of the API. What it raises is raised here."""
+    def change(self, change: Callable[[MasterState], None]) -> None:
+        """Apply a change of the HTTP API. Exceptions of ``change`` are raised to the caller."""
         try:
-            effects = self.master.run(time.time(), decide)
+            effects = self.master.apply(time.time(), change)
         finally:
             self._wake.set()
         self._perform(effects)
 
     def _deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:
-        if self.world.aborted:
+        if self.state.aborted:
             return
         try:
             message = codec.decode(name, body, codec.TO_MASTER)
@@ -173,11 +181,11 @@ class DevMaster:
             return
         self._perform(self.master.receive(process, sender, message, time.time()))
 
-    def _link_broke(self, address: Address) -> None:
-        self._linked.discard(address)
-        self._perform(self.master.link_lost(address, time.time()))
+    def _connection_lost(self, address: Address) -> None:
+        self._held_addresses.discard(address)
+        self._perform(self.master.connection_lost(address, time.time()))
 
-    async def _tick(self) -> None:
+    async def _run_timers(self) -> None:
         while True:
             self._wake.clear()
             deadline = self.master.deadline
@@ -192,28 +200,32 @@ class DevMaster:
         for effect in effects:
             if isinstance(effect, Log):
                 log.log(effect.level, "%s", effect.text)
-            elif not (self.world.aborted or self._stopped):
+            elif not (self.state.aborted or self._stopped):
                 self._do(effect)
 
     def _do(self, effect: Effect) -> None:
         match effect:
-            case Tell(to, sender, message):
-                links = self._links if to.address in self._linked else self._casual
-                process = dataclasses.replace(self.world.pid, id=sender)
+            case SendMessage(to, sender, message):
+                links = (
+                    self._held_connections
+                    if to.address in self._held_addresses
+                    else self._short_connections
+                )
+                process = dataclasses.replace(self.state.pid, id=sender)
                 body = message.SerializeToString(deterministic=True)
                 links.send(to, process, codec.name_of(message), body)
-            case Link(address):
-                self._linked.add(address)
-            case Emit(stream_id, event):
-                self._streams.emit(stream_id, event)
+            case HoldConnection(address):
+                self._held_addresses.add(address)
+            case SendEvent(stream_id, event):
+                self._streams.send_event(stream_id, event)
             case CloseStream(stream_id):
-                self._streams.emit(stream_id, None)
+                self._streams.send_event(stream_id, None)
             case SaveRegistry() if self._registry_path is not None:
-                registry.save(self._registry_path, self.world.registry)
+                registry.save(self._registry_path, self.state.registry)
 
 
 @contextlib.asynccontextmanager
 async def serve(ip: str, port: int, **options: Any) -> AsyncIterator[DevMaster]:
-    """A running master for the length of the block."""
+    """A running master during the block."""
     async with DevMaster(ip, port, **options) as master:
         yield master

@@ -1,4 +1,4 @@
-"""What people and tools read: the keys of a master's ``/state`` and its smaller sisters."""
+"""JSON of ``/state``, ``/slaves``, ``/frameworks`` and ``/tasks``, with a master's keys."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ from collections.abc import Iterable
 
 from google.protobuf.message import Message
 
-from shim.dev.master.resources import Bag
-from shim.dev.master.state import VERSION, Agent, AgentCapability, Framework, TaskEntry, World
-from shim.dev.master.v1json import Json, to_json
+from shim.dev.master.master_state import (
+    VERSION,
+    Agent,
+    AgentCapability,
+    Framework,
+    MasterState,
+    TaskEntry,
+)
+from shim.dev.master.resources import Resources
+from shim.dev.master.v1_json import Json, to_json
 from shim.protos import mesos_pb2 as mesos
 
 _SCALARS = ("cpus", "gpus", "mem", "disk")
 
 
 def _wire_names(message: Message) -> Json:
-    """As JSON with the wire's names: the pages are older than the word agent."""
+    """JSON with v0 names: these endpoints say ``slave_id`` instead of ``agent_id``."""
     return {k.replace("agent_id", "slave_id"): v for k, v in to_json(message).items()}
 
 
-def resources_json(bag: Bag) -> Json:
-    """Totals by name, ``ports`` as a text of ranges."""
+def resources_json(bag: Resources) -> Json:
+    """Totals by name; ``ports`` as a text of ranges."""
     body: Json = {name: bag.scalar(name) for name in _SCALARS}
     for resource in bag.resources():
         if resource.HasField("ranges"):
@@ -37,7 +44,7 @@ def task_json(task: mesos.Task) -> Json:
         "executor_id": task.executor_id.value,
         "slave_id": task.slave_id.value,
         "state": mesos.TaskState.Name(task.state),
-        "resources": resources_json(Bag.of(task.resources)),
+        "resources": resources_json(Resources.of(task.resources)),
         "role": task.resources[0].allocation_info.role if task.resources else "*",
         "statuses": [_status(status) for status in task.statuses],
     }
@@ -59,8 +66,10 @@ def _status(status: mesos.TaskStatus) -> Json:
     return body
 
 
-def agent_json(world: World, agent: Agent) -> Json:
-    offered = sum((o.resources for o in world.offers.values() if o.agent_id == agent.id), Bag())
+def agent_json(master: MasterState, agent: Agent) -> Json:
+    offered = sum(
+        (o.resources for o in master.offers.values() if o.agent_id == agent.id), Resources()
+    )
     body: Json = {
         "id": agent.id,
         "pid": str(agent.pid),
@@ -102,11 +111,11 @@ def _tasks(entries: Iterable[TaskEntry]) -> list[Json]:
     return [task_json(entry.task) for entry in entries]
 
 
-def framework_json(world: World, framework: Framework) -> Json:
+def framework_json(master: MasterState, framework: Framework) -> Json:
     info = framework.info
-    used = sum((e.resources for e in framework.tasks.values() if not e.terminal), Bag())
+    used = sum((e.resources for e in framework.tasks.values() if not e.terminal), Resources())
     offered = sum(
-        (o.resources for o in world.offers.values() if o.framework_id == framework.id), Bag()
+        (o.resources for o in master.offers.values() if o.framework_id == framework.id), Resources()
     )
     body: Json = {
         "id": framework.id,
@@ -137,64 +146,64 @@ def framework_json(world: World, framework: Framework) -> Json:
     return body
 
 
-def state(world: World) -> Json:
-    """``/state``, with ``refusals`` and ``aborted`` added by us."""
+def state(master: MasterState) -> Json:
+    """``/state``, plus ``refusals`` (dropped messages) and ``aborted`` for tests."""
     return {
-        "id": world.id,
-        "pid": str(world.pid),
-        "hostname": world.hostname,
+        "id": master.id,
+        "pid": str(master.pid),
+        "hostname": master.hostname,
         "version": VERSION,
-        "start_time": world.started_at,
-        "elected_time": world.started_at,
-        "leader": str(world.pid),
-        "leader_info": _leader(world),
+        "start_time": master.started_at,
+        "elected_time": master.started_at,
+        "leader": str(master.pid),
+        "leader_info": _leader(master),
         "cluster": "mesos-shim development master: not for production",
-        "activated_slaves": sum(a.active for a in world.agents.values()),
-        "deactivated_slaves": sum(not a.active for a in world.agents.values()),
-        "unreachable_slaves": len(world.registry.unreachable),
-        "slaves": [agent_json(world, agent) for agent in world.agents.values()],
-        "recovered_slaves": [{"id": i} for i in world.recovered],
-        "frameworks": [framework_json(world, f) for f in world.frameworks.values()],
-        "completed_frameworks": [framework_json(world, f) for f in world.completed.values()],
+        "activated_slaves": sum(a.active for a in master.agents.values()),
+        "deactivated_slaves": sum(not a.active for a in master.agents.values()),
+        "unreachable_slaves": len(master.registry.unreachable),
+        "slaves": [agent_json(master, agent) for agent in master.agents.values()],
+        "recovered_slaves": [{"id": i} for i in master.recovered],
+        "frameworks": [framework_json(master, f) for f in master.frameworks.values()],
+        "completed_frameworks": [framework_json(master, f) for f in master.completed.values()],
         "unregistered_frameworks": [],
         "orphan_tasks": [],
         "flags": {},
         "refusals": [
             {"at": r.at, "sender": r.sender, "message": r.message, "reason": r.reason}
-            for r in world.refusals
+            for r in master.dropped
         ],
-        "aborted": world.aborted,
+        "aborted": master.aborted,
     }
 
 
-def _leader(world: World) -> Json:
+def _leader(master: MasterState) -> Json:
     return {
-        "id": world.id,
-        "pid": str(world.pid),
-        "hostname": world.hostname,
-        "port": world.pid.port,
+        "id": master.id,
+        "pid": str(master.pid),
+        "hostname": master.hostname,
+        "port": master.pid.port,
     }
 
 
-def slaves(world: World) -> Json:
+def slaves(master: MasterState) -> Json:
     return {
-        "slaves": [agent_json(world, agent) for agent in world.agents.values()],
-        "recovered_slaves": [{"id": i} for i in world.recovered],
+        "slaves": [agent_json(master, agent) for agent in master.agents.values()],
+        "recovered_slaves": [{"id": i} for i in master.recovered],
     }
 
 
-def frameworks(world: World) -> Json:
+def frameworks(master: MasterState) -> Json:
     return {
-        "frameworks": [framework_json(world, f) for f in world.frameworks.values()],
-        "completed_frameworks": [framework_json(world, f) for f in world.completed.values()],
+        "frameworks": [framework_json(master, f) for f in master.frameworks.values()],
+        "completed_frameworks": [framework_json(master, f) for f in master.completed.values()],
         "unregistered_frameworks": [],
     }
 
 
-def tasks(world: World) -> Json:
-    known = [e.task for f in world.frameworks.values() for e in f.tasks.values()]
-    done = [t for f in world.frameworks.values() for t in f.completed_tasks]
-    removed = [t for f in world.completed.values() for t in f.completed_tasks]
+def tasks(master: MasterState) -> Json:
+    known = [e.task for f in master.frameworks.values() for e in f.tasks.values()]
+    done = [t for f in master.frameworks.values() for t in f.completed_tasks]
+    removed = [t for f in master.completed.values() for t in f.completed_tasks]
     return {"tasks": [task_json(task) for task in [*known, *done, *removed]]}
 
 

@@ -1,4 +1,4 @@
-"""Event streams to frameworks: what is to be written to each, in RecordIO."""
+"""Event streams to frameworks, in RecordIO format."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import logging
 from aiohttp import web
 
 from shim import limits
-from shim.dev.master.v1json import Json
+from shim.dev.master.v1_json import Json
 
 log = logging.getLogger(__name__)
 
 Queue = asyncio.Queue[Json | None]
-"""Events of one stream; None is its end."""
+"""The events of one stream. None ends the stream."""
 
 
 class EventStreams:
@@ -23,32 +23,32 @@ class EventStreams:
         self._queues: dict[str, Queue] = {}
 
     def open(self, stream_id: str) -> Queue:
-        """Where events for it wait from now on, to be poured."""
+        """The queue for the stream's events, to be passed to :func:`write_events`."""
         queue = self._queues[stream_id] = Queue()
         return queue
 
-    def emit(self, stream_id: str, event: Json | None) -> None:
-        """None ends the stream, as does a framework that does not read."""
+    def send_event(self, stream_id: str, event: Json | None) -> None:
+        """Queue an event; None ends the stream. A framework that does not read is disconnected."""
         queue = self._queues.get(stream_id)
         if queue is None:
             return
         if queue.qsize() > limits.STREAM_EVENTS:
-            log.error("framework at stream %s does not read: cut off", stream_id)
+            log.error("framework at stream %s does not read: disconnected", stream_id)
             del self._queues[stream_id]
             event = None
         queue.put_nowait(event)
 
     def close(self, stream_id: str) -> None:
-        """Nobody reads it any more."""
+        """The connection has ended."""
         self._queues.pop(stream_id, None)
 
     def end(self) -> None:
-        """End all of them, behind what still waits."""
+        """End every stream after its queued events."""
         for queue in self._queues.values():
             queue.put_nowait(None)
 
 
-async def pour(queue: Queue, response: web.StreamResponse) -> None:
+async def write_events(queue: Queue, response: web.StreamResponse) -> None:
     """Write events as records, ``length\\n{json}``, until the stream is ended or broken."""
     with contextlib.suppress(ConnectionError):
         while (records := await _next_records(queue)) is not None:
@@ -57,7 +57,7 @@ async def pour(queue: Queue, response: web.StreamResponse) -> None:
 
 
 async def _next_records(queue: Queue) -> bytes | None:
-    """Everything that waits by now, in one piece; None at the end of the stream."""
+    """All queued events as one piece of bytes; None at the end of the stream."""
     records = b""
     while True:
         event = await queue.get()

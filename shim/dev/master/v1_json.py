@@ -1,6 +1,6 @@
-"""v1 JSON, as the scheduler API speaks it, to and from the v0 messages of the wire.
+"""v1 JSON of the scheduler API to and from the v0 messages of the wire.
 
-The two differ in names only: what the wire calls *slave* is *agent* here.
+The two differ only in names: *slave* in v0 is *agent* in v1.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from shim.model.protojson import Writer
 M = TypeVar("M", bound=Message)
 
 
-class BadJson(ValueError):
-    """JSON that is no such message; ``str()`` names the field."""
+class InvalidJson(ValueError):
+    """JSON that does not fit the message; ``str()`` names the field."""
 
 
 def _v1(name: str) -> str:
@@ -30,20 +30,20 @@ def _v1_enum(name: str) -> str:
 
 
 to_json = Writer(key=_v1, enum_value=_v1_enum).to_json
-"""The message as v1 JSON, its names as a framework expects them."""
+"""The message as v1 JSON."""
 
 
 def from_json(value: object, message: M) -> M:
-    """Fill ``message`` from v1 JSON. Unknown fields are ignored. Raises BadJson."""
+    """Fill ``message`` from v1 JSON. Unknown fields are ignored. Raises InvalidJson."""
     if not isinstance(value, Mapping):
-        raise BadJson(f"Expecting an object for {message.DESCRIPTOR.name}, not {value!r:.60}")
+        raise InvalidJson(f"Expecting an object for {message.DESCRIPTOR.name}, not {value!r:.60}")
     try:
         json_format.ParseDict(_v0(value), message, ignore_unknown_fields=True)
     except (json_format.ParseError, ValueError, TypeError) as error:
-        raise BadJson(str(error)) from None
+        raise InvalidJson(str(error)) from None
     if not message.IsInitialized():
         missing = message.FindInitializationErrors()  # type: ignore[attr-defined]
-        raise BadJson(f"Missing required fields: {', '.join(_v1(m) for m in missing)}")
+        raise InvalidJson(f"Missing required fields: {', '.join(_v1(m) for m in missing)}")
     return message
 
 
