@@ -1,6 +1,6 @@
 """Runs the health checks and checks of all tasks.
 
-One schedule knows when each check is due. A bounded number of probes runs at once, and only a
+One timer queue knows when each check is due. A bounded number of probes runs at once, and only a
 running probe has an asyncio task. Probes in containers have a queue of their own: network probes
 never wait for them.
 
@@ -29,11 +29,11 @@ from shim.engine.checks.probe_result import (
     passed,
 )
 from shim.engine.checks.probe_route import ProbeRoute, ProbeTools
-from shim.engine.checks.schedule import Schedule
 from shim.errors import InvalidTask, ShimError
 from shim.model.container import Phase, Ref
 from shim.model.facts import CheckReported, Fact, HealthReported
 from shim.model.orders import StartChecks
+from shim.model.timer_queue import TimerQueue
 from shim.protos.mesos_pb2 import CheckInfo, HealthCheck
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Checker:
         self._clock = clock
         self._tools = ProbeTools(engine, host, execs_at_once)
         self._checks: dict[Ref, list[_Check]] = {}
-        self._schedule: Schedule[_Check] = Schedule()
+        self._timers: TimerQueue[_Check] = TimerQueue()
         self._wake = asyncio.Event()
         self._network_queue = _ProbeQueue(limits.CHECKS_AT_ONCE, self._start_probe)
         self._exec_queue = _ProbeQueue(execs_at_once, self._start_probe)
@@ -149,7 +149,7 @@ class Checker:
     def stop(self, ref: Ref) -> None:
         """End the checks of a container. Nothing is posted of it from now on."""
         for check in self._checks.pop(ref, ()):
-            self._schedule.discard(check)
+            self._timers.cancel(check)
             self._network_queue.discard(check)
             self._exec_queue.discard(check)
             if check.probing is not None:
@@ -159,10 +159,10 @@ class Checker:
         """Make probes when they are due, until cancelled."""
         while True:
             self._wake.clear()
-            for check in self._schedule.pop_due(self._clock()):
+            for check in self._timers.pop_due(self._clock()):
                 queue = self._exec_queue if check.route.uses_exec else self._network_queue
                 queue.add(check)
-            due = self._schedule.next_due()
+            due = self._timers.next_due()
             try:
                 async with asyncio.timeout(None if due is None else max(0, due - self._clock())):
                     await self._wake.wait()
@@ -222,7 +222,7 @@ class Checker:
         route = ProbeRoute(order.ref, target, order.addresses, self._tools, timeout)
         interval = max(timing.interval, limits.CHECK_INTERVAL_MIN)
         check = _Check(order.ref, target, interval, route, to_fact)
-        self._schedule.set(check, self._clock() + timing.delay)
+        self._timers.set(check, self._clock() + timing.delay)
         return check
 
     # --- probing --------------------------------------------------------------------------
@@ -238,7 +238,7 @@ class Checker:
             # A bug of the agent: it must end neither this check nor any other.
             log.exception("%s", check.ref)
         check.probing = None
-        self._schedule.set(check, self._clock() + check.interval)
+        self._timers.set(check, self._clock() + check.interval)
         self._wake.set()
 
     async def _confirmed_result(self, check: _Check) -> ProbeResult:
