@@ -52,6 +52,8 @@ class ContainerSpec:
     """JSON body of ``POST /containers/create``, names as in the Docker API."""
     force_pull: bool = False
     platform: str = ""
+    completes_image_command: bool = False
+    """``Cmd`` holds arguments for the image's own program (``engine.mapping.command``)."""
     warnings: tuple[str, ...] = ()
     """Harmless options of the task that this endpoint does not honour, for the log."""
 
@@ -126,6 +128,9 @@ class Engine(Protocol):
         """All containers of this shim (by label), in one call, without ``Container.inspect``."""
 
     async def has_image(self, image: ImageRef) -> bool: ...
+
+    async def image_config(self, image: ImageRef) -> Mapping[str, Any]:
+        """``Config`` of an image that the endpoint has: ``Entrypoint``, ``Cmd``, ... NotFound."""
 
     async def pull(
         self,

@@ -197,6 +197,12 @@ async def test_an_image_is_present_or_not(rig: Rig) -> None:
     assert not await rig.engine.has_image(missing_image("mesos-shim-test/missing:1"))
 
 
+async def test_the_config_of_an_image(rig: Rig) -> None:
+    assert "Cmd" in await rig.engine.image_config(rig.image)
+    with pytest.raises(NotFound):
+        await rig.engine.image_config(missing_image("mesos-shim-test/missing:1"))
+
+
 async def test_a_pull_fails_with_the_registrys_message(rig: Rig) -> None:
     with pytest.raises((Permanent, Transient), match=r"127\.0\.0\.1:1"):
         await rig.engine.pull(missing_image("127.0.0.1:1/missing:1"), None, lambda text: None)

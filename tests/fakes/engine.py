@@ -72,6 +72,7 @@ class FakeEngine:
         self.has_events = has_events
         self.boxes: dict[str, Box] = {}
         self.images: set[str] = {"busybox:1"}
+        self.image_configs: dict[str, Mapping[str, Any]] = {}
         self.registry: set[str] = set()
         self.pulls: list[tuple[str, Auth | None]] = []
         self.pulls_cancelled = 0
@@ -197,6 +198,14 @@ class FakeEngine:
 
     async def has_image(self, image: ImageRef) -> bool:
         return await self._call("has_image", lambda: image.text in self.images)
+
+    async def image_config(self, image: ImageRef) -> Mapping[str, Any]:
+        def effect() -> Mapping[str, Any]:
+            if image.text not in self.images:
+                raise NotFound(f"No such image: {image.text}")
+            return self.image_configs.get(image.text, {"Cmd": ["sleep"]})
+
+        return await self._call("image_config", effect)
 
     async def pull(
         self,

@@ -259,7 +259,9 @@ async def inspect_image(call: Call) -> web.StreamResponse:
     reference = call.params["image"]
     if not await call.datacenter.backend.has_image(reference):
         raise ApiError(404, f"No such image: {reference}", "ResourceNotFound")
-    return _json({"Id": uuid.uuid5(uuid.NAMESPACE_DNS, reference).hex, "RepoTags": [reference]})
+    identity = uuid.uuid5(uuid.NAMESPACE_DNS, reference).hex
+    config = {"Cmd": await call.datacenter.backend.image_command(reference)}
+    return _json({"Id": identity, "RepoTags": [reference], "Config": config})
 
 
 async def list_networks(call: Call) -> web.StreamResponse:

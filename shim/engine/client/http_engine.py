@@ -99,6 +99,13 @@ class HttpEngine:
         return True
 
     @measured
+    async def image_config(self, image: ImageRef) -> Mapping[str, Any]:
+        path = f"/images/{quote(image.text, safe='/:@')}/json"
+        answer = await self._http.json("image", "GET", path)
+        with parsing("image"):
+            return dict(answer.get("Config") or {})
+
+    @measured
     async def put_archive(self, name: str, path: str, tar: bytes | BinaryIO) -> None:
         await self._http.call(
             "upload",

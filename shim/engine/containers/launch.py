@@ -7,16 +7,17 @@ cancelled, and what keeps a container from being started twice.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from shim import limits
 from shim.engine.api import ContainerSpec
 from shim.engine.client.retry import LAUNCH, FailureCount, retry
 from shim.engine.containers.worker_deps import WorkerDeps
 from shim.engine.containers.worker_table import CANCELLED, LaunchEvent, LaunchPhase
+from shim.engine.mapping.command import complete_command
 from shim.errors import (
     AccessDenied,
     Ambiguous,
@@ -238,6 +239,8 @@ class LaunchAttempt:
     async def _create(self, spec: ContainerSpec) -> Container | None:
         """None: it was created now. Otherwise the container that an earlier attempt made."""
         self._advance(Stage.CREATING)
+        if spec.completes_image_command:
+            spec = complete_command(spec, await self._image_config(spec))
         self._owner.apply(LaunchEvent.CREATE)
         try:
             if self._deps.notifier is None:
@@ -253,6 +256,13 @@ class LaunchAttempt:
             self._deps.leftovers.add_unanswered_create(self._order.ref.name)
             raise
         return None
+
+    async def _image_config(self, spec: ContainerSpec) -> Mapping[str, Any]:
+        try:
+            return await self._deps.engine.image_config(spec.image)
+        except NotFound as error:
+            self._deps.images.forget(spec.image)
+            raise Ambiguous(str(error)) from None
 
     async def _adopt(self, spec: ContainerSpec, conflict: NameTaken) -> Container:
         try:

@@ -1,7 +1,27 @@
-"""``command``: the program of the container, its arguments and its environment."""
+"""``command``: the program of the container, its arguments and its environment.
+
+For a ``MESOS`` container the command follows the docker/runtime isolator of Mesos. ``value`` and
+``arguments`` are those of the command, ``Entrypoint`` and ``Cmd`` those of the image::
+
+    shell  value  arguments   what runs
+    true   unset  any         error: Shell specified but no command value provided
+    true   set    any         /bin/sh -c value
+    false  set    none        value
+    false  set    a0 a1       value a1 (a0 is the program's argv[0])
+    false  unset  none        Entrypoint Cmd; error when the image has neither
+    false  unset  a0 a1       Entrypoint a0 a1; Cmd[0] a0 a1 without an Entrypoint; else error
+
+A ``DOCKER`` container differs where ``shell`` is false: the command is ``value a0 a1`` or ``a0 a1``
+in place of the image's Cmd, and follows its Entrypoint, as in ``docker run IMAGE COMMAND ARG...``.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from shim.engine.api import ContainerSpec
 from shim.engine.mapping.spec_builder import (
     AFFINITY,
     FieldRow,
@@ -24,7 +44,8 @@ FIELDS = (
         "Cmd",
         "without shell: `VALUE ARG...` after the image's own entrypoint; `arguments[0]` is a real"
         " argument. For a `MESOS` container VALUE replaces the entrypoint and `arguments[0]` is"
-        " its argv[0]",
+        " its argv[0]; arguments without a VALUE follow the image's entrypoint, or the first word"
+        " of its command where it has none",
     ),
     FieldRow("command.environment.variables", "Env", "sorted by name; the last of a name counts"),
     FieldRow(
@@ -69,8 +90,24 @@ def map_command(builder: SpecBuilder) -> None:
         builder.body["Cmd"] = [value, *arguments]
     elif arguments:
         builder.body["Cmd"] = arguments
+        builder.completes_image_command = not builder.is_docker
     if command.HasField("user") and not builder.is_docker:
         builder.warn(f"command.user {command.user!r}: not used, the image's USER runs the task")
+
+
+def complete_command(spec: ContainerSpec, image_config: Mapping[str, Any]) -> ContainerSpec:
+    """Return the spec with the image's Cmd[0] before its arguments, where the table says so.
+
+    For a spec with ``completes_image_command``. ``image_config`` is ``Config`` of the image.
+    InvalidTask when the image has no program to run.
+    """
+    if spec.body.get("Entrypoint") or image_config.get("Entrypoint"):
+        return spec
+    command = image_config.get("Cmd")
+    if not command:
+        reject("No executable is found in the image and command.value is not set", "command")
+    body = {**spec.body, "Cmd": [command[0], *spec.body["Cmd"]]}
+    return dataclasses.replace(spec, body=body, completes_image_command=False)
 
 
 def map_environment(builder: SpecBuilder, container_name: str) -> None:

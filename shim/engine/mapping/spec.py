@@ -64,6 +64,7 @@ def container_spec(
         body=builder.body,
         force_pull=builder.force_pull,
         platform=builder.platform,
+        completes_image_command=builder.completes_image_command,
         warnings=tuple(builder.warnings),
     )
 

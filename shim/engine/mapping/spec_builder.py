@@ -92,6 +92,7 @@ class SpecBuilder:
     more_networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Endpoint options by name of each further network."""
     force_pull: bool = False
+    completes_image_command: bool = False
     platform: str = ""
     warnings: list[str] = field(default_factory=list)
 

@@ -36,6 +36,7 @@ class Harness:
         self.images: dict[str, str] = {}
         self.spec_error: Exception | None = None
         self.force_pull = False
+        self.completes_image_command = False
         self._news = asyncio.Event()
         self.containerizer = Containerizer(
             engine,
@@ -61,7 +62,13 @@ class Harness:
             "Labels": self.labels(order.ref),
             "HostConfig": self.host,
         }
-        return ContainerSpec(order.ref.name, image, body, self.force_pull)
+        return ContainerSpec(
+            order.ref.name,
+            image,
+            body,
+            self.force_pull,
+            completes_image_command=self.completes_image_command,
+        )
 
     def labels(self, ref: Ref) -> dict[str, str]:
         return {LABEL_SHIM: self.shim_id, LABEL_CONTAINER: ref.container_id}

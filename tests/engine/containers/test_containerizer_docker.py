@@ -123,3 +123,10 @@ async def test_twenty_containers_live_at_once(h: Harness) -> None:
         await h.until(ContainerRemoved, ref, 30)
         assert h.kinds(ref).count("ContainerExited") == 1
     assert list(await h.engine.list()) == []
+
+
+async def test_arguments_alone_run_the_program_of_the_images_command(h: Harness) -> None:
+    """The image of the tests has the command ``sh`` and no entrypoint."""
+    h.completes_image_command = True
+    ref = h.launch(command=("-c", "exit 7"))
+    assert (await h.until(ContainerExited, ref, 30)).exit_code == 7

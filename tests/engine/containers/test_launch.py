@@ -10,7 +10,7 @@ import pytest
 
 from shim import limits
 from shim.engine.api import Auth, ImageRef
-from shim.errors import AccessDenied, Ambiguous, InvalidTask, Permanent, Transient
+from shim.errors import AccessDenied, Ambiguous, InvalidTask, NotFound, Permanent, Transient
 from shim.model.container import Phase, Ref
 from shim.model.facts import (
     ContainerExited,
@@ -830,3 +830,34 @@ async def test_a_pull_is_repeated_within_seconds_however_long_the_registry_asks(
         h.engine.registry.add("new:1")
         h.engine.fail("pull", Transient("too many requests", retry_after=3600.0))
         await h.until(ContainerStarted, h.launch(image="new:1"), 60)
+
+
+@timeless
+async def test_arguments_follow_the_first_word_of_the_images_command() -> None:
+    async with harness() as h:
+        h.completes_image_command = True
+        h.engine.image_configs[h.image] = {"Cmd": ["/bin/echo", "C0", "C1"]}
+        ref = h.launch(command=["A0", "A1"])
+        await h.until(ContainerStarted, ref)
+        assert h.engine.boxes[ref.name].command == ["/bin/echo", "A0", "A1"]
+
+
+@timeless
+async def test_arguments_without_a_program_fail_the_launch_before_the_create() -> None:
+    async with harness() as h:
+        h.completes_image_command = True
+        h.engine.image_configs[h.image] = {"Cmd": None, "Entrypoint": None}
+        ref = h.launch(command=["A0"])
+        failed = await h.until(LaunchFailed, ref)
+        assert "No executable is found" in failed.message
+        assert h.engine.calls["create"] == 0
+
+
+@timeless
+async def test_an_image_that_disappears_before_its_command_is_read_is_pulled_again() -> None:
+    async with harness() as h:
+        h.completes_image_command = True
+        h.engine.fail("image_config", NotFound("No such image"))
+        ref = h.launch(command=["A0"])
+        await h.until(ContainerStarted, ref)
+        assert h.engine.boxes[ref.name].command == ["sleep", "A0"]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from shim.engine.mapping.command import complete_command
+from shim.errors import InvalidTask
 from tests.engine.mapping.tasks import (
     MESOS,
     body,
@@ -50,6 +52,62 @@ def test_shell_is_the_default() -> None:
 def test_command_forms_of_a_mesos_container(command: str, expected: tuple[object, object]) -> None:
     made = body(f"command {{ {command} }} {MESOS}")
     assert (made.get("Entrypoint"), made.get("Cmd")) == expected
+
+
+NO_PROGRAM: dict[str, list[str]] = {}
+ONLY_CMD = {"Cmd": ["/bin/echo", "C0", "C1"]}
+ONLY_ENTRYPOINT = {"Entrypoint": ["/entry", "E1"]}
+BOTH = {**ONLY_CMD, **ONLY_ENTRYPOINT}
+ANY_IMAGE = (NO_PROGRAM, ONLY_CMD, ONLY_ENTRYPOINT, BOTH)
+SHELL_WITHOUT_VALUE = "Shell specified but no command value provided: command.value"
+NO_EXECUTABLE = "No executable is found in the image and command.value is not set: command"
+ARGUMENTS = 'arguments: "A0" arguments: "A1"'
+
+
+def argv(command: str, image: dict[str, list[str]]) -> list[str] | str:
+    """What Docker runs for a MESOS container of the image, or why the task is refused."""
+    try:
+        made = spec(f"command {{ {command} }} {MESOS}")
+        if made.completes_image_command:
+            made = complete_command(made, image)
+    except InvalidTask as error:
+        return str(error)
+    entrypoint, cmd = made.body.get("Entrypoint"), made.body.get("Cmd")
+    if entrypoint is None:
+        entrypoint = image.get("Entrypoint", [])
+        cmd = image.get("Cmd", []) if cmd is None else cmd
+    return [*entrypoint, *(cmd or [])]
+
+
+@pytest.mark.parametrize(
+    ("command", "images", "expected"),
+    [
+        # The engine itself refuses a container without a command.
+        ("shell: false", [NO_PROGRAM], []),
+        ("shell: false", [ONLY_CMD], ["/bin/echo", "C0", "C1"]),
+        ("shell: false", [ONLY_ENTRYPOINT], ["/entry", "E1"]),
+        ("shell: false", [BOTH], ["/entry", "E1", "/bin/echo", "C0", "C1"]),
+        (f"shell: false {ARGUMENTS}", [NO_PROGRAM], NO_EXECUTABLE),
+        (f"shell: false {ARGUMENTS}", [{"Entrypoint": [], "Cmd": []}], NO_EXECUTABLE),
+        (f"shell: false {ARGUMENTS}", [ONLY_CMD], ["/bin/echo", "A0", "A1"]),
+        (f"shell: false {ARGUMENTS}", [ONLY_ENTRYPOINT, BOTH], ["/entry", "E1", "A0", "A1"]),
+        ('shell: false value: "/v"', ANY_IMAGE, ["/v"]),
+        (f'shell: false value: "/v" {ARGUMENTS}', ANY_IMAGE, ["/v", "A1"]),
+        ("shell: true", ANY_IMAGE, SHELL_WITHOUT_VALUE),
+        (f"shell: true {ARGUMENTS}", ANY_IMAGE, SHELL_WITHOUT_VALUE),
+        ('shell: true value: "v"', ANY_IMAGE, ["/bin/sh", "-c", "v"]),
+        (f'shell: true value: "v" {ARGUMENTS}', ANY_IMAGE, ["/bin/sh", "-c", "v"]),
+    ],
+)
+def test_the_command_table_of_mesos_docker_runtime_isolator(
+    command: str, images: list[dict[str, list[str]]], expected: list[str] | str
+) -> None:
+    assert [argv(command, image) for image in images] == [expected] * len(images)
+
+
+def test_arguments_of_a_docker_container_replace_the_images_cmd() -> None:
+    made = spec(f"command {{ shell: false {ARGUMENTS} }}")
+    assert (made.body["Cmd"], made.completes_image_command) == (["A0", "A1"], False)
 
 
 @pytest.mark.parametrize(
