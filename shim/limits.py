@@ -417,16 +417,17 @@ SUPERVISE_RETRY = 5.0
 # --- http -----------------------------------------------------------------------------------
 
 PAGE_SLICE_SECONDS = 0.004
-"""A large page is built in pieces this long; others get the loop in between."""
+"""Work on a page before other coroutines run. A page of 10,000 tasks has many slices."""
 PAGE_SLICE_BYTES = 256 * 1024
+"""Of a page that are sent at once."""
 PAGE_WARM_INTERVAL = 2.0
-"""Between two rounds that prepare what pages say of each task, so that no request waits for it."""
+"""Between two rounds that build the JSON of changed tasks, so that no request waits for it."""
 FILE_READ_BYTES = 65_536
-"""Of one /files/read, as a stock agent (16 pages of memory)."""
+"""In one answer of /files/read, as a stock agent (16 pages of memory)."""
 HEALTH_RELIST_AGE = 90.0
-"""The endpoint has not answered a list for so long: /health says 503. A list comes every 10 s."""
+"""Without an answered list for so long, /health answers 503. A list is due every 10 s."""
 AGENT_LOG_BYTES = 1024 * 1024
-"""The newest part of the agent's own log, for /slave/log."""
+"""Of the agent's own log kept in memory for /slave/log; up to twice as much between two cuts."""
 
 # --- the embedded master --------------------------------------------------------------------
 

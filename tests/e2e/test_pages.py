@@ -1,4 +1,4 @@
-"""What people look at: output and files of tasks, by HTTP and in a browser."""
+"""Pages of a running agent: output and files of tasks, by HTTP and in a browser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TALKS = "echo to-stderr >&2; i=0; while :; do echo line $i; i=$((i+1)); sleep 0.
 
 
 class Pages:
-    """The pages of one agent, as tools ask for them."""
+    """The pages of one agent, as tools read them."""
 
     def __init__(self, agent: AgentProcess, session: aiohttp.ClientSession) -> None:
         self._agent = agent
@@ -40,8 +40,8 @@ class Pages:
         async with self._session.get(url, params=params) as answer:
             return await answer.json() if answer.status == 200 else answer.status
 
-    async def are_there(self) -> None:
-        """Wait until the agent, started again, knows its tasks."""
+    async def wait_until_recovered(self) -> None:
+        """Wait until a restarted agent knows its tasks."""
 
         async def answered() -> bool:
             try:
@@ -61,7 +61,7 @@ class Pages:
             got += piece["data"]
 
     async def executor(self, task_id: str) -> Json:
-        """As the web UI finds it: among live ones first, then completed ones."""
+        """As the web UI finds it: first among running executors, then among completed ones."""
         state = await self.get("/slave(1)/state")
         for frameworks in ("frameworks", "completed_frameworks"):
             for framework in state[frameworks]:
@@ -75,8 +75,8 @@ class Pages:
     async def directory(self, task_id: str) -> str:
         return str((await self.executor(task_id))["directory"])
 
-    async def has(self, path: str, text: str) -> None:
-        """Wait until a file holds ``text``."""
+    async def wait_for_text(self, path: str, text: str) -> None:
+        """Wait until a file contains ``text``."""
 
         async def there() -> bool:
             return text in await self.read(path)
@@ -95,7 +95,7 @@ async def kill(framework: Framework, task_id: str) -> None:
     await framework.end(task_id)
 
 
-async def test_output_while_it_runs_after_its_end_and_after_restarts(system: System) -> None:
+async def test_output_of_running_and_ended_tasks_and_after_a_restart(system: System) -> None:
     agent = await system.agent()
     async with system.framework() as framework, pages(agent) as at:
         await framework.launch(
@@ -105,17 +105,17 @@ async def test_output_while_it_runs_after_its_end_and_after_restarts(system: Sys
         await framework.state("talks", "TASK_RUNNING")
         await framework.end("brief")
         here = await at.directory("talks")
-        await at.has(f"{here}/stdout", "line 5\n")
+        await at.wait_for_text(f"{here}/stdout", "line 5\n")
         assert await at.read(f"{here}/stderr") == "to-stderr\n"
         size = (await at.get("/files/read", path=f"{here}/stdout", offset=-1))["offset"]
-        await at.has(f"{here}/stdout", "line 10\n")
+        await at.wait_for_text(f"{here}/stdout", "line 10\n")
         before = await at.read(f"{here}/stdout")
         assert await at.read(f"{here}/stdout", size) in before[size:] or size < len(before)
         # A crash: what was read stays, what came meanwhile is there, nothing twice.
         await agent.end(signal.SIGKILL)
         await agent.start()
-        await at.are_there()
-        await at.has(f"{here}/stdout", "line 30\n")
+        await at.wait_until_recovered()
+        await at.wait_for_text(f"{here}/stdout", "line 30\n")
         await kill(framework, "talks")
         await system.no_containers()
         lines = (await at.read(f"{here}/stdout")).splitlines()
@@ -127,12 +127,12 @@ async def test_output_while_it_runs_after_its_end_and_after_restarts(system: Sys
         assert await at.read(f"{latest}/stderr") == "words\n"
         await agent.end()
         await agent.start()
-        await at.are_there()
+        await at.wait_until_recovered()
         assert await at.read(f"{latest}/stdout") == "only\n"
         assert (await at.read(f"{here}/stdout")).splitlines() == lines
 
 
-async def test_a_huge_output_is_bounded_and_keeps_both_ends(system: System) -> None:
+async def test_a_huge_output_keeps_its_beginning_and_its_end(system: System) -> None:
     agent = await system.agent()
     made = "head -c 9999 /dev/zero | tr '\\0' x > /l; echo >> /l; i=0; while [ $i -lt 100 ]; do "
     made += "cat /l; i=$((i+1)); done > /m; echo begins; i=0; while [ $i -lt 100 ]; do cat /m; "
@@ -154,7 +154,7 @@ def _bytes_in(directory: Path) -> int:
     return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
 
 
-async def test_other_files_come_out_of_the_running_container(system: System) -> None:
+async def test_other_files_are_fetched_out_of_the_running_container(system: System) -> None:
     agent = await system.agent()
     script = "cd $MESOS_SANDBOX; mkdir -p work/deep; echo result > work/out.txt; "
     script += "ln -s work/out.txt link; ln -s /etc/passwd escape; trap 'exit 0' TERM; "
@@ -163,7 +163,7 @@ async def test_other_files_come_out_of_the_running_container(system: System) -> 
         await framework.launch(task("files", script, image=system.image))
         await framework.state("files", "TASK_RUNNING")
         here = await at.directory("files")
-        await at.has(f"{here}/work/out.txt", "result\n")
+        await at.wait_for_text(f"{here}/work/out.txt", "result\n")
 
         async def listed(path: str) -> dict[str, str]:
             found = await at.get("/files/browse", path=path)
@@ -225,7 +225,7 @@ async def test_statistics_and_metrics_of_a_running_task(system: System) -> None:
         assert f"mesos_shim_{name}" in text
 
 
-async def test_a_password_for_reading_and_none_for_the_master(system: System) -> None:
+async def test_reading_needs_a_password_and_the_master_needs_none(system: System) -> None:
     credentials = '{"credentials": [{"principal": "ops", "secret": "hunter22"}]}'
     agent = await system.agent(f"--http_credentials={credentials}", "--authenticate_http_readonly")
     async with aiohttp.ClientSession() as session:
@@ -241,7 +241,7 @@ async def test_a_password_for_reading_and_none_for_the_master(system: System) ->
             assert health.status == 200
 
 
-async def test_run_follow_prints_what_its_task_prints(system: System) -> None:
+async def test_run_follow_prints_the_output_of_its_task(system: System) -> None:
     await system.agent()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "shim", "run", f"--master={system.master}", "--follow"),
@@ -263,8 +263,8 @@ async def test_run_follow_prints_what_its_task_prints(system: System) -> None:
 
 
 @asynccontextmanager
-async def site(directory: Path) -> AsyncIterator[str]:
-    """Serves the files of a directory: an origin other than the agent's, as a master's is."""
+async def file_server(directory: Path) -> AsyncIterator[str]:
+    """Serves a directory from another origin than the agent's, as a master does."""
     app = web.Application()
     app.router.add_static("/", directory)
     runner = web.AppRunner(app)
@@ -275,16 +275,16 @@ async def site(directory: Path) -> AsyncIterator[str]:
 
 
 @pytest.mark.needs_chromium
-async def test_a_sandbox_page_in_a_browser(system: System) -> None:
+async def test_a_sandbox_page_of_another_origin_in_a_browser(system: System) -> None:
     agent = await system.agent()
-    async with system.framework() as framework, pages(agent) as at, site(WEB) as origin:
+    async with system.framework() as framework, pages(agent) as at, file_server(WEB) as origin:
         await framework.launch(
             task("talks", TALKS, image=system.image),
             task("brief", "echo last words; exit 3", image=system.image),
         )
         await framework.state("talks", "TASK_RUNNING")
         await framework.end("brief")
-        await at.has(f"{await at.directory('talks')}/stdout", "line 3\n")
+        await at.wait_for_text(f"{await at.directory('talks')}/stdout", "line 3\n")
         url = f"{origin}/sandbox.html?agent=localhost:{agent.port}"
         url += f"&framework={framework.framework_id}&executor="
         running = await text_of(url + "talks")
@@ -298,8 +298,8 @@ async def test_a_sandbox_page_in_a_browser(system: System) -> None:
 
 @pytest.mark.needs_chromium
 @pytest.mark.needs_master
-async def test_the_masters_own_web_ui(system: System, tmp_path: Path) -> None:
-    """Its Sandbox link, its agent page, its link to the agent's log."""
+async def test_the_web_ui_of_a_real_master(system: System, tmp_path: Path) -> None:
+    """The Sandbox link, the agent page, and the link to the agent's log."""
     assert REAL
     other = tmp_path / "ui"
     other.mkdir()
