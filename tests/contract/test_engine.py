@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 import pytest
 
-from shim.engine.api import Engine
+from shim.engine.api import CreateNotifier, Engine
 from shim.errors import NameTaken, NotFound, Permanent, Transient
 from shim.model.container import Container, Phase
 from tests.contract.rigs import Rig, missing_image
@@ -45,6 +45,10 @@ async def test_info_describes_the_endpoint(rig: Rig) -> None:
     assert info.cpus > 0
     assert info.memory_mb > 100
     assert info.disk_mb > 100
+
+
+async def test_only_triton_calls_back_for_creates(rig: Rig) -> None:
+    assert isinstance(rig.engine, CreateNotifier) == (rig.engine.kind == "triton")
 
 
 async def test_a_created_container_is_described_in_full(rig: Rig) -> None:

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar
 
 from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRef
-from shim.errors import NameTaken, NotFound, Permanent, Transient
-from shim.model.container import LABEL_SHIM, Container, Phase
+from shim.errors import InProgress, NameTaken, NotFound, Permanent, Transient
+from shim.model.container import LABEL_SHIM, Container, Phase, Ref
 
 KILLED = 137
 
@@ -352,3 +352,32 @@ class FakeEngine:
             error=box.error if full else "",
             inspect=json.dumps([{"Id": box.id, "Name": f"/{box.name}"}]).encode() if full else b"",
         )
+
+
+class NotifyingEngine(FakeEngine):
+    """A fake engine whose creates take long: each ends at :meth:`finish_create`, and calls back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.creates_pending: dict[str, Callable[[], None]] = {}
+        self.creates_asked: list[str] = []
+        self._outcomes: dict[str, Exception | None] = {}
+
+    async def create_or_notify(self, spec: ContainerSpec, on_ready: Callable[[], None]) -> str:
+        self.creates_asked.append(spec.name)
+        if spec.name not in self._outcomes:
+            self.creates_pending[spec.name] = on_ready
+            raise InProgress
+        if (error := self._outcomes.pop(spec.name)) is not None:
+            raise error
+        return await super().create(spec)
+
+    async def create_asked(self, ref: Ref) -> None:
+        """Returns when the container's create is under way."""
+        while ref.name not in self.creates_pending:
+            await asyncio.sleep(0.01)
+
+    def finish_create(self, ref: Ref, error: Exception | None = None) -> None:
+        """The create ends, with an error if one is given."""
+        self._outcomes[ref.name] = error
+        self.creates_pending.pop(ref.name)()

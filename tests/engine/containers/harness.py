@@ -1,4 +1,4 @@
-"""A conductor on a fake engine, and what it posted."""
+"""A containerizer on a fake engine, and the facts that it posted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAUNCH_TIMEOUT = 900.0
 
 
 class Harness:
-    """What a test needs at hand. Commands and images go by task."""
+    """A containerizer with its engine and facts. Commands and images are set by task."""
 
     def __init__(
         self, engine: Any, *, image: str = "busybox:1", shim_id: str = "", **options: Any
@@ -95,7 +95,7 @@ class Harness:
         return ref
 
     async def until(self, kind: Any, ref: Ref, seconds: float = 5000) -> Any:
-        """The first fact of that kind about the container."""
+        """Wait for the first fact of that kind about the container."""
         async with asyncio.timeout(seconds):
             while True:
                 for fact in self.of(ref):
@@ -104,8 +104,8 @@ class Harness:
                 self._news.clear()
                 await self._news.wait()
 
-    async def idle(self) -> None:
-        """Nothing is being done about any container any more."""
+    async def wait_idle(self) -> None:
+        """Wait until no container has a worker."""
         while self.containerizer.busy:
             await asyncio.sleep(0.01)
 
@@ -122,7 +122,7 @@ async def harness(
 ) -> AsyncIterator[Harness]:
     made = Harness(engine or FakeEngine(), **options)
     watch = asyncio.create_task(made.containerizer.run()) if watching else None
-    # The event stream stands before a test begins, as it does before a task is launched.
+    # The event stream is open before a test begins, as it is before a task is launched.
     await asyncio.sleep(0.001)
     try:
         yield made
@@ -131,3 +131,8 @@ async def harness(
             watch.cancel()
             await asyncio.wait([watch])
         await made.containerizer.close()
+
+
+def tasks_of(ref: Ref) -> list[str]:
+    """Names of the asyncio tasks about a container."""
+    return [t.get_name() for t in asyncio.all_tasks() if ref.name in t.get_name()]

@@ -39,7 +39,7 @@ async def test_a_launch_creates_starts_and_inspects() -> None:
         assert started.container.phase is Phase.RUNNING
         assert started.container.inspect
         assert h.engine.boxes[ref.name].starts == 1
-        await h.idle()
+        await h.wait_idle()
 
 
 @timeless
@@ -59,7 +59,7 @@ async def test_running_containers_cost_no_asyncio_task() -> None:
         before = len(asyncio.all_tasks())
         for number in range(300):
             await h.running(f"task-{number}")
-        await h.idle()
+        await h.wait_idle()
         assert len(asyncio.all_tasks()) == before
         assert h.containerizer.watched == 300
 
@@ -104,7 +104,7 @@ async def test_a_refused_call_fails_the_launch_with_the_endpoints_message(verb: 
         ref = h.launch()
         failed = await h.until(LaunchFailed, ref)
         assert (failed.failure, failed.message) == (Failure.LAUNCH, "port is already allocated")
-        await h.idle()
+        await h.wait_idle()
         assert h.containerizer.watched == 0
 
 
@@ -409,7 +409,7 @@ async def test_a_container_removed_while_it_is_started_fails() -> None:
         held.set()
         failed = await h.until(LaunchFailed, ref)
         assert "removed while it was being started" in failed.message
-        await h.idle()
+        await h.wait_idle()
         assert h.engine.calls["create"] == 1
 
 
@@ -422,7 +422,7 @@ async def test_a_launch_ordered_twice_is_one_launch() -> None:
         h.relaunch(ref)
         held.set()
         await h.until(ContainerStarted, ref)
-        await h.idle()
+        await h.wait_idle()
         assert h.kinds(ref) == ["LaunchAdvanced", "ContainerStarted"]
 
 
@@ -444,7 +444,7 @@ async def test_ten_tasks_of_one_image_pull_it_once() -> None:
             assert stages[-1] is Step.CREATING
             assert "nginx:alpine" in h.of(ref)[0].detail
         assert len(h.engine.pulls) == 1
-        await h.idle()
+        await h.wait_idle()
 
 
 @timeless
@@ -500,7 +500,7 @@ async def test_a_pull_that_takes_too_long_is_given_up() -> None:
         failed = await h.until(LaunchFailed, ref)
         assert failed.failure is Failure.TIMEOUT
         assert "pulling image" in failed.message
-        await h.idle()
+        await h.wait_idle()
         assert h.engine.pulls_cancelled == 1
 
 
@@ -622,7 +622,7 @@ async def test_a_kill_during_a_pull_cancels_it() -> None:
         await asyncio.sleep(1)
         h.containerizer.carry_out(CancelLaunch(ref))
         assert isinstance(h.of(ref)[-1], LaunchCancelled)
-        await h.idle()
+        await h.wait_idle()
         assert h.engine.pulls_cancelled == 1
         assert h.engine.calls["create"] == 0
 
@@ -684,7 +684,7 @@ async def test_a_cancelled_create_leaves_nothing_without_a_remove_order() -> Non
         await asyncio.sleep(1)
         h.containerizer.carry_out(CancelLaunch(ref))
         held.set()
-        await h.idle()
+        await h.wait_idle()
         assert h.engine.boxes == {}
         assert h.kinds(ref) == ["LaunchAdvanced", "LaunchCancelled"]
 
@@ -697,7 +697,7 @@ async def test_a_cancelled_create_that_is_refused_is_reported_once() -> None:
         await asyncio.sleep(1)
         h.containerizer.carry_out(CancelLaunch(ref))
         held.set()
-        await h.idle()
+        await h.wait_idle()
         assert h.kinds(ref) == ["LaunchAdvanced", "LaunchCancelled"]
 
 
@@ -726,7 +726,7 @@ async def test_a_kill_after_the_start_was_sent_comes_too_late() -> None:
         h.containerizer.carry_out(CancelLaunch(ref))
         held.set()
         await h.until(ContainerStarted, ref)
-        await h.idle()
+        await h.wait_idle()
         assert h.kinds(ref) == ["LaunchAdvanced", "ContainerStarted"]
         assert h.engine.boxes[ref.name].starts == 1
 
@@ -739,7 +739,7 @@ async def test_a_kill_while_the_endpoint_is_away_is_answered_at_once() -> None:
         await asyncio.sleep(60)
         h.containerizer.carry_out(CancelLaunch(ref))
         assert isinstance(h.of(ref)[-1], LaunchCancelled)
-        await h.idle()
+        await h.wait_idle()
 
 
 @pytest.mark.parametrize(
@@ -761,7 +761,7 @@ async def test_cancelling_a_launch_of_an_earlier_process(
             h.engine.add(ref.name, h.labels(ref), phase)
         h.engine.fail("inspect", times=3)
         h.containerizer.carry_out(CancelLaunch(ref))
-        await h.idle()
+        await h.wait_idle()
         assert h.kinds(ref) == facts
         assert (ref.name in h.engine.boxes) == ("ContainerStarted" in facts)
 
@@ -790,7 +790,7 @@ async def test_a_cancel_during_a_start_counts_if_the_start_is_refused() -> None:
         held.set()
         await asyncio.sleep(1)
         assert h.kinds(ref)[-1] == "LaunchCancelled"
-        await h.idle()
+        await h.wait_idle()
         assert h.engine.boxes == {}
 
 

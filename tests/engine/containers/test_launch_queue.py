@@ -1,4 +1,4 @@
-"""The semaphore of engine calls; how launches are begun is in ``test_long_creates``."""
+"""Admission of launches: the semaphore of engine calls, and which launches begin when."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import pytest
 
 from shim import limits
 from shim.engine.containers.launch_queue import LaunchQueue, PrioritySemaphore
+from shim.model.facts import ContainerStarted
+from shim.model.orders import CancelLaunch
+from tests.engine.containers.harness import LAUNCH_TIMEOUT, harness, tasks_of
 from tests.fakes.clock import timeless
+from tests.fakes.engine import FakeEngine, NotifyingEngine
 
 
 async def hold(
@@ -92,3 +96,83 @@ async def test_a_closed_queue_begins_nothing() -> None:
     await asyncio.sleep(1)
     assert begun == ["first"]
     assert queue.waiting == 0
+
+
+@timeless
+async def test_a_burst_is_begun_in_batches() -> None:
+    """Thousands of launches may be ordered at once, and a ping is right behind them."""
+    engine = NotifyingEngine()
+    async with harness(engine, max_inflight=1000) as h:
+        await engine.create_asked(h.launch("first"))
+        refs = [h.launch(f"task-{n}") for n in range(10 * limits.LAUNCH_BATCH)]
+        assert h.containerizer.busy == len(refs) + 1
+        for pauses in range(1, 11):
+            await asyncio.sleep(limits.LAUNCH_BATCH_INTERVAL)
+            assert len(engine.creates_asked) <= 2 + pauses * limits.LAUNCH_BATCH
+        await asyncio.sleep(2 * limits.LAUNCH_BATCH_INTERVAL)
+        assert len(engine.creates_asked) == len(refs) + 1
+
+
+@timeless
+async def test_no_launch_begins_during_a_burst_for_a_second_at_most() -> None:
+    engine = NotifyingEngine()
+    async with harness(engine, max_inflight=1000) as h:
+        for number in range(2 * limits.LAUNCH_BURST_INTERVALS):
+            for launch in range(limits.LAUNCH_BURST + limits.LAUNCH_BATCH):
+                h.launch(f"task-{number}-{launch}")
+            await asyncio.sleep(limits.LAUNCH_BATCH_INTERVAL)
+            begun = len(engine.creates_asked)
+            if number < limits.LAUNCH_BURST_INTERVALS - 2:
+                assert begun <= 1 + limits.LAUNCH_BATCH
+        assert begun > limits.LAUNCH_BURST_INTERVALS, "and then they begin as usual"
+
+
+@timeless
+async def test_a_queued_launch_that_is_killed_never_begins() -> None:
+    engine = FakeEngine()
+    async with harness(engine) as h:
+        refs = [h.launch(f"task-{n}") for n in range(5 * limits.LAUNCH_BATCH)]
+        h.containerizer.carry_out(CancelLaunch(refs[-1]))
+        for ref in refs[:-1]:
+            await h.until(ContainerStarted, ref)
+        await h.wait_idle()
+        assert h.kinds(refs[-1]) == ["LaunchCancelled"]
+        assert refs[-1].name not in engine.boxes
+
+
+@timeless
+async def test_launches_stay_queued_while_enough_wait_for_a_slot() -> None:
+    """A begun launch takes far more memory than an order, and ten thousand may wait."""
+    engine = NotifyingEngine()
+    async with harness(engine, max_inflight=2) as h:
+        refs = [h.launch(f"task-{n}") for n in range(3 * limits.LAUNCHES_WAITING)]
+        await asyncio.sleep(100)
+        begun = len([ref for ref in refs if tasks_of(ref)])
+        assert 0 <= begun - limits.LAUNCHES_WAITING < limits.LAUNCH_BATCH
+        assert h.containerizer.waiting == len(refs) - 2
+        for ref in refs:
+            await engine.create_asked(ref)
+            engine.finish_create(ref)
+            await h.until(ContainerStarted, ref)
+        await h.wait_idle()
+        first_asked = list(dict.fromkeys(engine.creates_asked))
+        assert first_asked == [ref.name for ref in refs], "in the order they came"
+
+
+@timeless
+async def test_the_time_in_the_queue_counts_as_waiting() -> None:
+    """At an endpoint that answers no call, ten thousand launches time out together."""
+    engine = NotifyingEngine()
+    async with harness(engine, max_inflight=1) as h:
+        held = h.launch("held")
+        await engine.create_asked(held)
+        engine.away = True
+        engine.break_events()
+        refs = [h.launch(f"task-{n}") for n in range(3 * limits.LAUNCHES_WAITING)]
+        await asyncio.sleep(LAUNCH_TIMEOUT - 60)
+        assert not any(h.of(ref) for ref in refs)
+        await asyncio.sleep(120)
+        assert {h.kinds(ref)[-1] for ref in refs} == {"LaunchFailed"}
+        engine.away = False
+        engine.finish_create(held)
+        await h.wait_idle()

@@ -65,7 +65,7 @@ async def test_a_second_stop_replaces_the_grace_of_the_first() -> None:
         await h.until(ContainerExited, ref)
         assert now() - began < 5
         assert h.engine.boxes[ref.name].stops == [3600.0, 2.0]
-        await h.idle()
+        await h.wait_idle()
 
 
 @timeless
@@ -155,7 +155,7 @@ async def test_a_stop_is_not_repeated_after_the_end_was_reported() -> None:
         h.containerizer.carry_out(Stop(ref, 5.0))
         await asyncio.sleep(100)
         h.engine.end(ref.name, 9)
-        await h.idle()
+        await h.wait_idle()
         assert h.kinds(ref)[2:] == ["ContainerExited"]
 
 
@@ -211,7 +211,7 @@ async def test_removing_a_container_that_is_gone_succeeds() -> None:
 async def test_a_removal_waits_for_its_delay_without_an_asyncio_task() -> None:
     async with harness() as h:
         ref = await h.running(command=["exit", "0"])
-        await h.idle()
+        await h.wait_idle()
         before, began = len(asyncio.all_tasks()), now()
         h.containerizer.carry_out(Remove(ref, 3600.0))
         await asyncio.sleep(1)
