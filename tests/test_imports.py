@@ -52,7 +52,8 @@ ALLOWED = {
     "config.secrets": COMMON | {"engine.images.credentials"},
     "config.offer": COMMON | {"engine.api"},
     "config.resources": {"protos"},
-    "certs": {"engine", "errors", "limits"},
+    "certs": {"engine.client.endpoint", "engine.client.transport", "errors"}
+    | {"engine.triton.certificate_info"},
     "run": {"errors"},
     "check": COMMON | {"telemetry", "certs", "config", "discovery", "engine", "wire", "agent"},
     "dev": COMMON | {"agent", "cli", "config", "telemetry", "wire"},
@@ -150,6 +151,15 @@ def test_a_module_imports_only_what_its_package_may(name: str) -> None:
         inside = rule and (f"{other}.".startswith(f"{rule}.") or f"{name}.".startswith(f"{other}."))
         known = package in ALLOWED[rule] or inside or f"{other}" in ALLOWED[rule]
         assert known or (rule and package == rule.partition(".")[0]), f"{name} imports {other}"
+
+
+def test_the_docker_client_knows_no_engine() -> None:
+    allowed = {"engine.api", "engine.images.pull_progress"}
+    for name in MODULES:
+        if f"{name}.".startswith("engine.client."):
+            others = {o for o in own_imports(MODULES[name]) if o.startswith("engine.")}
+            unknown = {o for o in others - allowed if not o.startswith("engine.client")}
+            assert not unknown, f"{name} imports {unknown}"
 
 
 @pytest.mark.parametrize("rule", [rule for rule in ALLOWED if rule])

@@ -1,4 +1,4 @@
-"""Which Docker endpoint to talk to, and with which certificates: decided once, at start."""
+"""Chooses the Docker endpoint and its certificates from flags, environment and docker context."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLAIN_PORT, TLS_PORT = 2375, 2376
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the engine listens. ``str()`` is fit for a log: it holds no secret."""
+    """Where the engine listens. ``str()`` may be logged: it holds no secret."""
 
     host: str
     """As the user wrote it."""
@@ -32,16 +32,16 @@ class Endpoint:
     source: str = "default"
     """The flag, variable or context it came from, for error messages."""
     certificates: str = ""
-    """Directory with our client certificate, which may be renewed there; empty: we have none."""
+    """Directory with the client certificate, whose files may be replaced; empty without one."""
 
     @property
     def verified(self) -> bool:
-        """Whether the endpoint has to prove who it is."""
+        """Whether the endpoint's certificate is verified; True without TLS."""
         return self.tls is None or self.tls.verify_mode is not ssl.CERT_NONE
 
     @property
     def is_local(self) -> bool:
-        """The engine shares this machine's file systems (as far as anybody can tell)."""
+        """Whether the engine is on this machine, going by its socket."""
         return bool(self.socket)
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A host and its certificates, each with the name of what gave it."""
+    """A host and its certificate directory, each with the flag or variable it is from."""
 
     host: str
     source: str
@@ -67,8 +67,8 @@ def resolve(
 ) -> Endpoint:
     """The flags' endpoint, else the environment's, else the current docker context's.
 
-    A peer's certificate is verified unless that is switched off by name. Raises ConfigError
-    naming the flag (or variable) and its value.
+    The endpoint's certificate is verified unless a flag, variable or context says otherwise.
+    Raises ConfigError naming the flag (or variable) and its value.
     """
     choice = _choose(host, cert_path, tls_verify, environ)
     parts = _split(choice)
@@ -118,7 +118,7 @@ def _from_context(default: _Choice, environ: Mapping[str, str]) -> _Choice:
 
 
 class _Parts:
-    """A host taken apart; ``tcp://`` is ``http://`` until TLS is asked for."""
+    """The parts of a host. The scheme of ``tcp://`` is ``http``: TLS is decided later."""
 
     __slots__ = ("hostname", "path", "port", "scheme")
 
@@ -149,17 +149,17 @@ def _split(choice: _Choice) -> _Parts:
 
 
 def tls_context(directory: Path, *, certificate: bool, verify: bool) -> ssl.SSLContext:
-    """Whom to believe (``ca.pem``, else the system's CAs), and our certificate if it is wanted.
+    """Trusts ``ca.pem``, else the system's CAs. ``certificate`` loads cert.pem and key.pem.
 
     OSError or ValueError when a file cannot be used.
     """
     authority, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
     context = ssl.create_default_context(cafile=authority if authority.exists() else None)
-    # Certificates made for daemons by hand often lack extensions that Python 3.13 insists on.
+    # Handmade daemon certificates often lack extensions that Python 3.13 requires.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if certificate:
         for file in (cert, key):
-            file.read_bytes()  # OpenSSL does not say which of the two it misses
+            file.read_bytes()  # OpenSSL's error does not name the missing file
         context.load_cert_chain(cert, key, password=_no_password)
     if not verify:
         context.check_hostname = False

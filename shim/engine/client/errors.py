@@ -1,4 +1,4 @@
-"""What an answer of 4xx or 5xx means: the one table from Docker's answers to our error families.
+"""What an answer of 4xx or 5xx means: the one place that maps Docker's answers to error classes.
 
 Pure. A 400 or a 404 is about the request. A 500 may be about anything: Docker sends it both for a
 host port in use and for a containerd that went away. So the words of the answer decide. Where the

@@ -2,8 +2,8 @@
 
 With ``timestamps=1`` each line begins with its time and a blank. Without a terminal, pieces come
 in frames: stream (1 stdout, 2 stderr), three zero bytes, length in four bytes; with a terminal
-there are no frames, everything is stdout. The two are told apart by their first bytes: a time
-begins with a digit, a frame with a stream number and zeros.
+there are no frames, everything is stdout. The first bytes distinguish the two: a time begins with
+a digit, a frame with a stream number and zeros.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Line = tuple[int, float, bytes]
 
 
 class Frames:
-    """Takes frames apart, however the bytes were cut."""
+    """Splits framed output into payloads, wherever the input is cut."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """``(stream, payload)`` of every frame complete by now. PeerError if it is none."""
+        """``(stream, payload)`` of every complete frame. PeerError for anything else."""
         self._buffer += data
         while len(self._buffer) >= HEADER.size:
             stream, length = HEADER.unpack_from(self._buffer)
@@ -44,8 +44,8 @@ class Frames:
             yield stream, payload
 
 
-class Raw:
-    """Output of a terminal: lines, all on stdout."""
+class TerminalLines:
+    """Splits the output of a terminal into lines, all on stdout."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -64,16 +64,16 @@ class Raw:
 
 
 class LogLines:
-    """Lines of ``GET /containers/{name}/logs?timestamps=1``. Each keeps its newline."""
+    """Splits the answer of ``GET /containers/{name}/logs?timestamps=1``. Lines keep newlines."""
 
     def __init__(self) -> None:
-        self._splitter: Frames | Raw | None = None
+        self._splitter: Frames | TerminalLines | None = None
 
     def feed(self, data: bytes) -> Iterator[Line]:
         if not data:
             return
         if self._splitter is None:
-            self._splitter = Frames() if data[0] <= STDERR else Raw()
+            self._splitter = Frames() if data[0] <= STDERR else TerminalLines()
         for stream, payload in self._splitter.feed(data):
             stamp, _, line = payload.partition(b" ")
             yield stream, seconds(stamp), line
@@ -83,12 +83,12 @@ def seconds(stamp: bytes) -> float:
     """``2026-11-20T08:13:17.123456789Z`` -> seconds since the epoch; 0.0 for anything else."""
     try:
         whole, _, fraction = stamp.rstrip(b"Z").partition(b".")
-        return _whole(whole) + float(b"0." + (fraction or b"0"))
+        return _whole_seconds(whole) + float(b"0." + (fraction or b"0"))
     except ValueError:
         return 0.0
 
 
 @lru_cache(maxsize=64)
-def _whole(text: bytes) -> int:
-    """Thousands of lines share a second, and taking one apart costs more than all else."""
+def _whole_seconds(text: bytes) -> int:
+    """Cached, because thousands of lines share a second and strptime is the slowest part."""
     return timegm(strptime(text.decode("ascii"), "%Y-%m-%dT%H:%M:%S"))

@@ -185,7 +185,7 @@ class HttpEngine:
         """``POST /images/create``. ``error_for`` maps an error inside the stream, in its words."""
         params = {"fromImage": image.repository, "tag": image.tag, "platform": platform}
         headers = {} if auth is None else {"X-Registry-Auth": registry_auth(auth)}
-        seen = PullProgress()
+        layers = PullProgress()
         async with self._http.open(
             "pull",
             "POST",
@@ -198,7 +198,7 @@ class HttpEngine:
             async for piece in json_lines(response):
                 if error := _stream_error(piece):
                     raise error_for(error)
-                progress(seen.update(piece))
+                progress(layers.update(piece))
 
     async def _log_lines(
         self, name: str, params: Mapping[str, str], *, follow: bool, timeout: aiohttp.ClientTimeout

@@ -1,4 +1,4 @@
-"""Docker's JSON about containers, turned into :class:`~shim.model.container.Container`. Pure."""
+"""Turns Docker's JSON into :class:`~shim.model.container.Container`. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PHASES = {
     "exited": Phase.EXITED,
     "dead": Phase.EXITED,
 }
-"""``State.Status``. A paused process lives; a restarting one will live again."""
+"""By ``State.Status``. A paused process exists; a restarting one will exist again."""
 
 _EXITED = re.compile(r"Exited \((-?\d+)\)")
 
@@ -27,7 +27,7 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 
 def from_inspect(raw: bytes) -> Container:
-    """The answer of ``GET /containers/{name}/json``. Raises ValueError when it is not one."""
+    """From the answer of ``GET /containers/{name}/json``. ValueError for anything else."""
     data = json.loads(raw)
     try:
         state, name, identity = data["State"], data["Name"], data["Id"]
@@ -49,25 +49,25 @@ def from_inspect(raw: bytes) -> Container:
 
 
 def from_list(entry: Mapping[str, Any]) -> Container:
-    """One entry of ``GET /containers/json``: what it tells, which is less than inspect does."""
+    """From one entry of ``GET /containers/json``, which has fewer fields than an inspect."""
     status = entry.get("Status") or ""
     ended = _EXITED.match(status)
     phase = _PHASES.get(entry.get("State") or "", Phase.PROVISIONING)
     names = entry.get("Names") or [""]
     networks = (entry.get("NetworkSettings") or {}).get("Networks") or {}
     return Container(
-        # Links add names with a second slash; the container's own has one.
+        # Links add names with a second slash; the container's own name has one.
         name=min(names, key=lambda name: name.count("/")).removeprefix("/"),
         id=entry["Id"],
         phase=phase,
         labels=entry.get("Labels") or {},
         exit_code=int(ended[1]) if ended and phase is Phase.EXITED else None,
-        addresses=_best(networks.values()),
+        addresses=_preferred(networks.values()),
     )
 
 
 def _phase(state: Mapping[str, Any]) -> Phase:
-    """By ``Status``; engines before 1.9 and Triton tell only ``Running`` and ``StartedAt``."""
+    """By ``Status``; engines before 1.9 have only ``Running`` and ``StartedAt``."""
     status = state.get("Status")
     if status in _PHASES:
         return _PHASES[status]
@@ -78,27 +78,27 @@ def _phase(state: Mapping[str, Any]) -> Phase:
 
 
 def addresses(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """The container's own addresses, IPv4 first; none with its host's network.
+    """The container's own addresses, IPv4 first; none on its host's network.
 
-    The network it was created with counts; where that is not told by name (an id, ``default``),
-    the top level's address, then the only or first attached one, private before public.
+    Those on the network that it was created with. Where ``NetworkMode`` is no network's name (but
+    an id, or ``default``): the top level's, else the first network's, private before public.
     """
     settings = data.get("NetworkSettings") or {}
     networks = settings.get("Networks") or {}
     mode = (data.get("HostConfig") or {}).get("NetworkMode") or ""
     if mode in networks:
-        return _of(networks[mode])
-    return _of(settings) or _best(networks.values())
+        return _addresses_on(networks[mode])
+    return _addresses_on(settings) or _preferred(networks.values())
 
 
-def _of(network: Mapping[str, Any]) -> tuple[str, ...]:
+def _addresses_on(network: Mapping[str, Any]) -> tuple[str, ...]:
     found = (network.get("IPAddress"), network.get("GlobalIPv6Address"))
     return tuple(address for address in found if address)
 
 
-def _best(networks: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    having = [found for network in networks if (found := _of(network))]
-    if len(having) > 1:  # parsing addresses is dear, and a list has ten thousand
+def _preferred(networks: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    having = [found for network in networks if (found := _addresses_on(network))]
+    if len(having) > 1:  # parsing is slow, and a list may have 10,000 entries
         having.sort(key=_is_public)
     return having[0] if having else ()
 

@@ -224,7 +224,7 @@ async def json_lines(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str
 def as_list(answer: Any) -> list[Any]:
     """A JSON list as it came. TypeError for anything else.
 
-    An empty object must not pass for an empty list: every container would be taken for gone.
+    An empty object must not pass for an empty list: every container would count as removed.
     """
     if not isinstance(answer, list):
         raise TypeError(f"{answer!r:.100} is not a list")

@@ -30,7 +30,7 @@ PULL = time_limit(idle=limits.TRITON_PULL_IDLE)
 
 
 class EngineObserver(Protocol):
-    """Is told what the datacenter shows of this agent's containers. Its methods raise nothing."""
+    """Receives what the datacenter shows of this agent's containers. Its methods raise nothing."""
 
     def listed(self, containers: Sequence[Container], took: float) -> None:
         """All of the agent's containers, by a list that took ``took`` seconds."""
@@ -75,7 +75,7 @@ class TritonEngine(HttpEngine):
         """The phase in which lists show a container that is not running, and since when."""
 
     def subscribe(self, observer: EngineObserver) -> None:
-        """From now on tell ``observer`` what lists, inspects and removals show."""
+        """From now on pass to ``observer`` what lists, inspects and removals show."""
         self._observers.append(observer)
 
     @property
@@ -148,8 +148,8 @@ class TritonEngine(HttpEngine):
             return container
         phase, since = self._not_running.get(container.name, (Phase.EXITED, math.inf))
         listed_as_ended = phase is Phase.EXITED
-        patience = limits.EXIT_STATUS_PATIENCE if listed_as_ended else limits.NO_STATUS_PATIENCE
-        if self._clock() - since >= patience:
+        wait = limits.EXIT_STATUS_PATIENCE if listed_as_ended else limits.NO_STATUS_PATIENCE
+        if self._clock() - since >= wait:
             return container
         return replace(container, phase=Phase.RUNNING)
 
@@ -199,19 +199,19 @@ class TritonEngine(HttpEngine):
         wanted = LABEL_SHIM if "=" in self._shim_id else f"{LABEL_SHIM}={self._shim_id}"
         params = {"all": "1", "filters": json.dumps({"label": [wanted]})}
         raw = await self._http.call("list", "GET", "/containers/json", params=params)
-        ours = []
+        own = []
         with parsing("list"):
             for number, entry in enumerate(parse.members(raw), 1):
                 container = parse.from_list(entry)
                 if container.owner == self._shim_id:
-                    ours.append(container)
+                    own.append(container)
                 if number % limits.LIST_SLICE == 0:
                     await asyncio.sleep(0)
-        self._record_not_running(ours, began)
-        self._creates.listed(ours, began)
+        self._record_not_running(own, began)
+        self._creates.listed(own, began)
         for observer in self._observers:
-            observer.listed(ours, self._clock() - began)
-        return ours
+            observer.listed(own, self._clock() - began)
+        return own
 
     @measured
     async def pull(

@@ -1,4 +1,4 @@
-"""Triton's list and inspect, which lack much of Docker's, turned into containers. Pure."""
+"""Turns Triton's list and inspect, which lack many fields of Docker's, into containers. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from shim.model.container import Container, Phase
 
 EXITED = re.compile(r"Exited(?: \((-?\d+)\))?")
 PROVISIONING_ID = 32
-"""Digits of an id while the machine is provisioned; 64 afterwards."""
-SKEW = 1.0
-"""An exit this much before its own start is still the same run's."""
+"""Digits of an id during provisioning; 64 afterwards."""
+CLOCK_SKEW = 1.0
+"""Seconds by which the end of a run may be dated before its start."""
 
 
 _BETWEEN = re.compile(r"[\s,]*")
@@ -22,8 +22,10 @@ _DECODER = json.JSONDecoder()
 
 
 def members(raw: bytes) -> Iterator[Any]:
-    """The members of a JSON array one after the other: all at once, those of a list of 10,000
-    would hold up the loop. Raises ValueError when it is none."""
+    """The members of a JSON array, parsed one by one. ValueError for anything else.
+
+    The caller can pause in between: parsing a list of 10,000 at once would block the loop.
+    """
     text = raw.decode().strip()
     if not (text.startswith("[") and text.endswith("]")):
         raise ValueError(f"not a JSON array: {text[:200]!r}")
@@ -40,7 +42,7 @@ def _after_comma(text: str, at: int) -> int:
 
 
 def from_list(entry: Mapping[str, Any]) -> Container:
-    """One entry of the list, which has no ``State``: its status text tells."""
+    """From one entry of a list, whose only state is the status text."""
     phase, code = _from_status(entry.get("Status") or "")
     names = entry.get("Names") or [""]
     return Container(
@@ -55,7 +57,7 @@ def from_list(entry: Mapping[str, Any]) -> Container:
 
 
 def from_inspect(raw: bytes) -> Container:
-    """The answer of inspect. Raises ValueError when it is not one."""
+    """From the answer of an inspect. ValueError for anything else."""
     data = json.loads(raw)
     try:
         state, settings = data["State"], data.get("NetworkSettings") or {}
@@ -69,7 +71,7 @@ def from_inspect(raw: bytes) -> Container:
             exit_code=_exit_code(state) if phase is Phase.EXITED else None,
             error=state.get("Error") or "",
             addresses=(address,) if address else (),
-            created=max(0.0, _moment(data.get("Created"))),
+            created=max(0.0, _timestamp(data.get("Created"))),
             inspect=b"[" + raw.strip() + b"]",
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -77,8 +79,7 @@ def from_inspect(raw: bytes) -> Container:
 
 
 def package(container: Container) -> tuple[str, int]:
-    """``(name, MiB)`` of the package it runs in, which is what is paid for; ``("", 0)`` when the
-    endpoint was not asked. The memory is only in an inspect."""
+    """``(name, MiB)`` of the container's package. MiB is 0 unless it was inspected."""
     name = container.labels.get("com.joyent.package", "")
     if not container.inspect:
         return name, 0
@@ -87,7 +88,7 @@ def package(container: Container) -> tuple[str, int]:
 
 
 def _from_status(status: str) -> tuple[Phase, int | None]:
-    """An empty status stands for a state between two others: nothing is certain."""
+    """Phase and exit code. An empty status means a transition between two states."""
     if status.startswith("Up"):
         return Phase.RUNNING, None
     if status.startswith("Created"):
@@ -103,19 +104,21 @@ def _phase(identity: str, state: Mapping[str, Any]) -> Phase:
         return Phase.RUNNING
     if len(identity) == PROVISIONING_ID:
         return Phase.PROVISIONING
-    return Phase.EXITED if _moment(state.get("StartedAt")) > 0 else Phase.CREATED
+    return Phase.EXITED if _timestamp(state.get("StartedAt")) > 0 else Phase.CREATED
 
 
 def _exit_code(state: Mapping[str, Any]) -> int | None:
-    """None when it is not known, which Triton shows as 0: after its server crashed there is no
-    end, or only that of a former run."""
-    started, finished = _moment(state.get("StartedAt")), _moment(state.get("FinishedAt"))
-    if finished <= 0 or finished < started - SKEW:
+    """None for an unknown code, which Triton shows as 0.
+
+    The code is unknown if no end is recorded for this run: the server crashed.
+    """
+    started, finished = _timestamp(state.get("StartedAt")), _timestamp(state.get("FinishedAt"))
+    if finished <= 0 or finished < started - CLOCK_SKEW:
         return None
     code = state.get("ExitCode")
     return None if code is None else int(code)
 
 
-def _moment(text: object) -> float:
-    """Seconds since the epoch; not above zero for "never" and for what is no time."""
+def _timestamp(text: object) -> float:
+    """Seconds since the epoch; zero or less for "never" and for anything but a time."""
     return seconds(text.encode()) if isinstance(text, str) else 0.0
