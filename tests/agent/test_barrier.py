@@ -1,4 +1,4 @@
-"""Durable before it is sent."""
+"""The barrier: orders leave it with their records, answers to pings at once."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def notice(text: str) -> Notice:
     return Notice(Level.INFO, text)
 
 
-def test_nothing_waits_in_a_new_one() -> None:
+def test_a_new_barrier_is_empty() -> None:
     assert not Barrier()
 
 
-def test_orders_wait_with_the_records_that_justify_them() -> None:
+def test_orders_wait_with_the_records_of_their_decision() -> None:
     barrier = Barrier()
     assert list(barrier.add(Decision([record("a")], [notice("a")]))) == []
     assert barrier
@@ -32,7 +32,7 @@ def test_orders_wait_with_the_records_that_justify_them() -> None:
     assert not barrier
 
 
-def test_decisions_that_come_meanwhile_make_the_next_batch_in_their_order() -> None:
+def test_decisions_during_a_commit_form_the_next_batch_in_order() -> None:
     barrier = Barrier()
     barrier.add(Decision([record("a")], [notice("a")]))
     first = barrier.take()
@@ -43,7 +43,7 @@ def test_decisions_that_come_meanwhile_make_the_next_batch_in_their_order() -> N
     assert barrier.take() == Decision([record("b"), record("d")], [notice("b"), notice("c")])
 
 
-def test_an_order_without_records_waits_behind_earlier_ones() -> None:
+def test_an_order_without_records_waits_behind_earlier_records() -> None:
     barrier = Barrier()
     barrier.add(Decision([record("a")], []))
     assert list(barrier.add(Decision([], [notice("b")]))) == []
@@ -59,7 +59,7 @@ def test_pings_are_answered_at_once() -> None:
     assert not barrier
 
 
-def test_what_was_taken_is_not_changed_any_more() -> None:
+def test_a_taken_batch_does_not_change() -> None:
     barrier = Barrier()
     decision = Decision([record("a")], [notice("a")])
     barrier.add(decision)

@@ -69,11 +69,11 @@ async def committed(path: Path, *batches: list[Record]) -> Snapshot:
     return reopened(path)
 
 
-def test_a_new_one_is_empty(path: Path) -> None:
+def test_a_new_journal_is_empty(path: Path) -> None:
     assert reopened(path) == Snapshot.empty()
 
 
-async def test_everything_comes_back(path: Path) -> None:
+async def test_all_records_are_loaded_again(path: Path) -> None:
     snapshot = await committed(
         path,
         [
@@ -93,7 +93,7 @@ async def test_everything_comes_back(path: Path) -> None:
     )
 
 
-async def test_what_is_dropped_is_gone(path: Path) -> None:
+async def test_dropped_records_are_gone(path: Path) -> None:
     snapshot = await committed(
         path,
         [
@@ -112,7 +112,7 @@ async def test_what_is_dropped_is_gone(path: Path) -> None:
     assert snapshot == Snapshot(tasks={A: (b"", b"")}, updates={A: [b"second"]})
 
 
-async def test_updates_stay_in_their_order_and_outlive_their_task(path: Path) -> None:
+async def test_updates_keep_their_order_and_outlive_their_task(path: Path) -> None:
     uuids = [bytes([i]) for i in random.Random(1).sample(range(256), 50)]
     added: list[Record] = [AddUpdate(A, uuid, uuid) for uuid in uuids]
     snapshot = await committed(path, [AddTask(A, b"", b""), *added], [DropTask(A)])
@@ -120,13 +120,13 @@ async def test_updates_stay_in_their_order_and_outlive_their_task(path: Path) ->
     assert snapshot.tasks == {}
 
 
-async def test_tasks_come_back_in_the_order_they_were_accepted(path: Path) -> None:
+async def test_tasks_are_loaded_in_the_order_of_acceptance(path: Path) -> None:
     keys = [TaskKey(F, TaskId(f"t{i}")) for i in random.Random(2).sample(range(100), 30)]
     snapshot = await committed(path, [AddTask(key, b"", b"") for key in keys])
     assert list(snapshot.tasks) == keys
 
 
-async def test_ids_of_any_kind_and_bytes_of_any_size(path: Path) -> None:
+async def test_ids_may_hold_any_character_and_values_any_bytes(path: Path) -> None:
     strange = TaskKey(FrameworkId("ü' OR 1=1"), TaskId("\n\u2028"))
     big = os.urandom(3 * 1024 * 1024)
     snapshot = await committed(path, [AddTask(strange, big, b"\0")])
@@ -136,7 +136,7 @@ async def test_ids_of_any_kind_and_bytes_of_any_size(path: Path) -> None:
 # --- all or nothing -------------------------------------------------------------------------------
 
 
-async def test_a_batch_that_contradicts_what_is_there_leaves_nothing(path: Path) -> None:
+async def test_a_contradicting_batch_is_fatal_and_leaves_nothing(path: Path) -> None:
     journal = Journal(path)
     await journal.commit([AddTask(A, b"", b"")])
     with pytest.raises(FatalError, match=r"journal.*UNIQUE"):
@@ -157,7 +157,7 @@ def batch_of(number: int) -> list[Record]:
 
 
 def is_prefix(snapshot: Snapshot, count: int) -> int:
-    """How many batches are there: each whole, none missing in between."""
+    """How many batches are loaded: each whole, none missing in between."""
     kept = len(snapshot.tasks)
     assert kept <= count
     keys = [TaskKey(F, TaskId(str(i))) for i in range(kept)]
@@ -207,10 +207,8 @@ async def test_a_damaged_tail_holds_a_prefix_of_the_commits(path: Path, tmp_path
     journal.close()
 
 
-async def test_a_commit_that_was_answered_survives_a_copy_of_the_files(
-    path: Path, tmp_path: Path
-) -> None:
-    """The files as a kill -9 leaves them, after each commit."""
+async def test_a_returned_commit_survives_kill_9(path: Path, tmp_path: Path) -> None:
+    """A copy of the open files is what kill -9 leaves."""
     journal = Journal(path)
     for number in range(10):
         await journal.commit(batch_of(number))
@@ -220,7 +218,7 @@ async def test_a_commit_that_was_answered_survives_a_copy_of_the_files(
     journal.close()
 
 
-# --- a disk that refuses --------------------------------------------------------------------------
+# --- a failing disk -------------------------------------------------------------------------------
 
 _FULL = """
 import asyncio, resource, sys
@@ -257,7 +255,7 @@ asyncio.run(main(Path(sys.argv[1])))
 """
 
 
-def test_a_full_disk_is_transient_and_nothing_is_half_written(path: Path) -> None:
+def test_a_full_disk_is_transient_and_leaves_no_partial_commit(path: Path) -> None:
     done = python(_FULL, path)
     assert done.returncode == 0, done.stderr
     refused, left, then = done.stdout.splitlines()
@@ -289,10 +287,10 @@ Journal(Path(sys.argv[1]))
 """
 
 
-# --- who may open it ------------------------------------------------------------------------------
+# --- opening --------------------------------------------------------------------------------------
 
 
-def test_a_second_shim_is_refused_with_the_first_ones_pid(path: Path) -> None:
+def test_a_second_shim_is_rejected_with_the_pid_of_the_first(path: Path) -> None:
     journal = Journal(path)
     with pytest.raises(
         FatalError, match=rf"--work_dir .*in use by another shim \(pid {os.getpid()}\)"
@@ -304,7 +302,7 @@ def test_a_second_shim_is_refused_with_the_first_ones_pid(path: Path) -> None:
     reopened(path)
 
 
-def test_a_newer_journal_is_refused_and_left_alone(path: Path) -> None:
+def test_a_newer_journal_is_rejected_and_unchanged(path: Path) -> None:
     Journal(path).close()
     db = sqlite3.connect(path)
     db.execute(f"PRAGMA user_version = {journal_module.SCHEMA_VERSION + 1}")
@@ -315,20 +313,20 @@ def test_a_newer_journal_is_refused_and_left_alone(path: Path) -> None:
         assert str(path) in str(refused.value)
 
 
-def test_a_file_that_is_no_journal_is_refused(path: Path) -> None:
+def test_a_file_that_is_no_database_is_rejected(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"not a database" * 1000)
     with pytest.raises(FatalError, match=r"journal .*not a database"):
         Journal(path)
 
 
-def test_a_work_dir_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_a_work_dir_that_cannot_be_created_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FatalError, match="--work_dir"):
         Journal(tmp_path / "file" / "journal.db")
 
 
-def test_only_the_owner_may_read_it(path: Path) -> None:
+def test_only_the_owner_may_read_the_file(path: Path) -> None:
     Journal(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -345,7 +343,7 @@ def test_every_commit_is_synced(path: Path) -> None:
     journal.close()
 
 
-async def test_the_loop_goes_on_while_a_commit_is_written(path: Path) -> None:
+async def test_the_event_loop_runs_while_a_commit_is_written(path: Path) -> None:
     journal = Journal(path)
     batch: list[Record] = [
         AddPendingRemoval(Ref(TaskKey(F, TaskId("x" * 500)), ContainerId(str(i))))

@@ -264,7 +264,7 @@ def test_updates_of_an_old_journal_are_sent_with_the_same_bytes(
     shim = recovered(snapshot)
     shim.detect()
     shim.wait(1.0)
-    shim.welcome()
+    shim.answer_registration()
     sent: dict[tuple[object, object], object] = {}
     for order in of(orders.Send, shim.decision.orders):
         message = order.message

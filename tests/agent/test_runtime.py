@@ -1,4 +1,4 @@
-"""The loop: order, the barrier in action, a disk that refuses, deadlines, the end."""
+"""The runtime: order of facts, commits, failing disks, deadlines, the end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def note(text: object) -> Notice:
 
 
 class ScriptedCore:
-    """Saves and says the port of every master detected; port 0 ends it all, 1 breaks."""
+    """Records and logs the port of each detected master. Port 0 exits, port 1 raises."""
 
     def __init__(self) -> None:
         self.handled: list[Fact] = []
@@ -61,22 +61,22 @@ class ScriptedCore:
 
 
 class ScriptedJournal:
-    """Commits when let; answers with the errors given."""
+    """Commits while ``unblocked`` is set; raises ``errors`` first."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.errors: list[Exception] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.unblocked = asyncio.Event()
+        self.unblocked.set()
 
     async def commit(self, batch: Sequence[Record]) -> None:
-        await self.gate.wait()
+        await self.unblocked.wait()
         if self.errors:
             raise self.errors.pop(0)
         self.batches.append([cast(SaveShimId, record).shim_id for record in batch])
 
 
-class Bench:
+class RuntimeUnderTest:
     def __init__(self) -> None:
         self.core = ScriptedCore()
         self.journal = ScriptedJournal()
@@ -85,7 +85,7 @@ class Bench:
 
     def carry_out(self, order: Order) -> None:
         if order == note(13):
-            raise RuntimeError("this one cannot be carried out")
+            raise RuntimeError("a failing order")
         self.carried.append(order)
 
     @property
@@ -99,8 +99,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench() -> AsyncIterator[Bench]:
-    made = Bench()
+async def running_runtime() -> AsyncIterator[RuntimeUnderTest]:
+    made = RuntimeUnderTest()
     running = asyncio.create_task(made.runtime.run(made.carry_out))
     yield made
     running.cancel()
@@ -109,51 +109,51 @@ async def bench() -> AsyncIterator[Bench]:
 
 
 async def test_facts_are_handled_in_order_and_committed_together() -> None:
-    async with bench() as b:
+    async with running_runtime() as r:
         for port in (10, 11, 12):
-            b.runtime.post(fact(port))
-        await b.until(3)
-        assert b.texts == ["10", "11", "12"]
-        assert b.journal.batches == [["10", "11", "12"]]
-        assert b.runtime.commits == 1
+            r.runtime.post(fact(port))
+        await r.until(3)
+        assert r.texts == ["10", "11", "12"]
+        assert r.journal.batches == [["10", "11", "12"]]
+        assert r.runtime.commits == 1
 
 
-async def test_nothing_is_carried_out_before_it_is_durable_but_answers_to_pings() -> None:
-    async with bench() as b:
-        b.journal.gate.clear()
-        b.runtime.post(fact(10))
+async def test_only_answers_to_pings_are_carried_out_before_the_commit() -> None:
+    async with running_runtime() as r:
+        r.journal.unblocked.clear()
+        r.runtime.post(fact(10))
         await asyncio.sleep(0.01)
-        assert b.carried == [PING]
-        b.runtime.post(fact(11))
-        b.runtime.post(fact(12))
+        assert r.carried == [PING]
+        r.runtime.post(fact(11))
+        r.runtime.post(fact(12))
         await asyncio.sleep(0.01)
-        assert b.carried == [PING] * 3
-        assert len(b.core.handled) == 3, "the loop goes on while the disk is busy"
-        b.journal.gate.set()
-        await b.until(3)
-        assert b.journal.batches == [["10"], ["11", "12"]]
+        assert r.carried == [PING] * 3
+        assert len(r.core.handled) == 3, "the loop goes on while the disk is busy"
+        r.journal.unblocked.set()
+        await r.until(3)
+        assert r.journal.batches == [["10"], ["11", "12"]]
 
 
-async def test_a_disk_that_refuses_is_asked_again(
+async def test_a_commit_is_retried_until_the_disk_takes_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(limits, "DISK_RETRY", 0.005)
-    async with bench() as b:
-        b.journal.errors = [Transient("disk full"), Transient("disk full"), Transient("disk full")]
-        b.runtime.post(fact(10))
+    async with running_runtime() as r:
+        r.journal.errors = [Transient("disk full"), Transient("disk full"), Transient("disk full")]
+        r.runtime.post(fact(10))
         await asyncio.sleep(0.007)
-        assert b.runtime.disk_failing
-        assert b.texts == []
-        await b.until(1)
-        assert not b.runtime.disk_failing
-        assert b.journal.batches == [["10"]]
-        assert caplog.text.count("disk full") == 1, "told once"
+        assert r.runtime.disk_failing
+        assert r.texts == []
+        await r.until(1)
+        assert not r.runtime.disk_failing
+        assert r.journal.batches == [["10"]]
+        assert caplog.text.count("disk full") == 1, "logged once"
         assert "takes records again" in caplog.text
 
 
 @pytest.mark.parametrize("error", [FatalError("damaged"), RuntimeError("damaged")])
-async def test_records_that_can_never_be_durable_end_the_process(error: Exception) -> None:
-    made = Bench()
+async def test_records_that_cannot_be_written_end_the_process(error: Exception) -> None:
+    made = RuntimeUnderTest()
     made.journal.errors = [error]
     made.runtime.post(fact(10))
     made.runtime.post(fact(11))
@@ -163,119 +163,121 @@ async def test_records_that_can_never_be_durable_end_the_process(error: Exceptio
     made.runtime.post(fact(12))
     await made.runtime.close()
     assert made.texts == []
-    assert made.journal.batches == [], "nothing is written on top of what was lost"
+    assert made.journal.batches == [], "later records build on the lost ones"
 
 
 async def test_an_order_that_fails_does_not_stop_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with bench() as b:
+    async with running_runtime() as r:
         for port in (12, 13, 14):
-            b.runtime.post(fact(port))
-        await b.until(2)
-        assert b.texts == ["12", "14"]
+            r.runtime.post(fact(port))
+        await r.until(2)
+        assert r.texts == ["12", "14"]
         assert "Notice cannot be carried out" in caplog.text
 
 
-async def test_deadlines_are_kept() -> None:
-    async with bench() as b:
+async def test_the_core_is_called_at_its_deadline() -> None:
+    async with running_runtime() as r:
         began = time.monotonic()
-        b.core.at = began + 0.02
-        b.runtime.post(fact(10))
-        await b.until(2)
-        assert b.texts == ["10", "deadline"]
+        r.core.at = began + 0.02
+        r.runtime.post(fact(10))
+        await r.until(2)
+        assert r.texts == ["10", "deadline"]
         assert time.monotonic() - began >= 0.02
 
 
 async def test_a_deadline_does_not_wait_for_the_disk() -> None:
-    async with bench() as b:
-        b.journal.gate.clear()
-        b.core.at = time.monotonic()
-        b.runtime.post(fact(10))
+    async with running_runtime() as r:
+        r.journal.unblocked.clear()
+        r.core.at = time.monotonic()
+        r.runtime.post(fact(10))
         await asyncio.sleep(0.02)
-        assert DeadlinePassed() in b.core.handled
-        b.journal.gate.set()
-        await b.until(2)
+        assert DeadlinePassed() in r.core.handled
+        r.journal.unblocked.set()
+        await r.until(2)
 
 
-async def test_many_facts_leave_others_their_turn() -> None:
-    async with bench() as b:
+async def test_many_facts_let_other_coroutines_run() -> None:
+    async with running_runtime() as r:
         for _ in range(3 * limits.FACTS_PER_TURN):
-            b.runtime.post(fact(10))
+            r.runtime.post(fact(10))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert 0 < len(b.core.handled) <= limits.FACTS_PER_TURN
-        await b.until(3 * limits.FACTS_PER_TURN)
+        assert 0 < len(r.core.handled) <= limits.FACTS_PER_TURN
+        await r.until(3 * limits.FACTS_PER_TURN)
 
 
-async def test_a_ping_overtakes_what_waits_unless_it_tells_of_a_broken_link() -> None:
+async def test_a_plain_ping_overtakes_queued_facts_and_one_about_a_broken_link_does_not() -> None:
     sender = Pid("slave-observer(1)", "10.0.0.1", 5050)
     well = MessageReceived(sender, PingSlaveMessage(connected=True))
     broken = MessageReceived(sender, PingSlaveMessage(connected=False))
-    async with bench() as b:
+    async with running_runtime() as r:
         facts = [fact(10), fact(11), broken, well]
         for each in facts:
-            b.runtime.post(each)
-        await b.until(2)
-        assert b.core.handled == [well, *facts[:3]]
+            r.runtime.post(each)
+        await r.until(2)
+        assert r.core.handled == [well, *facts[:3]]
 
 
-async def test_many_orders_leave_others_their_turn() -> None:
-    async with bench() as b:
+async def test_many_orders_let_other_coroutines_run() -> None:
+    async with running_runtime() as r:
         for _ in range(3 * limits.ORDERS_PER_TURN):
-            b.runtime.post(fact(10))
+            r.runtime.post(fact(10))
         most, before = 0, 0
-        while len(b.texts) < 3 * limits.ORDERS_PER_TURN:
+        while len(r.texts) < 3 * limits.ORDERS_PER_TURN:
             await asyncio.sleep(0)
-            most, before = max(most, len(b.texts) - before), len(b.texts)
+            most, before = max(most, len(r.texts) - before), len(r.texts)
         assert 0 < most <= limits.ORDERS_PER_TURN
 
 
-async def test_settled_means_handled_durable_and_carried_out() -> None:
-    async with bench() as b:
-        b.journal.gate.clear()
-        b.runtime.post(fact(10))
-        waiting = asyncio.create_task(b.runtime.settled())
+async def test_settled_waits_until_orders_are_carried_out() -> None:
+    async with running_runtime() as r:
+        r.journal.unblocked.clear()
+        r.runtime.post(fact(10))
+        waiting = asyncio.create_task(r.runtime.settled())
         await asyncio.sleep(0.01)
         assert not waiting.done()
-        b.journal.gate.set()
+        r.journal.unblocked.set()
         async with asyncio.timeout(5):
             await waiting
-        assert b.texts == ["10"]
+        assert r.texts == ["10"]
 
 
-async def test_the_core_ends_it_when_that_is_durable() -> None:
-    made = Bench()
-    made.journal.gate.clear()
+async def test_an_exit_order_waits_for_its_commit() -> None:
+    made = RuntimeUnderTest()
+    made.journal.unblocked.clear()
     made.runtime.post(fact(10))
     made.runtime.post(fact(0))
     running = asyncio.create_task(made.runtime.run(made.carry_out))
     await asyncio.sleep(0.01)
     assert not running.done()
-    made.journal.gate.set()
+    made.journal.unblocked.set()
     async with asyncio.timeout(5):
         assert await running == Exit(3, "enough")
     assert made.texts == ["10"]
     assert made.journal.batches == [["10", "end"]]
 
 
-async def test_a_stop_carries_out_what_waits_for_the_disk() -> None:
-    made = Bench()
-    made.journal.gate.clear()
+async def test_close_carries_out_the_orders_of_a_commit_under_way() -> None:
+    made = RuntimeUnderTest()
+    made.journal.unblocked.clear()
     running = asyncio.create_task(made.runtime.run(made.carry_out))
     made.runtime.post(fact(10))
     await asyncio.sleep(0.01)
     running.cancel()
     await asyncio.wait({running})
-    made.journal.gate.set()
+    made.journal.unblocked.set()
     await made.runtime.close()
     assert made.texts == ["10"]
 
 
-async def test_a_stop_does_not_wait_for_a_disk_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_close_stops_waiting_for_the_disk_after_its_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(limits, "DISK_CLOSE_TIMEOUT", 0.02)
-    made = Bench()
-    made.journal.gate.clear()
+    made = RuntimeUnderTest()
+    made.journal.unblocked.clear()
     running = asyncio.create_task(made.runtime.run(made.carry_out))
     made.runtime.post(fact(10))
     await asyncio.sleep(0.01)
@@ -286,8 +288,8 @@ async def test_a_stop_does_not_wait_for_a_disk_for_ever(monkeypatch: pytest.Monk
     assert made.texts == []
 
 
-async def test_a_bug_of_the_cores_ends_the_process() -> None:
-    made = Bench()
+async def test_an_exception_in_the_core_ends_the_process() -> None:
+    made = RuntimeUnderTest()
     made.runtime.post(fact(1))
     with pytest.raises(ExceptionGroup, match="TaskGroup") as caught:
         async with asyncio.timeout(5):
@@ -295,13 +297,13 @@ async def test_a_bug_of_the_cores_ends_the_process() -> None:
     assert caught.group_contains(RuntimeError, match="a bug")
 
 
-def test_uuids_are_random_ones() -> None:
+def test_uuids_are_random_and_of_version_4() -> None:
     made = [SystemEntropy().uuid() for _ in range(100)]
     assert len(set(made)) == 100
     assert all(len(value) == 16 and value[6] >> 4 == 4 and value[8] >> 6 == 2 for value in made)
 
 
-def test_waits_are_within_their_limit() -> None:
+def test_random_waits_are_within_their_limit() -> None:
     assert all(0.0 <= SystemEntropy().uniform(2.0) <= 2.0 for _ in range(100))
 
 

@@ -1,4 +1,4 @@
-"""The core on a table: facts in by hand, decisions out to look at; its records on a dict."""
+"""A core with a simulated disk: tests hand facts in and look at the decisions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ O = TypeVar("O", bound=Order)  # noqa: E741
 
 
 class FakeEntropy:
-    """UUIDs that count, and waits that are always the longest."""
+    """UUIDs that count up, and waits that are always the longest."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -80,14 +80,14 @@ def key_of(task: str = "t", framework: str = "F") -> TaskKey:
 
 
 class Shim:
-    """A core and what it made durable. Each call answers with the decision it led to."""
+    """A core and its disk. Each call returns the decision that it led to."""
 
     def __init__(self, *, registered: bool = True, now: float = 0.0, **settings: object) -> None:
         self.settings = dataclasses.replace(
             Settings(AGENT, agent_info(), "1.11.0"),
             **settings,  # type: ignore[arg-type]
         )
-        self.chance = FakeEntropy()
+        self.entropy = FakeEntropy()
         self.disk = Disk()
         self.time = now
         self.decision = Decision()
@@ -98,7 +98,7 @@ class Shim:
             self.register()
 
     def _boot(self) -> None:
-        self.core = Core(self.settings, self.chance, self.disk.snapshot(), self.now)
+        self.core = Core(self.settings, self.entropy, self.disk.snapshot(), self.now)
 
     @property
     def now(self) -> Now:
@@ -106,38 +106,38 @@ class Shim:
 
     # --- facts ------------------------------------------------------------------------------
 
-    def tell(self, fact: facts.Fact) -> Decision:
-        """Hand the fact over; what it led to is durable at once."""
+    def handle(self, fact: facts.Fact) -> Decision:
+        """Handle the fact; the records of its decision are durable at once."""
         self.decision = self.core.handle(fact, self.now)
         self.disk.commit(self.decision.records)
         return self.decision
 
     def receive(self, message: Message, sender: Pid = MASTER) -> Decision:
-        return self.tell(facts.MessageReceived(sender, message))
+        return self.handle(facts.MessageReceived(sender, message))
 
     def wait(self, seconds: float) -> list[Order]:
-        """Let time pass, deadline after deadline; all orders given meanwhile."""
+        """Let time pass, deadline after deadline. Returns all orders given meanwhile."""
         until, given = self.time + seconds, []
         while (deadline := self.core.deadline()) is not None and deadline <= until:
             self.time = max(self.time, deadline)
-            given += self.tell(facts.DeadlinePassed()).orders
+            given += self.handle(facts.DeadlinePassed()).orders
         self.time = until
         return given
 
     def detect(self, pid: Pid | None = MASTER) -> Decision:
-        return self.tell(facts.MasterDetected(pid))
+        return self.handle(facts.MasterDetected(pid))
 
     def recover(self, *containers: Container) -> Decision:
-        return self.tell(facts.ContainersFound(containers))
+        return self.handle(facts.ContainersFound(containers))
 
     def register(self) -> Decision:
-        """Detection, the wait, the request and the master's answer."""
+        """Detection, the random wait, the request and the master's answer."""
         self.detect()
         self.wait(1.0)
-        return self.welcome()
+        return self.answer_registration()
 
-    def welcome(self) -> Decision:
-        """The master's answer to a request."""
+    def answer_registration(self) -> Decision:
+        """The master's answer to a (re-)registration request."""
         answer: m.SlaveRegisteredMessage | m.SlaveReregisteredMessage
         known = self.core.ctx.agent_id
         answer = m.SlaveRegisteredMessage() if known is None else m.SlaveReregisteredMessage()
@@ -146,7 +146,7 @@ class Shim:
         return self.receive(answer)
 
     def restart(self, *containers: Container) -> Decision:
-        """Die, come back, and find these containers."""
+        """Crash, start again, and find these containers."""
         self._boot()
         return self.recover(*containers)
 
@@ -198,7 +198,7 @@ class Shim:
             message.config.max_grace_period.nanoseconds = int(grace * 1e9)
         return self.receive(message)
 
-    # --- the engine's words ------------------------------------------------------------------
+    # --- the engine --------------------------------------------------------------------------
 
     def task(self, task: str = "t", framework: str = "F") -> Task:
         return self.core.tasks.table[key_of(task, framework)]
@@ -207,46 +207,46 @@ class Shim:
         return self.task(task, framework).ref
 
     def creating(self, task: str = "t") -> Decision:
-        return self.tell(facts.LaunchAdvanced(self.ref(task), facts.Stage.CREATING))
+        return self.handle(facts.LaunchAdvanced(self.ref(task), facts.Stage.CREATING))
 
     def started(self, task: str = "t") -> Decision:
-        return self.tell(facts.ContainerStarted(self.ref(task), running(self.ref(task))))
+        return self.handle(facts.ContainerStarted(self.ref(task), running(self.ref(task))))
 
     def exited(self, task: str = "t", code: int | None = 0) -> Decision:
-        return self.tell(facts.ContainerExited(self.ref(task), code))
+        return self.handle(facts.ContainerExited(self.ref(task), code))
 
     def removed(self, ref: Ref) -> Decision:
-        return self.tell(facts.ContainerRemoved(ref))
+        return self.handle(facts.ContainerRemoved(ref))
 
     def running_task(self, task: TaskInfo | str = "t", framework: str = "F") -> Ref:
-        """Bring a task to TASK_RUNNING, all acknowledged."""
+        """A task in TASK_RUNNING with all updates acknowledged."""
         self.run(task, framework)
         name = task if isinstance(task, str) else task.task_id.value
         ref = self.ref(name, framework)
-        self.tell(facts.LaunchAdvanced(ref, facts.Stage.CREATING))
-        self.tell(facts.ContainerStarted(ref, running(ref)))
+        self.handle(facts.LaunchAdvanced(ref, facts.Stage.CREATING))
+        self.handle(facts.ContainerStarted(ref, running(ref)))
         self.acknowledge_all(name, framework)
         return ref
 
-    # --- what came out -----------------------------------------------------------------------
+    # --- decisions ---------------------------------------------------------------------------
 
     def last(self, kind: type[O]) -> O:
-        """The one order of the kind that the last decision gave."""
+        """The one order of this type in the last decision."""
         (order,) = of(kind, self.decision.orders)
         return order
 
     @property
     def statuses(self) -> list[TaskStatus]:
-        """Of the updates that the last decision sent."""
+        """Statuses of the updates that the last decision sends."""
         return statuses(self.decision.orders)
 
-    def said(self, task: str = "t", framework: str = "F") -> list[str]:
+    def pending_states(self, task: str = "t", framework: str = "F") -> list[str]:
         """States of the task's unacknowledged updates, oldest first."""
         kept = self.disk.updates.get(key_of(task, framework), {}).values()
         updates = [m.StatusUpdateMessage.FromString(value) for value in kept]
         return [TaskState.Name(update.update.status.state) for update in updates]
 
-    def end(self, task: str = "t", framework: str = "F") -> TaskStatus:
+    def last_status(self, task: str = "t", framework: str = "F") -> TaskStatus:
         """The newest status of the task that is on disk."""
         *_, value = self.disk.updates[key_of(task, framework)].values()
         return m.StatusUpdateMessage.FromString(value).update.status

@@ -1,4 +1,4 @@
-"""What is remembered of tasks that ended, and how much of it."""
+"""Completed tasks: which are kept, and how many."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_newest_tasks_of_a_framework_are_kept_oldest_first() -> None:
     assert (names[0], names[-1]) == ("t2", f"t{limits.COMPLETED_TASKS + 1}")
 
 
-def test_frameworks_that_had_none_end_for_longest_are_forgotten() -> None:
+def test_the_frameworks_without_recent_ends_are_forgotten() -> None:
     past = Past()
     past.end("t", "old")
     past.end("t", "busy")
@@ -55,14 +55,14 @@ def test_frameworks_that_had_none_end_for_longest_are_forgotten() -> None:
     assert "newer" in known
 
 
-def test_a_framework_is_as_it_was_described_last() -> None:
+def test_a_framework_keeps_its_latest_info() -> None:
     past = Past()
     past.end("t1", name="before")
     past.end("t2", name="after")
     assert past.history.frameworks()[FrameworkId("F")].name == "after"
 
 
-def test_totals_know_also_what_was_forgotten() -> None:
+def test_totals_include_forgotten_tasks() -> None:
     past = Past()
     for number in range(limits.COMPLETED_TASKS + 3):
         past.end(f"t{number}")
@@ -70,6 +70,6 @@ def test_totals_know_also_what_was_forgotten() -> None:
     assert past.history.totals == {TASK_FINISHED: limits.COMPLETED_TASKS + 3, TASK_FAILED: 1}
 
 
-def test_nothing_is_known_of_a_framework_without_tasks() -> None:
+def test_a_framework_without_completed_tasks_has_an_empty_list() -> None:
     assert History().tasks_of(FrameworkId("F")) == []
     assert History().frameworks() == {}

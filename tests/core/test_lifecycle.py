@@ -1,4 +1,4 @@
-"""The table is whole, and says what the text above it promises."""
+"""The lifecycle table is complete and agrees with its diagram."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def test_every_pair_is_in_the_table(phase: TaskPhase, event: Event) -> None:
     assert isinstance(action, Action)
 
 
-def test_every_action_is_used_and_carried_out() -> None:
+def test_every_action_is_used_and_has_a_method() -> None:
     used = {action for row in TABLE.values() for _, action in row.values()}
     shim = Shim()
     assert used == set(Action) == set(shim.core.tasks._actions)
     assert isinstance(shim.core.tasks, Tasks)
 
 
-def test_only_an_ignored_event_leaves_the_phase_or_says_nothing_of_an_end() -> None:
+def test_an_ignored_event_keeps_the_phase_and_an_ending_action_ends() -> None:
     for phase, event in PAIRS:
         after, action = step(phase, event)
         if action is Action.IGNORE:
@@ -39,11 +39,11 @@ def test_only_an_ignored_event_leaves_the_phase_or_says_nothing_of_an_end() -> N
         assert ends == (after is TaskPhase.ENDED and phase is not TaskPhase.ENDED), (phase, event)
 
 
-def test_nothing_leads_out_of_the_end() -> None:
+def test_no_event_leaves_phase_ended() -> None:
     assert all(step(TaskPhase.ENDED, event) == (TaskPhase.ENDED, Action.IGNORE) for event in Event)
 
 
-def test_no_phase_goes_back() -> None:
+def test_no_transition_goes_back() -> None:
     order = list(TaskPhase)
     for phase, event in PAIRS:
         after, _ = step(phase, event)
@@ -51,7 +51,7 @@ def test_no_phase_goes_back() -> None:
 
 
 def at(phase: TaskPhase) -> Shim:
-    """A shim whose task is in the phase, with all that was said acknowledged."""
+    """A shim whose task is in the phase, with all updates acknowledged."""
     shim = Shim()
     shim.framework("F", "killing")
     shim.run()
@@ -75,20 +75,20 @@ def happen(shim: Shim, event: Event) -> None:
         case Event.STARTED:
             shim.started()
         case Event.FAILED:
-            shim.tell(facts.LaunchFailed(ref, facts.Failure.LAUNCH, "no"))
+            shim.handle(facts.LaunchFailed(ref, facts.Failure.LAUNCH, "no"))
         case Event.CANCELLED:
-            shim.tell(facts.LaunchCancelled(ref))
+            shim.handle(facts.LaunchCancelled(ref))
         case Event.EXITED:
             shim.exited(code=1)
         case Event.VANISHED:
-            shim.tell(facts.ContainerVanished(ref))
+            shim.handle(facts.ContainerVanished(ref))
         case Event.KILL:
             shim.kill()
         case Event.REPORT:
-            shim.tell(facts.HealthReported(ref, healthy=False))
+            shim.handle(facts.HealthReported(ref, healthy=False))
 
 
-#: what the framework hears at once (all earlier updates are acknowledged)
+#: updates sent at once (all earlier updates are acknowledged)
 HEARD = {
     (TaskPhase.STAGING, Event.CREATING): ["TASK_STARTING"],
     (TaskPhase.STAGING, Event.STARTED): ["TASK_RUNNING"],
@@ -116,10 +116,10 @@ HEARD = {
 
 
 @pytest.mark.parametrize(("phase", "event"), PAIRS, ids=lambda x: x.name)
-def test_what_is_heard_of_every_pair(phase: TaskPhase, event: Event) -> None:
+def test_the_updates_of_every_pair_of_phase_and_event(phase: TaskPhase, event: Event) -> None:
     shim = at(phase)
     happen(shim, event)
-    assert shim.said() == HEARD.get((phase, event), [])
+    assert shim.pending_states() == HEARD.get((phase, event), [])
     after = step(phase, event)[0]
     assert shim.task().phase is after
     ended = after is TaskPhase.ENDED and phase is not TaskPhase.ENDED
@@ -129,7 +129,7 @@ def test_what_is_heard_of_every_pair(phase: TaskPhase, event: Event) -> None:
     assert len(removals) == ended
 
 
-#: what the framework hears when a restart finds the container so
+#: updates sent when a restart finds the container in this phase
 FOUND: dict[Phase | None, dict[TaskPhase, tuple[list[str], list[str]]]] = {
     Phase.RUNNING: {
         TaskPhase.STAGING: (["TASK_RUNNING"], ["Watch", "Publish"]),
@@ -168,19 +168,21 @@ FOUND: dict[Phase | None, dict[TaskPhase, tuple[list[str], list[str]]]] = {
 @pytest.mark.parametrize(
     ("seen", "phase"), [(seen, phase) for seen, row in FOUND.items() for phase in row], ids=str
 )
-def test_what_a_restart_makes_of_every_pair(seen: Phase | None, phase: TaskPhase) -> None:
+def test_the_updates_of_every_phase_and_container_after_a_restart(
+    seen: Phase | None, phase: TaskPhase
+) -> None:
     shim = at(phase)
     ref = shim.ref()
     exit_code = 1 if seen is Phase.EXITED else None
     shim.restart(*([] if seen is None else [container(ref, seen, exit_code)]))
-    heard, ordered = FOUND[seen][phase]
-    assert shim.said() == heard
+    updates, ordered = FOUND[seen][phase]
+    assert shim.pending_states() == updates
     kinds = [type(order).__name__ for order in shim.decision.orders]
     assert [kind for kind in kinds if kind != "Notice"] == ordered
 
 
 @pytest.mark.parametrize("removed", [True, False])
-def test_a_restart_after_the_end_repeats_the_removal_until_it_is_certain(removed: bool) -> None:
+def test_a_restart_repeats_a_pending_removal(removed: bool) -> None:
     shim = at(TaskPhase.ENDED)
     ref = shim.ref()
     if removed:
@@ -189,10 +191,10 @@ def test_a_restart_after_the_end_repeats_the_removal_until_it_is_certain(removed
     kinds = [type(order).__name__ for order in shim.decision.orders if order.__class__]
     assert ("Remove" in kinds) is not removed
     assert ("RemoveOrphan" in kinds) is removed
-    assert shim.said() == ["TASK_FINISHED"]
+    assert shim.pending_states() == ["TASK_FINISHED"]
 
 
-def test_a_running_container_is_watched_before_anything_else_is_said_of_it() -> None:
+def test_the_watch_order_comes_first_after_a_restart() -> None:
     shim = at(TaskPhase.RUNNING)
     ref = shim.ref()
     shim.restart(running(ref))

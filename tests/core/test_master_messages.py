@@ -1,4 +1,4 @@
-"""What each message of a master leads to."""
+"""The decision that each message of a master leads to."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def reason(status: TaskStatus) -> str:
 # --- who may say what ---------------------------------------------------------------------------
 
 
-def test_only_the_current_masters_messages_count() -> None:
+def test_only_messages_of_the_leading_master_count() -> None:
     shim = Shim()
     message = m.RunTaskMessage()
     message.framework.CopyFrom(framework_info())
@@ -68,21 +68,21 @@ def test_only_the_current_masters_messages_count() -> None:
     assert shim.core.ctx.counters["foreign_messages"] == 2
 
 
-def test_strangers_do_not_fill_the_log() -> None:
+def test_foreign_senders_are_logged_once_and_only_a_few() -> None:
     shim = Shim()
     for i in range(3 * limits.FOREIGN_SENDERS_LOGGED):
         shim.receive(m.ShutdownMessage(), Pid("master", f"10.1.0.{i}", 5050))
     assert len(shim.core.master_messages._warned) == limits.FOREIGN_SENDERS_LOGGED
 
 
-def test_without_a_master_nobody_is_the_master() -> None:
+def test_without_a_master_all_messages_are_foreign() -> None:
     shim = Shim()
     shim.detect(None)
     shim.receive(m.ShutdownMessage())
     assert not of(Exit, shim.decision.orders)
 
 
-def test_nothing_counts_before_recovery() -> None:
+def test_messages_before_recovery_are_ignored() -> None:
     shim = Shim(registered=False)
     shim.detect()
     shim.run()
@@ -95,7 +95,7 @@ def test_nothing_counts_before_recovery() -> None:
     [m.ReconcileTasksMessage(), m.RegisterSlaveMessage(), m.ApplyOperationMessage()],
     ids=lambda message: message.DESCRIPTOR.name,
 )
-def test_a_message_nobody_sends_an_agent_is_counted(message: Message) -> None:
+def test_an_unexpected_message_is_counted(message: Message) -> None:
     shim = Shim()
     decision = shim.receive(message)
     assert not decision.records
@@ -111,7 +111,7 @@ def test_a_message_to_executors_is_dropped() -> None:
 
 @pytest.mark.parametrize("name", list(m.DESCRIPTOR.message_types_by_name))
 @pytest.mark.parametrize("registered", [False, True])
-def test_an_empty_message_of_any_kind_breaks_nothing(name: str, registered: bool) -> None:
+def test_an_empty_message_of_any_kind_raises_nothing(name: str, registered: bool) -> None:
     shim = Shim(registered=registered)
     if not registered:
         shim.recover()
@@ -122,7 +122,7 @@ def test_an_empty_message_of_any_kind_breaks_nothing(name: str, registered: bool
 # --- launching ----------------------------------------------------------------------------------
 
 
-def test_a_launch_is_durable_with_its_framework_and_then_carried_out() -> None:
+def test_a_launch_is_recorded_with_its_framework_before_its_order() -> None:
     shim = Shim()
     shim.run()
     kinds = [type(record).__name__ for record in shim.decision.records]
@@ -147,7 +147,7 @@ def test_a_launch_for_another_agent_is_ignored() -> None:
     assert shim.core.ctx.counters["misdirected_launches"] == 1
 
 
-def test_a_launch_twice_is_one_launch() -> None:
+def test_a_doubled_launch_is_one_launch() -> None:
     shim = Shim()
     shim.run()
     shim.run()
@@ -161,18 +161,18 @@ def test_a_launch_of_a_task_whose_end_is_not_acknowledged_is_ignored() -> None:
     shim.exited()
     shim.run()
     assert not shim.decision.orders
-    assert shim.said() == ["TASK_FINISHED"]
+    assert shim.pending_states() == ["TASK_FINISHED"]
 
 
-def test_a_task_id_may_be_used_again_after_its_end_was_acknowledged() -> None:
+def test_a_task_id_may_be_used_again_after_the_last_acknowledgement() -> None:
     shim = Shim()
     ref = shim.running_task()
     shim.exited()
     shim.acknowledge()
     shim.run()
     assert shim.ref().container_id != ref.container_id
-    shim.tell(facts.ContainerExited(ref, 1))
-    assert shim.said() == [], "a late word about the earlier container"
+    shim.handle(facts.ContainerExited(ref, 1))
+    assert shim.pending_states() == [], "a late word about the earlier container"
     assert shim.core.ctx.counters["late_facts"] == 1
 
 
@@ -186,15 +186,15 @@ def test_resources_without_allocation_get_the_frameworks_role() -> None:
     assert shim.task().wire.resources[0].allocation_info.role == "prod"
 
 
-def test_a_task_with_an_executor_is_refused_and_its_executor_freed() -> None:
+def test_a_task_with_an_executor_is_rejected_and_the_executor_released() -> None:
     shim = Shim()
     info = task_info()
     info.executor.executor_id.value = "custom"
     shim.run(info)
-    (said,) = shim.statuses
-    assert (state(said), reason(said)) == ("TASK_FAILED", "TASK_INVALID")
-    assert said.executor_id.value == "custom"
-    assert "'custom'" in said.message
+    (status,) = shim.statuses
+    assert (state(status), reason(status)) == ("TASK_FAILED", "TASK_INVALID")
+    assert status.executor_id.value == "custom"
+    assert "'custom'" in status.message
     (exited,) = sent(m.ExitedExecutorMessage, shim.decision.orders)
     check(exited)
     assert not of(Launch, shim.decision.orders)
@@ -202,7 +202,7 @@ def test_a_task_with_an_executor_is_refused_and_its_executor_freed() -> None:
     assert not shim.disk.frameworks
 
 
-def test_all_tasks_of_a_group_are_refused() -> None:
+def test_all_tasks_of_a_group_are_rejected() -> None:
     shim = Shim()
     message = m.RunTaskGroupMessage()
     message.framework.CopyFrom(framework_info())
@@ -210,8 +210,8 @@ def test_all_tasks_of_a_group_are_refused() -> None:
     for name in "ab":
         message.task_group.tasks.add().CopyFrom(task_info(name))
     shim.receive(message)
-    assert [state(said) for said in shim.statuses] == ["TASK_FAILED"] * 2
-    assert {reason(said) for said in shim.statuses} == {"TASK_GROUP_INVALID"}
+    assert [state(status) for status in shim.statuses] == ["TASK_FAILED"] * 2
+    assert {reason(status) for status in shim.statuses} == {"TASK_GROUP_INVALID"}
     assert len(sent(m.ExitedExecutorMessage, shim.decision.orders)) == 1
 
 
@@ -240,27 +240,25 @@ def volume(amount: float = 1.0) -> Resource:
 
 
 @pytest.mark.parametrize(("traits", "dropped"), [((), "TASK_LOST"), (("aware",), "TASK_DROPPED")])
-def test_a_task_on_resources_we_do_not_know_is_refused(
-    traits: tuple[str, ...], dropped: str
-) -> None:
+def test_a_task_on_unknown_reservations_is_rejected(traits: tuple[str, ...], dropped: str) -> None:
     shim = Shim()
     shim.framework("F", *traits)
     info = task_info()
     info.resources.append(volume())
     shim.run(info)
-    (said,) = shim.statuses
-    assert (state(said), reason(said)) == (dropped, "RESOURCES_UNKNOWN")
-    assert said.source == TaskStatus.SOURCE_SLAVE
+    (status,) = shim.statuses
+    assert (state(status), reason(status)) == (dropped, "RESOURCES_UNKNOWN")
+    assert status.source == TaskStatus.SOURCE_SLAVE
 
 
-def test_what_was_checkpointed_is_known_reported_and_survives() -> None:
+def test_checkpointed_resources_are_accepted_reported_and_durable() -> None:
     shim = Shim()
     shim.receive(m.CheckpointResourcesMessage(resources=[volume()]))
     shim.restart()
     shim.detect()
     (request,) = sent(m.ReregisterSlaveMessage, shim.wait(1.0))
     assert list(request.checkpointed_resources) == [volume()]
-    shim.welcome()
+    shim.answer_registration()
     info = task_info()
     info.resources.append(volume())
     shim.run(info)
@@ -294,7 +292,7 @@ def test_reservations_outlive_the_agent_id() -> None:
         (-1.0, None, {}, 0.0),
     ],
 )
-def test_whose_grace_counts(
+def test_the_grace_period_of_a_kill(
     asked: float | None, own: float | None, settings: dict[str, float], grace: float
 ) -> None:
     shim = Shim(**settings)
@@ -306,7 +304,7 @@ def test_whose_grace_counts(
     assert shim.last(Stop).grace == grace
 
 
-def test_a_kill_is_durable_before_the_stop_and_survives_with_its_grace() -> None:
+def test_a_kill_is_recorded_before_the_stop_and_restored_with_its_grace() -> None:
     shim = Shim()
     ref = shim.running_task()
     shim.kill(grace=33.0)
@@ -316,35 +314,35 @@ def test_a_kill_is_durable_before_the_stop_and_survives_with_its_grace() -> None
     assert shim.last(Stop) == Stop(ref, 33.0)
 
 
-def test_a_second_kill_may_change_the_grace_and_says_killing_once() -> None:
+def test_a_second_kill_changes_the_grace_without_another_update() -> None:
     shim = Shim()
     shim.framework("F", "killing")
     shim.running_task()
     shim.kill(grace=30.0)
     shim.kill(grace=1.0)
     assert shim.last(Stop).grace == 1.0
-    assert shim.said() == ["TASK_KILLING"]
+    assert shim.pending_states() == ["TASK_KILLING"]
 
 
-def test_killing_is_said_only_to_who_knows_it() -> None:
+def test_task_killing_is_sent_only_to_frameworks_with_the_capability() -> None:
     shim = Shim()
     shim.running_task()
     shim.kill()
-    assert shim.said() == []
+    assert shim.pending_states() == []
 
 
-def test_a_kill_before_the_container_runs_gives_the_launch_up() -> None:
+def test_a_kill_before_the_container_runs_cancels_the_launch() -> None:
     shim = Shim()
     shim.run()
     shim.kill()
     assert shim.last(CancelLaunch).ref == shim.ref()
-    shim.tell(facts.LaunchCancelled(shim.ref()))
-    said = shim.end()
-    assert (state(said), reason(said)) == ("TASK_KILLED", "TASK_KILLED_DURING_LAUNCH")
-    assert said.source == TaskStatus.SOURCE_SLAVE
+    shim.handle(facts.LaunchCancelled(shim.ref()))
+    status = shim.last_status()
+    assert (state(status), reason(status)) == ("TASK_KILLED", "TASK_KILLED_DURING_LAUNCH")
+    assert status.source == TaskStatus.SOURCE_SLAVE
 
 
-def test_a_second_kill_of_a_launch_is_durable_with_its_grace() -> None:
+def test_a_second_kill_of_a_launch_is_recorded_with_its_grace() -> None:
     shim = Shim()
     shim.run()
     shim.kill()
@@ -354,7 +352,7 @@ def test_a_second_kill_of_a_launch_is_durable_with_its_grace() -> None:
     assert shim.last(Stop).grace == 50.0
 
 
-def test_a_kill_of_an_ended_task_does_nothing() -> None:
+def test_a_kill_of_an_ended_task_has_no_effect() -> None:
     shim = Shim()
     shim.running_task()
     shim.exited()
@@ -371,24 +369,24 @@ def test_a_kill_of_an_unknown_task_of_a_known_framework(
     shim.framework("F", *traits)
     shim.run()
     shim.kill("other")
-    (said,) = shim.statuses
-    assert (state(said), reason(said)) == (dropped, "EXECUTOR_TERMINATED")
-    assert said.message == "Cannot find executor"
+    (status,) = shim.statuses
+    assert (state(status), reason(status)) == (dropped, "EXECUTOR_TERMINATED")
+    assert status.message == "Cannot find executor"
 
 
-def test_a_kill_that_overtook_its_launch_ends_it_at_once() -> None:
+def test_a_launch_after_its_kill_ends_at_once() -> None:
     shim = Shim()
     shim.kill()
     shim.run()
-    (said,) = shim.statuses
-    assert (state(said), reason(said)) == ("TASK_KILLED", "TASK_KILLED_DURING_LAUNCH")
+    (status,) = shim.statuses
+    assert (state(status), reason(status)) == ("TASK_KILLED", "TASK_KILLED_DURING_LAUNCH")
     assert not of(Launch, shim.decision.orders)
     shim.acknowledge()
     shim.run()
     assert of(Launch, shim.decision.orders), "a kill ends one launch"
 
 
-def test_tombstones_are_bounded_in_number_and_age(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_kills_are_bounded_in_number_and_age(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "EARLY_KILLS", 3)
     shim = Shim()
     for name in "abcd":
@@ -404,7 +402,7 @@ def test_tombstones_are_bounded_in_number_and_age(monkeypatch: pytest.MonkeyPatc
     assert [key.task_id for key in shim.core.master_messages._early_kills._killed_at] == ["e"]
 
 
-def test_a_scheduler_may_shut_the_executor_of_a_command_task_down() -> None:
+def test_shutting_down_the_executor_of_a_command_task_kills_the_task() -> None:
     shim = Shim()
     ref = shim.running_task()
     message = m.ShutdownExecutorMessage()
@@ -413,7 +411,7 @@ def test_a_scheduler_may_shut_the_executor_of_a_command_task_down() -> None:
     assert shim.last(Stop).ref == ref
 
 
-def test_an_unknown_executor_is_no_ones() -> None:
+def test_shutting_down_an_unknown_executor_has_no_effect() -> None:
     shim = Shim()
     message = m.ShutdownExecutorMessage()
     message.framework_id.value, message.executor_id.value = "F", "t"
@@ -423,7 +421,7 @@ def test_an_unknown_executor_is_no_ones() -> None:
 # --- frameworks ---------------------------------------------------------------------------------
 
 
-def test_a_framework_that_is_removed_takes_its_tasks_along_in_silence() -> None:
+def test_tasks_of_a_removed_framework_end_without_updates() -> None:
     shim = Shim()
     shim.framework("F", "killing")
     ref = shim.running_task("runs")
@@ -436,8 +434,8 @@ def test_a_framework_that_is_removed_takes_its_tasks_along_in_silence() -> None:
         "StopChecks",
         "Stop",
     }
-    shim.tell(facts.LaunchCancelled(shim.ref("staging")))
-    shim.tell(facts.ContainerExited(ref, 143))
+    shim.handle(facts.LaunchCancelled(shim.ref("staging")))
+    shim.handle(facts.ContainerExited(ref, 143))
     assert not statuses(shim.decision.orders)
     assert of(Remove, shim.decision.orders)
     assert not shim.disk.updates
@@ -445,7 +443,7 @@ def test_a_framework_that_is_removed_takes_its_tasks_along_in_silence() -> None:
     assert list(shim.disk.frameworks) == ["G"]
 
 
-def test_a_silent_end_is_silent_after_a_restart() -> None:
+def test_an_end_without_updates_stays_so_after_a_restart() -> None:
     shim = Shim()
     shim.run()
     shim.kill()
@@ -456,7 +454,7 @@ def test_a_silent_end_is_silent_after_a_restart() -> None:
     assert not shim.disk.updates
 
 
-def test_a_silent_task_is_not_reported() -> None:
+def test_a_task_without_updates_is_not_reported_at_reregistration() -> None:
     shim = Shim()
     shim.running_task()
     shim.shutdown_framework()
@@ -466,11 +464,11 @@ def test_a_silent_task_is_not_reported() -> None:
     assert not request.frameworks
 
 
-def test_removing_a_framework_nobody_knows_does_nothing() -> None:
+def test_removing_an_unknown_framework_has_no_effect() -> None:
     assert not Shim().shutdown_framework("X").orders
 
 
-def test_what_a_framework_becomes_is_durable() -> None:
+def test_a_changed_framework_is_recorded() -> None:
     shim = Shim()
     shim.running_task()
     message = m.UpdateFrameworkMessage(pid="scheduler@1.2.3.4:5")
@@ -483,10 +481,10 @@ def test_what_a_framework_becomes_is_durable() -> None:
     assert framework.wants_killing
     assert framework.pid == "scheduler@1.2.3.4:5"
     shim.kill()
-    assert shim.said() == ["TASK_KILLING"]
+    assert shim.pending_states() == ["TASK_KILLING"]
 
 
-def test_frameworks_nobody_knows_are_not_learned_from_an_update() -> None:
+def test_an_update_of_an_unknown_framework_is_ignored() -> None:
     shim = Shim()
     message = m.UpdateFrameworkMessage(pid="x")
     message.framework_id.value = "X"
@@ -507,19 +505,19 @@ def test_a_framework_is_forgotten_with_its_last_update() -> None:
 # --- a link that broke ----------------------------------------------------------------------------
 
 
-def test_tasks_of_frameworks_without_checkpointing_end_when_the_link_broke() -> None:
+def test_tasks_without_checkpointing_end_when_the_link_breaks() -> None:
     shim = Shim()
     shim.framework("F", checkpoint=False)
     ref = shim.running_task()
     shim.running_task("kept", "G")
     shim.ping(connected=False)
     assert shim.last(Stop).ref == ref
-    shim.tell(facts.ContainerExited(ref, 143))
+    shim.handle(facts.ContainerExited(ref, 143))
     assert not shim.disk.updates
     assert list(shim.disk.tasks) == [key_of("kept", "G")]
 
 
-def test_they_end_when_we_restart() -> None:
+def test_tasks_without_checkpointing_end_at_a_restart() -> None:
     shim = Shim()
     shim.framework("F", checkpoint=False)
     ref = shim.running_task()
@@ -528,7 +526,7 @@ def test_they_end_when_we_restart() -> None:
     assert len(of(Watch, shim.decision.orders)) == 1
 
 
-def test_they_stay_when_a_master_only_fell_silent() -> None:
+def test_tasks_without_checkpointing_stay_when_pings_stop() -> None:
     shim = Shim()
     shim.framework("F", checkpoint=False)
     shim.running_task()
@@ -552,38 +550,38 @@ def reconcile(shim: Shim, *names: str, traits: tuple[str, ...] = ()) -> None:
 
 
 @pytest.mark.parametrize(("traits", "dropped"), [((), "TASK_LOST"), (("aware",), "TASK_DROPPED")])
-def test_a_task_the_master_has_and_we_never_got(traits: tuple[str, ...], dropped: str) -> None:
+def test_a_task_only_the_master_knows_is_rejected(traits: tuple[str, ...], dropped: str) -> None:
     shim = Shim()
     reconcile(shim, "never", traits=traits)
-    (said,) = shim.statuses
-    assert (state(said), reason(said)) == (dropped, "RECONCILIATION")
-    assert said.source == TaskStatus.SOURCE_SLAVE
-    assert said.message == "Reconciliation: task unknown to the agent"
+    (status,) = shim.statuses
+    assert (state(status), reason(status)) == (dropped, "RECONCILIATION")
+    assert status.source == TaskStatus.SOURCE_SLAVE
+    assert status.message == "Reconciliation: task unknown to the agent"
     reconcile(shim, "never", traits=traits)
-    assert shim.said("never") == [dropped], "not twice"
+    assert shim.pending_states("never") == [dropped], "not twice"
     shim.acknowledge("never")
     assert not shim.disk.frameworks
 
 
-def test_a_task_we_have_is_not_lost() -> None:
+def test_a_known_task_is_not_rejected_at_reconciliation() -> None:
     shim = Shim()
     shim.run()
     reconcile(shim, "t")
-    assert shim.said() == []
+    assert shim.pending_states() == []
 
 
-def test_a_task_that_ends_in_silence_is_told_of_when_the_master_asks() -> None:
+def test_a_task_without_updates_is_reported_when_the_master_asks() -> None:
     shim = Shim()
     shim.framework("F", checkpoint=False)
     ref = shim.running_task()
     shim.restart(running(ref))
     reconcile(shim, "t")
-    assert shim.said() == [], "it still runs"
-    shim.tell(facts.ContainerExited(ref, 143))
-    assert shim.said() == ["TASK_KILLED"]
+    assert shim.pending_states() == [], "it still runs"
+    shim.handle(facts.ContainerExited(ref, 143))
+    assert shim.pending_states() == ["TASK_KILLED"]
 
 
-def test_a_master_that_does_not_describe_the_framework() -> None:
+def test_reconciliation_without_framework_info() -> None:
     shim = Shim()
     shim.detect()
     shim.wait(1.0)
@@ -593,7 +591,7 @@ def test_a_master_that_does_not_describe_the_framework() -> None:
     part.framework_id.value = "F"
     part.statuses.add(state=TaskState.TASK_STAGING).task_id.value = "never"
     shim.receive(answer)
-    assert shim.said("never") == ["TASK_LOST"]
+    assert shim.pending_states("never") == ["TASK_LOST"]
     shim.restart()
     assert key_of("never") in shim.core.status_updates
 
@@ -601,7 +599,7 @@ def test_a_master_that_does_not_describe_the_framework() -> None:
 # --- draining -------------------------------------------------------------------------------------
 
 
-def test_a_drain_kills_all_and_refuses_launches() -> None:
+def test_a_drain_kills_all_tasks_and_rejects_launches() -> None:
     shim = Shim()
     shim.framework("F", "killing", "aware")
     shim.running_task("a")
@@ -610,12 +608,12 @@ def test_a_drain_kills_all_and_refuses_launches() -> None:
     assert shim.last(Stop).grace == 2.0
     assert of(CancelLaunch, shim.decision.orders)
     shim.run("c")
-    (said,) = shim.statuses
-    assert (state(said), reason(said)) == ("TASK_DROPPED", "SLAVE_DRAINING")
+    (status,) = shim.statuses
+    assert (state(status), reason(status)) == ("TASK_DROPPED", "SLAVE_DRAINING")
 
 
 @pytest.mark.parametrize(("own", "grace"), [(1.0, 1.0), (60.0, 2.0)])
-def test_a_drain_never_lengthens_a_grace(own: float, grace: float) -> None:
+def test_a_drain_never_lengthens_a_grace_period(own: float, grace: float) -> None:
     shim = Shim()
     info = task_info()
     info.kill_policy.grace_period.nanoseconds = int(own * 1e9)
@@ -632,7 +630,9 @@ def test_a_drain_never_lengthens_a_grace(own: float, grace: float) -> None:
         (True, ("killing",), "TASK_KILLED"),
     ],
 )
-def test_how_drained_tasks_end(mark_gone: bool, traits: tuple[str, ...], end: str) -> None:
+def test_the_terminal_state_of_a_drained_task(
+    mark_gone: bool, traits: tuple[str, ...], end: str
+) -> None:
     shim = Shim()
     shim.framework("F", *traits)
     shim.running_task()
@@ -640,16 +640,19 @@ def test_how_drained_tasks_end(mark_gone: bool, traits: tuple[str, ...], end: st
     (killing,) = shim.statuses
     assert (state(killing), reason(killing)) == ("TASK_KILLING", "SLAVE_DRAINING")
     shim.exited(code=143)
-    assert (state(shim.end()), reason(shim.end())) == (end, "SLAVE_DRAINING")
+    assert (state(shim.last_status()), reason(shim.last_status())) == (end, "SLAVE_DRAINING")
 
 
-def test_a_drained_launch_never_had_a_container() -> None:
+def test_a_drained_launch_has_no_container_status() -> None:
     shim = Shim()
     shim.run()
     shim.drain()
-    shim.tell(facts.LaunchCancelled(shim.ref()))
-    assert (state(shim.end()), reason(shim.end())) == ("TASK_KILLED", "SLAVE_DRAINING")
-    assert not shim.end().HasField("container_status")
+    shim.handle(facts.LaunchCancelled(shim.ref()))
+    assert (state(shim.last_status()), reason(shim.last_status())) == (
+        "TASK_KILLED",
+        "SLAVE_DRAINING",
+    )
+    assert not shim.last_status().HasField("container_status")
 
 
 def test_an_idle_agent_does_not_drain() -> None:
@@ -660,17 +663,17 @@ def test_an_idle_agent_does_not_drain() -> None:
     assert of(Launch, shim.decision.orders)
 
 
-def test_a_drain_goes_on_after_a_restart_and_is_over_with_the_last_acknowledgement() -> None:
+def test_a_drain_survives_a_restart_and_ends_with_the_last_acknowledgement() -> None:
     shim = Shim()
     ref = shim.running_task()
     shim.drain()
     shim.restart(running(ref))
     shim.register()
     shim.run("new")
-    assert shim.said("new") == ["TASK_LOST"]
+    assert shim.pending_states("new") == ["TASK_LOST"]
     shim.acknowledge("new")
     shim.exited(code=143)
-    assert reason(shim.end()) == "SLAVE_DRAINING"
+    assert reason(shim.last_status()) == "SLAVE_DRAINING"
     assert shim.disk.drain is not None
     shim.acknowledge_all()
     assert shim.disk.drain is None
@@ -678,7 +681,7 @@ def test_a_drain_goes_on_after_a_restart_and_is_over_with_the_last_acknowledgeme
     assert of(Launch, shim.decision.orders)
 
 
-def test_a_drain_is_over_when_the_last_task_ends_in_silence() -> None:
+def test_a_drain_ends_with_a_last_task_without_updates() -> None:
     shim = Shim()
     shim.running_task()
     shim.drain()
@@ -687,12 +690,12 @@ def test_a_drain_is_over_when_the_last_task_ends_in_silence() -> None:
     assert shim.disk.drain is None
 
 
-def test_tasks_that_were_killed_for_other_reasons_keep_their_words_in_a_drain() -> None:
+def test_tasks_killed_before_a_drain_keep_their_reason() -> None:
     shim = Shim()
     shim.running_task()
     shim.drain()
     shim.exited(code=143)
-    assert shim.end().message == "Container exited with status 143"
+    assert shim.last_status().message == "Container exited with status 143"
 
 
 # --- what an order looks like after all ----------------------------------------------------------
@@ -702,7 +705,7 @@ def orders_about(ref: Ref, given: list[Order]) -> list[str]:
     return [type(order).__name__ for order in given if getattr(order, "ref", None) == ref]
 
 
-def test_discovery_forgets_a_task_before_it_is_stopped() -> None:
+def test_a_task_is_withdrawn_from_discovery_before_its_stop() -> None:
     shim = Shim()
     ref = shim.running_task()
     shim.kill()
@@ -712,7 +715,7 @@ def test_discovery_forgets_a_task_before_it_is_stopped() -> None:
     assert of(Withdraw, shim.decision.orders)
 
 
-def test_every_message_that_leaves_is_safe_for_a_master() -> None:
+def test_every_sent_message_is_safe_for_a_master() -> None:
     shim = Shim()
     info = task_info("executor")
     info.executor.executor_id.value = "custom"

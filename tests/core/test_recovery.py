@@ -1,4 +1,4 @@
-"""Which containers are looked at closely after a restart: those a list tells too little of."""
+"""Which listed containers are inspected after a restart."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def shim() -> Shim:
     for task in ("running", "launching"):
         made.run(task)
         ref = made.core.tasks.table[key_of(task)].ref
-        made.tell(facts.LaunchAdvanced(ref, facts.Stage.CREATING))
+        made.handle(facts.LaunchAdvanced(ref, facts.Stage.CREATING))
     running = made.core.tasks.table[key_of("running")].ref
     found = Container(running.name, "id", Phase.RUNNING)
-    made.tell(facts.ContainerStarted(running, found))
+    made.handle(facts.ContainerStarted(running, found))
     made._boot()
     return made
 
 
-def test_what_ran_and_runs_is_known_well_enough(shim: Shim) -> None:
+def test_a_running_task_with_a_running_container_needs_no_inspect(shim: Shim) -> None:
     needed = shim.core.recovery.needs_inspect()
     assert not needed(listed(shim, "running", Phase.RUNNING))
 
 
-def test_an_end_and_a_launch_are_looked_at(shim: Shim) -> None:
+def test_exited_containers_and_launches_need_an_inspect(shim: Shim) -> None:
     """For the exit code of the one, and the addresses of the other."""
     needed = shim.core.recovery.needs_inspect()
     assert needed(listed(shim, "running", Phase.EXITED))
@@ -43,21 +43,21 @@ def test_an_end_and_a_launch_are_looked_at(shim: Shim) -> None:
     assert needed(listed(shim, "launching", Phase.CREATED))
 
 
-def test_what_no_task_knows_is_only_removed(shim: Shim) -> None:
+def test_a_container_without_a_task_needs_no_inspect(shim: Shim) -> None:
     needed = shim.core.recovery.needs_inspect()
     orphan = Container("mesos-x", "id", Phase.EXITED, labels={LABEL_CONTAINER: "x"})
     assert not needed(orphan)
 
 
-def test_a_list_without_labels_says_nothing(shim: Shim) -> None:
+def test_a_listed_container_without_labels_needs_an_inspect(shim: Shim) -> None:
     assert shim.core.recovery.needs_inspect()(Container("mesos-x", "id", Phase.RUNNING))
 
 
-def test_of_what_bears_our_mark_only_what_we_can_have_made_is_removed(shim: Shim) -> None:
+def test_a_container_without_a_container_id_label_is_left(shim: Shim) -> None:
     known = listed(shim, "running", Phase.RUNNING)
     orphan = Container("mesos-x", "id", Phase.RUNNING, labels={LABEL_CONTAINER: "x"})
     foreign = Container("stray", "id", Phase.RUNNING)
-    decision = shim.tell(facts.ContainersFound((known, orphan, foreign)))
+    decision = shim.handle(facts.ContainersFound((known, orphan, foreign)))
     removed = [order.name for order in decision.orders if isinstance(order, RemoveOrphan)]
     assert removed == ["mesos-x"]
     notices = [order.text for order in decision.orders if isinstance(order, Notice)]

@@ -1,4 +1,4 @@
-"""When what is asked of which master, and when a registration counts as lost."""
+"""Registration: requests, authentication, answers, pings, lost registrations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REQUEST = (m.RegisterSlaveMessage, m.ReregisterSlaveMessage)
 
 
 def requests(shim: Shim, seconds: float) -> list[float]:
-    """When we ask, seen from now."""
+    """Seconds from now until each request."""
     began = shim.time
     times: list[float] = []
     while (deadline := shim.core.deadline()) is not None and deadline <= began + seconds:
@@ -35,7 +35,7 @@ def warnings(given: list[Order]) -> list[str]:
 # --- rounds -----------------------------------------------------------------------------------
 
 
-def test_nothing_is_asked_before_the_containers_are_known() -> None:
+def test_no_request_is_sent_before_recovery() -> None:
     shim = Shim(registered=False)
     shim.detect()
     assert shim.core.deadline() is None
@@ -43,14 +43,14 @@ def test_nothing_is_asked_before_the_containers_are_known() -> None:
     assert requests(shim, 1.0) == [1.0]
 
 
-def test_nothing_is_asked_while_no_master_is_known() -> None:
+def test_no_request_is_sent_without_a_master() -> None:
     shim = Shim(registered=False)
     shim.recover()
     shim.detect(None)
     assert requests(shim, 600.0) == []
 
 
-def test_a_start_is_not_warned_of_the_moment_in_which_nobody_knows_who_leads() -> None:
+def test_no_warning_while_detection_takes_a_moment_at_start() -> None:
     shim = Shim(registered=False)
     assert not warnings(shim.recover().orders)
     assert not warnings(shim.wait(limits.DETECT_TIMEOUT / 2))
@@ -58,14 +58,14 @@ def test_a_start_is_not_warned_of_the_moment_in_which_nobody_knows_who_leads() -
     assert not warnings(shim.wait(2 * limits.DETECT_TIMEOUT))
 
 
-def test_that_no_master_is_found_is_told_once_after_a_while() -> None:
+def test_a_missing_master_is_logged_once_after_a_while() -> None:
     shim = Shim(registered=False)
     shim.recover()
     assert warnings(shim.wait(limits.DETECT_TIMEOUT)) == [MASTERLESS]
     assert not warnings(shim.wait(600.0))
 
 
-def test_that_the_master_is_lost_is_told_at_once_and_once() -> None:
+def test_a_lost_master_is_logged_at_once_and_once() -> None:
     shim = Shim()
     assert warnings(shim.detect(None).orders) == [MASTERLESS]
     assert not warnings(shim.wait(600.0))
@@ -78,7 +78,7 @@ def test_waits_double_from_the_factor_up_to_a_minute() -> None:
     shim.recover()
     shim.detect()
     requests(shim, 400.0)
-    assert shim.chance.asked[:8] == [3.0, 6.0, 12.0, 24.0, 48.0, 60.0, 60.0, 60.0]
+    assert shim.entropy.asked[:8] == [3.0, 6.0, 12.0, 24.0, 48.0, 60.0, 60.0, 60.0]
 
 
 def test_requests_come_after_the_waits() -> None:
@@ -97,12 +97,12 @@ def test_a_new_detection_starts_over() -> None:
     assert requests(shim, 10.0) == [1, 3, 7]
 
 
-def test_an_answer_ends_the_asking() -> None:
+def test_an_answer_ends_the_requests() -> None:
     shim = Shim()
     assert requests(shim, 74.0) == []
 
 
-def test_an_answer_that_is_not_the_masters_is_ignored() -> None:
+def test_an_answer_of_another_sender_is_ignored() -> None:
     shim = Shim(registered=False)
     shim.recover()
     shim.detect()
@@ -136,7 +136,7 @@ def test_the_first_registration_has_no_id() -> None:
     assert [c.type for c in message.agent_capabilities] == list(AGENT_CAPABILITIES)
 
 
-def test_the_id_is_durable_when_it_is_given() -> None:
+def test_the_agent_id_is_recorded_with_the_answer() -> None:
     shim = Shim()
     assert shim.disk.agent is not None
     shim.restart()
@@ -145,15 +145,15 @@ def test_the_id_is_durable_when_it_is_given() -> None:
     assert message.slave.id.value == AGENT_ID
 
 
-def test_a_registration_again_reports_tasks_and_their_frameworks() -> None:
+def test_a_reregistration_reports_tasks_and_their_frameworks() -> None:
     shim = Shim()
     shim.framework("F", "killing", "aware")
     shim.run("staging")
     shim.running_task("running")
     shim.run("ended", "G")
-    shim.tell(facts.LaunchFailed(shim.ref("ended", "G"), facts.Failure.PULL, "no"))
+    shim.handle(facts.LaunchFailed(shim.ref("ended", "G"), facts.Failure.PULL, "no"))
     shim.running_task("done", "H")
-    shim.tell(facts.ContainerExited(shim.ref("done", "H"), 0))
+    shim.handle(facts.ContainerExited(shim.ref("done", "H"), 0))
     shim.acknowledge_all("done", "H")
     message = request(shim)
     assert isinstance(message, m.ReregisterSlaveMessage)
@@ -172,7 +172,7 @@ def test_a_registration_again_reports_tasks_and_their_frameworks() -> None:
     assert not any(status.HasField("data") for status in running.statuses)
 
 
-def test_a_framework_is_echoed_with_fields_unknown_to_us() -> None:
+def test_a_framework_is_sent_back_with_unknown_fields() -> None:
     shim = Shim()
     info = framework_info()
     raw = info.SerializeToString() + b"\xfa\x3e\x03new"  # field 1007, bytes
@@ -200,7 +200,7 @@ def authenticating() -> Shim:
 def test_authentication_comes_first() -> None:
     shim = authenticating()
     attempt = shim.last(Authenticate).attempt
-    shim.tell(facts.Authenticated(attempt))
+    shim.handle(facts.Authenticated(attempt))
     assert isinstance(shim.last(Send).message, m.RegisterSlaveMessage)
 
 
@@ -208,28 +208,28 @@ def test_an_answer_to_an_earlier_attempt_is_ignored() -> None:
     shim = authenticating()
     attempt = shim.last(Authenticate).attempt
     shim.detect()
-    shim.tell(facts.Authenticated(attempt))
+    shim.handle(facts.Authenticated(attempt))
     assert not shim.decision.orders
-    shim.tell(facts.AuthenticationFailed(attempt, True, "late"))
+    shim.handle(facts.AuthenticationFailed(attempt, True, "late"))
     assert not shim.decision.orders
 
 
 def test_each_round_authenticates_anew() -> None:
     shim = authenticating()
-    shim.tell(facts.Authenticated(shim.last(Authenticate).attempt))
-    shim.welcome()
+    shim.handle(facts.Authenticated(shim.last(Authenticate).attempt))
+    shim.answer_registration()
     shim.ping(connected=False)
     assert of(Authenticate, shim.wait(1.0))
 
 
-def test_a_failure_is_tried_again_after_growing_waits() -> None:
+def test_failed_authentications_are_retried_after_growing_waits() -> None:
     shim = authenticating()
     waits, timeouts = [], []
     for _ in range(8):
         order = shim.last(Authenticate)
         timeouts.append(order.timeout)
         began = shim.time
-        shim.tell(facts.AuthenticationFailed(order.attempt, False, "silence"))
+        shim.handle(facts.AuthenticationFailed(order.attempt, False, "silence"))
         while not of(Authenticate, shim.decision.orders):
             deadline = shim.core.deadline()
             assert deadline is not None
@@ -239,9 +239,9 @@ def test_a_failure_is_tried_again_after_growing_waits() -> None:
     assert timeouts == [7, 9, 13, 21, 37, 60, 60, 60]
 
 
-def test_a_refusal_is_an_error_and_waits_a_minute() -> None:
+def test_a_rejected_credential_is_an_error_and_waits_a_minute() -> None:
     shim = authenticating()
-    shim.tell(facts.AuthenticationFailed(shim.last(Authenticate).attempt, True, "wrong secret"))
+    shim.handle(facts.AuthenticationFailed(shim.last(Authenticate).attempt, True, "wrong secret"))
     (notice,) = of(Notice, shim.decision.orders)
     assert notice.level is Level.ERROR
     assert "wrong secret" in notice.text
@@ -252,7 +252,7 @@ def test_a_refusal_is_an_error_and_waits_a_minute() -> None:
 # --- silence ----------------------------------------------------------------------------------
 
 
-def test_a_master_that_never_answers_is_told_to_people() -> None:
+def test_a_master_that_never_answers_is_logged() -> None:
     shim = Shim(registered=False)
     shim.recover()
     shim.detect()
@@ -265,7 +265,7 @@ def test_a_master_that_never_answers_is_told_to_people() -> None:
     assert len(warnings(shim.wait(limits.NO_ANSWER_INTERVAL))) == 1, "and again"
 
 
-def test_an_answer_ends_the_silence() -> None:
+def test_an_answer_ends_the_warnings() -> None:
     assert not warnings(Shim().wait(74.0))
 
 
@@ -281,7 +281,7 @@ def test_a_ping_is_answered_to_its_sender_in_every_state(state: str) -> None:
     assert shim.last(Pong) == Pong(OBSERVER)
 
 
-def test_silence_of_pings_loses_the_registration() -> None:
+def test_missing_pings_end_the_registration() -> None:
     shim = Shim()
     shim.wait(60.0)
     shim.ping()
@@ -292,7 +292,7 @@ def test_silence_of_pings_loses_the_registration() -> None:
     assert requests(shim, 1.0) == [1.0]
 
 
-def test_the_master_says_how_long_silence_may_be() -> None:
+def test_the_master_sets_the_ping_timeout() -> None:
     shim = Shim()
     answer = m.SlaveReregisteredMessage()
     answer.slave_id.value = AGENT_ID
@@ -317,14 +317,14 @@ def test_a_ping_of_another_masters_observer_does_not_count() -> None:
     assert not shim.core.ctx.connected
 
 
-def test_a_ping_that_says_disconnected_starts_over() -> None:
+def test_a_ping_about_a_broken_link_starts_a_new_round() -> None:
     shim = Shim()
     shim.ping(connected=False)
     assert not shim.core.ctx.connected
     assert requests(shim, 3.0) == [1, 3]
 
 
-def test_a_ping_that_says_disconnected_changes_nothing_while_asking() -> None:
+def test_a_ping_about_a_broken_link_during_a_round_changes_nothing() -> None:
     shim = Shim()
     shim.ping(connected=False)
     shim.wait(0.5)
@@ -336,7 +336,7 @@ def test_a_ping_that_says_disconnected_changes_nothing_while_asking() -> None:
 
 
 @pytest.mark.parametrize("kind", [m.SlaveRegisteredMessage, m.SlaveReregisteredMessage])
-def test_a_master_that_knows_us_by_another_id_ends_us(kind: type) -> None:
+def test_an_answer_with_another_agent_id_ends_the_process(kind: type) -> None:
     shim = Shim()
     answer = kind()
     answer.slave_id.value = "S9"
@@ -348,13 +348,13 @@ def test_a_master_that_knows_us_by_another_id_ends_us(kind: type) -> None:
 
 def test_the_same_answer_twice_is_harmless() -> None:
     shim = Shim()
-    shim.welcome()
+    shim.answer_registration()
     assert not of(Exit, shim.decision.orders)
     assert shim.core.ctx.connected
 
 
 def asked_again(shim: Shim) -> bool:
-    """Whether we register again by ourselves, and listen to nobody until it is answered."""
+    """Whether the agent registers again by itself, and is disconnected until the answer."""
     early = shim.wait(limits.REREGISTER_DELAY - 0.1)
     late = shim.wait(0.1)
     assert not sent(m.ReregisterSlaveMessage, early)
@@ -363,52 +363,52 @@ def asked_again(shim: Shim) -> bool:
     return again
 
 
-def test_a_launch_before_the_answer_is_asked_for_again() -> None:
+def test_a_launch_before_the_registration_leads_to_a_reregistration() -> None:
     shim = Shim(registered=False)
     shim.recover()
     shim.detect()
     shim.wait(1.0)
     shim.run()
     assert not shim.decision.records
-    shim.welcome()
+    shim.answer_registration()
     assert asked_again(shim)
-    shim.welcome()
+    shim.answer_registration()
     assert not asked_again(shim)
 
 
-def test_a_launch_before_recovery_is_asked_for_again() -> None:
+def test_a_launch_before_recovery_leads_to_a_reregistration() -> None:
     shim = Shim(registered=False)
     shim.detect()
     shim.run()
     shim.recover()
     shim.wait(1.0)
-    shim.welcome()
+    shim.answer_registration()
     assert asked_again(shim)
 
 
-def test_an_answer_after_several_requests_may_be_to_an_old_one() -> None:
+def test_an_answer_after_several_requests_leads_to_a_reregistration() -> None:
     shim = Shim()
     shim.detect()
     shim.wait(3.0)
-    shim.welcome()
+    shim.answer_registration()
     assert asked_again(shim)
-    shim.welcome()
+    shim.answer_registration()
     assert not asked_again(shim)
 
 
-def test_an_answer_to_the_only_request_is_believed() -> None:
+def test_an_answer_to_the_only_request_is_final() -> None:
     shim = Shim()
     shim.detect()
     shim.wait(1.0)
-    shim.welcome()
+    shim.answer_registration()
     assert not asked_again(shim)
 
 
-def test_a_kill_of_a_task_that_never_came_registers_again_once() -> None:
+def test_a_kill_of_an_unknown_task_leads_to_one_reregistration() -> None:
     shim = Shim()
     shim.kill("a")
     shim.kill("b")
     assert not shim.decision.orders
     assert asked_again(shim)
-    shim.welcome()
+    shim.answer_registration()
     assert not asked_again(shim)

@@ -1,4 +1,4 @@
-"""Which of a task's resources need a reservation or volume that we know."""
+"""Which reserved resources and volumes of a task the agent does not know."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ports(begin: int, end: int) -> Resource:
     return resource
 
 
-def test_statically_reserved_resources_need_nothing() -> None:
+def test_statically_reserved_resources_are_never_missing() -> None:
     assert missing([cpus(5.0)], []) == []
 
 
@@ -58,11 +58,11 @@ def test_allocation_does_not_matter() -> None:
     assert missing([allocated], [cpus(1.0, principal="p")]) == []
 
 
-def test_volumes_are_told_apart_by_their_id() -> None:
+def test_volumes_differ_by_their_id() -> None:
     assert missing([volume("v")], [volume("v")]) == []
     assert len(missing([volume("w")], [volume("v")])) == 1
 
 
-def test_ranges_that_are_known_as_they_are() -> None:
+def test_ranges_must_be_equal() -> None:
     assert missing([ports(1, 9)], [ports(1, 9)]) == []
     assert len(missing([ports(1, 10)], [ports(1, 9)])) == 1

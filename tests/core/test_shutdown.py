@@ -1,4 +1,4 @@
-"""Leaving for good: by the operator's wish, the master's, or to clean up."""
+"""The end of the agent: on the operator's or the master's order, or for a cleanup."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ GONE = "Agent has been marked gone"
 
 
 def leave(shim: Shim) -> None:
-    shim.tell(facts.LeaveRequested())
+    shim.handle(facts.LeaveRequested())
 
 
-def test_a_leaving_agent_kills_waits_says_goodbye_and_ends() -> None:
+def test_a_leaving_agent_kills_waits_unregisters_and_exits() -> None:
     shim = Shim()
     ref = shim.running_task()
     leave(shim)
     assert shim.last(Stop).ref == ref
     shim.exited(code=143)
-    assert shim.said() == ["TASK_KILLED"]
+    assert shim.pending_states() == ["TASK_KILLED"]
     shim.acknowledge_all()
     assert not of(Exit, shim.decision.orders), "the container is still there"
     shim.removed(ref)
@@ -37,7 +37,7 @@ def test_a_leaving_agent_kills_waits_says_goodbye_and_ends() -> None:
     assert shim.disk.snapshot() == Snapshot.empty()
 
 
-def test_it_waits_for_acknowledgements_only_so_long() -> None:
+def test_a_leaving_agent_stops_waiting_for_acknowledgements() -> None:
     shim = Shim()
     ref = shim.running_task()
     leave(shim)
@@ -52,7 +52,7 @@ def test_it_waits_for_acknowledgements_only_so_long() -> None:
     assert not shim.disk.frameworks
 
 
-def test_without_a_master_it_ends_by_itself() -> None:
+def test_a_leaving_agent_without_a_master_exits() -> None:
     shim = Shim()
     ref = shim.running_task()
     shim.detect(None)
@@ -65,23 +65,23 @@ def test_without_a_master_it_ends_by_itself() -> None:
     assert not of(Send, given)
 
 
-def test_without_a_master_and_without_tasks_it_ends_at_once() -> None:
+def test_a_leaving_agent_without_master_and_tasks_exits_at_once() -> None:
     shim = Shim(registered=False)
     shim.recover()
     leave(shim)
     assert shim.last(Exit).code == 0
 
 
-def test_it_takes_no_more_launches() -> None:
+def test_a_leaving_agent_rejects_launches() -> None:
     shim = Shim()
     shim.running_task()
     leave(shim)
     shim.run("new")
     assert not of(Launch, shim.decision.orders)
-    assert shim.said("new") == ["TASK_LOST"]
+    assert shim.pending_states("new") == ["TASK_LOST"]
 
 
-def test_it_still_registers_with_a_new_master_to_tell_the_ends() -> None:
+def test_a_leaving_agent_registers_with_a_new_master_to_deliver_updates() -> None:
     shim = Shim()
     shim.running_task()
     leave(shim)
@@ -91,7 +91,7 @@ def test_it_still_registers_with_a_new_master_to_tell_the_ends() -> None:
     assert [status.state for status in shim.statuses] == [4]
 
 
-def test_what_nobody_acknowledged_is_not_said_under_another_id() -> None:
+def test_unacknowledged_updates_are_dropped_with_the_agent_id() -> None:
     shim = Shim()
     ref = shim.running_task()
     leave(shim)
@@ -102,11 +102,11 @@ def test_what_nobody_acknowledged_is_not_said_under_another_id() -> None:
     shim.detect()
     (request,) = of(Send, shim.wait(1.0))
     assert isinstance(request.message, m.RegisterSlaveMessage)
-    shim.welcome()
+    shim.answer_registration()
     assert not shim.statuses
 
 
-def test_a_wish_to_leave_waits_for_recovery() -> None:
+def test_leaving_waits_for_recovery() -> None:
     shim = Shim()
     ref = shim.running_task()
     shim._boot()
@@ -116,7 +116,7 @@ def test_a_wish_to_leave_waits_for_recovery() -> None:
     assert shim.last(Stop).ref == ref
 
 
-def test_leaving_twice_is_leaving_once() -> None:
+def test_leaving_twice_has_no_further_effect() -> None:
     shim = Shim()
     shim.running_task()
     leave(shim)
@@ -127,7 +127,7 @@ def test_leaving_twice_is_leaving_once() -> None:
 # --- dismissed ----------------------------------------------------------------------------------
 
 
-def test_told_to_shut_down_it_ends_all_in_silence_and_fails() -> None:
+def test_a_shutdown_by_the_master_ends_all_tasks_without_updates() -> None:
     shim = Shim()
     ref = shim.running_task()
     shim.receive(m.ShutdownMessage(message="Machine is `DOWN`"))
@@ -143,14 +143,14 @@ def test_told_to_shut_down_it_ends_all_in_silence_and_fails() -> None:
     assert shim.disk.agent is not None, "the id may be of use again"
 
 
-def test_marked_gone_it_forgets_its_id() -> None:
+def test_an_agent_marked_gone_drops_its_id() -> None:
     shim = Shim()
     shim.receive(m.ShutdownMessage(message=GONE))
     assert shim.last(Exit).code == 1
     assert shim.disk.snapshot() == Snapshot.empty()
 
 
-def test_dismissed_it_does_not_listen_any_more() -> None:
+def test_after_a_shutdown_message_other_messages_are_ignored() -> None:
     shim = Shim()
     shim.running_task()
     shim.receive(m.ShutdownMessage(message=GONE))
@@ -162,11 +162,11 @@ def test_dismissed_it_does_not_listen_any_more() -> None:
     assert shim.decision.orders, "but it answers pings"
 
 
-def test_refusals_do_not_outlive_the_id() -> None:
+def test_rejections_do_not_outlive_the_agent_id() -> None:
     shim = Shim()
     shim.running_task()
     shim.kill("unknown")
-    assert shim.said("unknown") == ["TASK_LOST"]
+    assert shim.pending_states("unknown") == ["TASK_LOST"]
     shim.receive(m.ShutdownMessage(message=GONE))
     ref = shim.ref()
     shim.exited()
@@ -182,7 +182,7 @@ def orphan() -> Ref:
     return Ref(key_of("old"), ContainerId("00000000-0000-4000-8000-00000000dead"))
 
 
-def test_a_clean_up_removes_all_of_an_earlier_life_and_ends() -> None:
+def test_a_cleanup_removes_all_containers_and_exits() -> None:
     shim = Shim()
     ref = shim.running_task()
     shim.settings = shim.settings.__class__(
@@ -200,13 +200,13 @@ def test_a_clean_up_removes_all_of_an_earlier_life_and_ends() -> None:
     assert not shim.disk.tasks
 
 
-def test_a_clean_up_with_nothing_to_do_ends_at_once() -> None:
+def test_a_cleanup_without_containers_exits_at_once() -> None:
     shim = Shim(registered=False, cleanup=True)
     shim.recover()
     assert shim.last(Exit).code == 0
 
 
-def test_an_interrupted_clean_up_knows_what_it_was_removing() -> None:
+def test_an_interrupted_cleanup_goes_on_after_a_restart() -> None:
     shim = Shim(registered=False, cleanup=True)
     shim.recover(running(orphan()))
     shim.restart()
@@ -214,7 +214,7 @@ def test_an_interrupted_clean_up_knows_what_it_was_removing() -> None:
 
 
 @pytest.mark.parametrize("kill", [True, False])
-def test_what_becomes_of_containers_nobody_knows(kill: bool) -> None:
+def test_containers_without_a_task_are_removed_or_left(kill: bool) -> None:
     shim = Shim(registered=False, kill_orphans=kill)
     shim.recover(container(orphan(), Phase.EXITED, 0))
     assert [o.name for o in of(RemoveOrphan, shim.decision.orders)] == [orphan().name] * kill

@@ -1,4 +1,4 @@
-"""The words of status updates, situation by situation."""
+"""The content of status updates, case by case."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def running() -> Shim:
 
 def launch_failed(failure: Failure) -> Shim:
     shim = staged()
-    shim.tell(facts.LaunchFailed(shim.ref(), failure, "the daemon's words"))
+    shim.handle(facts.LaunchFailed(shim.ref(), failure, "the daemon's words"))
     return shim
 
 
 def exited(code: int | None, error: str = "", *, oom: bool = False) -> Shim:
     shim = running()
-    shim.tell(facts.ContainerExited(shim.ref(), code, oom, error))
+    shim.handle(facts.ContainerExited(shim.ref(), code, oom, error))
     return shim
 
 
@@ -54,7 +54,7 @@ def killed(code: int | None = 143) -> Shim:
 
 def unhealthy(*, ended: bool) -> Shim:
     shim = running()
-    shim.tell(facts.HealthReported(shim.ref(), healthy=False, kill=ended))
+    shim.handle(facts.HealthReported(shim.ref(), healthy=False, kill=ended))
     if ended:
         shim.acknowledge_all()
         shim.exited(code=143)
@@ -72,7 +72,7 @@ def expired(*, started: bool) -> Shim:
     else:
         shim.run(info)
         shim.wait(5.0)
-        shim.tell(facts.LaunchCancelled(shim.ref()))
+        shim.handle(facts.LaunchCancelled(shim.ref()))
     return shim
 
 
@@ -81,14 +81,14 @@ def vanished(*, killing: bool = False) -> Shim:
     if killing:
         shim.kill()
         shim.acknowledge_all()
-    shim.tell(facts.ContainerVanished(shim.ref()))
+    shim.handle(facts.ContainerVanished(shim.ref()))
     return shim
 
 
 def cancelled() -> Shim:
     shim = staged()
     shim.kill()
-    shim.tell(facts.LaunchCancelled(shim.ref()))
+    shim.handle(facts.LaunchCancelled(shim.ref()))
     return shim
 
 
@@ -236,95 +236,95 @@ TABLE: list[tuple[str, Callable[[], Shim], str, int, str | None, str | None]] = 
     [row[1:] for row in TABLE],
     ids=[row[0] for row in TABLE],
 )
-def test_how_ends_are_told(
+def test_the_terminal_update_of_every_end(
     make: Callable[[], Shim], state: str, source: int, reason: str | None, text: str | None
 ) -> None:
-    said = make().end()
-    assert TaskState.Name(said.state) == f"TASK_{state}"
-    assert said.source == source
-    told = Reason.Name(said.reason) if said.HasField("reason") else None
-    assert told == (None if reason is None else f"REASON_{reason}")
+    sent = make().last_status()
+    assert TaskState.Name(sent.state) == f"TASK_{state}"
+    assert sent.source == source
+    name = Reason.Name(sent.reason) if sent.HasField("reason") else None
+    assert name == (None if reason is None else f"REASON_{reason}")
     if text is not None:
-        assert said.message == text
+        assert sent.message == text
 
 
-def test_starting_says_no_more_than_that() -> None:
+def test_task_starting_has_no_reason_and_no_message() -> None:
     shim = staged()
     shim.creating()
-    said = shim.end()
-    assert (said.state, said.source) == (TaskState.TASK_STARTING, E)
-    assert not said.HasField("reason")
-    assert not said.HasField("message")
+    sent = shim.last_status()
+    assert (sent.state, sent.source) == (TaskState.TASK_STARTING, E)
+    assert not sent.HasField("reason")
+    assert not sent.HasField("message")
 
 
-def test_running_carries_the_inspect_and_the_address() -> None:
+def test_task_running_carries_the_inspect_and_the_address() -> None:
     shim = staged()
     shim.started()
-    said = shim.end()
-    assert (said.state, said.source) == (TaskState.TASK_RUNNING, E)
-    assert said.data == b"[{}]"
-    assert not said.HasField("healthy")
-    (network,) = said.container_status.network_infos
+    sent = shim.last_status()
+    assert (sent.state, sent.source) == (TaskState.TASK_RUNNING, E)
+    assert sent.data == b"[{}]"
+    assert not sent.HasField("healthy")
+    (network,) = sent.container_status.network_infos
     (address,) = network.ip_addresses
     assert address.ip_address == "172.17.0.2"
-    assert said.container_status.container_id.value == shim.ref().container_id
+    assert sent.container_status.container_id.value == shim.ref().container_id
 
 
-def test_a_health_result_is_told_without_the_inspect() -> None:
-    said = unhealthy(ended=False).end()
-    assert Reason.Name(said.reason) == "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED"
-    assert said.healthy is False
-    assert said.data == b""
-    assert said.container_status.network_infos[0].ip_addresses[0].ip_address == "172.17.0.2"
+def test_a_health_update_has_no_inspect() -> None:
+    sent = unhealthy(ended=False).last_status()
+    assert Reason.Name(sent.reason) == "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED"
+    assert sent.healthy is False
+    assert sent.data == b""
+    assert sent.container_status.network_infos[0].ip_addresses[0].ip_address == "172.17.0.2"
 
 
-def test_a_task_killed_as_unhealthy_says_so() -> None:
-    assert unhealthy(ended=True).end().healthy is False
-    assert not killed().end().HasField("healthy")
+def test_a_task_killed_as_unhealthy_reports_healthy_false() -> None:
+    assert unhealthy(ended=True).last_status().healthy is False
+    assert not killed().last_status().HasField("healthy")
 
 
-def test_what_never_had_a_container_tells_of_none() -> None:
-    assert not launch_failed(Failure.PULL).end().HasField("container_status")
-    assert not cancelled().end().HasField("container_status")
-    assert exited(1).end().HasField("container_status")
+def test_a_task_without_a_container_has_no_container_status() -> None:
+    assert not launch_failed(Failure.PULL).last_status().HasField("container_status")
+    assert not cancelled().last_status().HasField("container_status")
+    assert exited(1).last_status().HasField("container_status")
 
 
-def test_out_of_memory_names_the_limit() -> None:
+def test_an_out_of_memory_update_names_the_limit() -> None:
     shim = Shim()
     info = task_info()
     info.resources.add(name="mem", type=0).scalar.value = 64.0
     shim.running_task(info)
-    shim.tell(facts.ContainerExited(shim.ref(), 137, oom_killed=True))
-    said = shim.end()
-    assert "64MB" in said.message
-    assert [resource.name for resource in said.limitation.resources] == ["mem"]
-    assert not exited(1).end().HasField("limitation")
+    shim.handle(facts.ContainerExited(shim.ref(), 137, oom_killed=True))
+    sent = shim.last_status()
+    assert "64MB" in sent.message
+    assert [resource.name for resource in sent.limitation.resources] == ["mem"]
+    assert not exited(1).last_status().HasField("limitation")
 
 
 @pytest.mark.parametrize(
     ("limit", "exhausted", "words"), [(128.0, 128.0, "128MB"), (float("inf"), 64.0, "ran out")]
 )
-def test_a_limit_beyond_the_request_is_the_one_that_is_named(
+def test_an_out_of_memory_update_names_the_limit_and_not_the_request(
     limit: float, exhausted: float, words: str
 ) -> None:
     shim, info = Shim(), task_info()
     info.resources.add(name="mem", type=0).scalar.value = 64.0
     info.limits["mem"].value = limit
     shim.running_task(info)
-    shim.tell(facts.ContainerExited(shim.ref(), 137, oom_killed=True))
-    said = shim.end()
-    assert words in said.message
-    assert [r.scalar.value for r in said.limitation.resources] == [exhausted]
+    shim.handle(facts.ContainerExited(shim.ref(), 137, oom_killed=True))
+    sent = shim.last_status()
+    assert words in sent.message
+    assert [r.scalar.value for r in sent.limitation.resources] == [exhausted]
 
 
-def test_the_first_network_is_copied_with_real_addresses() -> None:
+def test_the_first_network_info_is_copied_with_the_real_addresses() -> None:
     info = task_info()
     network = info.container.network_infos.add(name="overlay")
     network.ip_addresses.add(ip_address="9.9.9.9")
     network.labels.labels.add(key="k", value="v")
     info.container.network_infos.add(name="second")
-    told = status.container_status("cid", info, ["10.1.1.1", "fd00::1"])
-    (copy,) = told.network_infos
+    name = status.container_status("cid", info, ["10.1.1.1", "fd00::1"])
+    (copy,) = name.network_infos
     assert copy.name == "overlay"
     assert copy.labels.labels[0].key == "k"
     first, second = copy.ip_addresses
@@ -333,29 +333,29 @@ def test_the_first_network_is_copied_with_real_addresses() -> None:
 
 
 @pytest.mark.parametrize("host", [None, "192.0.2.7"])
-def test_without_an_own_address_it_is_the_engines(host: str | None) -> None:
+def test_a_container_without_an_address_reports_that_of_the_engine_host(host: str | None) -> None:
     shim = Shim(engine_ip=host)
     shim.run()
     shim.creating()
-    networks = shim.end().container_status.network_infos
+    networks = shim.last_status().container_status.network_infos
     found = [address.ip_address for network in networks for address in network.ip_addresses]
     assert found == ([host] if host else [])
 
 
-def test_an_empty_check_is_told_with_running() -> None:
+def test_task_running_carries_an_empty_check_status() -> None:
     shim = Shim()
     info = task_info()
     info.check.type = 1
     info.check.command.command.value = "true"
     shim.run(info)
     shim.started()
-    said = shim.end()
-    assert said.check_status.type == 1
-    assert said.check_status.HasField("command")
-    assert not said.check_status.command.HasField("exit_code")
+    sent = shim.last_status()
+    assert sent.check_status.type == 1
+    assert sent.check_status.HasField("command")
+    assert not sent.check_status.command.HasField("exit_code")
 
 
-def test_running_repeats_the_last_results_of_both_checks() -> None:
+def test_task_running_repeats_the_last_results_of_both_checks() -> None:
     shim = Shim()
     info = task_info()
     info.check.type = 1
@@ -364,14 +364,14 @@ def test_running_repeats_the_last_results_of_both_checks() -> None:
     shim.running_task(info)
     result = CheckStatusInfo(type=1)
     result.command.exit_code = 3
-    shim.tell(facts.CheckReported(shim.ref(), result.SerializeToString()))
-    assert Reason.Name(shim.end().reason) == "REASON_TASK_CHECK_STATUS_UPDATED"
-    assert shim.end().check_status == result
+    shim.handle(facts.CheckReported(shim.ref(), result.SerializeToString()))
+    assert Reason.Name(shim.last_status().reason) == "REASON_TASK_CHECK_STATUS_UPDATED"
+    assert shim.last_status().check_status == result
     shim.acknowledge_all()
-    shim.tell(facts.HealthReported(shim.ref(), healthy=True))
-    said = shim.end()
-    assert said.healthy is True
-    assert said.check_status == result
+    shim.handle(facts.HealthReported(shim.ref(), healthy=True))
+    sent = shim.last_status()
+    assert sent.healthy is True
+    assert sent.check_status == result
 
 
 def test_every_update_has_its_own_uuid() -> None:

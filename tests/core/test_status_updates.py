@@ -1,4 +1,4 @@
-"""Status updates are delivered one by one, byte for byte, until they are acknowledged."""
+"""Delivery of status updates: one by one, unchanged, until the acknowledgement."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def with_one_update() -> Shim:
     return shim
 
 
-def test_the_head_is_repeated_byte_for_byte_at_doubling_intervals() -> None:
+def test_the_head_is_sent_again_unchanged_at_doubling_intervals() -> None:
     shim = with_one_update()
     first = shim.last(Send).message.SerializeToString()
     began = shim.time
@@ -44,7 +44,7 @@ def test_the_head_is_repeated_byte_for_byte_at_doubling_intervals() -> None:
     assert limits.UPDATE_RETRY_MAX == 600.0
 
 
-def test_the_next_one_goes_out_when_the_one_before_is_acknowledged() -> None:
+def test_an_acknowledgement_sends_the_next_update() -> None:
     shim = with_one_update()
     shim.started()
     assert not shim.statuses, "TASK_RUNNING waits behind TASK_STARTING"
@@ -59,7 +59,7 @@ def test_an_acknowledgement_of_another_uuid_changes_nothing(uuid: bytes) -> None
     shim = with_one_update()
     shim.acknowledge(uuid=uuid)
     assert not shim.decision.records
-    assert shim.said() == ["TASK_STARTING"]
+    assert shim.pending_states() == ["TASK_STARTING"]
 
 
 def test_an_acknowledgement_of_a_later_update_changes_nothing() -> None:
@@ -68,7 +68,7 @@ def test_an_acknowledgement_of_a_later_update_changes_nothing() -> None:
     _, second = shim.disk.updates[key_of()]
     shim.acknowledge(uuid=second)
     assert not shim.decision.records
-    assert shim.said() == ["TASK_STARTING", "TASK_RUNNING"]
+    assert shim.pending_states() == ["TASK_STARTING", "TASK_RUNNING"]
 
 
 def test_the_same_uuid_of_another_task_or_framework_changes_nothing() -> None:
@@ -79,7 +79,7 @@ def test_the_same_uuid_of_another_task_or_framework_changes_nothing() -> None:
     assert not shim.decision.records
     shim.acknowledge("t", "G", uuid=uuid)
     assert not shim.decision.records
-    assert shim.said() == ["TASK_STARTING"]
+    assert shim.pending_states() == ["TASK_STARTING"]
 
 
 def test_a_second_acknowledgement_is_ignored() -> None:
@@ -91,7 +91,7 @@ def test_a_second_acknowledgement_is_ignored() -> None:
     assert shim.core.ctx.counters["acknowledgements_ignored"] == 1
 
 
-def test_nothing_is_sent_while_not_registered_and_all_heads_at_once_afterwards() -> None:
+def test_heads_wait_for_the_registration_and_are_then_sent_at_once() -> None:
     shim = with_one_update()
     shim.run("u")
     shim.creating("u")
@@ -100,12 +100,12 @@ def test_nothing_is_sent_while_not_registered_and_all_heads_at_once_afterwards()
     assert not of(Send, shim.wait(1000.0))
     shim.detect()
     shim.wait(1.0)
-    shim.welcome()
+    shim.answer_registration()
     assert [status.task_id.value for status in shim.statuses] == ["t", "u"]
     assert [status.state for status in shim.statuses] == [0, 0], "heads only"
 
 
-def test_nothing_is_sent_to_a_master_that_does_not_know_us_yet() -> None:
+def test_nothing_is_sent_to_a_new_master_before_the_registration() -> None:
     shim = with_one_update()
     shim.run("u")
     shim.ping(connected=False)
@@ -121,10 +121,10 @@ def test_an_acknowledgement_while_not_registered_is_ignored() -> None:
     assert not shim.decision.records
 
 
-def test_a_framework_that_comes_back_hears_its_heads_at_once() -> None:
+def test_heads_are_sent_at_once_when_a_framework_comes_back() -> None:
     shim = with_one_update()
     shim.run("u", "G")
-    shim.tell(facts.LaunchAdvanced(shim.ref("u", "G"), facts.Stage.CREATING))
+    shim.handle(facts.LaunchAdvanced(shim.ref("u", "G"), facts.Stage.CREATING))
     shim.wait(35.0)
     message = m.UpdateFrameworkMessage(pid="@1.2.3.4:5")
     message.framework_id.value = "F"
@@ -135,7 +135,7 @@ def test_a_framework_that_comes_back_hears_its_heads_at_once() -> None:
     assert again[-1] == 10.0
 
 
-def test_after_a_restart_the_same_bytes_go_on() -> None:
+def test_a_restart_sends_the_same_bytes() -> None:
     shim = with_one_update()
     shim.started()
     first, second = shim.disk.updates[key_of()].values()
@@ -146,7 +146,7 @@ def test_after_a_restart_the_same_bytes_go_on() -> None:
     assert shim.last(Send).message.SerializeToString() == second
 
 
-def test_a_master_hears_of_the_end_before_its_turn_comes() -> None:
+def test_latest_state_announces_the_end_early() -> None:
     """So that it frees the resources, though the framework acknowledges nothing."""
     shim = with_one_update()
     shim.started()
@@ -166,7 +166,7 @@ def test_a_master_hears_of_the_end_before_its_turn_comes() -> None:
     )
 
 
-def test_an_update_has_what_a_master_needs() -> None:
+def test_an_update_has_all_required_fields() -> None:
     shim = with_one_update()
     order = shim.last(Send)
     assert order.to == MASTER
@@ -182,21 +182,21 @@ def test_an_update_has_what_a_master_needs() -> None:
     assert update.latest_state == update.status.state
 
 
-def test_dropped_streams_are_not_repeated() -> None:
+def test_a_dropped_stream_is_not_sent_again() -> None:
     shim = with_one_update()
     shim.shutdown_framework()
     assert not shim.disk.updates
     assert not updates(shim, 70.0)
 
 
-def test_a_refusal_nobody_answers_is_given_up_in_the_end() -> None:
+def test_an_unacknowledged_rejection_expires() -> None:
     shim = Shim()
     shim.running_task()
     shim.kill("unknown")
-    assert shim.said("unknown") == ["TASK_LOST"]
+    assert shim.pending_states("unknown") == ["TASK_LOST"]
     shim.time += limits.REJECTION_AGE
     shim.wait(700.0)
-    assert shim.said("unknown") == []
+    assert shim.pending_states("unknown") == []
     assert key_of() in shim.disk.tasks
     shim.register()
     shim.exited()
@@ -204,10 +204,10 @@ def test_a_refusal_nobody_answers_is_given_up_in_the_end() -> None:
     assert not shim.disk.frameworks
 
 
-def test_an_accepted_tasks_end_is_never_given_up() -> None:
+def test_an_accepted_tasks_terminal_update_never_expires() -> None:
     shim = Shim()
     shim.running_task()
     shim.exited()
     shim.time += 2 * limits.REJECTION_AGE
     shim.wait(700.0)
-    assert shim.said() == ["TASK_FINISHED"]
+    assert shim.pending_states() == ["TASK_FINISHED"]

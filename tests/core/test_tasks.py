@@ -1,4 +1,4 @@
-"""Tasks: what is durable when, time limits, health, late facts, history."""
+"""Tasks: records, time limits, health, late facts, history."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def limited(seconds: float) -> TaskInfo:
 # --- records come with what they justify --------------------------------------------------------
 
 
-def test_every_change_is_recorded_with_its_update() -> None:
+def test_every_change_of_a_task_is_recorded_with_its_update() -> None:
     shim = Shim()
     shim.run()
     for step in (shim.creating, shim.started, shim.exited):
@@ -33,7 +33,7 @@ def test_every_change_is_recorded_with_its_update() -> None:
         shim.acknowledge_all()
 
 
-def test_the_end_dooms_the_container_until_it_is_certainly_gone() -> None:
+def test_a_removal_is_pending_until_the_container_is_gone() -> None:
     shim = Shim()
     ref = shim.running_task()
     shim.exited()
@@ -48,18 +48,18 @@ def test_the_end_dooms_the_container_until_it_is_certainly_gone() -> None:
     assert not of(Remove, shim.decision.orders)
 
 
-def test_removal_may_wait() -> None:
+def test_a_removal_may_be_delayed() -> None:
     shim = Shim(remove_delay=3600.0)
     shim.running_task()
     shim.exited()
     assert shim.last(Remove).delay == 3600.0
 
 
-def test_a_doomed_container_of_a_task_with_a_strange_id() -> None:
+def test_a_pending_removal_of_a_task_with_an_unusual_id() -> None:
     shim = Shim()
     info = task_info("a\nb")
     ref = shim.running_task(info)
-    shim.tell(facts.ContainerExited(ref, 0))
+    shim.handle(facts.ContainerExited(ref, 0))
     shim.restart()
     assert shim.last(Remove).ref == ref
 
@@ -67,24 +67,24 @@ def test_a_doomed_container_of_a_task_with_a_strange_id() -> None:
 # --- time limits --------------------------------------------------------------------------------
 
 
-def test_a_task_whose_time_is_over_is_stopped_without_grace() -> None:
+def test_an_expired_task_is_stopped_without_grace() -> None:
     shim = Shim()
     shim.framework("F", "killing")
     shim.running_task(limited(5.0))
     assert not of(Stop, shim.wait(4.9))
     (stop,) = of(Stop, shim.wait(0.1))
     assert stop.grace == 0.0
-    assert shim.said() == [], "no TASK_KILLING"
+    assert shim.pending_states() == [], "no TASK_KILLING"
 
 
-def test_the_time_counts_from_the_launch() -> None:
+def test_max_completion_time_counts_from_the_launch() -> None:
     shim = Shim()
     shim.run(limited(5.0))
     assert of(CancelLaunch, shim.wait(5.0))
 
 
 @pytest.mark.parametrize("seen", [Phase.RUNNING, Phase.CREATED, None])
-def test_the_time_goes_on_over_a_restart(seen: Phase | None) -> None:
+def test_max_completion_time_goes_on_over_a_restart(seen: Phase | None) -> None:
     shim = Shim()
     shim.run(limited(60.0))
     ref = shim.ref()
@@ -96,7 +96,7 @@ def test_the_time_goes_on_over_a_restart(seen: Phase | None) -> None:
     assert of(Stop, late) or of(CancelLaunch, late)
 
 
-def test_a_time_that_ran_out_while_we_were_away() -> None:
+def test_max_completion_time_may_end_during_a_restart() -> None:
     shim = Shim()
     ref = shim.running_task(limited(60.0))
     shim.time += 1000.0
@@ -104,7 +104,7 @@ def test_a_time_that_ran_out_while_we_were_away() -> None:
     assert of(Stop, shim.wait(0.0))
 
 
-def test_the_end_stops_the_clock() -> None:
+def test_the_expiry_timer_ends_with_the_task() -> None:
     shim = Shim()
     shim.running_task(limited(60.0))
     shim.exited()
@@ -113,19 +113,19 @@ def test_the_end_stops_the_clock() -> None:
     assert not [timer for timer in shim.core.ctx.timers if isinstance(timer, TaskExpiry)]
 
 
-def test_a_kill_comes_before_the_time_is_over() -> None:
+def test_a_kill_before_the_expiry_keeps_its_cause() -> None:
     shim = Shim()
     shim.running_task(limited(5.0))
     shim.kill(grace=30.0)
     assert not of(Stop, shim.wait(10.0))
     shim.exited(code=143)
-    assert shim.said() == ["TASK_KILLED"]
+    assert shim.pending_states() == ["TASK_KILLED"]
 
 
 # --- health -------------------------------------------------------------------------------------
 
 
-def test_checks_begin_with_running_and_end_with_the_kill() -> None:
+def test_checks_start_with_running_and_stop_with_the_kill() -> None:
     shim = Shim()
     info = task_info()
     info.health_check.type = 1
@@ -137,29 +137,29 @@ def test_checks_begin_with_running_and_end_with_the_kill() -> None:
     assert shim.last(StopChecks).ref == shim.ref()
 
 
-def test_without_checks_none_begin() -> None:
+def test_a_task_without_checks_starts_none() -> None:
     shim = Shim()
     shim.run()
     shim.started()
     assert not of(StartChecks, shim.decision.orders)
 
 
-def test_checks_go_on_after_a_restart_where_they_were() -> None:
+def test_checks_continue_after_a_restart() -> None:
     shim = Shim()
     info = task_info()
     info.health_check.type = 1
     ref = shim.running_task(info)
-    shim.tell(facts.HealthReported(ref, healthy=True))
+    shim.handle(facts.HealthReported(ref, healthy=True))
     shim.restart(running(ref))
     assert shim.last(StartChecks).was_healthy
     assert shim.last(Publish).healthy is True
     assert shim.last(Watch).ref == ref
 
 
-def test_discovery_hears_of_health() -> None:
+def test_a_health_result_is_published() -> None:
     shim = Shim()
     ref = shim.running_task()
-    shim.tell(facts.HealthReported(ref, healthy=False))
+    shim.handle(facts.HealthReported(ref, healthy=False))
     assert shim.last(Publish).healthy is False
 
 
@@ -167,17 +167,17 @@ def test_a_late_health_result_does_not_change_the_grace_of_a_kill() -> None:
     shim = Shim()
     ref = shim.running_task()
     shim.kill(grace=60.0)
-    shim.tell(facts.HealthReported(ref, healthy=False, kill=True))
+    shim.handle(facts.HealthReported(ref, healthy=False, kill=True))
     assert not shim.decision.orders
 
 
-def test_health_of_another_container_is_nobodys() -> None:
+def test_a_health_result_of_another_container_is_ignored() -> None:
     shim = Shim()
     shim.running_task()
     stranger = Ref(key_of(), ContainerId("another"))
-    shim.tell(facts.HealthReported(stranger, healthy=False, kill=True))
+    shim.handle(facts.HealthReported(stranger, healthy=False, kill=True))
     assert not shim.decision.orders
-    shim.tell(facts.HealthReported(Ref(key_of("x"), ContainerId("y")), healthy=True, kill=True))
+    shim.handle(facts.HealthReported(Ref(key_of("x"), ContainerId("y")), healthy=True, kill=True))
     assert not shim.decision.orders
 
 
@@ -192,16 +192,16 @@ def test_health_of_another_container_is_nobodys() -> None:
 def test_a_fact_about_an_unknown_container_is_ignored(fact: type) -> None:
     shim = Shim()
     shim.running_task()
-    shim.tell(fact(Ref(key_of(), ContainerId("another"))))
-    shim.tell(fact(Ref(key_of("nobody"), ContainerId("another"))))
+    shim.handle(fact(Ref(key_of(), ContainerId("another"))))
+    shim.handle(fact(Ref(key_of("nobody"), ContainerId("another"))))
     assert not shim.decision.records
     assert not shim.decision.orders
 
 
-def test_the_stage_of_a_launch_is_for_people() -> None:
+def test_the_stage_of_a_launch_is_noted() -> None:
     shim = Shim()
     shim.run()
-    shim.tell(facts.LaunchAdvanced(shim.ref(), facts.Stage.PULLING, "12 %"))
+    shim.handle(facts.LaunchAdvanced(shim.ref(), facts.Stage.PULLING, "12 %"))
     assert shim.task().stage == "pulling image 12 %"
     assert not shim.decision.records
 
@@ -209,13 +209,13 @@ def test_the_stage_of_a_launch_is_for_people() -> None:
 # --- what is kept -------------------------------------------------------------------------------
 
 
-def test_a_task_is_restored_as_it_was() -> None:
+def test_a_task_is_restored_unchanged() -> None:
     shim = Shim()
     info = task_info()
     info.health_check.type = 1
     info.check.type = 1
     ref = shim.running_task(info)
-    shim.tell(facts.HealthReported(ref, healthy=True))
+    shim.handle(facts.HealthReported(ref, healthy=True))
     shim.drain(grace=3.0)
     before = shim.task()
     before.stage = ""  # for people, and for this life
@@ -224,11 +224,11 @@ def test_a_task_is_restored_as_it_was() -> None:
     assert after == before
 
 
-def test_of_a_run_of_one_state_the_newest_status_stays() -> None:
+def test_a_status_replaces_one_of_the_same_state() -> None:
     shim = Shim()
     ref = shim.running_task()
     for healthy in (True, False, True):
-        shim.tell(facts.HealthReported(ref, healthy=healthy))
+        shim.handle(facts.HealthReported(ref, healthy=healthy))
     wire = shim.task().wire
     assert [status.state for status in wire.statuses] == [0, 1]
     assert wire.statuses[-1].healthy is True
@@ -242,7 +242,7 @@ def test_history_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for framework in ("F", "G", "H"):
         for name in "abc":
             ref = shim.running_task(name, framework)
-            shim.tell(facts.ContainerExited(ref, 0))
+            shim.handle(facts.ContainerExited(ref, 0))
             shim.acknowledge_all(name, framework)
     history = shim.core.tasks.history
     assert list(history.frameworks()) == ["G", "H"]

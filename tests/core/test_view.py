@@ -1,4 +1,4 @@
-"""What pages and metrics see of the core."""
+"""The read-only view of the core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``scripts/planted``: plants one bug after the other in a copy, and sees which net catches it."""
+"""``scripts/planted``: plants one bug after the other in a copy of the tree and runs its tests."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from tests.planted.bugs import BUGS, SIM, Bug
 ROOT = Path(__file__).parents[2]
 COPIED = ("shim", "tests", "setup.cfg", "pyproject.toml")
 SEEDS = 2000
-"""A bug that is caught takes far fewer; what it takes more for, a test must catch."""
-PATIENCE = 60.0
+"""A bug that the simulation finds takes far fewer seeds; other bugs need a test."""
+TIMEOUT = 60.0
+"""Seconds for one run of tests."""
 MEMORY = 2_000_000
-"""kB: a planted bug may fill it."""
+"""kB: a planted bug may fill the memory."""
 
 
 def main() -> int:
@@ -38,7 +39,7 @@ def main() -> int:
         with ThreadPoolExecutor(flags.jobs) as pool:
             missed = [bug for bug in pool.map(lambda bug: _try(bug, copies), bugs) if bug]
     took = time.monotonic() - began
-    print(f"{len(bugs)} planted, {len(bugs) - len(missed)} caught, in {took:.0f} s")
+    print(f"{len(bugs)} planted, {len(bugs) - len(missed)} found, in {took:.0f} s")
     return 1 if missed else 0
 
 
@@ -54,14 +55,14 @@ def _copy(target: Path) -> Path:
 
 
 def _try(bug: Bug, copies: SimpleQueue[Path]) -> Bug | None:
-    """The bug, if it slipped through."""
+    """The bug, if no test found it."""
     copy = copies.get()
     try:
-        caught = _plant(bug, copy)
+        found = _plant(bug, copy)
     finally:
         copies.put(copy)
-    print(f"{'caught' if caught else 'MISSED'}: {bug.what}: {caught or bug.nets}", flush=True)
-    return None if caught else bug
+    print(f"{'found' if found else 'MISSED'}: {bug.what}: {found or bug.found_by}", flush=True)
+    return None if found else bug
 
 
 def _plant(bug: Bug, copy: Path) -> str | None:
@@ -73,35 +74,35 @@ def _plant(bug: Bug, copy: Path) -> str | None:
     compile(planted, bug.file, "exec")
     file.write_text(planted, encoding="utf-8")
     try:
-        return next(filter(None, (_net(net, copy) for net in bug.nets)), None)
+        return next(filter(None, (_run(tests, copy) for tests in bug.found_by)), None)
     finally:
         file.write_text(sound, encoding="utf-8")
 
 
-def _net(net: str, copy: Path) -> str | None:
-    """What the net says when it holds a bug."""
-    if net == SIM:
+def _run(tests: str, copy: Path) -> str | None:
+    """The first failure; None when all pass."""
+    if tests == SIM:
         command = ["-m", "tests.sim", "--seeds", str(SEEDS), "--jobs", "1"]
-        wanted = "seed "
+        prefix = "seed "
     else:
-        command = ["-m", "pytest", "-x", "-q", "--timeout=60", "-p", "no:cacheprovider", net]
-        wanted = "FAILED "
+        command = ["-m", "pytest", "-x", "-q", "--timeout=60", "-p", "no:cacheprovider", tests]
+        prefix = "FAILED "
     try:
         done = _python(command, copy)
     except subprocess.TimeoutExpired:
-        return f"{net} does not end"
+        return f"{tests} does not end"
     if done.returncode == 0:
         return None
     for line in done.stdout.splitlines():
-        if line.startswith(wanted):
+        if line.startswith(prefix):
             return line[:150]
     if "MemoryError" in done.stdout + done.stderr:
-        return f"{net} runs out of memory"
-    raise SystemExit(f"{net} broke:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return f"{tests} runs out of memory"
+    raise SystemExit(f"{tests} broke:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
 def _python(command: list[str], copy: Path) -> subprocess.CompletedProcess[str]:
-    # A file may be planted and mended within one second: no bytecode is kept.
+    # A file may change twice within one second: bytecode would be stale.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy)}
     limited = f'ulimit -v {MEMORY}; exec "$@"'
     return subprocess.run(
@@ -110,7 +111,7 @@ def _python(command: list[str], copy: Path) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
 

@@ -1,6 +1,6 @@
-"""Bugs to be planted: each is what somebody might write one day, and some net must catch it."""
+"""Bugs to plant: plausible mistakes, each of which a test or the simulation must find."""
 
-# ruff: noqa: E501  # the code to be replaced stands here as it stands there
+# ruff: noqa: E501  # the code to be replaced is quoted as it stands in its file
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Bug:
     what: str
     file: str
     old: str
-    """Stands in the file exactly once."""
+    """Occurs in the file exactly once."""
     new: str
-    nets: tuple[str, ...] = (SIM, CORE)
-    """Any of them may catch it: tests, or seeds of the simulation."""
+    found_by: tuple[str, ...] = (SIM, CORE)
+    """Paths of tests, or SIM for the simulation: at least one of them must fail."""
 
 
 BUGS = (
@@ -65,7 +65,7 @@ BUGS = (
         (RUNTIME,),
     ),
     Bug(
-        "a batch that a disk refused is given up",
+        "a batch that the disk did not take is given up",
         "shim/agent/runtime.py",
         "                await asyncio.sleep(limits.DISK_RETRY)\n",
         "                return\n",
@@ -120,7 +120,7 @@ BUGS = (
         "        self._ctx.order(CancelLaunch(task.ref))",
     ),
     Bug(
-        "another cause while a launch is given up is not recorded",
+        "another cause while a launch is cancelled is not recorded",
         "shim/core/tasks.py",
         '        """Another cause or grace period."""\n        self.reporter.save(task)',
         '        """Another cause or grace period."""',
@@ -132,13 +132,13 @@ BUGS = (
         "",
     ),
     Bug(
-        "the doomed container is not recorded",
+        "a pending removal is not recorded",
         "shim/core/pending_removals.py",
         "        self._ctx.record(AddPendingRemoval(ref))\n",
         "",
     ),
     Bug(
-        "a doomed container is never forgotten",
+        "a pending removal is never forgotten",
         "shim/core/pending_removals.py",
         "            self._ctx.record(DropPendingRemoval(ref.container_id))\n",
         "            pass\n",
@@ -173,7 +173,7 @@ BUGS = (
         "        self._ctx.record(SaveDrain(config))\n",
         "",
     ),
-    # --- streams
+    # --- status updates
     Bug(
         "an acknowledgement is not recorded",
         "shim/core/status_updates.py",
@@ -181,7 +181,7 @@ BUGS = (
         "",
     ),
     Bug(
-        "an acknowledgement is taken whatever its uuid",
+        "an acknowledgement with another uuid counts",
         "shim/core/status_updates.py",
         " or stream.queue[0].update.uuid != uuid:",
         ":",
@@ -262,14 +262,14 @@ BUGS = (
         "TaskState.TASK_FINISHED if not exit_code else",
     ),
     Bug(
-        "the end is told when the stop is ordered",
+        "the end is reported when the stop is ordered",
         "shim/core/tasks.py",
         "        self._ctx.order(Stop(task.ref, task.grace))\n\n    def _stop_late",
         "        self._ctx.order(Stop(task.ref, task.grace))\n"
         "        self.finish(task, self._kill_report(task, 'killed'))\n\n    def _stop_late",
     ),
     Bug(
-        "a launch given up is not given up on the endpoint",
+        "a cancelled launch goes on at the endpoint",
         "shim/core/tasks.py",
         "        self._ctx.order(CancelLaunch(task.ref))\n",
         "",
@@ -281,37 +281,37 @@ BUGS = (
         "",
     ),
     Bug(
-        "a task that starts after all is not stopped",
+        "a task that starts after its cancellation is not stopped",
         "shim/core/lifecycle.py",
         "Event.STARTED: (TaskPhase.STOPPING, Action.STOP_LATE)",
         "Event.STARTED: (TaskPhase.RUNNING, Action.RUN)",
     ),
     Bug(
-        "a cancelling that came too late leaves the task for ever",
+        "a cancellation after the start leaves the task for ever",
         "shim/core/lifecycle.py",
         "Event.CANCELLED: (TaskPhase.ENDED, Action.VANISH)",
         "Event.CANCELLED: (TaskPhase.STOPPING, _IGNORE)",
     ),
     Bug(
-        "a late word about an earlier container is taken for one about this one",
+        "a late fact about an earlier container counts for the present one",
         "shim/core/tasks.py",
         "        if task is None or task.ref != ref:\n            self._ctx.counters",
         "        if task is None:\n            self._ctx.counters",
     ),
     Bug(
-        "KILLING is told twice",
+        "KILLING is reported twice",
         "shim/core/lifecycle.py",
         "Event.KILL: (TaskPhase.STOPPING, Action.STOP_AGAIN)",
         "Event.KILL: (TaskPhase.STOPPING, Action.STOP)",
     ),
     Bug(
-        "a drain forgets why",
+        "a drained task loses its reason",
         "shim/core/task.py",
         "            drained=self.drained,\n",
         "",
     ),
     Bug(
-        "discovery goes on after the end",
+        "an ended task stays in service discovery",
         "shim/core/tasks.py",
         "        ctx.order(Withdraw(task.ref))\n        ctx.order(StopChecks(task.ref))\n        self.pending_removals",
         "        ctx.order(StopChecks(task.ref))\n        self.pending_removals",
@@ -324,7 +324,7 @@ BUGS = (
         "            self._ctx.order(tasks.launch_order(task))\n",
     ),
     Bug(
-        "a restart does not look at running containers",
+        "running containers are not observed after a restart",
         "shim/core/recovery.py",
         "            tasks.watch(task)\n",
         "",
@@ -336,7 +336,7 @@ BUGS = (
         "        self._publish_and_check(task)",
     ),
     Bug(
-        "doomed containers are forgotten by a restart",
+        "pending removals are forgotten by a restart",
         "shim/core/recovery.py",
         "            self._ctx.order(Remove(ref))\n",
         "            pass\n",
@@ -348,20 +348,20 @@ BUGS = (
         "            pass\n",
     ),
     Bug(
-        "ends that happened meanwhile are not seen",
+        "exits during a restart are not reported",
         "shim/core/recovery.py",
         "            tasks.apply(task.ref, Event.EXITED, exited)\n",
         "            tasks.watch(task)\n",
     ),
     Bug(
-        "a time limit ends with the process",
+        "a max_completion_time ends with the process",
         "shim/core/recovery.py",
         "        tasks.start_expiry_timer(task)\n",
         "",
     ),
     # --- messages and registration
     Bug(
-        "a framework that is removed still hears",
+        "a removed framework still gets updates",
         "shim/core/tasks.py",
         "        if task.live:\n            self.kill(task, Cause.MUTED, None)",
         "        if task.live:\n            self.kill(task, Cause.KILL, None)",
@@ -379,43 +379,43 @@ BUGS = (
         "            if task.live and task.cause != Cause.MUTED:\n",
     ),
     Bug(
-        "tasks given up in silence are reported",
+        "tasks without updates are reported at re-registration",
         "shim/core/agent.py",
         "            if task.cause != Cause.MUTED:\n",
         "            if True:\n",
     ),
     Bug(
-        "tasks the master has and we do not are not answered for",
+        "unknown tasks are not rejected at reconciliation",
         "shim/core/master_messages.py",
         "            self._tasks.reporter.reject(framework, key, report)\n\n    def _pid_of",
         "            pass\n\n    def _pid_of",
     ),
     Bug(
-        "a launch twice is two launches",
+        "a doubled launch is two launches",
         "shim/core/master_messages.py",
         "        if key in self._tasks.table or self._status_updates.closed(key):\n            self._tasks.resume_updates(key)",
         "        if self._status_updates.closed(key):\n            self._tasks.resume_updates(key)",
     ),
     Bug(
-        "no tombstone for a kill that overtook its launch",
+        "a kill that arrives before its launch is forgotten",
         "shim/core/early_kills.py",
         "        return self._killed_at.pop(key, None) is not None",
         "        return False",
     ),
     Bug(
-        "anybody is the master",
+        "messages of any sender are handled",
         "shim/core/master_messages.py",
         "        if sender != ctx.master:\n",
         "        if False:\n",
     ),
     Bug(
-        "a refusal does not free the framework",
+        "a rejection does not release the framework",
         "shim/core/status_reporter.py",
         "        framework.task_keys.add(key)\n        update = self._update(key, report, executor_id",
         "        update = self._update(key, report, executor_id",
     ),
     Bug(
-        "a link that broke changes nothing",
+        "a broken link changes nothing",
         "shim/core/master_messages.py",
         "            if not self._registration.ping_received(sender, message):\n                self._link_broken()\n",
         "            self._registration.ping_received(sender, message)\n",
@@ -427,43 +427,43 @@ BUGS = (
         "",
     ),
     Bug(
-        "a former id's tasks are kept",
+        "tasks of a former agent id are kept",
         "shim/core/shutdown.py",
         "            self._tasks.drop_all_frameworks()\n",
         "",
     ),
     Bug(
-        "we register before the containers are known",
+        "the agent registers before the containers are known",
         "shim/core/registration.py",
         "        if self.state in (State.DISCONNECTED, State.CONNECTED):\n            self._start_round()",
         "        self._start_round()",
     ),
     Bug(
-        "an id in hand, we register as a new agent",
+        "an agent with an id registers as a new agent",
         "shim/core/registration.py",
         "        if self._ctx.agent_id is None:\n",
         "        if True:\n",
     ),
     Bug(
-        "pings are not missed",
+        "missing pings are not noticed",
         "shim/core/registration.py",
         "        self._set_ping_timer()\n        if self._reregistration_due",
         "        if self._reregistration_due",
     ),
     Bug(
-        "a registration is asked for once",
+        "a registration request is sent once only",
         "shim/core/registration.py",
         "        ctx.timers.set(RegistrationTimer.SEND_REQUEST, next_request)\n",
         "",
     ),
     Bug(
-        "an answer is believed though it may be to an older request",
+        "an answer counts though it may be to an older request",
         "shim/core/registration.py",
         "            self._reregistration_due = self._requests_sent > 1\n",
         "            self._reregistration_due = False\n",
     ),
     Bug(
-        "reservations are forgotten with the id",
+        "reservations are forgotten with the agent id",
         "shim/core/agent.py",
         "        request.checkpointed_resources.extend(self.tasks.checkpointed_resources)\n        if isinstance(request, RegisterSlaveMessage):\n            return\n",
         "        if isinstance(request, RegisterSlaveMessage):\n            return\n        request.checkpointed_resources.extend(self.tasks.checkpointed_resources)\n",

@@ -1,4 +1,4 @@
-"""In the recorded situations the shim says what the recorded agent said, field for field."""
+"""In recorded situations the core sends the same messages as mesos-agent, field by field."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from shim.model.states import TERMINAL
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState
 from shim.wire import codec
-from tests.replay.stage import MASTER, Recorded, Script, Stage, fields, recorded
+from tests.replay.harness import MASTER, Recorded, ReplayedAgent, Script, fields, recorded
 
 OPERATIONS = {"resource_version_uuid", "resource_version_uuid.value"}
-"""Of an agent that claims RESOURCE_PROVIDER, which we do not."""
+"""Fields of an agent with the capability RESOURCE_PROVIDER, which the shim lacks."""
 PORTS = {
     "slave.resources.ranges",
     "slave.resources.ranges.range",
     "slave.resources.ranges.range.begin",
     "slave.resources.ranges.range.end",
 }
-"""A shim has no ports unless asked for."""
+"""A shim offers no ports by default."""
 
 
 def of_agent(name: str, kind: type[Message]) -> list[Message]:
@@ -38,17 +38,17 @@ def updates(messages: list[Message]) -> dict[str, list[m.StatusUpdateMessage]]:
     return found
 
 
-def play(stage: Stage, script: list[Recorded]) -> None:
-    """Register as the recorded agent, then hear what the recorded master said."""
-    heard = [r.message for r in script if not r.by_agent]
-    (agent_id,) = {r.task.slave_id.value for r in heard if isinstance(r, m.RunTaskMessage)}
-    stage.register(agent_id)
-    for message in heard:
-        stage.hear(message)
+def play(agent: ReplayedAgent, script: list[Recorded]) -> None:
+    """Register as the recorded agent, then receive the recorded master's messages."""
+    received = [r.message for r in script if not r.by_agent]
+    (agent_id,) = {r.task.slave_id.value for r in received if isinstance(r, m.RunTaskMessage)}
+    agent.register(agent_id)
+    for message in received:
+        agent.receive(message)
 
 
-def same_updates(name: str, stage: Stage) -> None:
-    theirs, ours = updates(of_agent(name, m.StatusUpdateMessage)), updates(stage.sent)
+def same_updates(name: str, agent: ReplayedAgent) -> None:
+    theirs, ours = updates(of_agent(name, m.StatusUpdateMessage)), updates(agent.sent)
     assert ours.keys() == theirs.keys()
     for task_id, expected in theirs.items():
         sent = ours[task_id]
@@ -66,7 +66,7 @@ def same_update(our: m.StatusUpdateMessage, their: m.StatusUpdateMessage) -> Non
         b.executor_id,
         b.slave_id,
     )
-    # On the stage a task may end before its first update is acknowledged: then that is told early.
+    # A replayed task may end before its first acknowledgement: latest_state shows that early.
     assert a.latest_state == b.latest_state or a.latest_state in TERMINAL
     for name in ("state", "source", "reason", "healthy", "slave_id", "executor_id"):
         assert getattr(a.status, name) == getattr(b.status, name), name
@@ -76,33 +76,33 @@ def same_update(our: m.StatusUpdateMessage, their: m.StatusUpdateMessage) -> Non
         assert a.status.message == b.status.message
 
 
-def test_lifecycle() -> None:
-    """Four tasks: one ends, one fails, one has no image, one is killed; then a teardown."""
+def test_the_life_of_four_tasks() -> None:
+    """Four tasks (one finishes, one fails, one has no image, one is killed), then a teardown."""
     scripts = {
         "finishes": Script(exit_code=0),
         "fails": Script(exit_code=3, addresses=()),
         "no-image": Script(fails="manifest unknown"),
         "Long.Sleeper": Script(),
     }
-    stage = Stage(scripts)
-    play(stage, list(recorded("lifecycle")))
-    same_updates("lifecycle", stage)
+    agent = ReplayedAgent(scripts)
+    play(agent, list(recorded("lifecycle")))
+    same_updates("lifecycle", agent)
 
 
-def test_health() -> None:
-    stage = Stage(
+def test_health_checks() -> None:
+    agent = ReplayedAgent(
         {
             "web": Script(health=((True, False),)),
             "sick": Script(health=((False, False), (False, True)), stopped_code=137),
         }
     )
-    play(stage, list(recorded("health")))
-    same_updates("health", stage)
+    play(agent, list(recorded("health")))
+    same_updates("health", agent)
 
 
 def test_registration() -> None:
     (theirs,) = of_agent("register", m.RegisterSlaveMessage)
-    (ours,) = Stage().sent
+    (ours,) = ReplayedAgent().sent
     assert isinstance(ours, m.RegisterSlaveMessage)
     assert fields(ours) == fields(theirs) - OPERATIONS - PORTS
     assert ours.slave.attributes == theirs.slave.attributes
@@ -111,20 +111,20 @@ def test_registration() -> None:
 
 @pytest.mark.parametrize("name", ["agent-restart", "master-restart"])
 def test_reregistration_with_a_running_task(name: str) -> None:
-    """After a master's restart: the same task, its last update named as forwarded or not at all."""
+    """The request reports the same task as the recorded one."""
     launch = next(
         r.message for r in recorded("agent-restart") if isinstance(r.message, m.RunTaskMessage)
     )
     (theirs,) = of_agent(name, m.ReregisterSlaveMessage)
     assert isinstance(theirs, m.ReregisterSlaveMessage)
-    stage = Stage({launch.task.task_id.value: Script(addresses=())})
-    play(stage, [r for r in recorded("agent-restart") if not _is_answer(r.message)])
-    stage.do(facts.MasterDetected(None))
-    stage.do(facts.MasterDetected(MASTER))
-    stage.do(facts.DeadlinePassed())
-    ours = stage.sent[-1]
+    agent = ReplayedAgent({launch.task.task_id.value: Script(addresses=())})
+    play(agent, [r for r in recorded("agent-restart") if not _is_answer(r.message)])
+    agent.handle(facts.MasterDetected(None))
+    agent.handle(facts.MasterDetected(MASTER))
+    agent.handle(facts.DeadlinePassed())
+    ours = agent.sent[-1]
     assert isinstance(ours, m.ReregisterSlaveMessage)
-    # The role: with RESERVATION_REFINEMENT it was left out of the launch, and is put back here.
+    # With RESERVATION_REFINEMENT the launch leaves the role out; the core adds it.
     allowed = {
         "tasks.status_update_state",
         "tasks.status_update_uuid",
@@ -147,35 +147,35 @@ def _is_answer(message: Message) -> bool:
     return isinstance(message, m.SlaveReregisteredMessage | m.UpdateFrameworkMessage)
 
 
-def test_a_group_is_refused_and_its_executor_freed() -> None:
+def test_a_task_group_is_rejected_and_its_executor_released() -> None:
     (theirs,) = of_agent("group", m.ExitedExecutorMessage)
     launch = next(
         r.message for r in recorded("group") if isinstance(r.message, m.RunTaskGroupMessage)
     )
-    stage = Stage()
-    stage.register(launch.task_group.tasks[0].slave_id.value)
-    stage.hear(launch)
-    for sent in updates(stage.sent).values():
+    agent = ReplayedAgent()
+    agent.register(launch.task_group.tasks[0].slave_id.value)
+    agent.receive(launch)
+    for sent in updates(agent.sent).values():
         assert sent[-1].update.status.state == TaskState.TASK_FAILED
         assert sent[-1].update.executor_id == launch.executor.executor_id
-    ours = stage.sent[-1]
+    ours = agent.sent[-1]
     assert isinstance(ours, m.ExitedExecutorMessage)
     assert fields(ours) == fields(theirs)
     assert ours.executor_id == theirs.executor_id
 
 
-def test_marked_gone_forgets_the_agent() -> None:
-    stage = Stage()
-    stage.register("gone-S0")
+def test_an_agent_marked_gone_drops_its_id() -> None:
+    agent = ReplayedAgent()
+    agent.register("gone-S0")
     (shutdown,) = [r.message for r in recorded("gone") if isinstance(r.message, m.ShutdownMessage)]
-    decision = stage.core.handle(facts.MessageReceived(MASTER, shutdown), stage.now)
+    decision = agent.core.handle(facts.MessageReceived(MASTER, shutdown), agent.now)
     assert DropAgent() in decision.records
 
 
 def test_pings_are_answered_to_the_observer() -> None:
     observer = Pid("slave-observer(1)", MASTER.ip, MASTER.port)
-    stage = Stage()
-    stage.register("s-S0")
+    agent = ReplayedAgent()
+    agent.register("s-S0")
     ping = m.PingSlaveMessage(connected=True)
-    decision = stage.core.handle(facts.MessageReceived(observer, ping), stage.now)
+    decision = agent.core.handle(facts.MessageReceived(observer, ping), agent.now)
     assert [order.to for order in decision.orders] == [observer]  # type: ignore[union-attr]

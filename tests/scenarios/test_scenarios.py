@@ -1,8 +1,8 @@
-"""Stories told to the core, line by line, with all it says to them.
+"""Scenarios: facts, line by line, each with the decision that the core takes.
 
-A story is a text file here. ``>`` lines are what happens; the lines below each are what the core
-wants durable first (``+``) and done then (``!``). ``SCENARIOS_REWRITE=1 pytest tests/scenarios``
-writes down what the core says now: read the difference before you commit it.
+A scenario is a text file in this directory. A line with ``>`` is a fact. The lines below it are the
+records (``+``) and the orders (``!``) of the decision. ``SCENARIOS_REWRITE=1 pytest
+tests/scenarios`` writes the present decisions into the files: read the diff before a commit.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from shim.protos.mesos_pb2 import TaskState, TaskStatus
 from tests.core.harness import MASTER, Shim, container, framework_info, task_info
 
 HERE = Path(__file__).parent
-STORIES = sorted(HERE.glob("*.txt"))
+SCENARIOS = sorted(HERE.glob("*.txt"))
 
 
-class Teller:
-    """Carries out the lines of one story. Containers are called by their task's name."""
+class Player:
+    """Plays one scenario. A container is called by its task's id."""
 
     def __init__(self) -> None:
         self.shim = Shim(registered=False)
         self.refs: dict[str, Ref] = {}
 
-    def tell(self, line: str) -> list[str]:
+    def play(self, line: str) -> list[str]:
         verb, *words = shlex.split(line)
         plain = [word for word in words if "=" not in word]
         named = dict(word.split("=", 1) for word in words if "=" in word)
         method: Callable[..., Decision | list[Order]] = getattr(self, f"do_{verb}")
-        said = method(*plain, **named)
+        decision = method(*plain, **named)
         for task in self.shim.core.tasks.table.values():
             self.refs.setdefault(task.key.task_id, task.ref)
-        if isinstance(said, list):
-            return [self._order(order) for order in said]
-        return [*map(_record, said.records), *map(self._order, said.orders)]
+        if isinstance(decision, list):
+            return [self._order(order) for order in decision]
+        return [*map(_record, decision.records), *map(self._order, decision.orders)]
 
-    # --- what happens ---------------------------------------------------------------------------
+    # --- facts ----------------------------------------------------------------------------------
 
     def do_recover(self, *found: str) -> Decision:
         return self.shim.recover(*map(self._container, found))
@@ -62,13 +62,13 @@ class Teller:
         return container(self.refs[name], Phase(seen), int(code) if code else None)
 
     def do_detect(self, ip: str = MASTER.ip) -> Decision:
-        return self.shim.detect(None if ip == "nobody" else Pid("master", ip, 5050))
+        return self.shim.detect(None if ip == "none" else Pid("master", ip, 5050))
 
     def do_wait(self, seconds: str) -> list[Order]:
         return self.shim.wait(float(seconds))
 
     def do_welcome(self) -> Decision:
-        return self.shim.welcome()
+        return self.shim.answer_registration()
 
     def do_ping(self, connected: str = "true") -> Decision:
         return self.shim.ping(connected=connected == "true")
@@ -109,36 +109,36 @@ class Teller:
         return self.shim.receive(answer)
 
     def do_leave(self) -> Decision:
-        return self.shim.tell(facts.LeaveRequested())
+        return self.shim.handle(facts.LeaveRequested())
 
     def do_creating(self, task: str) -> Decision:
-        return self.shim.tell(facts.LaunchAdvanced(self.refs[task], facts.Stage.CREATING))
+        return self.shim.handle(facts.LaunchAdvanced(self.refs[task], facts.Stage.CREATING))
 
     def do_started(self, task: str) -> Decision:
         ref = self.refs[task]
-        return self.shim.tell(facts.ContainerStarted(ref, container(ref, Phase.RUNNING)))
+        return self.shim.handle(facts.ContainerStarted(ref, container(ref, Phase.RUNNING)))
 
     def do_failed(self, task: str, why: str, text: str) -> Decision:
         failed = facts.LaunchFailed(self.refs[task], facts.Failure(why), text)
-        return self.shim.tell(failed)
+        return self.shim.handle(failed)
 
     def do_cancelled(self, task: str) -> Decision:
-        return self.shim.tell(facts.LaunchCancelled(self.refs[task]))
+        return self.shim.handle(facts.LaunchCancelled(self.refs[task]))
 
     def do_exited(self, task: str, code: str) -> Decision:
-        return self.shim.tell(facts.ContainerExited(self.refs[task], int(code)))
+        return self.shim.handle(facts.ContainerExited(self.refs[task], int(code)))
 
     def do_vanished(self, task: str) -> Decision:
-        return self.shim.tell(facts.ContainerVanished(self.refs[task]))
+        return self.shim.handle(facts.ContainerVanished(self.refs[task]))
 
     def do_removed(self, task: str) -> Decision:
-        return self.shim.tell(facts.ContainerRemoved(self.refs[task]))
+        return self.shim.handle(facts.ContainerRemoved(self.refs[task]))
 
     def do_unhealthy(self, task: str, kill: str = "false") -> Decision:
         fact = facts.HealthReported(self.refs[task], healthy=False, kill=kill == "true")
-        return self.shim.tell(fact)
+        return self.shim.handle(fact)
 
-    # --- what is said to it -----------------------------------------------------------------
+    # --- decisions --------------------------------------------------------------------------
 
     def _order(self, order: Order) -> str:
         match order:
@@ -203,12 +203,12 @@ def _message(message: object) -> str:
     match message:
         case m.StatusUpdateMessage():
             status = message.update.status
-            said = TaskState.Name(status.state)
+            text = TaskState.Name(status.state)
             if status.HasField("reason"):
-                said += f"/{TaskStatus.Reason.Name(status.reason).removeprefix('REASON_')}"
+                text += f"/{TaskStatus.Reason.Name(status.reason).removeprefix('REASON_')}"
             if status.message:
-                said += f" {status.message!r}"
-            return f"update {status.uuid[-1]} of {status.task_id.value}: {said}"
+                text += f" {status.message!r}"
+            return f"update {status.uuid[-1]} of {status.task_id.value}: {text}"
         case m.ReregisterSlaveMessage():
             tasks = [f"{t.task_id.value}={TaskState.Name(t.state)}" for t in message.tasks]
             return f"ReregisterSlave {message.slave.id.value} {' '.join(tasks)}".strip()
@@ -216,35 +216,35 @@ def _message(message: object) -> str:
             return type(message).__name__.removesuffix("Message")
 
 
-def retold(story: str) -> str:
-    """The story with what the core says now."""
-    teller, lines = Teller(), []
-    for line in story.splitlines():
+def played(scenario: str) -> str:
+    """The scenario with the core's present decisions."""
+    player, lines = Player(), []
+    for line in scenario.splitlines():
         if line.startswith(("+", "!")):
             continue
         lines.append(line.rstrip())
         if line.startswith(">"):
-            lines += teller.tell(line[1:])
+            lines += player.play(line[1:])
     return "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda path: path.stem)
-def test_the_core_says_what_the_story_says(story: Path) -> None:
-    told = story.read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_the_core_decides_as_the_scenario_says(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
     if os.environ.get("SCENARIOS_REWRITE"):
-        story.write_text(retold(told), encoding="utf-8")
-    assert retold(told) == story.read_text(encoding="utf-8")
+        path.write_text(played(text), encoding="utf-8")
+    assert played(text) == path.read_text(encoding="utf-8")
 
 
-def test_there_are_stories_and_they_are_not_empty() -> None:
-    assert len(STORIES) >= 8
-    for story in STORIES:
-        text = story.read_text(encoding="utf-8")
-        assert "\n! " in text, story
-        assert text.startswith("# "), story
+def test_there_are_scenarios_and_each_has_a_title_and_orders() -> None:
+    assert len(SCENARIOS) >= 8
+    for path in SCENARIOS:
+        text = path.read_text(encoding="utf-8")
+        assert "\n! " in text, path
+        assert text.startswith("# "), path
 
 
-def test_a_changed_word_is_noticed() -> None:
-    told = STORIES[0].read_text(encoding="utf-8")
-    assert retold(told.replace("! launch", "! lunch")) == retold(told)
-    assert "! launch" in told
+def test_a_changed_order_is_noticed() -> None:
+    text = SCENARIOS[0].read_text(encoding="utf-8")
+    assert played(text.replace("! launch", "! lunch")) == played(text)
+    assert "! launch" in text

@@ -39,8 +39,8 @@ def _one(seed: int, whole: bool) -> int:
     print(f"seed {seed}: {plan.length:g} s, slow {plan.slow:g} s, triton {plan.triton}")
     print("faults:", {name: rate for name, rate in plan.faults.items() if rate})
     print("frameworks:", plan.frameworks)
-    for act in plan.acts:
-        print(act)
+    for event in plan.events:
+        print(event)
     print("\n".join(trace))
     print("holds" if found is None else f"FAILED: {found}")
     return 0 if found is None else 1

@@ -1,4 +1,4 @@
-"""Simulated time, and the two ways a run is cut short."""
+"""Simulated time, and the exceptions that end a run or a process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 
 class Violation(Exception):
-    """An invariant does not hold: the seed has found a bug."""
+    """An invariant does not hold: the seed found a bug."""
 
 
 class Crash(Exception):
-    """The shim's process is killed here and now, as by kill -9."""
+    """The shim's process is killed at this step, as by kill -9."""
 
 
 class Clock:
-    """A queue of what happens when. Ties are broken by the order of asking: no chance in it."""
+    """A queue of calls by time. Calls of equal time run in the order of scheduling."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -29,7 +29,7 @@ class Clock:
         heapq.heappush(self._queue, (self.now + delay, self._serial, call, args))
 
     def run_next(self) -> bool:
-        """Let the next thing happen. False: nothing ever will."""
+        """Run the next call. False: the queue is empty."""
         if not self._queue:
             return False
         self.now, _, call, args = heapq.heappop(self._queue)

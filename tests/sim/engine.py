@@ -1,7 +1,7 @@
-"""A simulated Docker endpoint: containers by name, slow, forgetful, sometimes away.
+"""A simulated Docker endpoint: slow, unreliable, sometimes unreachable.
 
-A request arrives after a while and is answered after another. Whatever goes wrong, the endpoint
-itself is honest: what it did, it did, even when nobody hears its answer.
+A request arrives after a delay, and its answer after another delay. An answer may be lost; the
+effect of the request stays.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Answer = Callable[[Any, ShimError | None], None]
 
 
 @dataclass(slots=True)
-class Spec:
+class Behaviour:
     """How a task's container behaves."""
 
     ends: float | None = None
@@ -41,17 +41,17 @@ class Spec:
 
 
 @dataclass(slots=True)
-class Box:
-    """One container, as it really is."""
+class SimulatedContainer:
+    """One container with its true state."""
 
     ref: Ref
-    spec: Spec
+    behaviour: Behaviour
     phase: Phase
     exit_code: int | None = None
     oom_killed: bool = False
     started: int = 0
 
-    def seen(self) -> Container:
+    def described(self) -> Container:
         key = self.ref.key
         return Container(
             self.ref.name,
@@ -77,10 +77,10 @@ class Engine:
     plan: Plan
     rng: Random
     say: Callable[..., None]
-    boxes: dict[str, Box] = field(default_factory=dict)
-    specs: dict[TaskKey, Spec] = field(default_factory=dict)
+    containers: dict[str, SimulatedContainer] = field(default_factory=dict)
+    behaviours: dict[TaskKey, Behaviour] = field(default_factory=dict)
     ran: dict[TaskKey, str] = field(default_factory=dict)
-    """The container in which each task ran: there is one at most."""
+    """The container in which each task ran: at most one."""
     away_until: float = 0.0
     calm: bool = False
     changed: Callable[[str], None] = lambda name: None
@@ -88,19 +88,19 @@ class Engine:
     # --- requests -------------------------------------------------------------------------
 
     def request(self, verb: str, argument: Any, answer: Answer) -> None:
-        self.clock.after(self._while(0.005), self._arrive, verb, argument, answer)
+        self.clock.after(self._delay(0.005), self._arrive, verb, argument, answer)
 
-    def _while(self, at_least: float) -> float:
+    def _delay(self, at_least: float) -> float:
         return self.rng.uniform(at_least / 2, max(at_least, self.plan.slow))
 
     def _arrive(self, verb: str, argument: Any, answer: Answer) -> None:
         now, faults, rng = self.clock.now, self.plan.faults, self.rng
         if now < self.away_until:
-            self.clock.after(self._while(0.005), answer, None, Transient("connection refused"))
+            self.clock.after(self._delay(0.005), answer, None, Transient("connection refused"))
             return
         bad = not self.calm
         if bad and rng.random() < faults["engine_error"]:
-            self.clock.after(self._while(0.005), answer, None, Transient("500 server error"))
+            self.clock.after(self._delay(0.005), answer, None, Transient("500 server error"))
             return
         lost = bad and rng.random() < faults["answer_lost"]
         try:
@@ -110,7 +110,7 @@ class Engine:
         self.say("engine", verb, argument, "->", error or result, "(answer lost)" if lost else "")
         if lost:
             error = Transient("timed out")
-        took = self._while(0.005)
+        took = self._delay(0.005)
         if verb == "create" and error is None and self.plan.triton:
             took = self._provision(argument)
         elif verb == "stop" and error is None and result:
@@ -118,90 +118,96 @@ class Engine:
         self.clock.after(took, answer, None if verb == "stop" else result, error)
 
     def _provision(self, ref: Ref) -> float:
-        self.boxes[ref.name].phase = Phase.PROVISIONING
-        took = self._while(1.0) * 3
+        self.containers[ref.name].phase = Phase.PROVISIONING
+        took = self._delay(1.0) * 3
         self.clock.after(took, self._provisioned, ref)
         return took
 
     def _provisioned(self, ref: Ref) -> None:
-        box = self.boxes.get(ref.name)
-        if box is not None and box.phase is Phase.PROVISIONING:
-            box.phase = Phase.CREATED
+        container = self.containers.get(ref.name)
+        if container is not None and container.phase is Phase.PROVISIONING:
+            container.phase = Phase.CREATED
 
     def _list(self, _: None) -> tuple[Container, ...]:
-        return tuple(box.seen() for box in self.boxes.values())
+        return tuple(container.described() for container in self.containers.values())
 
     def _inspect(self, name: str) -> Container:
-        return self._find(name).seen()
+        return self._find(name).described()
 
-    def _find(self, name: str) -> Box:
-        if name not in self.boxes:
+    def _find(self, name: str) -> SimulatedContainer:
+        if name not in self.containers:
             raise NotFound(f"No such container: {name}")
-        return self.boxes[name]
+        return self.containers[name]
 
     def _create(self, ref: Ref) -> None:
-        if ref.name in self.boxes:
+        if ref.name in self.containers:
             raise NameTaken(f"Conflict: {ref.name}")
-        spec = self.specs[ref.key]
-        if spec.trouble == "create":
+        behaviour = self.behaviours[ref.key]
+        if behaviour.trouble == "create":
             raise Permanent("invalid mount")
-        self.boxes[ref.name] = Box(ref, spec, Phase.CREATED)
+        self.containers[ref.name] = SimulatedContainer(ref, behaviour, Phase.CREATED)
 
     def _start(self, name: str) -> None:
-        box = self._find(name)
-        if box.phase is Phase.PROVISIONING:
+        container = self._find(name)
+        if container.phase is Phase.PROVISIONING:
             raise Transient("still provisioning")
-        if box.phase is Phase.RUNNING:
+        if container.phase is Phase.RUNNING:
             return
-        if box.started:
-            raise Violation(f"{box.ref} is started a second time")
-        if box.spec.trouble == "start":
+        if container.started:
+            raise Violation(f"{container.ref} is started a second time")
+        if container.behaviour.trouble == "start":
             raise Permanent("exec: no such file")
-        if box.ref.key in self.ran:
-            before = self.ran[box.ref.key]
-            raise Violation(f"{box.ref} is started, but the task ran in {before} before")
-        self.ran[box.ref.key] = name
-        box.started = 1
-        box.phase = Phase.RUNNING
-        if box.spec.ends is not None:
-            self.clock.after(box.spec.ends, self.exit, name, box.spec.code, box.spec.oom)
+        if container.ref.key in self.ran:
+            before = self.ran[container.ref.key]
+            raise Violation(f"{container.ref} is started, but the task ran before in {before}")
+        self.ran[container.ref.key] = name
+        container.started = 1
+        container.phase = Phase.RUNNING
+        if container.behaviour.ends is not None:
+            self.clock.after(
+                container.behaviour.ends,
+                self.exit,
+                name,
+                container.behaviour.code,
+                container.behaviour.oom,
+            )
 
     def _stop(self, argument: tuple[str, float]) -> float:
         """How long it takes."""
         name, grace = argument
-        box = self._find(name)
-        if box.phase is not Phase.RUNNING:
+        container = self._find(name)
+        if container.phase is not Phase.RUNNING:
             return 0.0
-        took = grace if box.spec.stubborn else min(grace, self.rng.uniform(0.0, 1.0))
-        code = 137 if box.spec.stubborn else 143
+        took = grace if container.behaviour.stubborn else min(grace, self.rng.uniform(0.0, 1.0))
+        code = 137 if container.behaviour.stubborn else 143
         self.clock.after(took, self.exit, name, code)
         return took + 0.01
 
     def _remove(self, name: str) -> None:
-        box = self.boxes.get(name)
-        if box is None:
+        container = self.containers.get(name)
+        if container is None:
             return
-        if box.phase is Phase.PROVISIONING:
+        if container.phase is Phase.PROVISIONING:
             raise Transient("still provisioning")
-        del self.boxes[name]
+        del self.containers[name]
         self.changed(name)
 
-    # --- what happens by itself ------------------------------------------------------------
+    # --- events of the containers ----------------------------------------------------------
 
     def exit(self, name: str, code: int | None, oom: bool = False) -> None:
-        box = self.boxes.get(name)
-        if box is not None and box.phase is Phase.RUNNING:
+        container = self.containers.get(name)
+        if container is not None and container.phase is Phase.RUNNING:
             self.say("engine", name, "exits", code)
-            box.phase, box.exit_code, box.oom_killed = Phase.EXITED, code, oom
+            container.phase, container.exit_code, container.oom_killed = Phase.EXITED, code, oom
             self.changed(name)
 
     def remove_by_others(self, name: str) -> None:
-        box = self.boxes.get(name)
-        if box is not None and box.phase is not Phase.PROVISIONING:
-            self.say("engine", name, "is removed by somebody else")
-            del self.boxes[name]
+        container = self.containers.get(name)
+        if container is not None and container.phase is not Phase.PROVISIONING:
+            self.say("engine", name, "is removed by others")
+            del self.containers[name]
             self.changed(name)
 
     def running(self, key: TaskKey) -> bool:
         name = self.ran.get(key)
-        return name in self.boxes and self.boxes[name].phase is Phase.RUNNING
+        return name in self.containers and self.containers[name].phase is Phase.RUNNING

@@ -1,7 +1,7 @@
-"""A simulated master, as the facts tell: admission, three ways back, books, pings, acks.
+"""A simulated master: admission, three kinds of re-registration, tasks, pings, acknowledgements.
 
-What it does not do: offers, allocation, operations. It holds to the rules an agent can rely on,
-and to those that hurt one.
+It leaves out offers, allocation and operations. It keeps the rules of a Mesos 1.12 master that an
+agent relies on, and those that harm an agent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shim.model.states import TERMINAL
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import DrainConfig, Resource, TaskInfo, TaskState
 from tests.sim.clock import Violation
-from tests.sim.framework import Scheduler
+from tests.sim.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -28,7 +28,7 @@ REREGISTER_TIMEOUT = 600.0
 
 @dataclass(slots=True)
 class Registry:
-    """What survives a failover."""
+    """What a master recovers after a failover."""
 
     admitted: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
@@ -36,8 +36,8 @@ class Registry:
 
 
 @dataclass(slots=True)
-class Booked:
-    """A task in the master's books."""
+class MasterTask:
+    """A task as the master knows it."""
 
     state: int = TaskState.TASK_STAGING
     update: tuple[int, bytes] | None = None
@@ -51,7 +51,7 @@ class Agent:
     observer: int
     connected: bool = True
     missed: int = 0
-    tasks: dict[TaskKey, Booked] = field(default_factory=dict)
+    tasks: dict[TaskKey, MasterTask] = field(default_factory=dict)
 
 
 class Master:
@@ -93,10 +93,10 @@ class Master:
                 raise Violation(f"a master does not expect {type(message).__name__}")
 
     def _send(self, message: Message) -> None:
-        self._world.net.to_agent(self.pid, message)
+        self._world.network.to_agent(self.pid, message)
 
     def _tell(self, message: Message) -> None:
-        """To the agent, if its link stands; otherwise it is lost."""
+        """Send to the agent if its link stands; otherwise the message is lost."""
         if self.agent is not None and self.agent.connected:
             self._send(message)
 
@@ -107,7 +107,7 @@ class Master:
             return
         if self.agent is not None:
             if self.agent.connected:
-                self._welcome()
+                self._answer_registration()
                 return
             self._remove_agent("it registered anew")
         self._admitting = True
@@ -122,7 +122,7 @@ class Master:
         agent_id = f"{self.pid.ip}-{len(self.registry.admitted)}-S{self._agents}"
         self.registry.admitted.add(agent_id)
         self._add(agent_id)
-        self._welcome()
+        self._answer_registration()
 
     def _add(self, agent_id: str) -> None:
         self._observers += 1
@@ -131,7 +131,7 @@ class Master:
         if self._world.process is None:
             self._world.clock.after(0.01, self.link_broke)
 
-    def _welcome(self) -> None:
+    def _answer_registration(self) -> None:
         assert self.agent is not None
         message = m.SlaveRegisteredMessage()
         message.slave_id.value = self.agent.id
@@ -143,15 +143,15 @@ class Master:
         if agent_id in self.registry.gone:
             self._send(m.ShutdownMessage(message="Agent has been marked gone"))
         elif self.agent is not None and self.agent.id == agent_id:
-            self._path_a(message)
+            self._reregister_known(message)
         elif not self._admitting:
             if self.agent is not None:
                 self._remove_agent("another agent has its address")
             self._admitting = True
             delay = self._world.rng.uniform(0.001, 0.05)
-            self._world.clock.after(delay, self._path_bc, message)
+            self._world.clock.after(delay, self._reregister_admitted, message)
 
-    def _path_a(self, message: m.ReregisterSlaveMessage) -> None:
+    def _reregister_known(self, message: m.ReregisterSlaveMessage) -> None:
         agent = self.agent
         assert agent is not None
         agent.connected = True
@@ -164,7 +164,7 @@ class Master:
         self._after_return(reported, drain_first=False)
         self.send_reserved()
 
-    def _path_bc(self, message: m.ReregisterSlaveMessage) -> None:
+    def _reregister_admitted(self, message: m.ReregisterSlaveMessage) -> None:
         if not self.alive:
             return
         self._admitting = False
@@ -179,7 +179,7 @@ class Master:
         reported = _reported(message)
         for key, state in reported.items():
             if key.framework_id not in self.completed:
-                self.agent.tasks[key] = Booked(state)
+                self.agent.tasks[key] = MasterTask(state)
                 self.known.add(key.framework_id)
         self._drain_again()
         self._send(self._reregistered([]))
@@ -222,7 +222,7 @@ class Master:
             return
         agent.missed += 1
         pid = Pid(f"slave-observer({agent.observer})", self.pid.ip, self.pid.port)
-        self._world.net.to_agent(pid, m.PingSlaveMessage(connected=agent.connected))
+        self._world.network.to_agent(pid, m.PingSlaveMessage(connected=agent.connected))
         self._world.clock.after(PING, self._ping, agent)
 
     def link_broke(self) -> None:
@@ -238,12 +238,12 @@ class Master:
         self._world.clock.after(REREGISTER_TIMEOUT, self._reregister_timeout, agent)
 
     def _give_up(self, scheduler: Scheduler) -> None:
-        """Its tasks are lost, also those that the master itself does not know (any more)."""
+        """The tasks of the framework are lost, also those that this master does not know."""
         assert self.agent is not None
         for key in scheduler.launched:
             if key in self.agent.tasks:
                 del self.agent.tasks[key]
-            self._world.judge.excuse(key, "the link broke")
+            self._world.invariants.excuse(key, "the link broke")
 
     def _reregister_timeout(self, agent: Agent) -> None:
         if self.alive and self.agent is agent and not agent.connected:
@@ -265,24 +265,24 @@ class Master:
         self.agent = None
 
     def _lose(self, key: TaskKey, why: str | None) -> None:
-        """``why`` is given when the agent will not bring it back."""
+        """``why`` is given when the agent will not report the task again."""
         assert self.agent is not None
         del self.agent.tasks[key]
         if why is not None:
-            self._world.judge.excuse(key, why)
+            self._world.invariants.excuse(key, why)
 
     # --- tasks ------------------------------------------------------------------------------
 
     @property
     def open(self) -> bool:
-        """Whether offers of the agent go out."""
+        """Whether the agent's resources are offered."""
         agent = self.agent
         return agent is not None and agent.connected and agent.id not in self.registry.draining
 
     def launch(self, scheduler: Scheduler, key: TaskKey, launch: Message) -> None:
         assert self.agent is not None
         self.known.add(scheduler.id)
-        self.agent.tasks[key] = Booked()
+        self.agent.tasks[key] = MasterTask()
         self._send(launch)
         if self._world.rng.random() < self._world.faults["launch_doubled"]:
             self._send(launch)
@@ -308,7 +308,9 @@ class Master:
                 task.state = update.latest_state
             task.update = (update.status.state, update.uuid)
         scheduler = self._world.schedulers[framework_id]
-        self._world.clock.after(self._world.rng.uniform(0.0, 0.002), scheduler.hears, message, key)
+        self._world.clock.after(
+            self._world.rng.uniform(0.0, 0.002), scheduler.receive_update, message, key
+        )
 
     def acknowledge(self, scheduler: Scheduler, key: TaskKey, update: m.StatusUpdate) -> None:
         agent = self.agent
@@ -321,7 +323,7 @@ class Master:
             state, uuid = task.update
             if uuid == update.uuid and state in TERMINAL:
                 del agent.tasks[key]
-                self._see_drained()
+                self._check_drained()
         message = m.StatusUpdateAcknowledgementMessage(uuid=update.uuid)
         message.slave_id.value = agent.id
         message.framework_id.value = key.framework_id
@@ -331,7 +333,7 @@ class Master:
     # --- frameworks -------------------------------------------------------------------------
 
     def subscribe(self, scheduler: Scheduler) -> None:
-        """It came back, or changed."""
+        """The framework subscribed again, or changed its FrameworkInfo."""
         if self.agent is not None and self.agent.connected and scheduler.id in self.known:
             self._update_framework(scheduler)
 
@@ -348,7 +350,7 @@ class Master:
                 if key.framework_id == framework_id:
                     del self.agent.tasks[key]
         self._tell(_shutdown_framework(framework_id))
-        self._see_drained()
+        self._check_drained()
 
     # --- operators --------------------------------------------------------------------------
 
@@ -356,7 +358,7 @@ class Master:
         if self.agent is not None:
             self.registry.draining[self.agent.id] = config
             self._drain_again()
-            self._see_drained()
+            self._check_drained()
 
     def _drain_again(self) -> None:
         agent = self.agent
@@ -365,7 +367,7 @@ class Master:
             message.config.CopyFrom(self.registry.draining[agent.id])
             self._send(message)
 
-    def _see_drained(self) -> None:
+    def _check_drained(self) -> None:
         agent = self.agent
         if agent is None or agent.tasks:
             return

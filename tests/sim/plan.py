@@ -1,7 +1,7 @@
-"""What a seed stands for: the weather of a run, and what happens to it when.
+"""The plan of a run, made from a seed: fault rates, and events with their times.
 
-A plan is made before the run and is plain data, so that a failing one can be made smaller by
-leaving things out.
+A plan is plain data, made before the run. A failing plan can therefore be shrunk by leaving events
+out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-#: how often each thing happens, per theme; a run has one to three themes
+#: The weight of each event, by theme; a run has one to three themes.
 THEMES: dict[str, dict[str, int]] = {
     "tasks": {"kill": 3, "exit": 3, "health": 2, "kill_executor": 1, "foreign_removal": 1},
     "crashes": {"crash": 6, "stop": 1},
@@ -36,16 +36,16 @@ _FAULTS = {
 
 
 @dataclass(slots=True)
-class Act:
-    """One thing that happens: ``what`` is a method of the world, ``how`` its arguments."""
+class Event:
+    """``name`` is a method of the World, ``arguments`` its arguments. ``at`` is in seconds."""
 
     at: float
-    what: str
-    how: dict[str, Any] = field(default_factory=dict)
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        how = ", ".join(f"{k}={v!r}" for k, v in self.how.items())
-        return f"{self.at:8.3f}  {self.what}({how})"
+        how = ", ".join(f"{k}={v!r}" for k, v in self.arguments.items())
+        return f"{self.at:8.3f}  {self.name}({how})"
 
 
 @dataclass(slots=True)
@@ -53,14 +53,14 @@ class Plan:
     seed: int
     faults: dict[str, float]
     slow: float
-    """Seconds that the engine's works take at most."""
+    """Longest duration of an engine call, in seconds."""
     triton: bool
-    """Creates take long, and show as provisioning meanwhile."""
+    """Creates take long; the container is provisioning meanwhile."""
     authenticate: bool
     frameworks: list[dict[str, bool]]
-    acts: list[Act]
+    events: list[Event]
     length: float
-    """Seconds until the weather clears up."""
+    """Seconds until no more faults occur."""
 
 
 def make(seed: int) -> Plan:
@@ -76,15 +76,15 @@ def make(seed: int) -> Plan:
         for _ in range(rng.choice((1, 1, 2)))
     ]
     tasks = rng.choice((1, 2, 4, 6, 10))
-    acts = [_launch(rng, i, length, len(frameworks)) for i in range(tasks)]
+    events = [_launch(rng, i, length, len(frameworks)) for i in range(tasks)]
     weights: dict[str, int] = {"kill": 1, "exit": 1}
     for theme in themes:
         for what, weight in THEMES[theme].items():
             weights[what] = weights.get(what, 0) + weight
     names = sorted(weights)
     chosen = rng.choices(names, [weights[n] for n in names], k=rng.choice((1, 4, 8, 16, 32)))
-    acts += [_act(rng, what, length, tasks, len(frameworks)) for what in chosen]
-    acts.sort(key=lambda act: act.at)
+    events += [_event(rng, what, length, tasks, len(frameworks)) for what in chosen]
+    events.sort(key=lambda event: event.at)
     return Plan(
         seed,
         {name: rng.choice(rates) for name, rates in _FAULTS.items()},
@@ -92,12 +92,12 @@ def make(seed: int) -> Plan:
         rng.random() < 0.25,
         rng.random() < 0.25,
         frameworks,
-        acts,
+        events,
         length,
     )
 
 
-def _launch(rng: Random, index: int, length: float, frameworks: int) -> Act:
+def _launch(rng: Random, index: int, length: float, frameworks: int) -> Event:
     how = {
         "task": index,
         "framework": rng.randrange(frameworks),
@@ -112,10 +112,10 @@ def _launch(rng: Random, index: int, length: float, frameworks: int) -> Act:
         "checked": rng.random() < 0.4,
         "kind": rng.choice(("task",) * 14 + ("executor", "group", "volume")),
     }
-    return Act(rng.uniform(0.5, 0.5 + length * 0.7), "launch", how)
+    return Event(rng.uniform(0.5, 0.5 + length * 0.7), "launch", how)
 
 
-def _act(rng: Random, what: str, length: float, tasks: int, frameworks: int) -> Act:
+def _event(rng: Random, what: str, length: float, tasks: int, frameworks: int) -> Event:
     task, framework = rng.randrange(tasks), rng.randrange(frameworks)
     how: dict[str, Any] = {}
     match what:
@@ -150,7 +150,7 @@ def _act(rng: Random, what: str, length: float, tasks: int, frameworks: int) -> 
             how = {"framework": framework, "killing": rng.random() < 0.5}
         case "drain":
             how = {"mark_gone": rng.random() < 0.2, "grace": rng.choice((None, 0.0, 2.0))}
-    return Act(rng.uniform(0.2, length), what, how)
+    return Event(rng.uniform(0.2, length), what, how)
 
 
 def _duration(rng: Random) -> float:

@@ -1,7 +1,7 @@
 """The shim's process: the real core and the real barrier, in the runtime's order.
 
-The same steps as :mod:`shim.agent.runtime` takes, one simulated event each, so that a crash can
-come between any two of them.
+The process takes the same steps as :mod:`shim.agent.runtime`, one simulated event each, so that a
+crash can come between any two of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shim.core.context import Decision, Now
 from shim.model import facts, orders
 from shim.protos.messages_pb2 import PingSlaveMessage
 from tests.sim.clock import Crash, Violation
-from tests.sim.conductor import Conductor
+from tests.sim.containerizer import Containerizer
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -27,12 +27,12 @@ class Process:
         self.world = world
         self.dead = False
         self.fuse: int | None = None
-        """Steps until it is killed."""
+        """Steps until the process is killed."""
         self.exited: orders.Exit | None = None
         self.barrier = Barrier()
-        self.conductor = Conductor(self)
-        self._mailbox: deque[facts.Fact] = deque()
-        self._turning = False
+        self.containerizer = Containerizer(self)
+        self._queue: deque[facts.Fact] = deque()
+        self._scheduled = False
         self._armed: float | None = None
         self._committing: Decision | None = None
         self.core = self._guarded(
@@ -45,9 +45,9 @@ class Process:
         return Now(now, now + 1e9)
 
     def _list(self) -> None:
-        self.world.engine.request("list", None, self._listed)
+        self.world.engine.request("list", None, self._containers_listed)
 
-    def _listed(self, found: tuple, error: Exception | None) -> None:
+    def _containers_listed(self, found: tuple, error: Exception | None) -> None:
         if self.dead:
             return
         if error is not None:
@@ -60,27 +60,27 @@ class Process:
     def post(self, fact: facts.Fact) -> None:
         if self.dead:
             return
-        self._mailbox.append(fact)
-        if not self._turning:
-            self._turning = True
-            self.world.clock.after(0.0, self._turn)
+        self._queue.append(fact)
+        if not self._scheduled:
+            self._scheduled = True
+            self.world.clock.after(0.0, self._handle_all)
 
-    def _turn(self) -> None:
+    def _handle_all(self) -> None:
         if self.dead:
             return
-        self._turning = False
-        while self._mailbox:
-            self._handle(self._mailbox.popleft())
+        self._scheduled = False
+        while self._queue:
+            self._handle(self._queue.popleft())
         self._flush()
 
     def _handle(self, fact: facts.Fact) -> None:
         self.tick("before a fact is handled")
-        if self.world.trace is not None and not _dull(fact):
+        if self.world.trace is not None and not _is_plain_ping(fact):
             self.world.say("fact", fact)
         decision = self._guarded(self.core.handle, fact, self._now())
         self.tick("after a fact was handled")
         for order in self.barrier.add(decision):
-            self._carry(order)
+            self._carry_out(order)
         self._arm()
 
     def _guarded(self, call, *args):
@@ -118,7 +118,7 @@ class Process:
                 self._committing = batch
                 self.world.clock.after(self.world.disk_delay(), self._commit)
             else:
-                self._carry_all(batch)
+                self._carry_out_all(batch)
 
     def _commit(self) -> None:
         batch = self._committing
@@ -131,20 +131,20 @@ class Process:
         self.world.commit(batch.records)
         self._committing = None
         self.tick("after a commit")
-        self._carry_all(batch)
+        self._carry_out_all(batch)
         self._flush()
 
-    def _carry_all(self, batch: Decision) -> None:
+    def _carry_out_all(self, batch: Decision) -> None:
         for order in batch.orders:
-            self._carry(order)
+            self._carry_out(order)
 
     @property
     def settled(self) -> bool:
-        return not (self._mailbox or self._committing or self.barrier)
+        return not (self._queue or self._committing or self.barrier)
 
     # --- orders -----------------------------------------------------------------------------
 
-    def _carry(self, order: orders.Order) -> None:
+    def _carry_out(self, order: orders.Order) -> None:
         self.tick("before an order is carried out")
         if self.dead:
             return
@@ -153,10 +153,10 @@ class Process:
             world.say("order", order)
         match order:
             case orders.Send():
-                world.judge.sent(order.message)
-                world.net.to_master(order.to, order.message)
+                world.invariants.check_sent(order.message)
+                world.network.to_master(order.to, order.message)
             case orders.Pong():
-                world.net.to_master(order.to, None)
+                world.network.to_master(order.to, None)
             case orders.Authenticate():
                 world.authenticate(self, order)
             case orders.Notice():
@@ -167,10 +167,10 @@ class Process:
                 world.exited(order)
             case _:
                 if isinstance(order, orders.Launch):
-                    world.judge.launching(order)
-                self.conductor.take(order)
+                    world.invariants.check_launch(order)
+                self.containerizer.take(order)
 
-    # --- dying ------------------------------------------------------------------------------
+    # --- crashes ----------------------------------------------------------------------------
 
     def tick(self, where: str) -> None:
         if self.fuse is not None:
@@ -187,8 +187,8 @@ class Process:
             world.commit(batch.records)
 
 
-def _dull(fact: facts.Fact) -> bool:
-    """A ping that says nothing would fill the trace."""
+def _is_plain_ping(fact: facts.Fact) -> bool:
+    """Pings without news are left out of the trace."""
     if not isinstance(fact, facts.MessageReceived):
         return False
     return isinstance(fact.message, PingSlaveMessage) and fact.message.connected

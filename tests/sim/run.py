@@ -1,4 +1,4 @@
-"""Runs of many seeds, of one, and of fewer steps."""
+"""Running one plan, and shrinking a failing one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.sim.world import World
 
 
 def violation(plan: Plan, trace: list[str] | None = None, disk: Disk | None = None) -> str | None:
-    """What is wrong with a run of the plan; None: nothing."""
+    """The invariant that a run of the plan breaks; None: all hold."""
     world = World(copy.deepcopy(plan), trace, disk)
     try:
         world.run()
@@ -27,7 +27,7 @@ def run_seed(seed: int, trace: list[str] | None = None) -> str | None:
 
 
 def shrink(plan: Plan) -> Plan:
-    """A smaller plan that fails as well: without acts and faults that it does not take."""
+    """A smaller plan that fails as well, without the events and faults it does not need."""
     smaller = plan
     while True:
         for candidate in _smaller(smaller):
@@ -39,9 +39,9 @@ def shrink(plan: Plan) -> Plan:
 
 
 def _smaller(plan: Plan) -> Iterator[Plan]:
-    for i in range(len(plan.acts)):
+    for i in range(len(plan.events)):
         less = copy.deepcopy(plan)
-        del less.acts[i]
+        del less.events[i]
         yield less
     for name, rate in plan.faults.items():
         if rate:

@@ -1,4 +1,4 @@
-"""The real journal below the simulation: what it loads is what the simulated disk holds."""
+"""The real journal in the simulation. It must load what the simulated disk holds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.sim.disk import Disk
 
 
 class SqliteDisk(Disk):
-    """Each life of the shim opens the files as the last one's kill -9 left them."""
+    """Each process of the shim opens the files as kill -9 left them."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
         self._directory = directory
-        self._lives = 0
+        self._processes = 0
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
 
@@ -30,7 +30,7 @@ class SqliteDisk(Disk):
 
     def snapshot(self) -> Snapshot:
         expected = super().snapshot()
-        loaded = self._next_life().load()
+        loaded = self._open_copy().load()
         if loaded != expected:
             raise Violation(f"the journal holds {loaded!r:.300} instead of {expected!r:.300}")
         return loaded
@@ -38,18 +38,20 @@ class SqliteDisk(Disk):
     def wipe(self) -> None:
         super().wipe()
         self._stop()
-        self._lives += 1
+        self._processes += 1
 
     def close(self) -> None:
         self._stop()
         self._loop.close()
 
-    def _next_life(self) -> Journal:
-        """A copy of the files, taken while the last life still had them open, is what a kill
-        leaves."""
-        before = self._directory / str(self._lives)
-        self._lives += 1
-        after = self._directory / str(self._lives)
+    def _open_copy(self) -> Journal:
+        """Open a copy of the files, made while the earlier process still has them open.
+
+        Such a copy is what a kill leaves.
+        """
+        before = self._directory / str(self._processes)
+        self._processes += 1
+        after = self._directory / str(self._processes)
         if before.exists():
             shutil.copytree(before, after)
         self._stop()

@@ -1,4 +1,4 @@
-"""One run: the shim and everything around it, from a plan to a verdict."""
+"""One run: the shim and the simulated parts around it, from a plan to the last invariant."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import DrainConfig, Resource, SlaveInfo
 from tests.sim.clock import Clock, Crash, Violation
 from tests.sim.disk import Disk
-from tests.sim.engine import Engine, Spec
-from tests.sim.framework import Scheduler
-from tests.sim.judge import Judge
+from tests.sim.engine import Behaviour, Engine
+from tests.sim.invariants import Invariants
 from tests.sim.master import Master, Registry, task_info
-from tests.sim.net import Net
+from tests.sim.network import Network
 from tests.sim.plan import Plan
 from tests.sim.process import Process
+from tests.sim.scheduler import Scheduler
 
 AGENT = Pid("slave(1)", "10.9.9.9", 5051)
-MOST_EVENTS = 30_000
-LONGEST = 6 * 3600.0
+MAX_EVENTS = 30_000
+MAX_SETTLE_SECONDS = 6 * 3600.0
 """Simulated seconds that a run may take to settle: retries wait for ten minutes."""
 
 
@@ -42,8 +42,8 @@ class World:
         self.faults = dict(plan.faults)
         self.clock = Clock()
         self.disk = disk or Disk()
-        self.net = Net(self)
-        self.judge = Judge(self)
+        self.network = Network(self)
+        self.invariants = Invariants(self)
         self.engine = Engine(self.clock, plan, Random(f"engine {plan.seed}"), self.say)
         self.engine.changed = self._container_changed
         self.schedulers = {}
@@ -57,12 +57,12 @@ class World:
         self.registry = Registry()
         self._masters = 0
         self._down = 0.3
-        self._lives = 0
+        self._processes = 0
         self._wiping = False
         self.wiped = False
         self.settling = False
 
-    # --- chance for the core ---------------------------------------------------------------
+    # --- randomness for the core ---------------------------------------------------------------
 
     def uuid(self) -> bytes:
         value = bytearray(self._uuids.randbytes(16))
@@ -81,20 +81,20 @@ class World:
         self.detected = self.master.pid
         self._boot()
         start = self.clock.now
-        for act in self.plan.acts:
-            self.clock.after(act.at, self._act, act.what, act.how)
-        self.clock.after(self.plan.length, self._clear_up)
+        for event in self.plan.events:
+            self.clock.after(event.at, self._run_event, event.name, event.arguments)
+        self.clock.after(self.plan.length, self._end_faults)
         while not (self.settling and self._quiet()):
             self._step()
-            if self.clock.events > MOST_EVENTS or self.clock.now > start + LONGEST:
-                raise Violation(f"it does not settle: {self._unsettled()}")
-        self.judge.verdict()
-        self._nothing_left()
+            if self.clock.events > MAX_EVENTS or self.clock.now > start + MAX_SETTLE_SECONDS:
+                raise Violation(f"the run does not settle: {self._unsettled()}")
+        self.invariants.check_all_ends_delivered()
+        self._check_nothing_left()
 
     def _step(self) -> None:
         try:
             if not self.clock.run_next():
-                raise Violation("nothing will ever happen again")
+                raise Violation("no event is scheduled any more")
         except Crash as crash:
             self.say("CRASH", crash)
             self._died()
@@ -104,27 +104,29 @@ class World:
             text = " ".join(_brief(word) for word in words)
             self.trace.append(f"{self.clock.now - 1000:10.4f}  {text}")
 
-    def _act(self, what: str, how: dict) -> None:
+    def _run_event(self, name: str, arguments: dict) -> None:
         if self.settling:
             return
-        self.say("ACT", what, how)
-        getattr(self, what)(**how)
+        self.say("EVENT", name, arguments)
+        getattr(self, name)(**arguments)
 
     # --- the shim's process ----------------------------------------------------------------
 
     def _boot(self) -> None:
         if self.process is not None:
             return
-        self._lives += 1
+        self._processes += 1
         for key in [*self.disk.tasks, *self.disk.updates]:
             if not self.schedulers[key.framework_id].traits["checkpoint"]:
-                self.judge.excuse(key, "the shim restarted, and its framework does not checkpoint")
-        self.say("START of the shim, life", self._lives)
+                self.invariants.excuse(
+                    key, "the shim restarted, and its framework does not checkpoint"
+                )
+        self.say("START of the shim, process", self._processes)
         self.process = Process(self)
-        self.clock.after(self.rng.uniform(0.0, 0.05), self._detect, self._lives)
+        self.clock.after(self.rng.uniform(0.0, 0.05), self._detect, self._processes)
 
     def _detect(self, life: int) -> None:
-        if life == self._lives:
+        if life == self._processes:
             self._post(facts.MasterDetected(self.detected))
 
     def _post(self, fact: facts.Fact) -> None:
@@ -137,14 +139,14 @@ class World:
         self.process = None
         if self._wiping:
             self._lose_disk()
-        self.net.agent_died()
-        if self.clock.now >= self.net.down.cut_until:
-            self.clock.after(0.01, self._notice_death, self._lives)
+        self.network.agent_died()
+        if self.clock.now >= self.network.incoming.cut_until:
+            self.clock.after(0.01, self._break_link_after_death, self._processes)
         # A request on its way to the endpoint arrives before the next life looks at it.
         self.clock.after(max(self._down, self.plan.slow + 0.1), self._boot)
 
-    def _notice_death(self, life: int) -> None:
-        if self.master is not None and life == self._lives:
+    def _break_link_after_death(self, life: int) -> None:
+        if self.master is not None and life == self._processes:
             self.master.link_broke()
 
     def _lose_disk(self) -> None:
@@ -152,22 +154,22 @@ class World:
         self.say("the work_dir is lost")
         for scheduler in self.schedulers.values():
             for key in scheduler.launched:
-                self.judge.excuse(key, "wiped")
+                self.invariants.excuse(key, "wiped")
         self.disk.wipe()
 
     def exited(self, order: orders.Exit) -> None:
-        """It ended itself; a supervisor starts it again."""
+        """The shim exited by itself; a supervisor starts it again."""
         self.say("EXIT", order.code, order.reason)
         for scheduler in self.schedulers.values():
             for key in scheduler.launched:
-                self.judge.excuse(key, "the agent left")
-        self.clock.after(0.0, self._reap, self.process)
+                self.invariants.excuse(key, "the agent left")
+        self.clock.after(0.0, self._restart_after_exit, self.process)
 
-    def _reap(self, process: Process) -> None:
+    def _restart_after_exit(self, process: Process) -> None:
         if self.process is process:
             self.process = None
-            self.net.agent_died()
-            self.clock.after(0.01, self._notice_death, self._lives)
+            self.network.agent_died()
+            self.clock.after(0.01, self._break_link_after_death, self._processes)
             self.clock.after(max(1.0, self.plan.slow + 0.1), self._boot)
 
     def commit(self, batch: Sequence[Record]) -> None:
@@ -188,7 +190,7 @@ class World:
 
     def _container_changed(self, name: str) -> None:
         if self.process is not None:
-            self.process.conductor.changed(name)
+            self.process.containerizer.changed(name)
 
     # --- masters ---------------------------------------------------------------------------
 
@@ -205,7 +207,7 @@ class World:
             return
         self.master.alive = False
         self.master = None
-        self.net.break_down()
+        self.network.break_incoming()
         for scheduler in self.schedulers.values():
             scheduler.connected = False
         if gap:
@@ -243,22 +245,22 @@ class World:
             self._now_detected(self.master.pid)
 
     def break_link(self) -> None:
-        self.net.break_down()
+        self.network.break_incoming()
         if self.master is not None:
             self.master.link_broke()
 
     def link_failed(self, sender: Pid) -> None:
-        """A master's connection to us gave up."""
+        """The master's connection to the agent timed out."""
         master = self.master_at(sender)
         if master is not None:
-            self.net.break_down()
+            self.network.break_incoming()
             master.link_broke()
 
     def partition(self, up: bool, down: bool, seconds: float, lossy: bool) -> None:
-        for cut, way in ((up, self.net.up), (down, self.net.down)):
+        for cut, direction in ((up, self.network.outgoing), (down, self.network.incoming)):
             if cut:
-                way.cut_until = self.clock.now + seconds
-                way.lossy = lossy
+                direction.cut_until = self.clock.now + seconds
+                direction.lossy = lossy
 
     def gone(self) -> None:
         if self.master is not None:
@@ -281,7 +283,7 @@ class World:
         master = self.master
         if master is None or master.agent is None or not master.agent.connected:
             return
-        if self.clock.now < self.net.down.cut_until:
+        if self.clock.now < self.network.incoming.cut_until:
             return
         master.reserved = [] if master.reserved else [_reservation()]
         master.send_reserved()
@@ -296,7 +298,7 @@ class World:
         grace: float | None,
         limit: float | None,
         checked: bool,
-        **spec: object,
+        **behaviour: object,
     ) -> None:
         scheduler = self._scheduler(framework)
         key = TaskKey(scheduler.id, TaskId(f"t{task}"))
@@ -304,12 +306,12 @@ class World:
         if scheduler.gone or key in scheduler.launched:
             return
         if master is None or not master.open or not scheduler.connected:
-            again = partial(self.launch, task, framework, kind, grace, limit, checked, **spec)
+            again = partial(self.launch, task, framework, kind, grace, limit, checked, **behaviour)
             if not self.settling:
                 self.clock.after(0.5, again)
             return
         self.say("launched:", key, kind)
-        self.engine.specs[key] = Spec(**spec)
+        self.engine.behaviours[key] = Behaviour(**behaviour)
         info = task_info(key, master.agent.id)
         if grace is not None:
             info.kill_policy.grace_period.nanoseconds = int(grace * 1e9)
@@ -368,7 +370,7 @@ class World:
         scheduler = self._scheduler(framework)
         scheduler.gone = True
         for key in scheduler.launched:
-            self.judge.excuse(key, "its framework was torn down")
+            self.invariants.excuse(key, "its framework was torn down")
         if self.master is not None:
             self.master.remove_framework(scheduler.id)
 
@@ -396,29 +398,29 @@ class World:
         self.disk.refuses_until = self.clock.now + seconds
 
     def exit(self, task: int, code: int) -> None:
-        for name in self._boxes_of(task):
+        for name in self._containers_of(task):
             self.engine.exit(name, code)
 
     def foreign_removal(self, task: int) -> None:
-        for name in self._boxes_of(task):
+        for name in self._containers_of(task):
             self.engine.remove_by_others(name)
 
-    def _boxes_of(self, task: int) -> list[str]:
-        boxes = self.engine.boxes
-        return [name for name in boxes if boxes[name].ref.key.task_id == f"t{task}"]
+    def _containers_of(self, task: int) -> list[str]:
+        containers = self.engine.containers
+        return [name for name in containers if containers[name].ref.key.task_id == f"t{task}"]
 
     def health(self, task: int, healthy: bool, kill: bool) -> None:
         if self.process is None:
             return
-        for ref in list(self.process.conductor.checked):
+        for ref in list(self.process.containerizer.checked):
             if ref.key.task_id == f"t{task}":
                 self._post(facts.HealthReported(ref, healthy, kill and not healthy))
 
     # --- the end ---------------------------------------------------------------------------
 
-    def _clear_up(self) -> None:
-        """From here on nothing new goes wrong; a partition ends in its time."""
-        self.say("the weather CLEARS UP")
+    def _end_faults(self) -> None:
+        """From here on no new fault begins; a partition ends at its time."""
+        self.say("FAULTS END")
         self.settling = True
         self.faults = dict.fromkeys(self.faults, 0.0)
         self.plan.slow = min(self.plan.slow, 0.5)
@@ -440,9 +442,9 @@ class World:
         self._tidy()
 
     def _tidy(self) -> None:
-        """What runs ends by and by; frameworks that are gone are forgotten by a new master."""
-        for box in list(self.engine.boxes.values()):
-            self.engine.exit(box.ref.name, 0)
+        """Let every running container exit; let the master forget frameworks that are gone."""
+        for container in list(self.engine.containers.values()):
+            self.engine.exit(container.ref.name, 0)
         master = self.master
         for scheduler in self.schedulers.values():
             if scheduler.gone and scheduler.id in master.known - master.completed:
@@ -457,64 +459,67 @@ class World:
         if process is None or process.dead:
             return ["the shim is down"]
         core = process.core
-        unheard = self._never_heard()
+        undeliverable = self._undeliverable()
         return [
             what
             for what, holds in (
                 ("tasks are on disk", disk.tasks),
-                ("updates are on disk", disk.updates.keys() - unheard),
-                ("the endpoint has containers", self.engine.boxes),
-                ("something waits for the disk", not process.settled),
+                ("updates are on disk", disk.updates.keys() - undeliverable),
+                ("the endpoint has containers", self.engine.containers),
+                ("a batch waits for the disk", not process.settled),
                 ("the agent is not registered", not core.ctx.connected),
                 ("the master has no agent", master.agent is None or not master.agent.connected),
-                ("they disagree on the id", master.agent and master.agent.id != core.ctx.agent_id),
+                (
+                    "agent and master disagree on the agent id",
+                    master.agent and master.agent.id != core.ctx.agent_id,
+                ),
                 ("the master has tasks", master.agent is not None and master.agent.tasks),
-                ("the conductor is busy", not process.conductor.idle),
-                ("containers are doomed", core.tasks.pending_removals),
-                ("frameworks are on disk", disk.frameworks and not unheard),
-                ("it drains", core.tasks.drain is not None and not unheard),
+                ("the containerizer is busy", not process.containerizer.idle),
+                ("containers are to be removed", core.tasks.pending_removals),
+                ("frameworks are on disk", disk.frameworks and not undeliverable),
+                ("the agent drains", core.tasks.drain is not None and not undeliverable),
             )
             if holds
         ]
 
-    def _never_heard(self) -> set[TaskKey]:
-        """Refusals of frameworks that are gone: no master tells us, so they wait for their time.
+    def _undeliverable(self) -> set[TaskKey]:
+        """Rejections for frameworks that are gone: they stay until ``limits.REJECTION_AGE``.
 
-        (Refused tasks are not reported at re-registration, so that no ShutdownFrameworkMessage
-        comes if the first one was lost.)
+        Re-registration does not report rejected tasks. So the master does not repeat a lost
+        ShutdownFrameworkMessage for a framework that has nothing else here.
         """
         gone = {s.id for s in self.schedulers.values() if s.gone}
         if not gone:
             return set()
-        refused = self.disk.updates.keys() - self.disk.accepted.keys()
-        return {key for key in refused if key.framework_id in gone}
+        rejected = self.disk.updates.keys() - self.disk.accepted.keys()
+        return {key for key in rejected if key.framework_id in gone}
 
-    def _nothing_left(self) -> None:
-        """Master, endpoint, journal and memory agree that there is nothing."""
+    def _check_nothing_left(self) -> None:
+        """Master, endpoint, journal and memory agree that no task and no container is left."""
         assert self.process is not None
-        core, conductor = self.process.core, self.process.conductor
-        unheard = self._never_heard()
+        core, containerizer = self.process.core, self.process.containerizer
+        undeliverable = self._undeliverable()
         timers: set[Timer] = {
             RegistrationTimer.PING_TIMEOUT,
             RegistrationTimer.REREGISTER,
             ShutdownTimer.ACKNOWLEDGEMENTS,
-            *map(UpdateRetry, unheard),
+            *map(UpdateRetry, undeliverable),
         }
         left = {
             "tasks in memory": core.tasks.table,
-            "streams": len(core.status_updates) - len(unheard),
-            "frameworks in memory": core.frameworks.table if not unheard else None,
+            "streams": len(core.status_updates) - len(undeliverable),
+            "frameworks in memory": core.frameworks.table if not undeliverable else None,
             "pending removals on disk": self.disk.pending_removals,
-            "a drain on disk": self.disk.drain if not unheard else None,
+            "a drain on disk": self.disk.drain if not undeliverable else None,
             "timers": [timer for timer in core.ctx.timers if timer not in timers],
-            "published": conductor.published,
-            "checks": conductor.checked,
+            "published": containerizer.published,
+            "checks": containerizer.checked,
         }
         for what, there in left.items():
             if there:
-                raise Violation(f"in the end there are still {what}: {there}")
+                raise Violation(f"at the end there are still {what}: {there}")
         if list(core.tasks.checkpointed_resources) != list(self.master.reserved):
-            raise Violation("the agent and the master do not agree on what is reserved")
+            raise Violation("agent and master disagree on the reserved resources")
 
 
 _SHORTER = (

@@ -1,7 +1,7 @@
-"""The core on a stage: recorded messages of a master come in, an endpoint plays its part.
+"""A core that handles a master's recorded messages, with a scripted endpoint.
 
-The recorded uuids are the stock agent's, so a recorded acknowledgement acknowledges our own head
-of the same task.
+The recorded uuids are those of mesos-agent. A recorded acknowledgement is therefore rewritten to
+acknowledge the core's own update of the same task.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ AGENT = Pid("slave(1)", "127.0.0.1", 5051)
 
 @dataclass(frozen=True)
 class Recorded:
-    """One libprocess message, and whether the agent sent it to a master."""
+    """One libprocess message; ``by_agent``: the agent sent it to a master."""
 
     by_agent: bool
     message: Message
 
 
 def recorded(name: str) -> Iterator[Recorded]:
-    """What master and agent said to each other; the executors' own words are left out."""
+    """The messages between master and agent, without those of executors."""
     with (TRANSCRIPTS / f"{name}.jsonl").open() as lines:
         for line in map(json.loads, lines):
             if line["kind"] != "request" or not line.get("message"):
@@ -57,8 +57,8 @@ def recorded(name: str) -> Iterator[Recorded]:
             yield Recorded(by_agent, message)
 
 
-class Seeded:
-    """Chance that is the same each time."""
+class SeededEntropy:
+    """Randomness from a fixed seed."""
 
     def __init__(self) -> None:
         self._random = random.Random(1)
@@ -72,21 +72,21 @@ class Seeded:
 
 @dataclass
 class Script:
-    """What becomes of the containers of a task."""
+    """How a task's container behaves."""
 
     fails: str = ""
-    """The launch fails with this."""
+    """The launch fails with this message."""
     exit_code: int | None = None
-    """It ends by itself; None: it runs until stopped."""
+    """It exits by itself with this code; None: it runs until stopped."""
     stopped_code: int = 0
     health: tuple[tuple[bool, bool], ...] = ()
-    """``(healthy, kill)``, one after the other."""
+    """Results of its health check, in order: ``(healthy, kill)``."""
     addresses: tuple[str, ...] = ("172.17.0.2",)
 
 
 @dataclass
-class Stage:
-    """``sent`` is what the agent said to masters."""
+class ReplayedAgent:
+    """``sent`` holds the messages to masters."""
 
     scripts: dict[str, Script] = field(default_factory=dict)
     snapshot: Snapshot = field(default_factory=Snapshot.empty)
@@ -94,27 +94,27 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.now = Now(0.0, 1_795_000_000.0)
-        self.core = Core(settings(), Seeded(), self.snapshot, self.now)
-        self.do(facts.MasterDetected(MASTER))
-        self.do(facts.ContainersFound(()))
-        self.do(facts.DeadlinePassed())
+        self.core = Core(settings(), SeededEntropy(), self.snapshot, self.now)
+        self.handle(facts.MasterDetected(MASTER))
+        self.handle(facts.ContainersFound(()))
+        self.handle(facts.DeadlinePassed())
 
-    def do(self, fact: facts.Fact) -> None:
+    def handle(self, fact: facts.Fact) -> None:
         for order in self.core.handle(fact, self.now).orders:
             self._carry_out(order)
 
-    def hear(self, message: Message, sender: Pid = MASTER) -> None:
+    def receive(self, message: Message, sender: Pid = MASTER) -> None:
         if isinstance(message, m.StatusUpdateAcknowledgementMessage):
-            message = self._our(message)
-        self.do(facts.MessageReceived(sender, message))
+            message = self._with_own_uuid(message)
+        self.handle(facts.MessageReceived(sender, message))
 
     def register(self, agent_id: str) -> None:
         answer = m.SlaveRegisteredMessage()
         answer.slave_id.value = agent_id
-        self.hear(answer)
+        self.receive(answer)
 
-    def _our(self, ack: m.StatusUpdateAcknowledgementMessage) -> Message:
-        """The same acknowledgement of what we sent last about the task."""
+    def _with_own_uuid(self, ack: m.StatusUpdateAcknowledgementMessage) -> Message:
+        """The same acknowledgement with the uuid of the core's last update of the task."""
         for message in self.sent:
             if not isinstance(message, m.StatusUpdateMessage):
                 continue
@@ -130,29 +130,29 @@ class Stage:
                 self._launch(order)
             case orders.Stop():
                 script = self.scripts[order.ref.key.task_id]
-                self.do(facts.ContainerExited(order.ref, script.stopped_code))
+                self.handle(facts.ContainerExited(order.ref, script.stopped_code))
             case orders.StartChecks():
                 for healthy, kill in self.scripts[order.ref.key.task_id].health:
-                    self.do(facts.HealthReported(order.ref, healthy, kill))
+                    self.handle(facts.HealthReported(order.ref, healthy, kill))
             case orders.Remove():
-                self.do(facts.ContainerRemoved(order.ref))
+                self.handle(facts.ContainerRemoved(order.ref))
 
     def _launch(self, order: orders.Launch) -> None:
         script = self.scripts[order.ref.key.task_id]
         if script.fails:
-            self.do(facts.LaunchFailed(order.ref, facts.Failure.PULL, script.fails))
+            self.handle(facts.LaunchFailed(order.ref, facts.Failure.PULL, script.fails))
             return
-        self.do(facts.LaunchAdvanced(order.ref, facts.Stage.CREATING))
+        self.handle(facts.LaunchAdvanced(order.ref, facts.Stage.CREATING))
         found = Container(
             order.ref.name, "id", Phase.RUNNING, addresses=script.addresses, inspect=b"[{}]"
         )
-        self.do(facts.ContainerStarted(order.ref, found))
+        self.handle(facts.ContainerStarted(order.ref, found))
         if script.exit_code is not None:
-            self.do(facts.ContainerExited(order.ref, script.exit_code))
+            self.handle(facts.ContainerExited(order.ref, script.exit_code))
 
 
 def settings() -> Settings:
-    """The agent of the recordings, as far as a shim is like it."""
+    """The settings of the recorded agent, as far as a shim has them."""
     info = SlaveInfo(hostname="127.0.0.1", port=5051, checkpoint=True)
     for name, amount in (("cpus", 64.0), ("mem", 65536.0), ("disk", 100000.0)):
         resource = info.resources.add(name=name, type=Value.SCALAR, role="*")

@@ -1,4 +1,4 @@
-"""A simulated scheduler: launches what the plan says, acknowledges more or less well."""
+"""A simulated scheduler: launches the plan's tasks; acknowledgements may be late, lost, doubled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Scheduler:
         self.connected = True
         self.gone = False
         self.ended: set[TaskKey] = set()
-        """Tasks that it need not care for any more, by an agent's word or the master's."""
+        """Tasks whose end the agent or the master has reported."""
         self.launched: dict[TaskKey, TaskInfo] = {}
 
     @property
@@ -37,12 +37,12 @@ class Scheduler:
             info.capabilities.add(type=_Capability.TASK_KILLING_STATE)
         return info
 
-    def hears(self, message: StatusUpdateMessage, key: TaskKey) -> None:
-        """An update of an agent's; acknowledged sooner, later, twice, or not this time."""
+    def receive_update(self, message: StatusUpdateMessage, key: TaskKey) -> None:
+        """Acknowledge an update: at once, late, twice, or not this time."""
         world = self._world
         if not self.connected or self.gone:
             return
-        world.judge.hears(key, message.update.uuid, message.update.status)
+        world.invariants.update_delivered(key, message.update.uuid, message.update.status)
         world.say("framework", key, "is", message.update.status.state)
         faults, rng = world.faults, world.rng
         if rng.random() < faults["ack_lost"]:

@@ -1,7 +1,7 @@
-"""Carries out orders about containers on the simulated endpoint, as their docstrings promise.
+"""Carries out orders about containers on the simulated endpoint, as :mod:`shim.model.orders` says.
 
-One errand a container, its steps written as generators that yield what they wait for: ``("sleep",
-seconds)`` or ``("call", verb, argument)``. It dies with its process.
+One worker per container. Its steps are generators that yield what they wait for: ``("sleep",
+seconds)`` or ``("call", verb, argument)``. A worker ends with its process.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Steps = Generator[tuple[Any, ...], Any, Any]
 
 
 class Interrupted(Exception):
-    """A newer order makes what is under way pointless."""
+    """A newer order replaces the step under way."""
 
 
-class Conductor:
+class Containerizer:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.world = process.world
-        self.errands: dict[Ref, Errand] = {}
+        self.workers: dict[Ref, ContainerWorker] = {}
         self.watched: dict[str, Ref] = {}
         self.checked: dict[Ref, orders.StartChecks] = {}
         self.published: dict[Ref, orders.Publish] = {}
@@ -50,14 +50,14 @@ class Conductor:
             case orders.Withdraw():
                 self.published.pop(order.ref, None)
             case _:
-                errand = self.errands.get(order.ref)
-                if errand is None:
-                    errand = self.errands[order.ref] = Errand(self, order.ref)
-                errand.take(order)
+                worker = self.workers.get(order.ref)
+                if worker is None:
+                    worker = self.workers[order.ref] = ContainerWorker(self, order.ref)
+                worker.take(order)
 
     @property
     def idle(self) -> bool:
-        return not (self.errands or self.watched or self.orphans)
+        return not (self.workers or self.watched or self.orphans)
 
     def post(self, fact: facts.Fact) -> None:
         self.process.post(fact)
@@ -82,26 +82,26 @@ class Conductor:
 
         self.call("remove", name, answered)
 
-    # --- watching -------------------------------------------------------------------------
+    # --- observing ------------------------------------------------------------------------
 
     def watch(self, ref: Ref) -> None:
         self.watched[ref.name] = ref
-        box = self.world.engine.boxes.get(ref.name)
-        if box is None or box.phase is not Phase.RUNNING:
+        container = self.world.engine.containers.get(ref.name)
+        if container is None or container.phase is not Phase.RUNNING:
             self.changed(ref.name)
 
     def changed(self, name: str) -> None:
-        """An event, or the next list, finds it."""
+        """A container changed: an event says so, or the next list if the event is lost."""
         if name in self.watched:
             rng, plan = self.world.rng, self.world.plan
             lost = rng.random() < plan.faults["event_lost"]
-            self.world.clock.after(rng.uniform(0, 10.0) if lost else 0.01, self._look, name)
+            self.world.clock.after(rng.uniform(0, 10.0) if lost else 0.01, self._inspect, name)
 
-    def _look(self, name: str) -> None:
+    def _inspect(self, name: str) -> None:
         if name in self.watched and not self.process.dead:
-            self.call("inspect", name, lambda found, error: self._looked(name, found, error))
+            self.call("inspect", name, lambda found, error: self._inspected(name, found, error))
 
-    def _looked(self, name: str, found: Container | None, error: Exception | None) -> None:
+    def _inspected(self, name: str, found: Container | None, error: Exception | None) -> None:
         ref = self.watched.get(name)
         if ref is None:
             return
@@ -109,11 +109,11 @@ class Conductor:
             del self.watched[name]
             self.post(facts.ContainerVanished(ref))
         elif found is None:
-            self.world.clock.after(10.0, self._look, name)
+            self.world.clock.after(10.0, self._inspect, name)
         else:
-            self.told(ref, found)
+            self.observe(ref, found)
 
-    def told(self, ref: Ref, found: Container) -> bool:
+    def observe(self, ref: Ref, found: Container) -> bool:
         if found.phase is not Phase.EXITED:
             return False
         if self.watched.pop(ref.name, None) is not None:
@@ -121,11 +121,11 @@ class Conductor:
         return True
 
 
-class Errand:
+class ContainerWorker:
     """The orders about one container that are not carried out yet."""
 
-    def __init__(self, conductor: Conductor, ref: Ref) -> None:
-        self.c = conductor
+    def __init__(self, containerizer: Containerizer, ref: Ref) -> None:
+        self._containerizer = containerizer
         self.ref = ref
         self.launch: orders.Launch | None = None
         self.stop: orders.Stop | None = None
@@ -162,7 +162,7 @@ class Errand:
         self.cancelled = True
         if self.launch is not None:
             self.answered = True
-            self.c.post(facts.LaunchCancelled(self.ref))
+            self._containerizer.post(facts.LaunchCancelled(self.ref))
             self._interrupt(True)
 
     def _interrupt(self, wanted: bool) -> None:
@@ -184,7 +184,7 @@ class Errand:
             self._steps = self._do_stop()
         else:
             self._steps = None
-            self.c.errands.pop(self.ref, None)
+            self._containerizer.workers.pop(self.ref, None)
             return
         self._advance(None, None)
 
@@ -198,26 +198,28 @@ class Errand:
             return
         self._waiting += 1
         if wanted[0] == "sleep":
-            self.c.world.clock.after(wanted[1], self._resume, self._waiting, None, None)
+            self._containerizer.world.clock.after(
+                wanted[1], self._resume, self._waiting, None, None
+            )
         else:
             ticket = self._waiting
-            self.c.call(
+            self._containerizer.call(
                 wanted[1], wanted[2], lambda found, error: self._resume(ticket, found, error)
             )
 
     def _resume(self, ticket: int, result: Any, error: Any) -> None:
-        if ticket == self._waiting and not self.c.process.dead:
+        if ticket == self._waiting and not self._containerizer.process.dead:
             self.yields = False
             self._advance(result, error)
 
     def _sleep(self, seconds: float) -> Steps:
-        """Interruptible."""
+        """A sleep that a newer order interrupts."""
         if self.launching and self.cancelled:
             raise Interrupted
         self.yields = True
         yield ("sleep", seconds)
 
-    # --- the errands ------------------------------------------------------------------------
+    # --- steps ------------------------------------------------------------------------------
 
     def _do_launch(self) -> Steps:
         self.launching, self.start_sent, self.create_sent = True, False, False
@@ -230,20 +232,20 @@ class Errand:
         if isinstance(outcome, Container):
             self._started(outcome)
         else:
-            self.c.post(outcome)
+            self._containerizer.post(outcome)
 
     def _started(self, found: Container) -> None:
-        self.c.post(facts.ContainerStarted(self.ref, found))
-        self.c.watch(self.ref)
-        self.c.told(self.ref, found)
+        self._containerizer.post(facts.ContainerStarted(self.ref, found))
+        self._containerizer.watch(self.ref)
+        self._containerizer.observe(self.ref, found)
 
     def _launch(self) -> Steps:
-        spec = self.c.world.engine.specs[self.ref.key]
-        if spec.trouble == "invalid":
+        behaviour = self._containerizer.world.engine.behaviours[self.ref.key]
+        if behaviour.trouble == "invalid":
             return facts.LaunchFailed(self.ref, Failure.INVALID, "bad port")
-        self.c.post(facts.LaunchAdvanced(self.ref, Stage.PULLING))
-        yield from self._sleep(spec.pull)
-        if spec.trouble == "pull":
+        self._containerizer.post(facts.LaunchAdvanced(self.ref, Stage.PULLING))
+        yield from self._sleep(behaviour.pull)
+        if behaviour.trouble == "pull":
             return facts.LaunchFailed(self.ref, Failure.PULL, "manifest unknown")
         while True:
             try:
@@ -263,7 +265,7 @@ class Errand:
             found = yield ("call", "inspect", name)
         else:
             yield from self._sleep(0.0)
-            self.c.post(facts.LaunchAdvanced(self.ref, Stage.CREATING))
+            self._containerizer.post(facts.LaunchAdvanced(self.ref, Stage.CREATING))
             self.create_sent = True
             try:
                 yield ("call", "create", self.ref)
@@ -271,7 +273,7 @@ class Errand:
                 try:
                     found = yield ("call", "inspect", name)
                 except NotFound:
-                    raise Transient("removed meanwhile") from None
+                    raise Transient("the container was removed meanwhile") from None
         if found is None or found.phase in (Phase.CREATED, Phase.PROVISIONING):
             if self.cancelled:
                 raise Interrupted
@@ -282,12 +284,12 @@ class Errand:
 
     def _do_cancel(self) -> Steps:
         if not self.answered:
-            yield from self._look_for_remains()
+            yield from self._find_remains()
         elif self.create_sent:
-            yield from self._remove_certainly()
+            yield from self._remove_until_gone()
         self.cancelled = self.answered = self.create_sent = False
 
-    def _look_for_remains(self) -> Steps:
+    def _find_remains(self) -> Steps:
         while True:
             try:
                 found = yield ("call", "inspect", self.ref.name)
@@ -300,16 +302,16 @@ class Errand:
                 self._started(found)
                 return
             break
-        self.c.post(facts.LaunchCancelled(self.ref))
-        yield from self._remove_certainly()
+        self._containerizer.post(facts.LaunchCancelled(self.ref))
+        yield from self._remove_until_gone()
 
     def _do_remove(self) -> Steps:
-        yield from self._remove_certainly()
+        yield from self._remove_until_gone()
         self.remove = self.stop = None
-        self.c.post(facts.ContainerRemoved(self.ref))
+        self._containerizer.post(facts.ContainerRemoved(self.ref))
 
-    def _remove_certainly(self) -> Steps:
-        self.c.watched.pop(self.ref.name, None)
+    def _remove_until_gone(self) -> Steps:
+        self._containerizer.watched.pop(self.ref.name, None)
         while True:
             try:
                 yield ("call", "remove", self.ref.name)
@@ -326,13 +328,13 @@ class Errand:
                 yield ("call", "stop", (self.ref.name, order.grace))
                 found = yield ("call", "inspect", self.ref.name)
             except NotFound:
-                if self.c.watched.pop(self.ref.name, None) is not None:
-                    self.c.post(facts.ContainerVanished(self.ref))
+                if self._containerizer.watched.pop(self.ref.name, None) is not None:
+                    self._containerizer.post(facts.ContainerVanished(self.ref))
                 break
             except Transient:
                 yield from self._sleep(1.0)
                 continue
-            if self.c.told(self.ref, found):
+            if self._containerizer.observe(self.ref, found):
                 break
             yield from self._sleep(1.0)
         if self.stop is order:

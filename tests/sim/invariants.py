@@ -1,13 +1,13 @@
-"""The invariants, looked at after every step that could break one.
+"""The invariants, checked after every step that could break one.
 
-1. Nothing is sent that is not durable; what is sent again is the same byte for byte, but for a
-   ``latest_state`` that tells the task's end before its turn comes.
-2. An update whose acknowledgement is durable is not sent again; only the oldest one is sent.
-3. A task ends once, and nothing is said of it afterwards; it is not said to have ended while
-   its container runs.
-4. No two containers of a task ever run (also not one after the other): see ``engine.py``.
-5. Nothing is sent that a master would abort on, or drop without a word.
-6. Every accepted task's end is heard, if there is anybody left to hear it.
+1. Only durable updates are sent. A repeated update has the same bytes, except for a
+   ``latest_state`` that announces the task's end early.
+2. An update whose acknowledgement is durable is not sent again. Of a task, only the oldest update
+   is sent.
+3. A task ends once, with no update after its terminal one, and not while its container runs.
+4. At most one container of a task ever runs: see ``engine.py``.
+5. No message is sent that would abort a master, or that a master would drop.
+6. Every accepted task's terminal update reaches its framework, if the framework can still get it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,8 @@ from shim.model.states import TERMINAL
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import TaskState, TaskStatus
 from shim.protos.messages_pb2 import ReregisterSlaveMessage, StatusUpdateMessage
+from shim.wire.safety import check
 from tests.sim.clock import Violation
-
-try:
-    from shim.wire.safety import check
-except ImportError:  # the wire's room is not there yet
-
-    def check(message: Message) -> None:
-        pass
-
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -43,25 +36,28 @@ _RANK = {
 }
 
 
-class Judge:
+class Invariants:
     def __init__(self, world: World) -> None:
         self._world = world
-        self.heard: dict[TaskKey, dict[bytes, TaskState.ValueType]] = {}
+        self.delivered: dict[TaskKey, dict[bytes, TaskState.ValueType]] = {}
         self.excused: dict[TaskKey, str] = {}
-        """Tasks whose end nobody has to hear, and why: a master may also tell another end of them
-        (a framework without checkpointing, a work_dir that was lost)."""
+        """Tasks whose terminal update need not arrive, and why.
 
-    # --- what the shim does -----------------------------------------------------------------
+        A master may report another end of such a task (a framework without checkpointing, a lost
+        work_dir).
+        """
 
-    def launching(self, order: orders.Launch) -> None:
+    # --- the shim ---------------------------------------------------------------------------
+
+    def check_launch(self, order: orders.Launch) -> None:
         if order.ref.key not in self._world.disk.tasks:
             raise Violation(f"{order.ref} is launched, but is not durable")
 
-    def sent(self, message: Message) -> None:
+    def check_sent(self, message: Message) -> None:
         try:
             check(message)
         except UnsafeMessage as error:
-            raise Violation(f"a master would not survive or take this: {error}") from error
+            raise Violation(f"a master would abort on this message, or drop it: {error}") from error
         if isinstance(message, StatusUpdateMessage):
             self._update_sent(message)
         elif isinstance(message, ReregisterSlaveMessage):
@@ -72,23 +68,25 @@ class Judge:
         key = _key(message)
         known = disk.written.get(uuid)
         if known is None:
-            raise Violation(f"an update of {key} is sent that is not durable")
-        if known != _without_the_end(message).SerializeToString():
+            raise Violation(f"an update of {key} is sent before it is durable")
+        if known != _without_early_end(message).SerializeToString():
             raise Violation(f"an update of {key} is sent with other bytes than before")
         acknowledged = disk.acknowledged.get(uuid)
         if acknowledged is not None:
             if acknowledged != disk.commits:
                 raise Violation(f"an update of {key} is sent again after its acknowledgement")
         elif next(iter(disk.updates.get(key, {})), uuid) != uuid:
-            raise Violation(f"an update of {key} is sent before the one ahead of it is done")
+            raise Violation(
+                f"an update of {key} is sent before the one ahead of it is acknowledged"
+            )
         state = message.update.status.state
         if state in TERMINAL and self._world.engine.running(key):
             name = TaskState.Name(state)
-            raise Violation(f"{key} is said to be {name} while its container runs")
+            raise Violation(f"{key} is reported {name} while its container runs")
 
     def _reregistration_sent(self, message: ReregisterSlaveMessage) -> None:
         disk = self._world.disk
-        told = {
+        reported = {
             TaskKey(FrameworkId(t.framework_id.value), TaskId(t.task_id.value)): t.state
             for t in message.tasks
         }
@@ -97,51 +95,51 @@ class Judge:
                 continue
             kept = journal_pb2.TaskState.FromString(state)
             if kept.cause == journal_pb2.MUTED:
-                if key in told:
-                    raise Violation(f"{key} is reported to the master, which gave it up")
+                if key in reported:
+                    raise Violation(f"{key} is reported to the master, which gave the task up")
                 continue
-            if key not in told:
+            if key not in reported:
                 raise Violation(f"{key} is not reported at re-registration")
             last = kept.statuses[-1].state if kept.statuses else TaskState.TASK_STAGING
-            if told[key] != last:
+            if reported[key] != last:
                 raise Violation(f"{key} is reported in a state that is not durable")
-        for key in told.keys() - disk.tasks.keys() - disk.touched:
+        for key in reported.keys() - disk.tasks.keys() - disk.touched:
             raise Violation(f"{key} is reported at re-registration, but is not durable")
 
-    # --- what a framework hears ----------------------------------------------------------------
+    # --- frameworks ----------------------------------------------------------------------------
 
-    def hears(self, key: TaskKey, uuid: bytes, status: TaskStatus) -> None:
-        heard = self.heard.setdefault(key, {})
-        if uuid in heard:
+    def update_delivered(self, key: TaskKey, uuid: bytes, status: TaskStatus) -> None:
+        known = self.delivered.setdefault(key, {})
+        if uuid in known:
             return
         state = status.state
-        said = list(heard.values())
-        if said and said[-1] in TERMINAL and key not in self.excused:
-            ended, now = TaskState.Name(said[-1]), TaskState.Name(state)
-            raise Violation(f"{key} was {ended} and is {now} now")
-        if said and state not in TERMINAL and _RANK[state] < _RANK[said[-1]]:
-            raise Violation(f"{key} goes back from {said[-1]} to {state}")
-        if state == TaskState.TASK_KILLING and state in said:
-            raise Violation(f"{key} is told to be KILLING twice")
-        heard[uuid] = state
+        states = list(known.values())
+        if states and states[-1] in TERMINAL and key not in self.excused:
+            ended, now = TaskState.Name(states[-1]), TaskState.Name(state)
+            raise Violation(f"{key} is reported {now} after {ended}")
+        if states and state not in TERMINAL and _RANK[state] < _RANK[states[-1]]:
+            raise Violation(f"{key} goes back from {states[-1]} to {state}")
+        if state == TaskState.TASK_KILLING and state in states:
+            raise Violation(f"{key} is reported TASK_KILLING twice")
+        known[uuid] = state
 
     def excuse(self, key: TaskKey, why: str) -> None:
         self.excused.setdefault(key, why)
 
-    # --- in the end ---------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------
 
-    def verdict(self) -> None:
-        """Everything is settled: nobody was forgotten."""
+    def check_all_ends_delivered(self) -> None:
+        """At the end of a run: every accepted task's terminal update was delivered."""
         for key in self._world.disk.accepted:
             if key in self.excused:
                 continue
-            said = list(self.heard.get(key, {}).values())
-            if not said or said[-1] not in TERMINAL:
-                states = [TaskState.Name(state) for state in said]
-                raise Violation(f"{key} was accepted, but its framework heard only {states}")
+            states = list(self.delivered.get(key, {}).values())
+            if not states or states[-1] not in TERMINAL:
+                states = [TaskState.Name(state) for state in states]
+                raise Violation(f"{key} was accepted, but its framework got only {states}")
 
 
-def _without_the_end(message: StatusUpdateMessage) -> StatusUpdateMessage:
+def _without_early_end(message: StatusUpdateMessage) -> StatusUpdateMessage:
     """The update as it was before the task had ended."""
     update = message.update
     if update.latest_state == update.status.state or update.latest_state not in TERMINAL:
