@@ -138,8 +138,8 @@ GC_THRESHOLDS = (50_000, 20, 20)
 ENGINE_CONNECTIONS = 64
 """Short calls open at once. More than any useful --max_inflight of a local engine."""
 ENGINE_LONG_CONNECTIONS = 512
-"""Stops, pulls, logs, events: they wait for people, not for the daemon, so they have a pool of
-their own. Half of the usual limit of 1024 open files."""
+"""Stops, pulls, logs and events last long, so they have a connection pool of their own. Half of
+the usual limit of 1024 open files."""
 ENGINE_CONNECT_TIMEOUT = 10.0
 ENGINE_CALL_TIMEOUT = 60.0
 """List, inspect, image lookup: milliseconds, or seconds behind a busy daemon's lock."""
@@ -148,14 +148,15 @@ ENGINE_WORK_TIMEOUT = 120.0
 ENGINE_STOP_SLACK = 60.0
 """What a daemon may take beyond the grace period to kill a container and say so."""
 ENGINE_ARCHIVE_TIMEOUT = 600.0
-"""Files of a task through the link to the datacenter."""
+"""Copying files of a task to or from a remote datacenter."""
 ENGINE_STREAM_IDLE = 300.0
-"""Silence on a pull or the event stream: a broken path looks like this, so we ask again."""
+"""Silence on a pull or the event stream after which the call is repeated: a broken network path
+looks like this."""
 ENGINE_ANSWER_BYTES = 256 * 1024 * 1024
 """One answer: a list of 10,000 containers has about 20 MB."""
 ENGINE_ERROR_BYTES = 65_536
 EXEC_OUTPUT_BYTES = 65_536
-"""Output of a command in a container that is kept: a check's, for people."""
+"""The output of an exec that is kept: that of a health check, for people."""
 LOG_LINE_BYTES = 1024 * 1024
 """One frame of a log stream; engines cut lines at 16 kB."""
 
@@ -185,10 +186,10 @@ AMBIGUOUS_ATTEMPTS = 3
 """An error that may be about the endpoint or about this container: after so many it is final."""
 FINAL_LOGS_ATTEMPTS = 3
 """To read a task's last output: within a second or so, since other ended tasks wait."""
-DOUBTFUL_PAUSE = 5.0
-"""At least, between two of them at Triton and at a registry: what they stumble over passes in
-seconds. A local engine's doubts are mostly about the container, and its user waits."""
-PAGE_WORDS = 200
+AMBIGUOUS_PAUSE = 5.0
+"""At least, after an ambiguous error of Triton or of a registry: most of their failures pass in
+seconds. Those of a local engine are mostly about the container, so they have no pause."""
+HTML_ERROR_CHARS = 200
 """Characters kept of a proxy's HTML page."""
 CREATE_SETTLES = 30.0
 """A create whose answer was lost has made its container by then, or never will."""
@@ -276,18 +277,18 @@ DOCKER_CONFIG_BYTES = 1024 * 1024
 # --- Triton ---------------------------------------------------------------------------------
 
 LIST_SLICE = 200
-"""Entries of a list taken apart before other coroutines get a turn: about 3 ms."""
+"""Entries of a list that are parsed before other coroutines run: about 3 ms."""
 TRITON_MAX_INFLIGHT = 4096
 """Launches at once: a create waits for its whole provisioning, and a waiting one is cheap."""
 TRITON_CALL_TIMEOUT = 125.0
-"""Triton itself cuts every short call after two minutes; what it says until then is heard."""
+"""Triton itself cuts every short call after two minutes; an answer until then is received."""
 TRITON_CREATE_TIMEOUT = 3660.0
 """Triton cuts a create after an hour."""
 TRITON_PULL_IDLE = 160.0
 """Triton cuts a silent pull after 150 s."""
 TRITON_TLS_BUFFER = 16 * 1024
-"""Receive buffer of one TLS connection: one record of the largest size. asyncio's own choice is
-256 KiB, which creates that are held on their connections would need for nothing."""
+"""Read buffer of one TLS connection: one record of the largest size. asyncio's default of 256 KiB
+is of no use to the creates that are held on their connections."""
 CREATES_HELD = 64
 """Creates that wait for an answer on their connection (about 70 kB each). One list shows the
 outcome of all others."""
@@ -305,19 +306,19 @@ CREATE_CALLBACK_INTERVAL = 0.002
 """Between two callbacks for creates that have ended: each is followed by 1 to 3 ms of work."""
 CREATE_UNSEEN_MAX = 60.0
 """A create without an answer that no list has shown for so long did not arrive."""
-EXIT_STATUS_PATIENCE = 15.0
-"""Triton's own wait asks so long for the exit status of a machine that stopped."""
-NO_STATUS_PATIENCE = 300.0
-"""A machine that is neither up nor down for so long, with no end in sight: its server is gone."""
+EXIT_STATUS_WAIT = 15.0
+"""Triton's own wait call asks so long for the exit status of a machine that stopped."""
+NO_STATUS_WAIT = 300.0
+"""A machine that is listed without status for so long counts as ended: its server failed."""
 STOP_POLL = 2.0
-"""Between two looks at a container whose stop was cut off."""
+"""Between two inspects of a container whose stop was cut off."""
 BILLS_KEPT = 10_000
-"""Accounts of containers that are gone: one a task of the largest agent."""
-ALONE_ALARM = 120.0
-"""A container of ours without a task: removals take seconds, so this one was forgotten."""
+"""Bills of removed containers: one per task of the largest agent."""
+WITHOUT_TASK_ALARM = 120.0
+"""A container of this agent that belongs to no task for so long: a removal takes seconds."""
 LOGIN_WARN_DAYS = 30.0
 LOGIN_WARN_INTERVAL = 86_400.0
-"""The warning that a certificate expires soon: daily."""
+"""Between two warnings that the certificate expires soon."""
 
 # --- discovery ------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import sys
 
 from shim import limits
 
-limits.ALONE_ALARM = limits.EXIT_STATUS_PATIENCE = 1.0
+limits.WITHOUT_TASK_ALARM = limits.EXIT_STATUS_WAIT = 1.0
 limits.POLL_INTERVAL = limits.RELIST_INTERVAL = 0.2
 
 if __name__ == "__main__":

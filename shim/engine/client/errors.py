@@ -58,7 +58,7 @@ def strip_html(text: str) -> str:
     """The words of an HTML page, such as a proxy answers with; any other text unchanged."""
     if HTML_PAGE.match(text) is None:
         return text
-    return " ".join(html.unescape(HTML_MARKUP.sub(" ", text)).split())[: limits.PAGE_WORDS]
+    return " ".join(html.unescape(HTML_MARKUP.sub(" ", text)).split())[: limits.HTML_ERROR_CHARS]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -99,7 +99,7 @@ def _server_error(verb: str, message: str) -> ShimError:
 def pull_error(message: str) -> ShimError:
     """The error for a pull that failed with ``message``, at the registry or on the way to it."""
     if ENGINE_FAILURE.search(message) or REGISTRY_FAILURE.search(message):
-        return Ambiguous(message, retry_after=limits.DOUBTFUL_PAUSE)
+        return Ambiguous(message, retry_after=limits.AMBIGUOUS_PAUSE)
     return Permanent(message)
 
 

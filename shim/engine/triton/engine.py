@@ -148,7 +148,7 @@ class TritonEngine(HttpEngine):
             return container
         phase, since = self._not_running.get(container.name, (Phase.EXITED, math.inf))
         listed_as_ended = phase is Phase.EXITED
-        wait = limits.EXIT_STATUS_PATIENCE if listed_as_ended else limits.NO_STATUS_PATIENCE
+        wait = limits.EXIT_STATUS_WAIT if listed_as_ended else limits.NO_STATUS_WAIT
         if self._clock() - since >= wait:
             return container
         return replace(container, phase=Phase.RUNNING)

@@ -159,7 +159,7 @@ def _by_words(verb: str, status: int, error: ErrorText) -> ShimError:
 
 
 def _ambiguous(text: str) -> Ambiguous:
-    return Ambiguous(text, retry_after=limits.DOUBTFUL_PAUSE)
+    return Ambiguous(text, retry_after=limits.AMBIGUOUS_PAUSE)
 
 
 def _not_found(verb: str, error: ErrorText) -> ShimError:

@@ -85,7 +85,7 @@ async def test_an_exit_code_that_stays_unknown_is_none(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It looks like one that is stopping until lists have called it ended for a while."""
-    monkeypatch.setattr(limits, "EXIT_STATUS_PATIENCE", 0.2)
+    monkeypatch.setattr(limits, "EXIT_STATUS_WAIT", 0.2)
     await run(engine, spec)
     await triton.datacenter.crash(triton.datacenter.machines[0])
     for _ in range(2):
@@ -99,7 +99,7 @@ async def test_an_exit_code_that_stays_unknown_is_none(
 async def test_a_stopping_container_counts_as_running(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "EXIT_STATUS_PATIENCE", 0.0)
+    monkeypatch.setattr(limits, "EXIT_STATUS_WAIT", 0.0)
     triton.options.stopping_seconds = 0.4
     await run(engine, spec, Env=["SIM_EXIT_AFTER=0.1", "SIM_EXIT_CODE=3"])
     await asyncio.sleep(0.3)
@@ -114,8 +114,8 @@ async def test_a_container_that_never_finishes_stopping_counts_as_ended(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its server is gone: a kill of it must come to an end."""
-    monkeypatch.setattr(limits, "EXIT_STATUS_PATIENCE", 0.0)
-    monkeypatch.setattr(limits, "NO_STATUS_PATIENCE", 0.3)
+    monkeypatch.setattr(limits, "EXIT_STATUS_WAIT", 0.0)
+    monkeypatch.setattr(limits, "NO_STATUS_WAIT", 0.3)
     triton.options.stopping_seconds = 1.5
     await run(engine, spec, Env=["SIM_EXIT_AFTER=0.1"])
     await asyncio.sleep(0.2)

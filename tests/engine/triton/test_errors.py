@@ -130,13 +130,13 @@ def test_a_proxy_s_html_page_is_reduced_to_its_words() -> None:
     )
     assert str(error_for("create", 502, page, {}, "C")) == "502 Bad Gateway nginx&co"
     endless = b"<!DOCTYPE html><body>" + b"word " * 1000
-    assert len(str(error_for("create", 504, endless, {}, "C"))) <= limits.PAGE_WORDS
+    assert len(str(error_for("create", 504, endless, {}, "C"))) <= limits.HTML_ERROR_CHARS
 
 
 def test_an_ambiguous_error_asks_for_a_pause() -> None:
     error = error_for("create", 500, b"something broke", {}, "C")
     assert isinstance(error, Ambiguous)
-    assert error.retry_after == limits.DOUBTFUL_PAUSE >= 1
+    assert error.retry_after == limits.AMBIGUOUS_PAUSE >= 1
 
 
 def test_a_pull_fails_in_the_registry_s_words() -> None:

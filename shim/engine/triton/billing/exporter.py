@@ -52,7 +52,7 @@ class BillingExporter:
         self._engine = engine
         self._meter = meter
         self._task_containers = task_containers
-        self._alarm_after = limits.ALONE_ALARM + remove_delay
+        self._alarm_after = limits.WITHOUT_TASK_ALARM + remove_delay
         self._now = now or _steady_time()
         self._without_task: frozenset[str] = frozenset()
         self._unpriced: frozenset[str] = frozenset()

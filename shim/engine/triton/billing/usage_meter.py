@@ -125,7 +125,7 @@ class UsageMeter:
         return None if found is None else found.package
 
     def without_task(
-        self, task_containers: Collection[str], now: float, after: float = limits.ALONE_ALARM
+        self, task_containers: Collection[str], now: float, after: float = limits.WITHOUT_TASK_ALARM
     ) -> tuple[str, ...]:
         """Names of containers that have belonged to no task for ``after`` seconds or more.
 

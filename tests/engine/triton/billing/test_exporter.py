@@ -148,7 +148,7 @@ async def test_a_container_without_task_is_logged_once(
     await engine.create(spec())
     await engine.list()
     assert costs.state()["containers_without_task"] == []
-    now[0] += limits.ALONE_ALARM + 6.9
+    now[0] += limits.WITHOUT_TASK_ALARM + 6.9
     await engine.list()
     assert costs.state()["containers_without_task"] == []
     now[0] += 0.2

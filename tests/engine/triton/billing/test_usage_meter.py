@@ -167,10 +167,10 @@ def test_a_container_without_task_is_reported_after_a_while() -> None:
     meter = UsageMeter()
     meter.listed([machine("a"), machine("b")], START)
     assert meter.without_task({"a"}, START) == ()
-    assert meter.without_task({"a"}, START + limits.ALONE_ALARM - 1) == ()
-    assert meter.without_task({"a"}, START + limits.ALONE_ALARM) == ("b",)
-    assert meter.without_task({"a", "b"}, START + limits.ALONE_ALARM + 1) == ()
-    assert meter.without_task({"a"}, START + limits.ALONE_ALARM + 2) == ()
+    assert meter.without_task({"a"}, START + limits.WITHOUT_TASK_ALARM - 1) == ()
+    assert meter.without_task({"a"}, START + limits.WITHOUT_TASK_ALARM) == ("b",)
+    assert meter.without_task({"a", "b"}, START + limits.WITHOUT_TASK_ALARM + 1) == ()
+    assert meter.without_task({"a"}, START + limits.WITHOUT_TASK_ALARM + 2) == ()
 
 
 def test_the_number_of_removed_containers_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
