@@ -79,24 +79,24 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> str:
-    before = _existing(args)
-    account = _account(args, before)
+    existing = _existing(args)
+    account = _account(args, existing)
     _check_flags(args)
     key = find_key(args.key, args.key_passphrase_file)
     endpoint = _endpoint(args, account, key)
-    old = not before.new_style if before and args.old_style is None else bool(args.old_style)
+    old = not existing.new_style if existing and args.old_style is None else bool(args.old_style)
     days = args.days or (OLD_STYLE_DAYS if old else NEW_STYLE_DAYS)
     login = (old_style if old else new_style)(account, key, datetime.now(UTC), days)
     made, public = read_certificate(login.certificate_pem), key.public_key()
-    whose = f"account {account}, by its {key_kind(public)} key {fingerprint(public)}"
+    owner = f"account {account}, by its {key_kind(public)} key {fingerprint(public)}"
     with login_files.staged(args.out, login, endpoint) as new:
-        must_work = before is not None and not made.same_signer(before)
-        tried = _try(new, endpoint, whose, must_work)
+        must_work = existing is not None and not made.same_signer(existing)
+        tried = _try(new, endpoint, owner, must_work)
         login_files.install(new, args.out)
     if old:
         _warn(f"{args.out / 'key.pem'} is the account's SSH key itself, unencrypted")
     return (
-        f"{args.out}: certificate of {whose}, until {made.not_after:%Y-%m-%d}, {tried}\n"
+        f"{args.out}: certificate of {owner}, until {made.not_after:%Y-%m-%d}, {tried}\n"
         f"endpoint: {endpoint.docker_host}{'' if endpoint.verify else NOT_VERIFIED}\n"
         f"use it:   . {args.out / 'env.sh'}"
     )
@@ -123,8 +123,8 @@ def _existing(args: argparse.Namespace) -> CertificateInfo | None:
         raise ConfigError(f"--renew: {path}: {error}") from error
 
 
-def _account(args: argparse.Namespace, before: CertificateInfo | None) -> str:
-    account = args.account or (before.account if before else "")
+def _account(args: argparse.Namespace, existing: CertificateInfo | None) -> str:
+    account = args.account or (existing.account if existing else "")
     if not account:
         raise ConfigError("--account is required: the login of the Triton account")
     return str(account)
@@ -159,7 +159,7 @@ def _ca(args: argparse.Namespace, docker_host: str) -> bytes | None:
         return None
 
 
-def _try(new: Path, endpoint: LoginEndpoint, whose: str, must_work: bool) -> str:
+def _try(new: Path, endpoint: LoginEndpoint, owner: str, must_work: bool) -> str:
     """Log in with the new files; the result, for the summary. ConfigError: install nothing.
 
     ``must_work``: they replace a certificate that another key signed, or of another account, and
@@ -169,7 +169,7 @@ def _try(new: Path, endpoint: LoginEndpoint, whose: str, must_work: bool) -> str
         try_login(new, endpoint)
     except LoginRefused as error:
         raise ConfigError(
-            f"nothing was written, {endpoint.docker_host} refuses a certificate of {whose}: {error}"
+            f"nothing was written, {endpoint.docker_host} refuses a certificate of {owner}: {error}"
         ) from error
     except NoAnswer as error:
         if not must_work:
