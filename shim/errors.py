@@ -82,6 +82,3 @@ class NameTaken(Permanent):
 
 class InvalidTask(Permanent):
     """A TaskInfo that cannot be run here. ``str()`` names the field and the value."""
-
-
-told = error_text  # the former name, until its last caller has changed

@@ -5,72 +5,72 @@ from __future__ import annotations
 # --- flags ----------------------------------------------------------------------------------
 
 FLAG_FILE_BYTES = 1024 * 1024
-"""A file that stands for a flag's value. The largest, a docker config.json, has kilobytes."""
+"""A file with the value of a flag. The largest, a docker config.json, has kilobytes."""
 
 CHECK_TIMEOUT = 15.0
-"""One look of `mesos-shim check`: longer than any connect timeout that says more than "late"."""
+"""One probe of `mesos-shim check`: longer than the connect timeouts, whose errors say more."""
 CHECK_PAGE_BYTES = 65_536
-"""Beginning of a master's /state, which goes on for megabytes: the master's own words."""
+"""Read of a master's /state, which has megabytes: its first keys describe the master."""
 CHECK_DAYS_LEFT = 30
-"""A client certificate that ends sooner should be renewed now."""
+"""A client certificate that expires sooner should be renewed now."""
 
 # --- the wire -------------------------------------------------------------------------------
 
 MESSAGE_BYTES = 256 * 1024 * 1024
-"""Body of one message. A stock agent has no limit; a RunTask with data may have megabytes, and
-the answer to a larger one would be a message lost without a trace."""
+"""Body of one message. mesos-agent has no limit. A RunTaskMessage with data may have megabytes, and
+a rejected message is lost without a trace."""
 
 PIDS_REMEMBERED = 1024
-"""Pids taken apart: every message names its sender, and there are few of them."""
+"""Cache of parsed pids: every message names its sender, and senders are few."""
 
 LINK_WRITE_BYTES = 256 * 1024
-"""Messages that wait for one peer go out together, about so many bytes at a time: a system call
-for each would cost more than making it."""
+"""Queued messages for one peer are written together, in pieces of about this size. One system call
+per message would cost more than encoding it."""
 
 LINK_QUEUE_MESSAGES = 65_536
-"""Waiting for one peer. A burst is one update per task after a registration: ten thousands."""
+"""Queued for one peer. A burst is one update per task after a registration: ten thousand."""
 
 LINK_QUEUE_BYTES = 512 * 1024 * 1024
-"""Waiting for one peer: two messages of the largest size."""
+"""Queued for one peer: two messages of the largest size."""
 
 LINK_CONNECT_TIMEOUT = 10.0
-"""A master answers within milliseconds, or a firewall drops our packets."""
+"""A master answers within milliseconds, unless a firewall drops packets."""
 
 LINK_BACKOFF_MIN = 0.2
 LINK_BACKOFF_MAX = 5.0
-"""Between attempts to reach a peer. Short: the protocol's own retries wait far longer."""
+"""Between attempts to reach a peer; doubles. The protocol's own retries wait far longer."""
 
 LINK_STALL = 30.0
-"""Bytes unacknowledged this long: the path is gone. Well below the 75 s after which a master
-that gets no pong gives an agent up, so that pongs find their way again in time."""
+"""Bytes without a TCP acknowledgement for so long: the path is gone. Well below the 75 s after
+which a master gives up an agent without pongs, so that a new link carries pongs in time."""
 
 LINK_IDLE = 600.0
-"""Nothing to say: pings come every 15 s, at most every 15 min, so this is a peer of the past."""
+"""A link without messages for so long is closed: pings come every 15 s, at most every 15 min."""
 
 LINK_FLUSH = 2.0
-"""For the last messages to leave when we stop: the peer is near, or nothing is lost."""
+"""At exit, for queued messages to be sent."""
 
 ZK_SESSION_TIMEOUT = 10.0
-"""As long as mesos-agent's: after this without ZooKeeper, there is no leader."""
+"""Without ZooKeeper for so long, no leader is known. As mesos-agent."""
 
 ZK_RETRY = 2.0
-"""After an answer of ZooKeeper that is no leader and not "connection lost"; as mesos-agent."""
+"""After an error of ZooKeeper other than a lost connection. As mesos-agent."""
 
 ZK_NEW_SESSION = 0.5
-"""Before a new session, after one was lost: some refuse us as soon as they begin."""
+"""Before a new session: a server may end sessions as soon as they begin."""
 
 DNS_RETRY = 2.0
-"""The master's name cannot be resolved (yet)."""
+"""Between two attempts to resolve the master's name."""
 
 MASTER_FILE_BYTES = 65_536
-"""A file that holds the value of --master."""
+"""A file with the value of --master."""
 
 KEEPALIVE = 10 * 365 * 24 * 3600.0
-"""The server never closes an idle connection: if the master's breaks, the agent counts as
-disconnected and tasks of frameworks without checkpointing are lost."""
+"""The server never closes an idle connection. When the master's connection breaks, the master
+counts the agent as disconnected, and tasks of frameworks without checkpointing are lost."""
 
 SERVER_CLOSE = 1.0
-"""For requests under way when we stop listening."""
+"""At exit, for requests under way."""
 
 # --- the core -------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ GC_THRESHOLDS = (50_000, 20, 20)
 # --- the engine -----------------------------------------------------------------------------
 
 ENGINE_CONNECTIONS = 64
-"""Short calls open at once. More than any useful --max_inflight of a local engine."""
+"""For short calls. More than any useful --max_inflight of a local engine."""
 ENGINE_LONG_CONNECTIONS = 512
 """Stops, pulls, logs and events last long, so they have a connection pool of their own. Half of
 the usual limit of 1024 open files."""
@@ -146,7 +146,7 @@ ENGINE_CALL_TIMEOUT = 60.0
 ENGINE_WORK_TIMEOUT = 120.0
 """Create, start, remove: seconds, or many on a disk that is busy with a pull."""
 ENGINE_STOP_SLACK = 60.0
-"""What a daemon may take beyond the grace period to kill a container and say so."""
+"""For a daemon to kill a container and answer, beyond the grace period."""
 ENGINE_ARCHIVE_TIMEOUT = 600.0
 """Copying files of a task to or from a remote datacenter."""
 ENGINE_STREAM_IDLE = 300.0
@@ -166,11 +166,11 @@ ENGINE_RETRY_MIN = 0.2
 ENGINE_RETRY_MAX = 30.0
 """Between two attempts at an endpoint that does not answer; doubles."""
 RETRY_SPREAD = 30.0
-"""Those who were told to come back at the same moment come within so long after it: thousands of
-launches are then a hundred calls a second."""
+"""Retries that are due at the same moment are spread over so long: thousands of launches then make
+a hundred calls a second."""
 MAINTENANCE_PATIENCE = 4 * 3600.0
-"""A launch waits so long for the end of a maintenance that was announced, beyond its own patience.
-An operator's window has an hour or two; of a longer one a framework should hear, and decide."""
+"""How long a launch waits for the end of an announced maintenance, beyond its own timeout. Most
+windows take an hour or two. After a longer wait the launch fails, and the framework decides."""
 LAUNCH_BATCH = 4
 LAUNCH_BATCH_INTERVAL = 0.02
 """So many launches are begun in each interval, half a millisecond each: a ping may wait behind
@@ -192,85 +192,85 @@ seconds. Those of a local engine are mostly about the container, so they have no
 HTML_ERROR_CHARS = 200
 """Characters kept of a proxy's HTML page."""
 CREATE_SETTLES = 30.0
-"""A create whose answer was lost has made its container by then, or never will."""
+"""A create without an answer has made its container by then, or never will."""
 PULLS_AT_ONCE = 16
-"""The daemon itself fetches three layers at a time; more only share the link."""
+"""Pulls at once. The daemon itself fetches three layers at a time; more only share the link."""
 PULL_REPORT_INTERVAL = 5.0
 IMAGES_REMEMBERED = 1024
-"""Images known to be there, to save a question; forgotten as soon as a create says otherwise."""
+"""Cache of images at the endpoint. A create that misses its image removes it from the cache."""
 ORPHAN_GRACE = 10.0
-"""Docker's own default: nobody knows what the task wanted."""
+"""Docker's own default: the task's grace period is unknown."""
 
 RELIST_INTERVAL = 10.0
-"""Events tell within milliseconds; this is the net below them."""
+"""Between two lists where there are events: events come within milliseconds, but may be lost."""
 POLL_INTERVAL = 2.0
 POLL_BUSY = 60.0
-"""Where there are no events, lists come as often as POLL_INTERVAL until nothing has started or
-ended for POLL_BUSY: each makes Triton load an account's packages and firewall rules."""
+"""Without events, lists come every POLL_INTERVAL until no container has started or ended for
+POLL_BUSY. Each list makes Triton load an account's packages and firewall rules."""
 POLL_SHARE = 0.25
-"""As RELIST_SHARE, where a list is the only way to learn of an end. Its time is mostly the
-endpoint's: with 10,000 tasks a list takes seconds there, and a fifth of a second here."""
+"""As RELIST_SHARE, where a list is the only source of ends. Most of its time is the endpoint's:
+with 10,000 tasks a list takes seconds there, and a fifth of a second here."""
 RELIST_SHARE = 0.05
-"""At most this part of the time is spent on lists: an interval grows with what a list takes."""
+"""The share of time spent on lists, at most: the interval grows with the duration of a list."""
 RELIST_ASKED_SHARE = 0.2
-"""Lists that are asked for (a stream broke, tasks were taken over) take at most this part of the
-time: those asked for meanwhile are one."""
+"""The share of time for lists out of turn (a stream broke, tasks were adopted), at most. Requests
+during a list share the next one."""
 INSPECTS_AT_ONCE = 4
-"""After a list that found much changed."""
+"""Inspects under way after a list with many changes."""
 EVENTS_RETRY = 1.0
-"""After the event stream broke."""
+"""Before a broken event stream is opened again."""
 ENDPOINT_FRESH = 1.0
-"""An answer this young proves that the endpoint is there; nobody asks for lists more often."""
+"""A younger answer proves that the endpoint is reachable. Lists come no more often than this."""
 LOG_THROTTLE_INTERVAL = 60.0
 """Between two lines in the log about the same problem."""
 RETRY_BLIND = 300.0
-"""So long a repetition waits for a list to be answered: then it is tried all the same, in case
-only lists hang. Ten thousand of them are 33 calls a second, which cost little."""
+"""How long a retry waits for the answer to a list. Then it is tried all the same, in case only
+lists hang. Ten thousand such retries are 33 calls a second, which cost little."""
 
 CHECKS_AT_ONCE = 256
 """Probes over the network: 1,000 checks at 10 s intervals need this many when each takes 2.5 s."""
 EXECS_AT_ONCE = 8
 """Probes in containers on a local engine: each costs the daemon some 50 ms of a core, which
-launches want too."""
+launches need as well."""
 TRITON_EXECS_AT_ONCE = 128
-"""Each waits about a second for its compute node."""
+"""Probes in containers on Triton: each waits about a second for its compute node."""
 CHECK_CONNECT_TIMEOUT = 5.0
-"""An address that does not answer by then is tried otherwise; a handshake takes milliseconds."""
+"""After this the next way to the container is tried; a handshake takes milliseconds."""
 CHECK_SETTLE = 0.5
-"""From a probe that failed to the question whether the container still runs: what an engine needs
-to tell of an end."""
+"""From a failed probe to the inspect of its container: an engine needs so long to notice an
+exit."""
 CHECK_INTERVAL_MIN = 0.1
-"""For an interval of 0: back to back, without keeping the loop from anything else."""
+"""In place of an interval of 0: probes follow each other without blocking the event loop."""
 CHECK_TIMEOUT_MAX = 3600.0
-"""For a timeout of 0, no limit: a probe that hangs must not hold its place for ever."""
+"""In place of a timeout of 0 (no limit): a hanging probe must free its slot."""
 CHECK_BODY = 65_536
-"""Of an answer to a probe: read, so that small ones end well, and thrown away."""
+"""Read of the answer to a probe, so that a small answer ends regularly; the data is dropped."""
 CHECK_REDIRECTS = 10
 
 FETCH_URIS = 256
-"""Of one task; tasks have a handful."""
+"""URIs of one task; tasks have a handful."""
 FETCH_BYTES = 2 * 1024**3
-"""One download: as much as the whole default cache. It goes through this process's link twice."""
+"""One download: the size of the default cache. A download uses this process's link twice."""
 UNPACKED_BYTES = 4 * 1024**3
-"""All files of one task, unpacked: an archive of zeros grows a thousandfold."""
+"""All unpacked files of one task: an archive of zeros grows a thousandfold."""
 UNPACKED_MEMBERS = 100_000
 ARCHIVE_HEADER_BYTES = 1024 * 1024
 """Long names and attributes of one member, which are held in memory."""
 ARCHIVE_DIRECTORY_BYTES = 32 * 1024 * 1024
-"""A zip's table of contents, held in memory: about 100 bytes a member."""
+"""A zip's central directory, held in memory: about 100 bytes per member."""
 XZ_MEMORY = 128 * 1024 * 1024
-"""What xz -9 needs, twice: an archive may ask for 4 GB."""
+"""Twice the need of xz -9. An archive may ask for 4 GB."""
 FETCH_REDIRECTS = 10
-"""More of them lead nowhere."""
+"""A longer chain of redirects is most likely a loop."""
 FETCH_STALL = 60.0
-"""Without a byte; as mesos-agent."""
+"""Without a byte for so long, a download fails. As mesos-agent."""
 FETCH_CONNECT_TIMEOUT = 15.0
 FETCHES_AT_ONCE = 16
-"""Downloads; more would only share the link."""
+"""Downloads at once; more only share the link."""
 FETCH_THREADS = 4
-"""For writing and unpacking: a core's work each, kept away from the loop."""
+"""For writing and unpacking, which would block the event loop."""
 FETCH_PIECE = 1024 * 1024
-"""Written at once."""
+"""Size of one write."""
 DOCKER_CONFIG_BYTES = 1024 * 1024
 """A fetched .docker/config.json; real ones have kilobytes."""
 
@@ -279,13 +279,13 @@ DOCKER_CONFIG_BYTES = 1024 * 1024
 LIST_SLICE = 200
 """Entries of a list that are parsed before other coroutines run: about 3 ms."""
 TRITON_MAX_INFLIGHT = 4096
-"""Launches at once: a create waits for its whole provisioning, and a waiting one is cheap."""
+"""Launches at once: a create waits for its whole provisioning, and waiting costs little."""
 TRITON_CALL_TIMEOUT = 125.0
 """Triton itself cuts every short call after two minutes; an answer until then is received."""
 TRITON_CREATE_TIMEOUT = 3660.0
-"""Triton cuts a create after an hour."""
+"""Longer than Triton's own limit of an hour."""
 TRITON_PULL_IDLE = 160.0
-"""Triton cuts a silent pull after 150 s."""
+"""Longer than Triton's own limit of 150 s without data."""
 TRITON_TLS_BUFFER = 16 * 1024
 """Read buffer of one TLS connection: one record of the largest size. asyncio's default of 256 KiB
 is of no use to the creates that are held on their connections."""
@@ -295,8 +295,8 @@ outcome of all others."""
 CREATES_SENT_AT_ONCE = 32
 """TLS handshakes under way: each takes about 2 ms of the loop, which has pings to answer."""
 CREATE_HELD_MIN = 0.5
-"""A create keeps its connection at least so long: most refusals come before provisioning begins.
-A later refusal is the answer when the create is tried again. With CREATES_HELD this bounds the
+"""A create keeps its connection at least so long: most refusals come before provisioning begins. A
+later refusal is the answer when the create is tried again. With CREATES_HELD this bounds the
 creates sent in a second: 2,000 are under way before the first has its machine."""
 CREATE_RELEASE_INTERVAL = 0.1
 """Between two looks for connections to release, while queued creates wait for one."""
@@ -362,55 +362,56 @@ CONSUL_BLOCK_PAUSE = 1.0
 
 SANDBOX_SEGMENT_BYTES = 2 * 1024 * 1024
 SANDBOX_STREAM_BYTES = 16 * 1024 * 1024
-"""Kept of one task's stdout, or stderr: its first segment, and the newest."""
+"""Kept of one task's stdout or stderr: its first segment and its newest segments."""
 SANDBOX_TOTAL_BYTES = 1024 * 1024 * 1024
-"""Of all sandboxes on disk. Beyond, completed ones go, oldest first."""
+"""Of all sandboxes on disk. Beyond it, sandboxes of ended tasks are removed, oldest first."""
 SANDBOXES_KEPT = 20_000
-"""Twice the tasks of the largest agent: bounds the directories, and the index in memory."""
+"""Twice the tasks of the largest agent. Bounds the directories and the index in memory."""
 SANDBOX_AGE = 7 * 24 * 3600.0
-"""After its task ended; a stock agent's --gc_delay."""
+"""After the end of its task. As mesos-agent's --gc_delay."""
 SANDBOX_SWEEP = 60.0
 LOG_FETCH_BYTES = 8 * 1024 * 1024
-"""Read from an engine in one go, about half a second of this loop; beyond, only the end is asked
-for."""
+"""Read from an engine in one call, about half a second of the event loop. Of a larger output only
+the end is read."""
 LOG_TAIL_LINES = 5000
-"""Of an output that is larger. Engines find the end without reading what is before it."""
+"""Read of a larger output. Engines find the end without reading the whole output."""
 LOG_FETCHES_AT_ONCE = 4
-"""Of ended containers, on a local engine. Launches want the daemon and this loop, too."""
+"""For ended containers on a local engine. Launches need the daemon and the event loop as well."""
 TRITON_LOG_FETCHES_AT_ONCE = 64
-"""Each waits a second or two for its compute node."""
+"""For ended containers on Triton: each waits a second or two for its compute node."""
 LOG_TURN_PATIENCE = 120.0
-"""How long a removal waits for its turn to fetch, when many containers end at once."""
+"""How long a removal waits for a slot to read the last output, when many containers end at once."""
 LOG_FETCH_PATIENCE = 20.0
-"""A stopped container costs money: its removal waits no longer for its last output."""
+"""How long a removal waits for the last output. A stopped container costs money."""
 LOG_OVERLAP = 1.0
-"""Asked for again when a log is resumed: engines stamp the two streams independently."""
+"""Read again when a log is resumed: engines timestamp the two streams independently."""
 LOGS_FOLLOWED = 32
-"""Tasks whose output somebody watches, each a connection. Of one more, the one that was read
-least recently is followed no longer; it catches up when it is read again."""
+"""Tasks whose output is followed, on one connection each. Beyond it, the output read least recently
+is no longer followed; it catches up at the next read."""
 LOG_WATCHED = 60.0
-"""An output is followed so long after it was last read. A browser's tail reads every second."""
+"""How long an output is followed after its last read. A browser's tail reads every second."""
 LOG_READ_PATIENCE = 2.0
-"""How long a reader waits for an engine; then it gets what there is. Tools give up after 5 s."""
+"""How long a read waits for the engine before it returns what is stored. Tools give up after 5
+s."""
 LOG_SLICE_BYTES = 64 * 1024
 LOG_SLICE_PAUSE = 0.02
-"""All followed logs together come in at 3 MB/s, at most a tenth of this loop's time."""
+"""All followed logs together are read at 3 MB/s, at most a tenth of the event loop's time."""
 LOG_RETRY = 2.0
 ARCHIVE_BYTES = 32 * 1024 * 1024
-"""A file, or a directory with all below it, fetched out of a running container for a page."""
+"""A file, or a directory with everything below it, read from a running container for a page."""
 ARCHIVE_AGE = 3.0
-"""A page's tail asks every second."""
+"""How long a file read from a container is reused: a browser's tail asks every second."""
 ARCHIVES_HELD_BYTES = 64 * 1024 * 1024
 ARCHIVES_AT_ONCE = 2
 
 STATS_AGE = 10.0
-"""Samples this old are taken anew when somebody looks."""
+"""Older samples are taken anew at the next request."""
 STATS_AT_ONCE = 64
-"""A Docker daemon answers with its next collection, up to a second later."""
+"""Stats calls under way: a Docker daemon answers with its next collection, up to 1 s later."""
 STATS_PATIENCE = 0.25
-"""A page waits so long for fresh samples; then it gets the ones there are."""
+"""How long a page waits for new samples before it shows the stored ones."""
 STATS_PAUSE = 0.05
-"""After each sample, for an endpoint that answers at once, or refuses."""
+"""After each sample, for an endpoint that answers or fails at once."""
 
 SUPERVISE_RETRY = 5.0
 """Before background work that failed (pages, sandboxes, Consul) is restarted."""
@@ -433,4 +434,5 @@ AGENT_LOG_BYTES = 1024 * 1024
 # --- the embedded master --------------------------------------------------------------------
 
 STREAM_EVENTS = 100_000
-"""Waiting for one framework: ten for each of ten thousand tasks. More, and it does not read."""
+"""Queued for one framework: ten for each of ten thousand tasks. A framework with more does not
+read."""

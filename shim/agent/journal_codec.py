@@ -4,12 +4,12 @@ Table ``meta`` holds one row for each of the agent's own records::
 
     name                value
     shim_id             the id's text
-    agent               shim.agent.journal.Agent
-    resources           shim.agent.journal.Resources
+    agent               shim.journal.Agent
+    resources           shim.journal.Resources
     drain               mesos.DrainConfig
     doomed/CONTAINER    FRAMEWORK "\\n" TASK      a container to be removed
 
-Table ``frameworks`` holds one ``shim.agent.journal.Framework`` per framework. The values of tables
+Table ``frameworks`` holds one ``shim.journal.Framework`` per framework. The values of tables
 ``tasks`` and ``updates`` are bytes already in their records.
 
 The names and the encodings are on users' disks: a change needs a new ``SCHEMA_VERSION`` and a

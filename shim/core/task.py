@@ -66,7 +66,7 @@ class Task:
         noted.ClearField("data")
 
     def journal_state(self) -> bytes:
-        """The changing part: a serialized ``shim.agent.journal.TaskState``."""
+        """The changing part: a serialized ``shim.journal.TaskState``."""
         saved = journal_pb2.TaskState(
             container_id=self.ref.container_id,
             phase=self.phase.value,

@@ -1,4 +1,4 @@
-"""Agent capabilities: what a master is told this agent can do."""
+"""Agent capabilities: the features that the agent announces to a master."""
 
 from __future__ import annotations
 

@@ -93,14 +93,14 @@ class AddTask:
     info: bytes
     """A serialized ``mesos.TaskInfo``."""
     state: bytes
-    """A serialized ``shim.agent.journal.TaskState``."""
+    """A serialized ``shim.journal.TaskState``."""
 
 
 @dataclass(frozen=True, slots=True)
 class SaveTask:
     key: TaskKey
     state: bytes
-    """A serialized ``shim.agent.journal.TaskState``."""
+    """A serialized ``shim.journal.TaskState``."""
 
 
 @dataclass(frozen=True, slots=True)
