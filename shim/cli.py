@@ -1,7 +1,7 @@
-"""``mesos-shim``: finds the command, hands over the arguments, turns errors into exit codes.
+"""``mesos-shim``: calls a command and turns its errors into an exit code.
 
-0 done, 1 failed for good, 2 used in a wrong way; one line on stderr says why. Each command's own
-room is loaded only when that command is called.
+Exit codes: 0 success, 1 failure, 2 wrong usage; one line on stderr gives the reason. A command's
+package is imported only when the command is called.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Command = Callable[[Sequence[str]], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The process' exit code."""
+    """Returns the exit code of the process."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
@@ -29,13 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
-        return _complain(f"no command {name!r}: {', '.join(COMMANDS)}", 2)
+        return _print_error(f"no command {name!r}: {', '.join(COMMANDS)}", 2)
     try:
         return COMMANDS[name][0](rest)
     except ShimError as error:
-        return _failed(error)
+        return _report(error)
     except ExceptionGroup as group:
-        return _failed(_known(group))
+        return _report(_first_error(group))
     except KeyboardInterrupt:
         return 130
 
@@ -47,21 +47,21 @@ def usage() -> str:
     )
 
 
-def _failed(error: ShimError) -> int:
-    return _complain(str(error), 2 if isinstance(error, ConfigError) else 1)
+def _report(error: ShimError) -> int:
+    return _print_error(str(error), 2 if isinstance(error, ConfigError) else 1)
 
 
-def _known(group: ExceptionGroup[Exception]) -> ShimError:
-    """The first reason that is fit for a user; any other failure is a bug and shown as one."""
+def _first_error(group: ExceptionGroup[Exception]) -> ShimError:
+    """The first ShimError of the group. Without one the group is a bug and is raised."""
     for error in group.exceptions:
         if isinstance(error, ExceptionGroup):
-            return _known(error)
+            return _first_error(error)
         if isinstance(error, ShimError):
             return error
     raise group
 
 
-def _complain(reason: str, code: int) -> int:
+def _print_error(reason: str, code: int) -> int:
     line = " ".join(reason.split())
     print(f"mesos-shim: {line}", file=sys.stderr)
     return code
@@ -106,11 +106,11 @@ def _certs(argv: Sequence[str]) -> int:
     return _with_parser("certs", "a Triton TLS certificate from an SSH key", command, argv)
 
 
-def _with_parser(name: str, text: str, room: ModuleType, argv: Sequence[str]) -> int:
-    """For rooms that bring ``add_arguments(parser)`` and ``main(arguments)``."""
+def _with_parser(name: str, text: str, module: ModuleType, argv: Sequence[str]) -> int:
+    """Call a module that has ``add_arguments(parser)`` and ``main(arguments)``."""
     parser = argparse.ArgumentParser(prog=f"mesos-shim {name}", description=text)
-    room.add_arguments(parser)
-    code: int = room.main(parser.parse_args(argv))
+    module.add_arguments(parser)
+    code: int = module.main(parser.parse_args(argv))
     return code
 
 
@@ -123,5 +123,5 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "dev": (_dev, "embedded master and agent on the local engine"),
     "run": (_run, "run a task through any master and follow it"),
     "certs": (_certs, "make a Triton TLS certificate from an SSH key"),
-    "check": (_check, "try master, endpoint, Consul and addresses, and say what to mend"),
+    "check": (_check, "check master, endpoint, Consul and addresses, and say what to correct"),
 }

@@ -42,7 +42,7 @@ def test_help_of_a_command_names_its_flags(name: str, capsys: pytest.CaptureFixt
         (["check", "--master=m"], "mesos-shim: --master=m: not host:port"),
     ],
 )
-def test_wrong_use_ends_with_2_and_one_line(
+def test_wrong_usage_is_exit_code_2_and_one_line(
     argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(argv) == 2
@@ -79,13 +79,15 @@ def test_a_failure_is_one_line(
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), ExceptionGroup("x", [ValueError("a bug")])])
-def test_a_bug_is_not_hidden(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_exception_is_raised(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(cli.COMMANDS, "agent", failing(error))
     with pytest.raises(type(error)):
         cli.main(["agent"])
 
 
-def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def command(argv: Sequence[str]) -> int:
         raise KeyboardInterrupt
 
@@ -93,7 +95,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli.main(["run"]) == 130
 
 
-def test_the_module_is_the_command() -> None:
+def test_python_m_shim_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "shim", "agent", "--nonsense"],
         capture_output=True,

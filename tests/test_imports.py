@@ -49,9 +49,9 @@ ALLOWED = {
     "config": COMMON,
     "config.config": COMMON | {"engine.images.credentials", "engine.mapping.rules"},
     "config.flags": COMMON | {"engine.mapping.rules"},
-    "config.secrets": COMMON | {"engine.images.credentials"},
-    "config.offer": COMMON | {"engine.api"},
-    "config.resources": {"protos"},
+    "config.file_values": COMMON | {"engine.images.credentials"},
+    "config.agent_totals": COMMON | {"engine.api"},
+    "config.resources": {"protos", "model"},
     "certs": {"engine.client.endpoint", "engine.client.transport", "errors"}
     | {"engine.triton.certificate_info"},
     "run": {"errors"},

@@ -21,7 +21,7 @@ from shim.agent.supervise import supervise
 from shim.agent.wiring import AgentServices
 from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
-from shim.config.offer import offer_of
+from shim.config.agent_totals import agent_totals
 from shim.core.agent import Core
 from shim.core.context import Settings
 from shim.discovery.consul_detector import detector_for
@@ -234,7 +234,7 @@ def _bind(address: Addresses) -> socket.socket:
 
 def _describe(config: Config, info: EngineInfo, hostname: str, port: int) -> SlaveInfo:
     """The agent as it registers, without its id."""
-    offer = offer_of(config, info)
+    offer = agent_totals(config, info)
     for note in (*config.notes, *offer.notes):
         log.info("%s", note)
     return SlaveInfo(

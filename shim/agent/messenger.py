@@ -20,7 +20,7 @@ from shim.model.orders import Authenticate
 from shim.model.settings import Credential
 from shim.protos.messages_pb2 import PingSlaveMessage, ReregisterSlaveMessage
 from shim.wire import codec
-from shim.wire.auth import Authenticatee, Completed, Failed, Refused
+from shim.wire.cram_md5 import Authenticatee, Completed, Failed, Refused
 from shim.wire.link import Links
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The command: which looks there are, and the exit code."""
+"""The list of checks, and the exit code of the command."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import functools
 from collections.abc import Iterator, Sequence
 
-from shim.check import places
-from shim.check.findings import Finding, Look, as_json, as_text
-from shim.check.master import MasterLook
+from shim.check import probes
+from shim.check.master_probe import MasterProbe
+from shim.check.report import Check, CheckResult, results_json, results_text
 from shim.config import Config, load
 from shim.config.show import help_text
 from shim.telemetry import log
@@ -17,49 +17,49 @@ _JSON = "--json"
 
 
 def main(argv: Sequence[str]) -> int:
-    """0 if all is well, 1 otherwise; ConfigError for wrong flags."""
+    """Returns 0 if every check succeeds, else 1. Raises ConfigError for wrong flags."""
     if "--help" in argv or "-h" in argv:
         print(help_text("mesos-shim check [--json]"))
         return 0
     config = load([word for word in argv if word != _JSON])
     log.start_logging("error", config.log_format, config.secrets)
-    findings = asyncio.run(_look(config))
-    print((as_json if _JSON in argv else as_text)(findings))
-    return 0 if all(finding.ok for finding in findings) else 1
+    results = asyncio.run(_run_checks(config))
+    print((results_json if _JSON in argv else results_text)(results))
+    return 0 if all(result.ok for result in results) else 1
 
 
-async def _look(config: Config) -> list[Finding]:
-    master = MasterLook(config.master)
-    detected = await Look("detection", "correct --master", master.detect)()
-    others = [look() for look in _looks(config, master)]
+async def _run_checks(config: Config) -> list[CheckResult]:
+    master = MasterProbe(config.master)
+    detected = await Check("detection", "correct --master", master.detect)()
+    others = [check() for check in _checks(config, master)]
     return [detected, *await asyncio.gather(*others)]
 
 
-def _looks(config: Config, master: MasterLook) -> Iterator[Look]:
-    yield Look("master", "start the master, or open its port to this machine", master.ask)
+def _checks(config: Config, master: MasterProbe) -> Iterator[Check]:
+    yield Check("master", "start the master, or open its port to this machine", master.ask)
     ip = master.leader.ip if master.leader else None
-    yield Look(
+    yield Check(
         "address",
         "give --ip, --port or --advertise_ip; a running agent has the port already",
-        functools.partial(places.address, config, ip),
+        functools.partial(probes.address, config, ip),
     )
-    yield Look(
+    yield Check(
         "work_dir",
         "give --work_dir a directory that may be written",
-        functools.partial(asyncio.to_thread, places.work_dir, config.work_dir),
+        functools.partial(asyncio.to_thread, probes.work_dir, config.work_dir),
     )
-    yield Look(
+    yield Check(
         "endpoint",
         "correct --docker_host and --docker_cert_path (or DOCKER_HOST, DOCKER_CERT_PATH)",
-        functools.partial(places.endpoint, config),
+        functools.partial(probes.endpoint, config),
     )
-    certificate = places.certificate_file(config)
+    certificate = probes.certificate_file(config)
     if certificate is not None:
-        yield Look(
+        yield Check(
             "certificate",
-            "have another one made, by whoever made this one",
-            functools.partial(asyncio.to_thread, places.certificate, certificate),
+            "create a new certificate the way this one was created",
+            functools.partial(asyncio.to_thread, probes.certificate, certificate),
         )
     if config.discovery is not None:
-        wrong = "correct --consul (or CONSUL_HTTP_ADDR) and the CONSUL_* variables, or start it"
-        yield Look("consul", wrong, functools.partial(places.consul, config.discovery))
+        wrong = "correct --consul (or CONSUL_HTTP_ADDR) and the CONSUL_* variables, or start Consul"
+        yield Check("consul", wrong, functools.partial(probes.consul, config.discovery))

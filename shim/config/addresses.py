@@ -1,4 +1,4 @@
-"""Where the agent listens, and the address it tells a master: decided once, before registering."""
+"""The address on which the agent listens, and the one that it registers with."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from shim.errors import ConfigError
 from shim.model.settings import Master, StaticMaster
 
 ANY = "0.0.0.0"
-_SOMEWHERE = ("192.0.2.1", 9)
-"""An address kept for documentation: a route to it is the route to the world."""
+_DEFAULT_ROUTE = ("192.0.2.1", 9)
+"""An address reserved for documentation: its route is the default route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +20,19 @@ class Addresses:
     """All IPv4."""
 
     bind_ip: str
-    """``0.0.0.0`` listens on all."""
+    """``0.0.0.0`` means all interfaces."""
     port: int
-    """0: the system chooses, and that port is advertised."""
+    """0: the system chooses a port, which is then advertised."""
     advertise_ip: str
     advertise_port: int | None
-    """None: the port that is listened on."""
+    """None: the port on which the agent listens."""
     hostname: str
 
 
 def find_addresses(config: Config) -> Addresses:
     """Looks up names and routes, so it may block for as long as DNS does.
 
-    Raises ConfigError when the address advertised is one that the master cannot reach.
+    Raises ConfigError when the master cannot reach the advertised address.
     """
     master = _resolve(config.master)
     advertised = config.advertise_ip or _unless_any(config.ip) or _source(master)
@@ -47,7 +47,7 @@ def find_addresses(config: Config) -> Addresses:
 
 
 def source_address(peer: tuple[str, int]) -> str | None:
-    """Our own address on the way to ``peer``; None without a route. Nothing is sent."""
+    """This host's address on the route to ``peer``; None without a route. Sends nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(peer)
@@ -57,7 +57,7 @@ def source_address(peer: tuple[str, int]) -> str | None:
 
 
 def _resolve(master: Master) -> str | None:
-    """The master's address; None when it is found elsewhere, or its name is not known yet."""
+    """A fixed master's address; None for a detected master or an unknown name."""
     if not isinstance(master, StaticMaster):
         return None
     try:
@@ -71,18 +71,18 @@ def _unless_any(ip: str) -> str:
 
 
 def _source(master: str | None) -> str:
-    """Without a known master (or with one on ZooKeeper's word) our address towards the world."""
-    found = source_address((master, 9) if master else _SOMEWHERE)
-    return found or source_address(_SOMEWHERE) or "127.0.0.1"
+    """This host's address on the route to the master; without a fixed one, on the default route."""
+    found = source_address((master, 9) if master else _DEFAULT_ROUTE)
+    return found or source_address(_DEFAULT_ROUTE) or "127.0.0.1"
 
 
 def _check_reachable(config: Config, advertised: str, master: str | None) -> None:
     flag = "--advertise_ip" if config.advertise_ip else "--ip"
     if advertised == ANY:
-        raise ConfigError(f"{flag}={advertised}: nobody can reach that; give --advertise_ip")
+        raise ConfigError(f"{flag}={advertised}: not a reachable address; give --advertise_ip")
     if master and _is_loopback(advertised) and not _is_loopback(master):
         raise ConfigError(
-            f"{flag}={advertised}: the master at {master} cannot reach our loopback address; "
+            f"{flag}={advertised}: the master at {master} cannot reach a loopback address; "
             "give --advertise_ip one that it can"
         )
 
@@ -92,7 +92,7 @@ def _is_loopback(ip: str) -> bool:
 
 
 def _hostname(config: Config, advertised: str) -> str:
-    """As mesos-agent: the name DNS has for the address, else the address."""
+    """As mesos-agent: the DNS name of the address, else the address."""
     if not config.hostname_lookup:
         return advertised
     try:

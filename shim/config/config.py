@@ -1,4 +1,4 @@
-"""The agent's configuration as everything else sees it: typed and never changing."""
+"""The agent's configuration: typed and immutable."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything the flags decide. Names are the flags'; times in seconds, sizes in bytes.
+    """All flags under their own names. Times in seconds, sizes in bytes.
 
-    ``repr`` shows no secret. None, or an empty text, where a flag is not set.
+    An unset flag is None or an empty text. ``repr`` shows no secret.
     """
 
     master: Master
@@ -33,7 +33,7 @@ class Config:
     credential: Credential | None = field(repr=False)
 
     resources: tuple[Resource, ...]
-    """As given, without ports; what it does not name comes from the endpoint."""
+    """As given, without ports. The endpoint completes what is not given."""
     ports: Ports
     attributes: tuple[Attribute, ...]
     default_role: str
@@ -63,10 +63,10 @@ class Config:
 
     triton_unsupported: Unsupported
     triton_prices: Mapping[str, float]
-    """Price per hour by package; empty: none are known."""
+    """Price per hour by package; empty when no prices are known."""
 
     discovery: ConsulConfig | None
-    """``--consul`` and what belongs to it."""
+    """``--consul`` and its related flags and variables."""
 
     http_credentials: Mapping[str, str] = field(repr=False)
     """Principal -> secret."""
@@ -76,13 +76,13 @@ class Config:
     log_format: Literal["text", "json"]
 
     notes: tuple[str, ...]
-    """What people should read in the log about how the flags were understood."""
+    """Lines for the log about the interpretation of the flags."""
     texts: Mapping[str, str]
-    """Every flag that is set, as text, for ``/flags``: without secrets."""
+    """Every flag that is set, as text, for ``/flags``, without secrets."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Texts that must never be logged."""
+        """Texts that must not appear in the log."""
         found = [*self.http_credentials.values()]
         if self.credential is not None:
             found.append(self.credential.secret.decode())
@@ -97,5 +97,5 @@ class Config:
 
 
 def _password(pair: str) -> str:
-    """Of ``user:password``."""
+    """The password of ``user:password``."""
     return pair.partition(":")[2]

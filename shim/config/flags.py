@@ -1,18 +1,17 @@
-"""The one table of the agent's flags: parser, help, README and ``/flags`` are made from it.
+"""The table of the agent's flags: the source of parser, help, README and ``/flags``.
 
 A value comes from ``--name=value`` (or ``--name value``; ``--name`` and ``--no-name`` for
 booleans), else from the environment as ``MESOS_NAME``, else it is the default. ``file:///path``
-stands for what that file holds, except where the value is a path itself.
+means the contents of that file, except where the value is a path itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shim.config.file_values import credential, docker_config, http_credentials, prices
 from shim.config.master import parse_master
-from shim.config.prices import prices
 from shim.config.resources import parse_attributes, parse_domain, parse_ports, role
-from shim.config.secrets import credential, docker_config, http_credentials
 from shim.config.values import (
     BOOLEAN,
     COUNT,
@@ -39,12 +38,12 @@ class Flag:
     name: str
     kind: Kind
     default: str | None
-    """As a user would write it; None: not set."""
+    """As a user writes it; None: not set."""
     help: str
     absent: str = ""
-    """What counts when it is not set, for people."""
+    """The meaning of an unset flag, for help texts."""
     secret: bool = False
-    """The value may hold a secret: shown nowhere."""
+    """The value may hold a secret, so it is never shown."""
 
     @property
     def environment(self) -> str:

@@ -1,4 +1,4 @@
-"""Flags and environment -> :class:`Config`, checked as far as that goes without asking anybody."""
+"""Flags and environment -> :class:`Config`, with all checks that need no network."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from shim.protos.mesos_pb2 import Resource
 
 
 def load(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Config:
-    """The configuration that flags and environment give. Reads the files they name.
+    """The configuration of flags and environment. Reads the files that they name.
 
-    Raises ConfigError naming flag (or variable) and value.
+    Raises ConfigError with the flag (or variable) and the value.
     """
     given = parse(argv, environ)
     values: dict[str, Any] = dict.fromkeys(FLAGS)
@@ -54,7 +54,7 @@ def _value(given: Given) -> Any:
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags that are not set, as the fields of Config have it."""
+    """Replace None by the value that Config has for an unset flag."""
     work_dir: Path = values["work_dir"]
     absent = {
         "ip": "",
@@ -84,7 +84,7 @@ def _resources(given: Given | None, default_role: str) -> tuple[Resource, ...]:
 def _ports(
     given: Given, ports: Ports, resources: Sequence[Resource]
 ) -> tuple[Ports, tuple[Resource, ...], tuple[str, ...]]:
-    """Ports named in --resources count as asked for, unless --ports itself says otherwise."""
+    """Ports in --resources are offered as if --ports named them, unless --ports says otherwise."""
     named = [resource for resource in resources if resource.name == "ports"]
     others = tuple(resource for resource in resources if resource.name != "ports")
     if not named:
@@ -92,6 +92,6 @@ def _ports(
     if given.source != "default" and ports.mode == "none":
         return ports, others, ("--ports=none: the ports in --resources are not offered",)
     if given.source != "default" and ports.mode == "real":
-        raise given.wrong("--resources names ports too: say them in one place")
+        raise given.wrong("--resources names ports too: give them in one place")
     mode: PortsMode = "virtual" if ports.mode == "virtual" else "real"
     return Ports(mode, ()), tuple(resources), (f"--resources names ports: --ports={mode}",)

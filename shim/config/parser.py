@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shim.config.files import read_file
+from shim.config.file_values import read_file
 from shim.config.flags import FLAGS, Flag
 from shim.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A flag's text, and where it stood."""
+    """A flag's text and its source."""
 
     flag: Flag
     text: str
@@ -22,13 +22,13 @@ class Given:
     """``--name``, ``MESOS_NAME`` or ``default``: for error messages."""
 
     def wrong(self, reason: object) -> ConfigError:
-        """Names flag and value (unless that may hold a secret) and the reason."""
+        """A ConfigError with the flag, the value (unless it may hold a secret) and the reason."""
         value = "***" if self.flag.secret else self.text
         return ConfigError(f"{self.source}={value}: {reason}")
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> dict[str, Given]:
-    """Every flag that is set, by name; defaults included. Raises ConfigError."""
+    """Every flag that is set, by name, defaults included. Raises ConfigError."""
     found = {
         flag.name: Given(flag, flag.default, "default")
         for flag in FLAGS.values()
@@ -38,22 +38,22 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> dict[str, Given]:
         if environ.get(flag.environment):
             found[flag.name] = Given(flag, environ[flag.environment], flag.environment)
     found |= _command_line(argv)
-    return {name: _read(given) for name, given in found.items()}
+    return {name: _resolve_file(given) for name, given in found.items()}
 
 
 def _command_line(argv: Sequence[str]) -> dict[str, Given]:
     found: dict[str, Given] = {}
     rest = list(reversed(argv))
     while rest:
-        given = _next(rest)
+        given = _next_flag(rest)
         if given.flag.name in found:
             raise ConfigError(f"--{given.flag.name} is given twice")
         found[given.flag.name] = given
     return found
 
 
-def _next(rest: list[str]) -> Given:
-    """Takes one flag, with its value, from the end of ``rest``."""
+def _next_flag(rest: list[str]) -> Given:
+    """Take one flag with its value from the end of ``rest``."""
     word = rest.pop()
     if not word.startswith("--"):
         raise ConfigError(f"{word!r} is not a flag: flags are --name=value")
@@ -69,7 +69,7 @@ def _next(rest: list[str]) -> Given:
 
 
 def _find(name: str) -> tuple[Flag, bool]:
-    """The flag, and whether it was switched off by ``--no-name``."""
+    """The flag, and whether it is given as ``--no-name``."""
     if name in FLAGS:
         return FLAGS[name], False
     positive = FLAGS.get(name.removeprefix("no-"))
@@ -96,8 +96,8 @@ def _value(flag: Flag, rest: list[str]) -> str:
     return rest.pop()
 
 
-def _read(given: Given) -> Given:
-    """``file:///path`` -> what the file holds, without white space at its ends."""
+def _resolve_file(given: Given) -> Given:
+    """``file:///path`` -> the contents of the file, stripped."""
     if not (given.flag.kind.from_file and given.text.startswith("file://")):
         return given
     try:

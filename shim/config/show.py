@@ -1,4 +1,4 @@
-"""The flags for people: ``--help`` and the README's table."""
+"""``--help`` and the table of flags in the README."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _USAGE_WIDTH = 40
 
 
 def help_text(command: str = "mesos-shim agent") -> str:
-    """What ``mesos-shim agent --help`` prints."""
+    """The output of ``mesos-shim agent --help``."""
     width = min(shutil.get_terminal_size().columns, 110)
     lines = [
         f"usage: {command} --master=MASTER [FLAGS]",
@@ -50,7 +50,7 @@ def _default(flag: Flag) -> str:
 
 
 def markdown_table() -> str:
-    """The README's table, one section a group."""
+    """The table of the README, with one section for each group."""
     sections = []
     for group in GROUPS:
         rows = [f"| {_cell(f'`{flag.usage}`')} | {_cell(_meaning(flag))} |" for flag in group.flags]
@@ -76,7 +76,7 @@ BEGIN, END = "<!-- flags: written by scripts/flags-table -->", "<!-- /flags -->"
 
 
 def with_table(document: str) -> str:
-    """The document, with the table as it is now between its markers. ValueError without them."""
+    """The document with a current table between its markers. ValueError without markers."""
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
@@ -85,7 +85,7 @@ def with_table(document: str) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """``[--check] FILE``: 1 when the file is not in step (and was not to be written)."""
+    """``[--check] FILE``: write the table; with ``--check`` return 1 for an outdated table."""
     path = Path(argv[-1])
     document = path.read_text(encoding="utf-8")
     try:

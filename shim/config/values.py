@@ -1,6 +1,6 @@
-"""What a flag's text may say: numbers, durations, sizes, addresses, as mesos-agent writes them.
+"""Parsers of flag values, in mesos-agent's formats: numbers, durations, sizes, addresses.
 
-A parser raises ValueError with a reason fit to stand behind ``--flag=value: ``.
+A parser raises ValueError with a reason that fits behind ``--flag=value: ``.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of value: how help calls it, and its parser."""
+    """A kind of value: its placeholder in help texts, and its parser."""
 
     placeholder: str
     parse: Callable[[str], Any]
     from_file: bool = True
-    """Whether ``file:///path`` stands for what the file holds; not where a path is meant."""
+    """Whether ``file:///path`` means the contents of the file; false for values that are paths."""
 
 
 def boolean(text: str) -> bool:
@@ -55,7 +55,7 @@ def duration(text: str) -> float:
         raise ValueError("not a duration, such as 500ms, 10secs, 1.5mins, 2hrs, 1days")
     seconds = Decimal(found[1]) * _SECONDS[found[2]]
     if seconds > _LONGEST:
-        raise ValueError("longer than any duration that mesos-agent takes")
+        raise ValueError("longer than the longest duration of mesos-agent")
     return float(seconds)
 
 
@@ -74,14 +74,14 @@ def count(text: str) -> int:
 
 
 def port(text: str) -> int:
-    """0 lets the system choose one."""
+    """A port; 0 means any free port."""
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
         raise ValueError("not a port from 0 to 65535")
     return int(text)
 
 
 def ipv4(text: str) -> str:
-    """libprocess knows no others."""
+    """An IPv4 address, the only kind that libprocess supports."""
     try:
         return str(ipaddress.IPv4Address(text))
     except ValueError:
@@ -115,7 +115,7 @@ def text(value: str) -> str:
 
 
 def one_of(*words: str) -> Kind:
-    """A kind that takes one of these words."""
+    """A kind that accepts one of these words."""
 
     def parse(value: str) -> str:
         if value not in words:

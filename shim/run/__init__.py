@@ -1,6 +1,8 @@
-"""``mesos-shim run``: an ordinary framework, for people and for the demo.
+"""``mesos-shim run``: an ordinary Mesos framework on the command line.
 
-It speaks to any master through pymesos, and knows nothing of the rest of the shim.
+Only ``cli`` imports this package. It connects to any master through an unmodified pymesos, and it
+imports nothing else of the shim but ``errors``. Begin with ``command``; ``runner`` holds the
+scheduler, ``task_spec`` the TaskInfo, ``tracker`` the states, ``logs`` the output of ``--follow``.
 """
 
 from shim.run.command import add_arguments, main

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from shim.errors import ConfigError, FatalError
 from shim.run import runner
-from shim.run.logs import Logs
-from shim.run.taskinfo import Port, Wanted
+from shim.run.logs import LogFollower
+from shim.run.task_spec import PublishedPort, TaskSpec
 
 READY_FD = "MESOS_RUN_READY_FD"
-"""Set for the process in the background: where it says that its tasks run."""
+"""The environment variable of a background process: the file descriptor on which it reports that
+its tasks run."""
 
 READY = b"ready\n"
 
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--port",
-        type=Port.parse,
+        type=PublishedPort.parse,
         action="append",
         default=[],
         metavar="HOST:CONTAINER[/udp]",
@@ -88,11 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """The exit code: that of the task."""
+    """Run the tasks. Returns the exit code of the task."""
     if arguments.detach is not None and READY_FD not in os.environ:
         return _detach(arguments.detach)
     if arguments.command is not None and arguments.arguments:
-        raise ConfigError("--command is a shell's: it takes no further arguments")
+        raise ConfigError("--command is a shell command: it takes no further arguments")
     if arguments.port and arguments.network in ("host", "none"):
         raise ConfigError(f"--port needs a network of its own, not --network={arguments.network}")
     info = runner.framework_info(
@@ -102,19 +103,19 @@ def main(arguments: argparse.Namespace) -> int:
         arguments.principal,
     )
     return runner.run(
-        wanted(arguments),
+        task_spec(arguments),
         arguments.instances,
         arguments.master,
         info,
         os.environ.get("MESOS_RUN_SECRET"),
-        _say_ready,
-        Logs() if arguments.follow else None,
+        _report_ready,
+        LogFollower() if arguments.follow else None,
     )
 
 
-def wanted(arguments: argparse.Namespace) -> Wanted:
-    """What the arguments ask for."""
-    return Wanted(
+def task_spec(arguments: argparse.Namespace) -> TaskSpec:
+    """The task that the arguments describe."""
+    return TaskSpec(
         image=arguments.image,
         name=arguments.name,
         command=arguments.command,
@@ -132,7 +133,7 @@ def wanted(arguments: argparse.Namespace) -> Wanted:
     )
 
 
-def _say_ready() -> None:
+def _report_ready() -> None:
     fd = os.environ.pop(READY_FD, None)
     if fd is not None:
         os.write(int(fd), READY)
@@ -140,7 +141,7 @@ def _say_ready() -> None:
 
 
 def _detach(log: Path) -> int:
-    """Start ourselves again in a session of its own; wait until its tasks run."""
+    """Start this command again in a session of its own, and wait until its tasks run."""
     try:
         output = log.open("ab")
     except OSError as error:

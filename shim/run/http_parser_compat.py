@@ -1,7 +1,8 @@
-"""A stand-in for the C extension ``http_parser``, which pymesos needs and Python 3.11 cannot build.
+"""A replacement for the C extension ``http_parser``, which does not build on Python 3.11.
 
-Only what pymesos uses: parsing one HTTP response as its bytes arrive. :func:`provide` registers
-it in ``sys.modules`` where the real one is absent; call it before importing pymesos.
+pymesos needs it. This module has only the part that pymesos uses: parsing one HTTP response in
+pieces. :func:`provide` registers it in ``sys.modules`` when the real one is absent. Call it before
+pymesos is imported.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import types
 from email.parser import BytesHeaderParser
 
 MAX_HEAD = 65_536
-"""Bytes before the body. A master's are some hundreds."""
+"""The longest head of a response in bytes. A master sends some hundreds."""
 
 
 class HttpParser:
-    """Feed with ``execute``; it returns how much it took: less than given means an error."""
+    """An incremental parser. ``execute`` returns the parsed length; less than given is an error."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -24,7 +25,7 @@ class HttpParser:
         self._headers: dict[str, str] | None = None
         self._body = b""
         self._left: int | None = 0
-        """Of the body, or of the present chunk; None: until the connection ends."""
+        """Bytes left of the body or of the current chunk; None: until the connection ends."""
         self._in_chunk = False
         self._complete = False
         self._errno = 0
@@ -80,7 +81,7 @@ class HttpParser:
             if len(self._buffer) < size + 2:
                 return
             if self._buffer[size : size + 2] != b"\r\n":
-                raise ValueError("a chunk does not end where it says")
+                raise ValueError("a chunk does not end at its length")
             self._body += self._buffer[:size]
             self._buffer = self._buffer[size + 2 :]
             self._in_chunk = False
@@ -102,7 +103,7 @@ class HttpParser:
         return (self._header("transfer-encoding") or "").lower() == "chunked"
 
     def is_partial_body(self) -> bool:
-        """Whether there is body that was not fetched yet."""
+        """Whether ``recv_body`` would return bytes."""
         return bool(self._body)
 
     def recv_body(self) -> bytes:
@@ -118,7 +119,7 @@ def _fail(line: bytes) -> int:
 
 
 def provide() -> None:
-    """Make ``http_parser.http`` importable; the real one is preferred where it is installed."""
+    """Make ``http_parser.http`` importable. An installed real one takes precedence."""
     if "http_parser" in sys.modules or importlib.util.find_spec("http_parser") is not None:
         return
     package = types.ModuleType("http_parser")

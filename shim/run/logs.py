@@ -18,12 +18,12 @@ Fetch = Callable[[str], bytes]
 TIMEOUT = 5.0
 """Seconds for one read of at most 64 kB."""
 
-PIECES = 1000
-"""Reads in a row of one file: then the other tasks get their turn."""
+MAX_READS = 1000
+"""The most reads of one file in a row, so that the other tasks are read as well."""
 
 
 def fetch(url: str) -> bytes:
-    """The body of a 200 answer. Raises OSError otherwise."""
+    """The body of a 200 answer. Raises OSError for any other answer."""
     with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
         body: bytes = response.read()
         return body
@@ -38,8 +38,8 @@ class _File:
 
 
 @dataclass(slots=True)
-class Logs:
-    """Files of the tasks of one framework. ``poll`` prints what is new."""
+class LogFollower:
+    """Follows stdout and stderr of the tasks of one framework. ``poll`` prints new output."""
 
     fetch: Fetch = fetch
     out: TextIO = field(default_factory=lambda: sys.stdout)
@@ -47,7 +47,7 @@ class Logs:
     _files: dict[str, list[_File]] = field(default_factory=dict)
 
     def add(self, agent: str, framework_id: str, task_id: str) -> None:
-        """Follow a task on the agent at ``http://ip:port``; again has no effect."""
+        """Follow a task on the agent at ``http://ip:port``. A repeated call has no effect."""
         if task_id in self._files:
             return
         parts = ("frameworks", framework_id, "executors", task_id, "runs", "latest")
@@ -58,24 +58,24 @@ class Logs:
         ]
 
     def poll(self) -> None:
-        """Print what was written since the last time."""
+        """Print the output since the last call."""
         for files in self._files.values():
             for file in files:
-                self._drain(file)
+                self._print_new(file)
 
     def end(self, task_id: str) -> str | None:
-        """Print the rest of a task that has ended. What went wrong, if nothing could be read."""
+        """Print the rest of an ended task. Returns the error if a file could not be read."""
         files = self._files.pop(task_id, [])
         for file in files:
-            self._drain(file)
+            self._print_new(file)
         return next((file.error for file in files if file.error), None)
 
-    def _drain(self, file: _File) -> None:
-        for _ in range(PIECES):
+    def _print_new(self, file: _File) -> None:
+        for _ in range(MAX_READS):
             try:
                 data = json.loads(self.fetch(f"{file.url}&offset={file.offset}"))["data"]
             except (OSError, ValueError, KeyError, TypeError) as error:
-                # Not there yet, or just busy: only the last word counts.
+                # The file may not exist yet, so only the last error is reported.
                 file.error = error_text(error)
                 return
             file.error = None

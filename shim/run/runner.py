@@ -1,4 +1,4 @@
-"""``mesos-shim run``: an ordinary framework, by unmodified pymesos, that runs and follows tasks."""
+"""The framework of ``mesos-shim run``: a pymesos scheduler that launches and follows tasks."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from typing import Any, Protocol
 
 from shim.errors import FatalError
 from shim.run import http_parser_compat
-from shim.run.logs import Logs
-from shim.run.taskinfo import Room, Wanted
-from shim.run.tracker import TERMINAL, Tracker
+from shim.run.logs import LogFollower
+from shim.run.task_spec import OfferedResources, TaskSpec
+from shim.run.tracker import TERMINAL, TaskTracker
 
 Json = dict[str, Any]
 
-REFUSE_FOR_LONG = 3600.0
-REFUSE_SHORTLY = 2.0
-"""Seconds: how long an offer is declined that is of no use, and one that is too small now."""
+DECLINE_IDLE = 3600.0
+DECLINE_TOO_SMALL = 2.0
+"""Seconds for which an offer is declined when no task is pending, and when it is too small."""
 
-PATIENCE = 10.0
-"""Seconds without a fitting offer, until people are told that we wait for one."""
+OFFER_WAIT = 10.0
+"""Seconds without a sufficient offer, until a message says so."""
 
-KILL_PATIENCE = 30.0
-"""Seconds beyond the grace period for killed tasks to be reported as such."""
+KILL_WAIT = 30.0
+"""Seconds beyond the grace period for the terminal updates of killed tasks."""
 
 HINT = "pip install --no-deps pymesos"
 
 
 class Driver(Protocol):
-    """What we use of pymesos' MesosSchedulerDriver."""
+    """The used part of pymesos' MesosSchedulerDriver."""
 
     aborted: bool
 
@@ -48,7 +48,8 @@ class Driver(Protocol):
 
 
 def framework_info(name: str, user: str, role: str, principal: str | None) -> Json:
-    """Torn down as soon as we are gone for ten seconds: what we started ends with us."""
+    """FrameworkInfo. The master tears the framework down ten seconds after it disconnected, so that
+    its tasks do not outlive it."""
     info: Json = {
         "user": user,
         "name": name,
@@ -67,7 +68,7 @@ def framework_info(name: str, user: str, role: str, principal: str | None) -> Js
 
 
 def connect(run: Run, info: Json, master: str, secret: str | None) -> Driver:
-    """A driver for ``host:port`` or ``zk://``. Raises FatalError where pymesos is missing."""
+    """A driver for ``host:port`` or ``zk://``. Raises FatalError without pymesos."""
     http_parser_compat.provide()
     try:
         from pymesos import MesosSchedulerDriver
@@ -81,23 +82,23 @@ def connect(run: Run, info: Json, master: str, secret: str | None) -> Driver:
 
 
 class Run:
-    """The callbacks of one run; pymesos calls them from its own thread.
+    """The scheduler of one run. pymesos calls its callbacks from a thread of its own.
 
-    They only take note and launch: printing and waiting is the main thread's, in ``follow``.
+    The callbacks launch tasks and queue status updates. The main thread prints, in ``follow``.
     """
 
     def __init__(
         self,
-        wanted: Wanted,
+        spec: TaskSpec,
         instances: int,
         print_line: Callable[[str], None],
-        logs: Logs | None = None,
+        logs: LogFollower | None = None,
     ) -> None:
         unique = uuid.uuid4().hex[:8]
-        self.wanted = wanted
-        self.tracker = Tracker(tuple(f"{wanted.name}-{unique}-{n}" for n in range(instances)))
+        self.spec = spec
+        self.tracker = TaskTracker(tuple(f"{spec.name}-{unique}-{n}" for n in range(instances)))
         self.failure: str | None = None
-        self.news: queue.SimpleQueue[Json] = queue.SimpleQueue()
+        self.updates: queue.SimpleQueue[Json] = queue.SimpleQueue()
         self._print = print_line
         self._logs = logs
         self._agents: dict[str, str] = {}
@@ -117,23 +118,23 @@ class Run:
         self._print(f"connected again to {master['hostname']}:{master['port']}")
 
     def disconnected(self, driver: Driver) -> None:
-        """pymesos connects again by itself."""
+        """pymesos reconnects by itself."""
 
     def resourceOffers(self, driver: Driver, offers: list[Json]) -> None:  # noqa: N802
         with self._lock:
             for offer in offers:
-                self._use(driver, offer)
+                self._handle_offer(driver, offer)
 
-    def _use(self, driver: Driver, offer: Json) -> None:
-        room, placed = Room(offer), []
+    def _handle_offer(self, driver: Driver, offer: Json) -> None:
+        available, placed = OfferedResources(offer), []
         for task_id in list(self._pending):
-            info = room.place(self.wanted, task_id)
+            info = available.place(self.spec, task_id)
             if info is None:
                 break
             self._pending.remove(task_id)
             self._agents[task_id] = _agent_url(offer)
             placed.append(info)
-        seconds = REFUSE_SHORTLY if self._pending else REFUSE_FOR_LONG
+        seconds = DECLINE_TOO_SMALL if self._pending else DECLINE_IDLE
         filters = {"refuse_seconds": seconds}
         if placed:
             driver.launchTasks(offer["id"], placed, filters)
@@ -141,39 +142,39 @@ class Run:
             driver.declineOffer(offer["id"], filters)
 
     def statusUpdate(self, driver: Driver, status: Json) -> None:  # noqa: N802
-        self.news.put(status)
+        self.updates.put(status)
 
     def error(self, driver: Driver, message: str) -> None:
         self.failure = message
 
     def processHeartBeat(self, driver: Driver) -> None:  # noqa: N802
-        """The master lives."""
+        """The master is alive."""
 
-    def _nothing(self, *_: object) -> None:
-        """Not our concern: what follows from it comes as a status update."""
+    def _ignore(self, *_: object) -> None:
+        """Ignored: a status update follows where a task is concerned."""
 
-    offerRescinded = inverseOffers = inverseOfferRescinded = _nothing  # noqa: N815
-    operationStatusUpdate = frameworkMessage = slaveLost = executorLost = _nothing  # noqa: N815
+    offerRescinded = inverseOffers = inverseOfferRescinded = _ignore  # noqa: N815
+    operationStatusUpdate = frameworkMessage = slaveLost = executorLost = _ignore  # noqa: N815
 
     # ---- the main thread ---------------------------------------------------------------------
 
     @property
     def pending(self) -> int:
-        """Instances that no offer had room for yet."""
+        """The number of instances that have no offer yet."""
         with self._lock:
             return len(self._pending)
 
     @property
-    def missing(self) -> str:
-        """What an instance without a place waits for."""
+    def waiting_for(self) -> str:
+        """The reason why an instance is pending."""
         if not self._is_registered:
             return "no answer of the master yet"
-        wanted = self.wanted
-        ports = "".join(f" port {p.host}" for p in wanted.ports)
-        return f"no offer with cpus={wanted.cpus:g} mem={wanted.mem:g}{ports} yet"
+        spec = self.spec
+        ports = "".join(f" port {p.host}" for p in spec.ports)
+        return f"no offer with cpus={spec.cpus:g} mem={spec.mem:g}{ports} yet"
 
-    def give_up(self, driver: Driver) -> None:
-        """Launch nothing more, kill what runs."""
+    def kill_all(self, driver: Driver) -> None:
+        """Launch no more tasks and kill the running ones."""
         with self._lock:
             dropped, self._pending = self._pending, []
         for task_id in dropped:
@@ -181,10 +182,10 @@ class Run:
         for task_id in self.tracker.alive:
             driver.killTask({"value": task_id})
 
-    def take(self, timeout: float) -> Json | None:
-        """The next update, recorded and printed."""
+    def next_update(self, timeout: float) -> Json | None:
+        """Record and print the next status update. None after ``timeout`` seconds."""
         try:
-            status = self.news.get(timeout=timeout)
+            status = self.updates.get(timeout=timeout)
         except queue.Empty:
             status = None
         if status is not None:
@@ -193,14 +194,14 @@ class Run:
             self._follow_logs(self._logs, status)
         return status
 
-    def _follow_logs(self, logs: Logs, status: Json | None) -> None:
+    def _follow_logs(self, logs: LogFollower, status: Json | None) -> None:
         task_id = status["task_id"]["value"] if status else ""
         if status and task_id in self._agents:
             logs.add(self._agents[task_id], self._framework_id, task_id)
             if status["state"] in TERMINAL:
                 del self._agents[task_id]
                 if error := logs.end(task_id):
-                    _tell(f"no logs of {task_id}: {error}")
+                    _print_error(f"no logs of {task_id}: {error}")
         logs.poll()
 
 
@@ -213,48 +214,47 @@ def _agent_url(offer: Json) -> str:
 def follow(
     run: Run, driver: Driver, interrupted: threading.Event, ready: Callable[[], None]
 ) -> int:
-    """Until every task has ended, or was killed after an interrupt: the exit code.
+    """Follow the tasks until all have ended, or were killed after an interrupt.
 
-    ``ready`` is called whenever an update leaves all tasks running.
+    Returns the exit code. ``ready`` is called after each update that leaves all tasks running.
     """
-    started, told = time.monotonic(), False
+    started, reported = time.monotonic(), False
     while not run.tracker.done:
         if interrupted.is_set():
-            return _kill(run, driver)
+            return _kill_and_wait(run, driver)
         if run.failure is not None or driver.aborted:
             raise FatalError(f"the master ended the framework: {run.failure or 'no connection'}")
-        status = run.take(timeout=0.25)
+        status = run.next_update(timeout=0.25)
         if status is not None and _all_running(run.tracker):
             ready()
-        if run.pending and not told and time.monotonic() - started > PATIENCE:
-            told = True
-            _tell(f"{run.missing}; waiting")
+        if run.pending and not reported and time.monotonic() - started > OFFER_WAIT:
+            reported = True
+            _print_error(f"{run.waiting_for}; waiting")
     return run.tracker.code
 
 
-def _all_running(tracker: Tracker) -> bool:
+def _all_running(tracker: TaskTracker) -> bool:
     return all(tracker.states.get(t) == "TASK_RUNNING" for t in tracker.task_ids)
 
 
-def _kill(run: Run, driver: Driver) -> int:
-    """After Ctrl-C: kill, wait for the ends."""
-    _tell("killing the tasks")
-    run.give_up(driver)
-    end = time.monotonic() + (run.wanted.grace or 0.0) + KILL_PATIENCE
+def _kill_and_wait(run: Run, driver: Driver) -> int:
+    """Kill the tasks after Ctrl-C, and wait for their terminal updates."""
+    _print_error("killing the tasks")
+    run.kill_all(driver)
+    end = time.monotonic() + (run.spec.grace or 0.0) + KILL_WAIT
     while not run.tracker.done and time.monotonic() < end and not driver.aborted:
-        run.take(timeout=0.25)
+        run.next_update(timeout=0.25)
     return 130
 
 
-def _tell(text: str) -> None:
+def _print_error(text: str) -> None:
     print(f"mesos-shim run: {text}", file=sys.stderr, flush=True)
 
 
 def catch_signals(interrupted: threading.Event) -> None:
-    """SIGINT and SIGTERM set the event; a second one ends us at once.
+    """SIGINT and SIGTERM set the event. A second signal ends the process at once.
 
-    After pymesos was imported: it takes SIGINT for itself then, also to tell of its own end,
-    which ``follow`` sees anyway.
+    Call this after pymesos was imported, because pymesos installs its own SIGINT handler.
     """
 
     def handler(number: int, frame: FrameType | None) -> None:
@@ -267,16 +267,16 @@ def catch_signals(interrupted: threading.Event) -> None:
 
 
 def run(
-    wanted: Wanted,
+    spec: TaskSpec,
     instances: int,
     master: str,
     info: Mapping[str, Any],
     secret: str | None,
     ready: Callable[[], None] = lambda: None,
-    logs: Logs | None = None,
+    logs: LogFollower | None = None,
 ) -> int:
-    """The exit code: the task's own, or that of the first of several that failed."""
-    this = Run(wanted, instances, lambda line: print(line, flush=True), logs)
+    """Run the framework. Returns the task's exit code, or that of the first failed task."""
+    this = Run(spec, instances, lambda line: print(line, flush=True), logs)
     driver = connect(this, dict(info), master, secret)
     interrupted = threading.Event()
     catch_signals(interrupted)

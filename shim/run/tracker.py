@@ -1,4 +1,4 @@
-"""What became of the tasks of one ``run``: pure bookkeeping over status updates."""
+"""The states of the tasks of one ``run``, from status updates. Pure."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _EXIT_STATUS = re.compile(r"exited with status (\d+)")
 
 
 @dataclass(slots=True)
-class Tracker:
-    """Tasks by id. Feed it with every update; it says what to print."""
+class TaskTracker:
+    """States and exit codes by task id. ``update`` records a status."""
 
     task_ids: tuple[str, ...]
     states: dict[str, str] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
 
     def update(self, status: Json) -> str:
-        """Take an update in; the line to print about it."""
+        """Record a status. Returns the line to print."""
         task_id, state = status["task_id"]["value"], status["state"]
         if task_id in self.task_ids and self.states.get(task_id) not in TERMINAL:
             self.states[task_id] = state
@@ -51,13 +51,13 @@ class Tracker:
 
     @property
     def code(self) -> int:
-        """The exit code of the run: that of the first task in order that did not end well."""
+        """The exit code of the run: that of the first task that did not finish successfully."""
         ended = [self.codes.get(task_id, 1) for task_id in self.task_ids]
         return next((code for code in ended if code), 0)
 
 
 def exit_code(status: Json) -> int:
-    """The task's own exit code where its end tells one; 0 for finished, 1 for any other end."""
+    """The task's exit code from the status message; else 0 for TASK_FINISHED and 1 for others."""
     if status["state"] == "TASK_FINISHED":
         return 0
     match = _EXIT_STATUS.search(status.get("message", ""))
@@ -67,14 +67,14 @@ def exit_code(status: Json) -> int:
 
 
 def addresses(status: Json) -> list[str]:
-    """IP addresses of the task, as its container status tells."""
+    """IP addresses of the task, from its container status."""
     infos: Iterable[Json] = status.get("container_status", {}).get("network_infos", [])
     found = [a.get("ip_address", "") for info in infos for a in info.get("ip_addresses", [])]
     return [address for address in found if address]
 
 
 def ports(status: Json) -> list[str]:
-    """``host:container`` pairs as the container status tells."""
+    """``host:container`` port pairs of the container status."""
     infos: Iterable[Json] = status.get("container_status", {}).get("network_infos", [])
     return [
         f"{m['host_port']}:{m['container_port']}"

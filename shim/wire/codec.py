@@ -1,7 +1,7 @@
-"""Message names and classes; bytes in, bytes out. Nothing else in the shim parses or encodes.
+"""Message names and classes, decoding and encoding. No other module parses messages.
 
-Whatever comes in is bounded and complete: a missing required field would otherwise read as its
-default, and half a launch as a launch. Whatever goes out has passed ``safety``.
+Incoming messages are bounded in size and have all required fields: a missing field would read as
+its default, and a truncated launch as a launch. Outgoing messages have passed ``safety``.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from shim import limits
 from shim.errors import PeerError
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as internal
-from shim.wire import identifiers, safety, text
+from shim.wire import field_rules, non_utf8, safety
 from shim.wire.safety import Capabilities
 
 MessageTable = Mapping[str, type[Message]]
 
 PING = "PING"
 PONG = "PONG"
-"""Names of ping and pong up to 0.24. 0.25 takes both, 0.26 and later only the full names."""
+"""Names of ping and pong in Mesos up to 0.24. 0.25 accepts both names, 0.26 only the full ones."""
 
 
 class UnknownMessage(PeerError):
-    """A name that is not in the table: counted and dropped, as libprocess does."""
+    """A message name that is not in the table. It is counted and dropped, as by libprocess."""
 
 
 def _table(classes: Iterable[type[Message]]) -> dict[str, type[Message]]:
@@ -61,7 +61,7 @@ TO_AGENT: MessageTable = {
     ),
     PING: internal.PingSlaveMessage,
 }
-"""What an agent receives."""
+"""The messages that an agent receives."""
 
 TO_MASTER: MessageTable = {
     **_table(
@@ -82,7 +82,7 @@ TO_MASTER: MessageTable = {
     ),
     PONG: internal.PongSlaveMessage,
 }
-"""What a master receives."""
+"""The messages that a master receives."""
 
 
 def name_of(message: Message) -> str:
@@ -93,7 +93,7 @@ def name_of(message: Message) -> str:
 def decode(name: str, body: bytes, table: MessageTable = TO_AGENT) -> Message:
     """Raises UnknownMessage, or PeerError for a body that is too large, broken or incomplete.
 
-    Fields and enum values newer than ours are kept and written again.
+    Unknown fields and enum values of newer versions are kept when the message is encoded again.
     """
     cls = table.get(name)
     if cls is None:
@@ -105,17 +105,17 @@ def decode(name: str, body: bytes, table: MessageTable = TO_AGENT) -> Message:
         message.ParseFromString(body)
     except DecodeError as error:
         raise PeerError(f"{name}: {error}") from None
-    if missing := identifiers.missing(message):
+    if missing := field_rules.missing(message):
         raise PeerError(f"{name}: missing {', '.join(missing)}")
-    text.readable(message)
+    non_utf8.decode_strings(message)
     return message
 
 
 def encode(message: Message, claimed: Capabilities = frozenset()) -> bytes:
-    """The message's body; equal messages give equal bytes.
+    """The message's body. Equal messages give equal bytes.
 
-    ``claimed`` are the capabilities the agent registered with. Raises UnsafeMessage, naming the
-    field, rather than sending what could abort a master or would be dropped by it unseen.
+    ``claimed``: the capabilities with which the agent registered. Raises UnsafeMessage with the
+    field for a message that would abort a master, or that a master would drop silently.
     """
     safety.check(message, claimed)
-    return text.original(message.SerializeToString(deterministic=True), type(message))
+    return non_utf8.encode_strings(message.SerializeToString(deterministic=True), type(message))

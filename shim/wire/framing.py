@@ -1,8 +1,8 @@
-"""One libprocess message as HTTP, without any I/O.
+"""One libprocess message as an HTTP request, without I/O.
 
-A message is a POST to ``/<process id>/<message name>``. It is told from an ordinary request by
-``Libprocess-From`` or a ``User-Agent`` of ``libprocess/``; both hold the sender's pid. Answers
-carry nothing: a reply is a message of its own, on a connection of its own.
+A message is a POST to ``/<process id>/<message name>``. The header ``Libprocess-From``, or a
+``User-Agent`` of ``libprocess/``, distinguishes it from an ordinary request; both hold the sender's
+pid. HTTP answers carry no data: a reply is a message of its own, on a connection of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shim.model.ids import Pid
 
 _AGENT_PREFIX = "libprocess/"
 _TOKEN = re.compile(r"[!-~]+")
-"""Visible ASCII: what may stand in a request line or header without changing its meaning."""
+"""Visible ASCII, which is safe in a request line and in a header."""
 
 
 parse_pid = lru_cache(limits.PIDS_REMEMBERED)(Pid.parse)
@@ -27,8 +27,8 @@ parse_pid = lru_cache(limits.PIDS_REMEMBERED)(Pid.parse)
 def encode_request(to: Pid, sender: Pid, name: str, body: bytes) -> bytes:
     """The bytes of one message, as libprocess writes them.
 
-    An empty body has neither Transfer-Encoding nor Content-Length; any other is one chunk.
-    Raises ValueError for an id or name that would not arrive as it is.
+    An empty body has neither Transfer-Encoding nor Content-Length; any other body is one chunk.
+    Raises ValueError for an id or name that a request line cannot carry.
     """
     for token in (to.id, name, sender.id):
         if not _TOKEN.fullmatch(token):
@@ -59,7 +59,7 @@ def is_message(method: str, headers: Mapping[str, str]) -> bool:
 
 
 def sender_of(headers: Mapping[str, str]) -> Pid:
-    """Who sent the message. Raises PeerError for what is no pid, or cannot be answered."""
+    """The sender's pid. Raises PeerError for a header that is not a usable pid."""
     text = headers.get("Libprocess-From")
     if text is None:
         text = headers.get("User-Agent", "").removeprefix(_AGENT_PREFIX)
@@ -73,7 +73,7 @@ def sender_of(headers: Mapping[str, str]) -> Pid:
 
 
 def target_of(raw_path: str) -> tuple[str, str]:
-    """``/slave%281%29/mesos.internal.X`` -> process id (decoded) and message name (as it is)."""
+    """``/slave%281%29/mesos.internal.X`` -> the decoded process id and the message name."""
     slash, _, rest = raw_path.partition("/")
     process, _, name = rest.partition("/")
     if slash or not process:

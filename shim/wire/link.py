@@ -1,9 +1,9 @@
-"""Messages out: one ordered connection per peer address, opened when there is something to say.
+"""Outgoing messages: one ordered connection per peer address, opened when a message is sent.
 
-Order matters (authenticate before register, one status update before the next), so there is no
-pool. Nothing is repeated here: when a connection breaks, what waited for it is dropped, the
-owner is told, and the protocol's own retries bring everything again. All processes of a master
-(observer, authenticator) share its address, hence its connection.
+The order of messages matters (authenticate before register, one status update before the next),
+so there is no pool of connections. Nothing is resent here: when a connection breaks, its queued
+messages are dropped and ``on_broken`` is called; the protocol's own retries send everything again.
+All processes of a master (observer, authenticator) share its address and thus its connection.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ANSWER = len(b"HTTP/1.1 202")
 
 
 async def connect(address: Address) -> Streams:
-    """A connection that notices within LINK_STALL seconds when its path is gone."""
+    """Open a connection that detects a dead path within LINK_STALL seconds."""
     reader, writer = await asyncio.open_connection(*address)
     raw = writer.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -42,7 +42,7 @@ async def connect(address: Address) -> Streams:
 
 
 class Links:
-    """All links out. ``on_broken(address)`` is called from the loop whenever one breaks."""
+    """All outgoing links. ``on_broken(address)`` is called on the loop when one breaks."""
 
     def __init__(
         self,
@@ -57,40 +57,40 @@ class Links:
         self._links: dict[Address, tuple[_Link, asyncio.Task[None]]] = {}
         self.sent = 0
         self.dropped = 0
-        """Messages handed over since the start, and those of them that a broken link lost."""
+        """Messages sent since the start, and those among them that a broken link lost."""
 
     def send(self, to: Pid, sender: Pid, name: str, body: bytes) -> None:
-        """Puts the message behind all earlier ones to the same address; never blocks.
+        """Queue the message behind all earlier ones to the same address. Never blocks.
 
-        It may be lost, like any message. Raises ValueError for what is fit for no request.
+        The message may be lost. Raises ValueError for an id or name that a request cannot carry.
         """
         data = encode_request(to, sender, name, body)
         if to.address not in self._links:
-            link = _Link(to.address, self._connect, self._idle, self._broke)
-            task = asyncio.get_running_loop().create_task(self._keep(link), name=f"link {to}")
+            link = _Link(to.address, self._connect, self._idle, self._link_broke)
+            task = asyncio.get_running_loop().create_task(self._run_link(link), name=f"link {to}")
             self._links[to.address] = link, task
         self.sent += 1
         self._links[to.address][0].push(data)
 
     @property
     def addresses(self) -> frozenset[Address]:
-        """Peers with a link, connected or trying to."""
+        """Peers with a link that is connected or connecting."""
         return frozenset(self._links)
 
-    async def _keep(self, link: _Link) -> None:
+    async def _run_link(self, link: _Link) -> None:
         try:
             await link.run()
         finally:
-            # At once: a message pushed to a link that has ended would wait for ever.
+            # Remove it at once: a message queued in an ended link would wait for ever.
             del self._links[link.address]
 
-    def _broke(self, address: Address, dropped: int) -> None:
+    def _link_broke(self, address: Address, dropped: int) -> None:
         self.dropped += dropped
-        # Not from here: a full queue breaks in the midst of the owner's own send().
+        # Called later: a full queue breaks the link during the owner's own send().
         asyncio.get_running_loop().call_soon(self._on_broken, address)
 
     async def close(self, flush: float = limits.LINK_FLUSH) -> None:
-        """Lets what was sent leave, for ``flush`` seconds at most, and closes every link."""
+        """Flush for at most ``flush`` seconds, and close every link."""
         links = list(self._links.values())
         for link, _ in links:
             link.finish()
@@ -103,7 +103,7 @@ class Links:
 
 
 class _Link:
-    """The queue to one peer, and what empties it."""
+    """The queue to one peer, and the connection that empties it."""
 
     def __init__(
         self,
@@ -115,24 +115,24 @@ class _Link:
         self.address = address
         self._connect = connect
         self._idle = idle
-        self._broke = broke
+        self._link_broke = broke
         self._queue: deque[bytes] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
         self._finishing = False
         self._backoff = 0.0
-        self._strange = False
-        """It was told that this peer is something else."""
+        self._not_mesos = False
+        """Whether the peer was reported as not being a Mesos process."""
 
     def push(self, data: bytes) -> None:
         self._queue.append(data)
         self._bytes += len(data)
         if len(self._queue) > limits.LINK_QUEUE_MESSAGES or self._bytes > limits.LINK_QUEUE_BYTES:
-            self._drop("does not keep up")
+            self._break("does not keep up")
         self._wake.set()
 
     def finish(self) -> None:
-        """Ends ``run`` as soon as the queue is empty."""
+        """End ``run`` as soon as the queue is empty."""
         self._finishing = True
         self._wake.set()
 
@@ -143,61 +143,64 @@ class _Link:
                 async with asyncio.timeout(limits.LINK_CONNECT_TIMEOUT):
                     reader, writer = await self._connect(self.address)
             except OSError as error:
-                self._drop(f"cannot be reached: {error or 'timeout'}")
+                self._break(f"cannot be reached: {error or 'timeout'}")
                 continue
             try:
-                await self._converse(reader, writer)
+                await self._read_and_write(reader, writer)
             finally:
                 writer.transport.abort()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until the peer breaks the connection, or there was nothing to say for a while."""
+    async def _read_and_write(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Read and write until the peer breaks the connection or the link is idle."""
         reading = asyncio.ensure_future(self._read(reader))
         writing = asyncio.ensure_future(self._write(writer))
         try:
             await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
             if writing.done() and not reading.done() and writing.exception() is None:
-                # The peer closes too, after the last message: a reset could overtake it.
+                # Wait for the peer to close: a reset could overtake the last message.
                 writer.write_eof()
                 await asyncio.wait({reading}, timeout=limits.LINK_FLUSH)
                 return
             ended = writing if writing.done() else reading
-            self._drop(f"broke the link: {ended.exception() or 'end of stream'}")
+            self._break(f"broke the link: {ended.exception() or 'end of stream'}")
         finally:
             reading.cancel()
             writing.cancel()
             await asyncio.gather(reading, writing, return_exceptions=True)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        """Answers say nothing, but that the peer is alive; the first one, whether it is Mesos.
+        """Read and discard answers. An answer shows that the peer is alive.
 
-        Later ones may be 404: the process of an ended session is gone.
+        The first answer also shows whether the peer is a Mesos process. Later answers may be 404,
+        for the process of an ended session.
         """
         answer = b""
         while data := await reader.read(65_536):
             self._backoff = 0.0
             if len(answer) < _ANSWER:
                 answer += data[:200]
-                self._judge(answer)
+                self._check_first_answer(answer)
 
-    def _judge(self, answer: bytes) -> None:
+    def _check_first_answer(self, answer: bytes) -> None:
         if len(answer) < _ANSWER:
             return
-        strange = _ACCEPTED.match(answer) is None
-        if strange and not self._strange:
+        not_mesos = _ACCEPTED.match(answer) is None
+        if not_mesos and not self._not_mesos:
             line = answer.splitlines()[0].decode("ascii", "backslashreplace")
             text = "%s:%d answers a message with %r: is that a Mesos process, is --master right?"
             log.warning(text, *self.address, line)
-        self._strange = strange
+        self._not_mesos = not_mesos
 
     async def _write(self, writer: asyncio.StreamWriter) -> None:
-        """Returns when there is nothing more to say."""
+        """Write until the link is idle or finishing."""
         while await self._has_work():
             writer.write(self._take())
             await writer.drain()
 
     def _take(self) -> bytes:
-        """The oldest messages, in order."""
+        """The oldest messages of the queue, in order."""
         taken, size = [], 0
         while self._queue and size < limits.LINK_WRITE_BYTES:
             taken.append(self._queue.popleft())
@@ -206,7 +209,7 @@ class _Link:
         return b"".join(taken)
 
     async def _has_work(self) -> bool:
-        """Waits for a message; False: none came for long, or none will."""
+        """Wait for a message. False when the link is idle or finishing."""
         while not self._queue:
             if self._finishing:
                 return False
@@ -215,14 +218,14 @@ class _Link:
                 async with asyncio.timeout(self._idle):
                     await self._wake.wait()
             except TimeoutError:
-                return bool(self._queue)  # the last moment counts
+                return bool(self._queue)  # A message may have come at the timeout.
         return True
 
-    def _drop(self, why: str) -> None:
+    def _break(self, why: str) -> None:
         dropped = len(self._queue)
         log.warning("%s:%d %s; %d messages dropped", *self.address, why, dropped)
         longer = max(self._backoff * 2, limits.LINK_BACKOFF_MIN)
         self._backoff = min(longer, limits.LINK_BACKOFF_MAX)
         self._queue.clear()
         self._bytes = 0
-        self._broke(self.address, dropped)
+        self._link_broke(self.address, dropped)

@@ -1,8 +1,9 @@
-"""What a master demands of a registration.
+"""What a master requires of RegisterSlaveMessage and ReregisterSlaveMessage.
 
-Half of these it meets with an abort, after a failover when it rebuilds its books from the
-agent's; the other half by dropping the message with a line in its own log, so that the agent
-repeats itself for ever. The order follows the message.
+A violation of one half of these rules aborts the master: after a failover it rebuilds its memory
+from the agents' messages. A violation of the other half makes the master drop the message with a
+line in its log, and the agent registers again and again. The order of the rules is that of the
+fields.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
-from shim.wire import identifiers
-from shim.wire.identifiers import Problems
+from shim.wire import field_rules
+from shim.wire.field_rules import Problems
 from shim.wire.resource_rules import checkpoint_problems, total_problems
 
 Registration = internal.RegisterSlaveMessage | internal.ReregisterSlaveMessage
@@ -27,7 +28,7 @@ def register_problems(message: internal.RegisterSlaveMessage) -> Problems:
 
 
 def reregister_problems(message: internal.ReregisterSlaveMessage) -> Problems:
-    yield from identifiers.identifier("slave.id", message.slave.id.value)
+    yield from field_rules.identifier("slave.id", message.slave.id.value)
     yield from _common(message)
     yield from _frameworks(message.frameworks)
     yield from _executors(message)
@@ -45,9 +46,9 @@ def _common(message: Registration) -> Problems:
         yield "slave.checkpoint: false, but there are checkpointed_resources"
     checkpointed = message.checkpointed_resources
     yield from checkpoint_problems("checkpointed_resources", checkpointed, slave.resources)
-    yield from identifiers.version("version", message.version)
+    yield from field_rules.version("version", message.version)
     if message.HasField("resource_version_uuid"):
-        yield from identifiers.uuid("resource_version_uuid", message.resource_version_uuid.value)
+        yield from field_rules.uuid("resource_version_uuid", message.resource_version_uuid.value)
     elif _claims(message, _RESOURCE_PROVIDER):
         yield "resource_version_uuid: missing, but RESOURCE_PROVIDER is claimed"
 
@@ -60,7 +61,7 @@ def _frameworks(frameworks: Sequence[mesos.FrameworkInfo]) -> Problems:
     ids = [framework.id.value for framework in frameworks]
     for index, (framework, name) in enumerate(zip(frameworks, ids, strict=True)):
         field = f"frameworks[{index}]"
-        yield from identifiers.identifier(f"{field}.id", name)
+        yield from field_rules.identifier(f"{field}.id", name)
         if name in ids[:index]:
             yield f"{field}.id: {name!r} is there twice"
         if _is_multi_role(framework) and framework.HasField("role"):
@@ -80,7 +81,7 @@ def _executors(message: internal.ReregisterSlaveMessage) -> Problems:
     for index, executor in enumerate(message.executor_infos):
         field = f"executor_infos[{index}]"
         key = (executor.framework_id.value, executor.executor_id.value)
-        yield from identifiers.identifier(f"{field}.executor_id", key[1])
+        yield from field_rules.identifier(f"{field}.executor_id", key[1])
         if key[0] not in known:
             yield f"{field}.framework_id: {key[0]!r} is not in frameworks"
         if key in seen:
@@ -98,7 +99,7 @@ def _tasks(message: internal.ReregisterSlaveMessage) -> Problems:
         if key in seen:
             yield f"{field}: {key[1]!r} of {key[0]!r} is there twice"
         seen.add(key)
-        yield from identifiers.identifier(f"{field}.task_id", key[1])
+        yield from field_rules.identifier(f"{field}.task_id", key[1])
         if key[0] not in known:
             yield f"{field}.framework_id: {key[0]!r} is not in frameworks"
         if task.slave_id.value != message.slave.id.value:
@@ -112,15 +113,15 @@ def _tasks(message: internal.ReregisterSlaveMessage) -> Problems:
 
 def _task_state(field: str, task: mesos.Task) -> Problems:
     if task.state == mesos.TASK_UNREACHABLE:
-        yield f"{field}.state: TASK_UNREACHABLE is the master's to say"
+        yield f"{field}.state: TASK_UNREACHABLE may be set by a master only"
     if task.HasField("status_update_state") != task.HasField("status_update_uuid"):
         yield f"{field}.status_update_uuid: without its state, or the state without it"
     elif task.HasField("status_update_uuid"):
-        yield from identifiers.uuid(f"{field}.status_update_uuid", task.status_update_uuid)
+        yield from field_rules.uuid(f"{field}.status_update_uuid", task.status_update_uuid)
 
 
 def _allocations(message: internal.ReregisterSlaveMessage) -> Problems:
-    """Without MULTI_ROLE the master fills the role in itself, as long as there is only one."""
+    """Without MULTI_ROLE the master adds the role itself, if the framework has only one."""
     ambiguous = {f.id.value for f in message.frameworks if len(f.roles) > 1}
     claimed = _claims(message, _MULTI_ROLE)
     for index, task in enumerate(message.tasks):

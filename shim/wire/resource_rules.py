@@ -1,15 +1,22 @@
-"""Which resources a master takes from an agent: valid totals, and reservations that fit them."""
+"""Which resources a master accepts from an agent: valid totals, and reservations within them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
-from shim.model.resources import is_checkpointed, joined
+from shim.model.resources import (
+    is_checkpointed,
+    joined,
+    overlap,
+    ranges_of,
+    thousandths,
+    value_field,
+    value_fields,
+)
 from shim.protos import mesos_pb2 as mesos
-from shim.wire.identifiers import Problems
+from shim.wire.field_rules import Problems
 
 Resource = mesos.Resource
 _STATIC = Resource.ReservationInfo.STATIC
@@ -17,14 +24,14 @@ _SHAREABLE = (Resource.DiskInfo.Source.UNKNOWN, Resource.DiskInfo.Source.PATH)
 
 
 def total_problems(field: str, resource: Resource) -> Problems:
-    """What is wrong with one entry of ``SlaveInfo.resources``."""
+    """Problems of one entry of ``SlaveInfo.resources``."""
     yield from _value_problems(field, resource)
     if not resource.name:
         yield f"{field}.name: empty"
     if resource.HasField("disk") and resource.name != "disk":
         yield f"{field}.disk: only for the resource of that name"
     if resource.HasField("reservation") and resource.role == "*":
-        yield f"{field}.reservation: for nobody, role '*'"
+        yield f"{field}.reservation: role '*' cannot be reserved"
     if resource.HasField("allocation_info"):
         yield f"{field}.allocation_info: a total is not allocated"
     if len(resource.reservations) > 1:
@@ -32,22 +39,22 @@ def total_problems(field: str, resource: Resource) -> Problems:
 
 
 def _value_problems(field: str, resource: Resource) -> Problems:
-    wanted = mesos.Value.Type.Name(resource.type).lower()
-    given = [kind for kind in ("scalar", "ranges", "set") if resource.HasField(kind)]
+    wanted, given = value_field(resource), value_fields(resource)
     if given != [wanted]:
         yield f"{field}.type: {wanted}, but the value is {' and '.join(given) or 'missing'}"
     elif wanted == "scalar" and not _thousandths(resource) > 0:
         yield f"{field}.scalar: {resource.scalar.value} is not above zero"
     elif wanted == "ranges":
-        spans = sorted((r.begin, r.end) for r in resource.ranges.range)
-        if any(begin > end for begin, end in spans) or _overlap(spans):
+        spans = ranges_of([resource])
+        if any(begin > end for begin, end in spans) or overlap(spans):
             yield f"{field}.ranges: reversed or overlapping"
 
 
 def checkpoint_problems(
     field: str, checkpointed: Sequence[Resource], totals: Iterable[Resource]
 ) -> Problems:
-    """A master aborts for entries that are no reservation or volume, or not part of the totals."""
+    """A master aborts for an entry that is neither a dynamic reservation nor a volume, and for
+    entries that exceed the totals."""
     for index, resource in enumerate(checkpointed):
         if not is_checkpointed(resource):
             yield f"{field}[{index}]: neither a dynamic reservation nor a persistent volume"
@@ -58,14 +65,15 @@ def checkpoint_problems(
 
 
 class _Kind(NamedTuple):
-    """What is alike enough to be added up, once dynamic reservations and volumes are undone."""
+    """The properties that two resources must share to be added, without their dynamic
+    reservations and volumes."""
 
     name: str
     type: int
     role: str
     source: bytes
     exclusive: int
-    """Thousandths of a disk that is used as a whole or not at all, else 0."""
+    """Thousandths of a disk that is used only as a whole (MOUNT, BLOCK); else 0."""
     revocable: bool
 
 
@@ -90,7 +98,7 @@ def _kind(resource: Resource) -> _Kind:
 
 
 def _base_role(resource: Resource) -> str:
-    """The static role below any dynamic reservation; both formats of reservations."""
+    """The static role below any dynamic reservation, in both formats of reservations."""
     if resource.reservations:
         static = [r.role for r in resource.reservations if r.type == _STATIC]
         return static[-1] if static else "*"
@@ -103,21 +111,12 @@ def _contains(total: list[Resource], used: list[Resource]) -> bool:
     if used[0].type == mesos.Value.SET:
         items = [item for r in used for item in r.set.item]
         return len(items) == len({*items}) and {*items} <= {i for r in total for i in r.set.item}
-    spans, room = _spans(used), joined(_spans(total))
-    return not _overlap(spans) and all(
-        any(begin <= first and last <= end for begin, end in room) for first, last in spans
+    spans, available = ranges_of(used), joined(ranges_of(total))
+    return not overlap(spans) and all(
+        any(begin <= first and last <= end for begin, end in available) for first, last in spans
     )
 
 
 def _thousandths(resource: Resource) -> int:
-    """Mesos keeps three decimals; NaN and infinities count as nothing."""
-    value = resource.scalar.value
-    return round(value * 1000) if abs(value) < 1e15 else 0
-
-
-def _spans(resources: Iterable[Resource]) -> list[tuple[int, int]]:
-    return sorted((r.begin, r.end) for resource in resources for r in resource.ranges.range)
-
-
-def _overlap(spans: Sequence[tuple[int, int]]) -> bool:
-    return any(after[0] <= before[1] for before, after in pairwise(spans))
+    """NaN and infinities count as zero."""
+    return thousandths(resource.scalar.value) or 0

@@ -1,9 +1,9 @@
-"""Messages in: one listener for libprocess messages and for ordinary HTTP requests.
+"""Incoming messages: one HTTP server for libprocess messages and for ordinary requests.
 
-A message is read, handed over and answered 202 before the next one of its connection is looked
-at: the master's ping may be right behind. The connection a master opened is its link to us: if
-it breaks, the agent counts as disconnected. So it is never closed here, not when idle, not when
-a body is too large, not when handing over fails.
+A message is read, delivered and answered with 202 before the next one of its connection is read.
+A master regards the connection that it opened as its link to the agent: when the connection
+breaks, the agent counts as disconnected. So the server never closes a connection: neither an idle
+one, nor after an oversized body, nor after a failed delivery.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = logging.getLogger(__name__)
 
 
-class _Short(logging.Filter):
-    """What is no HTTP (a scanner, TLS) is one line about its sender, no stack of ours."""
+class _OneLineErrors(logging.Filter):
+    """Logs a request that is not HTTP (a port scanner, TLS) as one line without a traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -41,14 +41,14 @@ class _Short(logging.Filter):
 
 
 _requests = logging.getLogger(f"{__name__}.requests")
-_requests.addFilter(_Short())
+_requests.addFilter(_OneLineErrors())
 
 
 class Inbox:
-    """Takes messages for the processes ``has_process`` knows to ``deliver``.
+    """Passes messages for existing processes (``has_process``) to ``deliver``.
 
-    ``deliver(process id, sender, name, body)`` is called from the loop, in the order in which
-    the messages of one connection arrived. It must not block; what it raises is logged.
+    ``deliver(process id, sender, name, body)`` is called on the loop, in the order of the messages
+    of one connection. It must not block. Its exceptions are logged.
     """
 
     def __init__(self, has_process: Callable[[str], bool], deliver: Deliver) -> None:
@@ -56,7 +56,8 @@ class Inbox:
         self._deliver = deliver
         self.answered: Counter[int] = Counter()
         self.failed = 0
-        """Messages by the status of their answer, and those whose delivery raised."""
+        """``answered``: messages by the status of their answer. ``failed``: messages whose delivery
+        raised an exception."""
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -67,23 +68,24 @@ class Inbox:
         return web.Response(status=status)
 
     async def _receive(self, request: web.Request) -> int:
-        """The status of the answer. The body is always read to its end, or the link closes."""
+        """Returns the status of the answer. The body is always read to its end; otherwise aiohttp
+        would close the connection."""
         try:
-            body = await _body(request)
+            body = await _read_body(request)
             process, name = target_of(request.raw_path)
             sender = sender_of(request.headers)
         except (PeerError, ClientError, web.RequestPayloadError, ConnectionError) as error:
-            log.warning("message of %s refused: %s", request.remote, error)
+            log.warning("invalid message from %s: %s", request.remote, error)
             return 400
         if body is None:
             log.error("%s of %s is larger than %d bytes", name, sender, limits.MESSAGE_BYTES)
             return 413
         if not self._has_process(process):
             return 404
-        self._hand_over(process, sender, name, body)
+        self._deliver_safely(process, sender, name, body)
         return 202
 
-    def _hand_over(self, process: str, sender: Pid, name: str, body: bytes) -> None:
+    def _deliver_safely(self, process: str, sender: Pid, name: str, body: bytes) -> None:
         try:
             self._deliver(process, sender, name, body)
         except Exception:
@@ -91,8 +93,8 @@ class Inbox:
             log.exception("%s of %s to %s could not be delivered", name, sender, process)
 
 
-async def _body(request: web.Request) -> bytes | None:
-    """The whole body; None if it is too large, but read to its end nevertheless."""
+async def _read_body(request: web.Request) -> bytes | None:
+    """The complete body; None for a body that is too large, which is read to its end as well."""
     parts: list[bytes] = []
     size = 0
     async for part in request.content.iter_any():
@@ -102,17 +104,17 @@ async def _body(request: web.Request) -> bytes | None:
     return b"".join(parts) if size <= limits.MESSAGE_BYTES else None
 
 
-async def _nothing_here(request: web.Request) -> web.StreamResponse:
+async def _not_found(request: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
 
 
 class Listener:
-    """A listening server. Made by ``serve``."""
+    """A listening server, returned by ``serve``."""
 
     def __init__(self, runner: web.AppRunner, port: int) -> None:
         self._runner = runner
         self.port = port
-        """The port that is listened on, also when 0 was asked for."""
+        """The actual port, also when port 0 was requested."""
 
     async def close(self) -> None:
         await self._runner.cleanup()
@@ -140,8 +142,8 @@ async def serve(
     """Answers on a socket of ``bind``; ``setup`` adds the ordinary routes."""
     app = web.Application(middlewares=[inbox.middleware])
     setup(app)
-    # Without a route for it every message would cost an exception on its way to a 404.
-    app.router.add_route("*", "/{anything:.*}", _nothing_here)
+    # Without this route aiohttp would raise an exception for every message before its 404.
+    app.router.add_route("*", "/{anything:.*}", _not_found)
     runner = web.AppRunner(
         app,
         access_log=None,

@@ -1,8 +1,8 @@
-"""The leading master according to ZooKeeper: the child with the smallest sequence number.
+"""The leading master in ZooKeeper: the child of the group with the smallest sequence number.
 
-kazoo works in threads of its own: everything they find out is handed to the loop, and nothing
-here waits for them on the loop. Losing the connection is no news about masters: only when it
-lasts as long as the session, or the session is lost, is there no leader.
+kazoo runs threads of its own. They hand every event to the event loop, and the loop never waits
+for them. A lost connection does not change the leader. There is no leader when the session is
+lost, or when the connection is lost for as long as a session lasts.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from shim.wire.detect import OnChange
 
 log = logging.getLogger(__name__)
 _kazoo_log = logging.getLogger(f"{__name__}.kazoo")
-_kazoo_log.setLevel(logging.INFO)  # its DEBUG shows requests, the password among them
+_kazoo_log.setLevel(logging.INFO)  # DEBUG shows requests with the password.
 
 _CANDIDATE = re.compile(r"(?:(?P<label>.*)_)?(?P<sequence>-?\d+)", re.ASCII | re.DOTALL)
-_LOOK = "look"
+_READ_AGAIN = "read again"
 _CONNECTION_LOST = (ConnectionLoss, SessionExpiredError, KazooTimeoutError)
-"""The client's state says the same, and what to do about it follows from that."""
+"""Errors that the client's state reports as well. The state decides what to do."""
 
 
 def leader_of(children: Iterable[str]) -> str | None:
-    """The leading master's node among all children of the group; others are skipped."""
+    """The leading master's node among the children of the group. Other children are skipped."""
     candidates = [found for child in children if (found := _CANDIDATE.fullmatch(child))]
     leader = min(candidates, key=lambda found: int(found["sequence"]), default=None)
     return leader and leader[0]
 
 
 def pid_in(node: str, data: bytes) -> Pid:
-    """The pid that a master wrote to its node. Raises PeerError for what is no master's."""
+    """The pid that a master wrote to its node. Raises PeerError for any other content."""
     found = _CANDIDATE.fullmatch(node)
     label = found and found["label"]
     try:
@@ -63,7 +63,7 @@ def pid_in(node: str, data: bytes) -> Pid:
 
 
 class ZooKeeperDetector:
-    """Follows the group of masters; begins a new session whenever the old one is lost."""
+    """Follows the group of masters. Starts a new session when the old one is lost."""
 
     def __init__(
         self, master: ZooKeeperMaster, session_timeout: float = limits.ZK_SESSION_TIMEOUT
@@ -73,7 +73,7 @@ class ZooKeeperDetector:
         self._ending: set[asyncio.Future[None]] = set()
 
     async def run(self, on_change: OnChange) -> None:
-        """Until cancelled; then it ends the session at ZooKeeper, if that is still there."""
+        """Run until cancelled. Then end the session in ZooKeeper, if ZooKeeper is reachable."""
         try:
             await self._follow(on_change)
         finally:
@@ -99,14 +99,14 @@ class ZooKeeperDetector:
             await asyncio.sleep(limits.ZK_NEW_SESSION)
 
     def _end(self, session: _Session) -> None:
-        """Not waited for: against a dead ZooKeeper it takes seconds."""
+        """End the session in a thread: with an unreachable ZooKeeper this takes seconds."""
         ending = asyncio.get_running_loop().run_in_executor(None, session.end)
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
 
 class _Session:
-    """One ZooKeeper session: its client, and what the client's threads found out."""
+    """One ZooKeeper session: its client and the events of the client's threads."""
 
     def __init__(self, master: ZooKeeperMaster, timeout: float) -> None:
         self._path = master.path
@@ -120,10 +120,10 @@ class _Session:
             connection_retry={"max_tries": -1, "delay": 0.1, "max_delay": limits.ZK_RETRY},
             logger=_kazoo_log,
         )
-        self._client.add_listener(self._happened)
+        self._client.add_listener(self._on_state)
 
     async def follow(self, report: OnChange) -> None:
-        """Reports who leads, until the session is lost."""
+        """Report the leader until the session is lost."""
         self._client.start_async()
         deadline: float | None = None
         while True:
@@ -140,53 +140,54 @@ class _Session:
             elif event == KazooState.CONNECTED:
                 deadline = None
             if deadline is None:
-                await self._look(report)
+                await self._report_leader(report)
 
-    async def _look(self, report: OnChange) -> None:
+    async def _report_leader(self, report: OnChange) -> None:
         try:
             report(await self._leader())
         except _CONNECTION_LOST:
             return
         except (KazooException, PeerError) as error:
-            log.warning("no leader to be had from ZooKeeper: %r", error)
+            log.warning("ZooKeeper gives no leader: %r", error)
             report(None)
-            self._loop.call_later(limits.ZK_RETRY, self._events.put_nowait, _LOOK)
+            self._loop.call_later(limits.ZK_RETRY, self._events.put_nowait, _READ_AGAIN)
 
     async def _leader(self) -> Pid | None:
-        client, path, watch = self._client, self._path, self._changed
+        client, path, watch = self._client, self._path, self._on_change
         while True:
             try:
-                node = leader_of(await self._ask(client.get_children_async(path, watch=watch)))
+                node = leader_of(await self._future(client.get_children_async(path, watch=watch)))
                 if node is None:
                     return None
-                data, _ = await self._ask(client.get_async(f"{path}/{node}"))
+                data, _ = await self._future(client.get_async(f"{path}/{node}"))
                 return pid_in(node, data)
             except NoNodeError:
-                # The leader left in between: look again. Or there is no group yet: watch for it.
-                if not await self._ask(client.exists_async(path, watch=watch)):
+                # The leader left between two reads: read again. Or the group does not exist yet:
+                # watch for its creation.
+                if not await self._future(client.exists_async(path, watch=watch)):
                     return None
 
-    def _ask(self, result: IAsyncResult) -> asyncio.Future[Any]:
-        """A kazoo result as one of the loop's."""
+    def _future(self, result: IAsyncResult) -> asyncio.Future[Any]:
+        """A kazoo result as a future of the event loop."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        result.rawlink(lambda done: self._tell(_settle, future, done))
+        result.rawlink(lambda done: self._call_on_loop(_copy_result, future, done))
         return future
 
-    # The rest runs in kazoo's threads.
+    # The following methods run in kazoo's threads.
 
-    def _happened(self, state: str) -> None:
-        self._tell(self._events.put_nowait, state)
+    def _on_state(self, state: str) -> None:
+        self._call_on_loop(self._events.put_nowait, state)
 
-    def _changed(self, _: object) -> None:
-        self._tell(self._events.put_nowait, _LOOK)
+    def _on_change(self, _: object) -> None:
+        self._call_on_loop(self._events.put_nowait, _READ_AGAIN)
 
-    def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
-        # RuntimeError: the loop has ended before the thread did.
+    def _call_on_loop(self, function: Callable[..., None], *arguments: Any) -> None:
+        # RuntimeError: the loop ended before the thread.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function, *arguments)
 
     def end(self) -> None:
-        """Blocks, for ten seconds or so at most."""
+        """Close the client. Blocks for ten seconds or so at most."""
         try:
             self._client.stop()
             self._client.close()
@@ -194,7 +195,7 @@ class _Session:
             log.warning("session not ended: %r", error)
 
 
-def _settle(future: asyncio.Future[Any], done: IAsyncResult) -> None:
+def _copy_result(future: asyncio.Future[Any], done: IAsyncResult) -> None:
     if future.done():
         return
     if done.exception is not None:

@@ -17,7 +17,7 @@ from shim.model.settings import Credential
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as m
 from shim.wire import codec
-from shim.wire.auth import Authenticator
+from shim.wire.cram_md5 import Authenticator
 
 ME = Pid("slave(1)", "127.0.0.1", 5051)
 MASTER = Pid("master", "127.0.0.1", 5050)

@@ -7,27 +7,29 @@ from pathlib import Path
 import pytest
 
 from shim import cli
-from shim.check import places
+from shim.check import probes
 from shim.dev.master.dev_master import DevMaster
 from shim.engine.api import EngineInfo
 from shim.telemetry import log
-from tests.check.test_places import Endpoint, use
+from tests.check.test_probes import Endpoint, use
 
 
 @pytest.fixture(autouse=True)
 def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, Endpoint(EngineInfo("docker", "24", "1.43", "vm")))
-    monkeypatch.setattr(places, "certificate_file", lambda config: None)
+    monkeypatch.setattr(probes, "certificate_file", lambda config: None)
     monkeypatch.setattr(log, "start_logging", lambda *_: None)
     monkeypatch.delenv("CONSUL_HTTP_ADDR", raising=False)
 
 
 async def check(*argv: str) -> int:
-    """In a thread: the command brings its own loop."""
+    """Run the command in a thread, because it starts its own event loop."""
     return await asyncio.to_thread(cli.main, ["check", *argv])
 
 
-async def test_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_healthy_setup_passes_every_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     async with DevMaster("127.0.0.1", 0) as master:
         code = await check(
             f"--master=127.0.0.1:{master.port}", "--port=0", f"--work_dir={tmp_path}"
@@ -39,12 +41,12 @@ async def test_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     ]
 
 
-async def test_one_thing_is_not(
+async def test_a_failed_check_gives_exit_code_1_and_advice(
     tmp_path: Path, unused_tcp_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = [f"--master=127.0.0.1:{unused_tcp_port}", "--port=0", f"--work_dir={tmp_path}"]
     assert await check(*flags, f"--consul=127.0.0.1:{unused_tcp_port}", "--json") == 1
     answer = json.loads(capsys.readouterr().out)
-    failed = {finding["what"] for finding in answer["findings"] if not finding["ok"]}
+    failed = {result["what"] for result in answer["findings"] if not result["ok"]}
     assert failed == {"master", "consul"}
-    assert all(finding["advice"] for finding in answer["findings"] if not finding["ok"])
+    assert all(result["advice"] for result in answer["findings"] if not result["ok"])

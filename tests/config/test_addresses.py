@@ -39,31 +39,31 @@ def found(*argv: str, master: str = "master.example:5050") -> Addresses:
     return find_addresses(load([f"--master={master}", *argv], {}))
 
 
-def test_the_address_advertised_is_the_one_the_master_is_reached_from() -> None:
+def test_the_source_address_towards_the_master_is_advertised() -> None:
     assert found() == Addresses("0.0.0.0", 5051, "10.0.0.9", None, "agent.example")
 
 
 @pytest.mark.parametrize("master", ["localhost:5050", "127.0.1.1:5050"])
-def test_a_master_on_loopback_is_told_a_loopback_address(master: str) -> None:
+def test_a_master_on_loopback_gets_a_loopback_address(master: str) -> None:
     assert found(master=master).advertise_ip == "127.0.0.1"
 
 
 @pytest.mark.parametrize("master", ["zk://localhost/mesos", "unknown.example:5050"])
-def test_a_master_that_is_not_known_yet_may_be_anywhere(master: str) -> None:
+def test_without_a_known_master_the_default_route_decides(master: str) -> None:
     assert found(master=master).advertise_ip == "192.168.1.9"
 
 
-def test_ip_is_listened_on_and_advertised() -> None:
+def test_ip_is_bound_and_advertised() -> None:
     assert found("--ip=10.0.0.8", "--port=0", "--hostname=h") == Addresses(
         "10.0.0.8", 0, "10.0.0.8", None, "h"
     )
 
 
-def test_ip_may_be_any_and_is_never_advertised_as_such() -> None:
+def test_ip_0_0_0_0_is_bound_but_not_advertised() -> None:
     assert found("--ip=0.0.0.0").advertise_ip == "10.0.0.9"
 
 
-def test_what_is_to_be_advertised_may_differ() -> None:
+def test_the_advertised_address_may_differ() -> None:
     assert found("--ip=10.0.0.8", "--advertise_ip=172.16.0.1", "--advertise_port=80") == Addresses(
         "10.0.0.8", 5051, "172.16.0.1", 80, "172.16.0.1"
     )
@@ -72,7 +72,7 @@ def test_what_is_to_be_advertised_may_differ() -> None:
 @pytest.mark.parametrize(
     "flag", ["--ip=127.0.0.1", "--advertise_ip=127.0.0.1", "--advertise_ip=0.0.0.0"]
 )
-def test_an_address_that_nobody_reaches_is_refused(flag: str) -> None:
+def test_an_unreachable_advertised_address_is_an_error(flag: str) -> None:
     with pytest.raises(ConfigError, match=f"{flag}: "):
         found(flag)
 
@@ -81,8 +81,8 @@ def test_without_lookup_the_hostname_is_the_address() -> None:
     assert found("--no-hostname_lookup").hostname == "10.0.0.9"
 
 
-def test_without_a_route_there_is_only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_route_the_loopback_address_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "source_address", lambda peer: None)
     assert found(master="zk://z/m").advertise_ip == "127.0.0.1"
-    with pytest.raises(ConfigError, match="cannot reach our loopback address"):
+    with pytest.raises(ConfigError, match="cannot reach a loopback address"):
         found()

@@ -42,7 +42,7 @@ def test_the_flag_wins_over_the_environment() -> None:
     assert made.host == "flag"
 
 
-def test_everything_else_comes_from_consuls_own_variables() -> None:
+def test_consuls_own_variables() -> None:
     made = consul_config(
         "https://c",
         "labelled",

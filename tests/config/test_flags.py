@@ -50,27 +50,27 @@ CONTRACT = [
 ]
 
 
-def test_every_flag_of_the_contract_is_there() -> None:
+def test_every_documented_flag_exists() -> None:
     assert not {*CONTRACT} - {*FLAGS}
 
 
-def test_no_name_stands_twice() -> None:
+def test_names_are_unique() -> None:
     assert len(FLAGS) == sum(len(group.flags) for group in GROUPS)
 
 
 @pytest.mark.parametrize("flag", [f for f in FLAGS.values() if f.default], ids=lambda f: f.name)
-def test_defaults_are_values_that_a_user_could_give(flag: Flag) -> None:
+def test_defaults_can_be_parsed(flag: Flag) -> None:
     assert flag.default is not None
     flag.kind.parse(flag.default)
 
 
-def test_every_flag_ends_in_a_field_of_the_configuration() -> None:
+def test_every_flag_has_a_field_in_config() -> None:
     fields = {field.name for field in dataclasses.fields(Config)}
     assert {*FLAGS} - fields == {"consul", "consul_register", "consul_checks"}
     assert fields - {*FLAGS} == {"discovery", "notes", "texts"}
 
 
-def test_a_boolean_is_shown_with_its_opposite() -> None:
+def test_usage_of_a_boolean_shows_its_negation() -> None:
     assert FLAGS["hostname_lookup"].usage == "--[no-]hostname_lookup"
     assert FLAGS["port"].usage == "--port=PORT"
     assert FLAGS["port"].environment == "MESOS_PORT"

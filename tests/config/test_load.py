@@ -33,7 +33,7 @@ def test_the_defaults() -> None:
     assert found.http_credentials == {}
 
 
-def test_flags_are_typed() -> None:
+def test_values_are_typed() -> None:
     found = config(
         "--docker_stop_timeout=1.5secs",
         "--fetcher_cache_size=1MB",
@@ -72,18 +72,18 @@ def test_a_master_is_required() -> None:
         ("--triton_unsupported=maybe", "none of refuse, warn"),
     ],
 )
-def test_wrong_values_are_named_with_their_flag(argument: str, said: str) -> None:
+def test_errors_name_flag_and_value(argument: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         config(argument)
 
 
-def test_a_wrong_variable_is_named() -> None:
+def test_errors_name_the_environment_variable() -> None:
     with pytest.raises(ConfigError, match="MESOS_PORT=x: not a port"):
         config(MESOS_PORT="x")
 
 
 @pytest.mark.parametrize("flag", [f for f in FLAGS.values() if f.secret], ids=lambda f: f.name)
-def test_a_wrong_secret_is_not_shown(flag: object) -> None:
+def test_errors_do_not_show_secrets(flag: object) -> None:
     name = flag.name  # type: ignore[attr-defined]
     value = "zk://u:hunter2@" if name == "master" else '{"secret": "hunter2"'
     with pytest.raises(ConfigError) as caught:
@@ -92,7 +92,7 @@ def test_a_wrong_secret_is_not_shown(flag: object) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_nothing_secret_is_in_the_texts_or_the_repr() -> None:
+def test_texts_and_repr_show_no_secret() -> None:
     found = load(
         [
             "--master=zk://me:hunter2@zk1/mesos",
@@ -111,7 +111,7 @@ def test_nothing_secret_is_in_the_texts_or_the_repr() -> None:
     assert found.texts["master"] == "zk://***@zk1:2181/mesos"
 
 
-def test_consul_comes_from_its_flags_and_its_own_environment() -> None:
+def test_consul_flags_and_environment() -> None:
     found = config("--consul_register=labelled", CONSUL_HTTP_ADDR="https://c:8501").discovery
     assert found is not None
     assert (found.url, found.register, found.checks) == (
@@ -121,7 +121,7 @@ def test_consul_comes_from_its_flags_and_its_own_environment() -> None:
     )
 
 
-def test_texts_are_every_flag_that_is_set() -> None:
+def test_texts_hold_every_flag_that_is_set() -> None:
     found = config("--port=1").texts
     assert (found["port"], found["master"]) == ("1", "master@10.0.0.1:5050")
     assert "ip" not in found
@@ -142,7 +142,7 @@ PORTS = "--resources=cpus:1;ports:[31000-31001]"
         ((PORTS, "--ports=virtual"), "virtual", (), True),
     ],
 )
-def test_ports_are_offered_where_they_are_asked_for(
+def test_ports_come_from_either_flag(
     argv: tuple[str, ...], mode: str, ranges: object, named: bool
 ) -> None:
     found = config(*argv)
@@ -151,6 +151,6 @@ def test_ports_are_offered_where_they_are_asked_for(
     assert bool(found.notes) is (PORTS in argv)
 
 
-def test_ports_may_be_said_in_one_place_only() -> None:
+def test_ports_in_both_flags_are_an_error() -> None:
     with pytest.raises(ConfigError, match=r"--ports=\[1-2\]: --resources names ports too"):
         config(PORTS, "--ports=[1-2]")

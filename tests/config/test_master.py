@@ -54,7 +54,7 @@ def test_other_texts_are_errors_that_name_the_value(text: str) -> None:
     assert f"--master={text.replace('user@', '***@')}:" in str(failure.value)
 
 
-def test_passwords_are_never_shown() -> None:
+def test_errors_and_repr_do_not_show_passwords() -> None:
     master = parse_master("zk://user:s3cret@h1:2181/mesos")
     assert str(master) == "zk://***@h1:2181/mesos"
     assert "s3cret" not in repr(master)

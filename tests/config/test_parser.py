@@ -13,32 +13,32 @@ def texts(*argv: str, **environ: str) -> dict[str, str]:
     return {name: given.text for name, given in parse(argv, environ).items()}
 
 
-def test_a_value_stands_behind_an_equals_sign_or_comes_next() -> None:
+def test_a_value_follows_an_equals_sign_or_is_the_next_word() -> None:
     assert texts("--work_dir=/a=b", "--engine", "docker") | {} == texts() | {
         "work_dir": "/a=b",
         "engine": "docker",
     }
 
 
-def test_booleans_are_switched_by_their_name() -> None:
+def test_booleans_are_set_by_name_and_no_name() -> None:
     assert texts("--hostname_lookup")["hostname_lookup"] == "true"
     assert texts("--no-hostname_lookup")["hostname_lookup"] == "false"
     assert texts("--hostname_lookup=0")["hostname_lookup"] == "0"
 
 
-def test_a_boolean_does_not_swallow_the_next_word() -> None:
+def test_a_boolean_does_not_take_the_next_word() -> None:
     found = texts("--docker_tls_verify", "--engine=docker")
     assert (found["docker_tls_verify"], found["engine"]) == ("true", "docker")
 
 
-def test_the_command_line_beats_the_environment_and_that_beats_the_default() -> None:
+def test_precedence_of_command_line_environment_and_default() -> None:
     environ = {"MESOS_PORT": "7000", "MESOS_IP": "10.0.0.1", "MESOS_UNKNOWN": "x"}
     found = texts("--port=8000", **environ)
     assert (found["port"], found["ip"], found["engine"]) == ("8000", "10.0.0.1", "auto")
     assert "unknown" not in found
 
 
-def test_an_empty_variable_is_one_that_is_not_set() -> None:
+def test_an_empty_variable_is_unset() -> None:
     assert texts(MESOS_PORT="")["port"] == "5051"
 
 
@@ -60,12 +60,12 @@ def test_flags_without_default_are_absent_until_given() -> None:
         ("-h", "'-h' is not a flag"),
     ],
 )
-def test_wrong_words_are_named(word: str, said: str) -> None:
+def test_errors_name_the_word(word: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         texts(word)
 
 
-def test_a_flag_does_not_take_the_next_flag_for_its_value() -> None:
+def test_a_flag_does_not_take_the_next_flag_as_its_value() -> None:
     with pytest.raises(ConfigError, match="--port needs a value"):
         texts("--port", "--ip=10.0.0.1")
 
@@ -77,17 +77,17 @@ def test_the_same_flag_twice_is_an_error() -> None:
         texts("--hostname_lookup", "--no-hostname_lookup")
 
 
-def test_a_file_stands_for_what_it_holds(tmp_path: Path) -> None:
+def test_a_file_url_means_the_contents_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "resources"
     file.write_text("cpus:4;mem:8\n")
     assert texts(f"--resources=file://{file}")["resources"] == "cpus:4;mem:8"
 
 
-def test_a_path_stays_a_path(tmp_path: Path) -> None:
+def test_a_file_url_for_a_path_stays_a_path(tmp_path: Path) -> None:
     assert texts("--work_dir=file:///x")["work_dir"] == "file:///x"
 
 
-def test_files_that_cannot_be_read_are_named_with_their_flag(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_with_its_flag(tmp_path: Path) -> None:
     binary, large = tmp_path / "binary", tmp_path / "large"
     binary.write_bytes(b"\xff\xfe")
     large.write_bytes(b" " * (limits.FLAG_FILE_BYTES + 1))

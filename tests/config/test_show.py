@@ -17,7 +17,7 @@ def test_help_names_every_flag_and_default() -> None:
     assert "(default: 15mins)" in " ".join(text.split())
 
 
-def test_the_table_stands_between_the_markers() -> None:
+def test_the_table_is_written_between_the_markers() -> None:
     found = with_table(f"before\n{BEGIN}\n| stale |\n{END}\nafter\n")
     assert found.startswith(f"before\n{BEGIN}\n")
     assert found.endswith(f"{END}\nafter\n")
@@ -26,7 +26,7 @@ def test_the_table_stands_between_the_markers() -> None:
     assert with_table(found) == found
 
 
-def test_check_only_looks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_does_not_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "README.md"
     file.write_text(f"{BEGIN}\n{END}\n")
     assert main(["--check", str(file)]) == 1
@@ -43,5 +43,5 @@ def test_a_document_without_markers_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not README.exists(), reason="no README here")
-def test_the_readme_is_in_step() -> None:
+def test_the_readme_is_up_to_date() -> None:
     assert main(["--check", str(README)]) == 0

@@ -22,7 +22,7 @@ from shim.config import values
         ("2weeks", 1209600.0),
     ],
 )
-def test_durations_are_what_mesos_agent_takes(text: str, seconds: float) -> None:
+def test_durations_of_mesos_agent(text: str, seconds: float) -> None:
     assert values.duration(text) == seconds
 
 
@@ -30,7 +30,7 @@ def test_durations_are_what_mesos_agent_takes(text: str, seconds: float) -> None
     "text",
     ["5", "5s", "5 secs", "secs", "-1secs", "1e3secs", "5SECS", "", "99999999weeks", "\u0665secs"],
 )
-def test_other_durations_are_refused(text: str) -> None:
+def test_invalid_durations(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration"):
         values.duration(text)
 
@@ -44,7 +44,7 @@ def test_sizes_are_powers_of_1024(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["2", "2G", "1.5GB", "-1MB", "2gb", ""])
-def test_other_sizes_are_refused(text: str) -> None:
+def test_invalid_sizes(text: str) -> None:
     with pytest.raises(ValueError, match="not a size"):
         values.size(text)
 
@@ -55,19 +55,19 @@ def test_booleans(text: str, value: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["yes", "TRUE", "", "2"])
-def test_other_booleans_are_refused(text: str) -> None:
+def test_invalid_booleans(text: str) -> None:
     with pytest.raises(ValueError, match="neither true nor false"):
         values.boolean(text)
 
 
 @pytest.mark.parametrize("text", ["65536", "-1", "http", "1.5", "¹"])
-def test_ports_are_refused(text: str) -> None:
+def test_invalid_ports(text: str) -> None:
     with pytest.raises(ValueError, match="not a port"):
         values.port(text)
 
 
 @pytest.mark.parametrize("text", ["0", "1000000", "-1", "many"])
-def test_counts_are_refused(text: str) -> None:
+def test_invalid_counts(text: str) -> None:
     with pytest.raises(ValueError, match="whole number"):
         values.count(text)
 
@@ -79,16 +79,16 @@ def test_only_ipv4_literals_are_addresses(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a b", "-x", "a/b", "", "x" * 254])
-def test_host_names_are_refused(text: str) -> None:
+def test_invalid_host_names(text: str) -> None:
     with pytest.raises(ValueError, match="not a host name"):
         values.hostname(text)
 
 
-def test_a_path_may_be_written_as_a_file_url() -> None:
+def test_a_path_may_be_a_file_url() -> None:
     assert values.path("file:///etc/x") == values.path("/etc/x") == Path("/etc/x")
 
 
-def test_words_are_taken_from_a_list() -> None:
+def test_one_of_accepts_only_its_words() -> None:
     kind = values.one_of("refuse", "warn")
     assert (kind.placeholder, kind.parse("warn")) == ("refuse|warn", "warn")
     with pytest.raises(ValueError, match="none of refuse, warn"):

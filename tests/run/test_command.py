@@ -17,7 +17,7 @@ from shim.errors import FatalError
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from shim.run import command, runner
-from shim.run.taskinfo import Wanted, task_info
+from shim.run.task_spec import TaskSpec, task_info
 from tests.dev.master.fake_agent import FakeAgent
 from tests.e2e.client import ROOT
 
@@ -60,7 +60,7 @@ def running_at(ip: str) -> mesos.ContainerStatus:
     return status
 
 
-async def test_the_exit_code_is_the_tasks_and_it_says_where_it_ran(agent: FakeAgent) -> None:
+async def test_the_exit_code_is_the_tasks_and_the_address_is_printed(agent: FakeAgent) -> None:
     process = await start(
         address(agent), "--image=busybox", "--name=web", "--command=exit 3", "--env=A=1", "--mem=99"
     )
@@ -86,21 +86,21 @@ async def test_the_exit_code_is_the_tasks_and_it_says_where_it_ran(agent: FakeAg
         ("volume", ["one:/a", "two:/b"]),
     ],
 )
-def test_a_parameter_may_be_given_again(key: str, values: list[str]) -> None:
+def test_a_parameter_may_be_repeated(key: str, values: list[str]) -> None:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     given = [f"--parameter={key}={value}" for value in values]
     parsed = parser.parse_args(
         ["--master=m:1", "--image=busybox", "--env=A=1", "--env=A=2", *given]
     )
-    info = task_info(command.wanted(parsed), "id", {"value": "S1"}, with_ports=False)
-    wanted = [{"key": key, "value": value} for value in values]
-    assert info["container"]["docker"]["parameters"] == wanted
+    info = task_info(command.task_spec(parsed), "id", {"value": "S1"}, with_ports=False)
+    expected = [{"key": key, "value": value} for value in values]
+    assert info["container"]["docker"]["parameters"] == expected
     variables = info["command"]["environment"]["variables"]
     assert variables == [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
 
 
-async def test_several_instances_all_have_to_finish(agent: FakeAgent) -> None:
+async def test_every_instance_has_to_finish(agent: FakeAgent) -> None:
     process = await start(address(agent), "--image=busybox", "--instances=2")
     runs = [await agent.next(internal.RunTaskMessage) for _ in range(2)]
     assert runs[0].task.task_id != runs[1].task.task_id
@@ -109,7 +109,7 @@ async def test_several_instances_all_have_to_finish(agent: FakeAgent) -> None:
     assert (await lines(process))[0] == 0
 
 
-async def test_it_follows_the_logs_to_their_end(agent: FakeAgent) -> None:
+async def test_follow_prints_the_logs_to_their_end(agent: FakeAgent) -> None:
     process = await start(address(agent), "--image=busybox", "--follow")
     run = await agent.next(internal.RunTaskMessage)
     framework_id, task_id = run.framework.id.value, run.task.task_id.value
@@ -140,7 +140,7 @@ async def test_a_signal_kills_the_task(agent: FakeAgent, number: signal.Signals)
     assert (await lines(process))[0] == 130
 
 
-async def test_detached_it_goes_on_in_the_background(agent: FakeAgent, tmp_path: Path) -> None:
+async def test_detach_continues_in_the_background(agent: FakeAgent, tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     process = await start(address(agent), "--image=busybox", f"--detach={log}")
     run = await agent.next(internal.RunTaskMessage)
@@ -155,9 +155,7 @@ async def test_detached_it_goes_on_in_the_background(agent: FakeAgent, tmp_path:
     assert "TASK_KILLED" in log.read_text()
 
 
-async def test_a_task_that_cannot_start_ends_the_detaching(
-    agent: FakeAgent, tmp_path: Path
-) -> None:
+async def test_detach_fails_when_a_task_cannot_start(agent: FakeAgent, tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     process = await start(address(agent), "--image=busybox", f"--detach={log}")
     run = await agent.next(internal.RunTaskMessage)
@@ -181,20 +179,20 @@ async def test_a_task_that_cannot_start_ends_the_detaching(
         ([], "--image"),
     ],
 )
-async def test_bad_arguments_are_named(arguments: list[str], word: str) -> None:
+async def test_errors_name_the_argument(arguments: list[str], word: str) -> None:
     code, _, err = await lines(await start("127.0.0.1:1", *arguments))
     assert code == 2
     assert word in err
 
 
-async def test_a_bad_master_is_named() -> None:
+async def test_an_invalid_master_is_an_error() -> None:
     code, _, err = await lines(await start("http://a/b", "--image=a"))
     assert code == 2
     assert "http://a/b" in err
 
 
-def test_without_pymesos_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pymesos_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymesos", None)
-    run = runner.Run(Wanted("busybox", "web"), 1, print)
+    run = runner.Run(TaskSpec("busybox", "web"), 1, print)
     with pytest.raises(FatalError, match="pip install --no-deps pymesos"):
         runner.connect(run, {}, "127.0.0.1:1", None)

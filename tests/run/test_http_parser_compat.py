@@ -12,7 +12,7 @@ BODY = b"2\n{}3\n{}0123456"
 
 
 @pytest.mark.parametrize("step", [1, 2, 7, 1000])
-def test_a_chunked_stream_in_any_pieces(step: int) -> None:
+def test_a_chunked_body_in_any_pieces(step: int) -> None:
     parser, body = HttpParser(), b""
     for start in range(0, len(STREAM), step):
         piece = STREAM[start : start + step]
@@ -53,7 +53,7 @@ def test_a_redirect_without_body_is_complete() -> None:
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20000,
     ],
 )
-def test_what_is_not_http_is_an_error(data: bytes) -> None:
+def test_invalid_http_is_an_error(data: bytes) -> None:
     parser = HttpParser()
     assert parser.execute(data, len(data)) != len(data)
     assert parser.get_errno()

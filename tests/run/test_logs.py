@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import json
 
-from shim.run.logs import Logs
+from shim.run.logs import LogFollower
 
 
 class Files:
@@ -23,8 +23,8 @@ class Files:
         return json.dumps({"offset": int(offset), "data": data.decode()}).encode()
 
 
-def logs(files: Files) -> Logs:
-    return Logs(files, io.StringIO(), io.StringIO())
+def logs(files: Files) -> LogFollower:
+    return LogFollower(files, io.StringIO(), io.StringIO())
 
 
 def text(out: object) -> str:
@@ -32,7 +32,7 @@ def text(out: object) -> str:
     return out.getvalue()
 
 
-def test_what_is_new_is_printed_once_and_where_it_belongs() -> None:
+def test_new_output_is_printed_once_to_its_own_stream() -> None:
     files = Files()
     followed = logs(files)
     followed.add("http://10.0.0.1:5051", "F", "web/1")
@@ -50,7 +50,7 @@ def test_what_is_new_is_printed_once_and_where_it_belongs() -> None:
     )
 
 
-def test_the_rest_is_printed_at_the_end_and_then_nothing_is_asked() -> None:
+def test_the_rest_is_printed_at_the_end_and_the_task_is_not_read_again() -> None:
     files = Files()
     followed = logs(files)
     followed.add("http://a", "F", "one")
@@ -62,7 +62,7 @@ def test_the_rest_is_printed_at_the_end_and_then_nothing_is_asked() -> None:
     assert len(files.asked) == asked
 
 
-def test_an_agent_that_does_not_answer_is_told_at_the_end_only() -> None:
+def test_an_unreachable_agent_is_reported_at_the_end_only() -> None:
     files = Files()
     files.away = True
     followed = logs(files)
@@ -71,7 +71,7 @@ def test_an_agent_that_does_not_answer_is_told_at_the_end_only() -> None:
     assert followed.end("one") == "refused"
 
 
-def test_an_agent_that_was_away_for_a_while_is_no_failure() -> None:
+def test_a_temporary_outage_of_the_agent_is_not_a_failure() -> None:
     files = Files()
     files.away = True
     followed = logs(files)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shim.run.tracker import Tracker, describe, exit_code
+from shim.run.tracker import TaskTracker, describe, exit_code
 
 
 def status(task_id: str, state: str, **fields: Any) -> dict[str, Any]:
@@ -26,8 +26,8 @@ def test_the_exit_code_is_the_tasks(state: str, message: str, code: int) -> None
     assert exit_code(status("a", state, message=message)) == code
 
 
-def test_a_run_is_done_when_every_task_has_ended_and_tells_the_first_failure() -> None:
-    tracker = Tracker(("a", "b", "c"))
+def test_a_run_is_done_when_every_task_has_ended_and_returns_the_first_failure() -> None:
+    tracker = TaskTracker(("a", "b", "c"))
     tracker.update(status("a", "TASK_FINISHED"))
     tracker.update(status("b", "TASK_RUNNING"))
     tracker.update(status("c", "TASK_FAILED", message="Container exited with status 4"))
@@ -36,20 +36,20 @@ def test_a_run_is_done_when_every_task_has_ended_and_tells_the_first_failure() -
     assert (tracker.done, tracker.code) == (True, 2)
 
 
-def test_an_end_is_not_taken_back_and_strangers_do_not_count() -> None:
-    tracker = Tracker(("a",))
+def test_terminal_states_are_final_and_unknown_tasks_are_ignored() -> None:
+    tracker = TaskTracker(("a",))
     tracker.update(status("a", "TASK_FINISHED"))
     tracker.update(status("a", "TASK_RUNNING"))
     tracker.update(status("x", "TASK_FAILED"))
     assert (tracker.done, tracker.code) == (True, 0)
 
 
-def test_a_running_task_says_where() -> None:
+def test_a_running_task_is_printed_with_its_address() -> None:
     infos = [{"ip_addresses": [{"ip_address": "172.17.0.2"}, {"ip_address": "fe80::1"}]}]
     line = describe(status("a", "TASK_RUNNING", container_status={"network_infos": infos}))
     assert line == "a TASK_RUNNING at 172.17.0.2, fe80::1"
 
 
-def test_an_end_says_why() -> None:
+def test_a_terminal_state_is_printed_with_its_reason() -> None:
     line = describe(status("a", "TASK_FAILED", reason="REASON_X", message="gone"))
     assert line == "a TASK_FAILED REASON_X: gone"

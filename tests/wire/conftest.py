@@ -1,4 +1,4 @@
-"""A real ZooKeeper (Debian's package), and a door in front of it that can be shut."""
+"""A real ZooKeeper, and a TCP proxy in front of it that can be closed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TICK_MS = 200
 
 @pytest.fixture(scope="session")
 def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a ZooKeeper of our own."""
+    """The port of a ZooKeeper that the tests start."""
     directory, port = tmp_path_factory.mktemp("zookeeper"), free_port()
     config = directory / "zoo.cfg"
     config.write_text(
@@ -65,8 +65,8 @@ def zk(zookeeper: int) -> Iterator[KazooClient]:
     client.close()
 
 
-class Door:
-    """A TCP proxy: shut, it breaks what is open and lets nothing in."""
+class TcpProxy:
+    """A TCP proxy. Closing it breaks open connections and refuses new ones."""
 
     def __init__(self, behind: int) -> None:
         self._behind = behind
@@ -102,8 +102,8 @@ class Door:
 
 
 @pytest.fixture
-async def door(zookeeper: int) -> AsyncIterator[Door]:
-    found = Door(zookeeper)
+async def proxy(zookeeper: int) -> AsyncIterator[TcpProxy]:
+    found = TcpProxy(zookeeper)
     await found.open()
     yield found
     await found.shut()

@@ -27,7 +27,7 @@ def test_recorded_messages_survive_decoding_and_encoding(transcript: str) -> Non
         assert codec.encode(message, STOCK_CAPABILITIES) == recorded.body
 
 
-def test_a_launch_is_read() -> None:
+def test_a_launch_is_decoded() -> None:
     launches = [m for m in transcripts.everything() if m.name.endswith("RunTaskMessage")]
     message = codec.decode(launches[0].name, launches[0].body)
     assert isinstance(message, internal.RunTaskMessage)
@@ -36,7 +36,7 @@ def test_a_launch_is_read() -> None:
     assert all(resource.allocation_info.role for resource in message.task.resources)
 
 
-def test_unknown_names_can_be_told_from_broken_messages() -> None:
+def test_unknown_names_and_broken_messages_differ() -> None:
     with pytest.raises(codec.UnknownMessage, match="Nonsense"):
         codec.decode("mesos.internal.Nonsense", b"")
     with pytest.raises(codec.UnknownMessage):
@@ -59,7 +59,7 @@ def test_an_unknown_value_of_a_required_enum_is_an_error() -> None:
         codec.decode(codec.name_of(whole), broken)
 
 
-def test_garbage_is_an_error() -> None:
+def test_random_bytes_are_an_error() -> None:
     with pytest.raises(PeerError):
         codec.decode("mesos.internal.RunTaskMessage", b"\xff\xff\xff")
 
@@ -94,7 +94,7 @@ def delimited(number: int, body: bytes) -> bytes:
     return bytes([number << 3 | 2]) + length + bytes([size]) + body
 
 
-def test_fields_newer_than_ours_survive() -> None:
+def test_unknown_fields_survive() -> None:
     framework = mesos.FrameworkInfo(user="u", name="n").SerializeToString() + b"\xc2\x3e\x01x"
     update = internal.UpdateFrameworkMessage(framework_id=mesos.FrameworkID(value="f"))
     update.framework_info.ParseFromString(framework)
@@ -105,7 +105,7 @@ def test_fields_newer_than_ours_survive() -> None:
     assert codec.encode(again) == body
 
 
-def test_old_masters_ping_by_another_name() -> None:
+def test_old_masters_ping_under_another_name() -> None:
     assert codec.decode("PING", b"\x08\x01") == internal.PingSlaveMessage(connected=True)
     assert isinstance(codec.decode("PONG", b"", codec.TO_MASTER), internal.PongSlaveMessage)
 

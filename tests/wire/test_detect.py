@@ -23,7 +23,7 @@ from shim.model.settings import StaticMaster, ZooKeeperMaster
 from shim.protos import mesos_pb2 as mesos
 from shim.wire.detect import Detector, StaticDetector
 from shim.wire.zookeeper import ZooKeeperDetector, leader_of, pid_in
-from tests.wire.conftest import Door
+from tests.wire.conftest import TcpProxy
 
 ONE, TWO = Pid("master", "10.0.0.1", 5050), Pid("master", "10.0.0.2", 5050)
 RECORDED = Path(__file__).parents[1] / "data/transcripts/zookeeper.json"
@@ -37,7 +37,7 @@ def test_the_smallest_sequence_leads_whatever_its_label() -> None:
     assert leader_of([]) is None
 
 
-def test_what_masters_write() -> None:
+def test_the_node_formats_of_masters() -> None:
     info = mesos.MasterInfo(id="i", ip=1, port=5050, pid=str(ONE))
     assert pid_in("json.info_0000000001", json.dumps({"pid": str(ONE)}).encode()) == ONE
     assert pid_in("info_0000000001", info.SerializeToString()) == ONE
@@ -61,7 +61,7 @@ def test_what_masters_write() -> None:
         ("yaml.info_1", b"pid: x"),
     ],
 )
-def test_what_no_master_writes(node: str, data: bytes) -> None:
+def test_invalid_nodes(node: str, data: bytes) -> None:
     with pytest.raises(PeerError, match=f"node {node}"):
         pid_in(node, data)
 
@@ -101,7 +101,7 @@ async def test_a_static_master_is_found_once() -> None:
     assert seen == [Pid("master", "127.0.0.1", 5050)]
 
 
-async def test_a_name_may_come_up_late(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_may_be_registered_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "DNS_RETRY", 0.01)
     wrong = UnicodeError("label empty or too long")
     answers = iter([socket.gaierror("not yet"), wrong, [(0, 0, 0, "", ("10.0.0.1", 5050))]])
@@ -117,7 +117,7 @@ async def test_a_name_may_come_up_late(monkeypatch: pytest.MonkeyPatch) -> None:
         await seen.until(lambda s: s == [ONE])
 
 
-async def test_a_search_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_static_detector_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     async def getaddrinfo(*_: object, **__: object) -> object:
         raise socket.gaierror("never")
 
@@ -153,7 +153,7 @@ async def fall(zk: KazooClient, node: str) -> None:
 
 
 @pytest.mark.needs_zookeeper
-async def test_leaders_come_and_go(zookeeper: int, zk: KazooClient) -> None:
+async def test_elections_are_followed(zookeeper: int, zk: KazooClient) -> None:
     async with running(following(zookeeper)) as seen:
         await asyncio.sleep(0.3)
         assert seen == [], "no group yet"
@@ -172,7 +172,7 @@ async def test_leaders_come_and_go(zookeeper: int, zk: KazooClient) -> None:
 
 
 @pytest.mark.needs_zookeeper
-async def test_a_leader_that_cannot_be_read_is_none(
+async def test_an_unreadable_leader_is_no_leader(
     zookeeper: int, zk: KazooClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "ZK_RETRY", 0.1)
@@ -186,13 +186,13 @@ async def test_a_leader_that_cannot_be_read_is_none(
 
 
 @pytest.mark.needs_zookeeper
-async def test_a_blink_is_no_news(zk: KazooClient, door: Door) -> None:
+async def test_a_short_loss_of_zookeeper_changes_nothing(zk: KazooClient, proxy: TcpProxy) -> None:
     await stand(zk, ONE)
-    async with running(following(door.port)) as seen:
+    async with running(following(proxy.port)) as seen:
         await seen.until(lambda s: s == [ONE])
-        await door.shut()
+        await proxy.shut()
         await asyncio.sleep(0.2)
-        await door.open()
+        await proxy.open()
         await asyncio.sleep(SESSION + 0.3)
         assert seen == [ONE]
         await stand(zk, TWO)
@@ -201,35 +201,35 @@ async def test_a_blink_is_no_news(zk: KazooClient, door: Door) -> None:
 
 
 @pytest.mark.needs_zookeeper
-async def test_what_happened_during_a_blink_is_noticed(zk: KazooClient, door: Door) -> None:
+async def test_an_election_during_a_short_loss_is_noticed(zk: KazooClient, proxy: TcpProxy) -> None:
     one = await stand(zk, ONE)
     await stand(zk, TWO)
-    async with running(following(door.port)) as seen:
+    async with running(following(proxy.port)) as seen:
         await seen.until(lambda s: s == [ONE])
-        await door.shut()
+        await proxy.shut()
         await fall(zk, one)
-        await door.open()
+        await proxy.open()
         await seen.until(lambda s: s == [ONE, TWO])
 
 
 @pytest.mark.needs_zookeeper
-async def test_without_zookeeper_for_a_session_there_is_no_leader(
-    zk: KazooClient, door: Door
+async def test_without_zookeeper_for_a_session_timeout_there_is_no_leader(
+    zk: KazooClient, proxy: TcpProxy
 ) -> None:
     await stand(zk, ONE)
-    async with running(following(door.port)) as seen:
+    async with running(following(proxy.port)) as seen:
         await seen.until(lambda s: s == [ONE])
-        await door.shut()
+        await proxy.shut()
         began = asyncio.get_running_loop().time()
         await seen.until(lambda s: s == [ONE, None])
         assert asyncio.get_running_loop().time() - began >= SESSION * 0.9
-        await door.open()
+        await proxy.open()
         await seen.until(lambda s: s == [ONE, None, ONE])
 
 
 @pytest.mark.needs_zookeeper
-async def test_the_loop_never_waits(
-    zk: KazooClient, door: Door, monkeypatch: pytest.MonkeyPatch
+async def test_the_event_loop_is_never_blocked(
+    zk: KazooClient, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not while connecting, not while breaking, not while ending, which may take long: no longer
     than a thread beside it, which has to share the machine as well."""
@@ -260,9 +260,9 @@ async def test_the_loop_never_waits(
     ticking = asyncio.ensure_future(tick())
     await asyncio.to_thread(zk.ensure_path, "/mesos")
     await stand(zk, ONE)
-    async with running(following(door.port)) as seen:
+    async with running(following(proxy.port)) as seen:
         await seen.until(lambda s: s == [ONE])
-        await door.shut()
+        await proxy.shut()
         await asyncio.sleep(0.3)
     await asyncio.sleep(0.05)
     ticking.cancel()
@@ -272,7 +272,7 @@ async def test_the_loop_never_waits(
 
 
 @pytest.mark.needs_zookeeper
-async def test_credentials_open_and_are_not_logged(
+async def test_credentials_are_used_and_not_logged(
     zookeeper: int,
     zk: KazooClient,
     caplog: pytest.LogCaptureFixture,
@@ -293,7 +293,7 @@ async def test_credentials_open_and_are_not_logged(
     assert "s3cret" not in caplog.text
 
 
-async def test_a_search_without_zookeeper_can_be_cancelled() -> None:
+async def test_the_zookeeper_detector_can_be_cancelled() -> None:
     async with running(following(1)) as seen:
         await asyncio.sleep(0.1)
     assert seen == []

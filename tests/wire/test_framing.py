@@ -41,7 +41,7 @@ def test_an_empty_body_has_no_length() -> None:
 
 
 @given(to=pids, sender=pids, body=st.binary(max_size=200))
-def test_what_is_written_can_be_read(to: Pid, sender: Pid, body: bytes) -> None:
+def test_encoded_requests_can_be_decoded(to: Pid, sender: Pid, body: bytes) -> None:
     data = encode_request(to, sender, "mesos.internal.X", body)
     head, _, rest = data.partition(b"\r\n\r\n")
     start, *lines = head.decode().split("\r\n")
@@ -55,13 +55,13 @@ def test_what_is_written_can_be_read(to: Pid, sender: Pid, body: bytes) -> None:
 
 
 @given(pids)
-def test_pids_survive_their_text(pid: Pid) -> None:
+def test_pids_survive_formatting_and_parsing(pid: Pid) -> None:
     assert Pid.parse(str(pid)) == pid
     assert Pid.parse(f" {pid}\t") == pid
 
 
 @given(st.text(max_size=30))
-def test_no_text_breaks_the_pid_parser(text: str) -> None:
+def test_any_text_is_a_pid_or_a_value_error(text: str) -> None:
     try:
         pid = Pid.parse(text)
     except ValueError:
@@ -80,7 +80,7 @@ def test_no_text_breaks_the_pid_parser(text: str) -> None:
         ("mäster", "slave(1)", "a.B"),
     ],
 )
-def test_nothing_can_be_smuggled_into_a_head(to: str, sender: str, name: str) -> None:
+def test_a_request_head_cannot_be_injected(to: str, sender: str, name: str) -> None:
     with pytest.raises(ValueError, match=r"process id|request line"):
         encode_request(Pid(to, "10.0.0.1", 1), Pid(sender, "10.0.0.1", 1), name, b"")
 
@@ -96,18 +96,18 @@ def test_nothing_can_be_smuggled_into_a_head(to: str, sender: str, name: str) ->
         ("POST", {}, False),
     ],
 )
-def test_what_is_a_message(method: str, headers: dict[str, str], expected: bool) -> None:
+def test_headers_of_a_message(method: str, headers: dict[str, str], expected: bool) -> None:
     assert is_message(method, CIMultiDict(headers)) is expected
 
 
-def test_libprocess_from_goes_before_user_agent() -> None:
+def test_libprocess_from_takes_precedence_over_user_agent() -> None:
     both = {"Libprocess-From": " a@1.2.3.4:5 ", "User-Agent": "libprocess/b@1.2.3.4:5"}
     assert sender_of(CIMultiDict(both)) == Pid("a", "1.2.3.4", 5)
     assert sender_of(CIMultiDict({"User-Agent": "libprocess/b@1.2.3.4:5"})).id == "b"
 
 
 @pytest.mark.parametrize("text", ["", "a", "a@host:5", "@1.2.3.4:5", "a@::1:5", "a b@1.2.3.4:5"])
-def test_who_cannot_be_answered_is_nobody(text: str) -> None:
+def test_an_unusable_sender_is_an_error(text: str) -> None:
     with pytest.raises(PeerError):
         sender_of(CIMultiDict({"Libprocess-From": text}))
 

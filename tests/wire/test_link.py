@@ -118,7 +118,7 @@ async def test_messages_arrive_in_order_on_one_connection(master: Master, links:
     assert links.addresses == {master.pid().address}
 
 
-async def test_into_our_own_server(links: Links) -> None:
+async def test_messages_arrive_at_the_inbox(links: Links) -> None:
     got: list[str] = []
     inbox = Inbox("master".__eq__, lambda process, sender, name, body: got.append(name))
     listener = await serve(lambda app: None, inbox, bind("127.0.0.1", 0))
@@ -136,7 +136,7 @@ async def test_a_large_message(master: Master, links: Links) -> None:
     await master.until(lambda: len(master.data) > 20 * 1024 * 1024)
 
 
-async def test_a_broken_link_is_told_and_opened_again(
+async def test_a_broken_link_is_reported_and_reopened(
     master: Master, links: Links, broken: Broken
 ) -> None:
     links.send(master.pid(), AGENT, "first", b"")
@@ -150,7 +150,7 @@ async def test_a_broken_link_is_told_and_opened_again(
     assert len(master.connections) == 2
 
 
-async def test_what_waited_for_a_broken_link_is_dropped(
+async def test_queued_messages_of_a_broken_link_are_dropped(
     master: Master, links: Links, broken: Broken
 ) -> None:
     port = master.port
@@ -167,7 +167,9 @@ async def test_what_waited_for_a_broken_link_is_dropped(
     await again.close()
 
 
-async def test_attempts_become_rarer(monkeypatch: pytest.MonkeyPatch, broken: Broken) -> None:
+async def test_connection_attempts_back_off(
+    monkeypatch: pytest.MonkeyPatch, broken: Broken
+) -> None:
     pauses: list[float] = []
     real = asyncio.sleep
 
@@ -188,9 +190,7 @@ async def test_attempts_become_rarer(monkeypatch: pytest.MonkeyPatch, broken: Br
     assert pauses[7] == limits.LINK_BACKOFF_MAX
 
 
-async def test_a_peer_that_does_not_answer_is_broken(
-    monkeypatch: pytest.MonkeyPatch, broken: Broken
-) -> None:
+async def test_a_dead_path_breaks_the_link(monkeypatch: pytest.MonkeyPatch, broken: Broken) -> None:
     async def hang(address: tuple[str, int]) -> object:
         await asyncio.Event().wait()
         raise AssertionError
@@ -202,7 +202,7 @@ async def test_a_peer_that_does_not_answer_is_broken(
     await links.close()
 
 
-async def test_a_peer_that_does_not_read_is_bounded(
+async def test_the_queue_of_a_peer_that_does_not_read_is_bounded(
     master: Master, links: Links, broken: Broken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     master.stalled = True
@@ -221,7 +221,7 @@ async def test_a_peer_that_does_not_read_is_bounded(
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
-async def test_a_peer_that_is_no_mesos_process_is_told_once(
+async def test_a_peer_that_is_not_mesos_is_logged_once(
     master: Master, links: Links, caplog: pytest.LogCaptureFixture
 ) -> None:
     accepted, master.answer = master.answer, NOT_FOUND
@@ -247,7 +247,7 @@ async def test_a_peer_that_is_no_mesos_process_is_told_once(
     assert caplog.text.count(told) == 2
 
 
-async def test_a_later_answer_may_be_that_a_process_is_gone(
+async def test_a_later_404_is_not_logged(
     master: Master, links: Links, caplog: pytest.LogCaptureFixture
 ) -> None:
     links.send(master.pid(), AGENT, "first", b"")
@@ -260,7 +260,7 @@ async def test_a_later_answer_may_be_that_a_process_is_gone(
     assert "answers a message" not in caplog.text
 
 
-async def test_a_link_without_anything_to_say_is_closed(master: Master, broken: Broken) -> None:
+async def test_an_idle_link_is_closed(master: Master, broken: Broken) -> None:
     links = Links(broken, idle=0.1)
     links.send(master.pid(), AGENT, "one", b"")
     await eventually(lambda: not links.addresses)
@@ -271,7 +271,7 @@ async def test_a_link_without_anything_to_say_is_closed(master: Master, broken: 
     await links.close()
 
 
-async def test_no_message_falls_between_two_connections(master: Master, broken: Broken) -> None:
+async def test_no_message_is_lost_between_two_connections(master: Master, broken: Broken) -> None:
     links = Links(broken, idle=0.001)
     for i in range(100):
         links.send(master.pid(), AGENT, f"m{i}.", b"")
@@ -282,7 +282,7 @@ async def test_no_message_falls_between_two_connections(master: Master, broken: 
     await links.close()
 
 
-async def test_closing_lets_the_last_words_out(master: Master, broken: Broken) -> None:
+async def test_closing_flushes_the_queue(master: Master, broken: Broken) -> None:
     links = Links(broken)
     links.send(master.pid(), AGENT, "goodbye", b"x" * 3_000_000)
     await links.close()
@@ -290,7 +290,9 @@ async def test_closing_lets_the_last_words_out(master: Master, broken: Broken) -
     assert not links.addresses
 
 
-async def test_closing_does_not_wait_for_the_dead(master: Master, broken: Broken) -> None:
+async def test_closing_does_not_wait_for_an_unreachable_peer(
+    master: Master, broken: Broken
+) -> None:
     master.stalled = True
     links = Links(broken)
     links.send(master.pid(), AGENT, "goodbye", bytes(20_000_000))
@@ -299,7 +301,7 @@ async def test_closing_does_not_wait_for_the_dead(master: Master, broken: Broken
     assert not links.addresses
 
 
-async def test_what_fits_no_request_is_refused_at_once(links: Links) -> None:
+async def test_an_invalid_name_is_an_error_at_once(links: Links) -> None:
     with pytest.raises(ValueError, match="process id"):
         links.send(Pid("a/b", "127.0.0.1", 1), AGENT, "x", b"")
     assert not links.addresses

@@ -148,7 +148,7 @@ GOOD = (update, register, reregister, update_slave, operation_status, exited, au
 
 
 @pytest.mark.parametrize("make", GOOD)
-def test_messages_in_order_pass(make: Callable[[], Any]) -> None:
+def test_valid_messages_pass(make: Callable[[], Any]) -> None:
     safety.check(make())
 
 
@@ -202,7 +202,7 @@ several_roles = both(
 STATUS_UPDATES = [
     (spoil("pid", None), r"StatusUpdateMessage.pid: not a pid: ''"),
     (spoil("pid", "slave(1)"), r"pid: not a pid"),
-    (spoil("pid", "@0.0.0.0:0"), r"pid: nobody's pid"),
+    (spoil("pid", "@0.0.0.0:0"), r"pid: a pid without an address"),
     (spoil("update.uuid", None), r"update.uuid: 0 bytes"),
     (spoil("update.status.uuid", None), r"update.status.uuid: not that of the update"),
     (spoil("update.status.uuid", b"y" * 16), r"update.status.uuid: not that of the update"),
@@ -234,7 +234,7 @@ REGISTRATIONS = [
     (add("slave.resources", ports((5, 4))), r"ranges: reversed"),
     (add("slave.resources", ports((1, 5), (5, 9))), r"ranges: reversed or overlapping"),
     (spoil("slave.resources[0].disk.persistence.id", "x"), r"disk: only for the resource"),
-    (spoil("slave.resources[0].reservation.principal", "x"), r"reservation: for nobody"),
+    (spoil("slave.resources[0].reservation.principal", "x"), r"reservation: role"),
     (spoil("slave.resources[0].allocation_info.role", "x"), r"allocation_info: a total"),
     (
         add("slave.resources", scalar("mem", 1, reservations=[{"role": "a"}, {"role": "a/b"}])),
@@ -343,7 +343,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("make", "change", "why"), BAD)
-def test_what_harms_a_master_does_not_leave(
+def test_messages_that_harm_a_master_are_unsafe(
     make: Callable[[], Any], change: Callable[[Any], None], why: str
 ) -> None:
     message = make()
@@ -386,13 +386,13 @@ def test_what_harms_a_master_does_not_leave(
         (operation_status, both(spoil("status.operation_id", None), spoil("status.uuid", None))),
     ],
 )
-def test_what_is_harmless_does(make: Callable[[], Any], change: Callable[[Any], None]) -> None:
+def test_harmless_messages_pass(make: Callable[[], Any], change: Callable[[Any], None]) -> None:
     message = make()
     change(message)
     safety.check(message)
 
 
-def test_operation_feedback_without_an_id_needs_a_claim() -> None:
+def test_operation_feedback_without_an_id_needs_the_capability() -> None:
     message = operation_status()
     message.status.ClearField("operation_id")
     for capability in (Capability.RESOURCE_PROVIDER, Capability.AGENT_OPERATION_FEEDBACK):
@@ -401,7 +401,7 @@ def test_operation_feedback_without_an_id_needs_a_claim() -> None:
         safety.check(message, {Capability.MULTI_ROLE})
 
 
-def test_disks_that_are_used_as_a_whole() -> None:
+def test_exclusive_disks() -> None:
     source = mesos.Resource.DiskInfo.Source(type=mesos.Resource.DiskInfo.Source.MOUNT)
     source.mount.root = "/mnt/1"
     message = register()
@@ -413,7 +413,7 @@ def test_disks_that_are_used_as_a_whole() -> None:
         safety.check(message)
 
 
-def test_every_problem_is_named() -> None:
+def test_every_invalid_field_is_named() -> None:
     message = update()
     message.pid = ""
     message.update.ClearField("slave_id")
@@ -421,6 +421,6 @@ def test_every_problem_is_named() -> None:
         safety.check(message)
 
 
-def test_all_a_stock_agent_was_heard_to_say_passes() -> None:
+def test_every_recorded_message_of_a_stock_agent_passes() -> None:
     kinds = {m.name for m in transcripts.everything() if not m.to_agent}
     assert {f"mesos.internal.{name}Message" for name in ("StatusUpdate", "ReregisterSlave")} < kinds

@@ -125,7 +125,7 @@ async def test_a_large_body(peer: Peer) -> None:
     assert peer.got[0][3] == body
 
 
-async def test_a_body_that_is_too_large_does_not_close_the_link(
+async def test_an_oversized_body_does_not_close_the_connection(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MESSAGE_BYTES", 100_000)
@@ -135,7 +135,7 @@ async def test_a_body_that_is_too_large_does_not_close_the_link(
     assert [name for _, _, name, _ in peer.got] == ["small"]
 
 
-async def test_a_failing_delivery_does_not_close_the_link(peer: Peer) -> None:
+async def test_a_failed_delivery_does_not_close_the_connection(peer: Peer) -> None:
     def fail(name: str) -> None:
         if name == "bad":
             raise RuntimeError("boom")
@@ -176,14 +176,14 @@ FROM = "Libprocess-From: master@127.0.0.1:5050"
         (b"GET /slave%281%29/state HTTP/1.1\r\nHost: \r\n\r\n", 200),
     ],
 )
-async def test_no_request_closes_the_link(peer: Peer, request_: bytes, status: int) -> None:
+async def test_no_request_closes_the_connection(peer: Peer, request_: bytes, status: int) -> None:
     await peer.say(request_, encode_request(AGENT, MASTER, "after", b"x"))
     assert await peer.answers(2) == [status, 202]
     assert peer.got[-1] == ("slave(1)", MASTER, "after", b"x")
     assert len(peer.got) == (2 if status == 202 else 1)
 
 
-async def test_a_link_at_rest_stays(peer: Peer) -> None:
+async def test_an_idle_connection_stays_open(peer: Peer) -> None:
     await peer.say(encode_request(AGENT, MASTER, "a", b""))
     assert await peer.answers(1) == [202]
     await asyncio.sleep(0.3)
@@ -192,7 +192,7 @@ async def test_a_link_at_rest_stays(peer: Peer) -> None:
     assert limits.KEEPALIVE > 365 * 24 * 3600
 
 
-async def test_a_message_counts_though_nobody_waits_for_its_answer(peer: Peer) -> None:
+async def test_a_message_is_delivered_although_the_sender_closes(peer: Peer) -> None:
     arrived = asyncio.Event()
     peer.on_delivery = lambda name: arrived.set()
     await peer.say(encode_request(AGENT, MASTER, "a", b"x"))
@@ -201,7 +201,7 @@ async def test_a_message_counts_though_nobody_waits_for_its_answer(peer: Peer) -
         await arrived.wait()
 
 
-async def test_a_body_cut_off_is_not_delivered(peer: Peer) -> None:
+async def test_a_truncated_body_is_not_delivered(peer: Peer) -> None:
     await peer.say(encode_request(AGENT, MASTER, "a", b"x" * 1000)[:-500])
     peer.writer.close()
     await asyncio.sleep(0.1)
@@ -218,7 +218,7 @@ async def test_an_address_in_use_is_an_error(peer: Peer) -> None:
     "garbage",
     [b"GET / HTTP/9.9\r\n\r\n", b"GET /state HTTP/1.1\r\n\r\n"],
 )
-async def test_what_is_no_http_is_one_line_in_the_log(
+async def test_a_request_that_is_not_http_is_one_log_line(
     peer: Peer, garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     await peer.say(garbage)

@@ -1,4 +1,4 @@
-"""The recorded conversations of a stock master and a stock agent, request by request."""
+"""Recorded transcripts of a stock master and a stock agent, request by request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Recorded:
     name: str
     body: bytes = field(repr=False)
     raw: bytes = field(repr=False)
-    """The request as it was on the wire."""
+    """The bytes of the request."""
 
     @property
     def to_agent(self) -> bool:
@@ -33,7 +33,7 @@ class Recorded:
 
 @cache
 def messages(transcript: str) -> tuple[Recorded, ...]:
-    """Every message between master and agent; what stock executors say is not ours to speak."""
+    """Every message between master and agent; messages of executors are left out."""
     return tuple(_messages(transcript))
 
 

@@ -1,6 +1,7 @@
-"""Texts of ``--resources``, ``--ports``, ``--attributes``, ``--domain`` -> Mesos messages. Pure.
+"""Parsers of ``--resources``, ``--ports``, ``--attributes`` and ``--domain``. Pure.
 
-Parsers raise ValueError with a reason that names the part that is wrong.
+Only ``config`` and ``dev.command`` import this package. Begin with ``totals``. A parser raises
+ValueError with a reason that names the invalid part.
 """
 
 from shim.config.resources.attributes import (
@@ -9,11 +10,14 @@ from shim.config.resources.attributes import (
     parse_attributes,
     parse_domain,
 )
-from shim.config.resources.ports import VIRTUAL_PORTS, Ports, PortsMode, parse_ports
 from shim.config.resources.totals import (
     TRITON_BUDGET,
+    VIRTUAL_PORTS,
+    Ports,
+    PortsMode,
     complete,
     default_resources,
+    parse_ports,
     parse_resources,
     role,
 )

@@ -1,4 +1,4 @@
-"""``--attributes`` and ``--domain``: what frameworks may choose an agent by."""
+"""``--attributes`` and ``--domain``, by which frameworks choose agents."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from shim.protos.mesos_pb2 import Attribute, DomainInfo, Value
 
 
 def parse_attributes(text: str) -> tuple[Attribute, ...]:
-    """``rack:r1;level:10;keys:[1-5]``: a number, ranges, or else text."""
+    """``rack:r1;level:10;keys:[1-5]``: a value is a number, ranges, or else text."""
     return tuple(_attribute(entry) for entry in text.split(";") if entry.strip())
 
 
 def endpoint_attributes(
     given: Sequence[Attribute], datacenter: str, engine: str
 ) -> list[Attribute]:
-    """``given``, and ``datacenter`` and ``engine`` unless it names them."""
+    """``given``, plus ``datacenter`` and ``engine`` unless they are given."""
     named = {attribute.name for attribute in given}
     added = [
         Attribute(name=name, type=Value.TEXT, text=Value.Text(value=value))
@@ -37,7 +37,7 @@ def _attribute(entry: str) -> Attribute:
         for begin, end in parse_ranges(value):
             attribute.ranges.range.add(begin=begin, end=end)
     elif value.startswith("{"):
-        raise ValueError(f"{name}: a set, which no master takes as an attribute")
+        raise ValueError(f"{name}: a set, which masters reject as an attribute")
     elif NUMBER.fullmatch(value) and math.isfinite(float(value)):
         attribute.type = Value.SCALAR
         attribute.scalar.value = round(float(value), 3)
@@ -70,15 +70,15 @@ def parse_domain(text: str) -> DomainInfo:
 
 
 def domain_at(domain: DomainInfo | None, datacenter: str) -> DomainInfo | None:
-    """The domain to register: its zone is the endpoint's datacenter unless it was given.
+    """The domain to register. A missing zone is the endpoint's datacenter.
 
-    Raises ValueError when an endpoint that does not tell its name is to give it.
+    Raises ValueError for a missing zone and an endpoint without a name.
     """
     if domain is None or domain.fault_domain.HasField("zone"):
         return domain
     if not datacenter:
         region = domain.fault_domain.region.name
-        text = "the Docker endpoint does not tell its name: give the zone as well, in JSON"
+        text = "the Docker endpoint does not report its name: give the zone as well, in JSON"
         raise ValueError(f"{region}{ENDPOINT_ZONE}: {text}")
     complete = DomainInfo()
     complete.CopyFrom(domain)

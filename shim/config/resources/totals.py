@@ -1,10 +1,10 @@
-"""``--resources``: what an agent offers in total, such as a master accepts it."""
+"""``--resources`` and ``--ports``: the agent's total resources, as a master accepts them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from shim.config.resources.value_parsers import (
     NUMBER,
@@ -16,28 +16,30 @@ from shim.config.resources.value_parsers import (
     parse_json,
     parse_ranges,
 )
+from shim.model.resources import value_field, value_fields
+from shim.model.validation import role_problem
 from shim.protos.mesos_pb2 import Resource, Value
 
 SCALARS = ("cpus", "mem", "disk", "gpus")
 TRITON_BUDGET = {"cpus": 100.0, "mem": 245_760.0, "disk": 4096.0}
-"""Nobody can ask a datacenter how large it is: so much is offered unless --resources says more."""
+"""A datacenter's size cannot be queried. This is offered unless --resources says otherwise."""
 
 _GB = 1024.0
 _UNKNOWN = {"cpus": 1.0, "mem": 1 * _GB, "disk": 10 * _GB}
-"""As mesos-agent's, where the engine does not say."""
+"""mesos-agent's own defaults, for amounts that the engine does not report."""
 _RESERVE = {"mem": 1 * _GB, "disk": 5 * _GB}
-"""Left to the engine's host, but never more than half, as mesos-agent does."""
+"""Kept for the engine's host, but at most half of the amount, as by mesos-agent."""
 
 _ENTRY = re.compile(r"\s*([^\s:;(){}\[\]]+)\s*(?:\(\s*([^\s()]*)\s*\))?\s*:(.*)", re.DOTALL)
 _LARGEST = 2.0**53 / 1000
-"""Up to here a double holds three decimals exactly."""
+"""The largest double with three exact decimals."""
 
 
 def parse_resources(text: str, default_role: str = "*") -> list[Resource]:
     """``cpus:4;mem(role):1024;ports:[1-2,5-6];zones:{a,b}`` or mesos-agent's JSON array.
 
-    Entries without a role get ``default_role``. One of exactly zero means "none of it" and is
-    kept out of the result only by :func:`complete`, so that no default takes its place.
+    Entries without a role get ``default_role``. An entry of zero means "none of it":
+    :func:`complete` removes it, but adds no default in its place.
     """
     if text.lstrip().startswith("["):
         found = [_from_json(entry, default_role) for entry in _array(text)]
@@ -50,7 +52,7 @@ def parse_resources(text: str, default_role: str = "*") -> list[Resource]:
 
 
 def default_resources(cpus: float, memory_mb: float, disk_mb: float) -> dict[str, float]:
-    """What a local engine's host can spare, MB. Zero: the engine does not say."""
+    """What a local engine's host can offer, in MB. Zero: the engine does not report it."""
     host = {"cpus": cpus, "mem": memory_mb, "disk": disk_mb}
     return {
         name: amount - min(_RESERVE.get(name, 0.0), amount / 2) if amount > 0 else _UNKNOWN[name]
@@ -64,7 +66,7 @@ def complete(
     ports: Ranges,
     default_role: str = "*",
 ) -> list[Resource]:
-    """The total to register: ``given``, defaults for what it does not name, and ports."""
+    """The total to register: ``given``, defaults for other names, and ports."""
     named = {resource.name for resource in given}
     added = [
         Resource(name=name, type=Value.SCALAR, role=default_role, scalar=_scalar(amount))
@@ -77,13 +79,9 @@ def complete(
 
 
 def role(text: str) -> str:
-    """ValueError unless a master takes it for a role; ``a/b`` is below ``a``."""
-    parts = text.split("/")
-    if text != "*" and (
-        any(part in ("", ".", "..", "*") or part.startswith("-") for part in parts)
-        or re.search(r"[\s\x00-\x20\x7f\\]", text)
-    ):
-        raise ValueError(f"{text!r} is not a role")
+    """``text``, if a master accepts it as a role. Raises ValueError otherwise."""
+    if problem := role_problem(text):
+        raise ValueError(problem)
     return text
 
 
@@ -102,7 +100,7 @@ def _from_text(entry: str, default_role: str) -> Resource:
         resource.set.item.extend(parse_items(value))
         return resource
     if not NUMBER.fullmatch(value):
-        raise ValueError(f"{name}: {value!r} is no number, [ranges] or {{set}}")
+        raise ValueError(f"{name}: {value!r} is not a number, [ranges] or {{set}}")
     resource.type = Value.SCALAR
     resource.scalar.value = float(value)
     return resource
@@ -127,12 +125,12 @@ def _from_json(entry: Any, default_role: str) -> Resource:
 
 
 _DYNAMIC = Resource.ReservationInfo.DYNAMIC
-_NOT_OURS = {
+_FORBIDDEN_FIELDS = {
     "allocation_info": "an offer allocates, an agent does not",
     "reservation": "dynamic reservations come from the master",
-    "revocable": "there is nobody who could revoke it",
+    "revocable": "an agent without an estimator has no revocable resources",
     "shared": "only persistent volumes are shared",
-    "provider_id": "there is no resource provider",
+    "provider_id": "the agent has no resource provider",
 }
 
 
@@ -141,7 +139,7 @@ def _check(resource: Resource) -> None:
     if not name or len(name) > 255:
         raise ValueError(f"{name!r} is not a name")
     role(resource.role)
-    for field, reason in _NOT_OURS.items():
+    for field, reason in _FORBIDDEN_FIELDS.items():
         if resource.HasField(field):  # type: ignore[arg-type]  # the stub wants literals
             raise ValueError(f"{name}.{field}: {reason}")
     if resource.reservations:
@@ -160,8 +158,7 @@ def _check_disk(resource: Resource) -> None:
 
 
 def _check_value(resource: Resource) -> None:
-    name, kind = resource.name, Value.Type.Name(resource.type).lower()
-    given = [field for field in ("scalar", "ranges", "set") if resource.HasField(field)]
+    name, kind, given = resource.name, value_field(resource), value_fields(resource)
     if given != [kind]:
         raise ValueError(f"{name}: type {kind.upper()}, but value {' and '.join(given) or 'none'}")
     if kind == "scalar":
@@ -172,7 +169,7 @@ def _check_value(resource: Resource) -> None:
         spans = [(span.begin, span.end) for span in resource.ranges.range]
         check_spans(name, spans, 65535 if name == "ports" else UINT64 - 1)
     elif len({*resource.set.item}) != len(resource.set.item) or not resource.set.item:
-        raise ValueError(f"{name}: an empty set, or an item that is there twice")
+        raise ValueError(f"{name}: an empty set, or a duplicate item")
     wanted = {**dict.fromkeys(SCALARS, "scalar"), "ports": "ranges"}.get(name, kind)
     if kind != wanted:
         raise ValueError(f"{name}: {kind}, where a master expects {wanted}")
@@ -207,3 +204,31 @@ def _with_ranges(resource: Resource, spans: Ranges) -> Resource:
     for begin, end in spans:
         resource.ranges.range.add(begin=begin, end=end)
     return resource
+
+
+# --- --ports ----------------------------------------------------------------------------------
+
+VIRTUAL_PORTS: Ranges = ((1, 65535),)
+PortsMode = Literal["none", "virtual", "real"]
+
+
+class Ports(NamedTuple):
+    """The value of ``--ports``: the meaning of port numbers, and the offered ports."""
+
+    mode: PortsMode
+    """``none``: no ports; ``virtual``: numbers that are never bound; ``real``: ports that are bound
+    on the engine's host."""
+    ranges: Ranges
+
+
+def parse_ports(text: str) -> Ports:
+    """The value of ``--ports``: ``none``, ``virtual`` or ranges within 1-65535."""
+    if text in ("none", "virtual"):
+        return Ports("virtual", VIRTUAL_PORTS) if text == "virtual" else Ports("none", ())
+    if not text.startswith("["):
+        raise ValueError(f"{text!r} is not none, virtual or [first-last, ...]")
+    spans = parse_ranges(text)
+    check_spans("ports", list(spans), 65535)
+    if spans[0][0] == 0:
+        raise ValueError("there is no port 0")
+    return Ports("real", spans)

@@ -1,4 +1,4 @@
-"""The forms that values take in flags: numbers, ranges, sets, JSON. ValueError for others."""
+"""Numbers, ranges, sets and JSON in flags. The parsers raise ValueError for other texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UINT64 = 2**64
 
 
 def parse_ranges(text: str) -> Ranges:
-    """``[1-2, 5-6]``, sorted; they must not overlap."""
+    """``[1-2, 5-6]``, sorted. Ranges must not overlap."""
     body = text.strip()
     if not (body.startswith("[") and body.endswith("]")):
         raise ValueError(f"{text!r} is not [first-last, ...]")
@@ -33,7 +33,7 @@ def _span(text: str) -> tuple[int, int]:
 
 
 def check_spans(name: str, spans: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
-    """Sorted; ValueError when one is reversed, beyond ``last``, or overlaps another."""
+    """Sorted ranges. ValueError for one that is reversed, beyond ``last`` or overlaps another."""
     ordered = sorted(spans)
     if not ordered:
         raise ValueError(f"{name}: no range")
@@ -57,7 +57,7 @@ def parse_items(text: str) -> list[str]:
 
 
 def parse_json(text: str) -> Any:
-    """Any JSON, however deep it claims to be."""
+    """Any JSON. ValueError also for JSON that is nested too deep."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -65,7 +65,7 @@ def parse_json(text: str) -> Any:
 
 
 def fill(document: Any, message: Message) -> None:
-    """Put parsed JSON into a message; unknown names and missing required ones are errors."""
+    """Fill a message from parsed JSON. Unknown fields and missing required ones are errors."""
     try:
         json_format.ParseDict(document, message)
     except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:

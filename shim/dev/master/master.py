@@ -17,7 +17,7 @@ from shim.dev.master.master_state import MasterState
 from shim.model.ids import AgentId, FrameworkId, Pid
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as internal
-from shim.wire.auth import Authenticator
+from shim.wire.cram_md5 import Authenticator
 
 _OBSERVER = re.compile(r"slave-observer\((\d+)\)")
 _SESSION = re.compile(r"crammd5-authenticator-session\((\d+)\)")

@@ -47,7 +47,7 @@ def test_text() -> None:
     ]
 
 
-def test_the_default_role_is_for_those_without_one() -> None:
+def test_entries_without_a_role_get_the_default_role() -> None:
     assert parsed("cpus:1;mem(*):2;disk(b):3", "a") == ["cpus(a):1", "mem(*):2", "disk(b):3"]
 
 
@@ -93,10 +93,10 @@ def test_json() -> None:
         ("cpus(-a):4", "'-a' is not a role"),
         ("cpus(a//b):4", "'a//b' is not a role"),
         ("cpus(a/*):4", "is not a role"),
-        ("cpus:four", "cpus: 'four' is no number"),
-        ("cpus:nan", "'nan' is no number"),
-        ("cpus:inf", "'inf' is no number"),
-        ("cpus:1_0", "'1_0' is no number"),
+        ("cpus:four", "cpus: 'four' is not a number"),
+        ("cpus:nan", "'nan' is not a number"),
+        ("cpus:inf", "'inf' is not a number"),
+        ("cpus:1_0", "'1_0' is not a number"),
         ("cpus:-1", "cpus: -1.0 is not an amount"),
         ("mem:1e300", "is not an amount"),
         ("cpus:0.0001", "zero once rounded"),
@@ -110,7 +110,7 @@ def test_json() -> None:
         ("ports:[1-2", "is not .first-last"),
         ("keys:[1-99999999999999999999]", "is not within"),
         ("zones:{a,}", "has an empty item"),
-        ("zones:{a,a}", "twice"),
+        ("zones:{a,a}", "duplicate"),
         ("zones:{a", "is not .item"),
         ("a:1;a:{x}", "a: values of two types"),
         ("[", "not JSON"),
@@ -122,7 +122,7 @@ def test_json() -> None:
         ("[" * 2000, "not JSON"),
     ],
 )
-def test_wrong_resources(text: str, reason: str) -> None:
+def test_invalid_resources(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_resources(text)
 
@@ -146,12 +146,12 @@ CPUS = {"name": "cpus", "type": "SCALAR", "scalar": {"value": 1}}
         ({"scalar": {"value": "Infinity"}}, "inf is not an amount"),
     ],
 )
-def test_what_an_agent_may_not_offer(more: dict[str, object], reason: str) -> None:
+def test_resources_that_an_agent_may_not_offer(more: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_resources(json.dumps([CPUS | more]))
 
 
-def test_three_decimals_are_kept() -> None:
+def test_amounts_have_three_decimals() -> None:
     assert parsed("cpus:0.12345;mem:1.0009") == ["cpus(*):0.123", "mem(*):1.001"]
 
 
@@ -160,7 +160,7 @@ def test_zero_means_none_of_it_and_no_default() -> None:
     assert [said(r) for r in found] == ["mem(*):5", "disk(*):7"]
 
 
-def test_completed_with_defaults_and_ports() -> None:
+def test_defaults_and_ports_complete_the_resources() -> None:
     found = complete(parse_resources("mem:5", "a"), {"mem": 9.0, "cpus": 2.0}, ((1, 9),), "a")
     assert [said(r) for r in found] == ["mem(a):5", "cpus(a):2", "ports(a):['1-9']"]
 
@@ -172,14 +172,14 @@ def test_completed_with_defaults_and_ports() -> None:
         min_size=1,
     )
 )
-def test_a_master_takes_whatever_is_taken_here(amounts: dict[str, float]) -> None:
+def test_masters_accept_all_accepted_resources(amounts: dict[str, float]) -> None:
     text = ";".join(f"{name}:{amount}" for name, amount in amounts.items())
     for resource in complete(parse_resources(text), {}, resources.VIRTUAL_PORTS):
         assert list(total_problems("x", resource)) == []
 
 
 @given(st.text(st.sampled_from("cpusmem:;()[]{}-,.*019 a/"), max_size=30))
-def test_any_text_is_refused_or_fit_for_a_master(text: str) -> None:
+def test_any_text_is_rejected_or_acceptable_for_a_master(text: str) -> None:
     try:
         found = parse_resources(text)
     except ValueError:
@@ -216,7 +216,7 @@ def test_ports(text: str, ports: Ports) -> None:
         ("[a]", "'a' is not a range"),
     ],
 )
-def test_other_ports_are_refused(text: str, reason: str) -> None:
+def test_invalid_ports(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_ports(text)
 
@@ -239,12 +239,12 @@ def test_attributes() -> None:
         ("keys:[5-1]", "5-1"),
     ],
 )
-def test_wrong_attributes(text: str, reason: str) -> None:
+def test_invalid_attributes(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_attributes(text)
 
 
-def test_an_endpoint_without_a_name_is_no_datacenter() -> None:
+def test_an_endpoint_without_a_name_adds_no_datacenter() -> None:
     assert [a.name for a in endpoint_attributes((), "", "docker")] == ["engine"]
 
 
@@ -262,11 +262,11 @@ def test_a_domain_whose_zone_is_the_endpoint_s_datacenter() -> None:
     assert (fault.region.name, fault.zone.name) == ("us", "us-east-1")
     assert domain.IsInitialized()
     assert not given.fault_domain.HasField("zone"), "it is asked again after a reconnect"
-    with pytest.raises(ValueError, match=r"us/endpoint: .* does not tell its name"):
+    with pytest.raises(ValueError, match=r"us/endpoint: .* does not report its name"):
         domain_at(given, "")
 
 
-def test_a_domain_that_is_complete_or_absent_stays() -> None:
+def test_a_complete_or_absent_domain_is_unchanged() -> None:
     given = parse_domain('{"fault_domain": {"region": {"name": "r"}, "zone": {"name": "z"}}}')
     assert domain_at(given, "us-east-1") == given
     assert domain_at(None, "us-east-1") is None
@@ -286,6 +286,6 @@ def test_a_domain_that_is_complete_or_absent_stays() -> None:
         ('{"fault": {}}', "fault"),
     ],
 )
-def test_wrong_domains(text: str, reason: str) -> None:
+def test_invalid_domains(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_domain(text)

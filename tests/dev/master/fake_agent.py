@@ -15,7 +15,7 @@ from shim.model.settings import Credential
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from shim.wire import codec
-from shim.wire.auth import Authenticatee, Completed, Failed, Refused
+from shim.wire.cram_md5 import Authenticatee, Completed, Failed, Refused
 from shim.wire.link import Links
 from shim.wire.server import Inbox, bind, serve
 

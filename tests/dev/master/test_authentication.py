@@ -6,7 +6,7 @@ import asyncio
 
 from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as internal
-from shim.wire.auth import Completed, Refused
+from shim.wire.cram_md5 import Completed, Refused
 from tests.dev.master.conftest import SECRETS, Embedded
 from tests.dev.master.fake_agent import FakeAgent
 

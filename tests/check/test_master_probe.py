@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from shim import limits
-from shim.check.findings import Failed
-from shim.check.master import MasterLook
+from shim.check.master_probe import MasterProbe
+from shim.check.report import CheckFailed
 from shim.dev.master.dev_master import DevMaster
 from shim.model.ids import Pid
 from shim.model.settings import StaticMaster, ZooKeeperMaster
@@ -53,7 +53,7 @@ async def pid(master: Master) -> AsyncIterator[Pid]:
 
 
 async def look(pid: Pid) -> str:
-    found = MasterLook(StaticMaster(pid.ip, pid.port))
+    found = MasterProbe(StaticMaster(pid.ip, pid.port))
     await found.detect()
     assert found.leader == pid
     return await found.ask()
@@ -63,33 +63,33 @@ async def test_a_leading_master(pid: Pid) -> None:
     assert await look(pid) == f"http://127.0.0.1:{pid.port}: Mesos 1.11.0"
 
 
-async def test_the_embedded_master_is_one() -> None:
+async def test_the_embedded_master_passes() -> None:
     async with DevMaster("127.0.0.1", 0) as master:
         assert "Mesos 1." in await look(Pid("master", "127.0.0.1", master.port))
 
 
-async def test_one_that_does_not_lead_names_who_does(master: Master, pid: Pid) -> None:
+async def test_a_follower_fails_and_names_the_leader(master: Master, pid: Pid) -> None:
     master.state = {"pid": str(pid), "leader": "master@10.0.0.2:5050"}
-    with pytest.raises(Failed, match=r"does not lead, master@10\.0\.0\.2:5050 does") as caught:
+    with pytest.raises(CheckFailed, match=r"does not lead, master@10\.0\.0\.2:5050 does") as caught:
         await look(pid)
     assert "--master=10.0.0.2:5050" in caught.value.advice
 
 
-async def test_one_behind_another_address_would_be_ignored(master: Master, pid: Pid) -> None:
+async def test_a_master_with_another_pid_fails(master: Master, pid: Pid) -> None:
     master.state = {"pid": "master@10.0.0.2:5050"}
-    with pytest.raises(Failed, match=r"it calls itself master@10\.0\.0\.2:5050") as caught:
+    with pytest.raises(CheckFailed, match=r"own pid is master@10\.0\.0\.2:5050") as caught:
         await look(pid)
     assert "--master=10.0.0.2:5050" in caught.value.advice
 
 
-async def test_zookeeper_gives_the_very_pid(master: Master, pid: Pid) -> None:
-    found = MasterLook(ZooKeeperMaster(("z:2181",), "/mesos"))
+async def test_a_pid_from_zookeeper_is_not_compared(master: Master, pid: Pid) -> None:
+    found = MasterProbe(ZooKeeperMaster(("z:2181",), "/mesos"))
     found.leader = pid
     master.state = {"pid": "master@10.0.0.2:5050"}
     assert "Mesos 1.11.0" in await found.ask()
 
 
-async def test_a_state_that_wants_a_password_is_no_failure(master: Master, pid: Pid) -> None:
+async def test_a_state_behind_authentication_is_not_a_failure(master: Master, pid: Pid) -> None:
     master.state_status = 401
     assert "Mesos 1.11.0" in await look(pid)
 
@@ -102,22 +102,22 @@ async def test_only_the_beginning_of_a_large_state_is_read(master: Master, pid: 
 
 
 @pytest.mark.parametrize("version", [[], {}, "nginx"])
-async def test_something_else_on_that_port(master: Master, pid: Pid, version: object) -> None:
+async def test_another_http_server_fails(master: Master, pid: Pid, version: object) -> None:
     master.version = version
-    with pytest.raises(Failed, match="not a Mesos master's answer"):
+    with pytest.raises(CheckFailed, match="not the answer of a Mesos master"):
         await look(pid)
 
 
-async def test_nobody_there(unused_tcp_port: int) -> None:
+async def test_an_unreachable_master_fails(unused_tcp_port: int) -> None:
     unreachable = r"http://127\.0\.0\.1:\d+: cannot be reached: Connection refused$"
-    with pytest.raises(Failed, match=unreachable):
+    with pytest.raises(CheckFailed, match=unreachable):
         await look(Pid("master", "127.0.0.1", unused_tcp_port))
 
 
-async def test_nobody_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_leader_both_checks_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CHECK_TIMEOUT", 0.02)
-    found = MasterLook(StaticMaster("no.such.name.invalid", 5050))
-    with pytest.raises(Failed, match=r"master@no.such.name.invalid:5050: nobody found"):
+    found = MasterProbe(StaticMaster("no.such.name.invalid", 5050))
+    with pytest.raises(CheckFailed, match=r"master@no.such.name.invalid:5050: no leading master"):
         await found.detect()
-    with pytest.raises(Failed, match="not asked"):
+    with pytest.raises(CheckFailed, match="not checked"):
         await found.ask()

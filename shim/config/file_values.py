@@ -1,6 +1,6 @@
-"""``--credential``, ``--http_credentials`` and ``--docker_config``: files or JSON with secrets.
+"""Flag values that are read from files: credentials, ``--docker_config``, ``--triton_prices``.
 
-Raises ValueError with a reason that shows no part of what a file or value holds.
+The parsers raise ValueError. For values with secrets the reason shows no part of the value.
 """
 
 from __future__ import annotations
@@ -12,15 +12,47 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shim.config.files import read_file
+from shim import limits
+from shim.config.resources.value_parsers import parse_json
+from shim.config.values import PATH
 from shim.engine.images.credentials import DockerConfig, docker_config_of_agent
 from shim.model.settings import Credential
 
 log = logging.getLogger(__name__)
 
+_HIGHEST_PRICE = 1e9
+"""In any currency. Sums of higher prices would lose their decimals."""
+
+
+def read_file(path: Path) -> str:
+    """The text of a small file. Raises ValueError with a reason without flag and contents."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limits.FLAG_FILE_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    if len(data) > limits.FLAG_FILE_BYTES:
+        raise ValueError(f"more than {limits.FLAG_FILE_BYTES} bytes")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
+
+
+def prices(text: str) -> Mapping[str, float]:
+    """``--triton_prices``: the price per hour by package, from a JSON file."""
+    document = parse_json(read_file(PATH.parse(text)))
+    if not isinstance(document, dict):
+        raise ValueError("not an object of package names and prices per hour")
+    for package, price in document.items():
+        number = isinstance(price, int | float) and not isinstance(price, bool)
+        if not number or not 0 <= price <= _HIGHEST_PRICE:
+            raise ValueError(f"{package!r}: {repr(price)[:60]} is not a price per hour")
+    return {package: float(price) for package, price in document.items()}
+
 
 def credential(text: str) -> Credential:
-    """From ``{"principal": ..., "secret": ...}`` or two words, inline or in a file."""
+    """``--credential``: ``{"principal": ..., "secret": ...}``, or a file with that or two words."""
     document = _contents(text)
     words = document.split()
     if not document.lstrip().startswith("{"):
@@ -31,7 +63,7 @@ def credential(text: str) -> Credential:
 
 
 def http_credentials(text: str) -> Mapping[str, str]:
-    """Principal -> secret, from ``{"credentials": [...]}`` inline or in a file."""
+    """``--http_credentials``: principal -> secret, from ``{"credentials": [...]}`` or a file."""
     entries = _object(_contents(text)).get("credentials")
     if not isinstance(entries, list) or not entries:
         raise ValueError('no list "credentials" in it')
@@ -43,7 +75,7 @@ def http_credentials(text: str) -> Mapping[str, str]:
 
 
 def docker_config(text: str) -> DockerConfig:
-    """A docker ``config.json`` (or the older ``.dockercfg``), inline or in a file."""
+    """``--docker_config``: a docker ``config.json`` (or ``.dockercfg``), inline or in a file."""
     return docker_config_of_agent(_object(_contents(text)))
 
 
@@ -62,7 +94,7 @@ def _object(document: str) -> Mapping[str, Any]:
     try:
         value = json.loads(document)
     except (ValueError, RecursionError) as error:
-        # The error's text would show nothing of the document, but its class may hold it whole.
+        # The error is dropped: JSONDecodeError holds the complete document.
         where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise ValueError(f"not JSON{where}") from None
     if not isinstance(value, dict):

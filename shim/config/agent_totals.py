@@ -1,4 +1,4 @@
-"""What the agent offers: the flags' word, completed by what the endpoint says of itself."""
+"""The agent's total resources, attributes and domain: flags, completed by the endpoint."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """The totals to register."""
+class AgentTotals:
+    """What the agent registers with."""
 
     resources: tuple[Resource, ...]
     attributes: tuple[Attribute, ...]
     domain: DomainInfo | None
     notes: tuple[str, ...]
-    """For the log: where figures come from that nobody gave."""
+    """For the log: the origin of amounts that no flag gives."""
 
 
-def offer_of(config: Config, info: EngineInfo) -> Offer:
-    """Pure. ``info`` is the endpoint's own answer. ConfigError when it does not say enough."""
+def agent_totals(config: Config, info: EngineInfo) -> AgentTotals:
+    """Pure. ``info`` is the endpoint's own answer. Raises ConfigError for an endpoint without a
+    name when ``--domain`` needs one."""
     if info.kind == "triton":
         defaults, origin = TRITON_BUDGET, "a budget, not a measurement: say more with --resources"
     else:
@@ -39,7 +40,7 @@ def offer_of(config: Config, info: EngineInfo) -> Offer:
     added = {name: amount for name, amount in defaults.items() if name not in named}
     resources = complete(config.resources, defaults, config.ports.ranges, config.default_role)
     shown = ";".join(f"{name}:{amount:g}" for name, amount in added.items())
-    return Offer(
+    return AgentTotals(
         tuple(resources),
         tuple(endpoint_attributes(config.attributes, info.name, info.kind)),
         _domain(config, info),
@@ -56,6 +57,8 @@ def _domain(config: Config, info: EngineInfo) -> DomainInfo | None:
 
 def _measured(info: EngineInfo) -> str:
     figures = {"cpus": info.cpus, "mem": info.memory_mb, "disk": info.disk_mb}
-    silent = [name for name, amount in figures.items() if not amount]
-    guess = f"; {', '.join(silent)} guessed, for it does not say" if silent else ""
+    unknown = [name for name, amount in figures.items() if not amount]
+    guess = (
+        f"; {', '.join(unknown)} guessed, because the engine does not report it" if unknown else ""
+    )
     return f"what the engine {info.name or info.kind} can spare{guess}"

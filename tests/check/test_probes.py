@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from shim.certs.certificate import ClientCertificate, new_style, old_style
 from shim.certs.keys import PrivateKey
-from shim.check import places
-from shim.check.findings import Failed
+from shim.check import probes
+from shim.check.report import CheckFailed
 from shim.config import Config, load
 from shim.engine.api import EngineInfo
 from shim.errors import Permanent, ShimError
@@ -53,29 +53,29 @@ def use(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint) -> None:
     async def connect(config: Config, shim_id: str) -> Endpoint:
         return endpoint
 
-    monkeypatch.setattr(places, "connect", connect)
+    monkeypatch.setattr(probes, "connect", connect)
 
 
-async def test_the_endpoint_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_endpoint_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Endpoint(EngineInfo("triton", "1.9.0", "1.21", "us-east-1", account="bob"))
     use(monkeypatch, engine)
-    assert await places.endpoint(config()) == (
-        "tcp://dc: triton 1.9.0 (API 1.21) on us-east-1, account bob, 0 containers of ours"
+    assert await probes.endpoint(config()) == (
+        "tcp://dc: triton 1.9.0 (API 1.21) on us-east-1, account bob, 0 containers of this shim"
     )
     assert engine.closed
 
 
-async def test_the_right_to_list_is_tried_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_permission_to_list_containers_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Endpoint(EngineInfo("docker", "24", "1.43", "vm"), Permanent("Forbidden"))
     use(monkeypatch, engine)
     with pytest.raises(Permanent, match="Forbidden"):
-        await places.endpoint(config())
+        await probes.endpoint(config())
     assert engine.closed
 
 
 @pytest.mark.needs_docker
 async def test_a_real_engine() -> None:
-    assert ": docker " in await places.endpoint(config())
+    assert ": docker " in await probes.endpoint(config())
 
 
 # --- the certificate ------------------------------------------------------------------------
@@ -99,66 +99,66 @@ def key() -> PrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def test_a_certificate_that_lasts(tmp_path: Path, key: PrivateKey) -> None:
-    found = places.certificate(certificate(tmp_path, key, 100))
+def test_a_valid_certificate(tmp_path: Path, key: PrivateKey) -> None:
+    found = probes.certificate(certificate(tmp_path, key, 100))
     assert found.startswith(f"{tmp_path}/cert.pem of account bob: valid until ")
     assert "100 days" in found
     assert "renew" not in found
 
 
-def test_one_that_ends_soon(tmp_path: Path, key: PrivateKey) -> None:
-    found = places.certificate(certificate(tmp_path, key, 100, age=80))
+def test_a_certificate_that_expires_soon(tmp_path: Path, key: PrivateKey) -> None:
+    found = probes.certificate(certificate(tmp_path, key, 100, age=80))
     assert f"renew it soon: `mesos-shim certs --renew --out={tmp_path} --key=" in found
 
 
-def test_one_that_has_ended(tmp_path: Path, key: PrivateKey) -> None:
-    with pytest.raises(Failed, match="expired on") as caught:
-        places.certificate(certificate(tmp_path, key, 10, age=20))
+def test_an_expired_certificate(tmp_path: Path, key: PrivateKey) -> None:
+    with pytest.raises(CheckFailed, match="expired on") as caught:
+        probes.certificate(certificate(tmp_path, key, 10, age=20))
     assert caught.value.advice.startswith("`mesos-shim certs --renew --out=")
 
 
-def test_one_that_has_not_begun(tmp_path: Path, key: PrivateKey) -> None:
-    with pytest.raises(Failed, match="not valid before") as caught:
-        places.certificate(certificate(tmp_path, key, 10, age=-1))
+def test_a_certificate_that_is_not_valid_yet(tmp_path: Path, key: PrivateKey) -> None:
+    with pytest.raises(CheckFailed, match="not valid before") as caught:
+        probes.certificate(certificate(tmp_path, key, 10, age=-1))
     assert "clock" in caught.value.advice
 
 
 @pytest.mark.parametrize("age", [20, -1])
-def test_triton_ignores_the_dates_of_the_old_style(
+def test_triton_ignores_the_dates_of_old_style_certificates(
     tmp_path: Path, key: PrivateKey, age: int
 ) -> None:
-    found = places.certificate(certificate(tmp_path, key, 10, age, old_style))
+    found = probes.certificate(certificate(tmp_path, key, 10, age, old_style))
     assert "of account bob" in found
     assert found.endswith("which Triton ignores")
 
 
-def test_one_of_an_authority_is_not_ours_to_renew(tmp_path: Path) -> None:
+def test_a_certificate_of_an_authority_gets_no_advice_for_renewal(tmp_path: Path) -> None:
     Authority().issue(tmp_path / "cert.pem", tmp_path / "key.pem", "client")
-    found = places.certificate(tmp_path / "cert.pem")
+    found = probes.certificate(tmp_path / "cert.pem")
     assert found.startswith(f"{tmp_path}/cert.pem: valid until ")
     assert "account" not in found
     assert "mesos-shim certs" not in found
 
 
-def test_something_else(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_certificate(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("x")
-    with pytest.raises(Failed, match=r"cert\.pem"):
-        places.certificate(tmp_path / "cert.pem")
+    with pytest.raises(CheckFailed, match=r"cert\.pem"):
+        probes.certificate(tmp_path / "cert.pem")
 
 
 @pytest.mark.parametrize("name", ["flag", "DOCKER_CERT_PATH", "DOCKER_CONFIG"])
-def test_where_the_certificate_is(tmp_path: Path, key: PrivateKey, name: str) -> None:
+def test_the_path_of_the_certificate(tmp_path: Path, key: PrivateKey, name: str) -> None:
     flags = ["--docker_host=tcp://dc:2376"]
     environ = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CONFIG": "/nonexistent"}
-    assert places.certificate_file(config(*flags), environ) is None
+    assert probes.certificate_file(config(*flags), environ) is None
     if name == "flag":
         flags.append(f"--docker_cert_path={tmp_path}")
     else:
         environ[name] = str(tmp_path)
     file = certificate(tmp_path, key, 100)
-    assert places.certificate_file(config(*flags), environ) == file
+    assert probes.certificate_file(config(*flags), environ) == file
     file.write_text("x")
-    assert places.certificate_file(config(*flags), environ) is None, "the endpoint's look says why"
+    assert probes.certificate_file(config(*flags), environ) is None, "the endpoint's look says why"
 
 
 # --- Consul ---------------------------------------------------------------------------------
@@ -184,20 +184,20 @@ async def consul() -> AsyncIterator[tuple[Consul, Config]]:
 
 async def look_at(consul: Config) -> str:
     assert consul.discovery is not None
-    return await places.consul(consul.discovery)
+    return await probes.consul(consul.discovery)
 
 
 async def test_a_consul_with_a_leader(consul: tuple[Consul, Config]) -> None:
     assert (await look_at(consul[1])).endswith("leader 10.0.0.1:8300")
 
 
-async def test_a_consul_without(consul: tuple[Consul, Config]) -> None:
+async def test_a_consul_without_a_leader(consul: tuple[Consul, Config]) -> None:
     consul[0].leader = ""
-    with pytest.raises(Failed, match="no leader"):
+    with pytest.raises(CheckFailed, match="no leader"):
         await look_at(consul[1])
 
 
-async def test_a_consul_that_lets_nobody_in(consul: tuple[Consul, Config]) -> None:
+async def test_a_consul_that_denies_access(consul: tuple[Consul, Config]) -> None:
     consul[0].services_status = 403
     with pytest.raises(ShimError, match="403"):
         await look_at(consul[1])
@@ -206,40 +206,42 @@ async def test_a_consul_that_lets_nobody_in(consul: tuple[Consul, Config]) -> No
 # --- our own --------------------------------------------------------------------------------
 
 
-async def test_the_address(unused_tcp_port: int) -> None:
-    found = await places.address(config(f"--port={unused_tcp_port}"), "127.0.0.1")
+async def test_a_free_address(unused_tcp_port: int) -> None:
+    found = await probes.address(config(f"--port={unused_tcp_port}"), "127.0.0.1")
     port = unused_tcp_port
     assert found.startswith(f"listens on 0.0.0.0:{port}, advertises 127.0.0.1:{port} as ")
 
 
-async def test_a_port_that_is_taken() -> None:
+async def test_a_port_in_use() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(Failed, match=f"127.0.0.1:{port}: Address already in use"):
-            await places.address(config("--ip=127.0.0.1", f"--port={port}"), None)
+        with pytest.raises(CheckFailed, match=f"127.0.0.1:{port}: Address already in use"):
+            await probes.address(config("--ip=127.0.0.1", f"--port={port}"), None)
 
 
 async def test_an_address_that_the_leader_cannot_reach() -> None:
     wanted = config("--ip=127.0.0.1", "--port=0", master="zk://127.0.0.1/mesos")
-    assert "127.0.0.1" in await places.address(wanted, "127.0.0.1")
-    with pytest.raises(Failed, match=r"advertises 127\.0\.0\.1, which the master at 10\.0\.0\.1"):
-        await places.address(wanted, "10.0.0.1")
+    assert "127.0.0.1" in await probes.address(wanted, "127.0.0.1")
+    with pytest.raises(
+        CheckFailed, match=r"advertises 127\.0\.0\.1, which the master at 10\.0\.0\.1"
+    ):
+        await probes.address(wanted, "10.0.0.1")
 
 
-def test_a_work_dir_that_is_there_or_can_be(tmp_path: Path) -> None:
-    assert places.work_dir(tmp_path).startswith(f"{tmp_path}: can be written")
-    assert "(made at the first start)" in places.work_dir(tmp_path / "a" / "b")
+def test_a_work_dir_that_exists_or_can_be_created(tmp_path: Path) -> None:
+    assert probes.work_dir(tmp_path).startswith(f"{tmp_path}: writable")
+    assert "(created at the first start)" in probes.work_dir(tmp_path / "a" / "b")
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_work_dir_that_cannot(tmp_path: Path) -> None:
+def test_a_work_dir_that_is_not_a_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Failed, match="Not a directory"):
-        places.work_dir(tmp_path / "file" / "x")
+    with pytest.raises(CheckFailed, match="Not a directory"):
+        probes.work_dir(tmp_path / "file" / "x")
 
 
-def test_a_work_dir_that_nobody_may_write() -> None:
-    with pytest.raises(Failed, match="/proc/shim: "):
-        places.work_dir(Path("/proc/shim"))
+def test_a_work_dir_that_is_not_writable() -> None:
+    with pytest.raises(CheckFailed, match="/proc/shim: "):
+        probes.work_dir(Path("/proc/shim"))

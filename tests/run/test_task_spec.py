@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shim.run.taskinfo import Port, Room, Wanted
+from shim.run.task_spec import OfferedResources, PublishedPort, TaskSpec
 
 Json = dict[str, Any]
 
@@ -22,39 +22,41 @@ def offer(cpus: float = 1.0, mem: float = 100.0, *ports: tuple[int, int], **more
 
 
 def test_as_many_tasks_as_fit_are_placed() -> None:
-    room = Room(offer(cpus=0.3, mem=1000))
-    wanted = Wanted("busybox", "web", cpus=0.1, mem=10)
-    placed = [room.place(wanted, str(n)) for n in range(4)]
+    room = OfferedResources(offer(cpus=0.3, mem=1000))
+    spec = TaskSpec("busybox", "web", cpus=0.1, mem=10)
+    placed = [room.place(spec, str(n)) for n in range(4)]
     assert [info is not None for info in placed] == [True, True, True, False]
 
 
 def test_a_reserved_resource_is_not_used() -> None:
     body = offer()
     body["resources"][0]["role"] = "web"
-    assert Room(body).place(Wanted("busybox", "web"), "1") is None
+    assert OfferedResources(body).place(TaskSpec("busybox", "web"), "1") is None
 
 
-def test_ports_are_taken_once_where_the_agent_offers_them() -> None:
-    room = Room(offer(1, 1000, (8000, 8001)))
-    first = room.place(Wanted("nginx", "web", ports=[Port(8000, 80)]), "1")
+def test_offered_ports_are_used_once() -> None:
+    room = OfferedResources(offer(1, 1000, (8000, 8001)))
+    first = room.place(TaskSpec("nginx", "web", ports=[PublishedPort(8000, 80)]), "1")
     assert first is not None
     assert first["resources"][-1]["ranges"] == {"range": [{"begin": 8000, "end": 8000}]}
     assert first["container"]["docker"]["port_mappings"] == [
         {"host_port": 8000, "container_port": 80, "protocol": "tcp"}
     ]
-    assert room.place(Wanted("nginx", "web", ports=[Port(8000, 80)]), "2") is None
-    assert room.place(Wanted("nginx", "web", ports=[Port(8001, 80)]), "3") is not None
+    assert room.place(TaskSpec("nginx", "web", ports=[PublishedPort(8000, 80)]), "2") is None
+    assert room.place(TaskSpec("nginx", "web", ports=[PublishedPort(8001, 80)]), "3") is not None
 
 
-def test_ports_are_published_by_a_parameter_where_none_are_offered() -> None:
-    info = Room(offer()).place(Wanted("nginx", "web", ports=[Port(8000, 80, "udp")]), "1")
+def test_without_offered_ports_a_parameter_publishes_them() -> None:
+    info = OfferedResources(offer()).place(
+        TaskSpec("nginx", "web", ports=[PublishedPort(8000, 80, "udp")]), "1"
+    )
     assert info is not None
     assert info["container"]["docker"]["parameters"] == [{"key": "publish", "value": "8000:80/udp"}]
     assert {r["name"] for r in info["resources"]} == {"cpus", "mem"}
 
 
-def test_everything_asked_for_is_in_the_task() -> None:
-    wanted = Wanted(
+def test_every_option_is_in_the_task() -> None:
+    spec = TaskSpec(
         "img",
         "name",
         command="echo $A",
@@ -65,7 +67,7 @@ def test_everything_asked_for_is_in_the_task() -> None:
         grace=1.5,
         parameters=[("dns", "8.8.8.8")],
     )
-    info = Room(offer()).place(wanted, "id")
+    info = OfferedResources(offer()).place(spec, "id")
     assert info is not None
     assert info["command"] == {
         "shell": True,
@@ -80,13 +82,13 @@ def test_everything_asked_for_is_in_the_task() -> None:
     assert info["agent_id"] == {"value": "S1"}
 
 
-def test_without_a_command_the_image_decides() -> None:
-    info = Room(offer()).place(Wanted("img", "n", arguments=["-v"]), "id")
+def test_without_a_command_the_images_own_runs() -> None:
+    info = OfferedResources(offer()).place(TaskSpec("img", "n", arguments=["-v"]), "id")
     assert info is not None
     assert info["command"] == {"shell": False, "arguments": ["-v"]}
 
 
 @pytest.mark.parametrize("text", ["80", "a:b", "0:80", "80:70000", "80:80/sctp", ""])
-def test_a_bad_port_is_named(text: str) -> None:
+def test_an_invalid_port_is_an_error(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="".join(f"[{c}]" for c in text) or "''"):
-        Port.parse(text)
+        PublishedPort.parse(text)

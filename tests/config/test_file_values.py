@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shim.config.secrets import credential, docker_config, http_credentials
+from shim.check import command as check
+from shim.config import load
+from shim.config.file_values import credential, docker_config, http_credentials
 from shim.engine.images.image_reference import parse_image
+from shim.errors import ConfigError
 from shim.model.settings import Credential
 
 ME = Credential("me", b"hunter2")
@@ -25,7 +28,7 @@ def test_a_credential_in_a_file(tmp_path: Path, text: str) -> None:
     assert credential(str(file)) == credential(f"file://{file}") == ME
 
 
-def test_a_credential_may_stand_on_the_command_line() -> None:
+def test_a_credential_inline() -> None:
     assert credential(JSON) == ME
 
 
@@ -40,20 +43,20 @@ def test_a_credential_may_stand_on_the_command_line() -> None:
         ('{"principal": 1, "secret": "hunter2"}', "a credential is"),
     ],
 )
-def test_wrong_credentials_are_not_shown(tmp_path: Path, text: str, said: str) -> None:
+def test_errors_do_not_show_credentials(tmp_path: Path, text: str, said: str) -> None:
     file = written(tmp_path / "c", text)
     with pytest.raises(ValueError, match=said) as caught:
         credential(str(file))
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there() -> None:
+def test_a_missing_file() -> None:
     with pytest.raises(ValueError, match="cannot be read: No such file"):
         credential("/nowhere/c")
 
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o604, True)])
-def test_a_secret_open_to_others_is_warned_about(
+def test_a_secret_file_that_others_can_read_gives_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, warned: bool
 ) -> None:
     file = written(tmp_path / "c", JSON, mode)
@@ -76,7 +79,7 @@ def test_http_credentials_are_a_list() -> None:
         ('{"credentials": [{"principal": "a:b", "secret": "x"}]}', "allows no colon"),
     ],
 )
-def test_wrong_http_credentials(text: str, said: str) -> None:
+def test_invalid_http_credentials(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         http_credentials(text)
 
@@ -88,3 +91,42 @@ def test_a_docker_config_inline_or_in_a_file(tmp_path: Path) -> None:
         auth = docker_config(given).auth(parse_image("r.example:5000/x"))
         assert auth is not None
         assert (auth.username, auth.password) == ("u", "p")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nonsense", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "not an object"),
+        ('{"p": "cheap"}', "'p': 'cheap' is not a price"),
+        ('{"p": -1}', "'p': -1 is not a price"),
+        ('{"p": true}', "'p': True is not a price"),
+        ('{"p": NaN}', "'p': nan is not a price"),
+        ('{"p": Infinity}', "'p': inf is not a price"),
+        ('{"p": 1%s}' % ("0" * 400), r"'p': 10{59} is not a price"),
+        ('{"p": 1%s}' % ("0" * 10_000), "not JSON"),
+        ('{"p": %s}' % ("[" * 500 + "]" * 500), r"'p': \[{60} is not a price"),
+    ],
+)
+def test_invalid_prices(text: str, words: str, tmp_path: Path) -> None:
+    """One line with flag, file and reason, whatever the file holds."""
+    path = tmp_path / "prices.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"--triton_prices={path}: {words}"):
+        load(["--master=m:1", f"--triton_prices={path}"], {})
+
+
+def test_prices_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    path.write_text('{"p-1G": 0.02, "p-2G": 1}')
+    for written in (f"{path}", f"file://{path}"):
+        found = load(["--master=m:1", f"--triton_prices={written}"], {})
+        assert found.triton_prices == {"p-1G": 0.02, "p-2G": 1.0}
+        assert found.texts["triton_prices"] == written
+    assert load(["--master=m:1"], {}).triton_prices == {}
+
+
+def test_the_command_check_reports_invalid_prices(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"{tmp_path}/none.json: cannot be read: No such file"):
+        check.main(["--master=127.0.0.1:1", f"--triton_prices={tmp_path}/none.json"])

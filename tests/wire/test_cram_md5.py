@@ -11,7 +11,7 @@ from shim.model.ids import Pid
 from shim.model.settings import Credential
 from shim.protos import authentication_pb2 as auth
 from shim.wire import codec
-from shim.wire.auth import (
+from shim.wire.cram_md5 import (
     Authenticatee,
     Authenticator,
     Completed,
@@ -92,7 +92,7 @@ def talk(credential: Credential, master: Authenticator) -> tuple[list[str], obje
     return said, None
 
 
-def test_both_sides_agree() -> None:
+def test_both_roles_complete_with_each_other() -> None:
     master = Authenticator({"tim": b"tanstaaftanstaaf"}, CHALLENGE)
     said, outcome = talk(CREDENTIAL, master)
     assert outcome == Completed()
@@ -134,7 +134,9 @@ START = auth.AuthenticationStartMessage(mechanism="CRAM-MD5")
         ),
     ],
 )
-def test_an_exchange_that_goes_wrong(messages: list[Message], error: str) -> None:
+def test_an_unexpected_message_fails_the_authentication(
+    messages: list[Message], error: str
+) -> None:
     agent = Authenticatee(CREDENTIAL, AGENT)
     *_, outcome = [agent.receive(message) for message in messages]
     assert isinstance(outcome, Failed)
@@ -151,7 +153,7 @@ def test_an_exchange_that_goes_wrong(messages: list[Message], error: str) -> Non
         [START, START],
     ],
 )
-def test_a_master_answers_nonsense_with_an_error(messages: list[Message]) -> None:
+def test_the_authenticator_answers_invalid_messages_with_an_error(messages: list[Message]) -> None:
     master = Authenticator({}, CHALLENGE)
     *_, reply = [master.receive(message) for message in messages]
     assert isinstance(reply, auth.AuthenticationErrorMessage)

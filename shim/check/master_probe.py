@@ -1,4 +1,4 @@
-"""Is there a master, does it lead, and is it what ``--master`` says? Nothing is registered."""
+"""Checks of the master: detection, reachability, leadership. Nothing is registered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import aiohttp
 
 from shim import limits
-from shim.check.findings import Failed
+from shim.check.report import CheckFailed
 from shim.discovery.consul_detector import detector_for
 from shim.engine.client.transport import unreachable
 from shim.model.ids import Pid
@@ -18,15 +18,15 @@ from shim.model.settings import ConsulMaster, Master, StaticMaster
 _FIELD = r'"{}"\s*:\s*"([^"]*)"'
 
 
-class MasterLook:
-    """Two looks, the second at what the first found."""
+class MasterProbe:
+    """Two checks. The second one asks the leader that the first one detected."""
 
     def __init__(self, master: Master) -> None:
         self._master = master
         self.leader: Pid | None = None
 
     async def detect(self) -> str:
-        """Who leads, according to ``--master``."""
+        """Detect the leader with ``--master``."""
         found: asyncio.Future[Pid] = asyncio.get_running_loop().create_future()
 
         def changed(pid: Pid | None) -> None:
@@ -38,36 +38,36 @@ class MasterLook:
             async with asyncio.timeout(limits.CHECK_TIMEOUT / 2):
                 self.leader = await found
         except TimeoutError:
-            raise Failed(f"{self._master}: nobody found who leads") from None
+            raise CheckFailed(f"{self._master}: no leading master was detected") from None
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         return f"{self._master} names {self.leader}"
 
     async def ask(self) -> str:
-        """What the leader says of itself over HTTP."""
+        """Ask the leader for its version and state over HTTP."""
         if self.leader is None:
-            raise Failed("not asked: none was found")
+            raise CheckFailed("not checked: no leading master was detected")
         url = f"http://{self.leader.ip}:{self.leader.port}"
         try:
             async with aiohttp.ClientSession() as session:
                 version = await _version(session, f"{url}/version")
                 state = await _beginning(session, f"{url}/state")
         except aiohttp.ClientConnectorError as error:
-            raise Failed(f"{url}: {unreachable(error)}") from None
+            raise CheckFailed(f"{url}: {unreachable(error)}") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise Failed(f"{url}: {error}") from None
+            raise CheckFailed(f"{url}: {error}") from None
         self._compare(state)
         return f"{url}: Mesos {version}"
 
     def _compare(self, state: str) -> None:
-        """An agent ignores whoever is not the very pid that it was told of, without a word."""
+        """Compare pids: an agent silently ignores a sender that is not the detected pid."""
         pid, leader = (_field(state, name) for name in ("pid", "leader"))
         if leader and pid and leader != pid:
-            raise Failed(f"{pid} does not lead, {leader} does", f"try {self._instead(leader)}")
+            raise CheckFailed(f"{pid} does not lead, {leader} does", f"try {self._instead(leader)}")
         if isinstance(self._master, StaticMaster) and pid and pid != str(self.leader):
-            raise Failed(
-                f"it calls itself {pid}, and its messages to an agent come from there",
+            raise CheckFailed(
+                f"the master's own pid is {pid}, and its messages to an agent have that sender",
                 f"try {self._instead(pid)}",
             )
 
@@ -75,24 +75,24 @@ class MasterLook:
         if isinstance(self._master, StaticMaster):
             return f"--master={pid.rpartition('@')[2]}, or zk:// to follow the leader"
         where = "Consul" if isinstance(self._master, ConsulMaster) else "ZooKeeper"
-        return f"again: what {where} says is late"
+        return f"again: {where} still names the earlier leader"
 
 
 async def _version(session: aiohttp.ClientSession, url: str) -> str:
     async with session.get(url) as answer:
         text = (await answer.content.read(limits.CHECK_PAGE_BYTES)).decode(errors="replace")
     if answer.status != 200:
-        raise Failed(f"{url}: {answer.status} {answer.reason}")
+        raise CheckFailed(f"{url}: {answer.status} {answer.reason}")
     try:
         return str(json.loads(text)["version"])
     except (ValueError, KeyError, TypeError):
-        raise Failed(f"{url}: not a Mesos master's answer: {text[:80]!r}") from None
+        raise CheckFailed(f"{url}: not the answer of a Mesos master: {text[:80]!r}") from None
 
 
 async def _beginning(session: aiohttp.ClientSession, url: str) -> str:
-    """Of the state: the master's own words come before agents and frameworks.
+    """The beginning of ``/state``, which has the master's own fields.
 
-    Empty when it wants a password.
+    Empty when the master requires authentication.
     """
     async with session.get(url) as answer:
         if answer.status != 200:
@@ -107,6 +107,6 @@ async def _beginning(session: aiohttp.ClientSession, url: str) -> str:
 
 
 def _field(state: str, name: str) -> str:
-    """The first of that name in a JSON text that may be cut anywhere."""
+    """The first field of that name in a JSON text that may be truncated."""
     found = re.search(_FIELD.format(name), state)
     return found[1] if found else ""

@@ -1,4 +1,4 @@
-"""TaskInfos for ``mesos-shim run``: from arguments, and from what an offer has. Pure."""
+"""TaskInfos of ``mesos-shim run``, from the arguments and the resources of an offer. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 Json = dict[str, Any]
 Pairs = Sequence[tuple[str, str]]
-"""In the order given; a key may be there more than once."""
+"""Pairs in the given order. A key may occur more than once."""
 
 NETWORKS = {"host": "HOST", "bridge": "BRIDGE", "none": "NONE"}
 EPSILON = 1e-6
-"""Sums of thousandths as floats: this is nobody's resource."""
+"""Tolerance for sums of thousandths as floats; smaller than any resource."""
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
+class PublishedPort:
     """``host:container[/protocol]``."""
 
     host: int
@@ -25,8 +25,8 @@ class Port:
     protocol: str = "tcp"
 
     @classmethod
-    def parse(cls, text: str) -> Port:
-        """Raises argparse.ArgumentTypeError naming the text."""
+    def parse(cls, text: str) -> PublishedPort:
+        """Raises argparse.ArgumentTypeError with the text."""
         pair, _, protocol = text.partition("/")
         host, _, container = pair.partition(":")
         try:
@@ -41,8 +41,8 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What each instance is to be."""
+class TaskSpec:
+    """The task that each instance runs."""
 
     image: str
     name: str
@@ -53,27 +53,27 @@ class Wanted:
     env: Pairs = ()
     labels: Pairs = ()
     network: str = "bridge"
-    ports: Sequence[Port] = ()
+    ports: Sequence[PublishedPort] = ()
     user: str | None = None
     grace: float | None = None
-    """Seconds between the polite and the forced stop."""
+    """Seconds between the first signal and SIGKILL."""
     force_pull: bool = False
     parameters: Pairs = ()
 
 
-class Room:
-    """What is left of an offer while tasks are placed on it."""
+class OfferedResources:
+    """The resources of an offer that are left while tasks are placed on it."""
 
     def __init__(self, offer: Mapping[str, Any]) -> None:
         self.agent_id: Json = offer["agent_id"]
         self._scalars: dict[str, float] = {}
         self._ports: list[tuple[int, int]] = []
         for resource in offer.get("resources", []):
-            self._take_in(resource)
+            self._add(resource)
         self._has_ports = bool(self._ports)
 
-    def _take_in(self, resource: Mapping[str, Any]) -> None:
-        # Only what is nobody's: a reservation would have to be named in the task.
+    def _add(self, resource: Mapping[str, Any]) -> None:
+        # Unreserved resources only: a task has to name the reservation of a reserved one.
         if resource.get("role", "*") != "*" or resource.get("reservations"):
             return
         name = resource["name"]
@@ -84,21 +84,21 @@ class Room:
             ranges = resource["ranges"]["range"]
             self._ports += [(int(r["begin"]), int(r["end"])) for r in ranges]
 
-    def place(self, wanted: Wanted, task_id: str) -> Json | None:
-        """A TaskInfo that fits, or None. Takes what it needs out of the room."""
+    def place(self, spec: TaskSpec, task_id: str) -> Json | None:
+        """A TaskInfo, with its resources subtracted from the offer; None if they do not suffice."""
         enough = (
-            self._scalars.get("cpus", 0) + EPSILON >= wanted.cpus
-            and self._scalars.get("mem", 0) + EPSILON >= wanted.mem
+            self._scalars.get("cpus", 0) + EPSILON >= spec.cpus
+            and self._scalars.get("mem", 0) + EPSILON >= spec.mem
         )
-        if not enough or (self._has_ports and not all(map(self._holds, wanted.ports))):
+        if not enough or (self._has_ports and not all(map(self._holds, spec.ports))):
             return None
-        self._scalars["cpus"] -= wanted.cpus
-        self._scalars["mem"] -= wanted.mem
-        for port in {p.host for p in wanted.ports}:
+        self._scalars["cpus"] -= spec.cpus
+        self._scalars["mem"] -= spec.mem
+        for port in {p.host for p in spec.ports}:
             self._remove(port)
-        return task_info(wanted, task_id, self.agent_id, with_ports=self._has_ports)
+        return task_info(spec, task_id, self.agent_id, with_ports=self._has_ports)
 
-    def _holds(self, port: Port) -> bool:
+    def _holds(self, port: PublishedPort) -> bool:
         return any(begin <= port.host <= end for begin, end in self._ports)
 
     def _remove(self, port: int) -> None:
@@ -111,64 +111,63 @@ class Room:
         self._ports = [(begin, end) for begin, end in cut if begin <= end]
 
 
-def task_info(wanted: Wanted, task_id: str, agent_id: Json, *, with_ports: bool) -> Json:
+def task_info(spec: TaskSpec, task_id: str, agent_id: Json, *, with_ports: bool) -> Json:
     """The TaskInfo as v1 JSON.
 
-    Where the agent offers ports they are taken as resources, and mapped; where it has none, the
-    engine is asked to publish them by a parameter, which needs no resources.
+    When the agent offers ports, the task takes them as resources and maps them. Otherwise a docker
+    parameter ``publish`` asks the engine to publish them, which needs no resources.
     """
-    resources = [_scalar("cpus", wanted.cpus), _scalar("mem", wanted.mem)]
-    parameters = [{"key": key, "value": value} for key, value in wanted.parameters]
-    docker: Json = {"image": wanted.image, "force_pull_image": wanted.force_pull}
-    if wanted.ports and with_ports:
-        resources.append(_ports(wanted.ports))
+    resources = [_scalar("cpus", spec.cpus), _scalar("mem", spec.mem)]
+    parameters = [{"key": key, "value": value} for key, value in spec.parameters]
+    docker: Json = {"image": spec.image, "force_pull_image": spec.force_pull}
+    if spec.ports and with_ports:
+        resources.append(_ports(spec.ports))
         docker["port_mappings"] = [
             {"host_port": p.host, "container_port": p.container, "protocol": p.protocol}
-            for p in wanted.ports
+            for p in spec.ports
         ]
-    elif wanted.ports:
+    elif spec.ports:
         parameters += [
-            {"key": "publish", "value": f"{p.host}:{p.container}/{p.protocol}"}
-            for p in wanted.ports
+            {"key": "publish", "value": f"{p.host}:{p.container}/{p.protocol}"} for p in spec.ports
         ]
     if parameters:
         docker["parameters"] = parameters
     info: Json = {
         "task_id": {"value": task_id},
-        "name": wanted.name,
+        "name": spec.name,
         "agent_id": agent_id,
         "resources": resources,
-        "command": _command(wanted),
-        "container": _container(wanted, docker),
+        "command": _command(spec),
+        "container": _container(spec, docker),
     }
-    if wanted.labels:
-        info["labels"] = {"labels": [{"key": k, "value": v} for k, v in wanted.labels]}
-    if wanted.grace is not None:
-        nanoseconds = round(wanted.grace * 1e9)
+    if spec.labels:
+        info["labels"] = {"labels": [{"key": k, "value": v} for k, v in spec.labels]}
+    if spec.grace is not None:
+        nanoseconds = round(spec.grace * 1e9)
         info["kill_policy"] = {"grace_period": {"nanoseconds": nanoseconds}}
     return info
 
 
-def _container(wanted: Wanted, docker: Json) -> Json:
+def _container(spec: TaskSpec, docker: Json) -> Json:
     container: Json = {"type": "DOCKER", "docker": docker}
-    if wanted.network in NETWORKS:
-        docker["network"] = NETWORKS[wanted.network]
+    if spec.network in NETWORKS:
+        docker["network"] = NETWORKS[spec.network]
     else:
         docker["network"] = "USER"
-        container["network_infos"] = [{"name": wanted.network}]
+        container["network_infos"] = [{"name": spec.network}]
     return container
 
 
-def _command(wanted: Wanted) -> Json:
-    command: Json = {"shell": wanted.command is not None}
-    if wanted.command is not None:
-        command["value"] = wanted.command
-    if wanted.arguments:
-        command["arguments"] = list(wanted.arguments)
-    if wanted.user is not None:
-        command["user"] = wanted.user
-    if wanted.env:
-        variables = [{"name": name, "value": value} for name, value in wanted.env]
+def _command(spec: TaskSpec) -> Json:
+    command: Json = {"shell": spec.command is not None}
+    if spec.command is not None:
+        command["value"] = spec.command
+    if spec.arguments:
+        command["arguments"] = list(spec.arguments)
+    if spec.user is not None:
+        command["user"] = spec.user
+    if spec.env:
+        variables = [{"name": name, "value": value} for name, value in spec.env]
         command["environment"] = {"variables": variables}
     return command
 
@@ -177,7 +176,7 @@ def _scalar(name: str, value: float) -> Json:
     return {"name": name, "type": "SCALAR", "scalar": {"value": value}}
 
 
-def _ports(ports: Sequence[Port]) -> Json:
+def _ports(ports: Sequence[PublishedPort]) -> Json:
     numbers = sorted({port.host for port in ports})
     ranges = [{"begin": number, "end": number} for number in numbers]
     return {"name": "ports", "type": "RANGES", "ranges": {"range": ranges}}

@@ -1,4 +1,4 @@
-"""Text that is no UTF-8: readable inside, the same bytes again outside."""
+"""Strings that are not UTF-8 become ``str`` and are encoded to the same bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shim.protos import messages_pb2 as internal
 from shim.wire import codec
-from shim.wire.text import escape, original, readable, unescape
+from shim.wire.non_utf8 import decode_strings, encode_strings, escape, unescape
 
 LATIN = "café".encode("latin-1")
 NAME = "mesos.internal.RunTaskMessage"
@@ -34,18 +34,18 @@ def launch(text: bytes = LATIN) -> bytes:
 
 
 @given(st.binary())
-def test_any_bytes_are_text_and_come_back(raw: bytes) -> None:
+def test_any_bytes_survive_escaping(raw: bytes) -> None:
     text = escape(raw)
     text.encode()
     assert unescape(text) == raw
 
 
 @pytest.mark.parametrize("raw", [b"plain", "ü日🚀".encode(), b"\xef\xbf\xbd"])
-def test_what_is_utf8_stays_as_it_is(raw: bytes) -> None:
+def test_utf8_is_unchanged(raw: bytes) -> None:
     assert escape(raw) == raw.decode()
 
 
-def test_what_could_be_taken_for_an_escape_is_escaped() -> None:
+def test_characters_of_the_private_range_are_escaped() -> None:
     genuine = "\uf7e9"
     assert escape(genuine.encode()) != genuine
     assert unescape(escape(genuine.encode())) == genuine.encode()
@@ -54,7 +54,7 @@ def test_what_could_be_taken_for_an_escape_is_escaped() -> None:
 @pytest.mark.parametrize(
     "text", [LATIN, b"\xff" * 300, "\uf7e9\uf780".encode(), b"ok", b"\xed\xa0\x80"]
 )
-def test_a_launch_is_text_inside_and_the_same_bytes_outside(text: bytes) -> None:
+def test_a_launch_is_decoded_to_str_and_encoded_to_the_same_bytes(text: bytes) -> None:
     body = launch(text)
     message = codec.decode(NAME, body)
     assert isinstance(message, internal.RunTaskMessage)
@@ -74,7 +74,7 @@ def test_a_launch_is_text_inside_and_the_same_bytes_outside(text: bytes) -> None
     assert codec.encode(message) == body
 
 
-def test_an_answer_names_the_task_as_the_master_does() -> None:
+def test_an_update_has_the_task_id_in_the_masters_bytes() -> None:
     launched = codec.decode(NAME, launch())
     assert isinstance(launched, internal.RunTaskMessage)
     exited = internal.ExitedExecutorMessage(status=1)
@@ -83,8 +83,8 @@ def test_an_answer_names_the_task_as_the_master_does() -> None:
     assert LATIN in codec.encode(exited)
 
 
-def test_a_message_without_such_text_is_left_alone() -> None:
+def test_a_message_without_escapes_is_unchanged() -> None:
     body = launch(b"plain")
     message = internal.RunTaskMessage.FromString(body)
-    readable(message)
-    assert original(body, internal.RunTaskMessage) is body
+    decode_strings(message)
+    assert encode_strings(body, internal.RunTaskMessage) is body

@@ -1,4 +1,4 @@
-"""CRAM-MD5 in both roles, without any I/O: messages in, messages or an outcome out.
+"""CRAM-MD5 authentication in both roles, without I/O: messages in, messages or an outcome out.
 
     authenticatee                            authenticator
       AuthenticateMessage            ->
@@ -8,8 +8,8 @@
       AuthenticationStepMessage      ->
                                      <-      AuthenticationCompleted/Failed/ErrorMessage
 
-One object is one attempt. A process id belongs to one attempt as well: a master ignores, without
-a word, a second one from the same sender while it still waits for the first.
+One object serves one attempt. Each attempt also needs its own process id: a master silently
+ignores a second attempt from the same sender while the first is pending.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ MECHANISM = "CRAM-MD5"
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The master knows who we are."""
+    """The master has authenticated the agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Unknown principal or wrong secret: asking again cannot help until somebody acts."""
+    """Unknown principal or wrong secret. A further attempt fails until the credentials change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The exchange went wrong; another attempt may do better."""
+    """The exchange failed. A further attempt may succeed."""
 
     error: str
 
@@ -57,7 +57,7 @@ Outcome = Completed | Refused | Failed
 
 
 def respond(credential: Credential, challenge: bytes) -> bytes:
-    """``principal digest``, as RFC 2195 has it."""
+    """``principal digest``, as in RFC 2195."""
     digest = hmac.new(credential.secret, challenge, "md5").hexdigest()
     return f"{credential.principal} {digest}".encode()
 
@@ -70,7 +70,7 @@ class _Step(enum.Enum):
 
 
 class Authenticatee:
-    """The agent's side. Replies go to whoever sent the message they answer."""
+    """The agent's side. A reply goes to the sender of the message that it answers."""
 
     def __init__(self, credential: Credential, agent: Pid) -> None:
         self._credential = credential
@@ -78,11 +78,11 @@ class Authenticatee:
         self._awaits = _Step.MECHANISMS
 
     def start(self) -> AuthenticateMessage:
-        """Goes to the master; ``pid`` is that of the agent that will register."""
+        """The first message to the master. Its ``pid`` is that of the agent that will register."""
         return AuthenticateMessage(pid=str(self._agent))
 
     def receive(self, message: Message) -> Message | Outcome | None:
-        """A reply to be sent, the outcome, or None for what comes after the outcome."""
+        """The reply to send, the outcome, or None for a message after the outcome."""
         if self._awaits is _Step.OVER:
             return None
         reply = self._receive(message)
@@ -109,12 +109,12 @@ class Authenticatee:
         if MECHANISM not in message.mechanisms:
             return Failed(f"the master knows only {', '.join(message.mechanisms) or 'nothing'}")
         self._awaits = _Step.CHALLENGE
-        # Initial data is refused, but the field is there.
+        # Mesos requires the field ``data`` and rejects a value in it.
         return AuthenticationStartMessage(mechanism=MECHANISM, data=b"")
 
 
 class Authenticator:
-    """A master's side, for the embedded one. ``principal`` is set once it is proved."""
+    """A master's side, for the embedded master. ``principal`` is set after a success."""
 
     def __init__(self, secrets: Mapping[str, bytes], challenge: bytes) -> None:
         self._secrets = secrets
@@ -124,11 +124,11 @@ class Authenticator:
         self.principal: str | None = None
 
     def start(self) -> AuthenticationMechanismsMessage:
-        """Goes to the sender of AuthenticateMessage."""
+        """The answer to the sender of AuthenticateMessage."""
         return AuthenticationMechanismsMessage(mechanisms=[MECHANISM])
 
     def receive(self, message: Message) -> Message | None:
-        """The reply; None once the attempt is over."""
+        """The reply; None after the end of the attempt."""
         if self._over:
             return None
         match self._started, message:
@@ -138,11 +138,11 @@ class Authenticator:
                     return AuthenticationStepMessage(data=self._challenge)
             case True, AuthenticationStepMessage():
                 self._over = True
-                return self._judge(message.data)
+                return self._verify(message.data)
         self._over = True
         return AuthenticationErrorMessage(error=f"unexpected {message.DESCRIPTOR.name}")
 
-    def _judge(self, data: bytes) -> Message:
+    def _verify(self, data: bytes) -> Message:
         principal = data.rpartition(b" ")[0].decode(errors="replace")
         secret = self._secrets.get(principal)
         if secret is None:

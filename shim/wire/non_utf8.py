@@ -1,9 +1,10 @@
-"""Text that is no UTF-8, which a master passes on and Python's protobuf hands out as bytes.
+"""Strings that are not UTF-8. A master forwards them; Python's protobuf returns them as bytes.
 
-C++ frameworks and masters take any bytes for text: a task named in Latin-1 is a task. Here text
-is ``str``, so each byte that cannot be read becomes one character of a private range when a
-message comes in, and that byte again when it goes out: ids and echoes stay what the master knows.
-What stands in that range by itself goes the same way, byte by byte, so nothing is mistaken.
+C++ frameworks and masters accept any bytes as a string, for example a task name in Latin-1. This
+module makes every string a ``str``. Each byte that is not UTF-8 becomes one character of a private
+range when a message is decoded, and the same byte again when a message is encoded. So ids and
+echoed fields stay as the master knows them. Characters that are in the private range already are
+escaped byte by byte as well, so that the encoding is unambiguous.
 """
 
 from __future__ import annotations
@@ -14,42 +15,42 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 _SURROGATES = 0xDC00
-"""Where Python's own ``surrogateescape`` puts a byte; protobuf takes no such characters."""
+"""Python's ``surrogateescape`` maps bytes to this range, which protobuf rejects."""
 _PRIVATE = 0xF700
 _BYTES = range(0x80, 0x100)
-_MARKS = (b"\xef\x9e", b"\xef\x9f")
-"""How every character of the private range begins in UTF-8."""
+_ESCAPED_PREFIXES = (b"\xef\x9e", b"\xef\x9f")
+"""The first two UTF-8 bytes of every character of the private range."""
 
 _ESCAPE: dict[int, str] = {_SURROGATES + byte: chr(_PRIVATE + byte) for byte in _BYTES} | {
     _PRIVATE + byte: "".join(chr(_PRIVATE + part) for part in chr(_PRIVATE + byte).encode())
     for byte in _BYTES
 }
-_MARKED = re.compile("[\uf780-\uf7ff]")
+_ESCAPED = re.compile("[\uf780-\uf7ff]")
 _UNESCAPE = {_PRIVATE + byte: chr(_SURROGATES + byte) for byte in _BYTES}
 
 
-def readable(message: Message) -> None:
-    """Make every text field of a message that came in a ``str``."""
+def decode_strings(message: Message) -> None:
+    """Make every string field of a decoded message a ``str``, in place."""
     for field, value in message.ListFields():
         if field.type == FieldDescriptor.TYPE_STRING:
-            _make_readable(message, field, value)
+            _decode_field(message, field, value)
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
             for inner in _inner(field, value):
-                readable(inner)
+                decode_strings(inner)
 
 
-def original(body: bytes, cls: type[Message]) -> bytes:
-    """An encoded message as its peer would write it: what was escaped is bytes again."""
-    if not _is_marked(body):
+def encode_strings(body: bytes, cls: type[Message]) -> bytes:
+    """An encoded message with escaped characters turned back into their bytes."""
+    if not _may_be_escaped(body):
         return body
     message = cls.FromString(body)
-    _restore(message)
+    _encode_fields(message)
     return message.SerializeToString(deterministic=True)
 
 
-def _is_marked(body: bytes) -> bool:
-    """Whether it may hold what was escaped."""
-    return any(mark in body for mark in _MARKS)
+def _may_be_escaped(body: bytes) -> bool:
+    """Whether the bytes may hold an escaped character."""
+    return any(mark in body for mark in _ESCAPED_PREFIXES)
 
 
 def escape(raw: bytes) -> str:
@@ -63,7 +64,7 @@ def unescape(text: str) -> bytes:
 
 
 def _inner(field: FieldDescriptor, value: object) -> list[Message]:
-    """The messages in a field; keys of maps are names that masters check."""
+    """The messages in a field. Keys of maps are skipped: masters validate them."""
     if not field.is_repeated:
         return [value]  # type: ignore[list-item]
     entry = field.message_type
@@ -74,27 +75,27 @@ def _inner(field: FieldDescriptor, value: object) -> list[Message]:
     return list(value.values())  # type: ignore[attr-defined]
 
 
-def _make_readable(message: Message, field: FieldDescriptor, value: str | bytes) -> None:
+def _decode_field(message: Message, field: FieldDescriptor, value: str | bytes) -> None:
     if field.is_repeated:
-        texts = [_read(each) for each in value]  # type: ignore[arg-type]
+        texts = [_decode(each) for each in value]  # type: ignore[arg-type]
         if any(new is not old for new, old in zip(texts, value, strict=True)):
             getattr(message, field.name)[:] = texts
         return
-    text = _read(value)
+    text = _decode(value)
     if text is not value:
         setattr(message, field.name, text)
 
 
-def _read(value: str | bytes) -> str:
+def _decode(value: str | bytes) -> str:
     if isinstance(value, bytes):
         return escape(value)
-    if value.isascii() or not _MARKED.search(value):
+    if value.isascii() or not _ESCAPED.search(value):
         return value
     return escape(value.encode())
 
 
-def _restore(message: Message) -> None:
-    """Strings are only checked when they are set, not when they are parsed: so parse them."""
+def _encode_fields(message: Message) -> None:
+    """Parse the bytes of each string: protobuf checks a string that is set, not one it parses."""
     for field, value in message.ListFields():
         if field.type == FieldDescriptor.TYPE_STRING:
             texts = list(value) if field.is_repeated else [value]
@@ -102,10 +103,9 @@ def _restore(message: Message) -> None:
             message.MergeFromString(b"".join(_encoded(field.number, text) for text in texts))
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
             for inner in _inner(field, value):
-                # Ids are random bytes, so among thousands of tasks some look marked; the others
-                # need not be walked through.
-                if _is_marked(inner.SerializePartialToString()):
-                    _restore(inner)
+                # Random ids of some tasks look escaped by chance; the others are skipped.
+                if _may_be_escaped(inner.SerializePartialToString()):
+                    _encode_fields(inner)
 
 
 def _encoded(number: int, text: str) -> bytes:

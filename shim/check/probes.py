@@ -1,4 +1,4 @@
-"""The endpoint and its certificate, Consul, our own address, the work directory."""
+"""Probes of the endpoint, its certificate, Consul, the agent's address and the work directory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography import x509
 
 from shim import limits
-from shim.check.findings import Failed
+from shim.check.report import CheckFailed
 from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
 from shim.engine.client.endpoint import resolve
@@ -23,53 +23,53 @@ from shim.engine.triton.login import renewal
 from shim.errors import ConfigError
 from shim.model.settings import ConsulConfig
 
-_NOBODY = "mesos-shim-check"
-"""An owner mark that no container has: listing these asks for the right and finds nothing."""
+_UNUSED_ID = "mesos-shim-check"
+"""A shim id that no container has: listing its containers tests the permission only."""
 
 
 async def endpoint(config: Config) -> str:
-    """The endpoint answers, lets us in, and lets us list containers."""
-    engine = await connect(config, config.shim_id or _NOBODY)
+    """The endpoint answers, accepts the credentials and lists containers."""
+    engine = await connect(config, config.shim_id or _UNUSED_ID)
     try:
         info = await engine.info()
-        ours = await engine.list()
+        containers = await engine.list()
     finally:
         await engine.close()
-    return f"{engine}: {info}, {len(ours)} containers of ours"
+    return f"{engine}: {info}, {len(containers)} containers of this shim"
 
 
 def certificate_file(config: Config, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The client certificate in use, whatever named its directory."""
+    """The path of the client certificate in use; None without one."""
     flags = config.docker_host, config.docker_cert_path, config.docker_tls_verify
     try:
         directory = resolve(*flags, environ).certificates
     except ConfigError:
-        return None  # as the look at the endpoint says
+        return None  # The check of the endpoint reports this error.
     return Path(directory) / "cert.pem" if directory else None
 
 
 def certificate(path: Path) -> str:
-    """It is valid now, and for a while."""
+    """The certificate is valid."""
     try:
         found = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise Failed(f"{path}: {error}") from None
-    whose, advice = _made_for_triton(path, found)
+        raise CheckFailed(f"{path}: {error}") from None
+    name, advice = _name_and_renewal(path, found)
     begin, end, now = found.not_valid_before_utc, found.not_valid_after_utc, datetime.now(UTC)
     if found.issuer == found.subject and not begin <= now < end:
-        return f"{whose}: its dates are {begin:%Y-%m-%d} to {end:%Y-%m-%d}, which Triton ignores"
+        return f"{name}: its dates are {begin:%Y-%m-%d} to {end:%Y-%m-%d}, which Triton ignores"
     if now < begin:
         clock = "wait, or correct the clock of this machine"
-        raise Failed(f"{whose}: not valid before {begin:%Y-%m-%d %H:%M UTC}", clock)
+        raise CheckFailed(f"{name}: not valid before {begin:%Y-%m-%d %H:%M UTC}", clock)
     if now >= end:
-        raise Failed(f"{whose}: expired on {end:%Y-%m-%d}", advice)
+        raise CheckFailed(f"{name}: expired on {end:%Y-%m-%d}", advice)
     days = (end - now).total_seconds() / SECONDS_PER_DAY
-    late = f"; renew it soon: {advice}" if days < limits.CHECK_DAYS_LEFT else ""
-    return f"{whose}: valid until {end:%Y-%m-%d}, {days:.0f} days{late}"
+    warning = f"; renew it soon: {advice}" if days < limits.CHECK_DAYS_LEFT else ""
+    return f"{name}: valid until {end:%Y-%m-%d}, {days:.0f} days{warning}"
 
 
-def _made_for_triton(path: Path, found: x509.Certificate) -> tuple[str, str]:
-    """What to call it, and how it is renewed, which we know of Triton's only."""
+def _name_and_renewal(path: Path, found: x509.Certificate) -> tuple[str, str]:
+    """The certificate's name, and how to renew it, which is known for Triton only."""
     try:
         described = read_certificate(path.read_bytes())
     except ConfigError:
@@ -80,25 +80,27 @@ def _made_for_triton(path: Path, found: x509.Certificate) -> tuple[str, str]:
 
 
 async def consul(config: ConsulConfig) -> str:
-    """Its agent answers, has a leader, and lets us read services."""
-    from shim.discovery.consul_client import ConsulClient  # loads python-consul, needed by few
+    """The Consul agent answers, its cluster has a leader, and services can be read."""
+    from shim.discovery.consul_client import ConsulClient  # Imports python-consul.
 
     client = ConsulClient(config)
     try:
         leader = await client.status.leader()
         if not leader:
-            raise Failed(f"{config.url}: the agent answers, but the cluster has no leader")
-        await client.services(_NOBODY)
+            raise CheckFailed(f"{config.url}: the agent answers, but the cluster has no leader")
+        await client.services(_UNUSED_ID)
     finally:
         await client.close()
     return f"{config.url}: leader {leader}"
 
 
 async def address(config: Config, master_ip: str | None) -> str:
-    """The advertised address is one that a master can reach, and the port can be had."""
+    """A master can reach the advertised address, and the port is free."""
     found = await asyncio.to_thread(find_addresses, config)
     if master_ip and _is_loopback(found.advertise_ip) and not _is_loopback(master_ip):
-        raise Failed(f"advertises {found.advertise_ip}, which the master at {master_ip} is not at")
+        raise CheckFailed(
+            f"advertises {found.advertise_ip}, which the master at {master_ip} cannot reach"
+        )
     _bind(found)
     port = found.advertise_port or found.port
     advertised = f"{found.advertise_ip}:{port} as {found.hostname}"
@@ -112,7 +114,7 @@ def _bind(found: Addresses) -> None:
             probe.bind((found.bind_ip, found.port))
             probe.listen()
         except OSError as error:
-            raise Failed(f"{found.bind_ip}:{found.port}: {error.strerror}") from None
+            raise CheckFailed(f"{found.bind_ip}:{found.port}: {error.strerror}") from None
 
 
 def _is_loopback(ip: str) -> bool:
@@ -120,7 +122,7 @@ def _is_loopback(ip: str) -> bool:
 
 
 def work_dir(path: Path) -> str:
-    """Files can be made there; or the directory can, at the agent's first start."""
+    """The directory is writable, or the agent can create it at its first start."""
     existing = next(one for one in (path, *path.parents) if one.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -129,6 +131,6 @@ def work_dir(path: Path) -> str:
             raise NotADirectoryError(20, "Not a directory")
         free = os.statvfs(existing)
     except OSError as error:
-        raise Failed(f"{path}: {error.strerror}") from None
-    made = "" if path.exists() else " (made at the first start)"
-    return f"{path}{made}: can be written, {free.f_bavail * free.f_frsize // 2**20} MB free"
+        raise CheckFailed(f"{path}: {error.strerror}") from None
+    made = "" if path.exists() else " (created at the first start)"
+    return f"{path}{made}: writable, {free.f_bavail * free.f_frsize // 2**20} MB free"
