@@ -13,7 +13,7 @@ from pathlib import Path
 from shim.errors import ConfigError, FatalError
 from shim.run import runner
 from shim.run.logs import LogFollower
-from shim.run.task_spec import PublishedPort, TaskSpec
+from shim.run.task_spec import PortMapping, TaskSpec
 
 READY_FD = "MESOS_RUN_READY_FD"
 """The environment variable of a background process: the file descriptor on which it reports that
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--port",
-        type=PublishedPort.parse,
+        type=PortMapping.parse,
         action="append",
         default=[],
         metavar="HOST:CONTAINER[/udp]",

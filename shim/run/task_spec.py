@@ -17,7 +17,7 @@ EPSILON = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedPort:
+class PortMapping:
     """``host:container[/protocol]``."""
 
     host: int
@@ -25,7 +25,7 @@ class PublishedPort:
     protocol: str = "tcp"
 
     @classmethod
-    def parse(cls, text: str) -> PublishedPort:
+    def parse(cls, text: str) -> PortMapping:
         """Raises argparse.ArgumentTypeError with the text."""
         pair, _, protocol = text.partition("/")
         host, _, container = pair.partition(":")
@@ -53,7 +53,7 @@ class TaskSpec:
     env: Pairs = ()
     labels: Pairs = ()
     network: str = "bridge"
-    ports: Sequence[PublishedPort] = ()
+    ports: Sequence[PortMapping] = ()
     user: str | None = None
     grace: float | None = None
     """Seconds between the first signal and SIGKILL."""
@@ -98,7 +98,7 @@ class OfferedResources:
             self._remove(port)
         return task_info(spec, task_id, self.agent_id, with_ports=self._has_ports)
 
-    def _holds(self, port: PublishedPort) -> bool:
+    def _holds(self, port: PortMapping) -> bool:
         return any(begin <= port.host <= end for begin, end in self._ports)
 
     def _remove(self, port: int) -> None:
@@ -176,7 +176,7 @@ def _scalar(name: str, value: float) -> Json:
     return {"name": name, "type": "SCALAR", "scalar": {"value": value}}
 
 
-def _ports(ports: Sequence[PublishedPort]) -> Json:
+def _ports(ports: Sequence[PortMapping]) -> Json:
     numbers = sorted({port.host for port in ports})
     ranges = [{"begin": number, "end": number} for number in numbers]
     return {"name": "ports", "type": "RANGES", "ranges": {"range": ranges}}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shim.run.task_spec import OfferedResources, PublishedPort, TaskSpec
+from shim.run.task_spec import OfferedResources, PortMapping, TaskSpec
 
 Json = dict[str, Any]
 
@@ -36,19 +36,19 @@ def test_a_reserved_resource_is_not_used() -> None:
 
 def test_offered_ports_are_used_once() -> None:
     room = OfferedResources(offer(1, 1000, (8000, 8001)))
-    first = room.place(TaskSpec("nginx", "web", ports=[PublishedPort(8000, 80)]), "1")
+    first = room.place(TaskSpec("nginx", "web", ports=[PortMapping(8000, 80)]), "1")
     assert first is not None
     assert first["resources"][-1]["ranges"] == {"range": [{"begin": 8000, "end": 8000}]}
     assert first["container"]["docker"]["port_mappings"] == [
         {"host_port": 8000, "container_port": 80, "protocol": "tcp"}
     ]
-    assert room.place(TaskSpec("nginx", "web", ports=[PublishedPort(8000, 80)]), "2") is None
-    assert room.place(TaskSpec("nginx", "web", ports=[PublishedPort(8001, 80)]), "3") is not None
+    assert room.place(TaskSpec("nginx", "web", ports=[PortMapping(8000, 80)]), "2") is None
+    assert room.place(TaskSpec("nginx", "web", ports=[PortMapping(8001, 80)]), "3") is not None
 
 
 def test_without_offered_ports_a_parameter_publishes_them() -> None:
     info = OfferedResources(offer()).place(
-        TaskSpec("nginx", "web", ports=[PublishedPort(8000, 80, "udp")]), "1"
+        TaskSpec("nginx", "web", ports=[PortMapping(8000, 80, "udp")]), "1"
     )
     assert info is not None
     assert info["container"]["docker"]["parameters"] == [{"key": "publish", "value": "8000:80/udp"}]
@@ -91,4 +91,4 @@ def test_without_a_command_the_images_own_runs() -> None:
 @pytest.mark.parametrize("text", ["80", "a:b", "0:80", "80:70000", "80:80/sctp", ""])
 def test_an_invalid_port_is_an_error(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="".join(f"[{c}]" for c in text) or "''"):
-        PublishedPort.parse(text)
+        PortMapping.parse(text)
