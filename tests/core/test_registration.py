@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shim import limits
+from shim.core.registration import TRANSITIONS, State
+from shim.core.timers import RegistrationTimer
 from shim.model import facts
 from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.ids import Pid
@@ -14,7 +16,7 @@ from shim.protos.mesos_pb2 import TaskState
 from shim.wire.safety import check
 from tests.core.harness import AGENT_ID, OBSERVER, Shim, framework_info, of, sent
 
-MASTERLESS = "no leading master is known; tasks go on"
+NO_MASTER = "no leading master is known; tasks go on"
 REQUEST = (m.RegisterSlaveMessage, m.ReregisterSlaveMessage)
 
 
@@ -30,6 +32,86 @@ def requests(shim: Shim, seconds: float) -> list[float]:
 
 def warnings(given: list[Order]) -> list[str]:
     return [notice.text for notice in of(Notice, given) if notice.level is not Level.INFO]
+
+
+# --- states -----------------------------------------------------------------------------------
+
+R, D, C, E = State
+NEXT: dict[str, dict[State, State]] = {
+    "containers found": {R: D, D: D, C: C, E: E},
+    "a new master is detected": {R: R, D: D, C: D, E: E},
+    "no master is detected": {R: R, D: D, C: D, E: E},
+    "the master answers": {R: R, D: C, C: C, E: E},
+    "a ping about a broken link": {R: R, D: D, C: D, E: E},
+    "no ping for 75 s": {R: R, D: D, C: D, E: E},
+    "a kill of an unknown task, 10 s later": {R: R, D: D, C: D, E: E},
+    "the master orders a shutdown": {R: R, D: E, C: E, E: E},
+}
+"""The state after each event in each state."""
+
+
+def in_state(state: State) -> Shim:
+    shim = Shim(registered=False)
+    shim.detect()
+    if state is not R:
+        shim.recover()
+    if state in (C, E):
+        shim.wait(1.0)
+        shim.answer_registration()
+    if state is E:
+        # A container still to be removed keeps the process from exiting.
+        shim.running_task()
+        shim.receive(m.ShutdownMessage())
+    assert shim.core.registration.state is state
+    return shim
+
+
+def cause(event: str, shim: Shim) -> None:
+    match event:
+        case "containers found":
+            shim.recover()
+        case "a new master is detected":
+            shim.detect(Pid("master", "10.0.0.2", 5050))
+        case "no master is detected":
+            shim.detect(None)
+        case "the master answers":
+            shim.answer_registration()
+        case "a ping about a broken link":
+            shim.ping(connected=False)
+        case "no ping for 75 s":
+            shim.wait(75.0)
+        case "a kill of an unknown task, 10 s later":
+            shim.kill("unknown", "unknown")
+            shim.wait(limits.REREGISTER_DELAY)
+        case "the master orders a shutdown":
+            shim.receive(m.ShutdownMessage())
+
+
+@pytest.mark.parametrize(
+    ("event", "state"), [(event, state) for event in NEXT for state in State], ids=str
+)
+def test_the_next_state_of_every_pair_of_state_and_event(event: str, state: State) -> None:
+    shim = in_state(state)
+    cause(event, shim)
+    assert shim.core.registration.state is NEXT[event][state]
+    assert shim.core.ctx.connected == (NEXT[event][state] is C)
+
+
+def test_every_transition_of_the_table_occurs_and_no_other() -> None:
+    occurring = {(old, new) for row in NEXT.values() for old, new in row.items() if old is not new}
+    # --recover=cleanup ends the registration before it begins.
+    occurring.add((R, E))
+    table = {(old, new) for old, row in TRANSITIONS.items() for new in row if old is not new}
+    assert occurring == table
+
+
+@pytest.mark.parametrize("state", [R, D, E], ids=str)
+def test_no_timer_of_another_state_is_set(state: State) -> None:
+    timers = {
+        timer for timer in in_state(state).core.ctx.timers if isinstance(timer, RegistrationTimer)
+    }
+    requests = {RegistrationTimer.SEND_REQUEST, RegistrationTimer.NO_ANSWER}
+    assert timers == (requests if state is D else set())
 
 
 # --- rounds -----------------------------------------------------------------------------------
@@ -61,16 +143,16 @@ def test_no_warning_while_detection_takes_a_moment_at_start() -> None:
 def test_a_missing_master_is_logged_once_after_a_while() -> None:
     shim = Shim(registered=False)
     shim.recover()
-    assert warnings(shim.wait(limits.DETECT_TIMEOUT)) == [MASTERLESS]
+    assert warnings(shim.wait(limits.DETECT_TIMEOUT)) == [NO_MASTER]
     assert not warnings(shim.wait(600.0))
 
 
 def test_a_lost_master_is_logged_at_once_and_once() -> None:
     shim = Shim()
-    assert warnings(shim.detect(None).orders) == [MASTERLESS]
+    assert warnings(shim.detect(None).orders) == [NO_MASTER]
     assert not warnings(shim.wait(600.0))
     shim.register()
-    assert warnings(shim.detect(None).orders) == [MASTERLESS]
+    assert warnings(shim.detect(None).orders) == [NO_MASTER]
 
 
 def test_waits_double_from_the_factor_up_to_a_minute() -> None:
@@ -249,7 +331,7 @@ def test_a_rejected_credential_is_an_error_and_waits_a_minute() -> None:
     assert of(Authenticate, shim.wait(0.1))
 
 
-# --- silence ----------------------------------------------------------------------------------
+# --- missing answers --------------------------------------------------------------------------
 
 
 def test_a_master_that_never_answers_is_logged() -> None:
