@@ -13,7 +13,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 from kazoo.client import KazooClient, KazooState
@@ -36,6 +36,16 @@ _CANDIDATE = re.compile(r"(?:(?P<label>.*)_)?(?P<sequence>-?\d+)", re.ASCII | re
 _READ_AGAIN = "read again"
 _CONNECTION_LOST = (ConnectionLoss, SessionExpiredError, KazooTimeoutError)
 """Errors that the client's state reports as well. The state decides what to do."""
+
+
+class Leader(NamedTuple):
+    """A term of a leading master. A master that restarts has the same pid and another node."""
+
+    node: str
+    pid: Pid
+
+
+Report = Callable[[Leader | None], None]
 
 
 def leader_of(children: Iterable[str]) -> str | None:
@@ -80,14 +90,14 @@ class ZooKeeperDetector:
             await asyncio.gather(*self._ending)
 
     async def _follow(self, on_change: OnChange) -> None:
-        leader: Pid | None = None
+        leader: Leader | None = None
 
-        def report(found: Pid | None) -> None:
+        def report(found: Leader | None) -> None:
             nonlocal leader
             if found != leader:
                 leader = found
-                log.info("leading master: %s", found or "none")
-                on_change(found)
+                log.info("leading master: %s", found.pid if found else "none")
+                on_change(found.pid if found else None)
 
         while True:
             session = _Session(self._master, self._session_timeout)
@@ -122,7 +132,7 @@ class _Session:
         )
         self._client.add_listener(self._on_state)
 
-    async def follow(self, report: OnChange) -> None:
+    async def follow(self, report: Report) -> None:
         """Report the leader until the session is lost."""
         self._client.start_async()
         deadline: float | None = None
@@ -142,7 +152,7 @@ class _Session:
             if deadline is None:
                 await self._report_leader(report)
 
-    async def _report_leader(self, report: OnChange) -> None:
+    async def _report_leader(self, report: Report) -> None:
         try:
             report(await self._leader())
         except _CONNECTION_LOST:
@@ -152,7 +162,7 @@ class _Session:
             report(None)
             self._loop.call_later(limits.ZK_RETRY, self._events.put_nowait, _READ_AGAIN)
 
-    async def _leader(self) -> Pid | None:
+    async def _leader(self) -> Leader | None:
         client, path, watch = self._client, self._path, self._on_change
         while True:
             try:
@@ -160,7 +170,7 @@ class _Session:
                 if node is None:
                     return None
                 data, _ = await self._future(client.get_async(f"{path}/{node}"))
-                return pid_in(node, data)
+                return Leader(node, pid_in(node, data))
             except NoNodeError:
                 # The leader left between two reads: read again. Or the group does not exist yet:
                 # watch for its creation.

@@ -172,6 +172,19 @@ async def test_elections_are_followed(zookeeper: int, zk: KazooClient) -> None:
 
 
 @pytest.mark.needs_zookeeper
+async def test_a_master_that_restarts_at_its_address_is_a_new_leader(
+    zookeeper: int, zk: KazooClient
+) -> None:
+    """Its old node stays until its session ends; the new one has another sequence number."""
+    before = await stand(zk, ONE)
+    async with running(following(zookeeper)) as seen:
+        await seen.until(lambda s: s == [ONE])
+        await stand(zk, ONE)
+        await fall(zk, before)
+        await seen.until(lambda s: s == [ONE, ONE])
+
+
+@pytest.mark.needs_zookeeper
 async def test_an_unreadable_leader_is_no_leader(
     zookeeper: int, zk: KazooClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
