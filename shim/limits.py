@@ -118,6 +118,11 @@ WITHDRAW_PATIENCE = 1.0
 ENDPOINT_RETRY = 5.0
 """At start, between two attempts to reach the Docker endpoint."""
 
+ADDRESS_CHANGE_POLL = 2.0
+ADDRESS_CHANGE_TIMEOUT = 10.0
+"""How often a master is asked whether it still knows the agent at its old address. A master
+forgets an agent that does not answer after 75 s by default."""
+
 FOREIGN_SENDERS_LOGGED = 16
 """Foreign senders named in the log, each once."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from shim.agent.address_change import AddressChange
 from shim.config.addresses import Addresses
 from shim.errors import FatalError
 from shim.model.records import SaveShimId, Snapshot
@@ -65,24 +66,18 @@ def keep_hostname(snapshot: Snapshot, flag: str, found: Addresses) -> Addresses:
     return replace(found, hostname=snapshot.agent.info.hostname)
 
 
-def check_unchanged(snapshot: Snapshot, info: SlaveInfo, ip: str) -> None:
-    """Raise FatalError if hostname or address differ from those the agent registered with.
-
-    A master shuts down an agent that re-registers with another hostname or address.
-    """
+def address_change(snapshot: Snapshot, info: SlaveInfo, ip: str) -> AddressChange | None:
+    """How the agent's host name or IP differs from the registered one; None if it does not."""
     kept = snapshot.agent
     if kept is None:
-        return
+        return None
     for flag, old, new in (
         ("--hostname", kept.info.hostname, info.hostname),
         ("--advertise_ip", kept.ip, ip),
     ):
         if old != new:
-            raise FatalError(
-                f"{flag}={new}: agent {kept.info.id.value} is registered with {old}, and a master "
-                f"kills all tasks of an agent that comes back with another one. Start with "
-                f"{flag}={old}, or drain it (SIGUSR1) and use another --work_dir"
-            )
+            return AddressChange(kept.info.id.value, flag, old, new)
+    return None
 
 
 def check_reservations(snapshot: Snapshot, info: SlaveInfo) -> None:

@@ -9,12 +9,15 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 
 from shim import limits
 from shim.agent import runtime, startup
+from shim.agent.address_change import AddressChange, AddressGate
+from shim.agent.container_host import bridge_gateway
 from shim.agent.frontend import Frontend, PingResponder
 from shim.agent.http_service import basic_auth
-from shim.agent.identity import check_reservations, check_unchanged, keep_hostname, shim_id
+from shim.agent.identity import address_change, check_reservations, keep_hostname, shim_id
 from shim.agent.journal import Journal
 from shim.agent.startup import StartupContext
 from shim.agent.supervise import supervise
@@ -26,6 +29,7 @@ from shim.core.agent import Core
 from shim.core.context import Settings
 from shim.discovery.consul_detector import detector_for
 from shim.engine.api import EngineInfo
+from shim.engine.connect import remote_host
 from shim.engine.sandbox.store import SandboxStore
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.billing.exporter import publish_certificate
@@ -77,6 +81,7 @@ class _Agent:
         self._log_ring = LogRing()
         self._links = Links(lambda address: log.info("link to %s:%d broke", *address))
         self._endpoint_wait = EndpointWait()
+        self._address_change: AddressChange | None = None
         self._stop = asyncio.Event()
         self._leave = asyncio.Event()
 
@@ -85,7 +90,7 @@ class _Agent:
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, self._stop.set)
         loop.add_signal_handler(signal.SIGUSR1, self._leave.set)
-        address = await asyncio.to_thread(find_addresses, self._config)
+        address = await asyncio.to_thread(_find_addresses, self._config)
         address = keep_hostname(self._snapshot, self._config.hostname, address)
         listening = _bind(address)
         port = address.advertise_port or listening.getsockname()[1]
@@ -155,10 +160,10 @@ class _Agent:
         self._metrics.engine_seconds.labels(call, outcome).observe(seconds)
 
     async def _settings(self, address: Addresses, pid: Pid, info: EngineInfo) -> Settings:
-        """What the core needs to know. Raises FatalError if the agent's identity has changed."""
+        """What the core needs to know. Raises FatalError if less is offered than is reserved."""
         config = self._config
         described = _describe(config, info, address.hostname, pid.port)
-        check_unchanged(self._snapshot, described, pid.ip)
+        self._address_change = address_change(self._snapshot, described, pid.ip)
         check_reservations(self._snapshot, described)
         return Settings(
             pid=pid,
@@ -200,13 +205,17 @@ class _Agent:
                 await services.close(leaving=self._leave.is_set())
 
     async def _follow_master(self, loop: runtime.Runtime) -> None:
-        """Post each leading master that is detected."""
+        """Post each leading master that is detected, once the agent may register with it."""
         detector = detector_for(self._config.master)
 
-        async def follow() -> None:
-            await detector.run(lambda pid: loop.post(MasterDetected(pid)))
+        def post(master: Pid | None) -> None:
+            loop.post(MasterDetected(master))
 
-        await supervise("the master detector", follow)
+        gate = AddressGate(self._address_change, self._config.credential, post)
+        try:
+            await supervise("the master detector", lambda: detector.run(gate.master_changed))
+        finally:
+            gate.close()
 
     async def _leave_on_signal(self, loop: runtime.Runtime) -> None:
         await self._leave.wait()
@@ -222,6 +231,13 @@ class _Agent:
         await loop.settled()
         if services.discovery is not None:
             services.discovery.enable_orphan_removal()
+
+
+def _find_addresses(config: Config) -> Addresses:
+    """The agent's addresses. By default its host name is where the ports of its tasks answer."""
+    found = find_addresses(config)
+    gateway = None if config.hostname or remote_host(config) else bridge_gateway()
+    return replace(found, hostname=gateway) if gateway else found
 
 
 def _bind(address: Addresses) -> socket.socket:

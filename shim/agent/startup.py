@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shim import limits
+from shim.agent.container_host import bridge_gateway
 from shim.config import Config
 from shim.config.addresses import Addresses
 from shim.engine.api import Engine, EngineInfo
@@ -126,7 +127,7 @@ async def engine_address(config: Config, info: EngineInfo, address: Addresses) -
         return None
     host = remote_host(config)
     if not host:
-        return address.advertise_ip
+        return bridge_gateway() or address.advertise_ip
     try:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, None, family=socket.AF_INET)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from shim import limits
+from shim.agent.container_host import bridge_gateway
 from shim.agent.dispatcher import OrderDispatcher
 from shim.agent.http_service import HttpService
 from shim.agent.messenger import Messenger
@@ -175,7 +176,7 @@ def _max_inflight(info: EngineInfo) -> int:
 def _checker(context: StartupContext, runtime: Runtime) -> Checker:
     if context.engine.kind == "triton":
         return Checker(context.engine, runtime.post, execs_at_once=limits.TRITON_EXECS_AT_ONCE)
-    host = remote_host(context.config) or context.pid.ip
+    host = remote_host(context.config) or bridge_gateway() or context.pid.ip
     return Checker(context.engine, runtime.post, host=host)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from shim.agent.address_change import AddressChange
 from shim.agent.identity import (
+    address_change,
     check_reservations,
-    check_unchanged,
     keep_hostname,
     machine_digest,
     shim_id,
@@ -112,11 +113,11 @@ def test_a_looked_up_hostname_stays(kept: str, flag: str, expected: str) -> None
     assert keep_hostname(snapshot(hostname=kept), flag, found).hostname == expected
 
 
-def test_another_hostname_or_address_is_refused() -> None:
+def test_another_hostname_or_address_is_a_change() -> None:
     known = snapshot(hostname="a", ip="10.0.0.1")
-    check_unchanged(snapshot(), SlaveInfo(hostname="b"), "10.0.0.2")
-    check_unchanged(known, SlaveInfo(hostname="a"), "10.0.0.1")
-    with pytest.raises(FatalError, match=r"--hostname=b: agent S1 .* registered with a"):
-        check_unchanged(known, SlaveInfo(hostname="b"), "10.0.0.1")
-    with pytest.raises(FatalError, match=r"--advertise_ip=10\.0\.0\.2: .* with 10\.0\.0\.1"):
-        check_unchanged(known, SlaveInfo(hostname="a"), "10.0.0.2")
+    assert address_change(snapshot(), SlaveInfo(hostname="b"), "10.0.0.2") is None
+    assert address_change(known, SlaveInfo(hostname="a"), "10.0.0.1") is None
+    renamed = address_change(known, SlaveInfo(hostname="b"), "10.0.0.1")
+    assert renamed == AddressChange("S1", "--hostname", "a", "b")
+    moved = address_change(known, SlaveInfo(hostname="a"), "10.0.0.2")
+    assert moved == AddressChange("S1", "--advertise_ip", "10.0.0.1", "10.0.0.2")
