@@ -8,6 +8,7 @@ set -euo pipefail
 . "$ROOT/scripts/triton.sh"
 . "$ROOT/scripts/datacenters.sh"
 . "$ROOT/scripts/ha.sh"
+. "$ROOT/scripts/network.sh"
 . "$ROOT/scripts/compose_checks.sh"
 . "$ROOT/scripts/compose.sh"
 . "$ROOT/scripts/embedded.sh"
@@ -25,6 +26,7 @@ usage: bash start.sh [start] [FLAGS]   set everything up and start it
   --ha                 --compose with three of each, TLS, passwords and tokens
   -p, --project NAME   several can run side by side, on ports of their own (mesos)
   --datacenters LIST   one more agent each: NAME=ENDPOINT,... (on Triton: NAME,...)
+  --agents N           N agents at one Docker Engine, each with its share (1)
   --no-install         install no system packages (NO_INSTALL=1)
 
   --master-port N --agent-port N --marathon-port N --consul-port N --web-port N
@@ -57,7 +59,7 @@ parse() {
       set -- "$flag" "$value" "$@"
       continue
       ;;
-    -p | --project | --datacenters | --*-port)
+    -p | --project | --datacenters | --agents | --*-port)
       [ -n "${2:-}" ] || wrong "$1 needs a value"
       take "$1" "$2"
       shift
@@ -73,6 +75,7 @@ take() {
   case $1 in
   -p | --project) PROJECT=$2 ;;
   --datacenters) DATACENTERS=$2 ;;
+  --agents) AGENTS_HERE=$2 ;;
   --master-port) export MASTER_PORT=$2 ;;
   --agent-port) export AGENT_PORT=$2 ;;
   --marathon-port) export MARATHON_PORT=$2 ;;
@@ -90,7 +93,7 @@ choose_mode() {
   *)
     MODE=compose
     compose_is_possible && return
-    [ -z "${DATACENTERS:-}" ] || die "--datacenters needs --compose: $WHY"
+    [ -z "${DATACENTERS:-}${AGENTS_HERE:-}" ] || die "--datacenters and --agents need --compose: $WHY"
     say "$WHY: starting the embedded demo instead (--compose insists)"
     MODE=embedded
     ;;
@@ -112,7 +115,7 @@ start() {
 
 stop() {
   if [ ! -d "$(demo_dir)" ]; then
-    say "nothing runs"
+    say "project $PROJECT does not run$(other_projects)"
     return
   fi
   "${KIND:-embedded}_stop"
@@ -124,6 +127,7 @@ parse "$@"
 need_project_name "$PROJECT" ||
   wrong "--project $PROJECT: lower case letters, digits, - and _ only"
 load_settings
+SHIM_PORTS=${SHIM_PORTS:-${OFFERED_PORTS:-}}
 load_defaults
 
 case $VERB in
@@ -133,7 +137,7 @@ start | stop)
   ;;
 *)
   if ! demo_is_up; then
-    echo "not running: bash start.sh starts it"
+    echo "project $PROJECT does not run$(other_projects): bash start.sh -p $PROJECT starts it"
     exit 3
   fi
   "${KIND}_$VERB" ${FOLLOW[@]+"${FOLLOW[@]}"}

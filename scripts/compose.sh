@@ -10,11 +10,13 @@ DOWN_SECONDS=180
 
 compose_files() {
   local kind=local more
-  more=$(demo_dir)/datacenters.yml
   ! on_triton || kind=triton
   printf '%s\n' -f "$ROOT/compose/docker-compose.yml" -f "$ROOT/compose/docker-compose.$kind.yml"
+  ! publishes_host_address || printf '%s\n' -f "$ROOT/compose/docker-compose.host.yml"
   [ "${HA:-}" != 1 ] || printf '%s\n' -f "$ROOT/compose/docker-compose.ha.yml"
-  [ ! -r "$more" ] || printf '%s\n' -f "$more"
+  for more in "$(demo_dir)"/datacenters.yml "$(demo_dir)"/agent*.yml; do
+    [ ! -r "$more" ] || printf '%s\n' -f "$more"
+  done
 }
 
 # compose SECONDS ARGS…: all it says goes to stderr.
@@ -50,9 +52,12 @@ compose_environment() {
     [ "$(uname -s)" != Linux ] || DOCKER_GID=$(stat -L -c %g "$socket")
     export DOCKER_GID=${DOCKER_GID:-0}
   else
-    # Published to that machine's loopback nobody here could reach it.
+    # Published to that machine's loopback it could not be reached from here.
     export BIND_ADDRESS=${BIND_ADDRESS:-0.0.0.0}
   fi
+  choose_network
+  MARATHON_URL=http://$(engine_host):$MARATHON_PORT/
+  export MARATHON_URL
 }
 
 project_containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT"; }
@@ -79,11 +84,11 @@ address() {
 
 consul_url() { if [ "${HA:-}" = 1 ]; then echo "https://$CONSUL"; else echo "http://$CONSUL"; fi; }
 consul_leads() { [ -n "$(probe get "$(consul_url)/v1/status/leader" | tr -d '"')" ]; }
-# Of several masters only the leader knows the agents.
+# Of several masters only the leader knows the agents; the others redirect to it.
 agents_are_there() {
   local port host=${MESOS_MASTER%:*}
   for port in ${MESOS_MASTER##*:} ${HA:+$MASTER2_PORT $MASTER3_PORT}; do
-    if probe get "http://$host:$port/slaves" "slaves.$((AGENTS - 1)).id" >/dev/null; then
+    if [ "$(probe agents "http://$host:$port/slaves")" = "$AGENTS" ]; then
       MESOS_MASTER=$host:$port
       return 0
     fi
@@ -125,7 +130,8 @@ show() {
 
 save_compose() {
   save_settings compose HA CONSUL MESOS_MASTER MARATHON AGENTS TRITON TASK_NETWORK \
-    CONSUL_PORT MASTER_PORT MARATHON_PORT AGENT_PORT MASTER2_PORT MASTER3_PORT DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
+    CONSUL_PORT MASTER_PORT MARATHON_PORT AGENT_PORT MASTER2_PORT MASTER3_PORT \
+    SUBNETS AGENTS_HERE SERVICES OFFERED_PORTS DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
 }
 
 compose_wait() {
@@ -141,14 +147,20 @@ compose_wait() {
 }
 
 compose_start() {
-  compose_environment
   mkdir -p "$(demo_dir)"
+  compose_environment
+  OFFERED_PORTS=$SHIM_PORTS
+  ! on_triton || OFFERED_PORTS=$TRITON_PORTS
   write_datacenters
+  write_agents
+  write_samples
   # Where an earlier start got half way, the ports are taken by ourselves.
   [ -n "$(project_containers)" ] || compose_ports
-  save_settings compose HA TRITON DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
+  # shellcheck disable=SC2034  # demo_is_whole reads it
+  SERVICES=$(compose_services)
+  save_compose
   say "starting containers (at most $UP_SECONDS s)"
-  if ! { ha_consul && compose "$UP_SECONDS" up -d && join_default_network "$(service_container consul)" &&
+  if ! { ha_close_secrets && ha_consul && compose "$UP_SECONDS" up -d && join_default_network "$(service_container consul)" &&
     compose_wait; }; then
     compose 30 ps || true
     compose 30 logs --tail=3 || true
@@ -156,6 +168,27 @@ compose_start() {
       "bash start.sh stop -p $PROJECT"
   fi
   compose_summary
+}
+
+# All services of the files, as one line.
+compose_services() {
+  local file files=()
+  while IFS= read -r file; do
+    files+=("$file")
+  done < <(compose_files)
+  limit 60 "${COMPOSE[@]}" --project-directory "$ROOT/compose" --env-file "$ROOT/compose/.env" \
+    "${files[@]}" config --services </dev/null 2>/dev/null 9>&- | sort -u | paste -sd ' ' -
+}
+
+# The samples with the images and names of this project, in .run/PROJECT/apps.
+write_samples() {
+  local file apps
+  apps=$(demo_dir)/apps
+  mkdir -p "$apps"
+  for file in "$ROOT"/compose/apps/*.json; do
+    sed -e "s|\"nginx:alpine\"|\"$SAMPLE_IMAGE\"|" -e "s|mesos_consul_1|${PROJECT}_consul_1|" "$file" \
+      >"$apps/${file##*/}"
+  done
 }
 
 # A link reaches no further than the default network, where BRIDGE puts its containers.
@@ -194,7 +227,7 @@ Mesos with Marathon and Consul is running.
   Marathon   http://$MARATHON/ui/
 
 Use it        eval "\$(bash $(quoted "${home}env.sh") $PROJECT)"
-Hello world   curl -X POST -H 'Content-Type: application/json' -d @$(quoted "${home}compose/apps/nginx.json") http://$MARATHON/v2/apps
+Hello world   curl -X POST -H 'Content-Type: application/json' -d @$(quoted "${home}.run/$PROJECT/apps/nginx.json") http://$MARATHON/v2/apps
 $(consul_lines "$home")
 Look          $start status$project
               $start logs$project
@@ -232,10 +265,12 @@ compose_stop() {
   local service services left
   find_compose || die "needs Docker Compose to stop what it started: $WHY"
   compose_environment
-  services=$(datacenter_services)
+  services="$(datacenter_services) $(agent_services)"
   # shellcheck disable=SC2086  # one word a service
   drain shim $services
-  compose "$DOWN_SECONDS" down -v --remove-orphans || die "could not take everything down; run this again"
+  # No agent may start a task again; and a network goes only when no task is left in it.
+  # shellcheck disable=SC2086  # one word a service
+  compose "$DOWN_SECONDS" rm -s -f shim $services || true
   # An agent's tasks bear its name: the service's, but for the first.
   for service in shim $services; do
     left=$(docker ps -aq --filter "label=mesos-shim.id=$SHIM_ID${service#shim}")
@@ -244,6 +279,7 @@ compose_stop() {
     # shellcheck disable=SC2086  # one word a container
     docker rm -f -v $left >/dev/null
   done
+  compose "$DOWN_SECONDS" down -v --remove-orphans || die "could not take everything down; run this again"
   rm -rf "$(demo_dir)"
 }
 
@@ -255,11 +291,13 @@ compose_status() {
   tell "$AGENTS agent(s) registered: http://$MESOS_MASTER/" "NOT all agents are registered" agents_are_there
   tell "Marathon answers: http://$MARATHON/ui/" "Marathon does NOT answer" marathon_answers
   probe tasks "http://$MESOS_MASTER/tasks" || echo "the master does NOT answer"
+  probe queue "http://$MARATHON/v2/queue" "$OFFERED_PORTS" || true
 }
 
 compose_logs() {
   find_compose || die "$WHY"
   compose_environment
+  [ -t 1 ] || set -- --no-color "$@"
   compose "$LOG_SECONDS" logs --tail=100 "$@" 2>&1
 }
 

@@ -31,15 +31,37 @@ write_datacenters() {
   echo "services:" >"$file.new"
   while IFS='|' read -r name endpoint; do
     case $name in
+    agent[0-9]*) wrong "--datacenters: $name is the name of a further agent of --agents" ;;
     '' | *[!a-z0-9-]*) wrong "--datacenters: $name is not a name (lower case letters, digits, -)" ;;
     esac
     AGENTS=$((AGENTS + 1))
-    datacenter_service "$name" "$endpoint" >>"$file.new"
+    datacenter_service "$name" "$endpoint" "$AGENTS" >>"$file.new"
   done < <(datacenter_pairs)
   [ "$AGENTS" -gt 1 ] || wrong "--datacenters $DATACENTERS: NAME=ENDPOINT,... is wanted here"
   mv "$file.new" "$file"
 }
 
+# The ports of an endpoint that another agent offers already are not offered twice.
+datacenter_ports() {
+  if [ "$1" = "unix://$(engine_socket)" ]; then
+    echo none
+  else
+    # shellcheck disable=SC2016  # Compose replaces it
+    echo '${SHIM_PORTS}'
+  fi
+}
+
+# Where ports that its tasks publish answer.
+datacenter_host() {
+  local host=${1#*://}
+  if [ "${1#unix://}" != "$1" ]; then
+    echo "$HOST_ADDRESS"
+  else
+    echo "${host%%[:/]*}"
+  fi
+}
+
+# datacenter_service NAME ENDPOINT NUMBER
 datacenter_service() {
   cat <<END
   shim-$1:
@@ -49,7 +71,7 @@ datacenter_service() {
     environment:
       MESOS_MASTER: zk://zookeeper:2181/mesos
       MESOS_CONSUL: http://consul:8500
-      MESOS_PORTS: \${SHIM_PORTS}
+      MESOS_PORTS: "$(if on_triton; then echo "$TRITON_PORTS"; else datacenter_ports "$2"; fi)"
       MESOS_HOSTNAME_LOOKUP: "false"
       MESOS_ATTRIBUTES: "datacenter:$1"
       MESOS_SHIM_ID: $SHIM_ID-$1
@@ -64,7 +86,15 @@ END
     network_mode: bridge
     links: [zookeeper, consul]
 END
-  elif [ "${2#unix://}" != "$2" ]; then
+    return
+  fi
+  cat <<END
+      MESOS_HOSTNAME: "$(datacenter_host "$2")"
+    networks:
+      default:
+        ipv4_address: $(layout further "$SHIM_ADDRESS" "$3")
+END
+  if [ "${2#unix://}" != "$2" ]; then
     cat <<END
     group_add: ["\${DOCKER_GID:-0}"]
     volumes:

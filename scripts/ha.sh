@@ -32,6 +32,14 @@ ha_grant() {
     2>/dev/null
 }
 
+# The shim's user alone may read its passwords: the agent warns of secrets that are open to others.
+ha_close_secrets() {
+  [ "${HA:-}" = 1 ] || return 0
+  docker run --rm --user 0 --network none --entrypoint /bin/sh -v "$SECRETS/shim:/secrets" "$SHIM_IMAGE" \
+    -c 'cd /secrets && chown 10001:10001 credential.json http.json && chmod 600 credential.json http.json' \
+    >/dev/null 9>&-
+}
+
 # Consul first: the shim's token must have its rights before the shim uses it.
 ha_consul() {
   [ "${HA:-}" = 1 ] || return 0

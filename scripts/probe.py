@@ -2,6 +2,8 @@
 
 probe.py get URL [PATH]   the answer's text, or the JSON value at PATH (a.b.0); else 1
 probe.py tasks URL        a line for each task of a master's /tasks
+probe.py agents URL       how many active agents a leading master's /slaves has; 1 at another master
+probe.py queue URL PORTS  a line for each app of Marathon's /v2/queue that waits: why, and the cure
 probe.py free ADDRESS PORT...   the first port that somebody listens on; 1 where all are free
 """
 
@@ -20,9 +22,16 @@ from typing import Any
 SECONDS = 5.0
 
 
+class Stays(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: a master that does not lead may name an address out of reach."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 def get(url: str, path: str = "") -> str:
     # No proxy: these are addresses of this machine and of containers.
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({}), Stays()]
     if url.startswith("https:"):
         handlers.append(urllib.request.HTTPSHandler(context=identified()))
     opener = urllib.request.build_opener(*handlers)
@@ -59,6 +68,47 @@ def tasks(url: str) -> str:
     return "\n".join(f"task {task['id']} {task['state']}" for task in found) or "no task runs"
 
 
+def agents(url: str) -> str:
+    return str(sum(agent["active"] for agent in json.loads(get(url))["slaves"]))
+
+
+CURES = {
+    "InsufficientPorts": (
+        "it asks for a host port, and the agent offers {ports}: give the app a free port of that "
+        'range or hostPort 0, or "networks": [{{"mode": "container"}}]; SHIM_PORTS in compose/.env'
+    ),
+    "InsufficientCpus": "ask for less cpus, or stop another app",
+    "InsufficientMemory": "ask for less mem, or stop another app",
+    "InsufficientDisk": "ask for less disk, or stop another app",
+    "InsufficientGpus": "the agent offers no gpus",
+    "UnfulfilledConstraint": (
+        "there are fewer agents than the constraint needs: several agents (--agents N), or none"
+    ),
+    "UnfulfilledRole": "the app's role is not one that the agent's resources are offered to",
+    "NoCorrespondingReservationFound": "its reservation is not in an offer: reserved elsewhere?",
+    "AgentMaintenance": "the agent is in maintenance",
+}
+
+
+def queue(url: str, ports: str) -> str:
+    """Apps that wait, each with the reason that refused most of the last offers."""
+    lines = []
+    for entry in json.loads(get(url))["queue"]:
+        name = (entry.get("app") or entry.get("pod"))["id"]
+        left = entry.get("delay", {}).get("timeLeftSeconds", 0)
+        summary = entry.get("processedOffersSummary", {}).get("rejectSummaryLastOffers", [])
+        worst = max(summary, key=lambda step: step["declined"], default=None)
+        if worst and worst["declined"]:
+            reason = worst["reason"]
+            cure = CURES.get(reason, "see the app's page in Marathon").format(ports=ports)
+            lines.append(f"app {name} waits: {reason}: {cure}")
+        elif left > 0:
+            lines.append(f"app {name} waits {left} s: its last instances failed; see its page")
+        else:
+            lines.append(f"app {name} waits for an offer")
+    return "\n".join(lines) or "no app waits"
+
+
 def taken(address: str, ports: list[str]) -> str | None:
     for port in ports:
         with socket.socket() as probe:
@@ -71,7 +121,12 @@ def taken(address: str, ports: list[str]) -> str | None:
     return None
 
 
-ASK: Mapping[str, Callable[..., str]] = {"get": get, "tasks": tasks}
+ASK: Mapping[str, Callable[..., str]] = {
+    "get": get,
+    "tasks": tasks,
+    "agents": agents,
+    "queue": queue,
+}
 
 
 def main(argv: list[str]) -> int:

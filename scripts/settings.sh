@@ -45,6 +45,17 @@ service_container() {
     --filter "label=com.docker.compose.service=$1" 2>/dev/null | head -n 1
 }
 
+# As the end of a sentence: the projects of this checkout that run, if there are any.
+other_projects() {
+  local file names=
+  for file in "$RUN"/*/settings; do
+    [ -r "$file" ] || continue
+    file=${file%/settings}
+    names="$names ${file##*/}"
+  done
+  [ -z "$names" ] || echo "; running here:$names (name one: -p NAME)"
+}
+
 demo_is_up() {
   case $KIND in
   embedded) pid_in "$(demo_dir)/dev.pid" >/dev/null ;;
@@ -53,8 +64,14 @@ demo_is_up() {
   esac
 }
 
-# Whether nothing of it has ended: what has is started again.
+# services_running: the services whose container runs; one that restarts over and over does not.
+services_running() {
+  docker ps --filter status=running --filter "label=com.docker.compose.project=$PROJECT" \
+    --format '{{.Label "com.docker.compose.service"}}' 2>/dev/null | sort -u
+}
+
+# Whether every service that was started runs: what is missing is started again. SERVICES was saved.
 demo_is_whole() {
-  [ "$KIND" != compose ] || [ -z "$(docker ps -q --filter status=exited \
-    --filter "label=com.docker.compose.project=$PROJECT")" ]
+  [ "$KIND" != compose ] ||
+    [ "$(services_running)" = "$(tr ' ' '\n' <<<"${SERVICES:-}" | sort -u)" ]
 }

@@ -50,9 +50,9 @@ def demo_tree(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     return Demo(copy_tree(tmp_path_factory.mktemp("compose") / "a b"), kept | {"CI": "1"})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def demo(demo_tree: Demo, stand_ins: Mapping[str, str]) -> Iterator[Demo]:
-    """Not started; taken down at the end in any case."""
+    """Not started; taken down after each test in any case."""
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     project = f"shimtest{os.getpid()}"
     demo = Demo(demo_tree.root, demo_tree.environ | stand_ins | ports, project)

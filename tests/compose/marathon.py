@@ -8,8 +8,10 @@ task by the rules of Marathon's TaskBuilder (networks, ports, labels, checks, di
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import socket
 import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +38,7 @@ FRAMEWORK = {
     ],
     "checkpoint": True,
     "failover_timeout": 604800,
+    "webui_url": os.environ.get("MARATHON_WEBUI_URL") or f"http://{socket.gethostname()}:8080",
 }
 
 
@@ -57,8 +60,34 @@ def mappings(app: Json) -> list[Json]:
 
 
 def host_ports(app: Json) -> list[int]:
-    """The ports an app wants out of an offer."""
-    return [m["hostPort"] for m in mappings(app) if m.get("hostPort")]
+    """The ports an app wants out of an offer; 0 is any. Without networks it gets one."""
+    if mode(app) == "host":
+        return [definition.get("port", 0) for definition in app.get("portDefinitions", [{}])]
+    bridged = mode(app) == "container/bridge"
+    found = (m.get("hostPort", 0 if bridged else None) for m in mappings(app))
+    return [port for port in found if port is not None]
+
+
+def with_ports(app: Json, offer: Json) -> Json:
+    """The app with a port of the offer for each 0."""
+    ranges = ports_of(offer)
+    taken = {port for port in host_ports(app) if port}
+    free = (p for r in ranges for p in range(r["begin"], r["end"] + 1) if p not in taken)
+    made = copy.deepcopy(app)
+    if mode(app) == "host":
+        definitions = made.setdefault("portDefinitions", [{}])
+        for definition in definitions:
+            definition["port"] = definition.get("port") or next(free)
+    elif mode(app) == "container/bridge":
+        for mapping in mappings(made):
+            mapping["hostPort"] = mapping.get("hostPort") or next(free)
+    return made
+
+
+def ports_of(offer: Json) -> list[Json]:
+    have = {r["name"]: r for r in offer["resources"]}
+    ranges: list[Json] = have.get("ports", {}).get("ranges", {}).get("range", [])
+    return ranges
 
 
 def scalar(name: str, value: float) -> Json:
@@ -69,7 +98,7 @@ def resources(app: Json) -> list[Json]:
     wanted = [scalar("cpus", app.get("cpus", 1.0)), scalar("mem", app.get("mem", 128.0))]
     if app.get("disk"):
         wanted.append(scalar("disk", app["disk"]))
-    ranges = [{"begin": port, "end": port} for port in sorted(set(host_ports(app)))]
+    ranges = [{"begin": port, "end": port} for port in sorted(set(host_ports(app)) - {0})]
     if ranges:
         wanted.append({"name": "ports", "type": "RANGES", "ranges": {"range": ranges}})
     return wanted
@@ -110,6 +139,7 @@ def command(app: Json, task_id: str) -> Json:
     variables = {
         "MESOS_TASK_ID": task_id,
         "MARATHON_APP_ID": app["id"],
+        **{f"PORT{index}": str(port) for index, port in enumerate(host_ports(app))},
         **{k: v for k, v in app.get("env", {}).items() if isinstance(v, str)},
     }
     info: Json = {
@@ -180,17 +210,20 @@ def task_info(app: Json, agent_id: Json) -> Json:
 # ---- offers ----------------------------------------------------------------------------------
 
 
-def fits(app: Json, offer: Json) -> bool:
+def missing(app: Json, offer: Json) -> str:
+    """Marathon's word for what an offer lacks; empty when the app fits."""
     have = {r["name"]: r for r in offer["resources"]}
-    enough = all(
-        have.get(r["name"], scalar("", 0))["scalar"]["value"] >= r["scalar"]["value"]
-        for r in resources(app)
-        if r["type"] == "SCALAR"
+    for name, word in (("cpus", "InsufficientCpus"), ("mem", "InsufficientMemory")):
+        wanted = next(r for r in resources(app) if r["name"] == name)
+        if have.get(name, scalar("", 0))["scalar"]["value"] < wanted["scalar"]["value"]:
+            return word
+    ranges = ports_of(offer)
+    count = sum(r["end"] - r["begin"] + 1 for r in ranges)
+    fixed = [port for port in host_ports(app) if port]
+    enough = count >= len(host_ports(app)) and all(
+        any(r["begin"] <= port <= r["end"] for r in ranges) for port in fixed
     )
-    ranges = have.get("ports", {}).get("ranges", {}).get("range", [])
-    return enough and all(
-        any(r["begin"] <= port <= r["end"] for r in ranges) for port in host_ports(app)
-    )
+    return "" if enough else "InsufficientPorts"
 
 
 class Apps(Scheduler):
@@ -201,6 +234,8 @@ class Apps(Scheduler):
         self.apps: dict[str, Json] = {}
         self.tasks: dict[str, Json] = {}
         """By task id: app, state, the newest status."""
+        self.waiting: dict[str, str] = {}
+        """By app: what the last offer lacked."""
         self.driver: MesosSchedulerDriver | None = None
 
     def registered(self, driver, frameworkId, masterInfo):
@@ -218,9 +253,17 @@ class Apps(Scheduler):
         """One task an offer, so that what is left of it comes back at once."""
         with self.lock:
             for name, app in self.apps.items():
-                if len(self.of(name)) < app.get("instances", 1) and fits(app, offer):
-                    info = task_info(app, offer["agent_id"])
-                    self.tasks[info["task_id"]["value"]] = {"app": name, "state": "TASK_STAGING"}
+                if len(self.of(name)) >= app.get("instances", 1):
+                    continue
+                self.waiting[name] = missing(app, offer)
+                if not self.waiting[name]:
+                    ported = with_ports(app, offer)
+                    info = task_info(ported, offer["agent_id"])
+                    self.tasks[info["task_id"]["value"]] = {
+                        "app": name,
+                        "state": "TASK_STAGING",
+                        "ports": host_ports(ported),
+                    }
                     return info
         return None
 
@@ -254,6 +297,28 @@ class Apps(Scheduler):
         for task_id in list(self.of(name))[keep:]:
             self.driver.killTask({"value": task_id})
 
+    def queue(self) -> Json:
+        """As Marathon tells of apps that wait."""
+        with self.lock:
+            return {
+                "queue": [
+                    {
+                        "app": app,
+                        "count": app.get("instances", 1) - len(self.of(name)),
+                        "delay": {"timeLeftSeconds": 0, "overdue": True},
+                        "processedOffersSummary": {
+                            "processedOffersCount": 1,
+                            "rejectSummaryLastOffers": [
+                                {"reason": "UnfulfilledRole", "declined": 0, "processed": 1},
+                                {"reason": self.waiting[name], "declined": 1, "processed": 1},
+                            ],
+                        },
+                    }
+                    for name, app in self.apps.items()
+                    if self.waiting.get(name) and len(self.of(name)) < app.get("instances", 1)
+                ]
+            }
+
     def view(self, name: str) -> Json:
         with self.lock:
             tasks = [
@@ -261,6 +326,7 @@ class Apps(Scheduler):
                     "id": task_id,
                     "appId": name,
                     "state": task["state"],
+                    "ports": task["ports"],
                     "healthCheckResults": [{"alive": task["status"]["healthy"]}]
                     if "healthy" in task.get("status", {})
                     else [],
@@ -280,6 +346,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, "pong")
         elif path == "/v2/info":
             self.answer(200, {"name": "marathon", "version": "1.11.24", "leader": "here:8080"})
+        elif path == "/v2/queue":
+            self.answer(200, self.apps.queue())
         elif path == "/v2/apps":
             self.answer(200, {"apps": [self.apps.view(name) for name in list(self.apps.apps)]})
         elif path.removeprefix("/v2/apps") in self.apps.apps:

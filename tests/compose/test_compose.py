@@ -149,31 +149,142 @@ def test_couchbase_becomes_one_cluster(demo: Demo, client: docker.DockerClient) 
 def answer_or_none(url: str) -> Any:
     try:
         return ask(url)
-    except urllib.error.HTTPError:
+    except OSError:
         return None
 
 
-def test_an_app_of_2015_with_virtual_ports(demo: Demo, client: docker.DockerClient) -> None:
-    """BRIDGE, hostPort = containerPort, link and restart=always, twice, unchanged."""
+WAITING = "app /waits waits: InsufficientPorts: it asks for a host port, and the agent offers"
+
+
+def app_of(image: str, name: str, port: str = "80", **docker: Any) -> dict[str, Any]:
+    """An app that serves a page on ``port``, as people write one: without networks."""
+    serve = f"trap 'exit 0' TERM; httpd -f -p {port} -h /www & wait"
+    container = {"type": "DOCKER", "docker": {"image": image, **docker}}
+    return {"id": f"/{name}", "cmd": serve, "cpus": 0.1, "mem": 32, "container": container}
+
+
+def test_ordinary_apps_run_with_default_settings(demo: Demo, client: docker.DockerClient) -> None:
+    """Apps without networks, with BRIDGE, and the sample of 2015, twice, each with a host port."""
     project = ("-p", demo.project)
-    demo("--compose", *project, SHIM_PORTS="virtual")
-    marathon, consul = (f"127.0.0.1:{demo.environ[f'{n}_PORT']}" for n in ("MARATHON", "CONSUL"))
-    app = sample(demo, "nginx-2015", client)
-    parameters = app["container"]["docker"]["parameters"]
-    parameters[0]["value"] = parameters[0]["value"].replace("mesos_", f"{demo.project}_")
-    ask(f"http://{marathon}/v2/apps", "POST", app)
-    found = eventually(
-        lambda: ask(f"http://{consul}/v1/health/service/{app['labels']['consul']}"),
-        "the app in Consul",
-    )
-    tasks = ask(f"http://{marathon}/v2/apps{app['id']}")["app"]["tasks"]
-    assert [task["state"] for task in tasks] == ["TASK_RUNNING"]
-    assert found[0]["Service"]["Port"] == 80
+    demo("--compose", *project)
+    ports = {name: demo.environ[f"{name}_PORT"] for name in ("MARATHON", "CONSUL", "MASTER")}
+    marathon, consul, master = (f"http://127.0.0.1:{ports[n]}" for n in ports)
+    image = busybox.build(client)
+    mapping = {"containerPort": 80, "hostPort": 0}
+    old = sample(demo, "nginx-2015", client)
+    old["container"]["docker"]["parameters"][0]["value"] = f"{demo.project}_consul_1:consul"
+    for app in (
+        app_of(image, "plain", "$PORT0"),
+        app_of(image, "bridge", network="BRIDGE", portMappings=[mapping]),
+        old,
+        app_of(image, "waits", network="BRIDGE", portMappings=[{**mapping, "hostPort": 80}]),
+    ):
+        ask(f"{marathon}/v2/apps", "POST", app)
+
+    (agent,) = ask(f"{master}/slaves")["slaves"]
+    host = agent["hostname"]
+    assert "version" in ask(f"http://{host}:{demo.environ['AGENT_PORT']}/version")
+    seen_from_marathon = client.containers.get(container_of(client, demo.project, "marathon"))
+    for name in ("plain", "bridge", "nginx-2015"):
+        task = eventually(lambda name=name: running(f"{marathon}/v2/apps/{name}"), f"{name} runs")
+        (port,) = task["ports"]
+        assert 31000 <= port <= 32000
+        url = f"http://{host}:{port}/"
+        assert "it works" in eventually(lambda url=url: answer_or_none(url), f"{name} at {url}")
+        code, said = seen_from_marathon.exec_run(["busybox", "wget", "-q", "-O-", url])
+        assert (code, "it works" in said.decode()) == (0, True)
+
+    # A task on the host's network is registered where it answers.
+    found = eventually(lambda: ask(f"{consul}/v1/health/service/plain"), "the app in Consul")
+    assert found[0]["Service"]["Address"] == host
+    found = eventually(lambda: ask(f"{consul}/v1/health/service/nginx-2015"), "the app in Consul")
     linked = "wget -q -O- http://consul:8500/v1/status/leader"
     container = client.containers.get(found[0]["Service"]["Meta"]["mesos_container"])
     assert container.exec_run(linked).output.startswith(b'"')
+
+    status = demo("status", *project).stdout
+    assert f"{WAITING} [31000-32000]" in status
+    assert status.count(" waits") == 1, status
+    (framework,) = ask(f"{master}/frameworks")["frameworks"]
+    assert framework["webui_url"] == f"{marathon}/"
     demo("stop", *project)
     assert left_over(client, demo.project) == []
+
+
+def running(url: str) -> dict[str, Any] | None:
+    """The app's one task, once it runs."""
+    tasks: list[dict[str, Any]] = ask(url)["app"]["tasks"]
+    states = [task["state"] for task in tasks]
+    return tasks[0] if states == ["TASK_RUNNING"] else None
+
+
+def test_several_agents_share_one_engine(demo: Demo, client: docker.DockerClient) -> None:
+    """Each has its own name, address, part of the ports and share of the resources."""
+    project = ("-p", demo.project)
+    demo("--compose", "--agents", "3", *project)
+    agents = ask(f"http://127.0.0.1:{demo.environ['MASTER_PORT']}/slaves")["slaves"]
+    assert len({agent["hostname"] for agent in agents}) == 3
+    assert len({agent["pid"] for agent in agents}) == 3
+    ports = sorted(str(agent["resources"]["ports"]) for agent in agents)
+    assert ports == ["[31000-31332]", "[31333-31665]", "[31666-31998]"]
+    assert sum(agent["resources"]["cpus"] for agent in agents) <= client.info()["NCPU"]
+    total = sum(agent["resources"]["mem"] for agent in agents) * 2**20
+    assert total <= client.info()["MemTotal"]
+    assert "3 agent(s) registered" in demo("status", *project).stdout
+    demo("stop", *project)
+    assert left_over(client, demo.project) == []
+
+
+def test_what_happens_to_demos(demo: Demo, client: docker.DockerClient) -> None:
+    """A master that restarts, a reboot, containers that are removed and killed, in this order."""
+    project = ("-p", demo.project)
+    demo("--compose", *project)
+    master = [demo.environ["MASTER_PORT"]]
+    marathon = f"http://127.0.0.1:{demo.environ['MARATHON_PORT']}"
+    ask(f"{marathon}/v2/apps", "POST", sample(demo, "nginx", client))
+    eventually(lambda: running(f"{marathon}/v2/apps/nginx"), "the app runs")
+    (container,) = task_containers(client, demo.project)
+    (agent,) = agents(master)
+
+    client.containers.get(container_of(client, demo.project, "master")).restart()
+    eventually(lambda: agents(master) == [agent], "the same agent again", 60)
+
+    together = [c for c in client.containers.list() if is_of_project(c, demo.project)]
+    for each in together:
+        each.kill()
+    for each in reversed(together):
+        each.start()
+    eventually(lambda: agents(master) == [agent], "the same agent again", 120)
+    container.reload()
+    assert container.status == "running"
+
+    client.containers.get(container_of(client, demo.project, "consul")).remove(force=True)
+    again = demo(*project)
+    assert "running already" not in again.stderr
+    assert container_of(client, demo.project, "consul")
+
+    assert "\x1b" not in demo("logs", *project).stdout
+    elsewhere = demo("stop", "-p", f"{demo.project}-other").stderr
+    assert f"project {demo.project}-other does not run" in elsewhere
+    assert f" {demo.project} " in elsewhere
+
+    shim = client.containers.get(container_of(client, demo.project, "shim"))
+    client.api.update_container(shim.id, restart_policy={"Name": "no"})
+    shim.kill()
+    eventually(lambda: agents(master) == [], "the master sees it")
+    assert "NOT all agents are registered" in demo("status", *project).stdout
+    demo("stop", *project)
+    assert left_over(client, demo.project) == []
+
+
+def is_of_project(container: Any, project: str) -> bool:
+    return bool(container.labels.get("com.docker.compose.project") == project)
+
+
+def task_containers(client: docker.DockerClient, project: str) -> list[Any]:
+    found = client.containers.list(ignore_removed=True)
+    owner = f"demo-{project}"
+    return [c for c in found if c.labels.get("mesos-shim.id", "").startswith(owner)]
 
 
 def test_three_of_each_and_one_of_each_killed(demo: Demo, client: docker.DockerClient) -> None:
