@@ -7,7 +7,7 @@ import pytest
 from shim.config.flags import FLAGS
 from shim.config.show import BEGIN, END, help_text, main, with_table
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "shim/config/README.md"
 
 
 def test_help_names_every_flag_and_default() -> None:
