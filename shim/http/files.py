@@ -17,7 +17,7 @@ from shim.http.protojson import Json, dump
 from shim.http.responses import HttpError, Response, json_response, json_stream
 from shim.http.utf8 import decode
 from shim.http.view import FileOrDirectory, View
-from shim.model.sandbox import OUTPUTS, Entry
+from shim.model.container import OUTPUTS, Entry
 
 AGENT_LOG = "/slave/log"
 

@@ -10,8 +10,7 @@ from shim.http.responses import HttpError, Response, json_stream
 from shim.http.task_json_cache import TaskJsonCache
 from shim.http.time_slicer import json_array
 from shim.http.view import View
-from shim.model.container import Ref
-from shim.model.usage import Usage
+from shim.model.container import Ref, Usage
 
 _UNKNOWN = Usage(timestamp=0.0)
 _USED = (

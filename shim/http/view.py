@@ -13,10 +13,8 @@ from shim.core.view import AgentView
 from shim.http.health import Liveness
 from shim.http.protojson import Json
 from shim.http.time_slicer import TimeSlicer
-from shim.model.container import Ref
+from shim.model.container import Entry, Ref, Usage
 from shim.model.ids import TaskKey
-from shim.model.sandbox import Entry
-from shim.model.usage import Usage
 from shim.telemetry.launch_stats import LaunchStats
 
 _INSTALLED = Path(__file__).stat().st_mtime

@@ -1,4 +1,7 @@
-"""A container as the endpoint describes it, the same for Docker and Triton."""
+"""A container as the endpoint describes it: its state, its files, its resource usage.
+
+The same for Docker and Triton.
+"""
 
 from __future__ import annotations
 
@@ -88,3 +91,40 @@ class Ref:
 
     def __str__(self) -> str:
         return f"{self.key} ({self.name})"
+
+
+# --- sandbox and usage ----------------------------------------------------------------------
+
+STDOUT, STDERR = "stdout", "stderr"
+OUTPUTS = (STDERR, STDOUT)
+"""The files of every sandbox, sorted by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file or directory."""
+
+    name: str
+    size: int = 0
+    mtime: float = 0.0
+    """Seconds since the epoch."""
+    mode: str = "-rw-r--r--"
+    """As ``ls -l`` shows it."""
+    nlink: int = 1
+    uid: str = "root"
+    gid: str = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One sample. The names are those of Mesos' ResourceStatistics."""
+
+    timestamp: float
+    """Seconds since the epoch."""
+    cpus_user_time_secs: float = 0.0
+    cpus_system_time_secs: float = 0.0
+    mem_rss_bytes: int = 0
+    mem_total_bytes: int = 0
+    processes: int = 0
+    network: Mapping[str, int] = field(default_factory=dict)
+    """``rx_bytes``, ``tx_packets`` ...; empty where the container has no network of its own."""

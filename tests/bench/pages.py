@@ -27,8 +27,7 @@ from shim.http.pages import agent_pages
 from shim.http.router import Router
 from shim.http.task_json_cache import TaskJsonCache
 from shim.http.view import View
-from shim.model.container import Ref
-from shim.model.usage import Usage
+from shim.model.container import Ref, Usage
 from shim.telemetry.launch_stats import LaunchStats
 from shim.telemetry.metrics import Metrics
 from shim.wire.server import Inbox, Listener, bind, serve

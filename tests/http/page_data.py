@@ -14,11 +14,9 @@ from shim.errors import NotFound
 from shim.http.health import Liveness
 from shim.http.view import View
 from shim.model import facts
-from shim.model.container import Container, Phase, Ref
+from shim.model.container import OUTPUTS, Container, Entry, Phase, Ref, Usage
 from shim.model.ids import AgentId, FrameworkId, Pid, TaskId, TaskKey
 from shim.model.records import Snapshot
-from shim.model.sandbox import OUTPUTS, Entry
-from shim.model.usage import Usage
 from shim.protos.mesos_pb2 import (
     ContainerInfo,
     DiscoveryInfo,

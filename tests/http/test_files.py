@@ -9,9 +9,8 @@ import pytest
 
 from shim.errors import Permanent, Transient
 from shim.http.executor import sandbox_path
-from shim.model.container import Ref
+from shim.model.container import Entry, Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
-from shim.model.sandbox import Entry
 from tests.http.conftest import Client
 from tests.http.page_data import (
     AGENT,

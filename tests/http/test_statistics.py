@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shim.model.container import Ref
-from shim.model.usage import Usage
+from shim.model.container import Ref, Usage
 from tests.http.conftest import Client
 from tests.http.page_data import FRAMEWORK, PageData, accept_task, end_task, run_task
 

@@ -29,9 +29,8 @@ from typing import Any
 
 from shim import limits
 from shim.engine.sandbox.output_file import OutputFile
-from shim.model.container import Ref
+from shim.model.container import STDERR, STDOUT, Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
-from shim.model.sandbox import STDERR, STDOUT
 
 ABOUT = "about.json"
 NAMES = {1: STDOUT, 2: STDERR}

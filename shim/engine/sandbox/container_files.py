@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from shim import limits
 from shim.engine.api import Engine
 from shim.errors import NotFound, Permanent, Transient
-from shim.model.container import Ref
-from shim.model.sandbox import Entry
+from shim.model.container import Entry, Ref
 
 _TYPES = {
     tarfile.DIRTYPE: stat.S_IFDIR,

@@ -19,7 +19,7 @@ from shim.engine.api import Engine
 from shim.engine.client.retry import FINAL_LOGS, retry
 from shim.engine.sandbox.buffer import OutputBuffer
 from shim.errors import NotFound, Permanent, ShimError, Transient
-from shim.model.sandbox import STDERR, STDOUT
+from shim.model.container import STDERR, STDOUT
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,7 @@ from typing import Any
 from shim import limits
 from shim.engine.api import Engine
 from shim.errors import ShimError
-from shim.model.container import Ref
-from shim.model.usage import Usage
+from shim.model.container import Ref, Usage
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,8 @@ from shim import limits
 from shim.engine.api import Engine
 from shim.engine.sandbox.buffer import OutputBuffer, read_about, ref_of
 from shim.engine.sandbox.follower import LogFollower
-from shim.model.container import Ref
+from shim.model.container import OUTPUTS, Entry, Ref
 from shim.model.ids import ContainerId, TaskKey
-from shim.model.sandbox import OUTPUTS, Entry
 
 log = logging.getLogger(__name__)
 
