@@ -10,6 +10,7 @@ from shim.check import probes
 from shim.check.master_probe import MasterProbe
 from shim.check.report import Check, CheckResult, results_json, results_text
 from shim.config import Config, load
+from shim.config.resources import Ports
 from shim.config.show import help_text
 from shim.telemetry import log
 
@@ -28,11 +29,29 @@ def main(argv: Sequence[str]) -> int:
     return 0 if all(result.ok for result in results) else 1
 
 
+def offered_ports(ports: Ports) -> str:
+    """Which ports the agent offers, and what that means for Marathon."""
+    match ports.mode:
+        case "none":
+            return (
+                "none offered: a Marathon app without container networking waits for ever; for "
+                "Marathon give --ports=[31000-32000] on a local engine, --ports=virtual on Triton"
+            )
+        case "virtual":
+            return (
+                "virtual, never bound: every Marathon app starts; use MESOS_HTTP and MESOS_TCP "
+                "health checks, as Marathon's own HTTP and TCP checks ask at a port nothing has"
+            )
+        case "real":
+            return "a range, bound on the engine's host: every Marathon app starts"
+
+
 async def _run_checks(config: Config) -> list[CheckResult]:
     master = MasterProbe(config.master)
     detected = await Check("detection", "correct --master", master.detect)()
     others = [check() for check in _checks(config, master)]
-    return [detected, *await asyncio.gather(*others)]
+    ports = CheckResult("ports", True, offered_ports(config.ports))
+    return [ports, detected, *await asyncio.gather(*others)]
 
 
 def _checks(config: Config, master: MasterProbe) -> Iterator[Check]:

@@ -8,6 +8,8 @@ import pytest
 
 from shim import cli
 from shim.check import probes
+from shim.check.command import offered_ports
+from shim.config import load
 from shim.dev.master.dev_master import DevMaster
 from shim.engine.api import EngineInfo
 from shim.telemetry import log
@@ -37,8 +39,21 @@ async def test_a_healthy_setup_passes_every_check(
     lines = capsys.readouterr().out.splitlines()
     assert code == 0
     assert [line.split()[:2] for line in lines] == [
-        ["ok", what] for what in ("detection", "master", "address", "work_dir", "endpoint")
+        ["ok", what] for what in ("ports", "detection", "master", "address", "work_dir", "endpoint")
     ]
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("none", "for Marathon give --ports=[31000-32000] on a local engine, --ports=virtual on"),
+        ("virtual", "use MESOS_HTTP and MESOS_TCP health checks"),
+        ("[31000-31005]", "every Marathon app starts"),
+    ],
+)
+def test_the_ports_line_says_what_a_marathon_user_needs(flag: str, expected: str) -> None:
+    config = load(["--master=127.0.0.1:5050", f"--ports={flag}"], {})
+    assert expected in offered_ports(config.ports)
 
 
 async def test_a_failed_check_gives_exit_code_1_and_advice(
