@@ -8,7 +8,8 @@ A probe goes to these places, in this order:
    listens on loopback only;
 3. where the image has no tool to probe with: the port that the container publishes.
 
-A place that worked is used for the next probes.
+A place that worked is used for the next probes. A check of a port that cannot be listened on (0, or
+beyond 65535) fails as at a stock agent, without a probe.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from shim.model.container import Ref
 
 log = logging.getLogger(__name__)
 
+_PORTS = range(1, 65_536)
 _NO_ADDRESS = ProbeResult(ProbeStatus.UNREACHABLE, detail="it has no address of its own")
 
 
@@ -84,6 +86,8 @@ class ProbeRoute:
     async def probe(self) -> ProbeResult:
         """Make one probe. Raises no ShimError."""
         target = self._target
+        if not isinstance(target, CommandCheck) and target.port not in _PORTS:
+            return self._refuse_port(target.port)
         if isinstance(target, CommandCheck) or self._place is ProbePlace.CONTAINER:
             return await self._probe_in_container()
         if self._place is ProbePlace.PUBLISHED_PORT:
@@ -121,7 +125,10 @@ class ProbeRoute:
             self._move_to(ProbePlace.PUBLISHED_PORT, direct)
             return found
         if unreachable:
-            self._warn_once(direct)
+            self._warn_once(
+                f"{direct.detail}, the image has no tool to probe with, and the port is not"
+                " published"
+            )
         return direct
 
     async def _probe_published_port(self, target: HttpCheck | TcpCheck) -> ProbeResult:
@@ -148,15 +155,19 @@ class ProbeRoute:
             direct.detail or direct.status.value,
         )
 
-    def _warn_once(self, direct: ProbeResult) -> None:
+    def _refuse_port(self, port: int) -> ProbeResult:
+        detail = f"no server can listen on port {port}"
+        self._warn_once(detail)
+        return ProbeResult(ProbeStatus.REFUSED, detail=detail)
+
+    def _warn_once(self, reason: str) -> None:
         if not self._warned:
             self._warned = True
             log.warning(
-                "%s: the check of port %d cannot be made and counts as failed: %s, the image has"
-                " no tool to probe with, and the port is not published",
+                "%s: the check of port %d cannot be made and counts as failed: %s",
                 self._ref,
                 _port(self._target),
-                direct.detail,
+                reason,
             )
 
 

@@ -10,8 +10,6 @@ from typing import NoReturn
 from shim.errors import InvalidTask
 from shim.protos.mesos_pb2 import CheckInfo, CommandInfo, Environment, HealthCheck, NetworkInfo
 
-PORT_MAX = 65_535
-
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -36,6 +34,7 @@ class HttpCheck:
     """A GET request. A status of 200 to 399 is success."""
 
     port: int
+    """Any number, as in Mesos' validation. A probe of an impossible port fails."""
     path: str = ""
     scheme: str = "http"
     ipv6: bool = False
@@ -111,20 +110,19 @@ def _http(check: HealthCheck | CheckInfo, name: str) -> HttpCheck:
     http = check.http
     if http.path and not http.path.startswith("/"):
         _invalid("Not an absolute path", f"{name}.http.path", http.path)
-    port = _port(http.port, f"{name}.http.port")
     if not isinstance(http, HealthCheck.HTTPCheckInfo):
-        return HttpCheck(port, http.path)
+        return HttpCheck(http.port, http.path)
     scheme = http.scheme or "http"
     if scheme not in ("http", "https"):
         _invalid("Neither http nor https", f"{name}.http.scheme", scheme)
-    return HttpCheck(port, http.path, scheme, http.protocol == NetworkInfo.IPv6)
+    return HttpCheck(http.port, http.path, scheme, http.protocol == NetworkInfo.IPv6)
 
 
 def _tcp(check: HealthCheck | CheckInfo, name: str) -> TcpCheck:
     _require(check, "tcp", name)
     tcp = check.tcp
     ipv6 = isinstance(tcp, HealthCheck.TCPCheckInfo) and tcp.protocol == NetworkInfo.IPv6
-    return TcpCheck(_port(tcp.port, f"{name}.tcp.port"), ipv6)
+    return TcpCheck(tcp.port, ipv6)
 
 
 def _name(check: HealthCheck | CheckInfo) -> str:
@@ -134,12 +132,6 @@ def _name(check: HealthCheck | CheckInfo) -> str:
 def _require(check: HealthCheck | CheckInfo, part: str, name: str) -> None:
     if not check.HasField(part):  # type: ignore[arg-type]
         _invalid(f"No {part} to check with", f"{name}.{part}")
-
-
-def _port(port: int, name: str) -> int:
-    if not 0 < port <= PORT_MAX:
-        _invalid("Not a port", name, port)
-    return port
 
 
 def _seconds(value: float, name: str) -> float:

@@ -263,3 +263,33 @@ async def test_an_interval_of_zero_does_not_block_the_loop() -> None:
         on.start(HEALTH.replace("interval_seconds: 10", "interval_seconds: 0"))
         await asyncio.sleep(6)
         assert 5 <= len(on.engine.times) <= 1 / limits.CHECK_INTERVAL_MIN + 1
+
+
+@pytest.mark.parametrize("port", [0, 65_536, 2**32 - 1])
+@pytest.mark.parametrize("kind", ["HTTP http", "TCP tcp"])
+def test_a_health_check_of_an_impossible_port_fails_with_one_warning(
+    kind: str, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Mesos' master accepts such a port, and a stock agent kills the task."""
+
+    @timeless
+    async def run() -> None:
+        async with running_checker(Engine(0)) as on:
+            on.start(f"health_check {{ type: {kind} {{ port: {port} }} {RULES} }}")
+            await asyncio.sleep(28)
+            assert on.health == [(False, False), (False, False), (False, True)]
+            assert on.engine.times == []
+
+    run()
+    (line,) = [text for text in caplog.messages if "cannot be made and counts as failed" in text]
+    assert f"no server can listen on port {port}" in line
+
+
+@timeless
+async def test_a_check_of_an_impossible_port_reports_that_it_failed() -> None:
+    async with running_checker(Engine(0)) as on:
+        on.start("check { type: TCP tcp { port: 0 } delay_seconds: 0 interval_seconds: 10 }")
+        await asyncio.sleep(60)
+        (report,) = [fact for fact in on.facts if isinstance(fact, CheckReported)]
+        assert not CheckStatusInfo.FromString(report.status).tcp.succeeded
+        assert on.checker.results["failed"] > 4

@@ -45,6 +45,8 @@ def test_default_timing_is_that_of_mesos() -> None:
             HttpCheck(80, "/x", "https", ipv6=True),
         ),
         ("type: TCP tcp { port: 80 }", TcpCheck(80)),
+        ("type: TCP tcp { port: 0 }", TcpCheck(0)),
+        ("type: HTTP http { port: 65536 }", HttpCheck(65_536)),
         ("type: TCP tcp { port: 80 protocol: IPv6 }", TcpCheck(80, ipv6=True)),
     ],
 )
@@ -86,8 +88,6 @@ def test_a_commands_environment_includes_secrets() -> None:
         ),
         ("type: COMMAND command { shell: false }", "No command: health_check.command.value"),
         ("type: HTTP", "No http to check with: health_check.http"),
-        ("type: HTTP http { port: 0 }", "Not a port: health_check.http.port 0"),
-        ("type: TCP tcp { port: 65536 }", "Not a port: health_check.tcp.port 65536"),
         (
             'type: HTTP http { port: 1 path: "x" }',
             "Not an absolute path: health_check.http.path 'x'",
