@@ -232,16 +232,20 @@ def _tar_header_of(entry: zipfile.ZipInfo, content: QuotaReader) -> tarfile.TarI
 
 
 def _clean_member(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """A new header with a clean name and a harmless mode; None for the root itself.
+    """Return a new header with a clean name and a harmless mode. None for the root itself.
 
-    tarfile's filter refuses devices and what leads out of the tree. It takes paths as text, so a
-    ``..`` behind a name, which may be a link, is refused here. Nothing else of the old header is
-    kept: its extended attributes would win over the clean name.
+    Absolute names become relative, as by ``tar``. Names that climb, hard links that do, and devices
+    are refused. A symbolic link keeps its target, wherever it leads: ``SandboxArchive`` refuses
+    members that would be written through one. Nothing else of the old header is kept: its extended
+    attributes would override the clean name.
     """
-    for path in (member.name, member.linkname if member.issym() else ""):
-        if _climbs(path, leading=path is not member.name):
+    for path in (member.name, member.linkname if member.islnk() else ""):
+        if ".." in path.split("/"):
             raise Permanent(f"the archive leads out of the sandbox: {path!r}")
-    safe = tarfile.data_filter(member, _FAKE_ROOT)
+    if member.issym() and not member.linkname:
+        raise Permanent(f"the archive holds a link without a target: {member.name!r}")
+    is_link = member.issym() or member.islnk()
+    safe = tarfile.data_filter(member.replace(linkname="-") if is_link else member, _FAKE_ROOT)
     name = posixpath.normpath(safe.name)
     if name == ".":
         return None
@@ -250,13 +254,7 @@ def _clean_member(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     clean.mode = 0o755 if safe.mode is None else safe.mode
     clean.size = member.size if member.isreg() else 0
     clean.mtime = int(member.mtime)
-    clean.linkname = posixpath.normpath(safe.linkname) if member.islnk() else safe.linkname
+    clean.linkname = member.linkname
+    if member.islnk():
+        clean.linkname = posixpath.normpath(member.linkname.lstrip("/"))
     return clean
-
-
-def _climbs(path: str, *, leading: bool) -> bool:
-    """Whether it goes up: anywhere, or (``leading`` is fine) after it went down."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    while leading and parts[:1] == [".."]:
-        parts.pop(0)
-    return ".." in parts

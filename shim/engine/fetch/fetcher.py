@@ -18,7 +18,13 @@ from shim.engine.api import Auth, Engine, ImageRef
 from shim.engine.fetch.archive import UnpackQuota
 from shim.engine.fetch.cache import FetcherCache
 from shim.engine.fetch.download import Downloader, run_in_pool
-from shim.engine.fetch.sandbox_archive import SandboxArchive, directory_tar, is_root
+from shim.engine.fetch.sandbox_archive import (
+    SandboxArchive,
+    SandboxTar,
+    directory_tar,
+    is_root,
+    links_tar,
+)
 from shim.engine.fetch.uris import FetchItem, fetch_items
 from shim.engine.images.credentials import DockerConfig, docker_config_of_task
 from shim.engine.mapping.rules import Rules
@@ -34,7 +40,7 @@ log = logging.getLogger(__name__)
 class _Prepared:
     """The fetched files of one container."""
 
-    tars: Mapping[str, Path]
+    tars: Mapping[str, SandboxTar]
     """Tar by the directory in the container to extract it to."""
     configs: Mapping[str, bytes]
 
@@ -130,9 +136,13 @@ class Fetcher:
             tar = directory_tar(sandbox, parents=self._rules.triton)
             await self._engine.put_archive(name, "/", tar)
         prepared = self._prepared.get(order.ref)
-        for path, file in (prepared.tars if prepared else {}).items():
-            with file.open("rb") as opened:
+        for path, sandbox_tar in (prepared.tars if prepared else {}).items():
+            with sandbox_tar.path.open("rb") as opened:
                 await self._engine.put_archive(name, path, opened)
+            if links := sandbox_tar.outside_links:
+                from_root = not host.get("ReadonlyRootfs")
+                data = links_tar(links, path, from_root=from_root)
+                await self._engine.put_archive(name, "/" if from_root else path, data)
 
     def after_launch(self, ref: Ref) -> None:
         self._forget(ref)
@@ -165,7 +175,7 @@ class Fetcher:
                     await run_in_pool(self._pool, work, on_cancel=quota.cancel)
         finally:
             sandbox.close()
-        tars = {destinations[part]: path for part, path in sandbox.tars.items()}
+        tars = {destinations[part]: tar for part, tar in sandbox.tars.items()}
         return _Prepared(tars, sandbox.configs)
 
     async def _open(self, order: Launch, item: FetchItem, directory: Path) -> BinaryIO:

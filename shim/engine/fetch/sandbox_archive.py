@@ -8,7 +8,9 @@ import posixpath
 import shutil
 import tarfile
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +27,9 @@ from shim.engine.fetch.archive import (
 from shim.engine.fetch.uris import ArchiveKind, FetchItem
 from shim.engine.images.credentials import SANDBOX_FILES
 from shim.errors import Permanent
+
+_LINKS_FOLLOWED = 40
+"""Links followed for one path, as by Linux."""
 
 
 def with_sandbox_volume(spec: ContainerSpec, directory: str) -> ContainerSpec:
@@ -52,9 +57,38 @@ def directory_tar(directory: str, *, parents: bool) -> bytes:
     return buffer.getvalue()
 
 
+def links_tar(links: Mapping[str, str], destination: str, *, from_root: bool) -> bytes:
+    """Return a tar of symbolic links, given as target by path below ``destination``.
+
+    An engine refuses a relative link out of the directory that it extracts to. ``from_root``: the
+    tar is for the container's root, and targets are kept. Otherwise the tar is for ``destination``,
+    and targets become absolute: the root of a container may be read-only.
+    """
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, target in links.items():
+            full = posixpath.join(destination, name)
+            member = tarfile.TarInfo(full.lstrip("/") if from_root else name)
+            member.type, member.mtime = tarfile.SYMTYPE, int(time.time())
+            resolved = posixpath.normpath(posixpath.join(posixpath.dirname(full), target))
+            member.linkname = target if from_root else resolved
+            tar.addfile(member)
+    return buffer.getvalue()
+
+
 def is_root(user: str) -> bool:
     """Return whether ``Config.User`` of a container is root."""
     return user.partition(":")[0] in ("", "root", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxTar:
+    """The files of one directory of the sandbox, for the engine to extract."""
+
+    path: Path
+    """A tar on the agent's disk."""
+    outside_links: Mapping[str, str]
+    """Relative symbolic links that lead out of the directory: target by name. Not in the tar."""
 
 
 class SandboxArchive:
@@ -72,14 +106,22 @@ class SandboxArchive:
             for number, part in enumerate(["", *mounted])
         }
         self.configs: dict[str, bytes] = {}
+        self._symlinks: dict[str, str] = {}
+        """Target by name, of all symbolic links of the sandbox."""
+        self._files: set[str] = set()
+        """Names of everything that a hard link may name."""
 
     @property
-    def tars(self) -> Mapping[str, Path]:
+    def tars(self) -> Mapping[str, SandboxTar]:
         """Tar by directory of the sandbox, ``""`` for all of it. Empty ones are left out.
 
         Call ``close`` before.
         """
-        return {part: tar.path for part, tar in self._tars.items() if tar.count}
+        return {
+            part: SandboxTar(tar.path, tar.outside_links)
+            for part, tar in self._tars.items()
+            if tar.count
+        }
 
     def close(self) -> None:
         for tar in self._tars.values():
@@ -130,6 +172,9 @@ class SandboxArchive:
             return
         if member.name == posixpath.dirname(SANDBOX_FILES[0]) and member.isdir():
             return
+        self._refuse_path_through_link(member.name)
+        member = self._resolve_hard_link(member)
+        self._record(member)
         first, *others = self._tars.values()
         at = first.add(member, content)
         for tar in others:
@@ -137,6 +182,54 @@ class SandboxArchive:
                 with first.path.open("rb") as again:
                     again.seek(at)
                     tar.add(member, again)
+
+    def _refuse_path_through_link(self, name: str) -> None:
+        """Refuse a member below a link that may lead out of the sandbox, as ``tar`` does.
+
+        Plain relative links within the sandbox are followed.
+        """
+        parts, parents = deque(name.split("/")[:-1]), list[str]()
+        followed = 0
+        while parts:
+            path = "/".join((*parents, parts[0]))
+            target = self._symlinks.get(path)
+            if target is None:
+                parents.append(parts.popleft())
+                continue
+            followed += 1
+            steps = [step for step in target.split("/") if step not in ("", ".")]
+            if target.startswith("/") or ".." in steps or followed > _LINKS_FOLLOWED:
+                raise Permanent(
+                    f"the archive leads out of the sandbox: {name!r} is written through the link"
+                    f" {path!r} to {target!r}"
+                )
+            parts.popleft()
+            parts.extendleft(reversed(steps))
+
+    def _resolve_hard_link(self, member: tarfile.TarInfo) -> tarfile.TarInfo:
+        """Return the member. A hard link to a symbolic link becomes a symbolic link like it."""
+        if not member.islnk():
+            return member
+        if member.linkname not in self._files:
+            raise Permanent(
+                f"the archive cannot be unpacked: {member.name!r} is a hard link to"
+                f" {member.linkname!r}, which it does not hold"
+            )
+        target = self._symlinks.get(member.linkname)
+        if target is None:
+            return member
+        link = tarfile.TarInfo(member.name)
+        link.type, link.linkname, link.mtime = tarfile.SYMTYPE, target, member.mtime
+        return link
+
+    def _record(self, member: tarfile.TarInfo) -> None:
+        """Note what stands at the member's name, in place of any earlier member."""
+        self._symlinks.pop(member.name, None)
+        self._files.discard(member.name)
+        if member.issym():
+            self._symlinks[member.name] = member.linkname
+        if not member.isdir():
+            self._files.add(member.name)
 
 
 class _PartTar:
@@ -149,6 +242,7 @@ class _PartTar:
         self._file = path.open("wb")
         self._tar = tarfile.TarFile(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)
         self._directories = {""}
+        self.outside_links: dict[str, str] = {}
 
     def contains(self, name: str) -> bool:
         return name.startswith(self._prefix)
@@ -157,9 +251,14 @@ class _PartTar:
         """Add a member. Return the offset of its content in the tar."""
         name = member.name.removeprefix(self._prefix)
         self._add_parents(posixpath.dirname(name))
-        if member.isdir():
+        if member.isdir() or member.issym():
+            # A directory header for a link's name would replace the link.
             self._directories.add(name)
         self.count += 1
+        self.outside_links.pop(name, None)
+        if member.issym() and _leads_outside(name, member.linkname):
+            self.outside_links[name] = member.linkname
+            return self._tar.offset
         self._tar.addfile(member.replace(name=name, linkname=self._link(member)), content)
         self._tar.members.clear()  # type: ignore[attr-defined]
         self._file.flush()
@@ -181,6 +280,13 @@ class _PartTar:
     def close(self) -> None:
         self._tar.close()
         self._file.close()
+
+
+def _leads_outside(name: str, target: str) -> bool:
+    """Whether a relative link leads out of the tree that it is extracted to."""
+    if target.startswith("/"):
+        return False
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), target)).split("/")[0] == ".."
 
 
 def _read_config(content: Readable, name: str) -> bytes:

@@ -8,13 +8,14 @@ import io
 import lzma
 import tarfile
 import zipfile
+from collections.abc import Mapping
 
 from shim.engine.fetch.uris import ArchiveKind
 
 FILES = {"a.txt": b"hello", "dir/b.sh": b"#!/bin/sh\n"}
 
 
-def a_tar(files: dict[str, bytes] = FILES, *extra: tarfile.TarInfo) -> bytes:
+def a_tar(files: Mapping[str, bytes] = FILES, *extra: tarfile.TarInfo) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content in files.items():
@@ -23,7 +24,7 @@ def a_tar(files: dict[str, bytes] = FILES, *extra: tarfile.TarInfo) -> bytes:
             member.uid, member.uname = 1234, "somebody"
             tar.addfile(member, io.BytesIO(content))
         for member in extra:
-            tar.addfile(member)
+            tar.addfile(member, io.BytesIO(bytes(member.size)))
     return buffer.getvalue()
 
 
@@ -49,7 +50,7 @@ def packed(kind: ArchiveKind, files: dict[str, bytes] = FILES) -> bytes:
         case ArchiveKind.ZIP:
             return a_zip(files)
         case ArchiveKind.TAR_GZ:
-            return gzip.compress(a_tar(files))
+            return gzip.compress(a_tar(files), mtime=0)
         case ArchiveKind.TAR_BZ2:
             return bz2.compress(a_tar(files))
         case ArchiveKind.TAR_XZ:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tarfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from shim.model.facts import (
 from shim.model.facts import Stage as Step
 from shim.model.orders import CancelLaunch, Launch
 from shim.protos.mesos_pb2 import ContainerInfo
-from tests.engine.fetch.archives import FILES, a_tar
+from tests.engine.fetch.archives import FILES, a_tar, link
 from tests.engine.fetch.server import Server
 from tests.engine.fetch.tasks import as_uri, fetcher, launch, spec
 from tests.fakes.engine import FakeEngine
@@ -145,6 +146,16 @@ async def test_an_archive_that_leaves_the_sandbox_fails_the_task(
         f"{server.url('x.tar')}: the archive leads out of the sandbox: '../../etc/cron.d/x'"
     )
     assert world.kept == []
+
+
+async def test_an_archive_that_writes_through_a_link_fails_the_task(
+    world: World, server: Server
+) -> None:
+    server.files["x.tar"] = a_tar({}, link("l", "/etc"), tarfile.TarInfo("l/evil"))
+    failed = await world.end(launch(server.url("x.tar")))
+    assert isinstance(failed, LaunchFailed)
+    assert "'l/evil' is written through the link 'l' to '/etc'" in failed.message
+    assert world.engine.calls["create"] == 0
 
 
 async def test_the_first_failure_ends_the_fetching(world: World, server: Server) -> None:

@@ -95,6 +95,23 @@ async def test_files_links_and_programs_are_in_the_sandbox(world: World, server:
     assert said.split() == ["hello", "hello", "ran", "gone", "a.txt", "dir", "go", "hard", "soft"]
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_links_out_of_the_sandbox_lead_where_they_say(
+    world: World, server: Server, read_only: bool
+) -> None:
+    server.files["x.tar"] = a_tar(
+        {"lib/a.txt": b""},
+        link("bin/sh", "/bin/sh"),
+        link("lib/accounts", "../../../../etc/passwd"),
+    )
+    order = launch(as_uri(server.url("x.tar"), cache=True), image=world.image)
+    world.parameter(order, "read-only", str(read_only).lower())
+    script = "readlink bin/sh && readlink lib/accounts && bin/sh -c 'head -c 4 lib/accounts'"
+    said = await world.shell(order, f"cd {SANDBOX} && {script}")
+    target = "/etc/passwd" if read_only else "../../../../etc/passwd"
+    assert said.split() == ["/bin/sh", target, "root"]
+
+
 @pytest.mark.parametrize("uris", [False, True])
 @pytest.mark.parametrize("user", ["", "65534"])
 async def test_every_user_may_write_in_the_sandbox(

@@ -17,6 +17,7 @@ from shim.engine.fetch.sandbox_archive import (
     SandboxArchive,
     directory_tar,
     is_root,
+    links_tar,
     with_sandbox_volume,
 )
 from shim.engine.fetch.uris import ArchiveKind, FetchItem, kind_of
@@ -50,7 +51,7 @@ class Made:
         self.sandbox.close()
         if part not in self.sandbox.tars:
             return {}
-        with tarfile.open(self.sandbox.tars[part]) as tar:
+        with tarfile.open(self.sandbox.tars[part].path) as tar:
             return {member.name: self._shown(tar, member) for member in tar}
 
     @staticmethod
@@ -76,7 +77,7 @@ def test_a_plain_file_and_a_program(made: Made) -> None:
         "deep/er": "dir 755",
         "deep/er/run.tgz": b"2",
     }
-    with tarfile.open(made.sandbox.tars[""]) as tar:
+    with tarfile.open(made.sandbox.tars[""].path) as tar:
         assert [m.mode for m in tar if m.isreg()] == [0o644, 0o755]
 
 
@@ -112,6 +113,103 @@ def test_links_are_kept(made: Made) -> None:
     )
     found = made.files()
     assert (found["l"], found["h"]) == ("a.txt", "a.txt")
+
+
+def a_file(name: str, size: int = 1) -> tarfile.TarInfo:
+    """A member of zeros, for the end of an archive."""
+    member = tarfile.TarInfo(name)
+    member.size = size
+    return member
+
+
+def test_links_out_of_the_sandbox_are_kept(made: Made) -> None:
+    python, certificates = "/usr/bin/python3", "../../../../etc/ssl/certs/x"
+    links = [link("bin/python3", python), link("lib/cacerts", certificates)]
+    made.add(item("x.tar", cache=True), a_tar({}, *links))
+    assert made.files() == {"bin": "dir 755", "bin/python3": python, "lib": "dir 755"}
+    assert made.sandbox.tars[""].outside_links == {"lib/cacerts": certificates}
+
+
+def test_an_archive_of_a_single_outside_link_has_a_tar(made: Made) -> None:
+    made.add(item("x.tar", cache=True), a_tar({}, link("l", "../x")))
+    assert made.files() == {}
+    assert made.sandbox.tars[""].outside_links == {"l": "../x"}
+
+
+def test_a_later_file_replaces_a_link_out_of_the_sandbox(made: Made) -> None:
+    made.add(item("x.tar", cache=True), a_tar({}, link("l", "../x"), a_file("l")))
+    assert made.files() == {"l": b"\0"}
+    assert made.sandbox.tars[""].outside_links == {}
+
+
+def test_a_link_from_a_mounted_directory_into_the_sandbox_leads_outside_of_its_tar(
+    tmp_path: Path,
+) -> None:
+    with Made(tmp_path, "dir") as made:
+        made.add(item("x.tar", cache=True), a_tar({}, link("dir/up", "../a.txt")))
+        assert made.files()["dir/up"] == "../a.txt"
+        made.files("dir")
+        assert made.sandbox.tars["dir"].outside_links == {"up": "../a.txt"}
+
+
+@pytest.mark.parametrize(
+    ("links", "name", "refused"),
+    [
+        ([("l", "/etc")], "l/evil", "'l' to '/etc'"),
+        ([("l", "../..")], "l/evil", "'l' to '../..'"),
+        ([("d/l", "../x")], "d/l/deep/evil", "'d/l' to '../x'"),
+        ([("l", "m"), ("m", "/etc")], "l/evil", "'m' to '/etc'"),
+        ([("l", "m"), ("m", "n/o"), ("n", "..")], "l/evil", "'n' to '..'"),
+        ([("l", "m"), ("m", "l")], "l/evil", "to"),
+        ([("l", "dir")], "l/good", ""),
+        ([("l", "m"), ("m", "./dir")], "l/good", ""),
+        ([("l", "/etc")], "l", ""),
+        ([("l", "/etc")], "lx/good", ""),
+    ],
+)
+def test_a_member_is_refused_only_when_written_through_a_link_that_may_lead_outside(
+    made: Made, links: list[tuple[str, str]], name: str, refused: str
+) -> None:
+    archive = a_tar({}, *(link(*pair) for pair in links), a_file(name))
+    if refused:
+        with pytest.raises(Permanent, match=rf"{name}' is written through the link .*{refused}"):
+            made.add(item("x.tar"), archive)
+    else:
+        made.add(item("x.tar"), archive)
+        found = made.files()
+        assert found[name] == b"\0"
+        assert all(found.get(path, target) == target for path, target in links if path != name)
+
+
+def test_a_file_of_another_uri_is_not_written_through_a_link(made: Made) -> None:
+    made.add(item("x.tar"), a_tar({}, link("l", "/etc")))
+    with pytest.raises(Permanent, match="written through the link 'l'"):
+        made.add(item("l/passwd", unpack=False), b"x")
+
+
+def test_a_hard_link_to_a_symbolic_link_becomes_one(made: Made) -> None:
+    links = [link("l", "/etc"), link("h", "l", tarfile.LNKTYPE), a_file("h/evil")]
+    with pytest.raises(Permanent, match="written through the link 'h' to '/etc'"):
+        made.add(item("x.tar"), a_tar({}, *links))
+    made.add(item("y.tar", cache=True), a_tar({}, *links[:2]))
+    assert made.files()["h"] == "/etc"
+
+
+def test_a_hard_link_to_a_missing_file_is_refused(made: Made) -> None:
+    with pytest.raises(Permanent, match="'h' is a hard link to 'etc/passwd', which it does not"):
+        made.add(item("x.tar"), a_tar(FILES, link("h", "/etc/passwd", tarfile.LNKTYPE)))
+
+
+def test_links_tar_for_the_root_and_for_the_directory() -> None:
+    links = {"l": "../x", "d/m": "../../../etc/y"}
+
+    def written(*, from_root: bool) -> dict[str, str]:
+        data = links_tar(links, "/mnt/box", from_root=from_root)
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            return {member.name: member.linkname for member in tar}
+
+    assert written(from_root=True) == {"mnt/box/l": "../x", "mnt/box/d/m": "../../../etc/y"}
+    assert written(from_root=False) == {"l": "/mnt/x", "d/m": "/etc/y"}
 
 
 def test_docker_configs_and_their_archive_are_kept_out_of_the_sandbox(made: Made) -> None:
