@@ -98,8 +98,8 @@ class Tasks:
 
     # --- events ---------------------------------------------------------------------------
 
-    def apply(self, ref: Ref, event: Event, what: object = None) -> None:
-        """Apply an event of a container. ``what`` is the action's argument.
+    def apply(self, ref: Ref, event: Event, detail: object = None) -> None:
+        """Apply an event of a container. ``detail`` is the action's argument.
 
         An event of another container of the same task is late: it is counted and ignored.
         """
@@ -108,7 +108,7 @@ class Tasks:
             self._ctx.counters["late_facts"] += 1
             return
         task.phase, action = step(task.phase, event)
-        self._actions[action](task, what)
+        self._actions[action](task, detail)
 
     def kill(
         self,
@@ -161,19 +161,19 @@ class Tasks:
 
     # --- actions --------------------------------------------------------------------------
 
-    def _ignore(self, task: Task, what: object) -> None:
+    def _ignore(self, task: Task, detail: object) -> None:
         pass
 
-    def _begin(self, task: Task, what: object) -> None:
+    def _begin(self, task: Task, detail: object) -> None:
         self.reporter.report(task, status.starting())
 
-    def _run(self, task: Task, what: object) -> None:
-        assert isinstance(what, Container)
-        task.addresses = what.addresses
+    def _run(self, task: Task, detail: object) -> None:
+        assert isinstance(detail, Container)
+        task.addresses = detail.addresses
         check = status.empty_check(task.info)
         if check is not None:
             task.check_status = check.SerializeToString()
-        self.reporter.report(task, status.running(what.inspect, check))
+        self.reporter.report(task, status.running(detail.inspect, check))
         self._publish_and_check(task)
 
     def _publish_and_check(self, task: Task) -> None:
@@ -183,26 +183,26 @@ class Tasks:
                 StartChecks(task.ref, task.info, task.addresses, task.healthy is not None)
             )
 
-    def _fail(self, task: Task, what: object) -> None:
-        assert isinstance(what, facts.LaunchFailed)
-        self.finish(task, status.launch_failed(what.failure, what.message))
+    def _fail(self, task: Task, detail: object) -> None:
+        assert isinstance(detail, facts.LaunchFailed)
+        self.finish(task, status.launch_failed(detail.failure, detail.message))
 
-    def _end(self, task: Task, what: object) -> None:
-        assert isinstance(what, facts.ContainerExited)
-        text = status.exit_text(what.exit_code, what.error)
+    def _end(self, task: Task, detail: object) -> None:
+        assert isinstance(detail, facts.ContainerExited)
+        text = status.exit_text(detail.exit_code, detail.error)
         if task.cause == Cause.EXPIRED:
             self.finish(task, status.expired(text))
         elif task.cause == Cause.NONE:
             self.finish(
                 task,
                 status.exited(
-                    task.info, what.exit_code, oom_killed=what.oom_killed, error=what.error
+                    task.info, detail.exit_code, oom_killed=detail.oom_killed, error=detail.error
                 ),
             )
         else:
             self.finish(task, self._kill_report(task, text))
 
-    def _vanish(self, task: Task, what: object) -> None:
+    def _vanish(self, task: Task, detail: object) -> None:
         if task.cause == Cause.NONE:
             self.finish(task, status.vanished(task.ref.name))
         elif task.cause == Cause.EXPIRED:
@@ -222,22 +222,22 @@ class Tasks:
         gone = self.drain is not None and self.drain.mark_gone and framework.partition_aware
         return status.drained(kill, gone=gone)
 
-    def _cancel(self, task: Task, what: object) -> None:
+    def _cancel(self, task: Task, detail: object) -> None:
         self.reporter.save(task)
         self._ctx.order(CancelLaunch(task.ref))
 
-    def _cancel_again(self, task: Task, what: object) -> None:
+    def _cancel_again(self, task: Task, detail: object) -> None:
         """Another cause or grace period."""
         self.reporter.save(task)
 
-    def _give_up(self, task: Task, what: object) -> None:
+    def _give_up(self, task: Task, detail: object) -> None:
         if task.cause == Cause.EXPIRED:
             self.finish(task, status.expired("Given up before the container was started"))
         else:
             report = status.killed_during_launch("Killed before the container was started")
             self.finish(task, self._with_drain_reason(task, report))
 
-    def _stop(self, task: Task, what: object) -> None:
+    def _stop(self, task: Task, detail: object) -> None:
         framework = self._frameworks.table[task.key.framework_id]
         if framework.wants_killing and task.cause not in (Cause.EXPIRED, Cause.MUTED):
             self.reporter.report(task, self._with_drain_reason(task, status.killing()))
@@ -247,24 +247,24 @@ class Tasks:
         self._ctx.order(StopChecks(task.ref))
         self._ctx.order(Stop(task.ref, task.grace))
 
-    def _stop_late(self, task: Task, what: object) -> None:
+    def _stop_late(self, task: Task, detail: object) -> None:
         """The container started before the cancellation: stop it."""
-        assert isinstance(what, Container)
-        task.addresses = what.addresses
-        self._stop(task, what)
+        assert isinstance(detail, Container)
+        task.addresses = detail.addresses
+        self._stop(task, detail)
 
-    def _stop_again(self, task: Task, what: object) -> None:
+    def _stop_again(self, task: Task, detail: object) -> None:
         self.reporter.save(task)
         self._ctx.order(Stop(task.ref, task.grace))
 
-    def _report(self, task: Task, what: object) -> None:
+    def _report(self, task: Task, detail: object) -> None:
         reason = status.Reason.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED
-        if isinstance(what, facts.HealthReported):
-            task.healthy = what.healthy
+        if isinstance(detail, facts.HealthReported):
+            task.healthy = detail.healthy
             self._ctx.order(Publish(task.ref, task.info, task.addresses, task.healthy))
         else:
-            assert isinstance(what, facts.CheckReported)
-            task.check_status = what.status
+            assert isinstance(detail, facts.CheckReported)
+            task.check_status = detail.status
             reason = status.Reason.REASON_TASK_CHECK_STATUS_UPDATED
         self.reporter.report(task, Report(TaskState.TASK_RUNNING, reason=reason))
 

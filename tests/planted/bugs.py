@@ -253,7 +253,7 @@ BUGS = (
         "a killed task that ends well is FINISHED",
         "shim/core/tasks.py",
         "        elif task.cause == Cause.NONE:\n            self.finish(\n",
-        "        elif task.cause == Cause.NONE or what.exit_code == 0:\n            self.finish(\n",
+        "        elif task.cause == Cause.NONE or detail.exit_code == 0:\n            self.finish(\n",
     ),
     Bug(
         "an unknown exit code is a success",
