@@ -112,7 +112,7 @@ DISK_CLOSE_TIMEOUT = 5.0
 AUTHENTICATION_MESSAGES = 16
 """Queued for one CRAM-MD5 exchange, which has four messages."""
 
-WITHDRAW_PATIENCE = 1.0
+WITHDRAW_TIMEOUT = 1.0
 """How long a Stop waits for the deregistration from Consul."""
 
 ENDPOINT_RETRY = 5.0
@@ -173,7 +173,7 @@ ENGINE_RETRY_MAX = 30.0
 RETRY_SPREAD = 30.0
 """Retries that are due at the same moment are spread over so long: thousands of launches then make
 a hundred calls a second."""
-MAINTENANCE_PATIENCE = 4 * 3600.0
+MAINTENANCE_WAIT_MAX = 4 * 3600.0
 """How long a launch waits for the end of an announced maintenance, beyond its own timeout. Most
 windows take an hour or two. After a longer wait the launch fails, and the framework decides."""
 LAUNCH_BATCH = 4
@@ -228,7 +228,7 @@ ENDPOINT_FRESH = 1.0
 """A younger answer proves that the endpoint is reachable. Lists come no more often than this."""
 LOG_THROTTLE_INTERVAL = 60.0
 """Between two lines in the log about the same problem."""
-RETRY_BLIND = 300.0
+RETRY_WITHOUT_LIST = 300.0
 """How long a retry waits for the answer to a list. Then it is tried all the same, in case only
 lists hang. Ten thousand such retries are 33 calls a second, which cost little."""
 
@@ -384,9 +384,9 @@ LOG_FETCHES_AT_ONCE = 4
 """For ended containers on a local engine. Launches need the daemon and the event loop as well."""
 TRITON_LOG_FETCHES_AT_ONCE = 64
 """For ended containers on Triton: each waits a second or two for its compute node."""
-LOG_TURN_PATIENCE = 120.0
+LOG_SLOT_TIMEOUT = 120.0
 """How long a removal waits for a slot to read the last output, when many containers end at once."""
-LOG_FETCH_PATIENCE = 20.0
+LOG_FETCH_TIMEOUT = 20.0
 """How long a removal waits for the last output. A stopped container costs money."""
 LOG_OVERLAP = 1.0
 """Read again when a log is resumed: engines timestamp the two streams independently."""
@@ -395,7 +395,7 @@ LOGS_FOLLOWED = 32
 is no longer followed; it catches up at the next read."""
 LOG_WATCHED = 60.0
 """How long an output is followed after its last read. A browser's tail reads every second."""
-LOG_READ_PATIENCE = 2.0
+LOG_READ_TIMEOUT = 2.0
 """How long a read waits for the engine before it returns what is stored. Tools give up after 5
 s."""
 LOG_SLICE_BYTES = 64 * 1024
@@ -413,7 +413,7 @@ STATS_AGE = 10.0
 """Older samples are taken anew at the next request."""
 STATS_AT_ONCE = 64
 """Stats calls under way: a Docker daemon answers with its next collection, up to 1 s later."""
-STATS_PATIENCE = 0.25
+STATS_TIMEOUT = 0.25
 """How long a page waits for new samples before it shows the stored ones."""
 STATS_PAUSE = 0.05
 """After each sample, for an endpoint that answers or fails at once."""

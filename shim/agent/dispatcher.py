@@ -77,12 +77,12 @@ class OrderDispatcher:
     def _withdraw(self, order: orders.Withdraw) -> None:
         if self._discovery is None:
             return
-        task = self._start(self._discovery.withdraw(order.ref, limits.WITHDRAW_PATIENCE))
+        task = self._start(self._discovery.withdraw(order.ref, limits.WITHDRAW_TIMEOUT))
         self._withdrawals[order.ref] = task
         task.add_done_callback(lambda _: self._withdrawals.pop(order.ref, None))
 
     def _stop(self, order: orders.Stop) -> None:
-        """Stop the container after its services have left Consul, or after WITHDRAW_PATIENCE.
+        """Stop the container after its services have left Consul, or after WITHDRAW_TIMEOUT.
 
         Clients that ask Consul thus stop using a task before it gets its first signal.
         """

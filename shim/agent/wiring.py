@@ -103,7 +103,7 @@ class AgentServices:
         await self._runtime.close()
         await self._dispatcher.close()
         if self.discovery is not None and leaving:
-            await self.discovery.withdraw_agent(limits.WITHDRAW_PATIENCE)
+            await self.discovery.withdraw_agent(limits.WITHDRAW_TIMEOUT)
         await self._checker.close()
         await self._containerizer.close()
         await self.http.close()

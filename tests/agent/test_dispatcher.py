@@ -115,7 +115,7 @@ async def test_a_stop_waits_for_the_withdrawal_of_its_own_task() -> None:
     services.dispatch(stop)
     services.dispatch(other)
     await asyncio.sleep(0.01)
-    assert discovery.calls == [("withdraw", (REF, limits.WITHDRAW_PATIENCE))]
+    assert discovery.calls == [("withdraw", (REF, limits.WITHDRAW_TIMEOUT))]
     assert services.containerizer_orders == [other]
     discovery.withdrawn.set()
     await asyncio.sleep(0.01)

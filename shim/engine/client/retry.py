@@ -57,7 +57,7 @@ class RetryPolicy:
 LAUNCH = RetryPolicy(
     Transient,
     ambiguous_attempts=limits.AMBIGUOUS_ATTEMPTS,
-    longest_asked=limits.MAINTENANCE_PATIENCE,
+    longest_asked=limits.MAINTENANCE_WAIT_MAX,
 )
 """An attempt to launch: its own deadline ends it, also through an announced maintenance."""
 

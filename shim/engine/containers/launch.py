@@ -167,7 +167,7 @@ class LaunchAttempt:
             return
         if self._retry_after:
             # Waiting that the endpoint asked for moves the deadline, within reason.
-            granted = min(seconds, limits.MAINTENANCE_PATIENCE - self._waited)
+            granted = min(seconds, limits.MAINTENANCE_WAIT_MAX - self._waited)
             self._waited += granted
             self._deadline += granted
         async with self._within_deadline():

@@ -69,7 +69,7 @@ class ContainerWatcher:
         """Pause between two attempts: ``seconds``, and until the endpoint answers a list.
 
         So ten thousand launches and stops cost nothing while an endpoint is away: one list every
-        few seconds asks for all of them. RETRY_BLIND bounds the pause.
+        few seconds asks for all of them. RETRY_WITHOUT_LIST bounds the pause.
         """
         failed = self._clock()
         await asyncio.sleep(seconds)
@@ -78,7 +78,7 @@ class ContainerWatcher:
         if self._clock() - self._list_began >= limits.ENDPOINT_FRESH:
             self._list_now.set()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limits.RETRY_BLIND):
+            async with asyncio.timeout(limits.RETRY_WITHOUT_LIST):
                 await self._answered.wait()
 
     def __len__(self) -> int:

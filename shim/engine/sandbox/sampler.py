@@ -26,7 +26,7 @@ class _Sample:
 class Sampler:
     """Keeps a sample of each running container, refreshed when it is STATS_AGE seconds old.
 
-    A reader waits at most STATS_PATIENCE seconds. A slow engine means older samples.
+    A reader waits at most STATS_TIMEOUT seconds. A slow engine means older samples.
     """
 
     def __init__(self, engine: Engine, running: Callable[[], Iterable[Ref]]) -> None:
@@ -46,7 +46,7 @@ class Sampler:
     async def _refresh(self) -> None:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._sample_all(), name="stats")
-        await asyncio.wait({self._task}, timeout=limits.STATS_PATIENCE)
+        await asyncio.wait({self._task}, timeout=limits.STATS_TIMEOUT)
 
     async def _sample_all(self) -> None:
         """Sample every container once, the oldest sample first."""

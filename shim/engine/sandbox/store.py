@@ -111,7 +111,7 @@ class SandboxStore:
     async def _buffer(self, ref: Ref, live: bool) -> OutputBuffer:
         if live and not self.knows(ref):
             follower = await self._follower(ref)
-            await follower.refresh(limits.LOG_READ_PATIENCE)
+            await follower.refresh(limits.LOG_READ_TIMEOUT)
             return follower.buffer
         if idle := self._followers.get(ref.container_id):
             await idle.flush()
@@ -148,7 +148,7 @@ class SandboxStore:
         if self.knows(ref):
             return
         try:
-            async with asyncio.timeout(limits.LOG_TURN_PATIENCE):
+            async with asyncio.timeout(limits.LOG_SLOT_TIMEOUT):
                 await self._collect_slots.acquire()
         except TimeoutError:
             log.warning("%s: too many containers end at once, its last output is lost", ref)
@@ -162,7 +162,7 @@ class SandboxStore:
 
     async def _collect(self, ref: Ref) -> None:
         follower = await self._follower(ref)
-        await follower.collect_rest(limits.LOG_FETCH_PATIENCE)
+        await follower.collect_rest(limits.LOG_FETCH_TIMEOUT)
         self._followers.pop(ref.container_id, None)
         if follower.buffer.held:
             self._add_ended(follower.buffer)

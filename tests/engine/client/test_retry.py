@@ -44,7 +44,7 @@ async def test_pauses_grow_and_are_bounded() -> None:
     assert max(attempts.waits) > 1
 
 
-PATIENCE, SPREAD = limits.MAINTENANCE_PATIENCE, limits.RETRY_SPREAD
+PATIENCE, SPREAD = limits.MAINTENANCE_WAIT_MAX, limits.RETRY_SPREAD
 
 
 @pytest.mark.parametrize(

@@ -184,8 +184,8 @@ async def test_thousands_of_launches_that_wait_for_an_endpoint_make_few_calls() 
         refs = [h.launch(f"task-{n}") for n in range(1000)]
         await asyncio.sleep(30)
         asked = h.engine.calls.total()
-        await asyncio.sleep(limits.RETRY_BLIND)
-        blind, lists = len(refs), limits.RETRY_BLIND / limits.ENDPOINT_FRESH
+        await asyncio.sleep(limits.RETRY_WITHOUT_LIST)
+        blind, lists = len(refs), limits.RETRY_WITHOUT_LIST / limits.ENDPOINT_FRESH
         assert h.engine.calls.total() - asked <= blind + lists
         h.engine.away = False
         for ref in refs:
@@ -200,7 +200,7 @@ async def test_a_launch_is_tried_again_even_if_only_lists_hang() -> None:
         await asyncio.sleep(2 * limits.RELIST_INTERVAL)
         h.engine.fail("create")
         ref = h.launch()
-        await h.until(ContainerStarted, ref, seconds=limits.RETRY_BLIND + 5)
+        await h.until(ContainerStarted, ref, seconds=limits.RETRY_WITHOUT_LIST + 5)
 
 
 @timeless
@@ -276,10 +276,10 @@ async def test_a_maintenance_without_end_fails_a_launch_with_the_operators_messa
         ref = h.launch()
         failed = await h.until(LaunchFailed, ref, seconds=day)
         took = loop.time() - began
-        assert took == pytest.approx(limits.MAINTENANCE_PATIENCE + LAUNCH_TIMEOUT, abs=60)
+        assert took == pytest.approx(limits.MAINTENANCE_WAIT_MAX + LAUNCH_TIMEOUT, abs=60)
         assert failed.failure is Failure.TIMEOUT
         assert failed.message == (
-            f"not started within {LAUNCH_TIMEOUT:g} s, and {limits.MAINTENANCE_PATIENCE:.0f} s "
+            f"not started within {LAUNCH_TIMEOUT:g} s, and {limits.MAINTENANCE_WAIT_MAX:.0f} s "
             "that the endpoint asked to wait, while creating container: Back soon"
         )
 

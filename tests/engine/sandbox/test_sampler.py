@@ -51,7 +51,7 @@ async def test_the_engine_is_asked_only_on_demand_and_once_for_many_readers() ->
 async def test_old_samples_are_returned_while_new_ones_are_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "STATS_PATIENCE", 0.02)
+    monkeypatch.setattr(limits, "STATS_TIMEOUT", 0.02)
     monkeypatch.setattr(limits, "STATS_AGE", 0.0)
     engine, there = Engine(took=0.1), refs(2)
     sampler = Sampler(engine, lambda: there)  # type: ignore[arg-type]

@@ -198,7 +198,7 @@ async def test_final_logs_are_retried(tmp_path: Path, error: Exception) -> None:
 async def test_an_output_that_cannot_be_read_has_the_reason_in_stderr(
     tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LOG_FETCH_PATIENCE", 0.5)
+    monkeypatch.setattr(limits, "LOG_FETCH_TIMEOUT", 0.5)
     engine, ref = FakeEngine(), a_ref()
     box_of(engine, ref)
     engine.fail("logs", error, times=99)
@@ -210,7 +210,7 @@ async def test_an_output_that_cannot_be_read_has_the_reason_in_stderr(
 async def test_a_removal_does_not_wait_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LOG_FETCH_PATIENCE", 0.05)
+    monkeypatch.setattr(limits, "LOG_FETCH_TIMEOUT", 0.05)
     engine, ref = FakeEngine(), a_ref()
     box_of(engine, ref)
     engine.hold("logs")
@@ -223,7 +223,7 @@ async def test_a_removal_does_not_wait_for_ever(
 async def test_a_reader_does_not_wait_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LOG_READ_PATIENCE", 0.05)
+    monkeypatch.setattr(limits, "LOG_READ_TIMEOUT", 0.05)
     engine, ref = FakeEngine(), a_ref()
     say(box_of(engine, ref), "x\n")
     held = engine.hold("logs")
@@ -288,7 +288,7 @@ async def test_concurrent_collections_are_bounded_and_wait_a_bounded_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "LOG_FETCHES_AT_ONCE", 1)
-    monkeypatch.setattr(limits, "LOG_TURN_PATIENCE", 0.05)
+    monkeypatch.setattr(limits, "LOG_SLOT_TIMEOUT", 0.05)
     engine = FakeEngine()
     refs = [a_ref(str(number)) for number in range(3)]
     for ref in refs:
@@ -314,8 +314,8 @@ async def test_failing_collections_do_not_block_others(
                 yield line
 
     monkeypatch.setattr(limits, "LOG_FETCHES_AT_ONCE", 2)
-    monkeypatch.setattr(limits, "LOG_FETCH_PATIENCE", 3.0)
-    monkeypatch.setattr(limits, "LOG_TURN_PATIENCE", 8.0)
+    monkeypatch.setattr(limits, "LOG_FETCH_TIMEOUT", 3.0)
+    monkeypatch.setattr(limits, "LOG_SLOT_TIMEOUT", 8.0)
     engine, refs = Half(), [a_ref(str(number)) for number in range(20)]
     bad = {ref.name for ref in refs[:10]}
     for ref in refs:
