@@ -64,7 +64,7 @@ def test_only_messages_of_the_leading_master_count() -> None:
     assert str(STRANGER) in notice.text
     assert str(MASTER) in notice.text
     shim.receive(message, STRANGER)
-    assert not shim.decision.orders, "each stranger is named once"
+    assert not shim.decision.orders, "each foreign sender is logged once"
     assert shim.core.ctx.counters["foreign_messages"] == 2
 
 
@@ -109,14 +109,31 @@ def test_a_message_to_executors_is_dropped() -> None:
     assert not shim.receive(message).orders
 
 
+ENDING = {
+    "SlaveRegisteredMessage": "exit",
+    "SlaveReregisteredMessage": "exit",
+    "ShutdownMessage": "stop",
+    "DrainSlaveMessage": "stop",
+}
+"""Messages that end the process (another agent id) or the tasks even without any field."""
+
+
 @pytest.mark.parametrize("name", list(m.DESCRIPTOR.message_types_by_name))
 @pytest.mark.parametrize("registered", [False, True])
-def test_an_empty_message_of_any_kind_raises_nothing(name: str, registered: bool) -> None:
-    shim = Shim(registered=registered)
+def test_an_empty_message_of_any_kind_leaves_a_running_task_alone(
+    name: str, registered: bool
+) -> None:
+    shim = Shim()
+    ref = shim.running_task()
     if not registered:
-        shim.recover()
         shim.detect()
-    shim.receive(getattr(m, name)())
+    decision = shim.receive(getattr(m, name)())
+    expected = ENDING.get(name, "")
+    assert bool(of(Exit, decision.orders)) == (expected == "exit")
+    assert [order.ref for order in of(Stop, decision.orders)] == [ref] * (expected == "stop")
+    assert shim.task().live
+    for order in of(Send, decision.orders):
+        check(order.message)
 
 
 # --- launching ----------------------------------------------------------------------------------
@@ -172,7 +189,7 @@ def test_a_task_id_may_be_used_again_after_the_last_acknowledgement() -> None:
     shim.run()
     assert shim.ref().container_id != ref.container_id
     shim.handle(facts.ContainerExited(ref, 1))
-    assert shim.pending_states() == [], "a late word about the earlier container"
+    assert shim.pending_states() == [], "a late fact about the earlier container"
     assert shim.core.ctx.counters["late_facts"] == 1
 
 
