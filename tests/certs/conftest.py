@@ -60,7 +60,7 @@ def write_key(tmp_path: Path) -> WriteKey:
 
 
 class Scripted:
-    """An HTTPS server at ``localhost`` that says what a test wants it to."""
+    """An HTTPS server at ``localhost`` whose answers a test sets, by path."""
 
     def __init__(self, directory: Path) -> None:
         self.ca, self._pem = tls.write_server_certificate(directory)

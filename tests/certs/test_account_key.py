@@ -36,21 +36,21 @@ def environment(**more: str) -> dict[str, str]:
 
 def typed(answer: bytes, *arguments: object) -> tuple[int, str]:
     """Exit code and all that was shown, once ``answer`` was typed at the prompt."""
-    ours, theirs = pty.openpty()
+    master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", LAUNCH, *map(str, arguments)],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
         env=environment(),
         start_new_session=True,
     )
-    os.close(theirs)
+    os.close(slave)
     output = b""
     while b"Passphrase for" not in output:
-        output += os.read(ours, 4096)
-    os.write(ours, answer)
-    with open(ours, "rb", buffering=0) as terminal, suppress(OSError):  # it ends with an error
+        output += os.read(master, 4096)
+    os.write(master, answer)
+    with open(master, "rb", buffering=0) as terminal, suppress(OSError):  # it ends with an error
         while more := terminal.read(4096):
             output += more
     return process.wait(SECONDS), output.decode()
@@ -79,7 +79,7 @@ def test_a_passphrase_is_prompted_for_without_echo(
 
 @contextmanager
 def silent_agent(path: Path, answers: list[bytes]) -> Iterator[threading.Event]:
-    """Gives these answers, says by the event that it was asked once more, and never answers."""
+    """An agent that gives these answers, then sets the event at the next request and hangs."""
     asked, done = threading.Event(), threading.Event()
 
     def serve() -> None:

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.triton.backends import Backend, SimulatedBackend
 from tests.triton.cloudapi import CloudApi
-from tests.triton.datacenter import Options
 from tests.triton.docker_backend import DockerBackend
 from tests.triton.faults import EXAMPLES, add_arguments, apply_faults
+from tests.triton.options import Options
 from tests.triton.simulator import ACCOUNT, TritonSimulator, run_simulator
 
 

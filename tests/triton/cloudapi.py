@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aiohttp import web
@@ -15,8 +15,12 @@ from tests.triton.accounts import Account, parse_fingerprint, verify
 from tests.triton.api_errors import ApiError
 from tests.triton.tls import server_context
 
-HASHES = {"sha1": hashes.SHA1, "sha256": hashes.SHA256, "sha384": hashes.SHA384}
-HASHES["sha512"] = hashes.SHA512
+HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
+    "sha1": hashes.SHA1,
+    "sha256": hashes.SHA256,
+    "sha384": hashes.SHA384,
+    "sha512": hashes.SHA512,
+}
 KEY_ID = re.compile(r"/(?P<account>[^/]+)/keys/(?P<fingerprint>.+)")
 
 

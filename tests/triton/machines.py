@@ -64,7 +64,8 @@ class Machine:
 
     @property
     def host_config(self) -> dict[str, Any]:
-        return self.body["HostConfig"]
+        host_config: dict[str, Any] = self.body["HostConfig"]
+        return host_config
 
     @property
     def tty(self) -> bool:
@@ -91,7 +92,8 @@ class Machine:
         return sorted({*(self.body.get("ExposedPorts") or {}), *self.published})
 
     def environment(self, name: str) -> str | None:
-        for entry in self.body.get("Env") or []:
+        entries: list[str] = self.body.get("Env") or []
+        for entry in entries:
             key, _, value = entry.partition("=")
             if key == name:
                 return value

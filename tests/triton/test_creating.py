@@ -70,7 +70,9 @@ async def test_ports_cannot_be_remapped(call: Client, port: str) -> None:
 
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 async def test_at_most_128_ports_of_each_kind(call: Client, kind: str) -> None:
-    ports = {f"{port}/{each}": [{}] for port in range(1, 129) for each in ("tcp", "udp")}
+    ports: dict[str, Any] = {
+        f"{port}/{each}": [{}] for port in range(1, 129) for each in ("tcp", "udp")
+    }
     assert (await call.create(HostConfig={"PortBindings": ports})).status == 200
     ports[f"129/{kind}"] = [{}]
     answer = await call.create("more", HostConfig={"PortBindings": ports})

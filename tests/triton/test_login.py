@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +30,7 @@ async def ask_with(triton: TritonSimulator, login: ClientCertificate, tmp_path: 
 
 
 def badly_signed() -> ClientCertificate:
-    """Says it is self-signed; the signature is another key's."""
+    """Self-signed by its names, but signed by another key."""
     key, unknown_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ACCOUNT)])
     now = datetime.now(UTC)
@@ -51,9 +52,9 @@ async def test_without_a_certificate_only_ping_and_ca_answer(triton: TritonSimul
 
 @pytest.mark.parametrize("make", [new_style, old_style])
 async def test_both_styles_of_certificate_are_accepted(
-    triton: TritonSimulator, tmp_path: Path, make: type[ClientCertificate]
+    triton: TritonSimulator, tmp_path: Path, make: Callable[..., ClientCertificate]
 ) -> None:
-    answer = await ask_with(triton, make(ACCOUNT, triton.key, datetime.now(UTC)), tmp_path)  # type: ignore[call-arg]
+    answer = await ask_with(triton, make(ACCOUNT, triton.key, datetime.now(UTC)), tmp_path)
     assert answer.status == 200
 
 

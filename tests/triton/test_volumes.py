@@ -48,7 +48,7 @@ async def test_volumes_have_fixed_sizes_and_can_be_bound(
 @pytest.mark.parametrize(
     ("host", "status", "words"),
     [
-        ({"Binds": ["nobody-s:/data"]}, 500, "automounting NFS volumes is not enabled"),
+        ({"Binds": ["missing:/data"]}, 500, "automounting NFS volumes is not enabled"),
         ({"Binds": ["a:/data"]}, 422, "Invalid binds"),
         ({"Binds": ["data:/data:rw,z"]}, 422, "Invalid binds"),
         ({"Binds": ["data:relative"]}, 422, "Invalid binds"),

@@ -67,7 +67,7 @@ def server_context(server_pem: Path) -> ssl.SSLContext:
             if der:
                 context.load_verify_locations(cadata=der)
 
-    context._msg_callback = on_message
+    context._msg_callback = on_message  # type: ignore[attr-defined]
     return context
 
 

@@ -24,7 +24,7 @@ class Engine(HttpEngine):
 
     @measured
     async def inspect(self, name: str) -> str:
-        if name == "nobody":
+        if name == "missing":
             raise NotFound(name)
         await asyncio.sleep(0.05)
         return name
@@ -38,7 +38,7 @@ async def test_each_call_is_reported_with_its_outcome() -> None:
     engine = Engine()
     assert await engine.inspect("a") == "a"
     with pytest.raises(NotFound):
-        await engine.inspect("nobody")
+        await engine.inspect("missing")
     assert [report[:2] for report in engine.reports] == [("inspect", "ok"), ("inspect", "NotFound")]
     assert 0.04 <= engine.reports[0][2] < 5
     await engine.close()

@@ -26,7 +26,6 @@ from shim.engine.triton.login import ClientLogin
 from shim.errors import NotFound, Permanent, Transient
 from shim.model.container import Container, Phase
 from tests.engine.triton.conftest import OWNER, Spec
-from tests.triton.machines import State
 from tests.triton.server import Endpoint
 from tests.triton.simulator import ACCOUNT, TritonSimulator, login_endpoint, run_simulator
 
@@ -113,7 +112,7 @@ async def test_a_stopping_container_counts_as_running(
 async def test_a_container_that_never_finishes_stopping_counts_as_ended(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its server is gone: a kill of it must come to an end."""
+    """Its server failed: a kill of the container must still end."""
     monkeypatch.setattr(limits, "EXIT_STATUS_WAIT", 0.0)
     monkeypatch.setattr(limits, "NO_STATUS_WAIT", 0.3)
     triton.options.stopping_seconds = 1.5
@@ -150,7 +149,7 @@ async def test_certificate_files_that_become_unreadable_change_no_answer(
 async def answering(
     body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[TritonEngine]:
-    """An engine behind something that says 200, and this, to everything."""
+    """An engine whose endpoint answers every request with 200 and ``body``."""
 
     async def serve(self: Endpoint, request: web.Request) -> web.Response:
         return web.Response(text=body)
@@ -317,9 +316,9 @@ async def test_a_log_is_followed_until_its_container_ends(
     (machine,) = triton.datacenter.machines
     async with aclosing(engine.logs("mesos-1", since=0, follow=True)) as lines:
         assert await anext(lines) == (1, ANY, b"one\n")
-        assert machine.state is State.RUNNING
+        assert machine.state.value == "running"
         assert [text async for _, _, text in lines] == [b"two\n"]
-    assert machine.state is State.STOPPED
+    assert machine.state.value == "stopped"
 
 
 async def test_tail_gives_the_last_lines_of_a_log(engine: TritonEngine, spec: Spec) -> None:

@@ -12,7 +12,7 @@ from shim.engine.triton import TritonEngine
 async def test_each_connection_has_a_small_read_buffer_and_the_process_default_stays(
     engine: TritonEngine,
 ) -> None:
-    default: int = SSLProtocol.max_size  # type: ignore[attr-defined]
+    default: int = SSLProtocol.max_size
     assert await engine.list() == []
     pool: Any = engine._http._short.connector
     ((protocol, _),) = (each for connections in pool._conns.values() for each in connections)
@@ -20,7 +20,7 @@ async def test_each_connection_has_a_small_read_buffer_and_the_process_default_s
     _, writer = await engine._http.upgrade("exec", "/exec/x/start", b"{}")
     _check(writer.transport)
     writer.transport.abort()
-    assert SSLProtocol.max_size == default > limits.TRITON_TLS_BUFFER  # type: ignore[attr-defined]
+    assert SSLProtocol.max_size == default > limits.TRITON_TLS_BUFFER
 
 
 def _check(transport: Any) -> None:

@@ -58,7 +58,7 @@ def test_provisioning_is_billed_if_it_succeeds() -> None:
 
 
 def test_a_container_in_transition_is_billed_once() -> None:
-    """Triton's list has no words for some states: what it shows then is as when provisioning."""
+    """A list shows some transitions with an empty status, as it does provisioning."""
     meter = meter_after_first_list()
     for second, phase in enumerate((Phase.RUNNING, Phase.PROVISIONING, Phase.EXITED)):
         meter.listed([machine("a", phase=phase)], START + 500 * second)
@@ -67,13 +67,14 @@ def test_a_container_in_transition_is_billed_once() -> None:
 
 
 def test_a_container_that_existed_before_counts_from_the_first_list_on() -> None:
-    """Metrics that begin at what they were before a restart would have all of it added again."""
+    """A counter that begins at its value before a restart would be added again whole."""
     meter = UsageMeter({"p-1G": 0.36})
     meter.listed([machine("old")], START + 864_000)
     assert meter.bill(START + 864_000).seconds == {"p-1G": 0}
     assert meter.bill(START + 864_010).framework_cost == {"f": pytest.approx(0.001)}
-    (account,) = meter.tasks(START + 864_010)
-    assert (account.seconds, account.cost) == (864_010, pytest.approx(86.401))
+    (bill,) = meter.tasks(START + 864_010)
+    assert bill.seconds == 864_010
+    assert bill.cost == pytest.approx(86.401)
     meter.listed([], START + 864_010)
     assert meter.bill(START + 864_020).seconds == {"p-1G": 10}
     assert [each.seconds for each in meter.tasks(START + 864_020)] == [864_010]
