@@ -105,6 +105,8 @@ class Datacenter:
 
     async def _provision(self, machine: Machine) -> None:
         await asyncio.sleep(self.options.provision_seconds)
+        if self.options.provision_when is not None:
+            await self.options.provision_when.wait()
         if self.options.fail_provisions:
             self._drop(machine, State.FAILED)
             raise self.options.fail_provisions.popleft()
@@ -172,13 +174,15 @@ class Datacenter:
         if machine.state is not State.RUNNING:
             return
         machine.state = State.STOPPING
-        if self.options.stopping_seconds:
+        if self.options.stopping_seconds or self.options.stopped_when is not None:
             self._spawn(self._finish_stopping(machine, code))
         else:
             self._stopped(machine, code)
 
     async def _finish_stopping(self, machine: Machine, code: int | None) -> None:
         await asyncio.sleep(self.options.stopping_seconds)
+        if self.options.stopped_when is not None:
+            await self.options.stopped_when.wait()
         if machine.state is State.STOPPING:
             self._stopped(machine, code)
 

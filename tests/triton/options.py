@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,8 +19,12 @@ class Options:
 
     datacenter: str = "test-1"
     provision_seconds: float = 0.0
+    provision_when: asyncio.Event | None = None
+    """Provisioning ends no earlier than this event is set."""
     stopping_seconds: float = 0.0
     """How long a machine is neither running nor stopped after its process ended."""
+    stopped_when: asyncio.Event | None = None
+    """A machine whose process ended is stopped no earlier than this event is set."""
     idle_seconds: float = 120.0
     """A call without an answer for so long is cut off; long calls have limits of their own."""
     volumes: bool = False

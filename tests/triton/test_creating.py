@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.wait import until
 from tests.triton.api_errors import ApiError
 from tests.triton.simulator import Client, TritonSimulator
 
@@ -123,11 +124,12 @@ async def test_a_duplicate_name_is_a_validation_failure(
 async def test_a_name_is_taken_before_its_machine_is_provisioned(
     triton: TritonSimulator, call: Client
 ) -> None:
-    triton.options.provision_seconds = 0.2
+    triton.options.provision_when = provision = asyncio.Event()
     first = asyncio.create_task(call.create("twice"))
-    await asyncio.sleep(0.1)
+    await until(lambda: triton.remaining)
     assert not first.done()
     assert (await call.create("twice")).text.startswith("(ValidationFailed) ")
+    provision.set()
     assert (await first).status == 200
     assert triton.remaining == ["twice"]
 
@@ -152,9 +154,9 @@ async def test_a_create_answers_200(call: Client) -> None:
 
 
 async def test_create_blocks_until_provisioned(triton: TritonSimulator, call: Client) -> None:
-    triton.options.provision_seconds = 0.3
+    triton.options.provision_when = provision = asyncio.Event()
     create = asyncio.create_task(call.create("slow"))
-    await asyncio.sleep(0.15)
+    await until(lambda: triton.remaining)
     (entry,) = await call.listed()
     assert entry["Status"].startswith("Provisioning ")
     assert len(entry["Id"]) == 32
@@ -163,6 +165,7 @@ async def test_create_blocks_until_provisioned(triton: TritonSimulator, call: Cl
     assert refused.status == 500
     assert "cannot currently remove a provisioning container" in refused.text
     assert triton.datacenter.bill()["sample-1G"] == 0
+    provision.set()
     assert (await create).json["Id"].startswith(entry["Id"])
     assert (await call("DELETE", "/containers/slow")).status == 204
     assert triton.remaining == []
@@ -171,13 +174,14 @@ async def test_create_blocks_until_provisioned(triton: TritonSimulator, call: Cl
 async def test_start_and_exec_fail_while_provisioning(
     triton: TritonSimulator, call: Client
 ) -> None:
-    triton.options.provision_seconds = 0.2
+    triton.options.provision_when = provision = asyncio.Event()
     create = asyncio.create_task(call.create())
-    await asyncio.sleep(0.1)
+    await until(lambda: triton.remaining)
     for path in ("start", "exec"):
         answer = await call("POST", f"/containers/c1/{path}", json={"Cmd": ["true"]})
         assert answer.status == 500
         assert answer.text.startswith("VM is still provisioning (")
+    provision.set()
     assert (await create).status == 200
     assert (await call.inspect())["State"]["Running"] is False
 
@@ -192,13 +196,14 @@ async def test_the_idle_limit_does_not_apply_to_create(
 async def test_provisioning_goes_on_without_the_connection(
     triton: TritonSimulator, call: Client
 ) -> None:
-    triton.options.provision_seconds = 0.3
+    triton.options.provision_when = provision = asyncio.Event()
     create = asyncio.create_task(call.create("dropped"))
-    await asyncio.sleep(0.15)
+    await until(lambda: triton.remaining)
     create.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await create
-    await asyncio.sleep(0.3)
+    provision.set()
+    await until(lambda: triton.datacenter.machines[0].provisioned)
     assert (await call.listed())[0]["Status"] == "Created"
 
 

@@ -9,8 +9,9 @@ import time
 import aiohttp
 import pytest
 
+from tests.support.wait import until
 from tests.triton.accounts import Account
-from tests.triton.machines import Machine
+from tests.triton.machines import Machine, State
 from tests.triton.simulator import Client, TritonSimulator
 
 
@@ -49,14 +50,16 @@ async def test_wait_list_and_inspect_show_a_known_exit_code(call: Client) -> Non
 async def test_a_stopping_machine_has_an_empty_status_and_no_finish_time(
     triton: TritonSimulator, call: Client
 ) -> None:
-    triton.options.stopping_seconds = 0.2
+    triton.options.stopped_when = stopped = asyncio.Event()
     await call.run(Env=["SIM_EXIT_AFTER=0", "SIM_EXIT_CODE=3"])
-    await asyncio.sleep(0.05)
+    (machine,) = triton.datacenter.machines
+    await until(lambda: machine.state is State.STOPPING)
     assert [entry["Status"] for entry in await call.listed()] == [""]
     state = (await call.inspect())["State"]
     assert (state["Running"], state["ExitCode"]) == (False, 0)
     assert state["FinishedAt"] == "0001-01-01T00:00:00Z" != state["StartedAt"]
     assert await call.listed(filtered(status=["exited"])) == []
+    stopped.set()
     assert (await call("POST", "/containers/c1/wait")).json == {"StatusCode": 3}
     assert (await call.listed())[0]["Status"].startswith("Exited (3) ")
 
@@ -164,8 +167,7 @@ async def test_restart_policy_always_starts_an_ended_container_again(
 ) -> None:
     policy = {"RestartPolicy": {"Name": "always"}}
     await call.run(Env=["SIM_EXIT_AFTER=0"], HostConfig=policy)
-    await asyncio.sleep(0.25)
-    assert triton.datacenter.machines[0].restarts >= 1
+    await until(lambda: triton.datacenter.machines[0].restarts)
 
 
 @pytest.mark.parametrize("policy", ["always", "unless-stopped"])
@@ -252,7 +254,7 @@ async def test_a_stopped_container_is_billed_until_it_is_removed(
     triton: TritonSimulator, call: Client
 ) -> None:
     await call.run(Env=["SIM_EXIT_AFTER=0"])
-    await asyncio.sleep(0.1)
+    await until(lambda: triton.datacenter.machines[0].state is State.STOPPED)
     first = triton.datacenter.bill()["sample-1G"]
     await asyncio.sleep(0.1)
     second = triton.datacenter.bill()["sample-1G"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from email.utils import parsedate_to_datetime
 
 import aiohttp
 import pytest
 
+from tests.support.wait import until
+from tests.triton.machines import State
 from tests.triton.simulator import Client, TritonSimulator
 
 
@@ -86,5 +87,4 @@ async def test_a_long_stop_is_cut_off_but_goes_on(triton: TritonSimulator, call:
     triton.options.idle_seconds = 0.1
     with pytest.raises(aiohttp.ClientError):
         await call("POST", "/containers/c1/stop?t=1")
-    await asyncio.sleep(1.1)
-    assert (await call.inspect())["State"]["Running"] is False
+    await until(lambda: triton.datacenter.machines[0].state is State.STOPPED)

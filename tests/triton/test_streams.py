@@ -59,24 +59,29 @@ async def test_a_detached_exec_can_be_inspected_once(call: Client) -> None:
     assert (await call("GET", f"/exec/{ident}/json")).status == 404
 
 
-async def attached(triton: TritonSimulator, call: Client, *command: str) -> bytes:
-    """All that comes over the connection of an exec that is not detached."""
+async def created_exec(call: Client, *command: str) -> str:
     made = await call("POST", "/containers/c1/exec", json={"Cmd": command})
+    return str(made.json["Id"])
+
+
+async def attached(triton: TritonSimulator, exec_id: str) -> bytes:
+    """Everything received on the connection of an attached exec."""
     reader, writer = await asyncio.open_connection(
         "localhost", triton.endpoint.port, ssl=triton.context(triton.certs)
     )
-    path = f"/v1.21/exec/{made.json['Id']}/start"
+    path = f"/v1.21/exec/{exec_id}/start"
     writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
-    said = await reader.read()
+    received = await reader.read()
     writer.close()
-    return said
+    return received
 
 
 async def test_an_attached_exec_upgrades_to_a_raw_stream(
     triton: TritonSimulator, call: Client
 ) -> None:
     await call.run()
-    head, _, body = (await attached(triton, call, "echo", "hi")).partition(b"\r\n\r\n")
+    received = await attached(triton, await created_exec(call, "echo", "hi"))
+    head, _, body = received.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 101 UPGRADED\r\n")
     assert b"\r\nContent-Length:" not in head
     assert b"\r\nTransfer-Encoding:" not in head
@@ -115,17 +120,25 @@ async def test_the_idle_limit_does_not_apply_to_streams_and_volumes(
     triton: TritonSimulator, call: Client
 ) -> None:
     triton.options.volumes, triton.options.volume_seconds = True, 0.3
+    await call.run(Env=["SIM_OUTPUT=one"])
+    (machine,) = triton.datacenter.machines
+    exec_id = await created_exec(call, "sleep", "0.3")
     triton.options.idle_seconds = 0.1
-    await call.run(Env=["SIM_OUTPUT=one", "SIM_EXIT_AFTER=0.5"])
 
     async def seconds(answer: Awaitable[object]) -> float:
         began = time.monotonic()
         await answer
         return time.monotonic() - began
 
+    async def kill_later() -> float:
+        await asyncio.sleep(0.5)
+        await triton.datacenter.kill(machine)
+        return 0.5
+
     took = await asyncio.gather(
-        seconds(attached(triton, call, "sleep", "0.3")),
+        seconds(attached(triton, exec_id)),
         seconds(call("GET", "/containers/c1/logs?tail=all&follow=1")),
         seconds(call("POST", "/volumes/create", json={"Name": "data"})),
+        kill_later(),
     )
     assert min(took) >= 0.25

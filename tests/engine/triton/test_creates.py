@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -11,20 +12,15 @@ from shim.engine.triton import TritonEngine
 from shim.errors import Ambiguous, NameTaken, NotFound, Permanent, Transient
 from shim.model.container import Phase
 from tests.engine.triton.conftest import Spec
+from tests.support.wait import until
 from tests.triton.api_errors import ApiError
 from tests.triton.simulator import TritonSimulator
-
-
-async def until(condition: object) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # type: ignore[operator]
-            await asyncio.sleep(0.01)
 
 
 async def test_a_create_returns_when_it_is_provisioned(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
-    triton.options.provision_seconds = 0.3
+    triton.options.provision_when = provision = asyncio.Event()
     create = asyncio.create_task(engine.create(spec()))
     await until(lambda: triton.remaining)
     (listed,) = await engine.list()
@@ -32,6 +28,7 @@ async def test_a_create_returns_when_it_is_provisioned(
     found = await engine.inspect("mesos-1")
     assert (found.phase, found.addresses) == (Phase.PROVISIONING, ())
     assert engine.provisioning == 1
+    provision.set()
     assert len(await create) == 64
     assert engine.provisioning == 0
 
@@ -42,11 +39,11 @@ async def test_more_creates_than_connections(
     monkeypatch.setattr(limits, "CREATE_HELD_MIN", 0.05)
     monkeypatch.setattr(limits, "CREATE_RELEASE_INTERVAL", 0.01)
     monkeypatch.setattr(limits, "CREATES_HELD", 3)
-    triton.options.provision_seconds = 1.0
+    triton.options.provision_when = provision = asyncio.Event()
     creates = [asyncio.create_task(engine.create(spec(f"mesos-{n}"))) for n in range(20)]
     await until(lambda: len(triton.remaining) == 20)
-    assert all(machine.provisioned is None for machine in triton.datacenter.machines)
     assert engine._creates.connected <= 3
+    provision.set()
     ids = await asyncio.gather(*creates)
     assert set(ids) == {machine.id for machine in triton.datacenter.machines}
 
@@ -68,7 +65,7 @@ async def test_a_lost_answer_is_found_by_name(
     create = asyncio.create_task(engine.create(spec()))
     await until(lambda: triton.remaining)
     for connection in list(triton.endpoint._runner.server.connections):  # type: ignore[union-attr]
-        connection.transport.abort()  # type: ignore[attr-defined]
+        connection.transport.abort()
     assert await create == triton.datacenter.machines[0].id
     assert len(triton.datacenter.machines) == 1
 
@@ -76,11 +73,14 @@ async def test_a_lost_answer_is_found_by_name(
 async def test_a_detached_create_that_fails_is_ambiguous(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
-    triton.options.provision_seconds = 0.3
+    triton.options.provision_when = provision = asyncio.Event()
     triton.options.fail_provisions.append(ApiError(500, "vm.provision failed"))
     create = asyncio.create_task(engine.create(spec()))
     await until(lambda: triton.remaining)
     engine._creates.detach(engine._creates._connected["mesos-1"])
+    detached = engine._creates._detached
+    await until(lambda: "mesos-1" in detached and detached["mesos-1"].listed)
+    provision.set()
     with pytest.raises(Ambiguous, match="failed while it was provisioned"):
         await create
 
@@ -119,11 +119,12 @@ async def test_a_create_waits_for_an_earlier_create_of_its_name(
 async def test_removal_is_transient_while_provisioning(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
-    triton.options.provision_seconds = 0.3
+    triton.options.provision_when = provision = asyncio.Event()
     create = asyncio.create_task(engine.create(spec()))
     await until(lambda: triton.remaining)
     with pytest.raises(Transient, match="cannot currently remove a provisioning container"):
         await engine.remove("mesos-1")
+    provision.set()
     await create
     await engine.remove("mesos-1")
     assert triton.remaining == []
@@ -135,13 +136,16 @@ async def test_lists_are_asked_for_only_while_creates_are_detached(
     def lists() -> int:
         return triton.endpoint.calls.count(("GET", "/containers/json"))
 
-    triton.options.provision_seconds = 0.6
+    triton.options.provision_when = provision = asyncio.Event()
     creates = [asyncio.create_task(engine.create(spec(f"mesos-{n}"))) for n in range(5)]
     await until(lambda: len(triton.remaining) == 5)
     for create in engine._creates._connected.values():
         engine._creates.detach(create)
+    began = time.monotonic()
+    await until(lambda: lists() >= 2)
+    provision.set()
     await asyncio.gather(*creates)
-    assert 2 <= lists() <= 0.6 / limits.CREATE_POLL + 2
+    assert lists() <= (time.monotonic() - began) / limits.CREATE_POLL + 2
     after = lists()
     await asyncio.sleep(4 * limits.CREATE_POLL)
     assert lists() == after

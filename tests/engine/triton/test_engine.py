@@ -26,6 +26,8 @@ from shim.engine.triton.login import ClientLogin
 from shim.errors import NotFound, Permanent, Transient
 from shim.model.container import Container, Phase
 from tests.engine.triton.conftest import OWNER, Spec
+from tests.support.wait import until
+from tests.triton.machines import State
 from tests.triton.server import Endpoint
 from tests.triton.simulator import ACCOUNT, TritonSimulator, login_endpoint, run_simulator
 
@@ -83,14 +85,14 @@ async def test_time_limits_are_those_after_which_triton_cuts_a_call(
 async def test_an_exit_code_that_stays_unknown_is_none(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It looks like one that is stopping until lists have called it ended for a while."""
-    monkeypatch.setattr(limits, "EXIT_STATUS_WAIT", 0.2)
+    """It counts as stopping until lists have shown it as ended for a while."""
+    monkeypatch.setattr(limits, "EXIT_STATUS_WAIT", 600.0)
     await run(engine, spec)
     await triton.datacenter.crash(triton.datacenter.machines[0])
     for _ in range(2):
         assert (await engine.inspect("mesos-1")).phase is Phase.RUNNING
         assert (await engine.list())[0].exit_code is None
-    await asyncio.sleep(0.25)
+    monkeypatch.setattr(limits, "EXIT_STATUS_WAIT", 0.0)
     found = await engine.inspect("mesos-1")
     assert (found.phase, found.exit_code) == (Phase.EXITED, None)
 
@@ -99,12 +101,14 @@ async def test_a_stopping_container_counts_as_running(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "EXIT_STATUS_WAIT", 0.0)
-    triton.options.stopping_seconds = 0.4
-    await run(engine, spec, Env=["SIM_EXIT_AFTER=0.1", "SIM_EXIT_CODE=3"])
-    await asyncio.sleep(0.3)
+    triton.options.stopped_when = stopped = asyncio.Event()
+    await run(engine, spec, Env=["SIM_EXIT_AFTER=0", "SIM_EXIT_CODE=3"])
+    (machine,) = triton.datacenter.machines
+    await until(lambda: machine.state is State.STOPPING)
     assert (await engine.list())[0].phase is Phase.PROVISIONING
     assert (await engine.inspect("mesos-1")).phase is Phase.RUNNING
-    await asyncio.sleep(0.4)
+    stopped.set()
+    await until(lambda: machine.state is State.STOPPED)
     found = await engine.inspect("mesos-1")
     assert (found.phase, found.exit_code) == (Phase.EXITED, 3)
 
@@ -114,14 +118,15 @@ async def test_a_container_that_never_finishes_stopping_counts_as_ended(
 ) -> None:
     """Its server failed: a kill of the container must still end."""
     monkeypatch.setattr(limits, "EXIT_STATUS_WAIT", 0.0)
-    monkeypatch.setattr(limits, "NO_STATUS_WAIT", 0.3)
-    triton.options.stopping_seconds = 1.5
-    await run(engine, spec, Env=["SIM_EXIT_AFTER=0.1"])
-    await asyncio.sleep(0.2)
+    monkeypatch.setattr(limits, "NO_STATUS_WAIT", 600.0)
+    triton.options.stopped_when = asyncio.Event()
+    await run(engine, spec, Env=["SIM_EXIT_AFTER=0"])
+    (machine,) = triton.datacenter.machines
+    await until(lambda: machine.state is State.STOPPING)
     for _ in range(2):
         assert (await engine.list())[0].phase is Phase.PROVISIONING
         assert (await engine.inspect("mesos-1")).phase is Phase.RUNNING
-    await asyncio.sleep(0.35)
+    monkeypatch.setattr(limits, "NO_STATUS_WAIT", 0.0)
     found = await engine.inspect("mesos-1")
     assert (found.phase, found.exit_code) == (Phase.EXITED, None)
 
@@ -236,11 +241,11 @@ async def test_maintenance_is_transient_with_the_time_of_its_end(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
     triton.options.maintenance = "Back soon"
-    triton.options.maintenance_until = time.time() + 60
+    triton.options.maintenance_until = time.time() + 3600
     with pytest.raises(Transient, match="Back soon") as caught:
         await engine.create(spec())
     assert caught.value.retry_after is not None
-    assert 50 < caught.value.retry_after <= 61
+    assert 3000 < caught.value.retry_after <= 3601
     assert await engine.list() == []
 
 
@@ -312,11 +317,12 @@ async def test_observers_are_told_of_all_own_containers_and_no_others(
 async def test_a_log_is_followed_until_its_container_ends(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
-    await run(engine, spec, Env=["SIM_OUTPUT=one\ntwo", "SIM_EXIT_AFTER=0.3"])
+    await run(engine, spec, Env=["SIM_OUTPUT=one\ntwo"])
     (machine,) = triton.datacenter.machines
     async with aclosing(engine.logs("mesos-1", since=0, follow=True)) as lines:
         assert await anext(lines) == (1, ANY, b"one\n")
         assert machine.state.value == "running"
+        await triton.datacenter.kill(machine)
         assert [text async for _, _, text in lines] == [b"two\n"]
     assert machine.state.value == "stopped"
 
@@ -405,7 +411,8 @@ async def test_removing_twice_leaves_nothing(
     triton: TritonSimulator, engine: TritonEngine, spec: Spec
 ) -> None:
     await run(engine, spec, Env=["SIM_EXIT_AFTER=0.05"])
-    await asyncio.sleep(0.1)
+    (machine,) = triton.datacenter.machines
+    await until(lambda: machine.state is State.STOPPED)
     assert triton.remaining == ["mesos-1"]
     await engine.remove("mesos-1")
     await engine.remove("mesos-1")

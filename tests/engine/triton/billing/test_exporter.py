@@ -20,6 +20,7 @@ from shim.engine.triton.login import ClientLogin
 from shim.errors import Transient
 from shim.model.container import LABEL_FRAMEWORK, LABEL_SHIM, LABEL_TASK, Container
 from shim.telemetry.metrics import Metrics
+from tests.support.wait import until
 from tests.triton.simulator import TritonSimulator, run_simulator
 
 
@@ -131,9 +132,14 @@ async def test_one_inspect_per_package_of_unknown_memory(
     costs = BillingExporter(engine, UsageMeter(), set)
     engine.subscribe(costs)
     asking = asyncio.create_task(costs.run())
-    for _ in range(4):
+
+    async def known() -> bool:
         await engine.list()
-        await asyncio.sleep(0.1)
+        return "sample-1G" in engine.packages
+
+    await until(known)
+    await engine.list()
+    await asyncio.sleep(0.1)
     asking.cancel()
     assert len(looks) == 2
     assert costs.paid("mesos-1") == {"package": "sample-1G", "mem": 1024}
