@@ -16,6 +16,7 @@ from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, Pid, TaskId, TaskKey
 from shim.protos.mesos_pb2 import TaskInfo
 from shim.protos.messages_pb2 import PongSlaveMessage
+from tests.support.wait import patience
 
 REF = Ref(TaskKey(FrameworkId("F"), TaskId("T")), ContainerId("c"))
 MASTER = Pid("master", "10.0.0.1", 5050)
@@ -136,7 +137,7 @@ async def test_close_cancels_what_is_running() -> None:
     services = Services(FakeDiscovery())
     services.dispatch(orders.Withdraw(REF))
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with patience():
         await services.dispatcher.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 

@@ -18,6 +18,7 @@ from shim.protos import authentication_pb2 as auth
 from shim.protos import messages_pb2 as m
 from shim.wire import codec
 from shim.wire.cram_md5 import Authenticator
+from tests.support.wait import patience
 
 ME = Pid("slave(1)", "127.0.0.1", 5051)
 MASTER = Pid("master", "127.0.0.1", 5050)
@@ -100,11 +101,11 @@ async def test_one_reregistration_at_a_time_is_encoded_in_a_thread(
     recorder.messenger.send(MASTER, message_of(1))
     assert recorder.sent.names == ["UnregisterSlaveMessage"], "the event loop was not blocked"
     go_on.set()
-    async with asyncio.timeout(10):
+    async with patience():
         while len(recorder.sent) < 2:
             await asyncio.sleep(0.01)
     recorder.messenger.send(MASTER, m.ReregisterSlaveMessage())
-    async with asyncio.timeout(10):
+    async with patience():
         while len(recorder.sent) < 3:
             await asyncio.sleep(0.01)
     assert recorder.sent.names[1:] == ["ReregisterSlaveMessage"] * 2

@@ -21,6 +21,7 @@ from shim.model.ids import Pid
 from shim.model.orders import Exit, Level, Notice, Order, Pong
 from shim.model.records import Record, SaveShimId
 from shim.protos.messages_pb2 import PingSlaveMessage
+from tests.support.wait import patience
 
 PING = Pong(Pid("slave-observer(1)", "10.0.0.1", 5050))
 
@@ -93,7 +94,7 @@ class RuntimeUnderTest:
         return [order.text for order in self.carried if isinstance(order, Notice)]
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with patience():
             while len(self.texts) < count:
                 await asyncio.sleep(0.001)
 
@@ -157,7 +158,7 @@ async def test_records_that_cannot_be_written_end_the_process(error: Exception) 
     made.journal.errors = [error]
     made.runtime.post(fact(10))
     made.runtime.post(fact(11))
-    async with asyncio.timeout(5):
+    async with patience():
         ended = await made.runtime.run(made.carry_out)
     assert ended == Exit(1, "damaged")
     made.runtime.post(fact(12))
@@ -239,7 +240,7 @@ async def test_settled_waits_until_orders_are_carried_out() -> None:
         await asyncio.sleep(0.01)
         assert not waiting.done()
         r.journal.unblocked.set()
-        async with asyncio.timeout(5):
+        async with patience():
             await waiting
         assert r.texts == ["10"]
 
@@ -253,7 +254,7 @@ async def test_an_exit_order_waits_for_its_commit() -> None:
     await asyncio.sleep(0.01)
     assert not running.done()
     made.journal.unblocked.set()
-    async with asyncio.timeout(5):
+    async with patience():
         assert await running == Exit(3, "enough")
     assert made.texts == ["10"]
     assert made.journal.batches == [["10", "end"]]
@@ -283,7 +284,7 @@ async def test_close_stops_waiting_for_the_disk_after_its_timeout(
     await asyncio.sleep(0.01)
     running.cancel()
     await asyncio.wait({running})
-    async with asyncio.timeout(5):
+    async with patience():
         await made.runtime.close()
     assert made.texts == []
 
@@ -292,7 +293,7 @@ async def test_an_exception_in_the_core_ends_the_process() -> None:
     made = RuntimeUnderTest()
     made.runtime.post(fact(1))
     with pytest.raises(ExceptionGroup, match="TaskGroup") as caught:
-        async with asyncio.timeout(5):
+        async with patience():
             await made.runtime.run(made.carry_out)
     assert caught.group_contains(RuntimeError, match="a bug")
 

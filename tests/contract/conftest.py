@@ -43,8 +43,9 @@ def _docker(shim_id: str, image: str) -> Rig:
         other=DockerEngine(resolve(), shim_id=f"{shim_id}-other"),
         shim_id=shim_id,
         image=parse_image(image),
-        runs=shell("trap 'exit 143' TERM; sleep 100 & wait"),
-        stubborn=shell("trap '' TERM; sleep 100"),
+        runs=shell("trap 'exit 143' TERM; echo ready; sleep 1000 & wait"),
+        stubborn=shell("trap '' TERM; echo ready; sleep 1000"),
+        prints_ready=True,
         says=lambda out, err: shell(f"echo {out}; echo {err} >&2"),
         ends=lambda code: shell(f"exit {code}"),
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from shim.engine.api import ContainerSpec, Engine, ImageRef
 from shim.engine.images.image_reference import parse_image
 from shim.model.container import LABEL_CONTAINER, LABEL_SHIM
+from tests.support.wait import patience
 
 
 @dataclass
@@ -29,6 +31,8 @@ class Rig:
     """Prints to stdout and stderr, then ends with 0."""
     ends: Callable[[int], Sequence[str]]
     """Ends at once with an exit code."""
+    prints_ready: bool = False
+    """``runs`` and ``stubborn`` print a line once their signal handlers stand."""
     writable: str = "/tmp"
     network: str = "none"
     made: list[str] = field(default_factory=list)
@@ -55,6 +59,12 @@ class Rig:
         name = await self.create(command)
         await self.engine.start(name)
         return name
+
+    async def has_trap(self, name: str) -> None:
+        """Wait until the program is ready for signals."""
+        if self.prints_ready:
+            async with patience(), aclosing(self.engine.logs(name, since=0, follow=True)) as lines:
+                assert (await anext(lines))[2] == b"ready\n"
 
     async def close(self) -> None:
         for name in self.made:

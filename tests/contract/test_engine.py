@@ -16,10 +16,11 @@ from shim.engine.api import CreateNotifier, Engine
 from shim.errors import NameTaken, NotFound, Permanent, Transient
 from shim.model.container import Container, Phase
 from tests.contract.rigs import Rig, missing_image
+from tests.support.wait import PATIENCE, patience
 
 
 async def ended(rig: Rig, name: str) -> Container:
-    async with asyncio.timeout(20):
+    async with patience():
         while (found := await rig.engine.inspect(name)).phase is not Phase.EXITED:
             await asyncio.sleep(0.02)
     return found
@@ -126,32 +127,32 @@ async def test_the_exit_code_is_that_of_the_process(rig: Rig, code: int) -> None
 
 async def test_a_stop_returns_when_the_container_is_down(rig: Rig) -> None:
     name = await rig.run(rig.runs)
-    await asyncio.sleep(0.2)  # until it listens to signals
+    await rig.has_trap(name)
     began = time.monotonic()
-    await rig.engine.stop(name, 30)
-    assert time.monotonic() - began < 10
+    await rig.engine.stop(name, 2 * PATIENCE)
+    assert time.monotonic() - began < PATIENCE
     found = await rig.engine.inspect(name)
     assert (found.phase, found.exit_code) == (Phase.EXITED, 143)
 
 
 async def test_a_container_that_ignores_sigterm_is_killed_after_its_grace(rig: Rig) -> None:
     name = await rig.run(rig.stubborn)
-    await asyncio.sleep(0.2)
+    await rig.has_trap(name)
     began = time.monotonic()
     await rig.engine.stop(name, 1.9)
-    assert 0.9 <= time.monotonic() - began < 8
+    assert 0.9 <= time.monotonic() - began < PATIENCE
     assert (await rig.engine.inspect(name)).exit_code == 137
 
 
 async def test_a_second_stop_shortens_the_first(rig: Rig) -> None:
     name = await rig.run(rig.stubborn)
-    await asyncio.sleep(0.2)
-    first = asyncio.create_task(rig.engine.stop(name, 60))
+    await rig.has_trap(name)
+    first = asyncio.create_task(rig.engine.stop(name, 2 * PATIENCE))
     await asyncio.sleep(0.2)
     began = time.monotonic()
     await rig.engine.stop(name, 0)
     await first
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < PATIENCE
     assert (await rig.engine.inspect(name)).phase is Phase.EXITED
 
 
@@ -215,7 +216,7 @@ async def test_a_pull_fails_with_the_registrys_message(rig: Rig) -> None:
 async def test_events_name_ended_and_removed_containers(rig: Rig) -> None:
     if not rig.engine.has_events:
         pytest.skip("this endpoint has none")
-    async with aclosing(rig.engine.events()) as events, asyncio.timeout(20):
+    async with aclosing(rig.engine.events()) as events, patience():
         assert await anext(events) == ""
         name = await rig.run(rig.ends(0))
         assert await anext(events) == name
@@ -245,7 +246,7 @@ async def test_logs_have_streams_and_times(rig: Rig, follow: bool) -> None:
     if not follow:
         await ended(rig, name)
     lines = []
-    async with aclosing(rig.engine.logs(name, since=0, follow=follow)) as got, asyncio.timeout(20):
+    async with aclosing(rig.engine.logs(name, since=0, follow=follow)) as got, patience():
         lines = [line async for line in got]
     assert sorted((stream, text) for stream, _, text in lines) == [(1, b"one\n"), (2, b"two\n")]
     assert all(began - 1 < stamp < time.time() + 1 for _, stamp, _ in lines)
@@ -256,20 +257,20 @@ async def test_logs_have_streams_and_times(rig: Rig, follow: bool) -> None:
 
 async def test_a_command_runs_in_the_container(rig: Rig) -> None:
     name = await rig.run(rig.runs)
-    said = await rig.engine.exec(name, ["echo", "hello"], {}, 20)
+    said = await rig.engine.exec(name, ["echo", "hello"], {}, PATIENCE)
     assert (said.exit_code, said.output) == (0, b"hello\n")
-    printed = await rig.engine.exec(name, ["sh", "-c", "echo $WORD"], {"WORD": "env"}, 20)
+    printed = await rig.engine.exec(name, ["sh", "-c", "echo $WORD"], {"WORD": "env"}, PATIENCE)
     assert printed.output == b"env\n"
-    assert (await rig.engine.exec(name, ["false"], {}, 20)).exit_code == 1
+    assert (await rig.engine.exec(name, ["false"], {}, PATIENCE)).exit_code == 1
     with pytest.raises(Transient, match="has not ended after"):
-        await rig.engine.exec(name, ["sleep", "5"], {}, 0.3)
+        await rig.engine.exec(name, ["sleep", "60"], {}, 0.3)
 
 
 async def test_no_command_runs_in_a_stopped_container(rig: Rig) -> None:
     name = await rig.run(rig.ends(0))
     await ended(rig, name)
     with pytest.raises(Permanent, match="is not running"):
-        await rig.engine.exec(name, ["true"], {}, 20)
+        await rig.engine.exec(name, ["true"], {}, PATIENCE)
 
 
 async def test_stats_are_one_sample(rig: Rig) -> None:

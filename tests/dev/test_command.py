@@ -13,6 +13,7 @@ import pytest
 from shim import cli
 from shim.dev import command
 from shim.telemetry import log
+from tests.support.wait import patience
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ async def test_an_agent_registers_and_sigterm_ends_both(
     )
     try:
         # Masters without a domain ignore agents that have one: the embedded one has the same.
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        async with patience(), aiohttp.ClientSession() as session:
             assert await _registered(session, f"http://127.0.0.1:{master}/slaves") == 1
     finally:
         process.send_signal(signal.SIGTERM)

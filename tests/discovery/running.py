@@ -39,12 +39,6 @@ async def running(
         await client.close()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 def in_sync(sync: ConsulSync) -> bool:
     stats = sync.stats
     return stats.connected and not stats.pending and stats.desired == stats.registered

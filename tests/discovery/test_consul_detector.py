@@ -12,7 +12,7 @@ from shim.model.ids import Pid
 from shim.wire.detect import StaticDetector
 from shim.wire.zookeeper import ZooKeeperDetector
 from tests.discovery.real_consul import RealConsul
-from tests.discovery.running import until
+from tests.support.wait import until
 
 
 def node(address: str, *tags: str, port: Any = 5050) -> dict[str, Any]:
@@ -61,7 +61,7 @@ async def test_an_invalid_instance_is_ignored_and_read_again(
 
     monkeypatch.setattr(watched._client.health, "service", service)
     task = asyncio.create_task(watched.run(reported.append))
-    await until(lambda: reported == [Pid("master", "127.0.0.1", 5050)], 5)
+    await until(lambda: reported == [Pid("master", "127.0.0.1", 5050)])
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -15,8 +15,9 @@ from shim.errors import Permanent, Transient
 from shim.model.orders import Publish
 from shim.model.settings import CheckMode
 from tests.discovery.real_consul import RealConsul
-from tests.discovery.running import client_of, in_sync, running, until
+from tests.discovery.running import client_of, in_sync, running
 from tests.discovery.tasks import CONTEXT, discovery, publish, ref, task
+from tests.support.wait import PATIENCE, until
 
 pytestmark = pytest.mark.needs_consul
 
@@ -55,7 +56,7 @@ async def test_life_of_a_registration(plain_consul: RealConsul, context: Service
         await until(lambda: found(plain_consul, context) == [("10.0.0.7", 80)])
         sync.publish(order(context, healthy=False))
         await until(lambda: found(plain_consul, context) == [])
-        assert await sync.withdraw(ref(), timeout=10)
+        assert await sync.withdraw(ref(), timeout=PATIENCE)
         assert managed(plain_consul, context) == []
 
 
@@ -112,7 +113,7 @@ async def test_two_agents_do_not_touch_each_others_services(
         second.publish(order(other, 1))
         await until(lambda: in_sync(first) and in_sync(second))
         await asyncio.sleep(0.5)
-        assert await first.withdraw(ref(1), timeout=10)
+        assert await first.withdraw(ref(1), timeout=PATIENCE)
         await asyncio.sleep(0.5)
         assert (first.stats.registered, second.stats.registered) == (0, 1)
         assert len(managed(plain_consul, other)) == 1
@@ -158,7 +159,7 @@ async def test_consul_is_killed_and_restarted_between_writes(
         await until(lambda: not sync.stats.connected)
         assert not await sync.withdraw(ref(0), timeout=5)
         await asyncio.to_thread(own_consul.start)
-        await until(lambda: in_sync(sync), 60)
+        await until(lambda: in_sync(sync))
         assert len(managed(own_consul, context)) == 39
         await until(lambda: len(found(own_consul, context)) == 39)
         await asyncio.sleep(1)  # The first TTL update of each service.
@@ -167,7 +168,7 @@ async def test_consul_is_killed_and_restarted_between_writes(
         own_consul.kill()
         await until(lambda: not sync.stats.connected)
         await asyncio.to_thread(own_consul.start)
-        await until(lambda: in_sync(sync), 60)
+        await until(lambda: in_sync(sync))
         assert sync.stats.writes == writes
 
 
@@ -181,7 +182,7 @@ async def test_the_agents_own_service(plain_consul: RealConsul, context: Service
         own_service=lambda: agent_service(context, "S0", "192.0.2.9", 5051, healthy[0]),
     ) as sync:
         await until(lambda: plain_consul.passing(name) == [("192.0.2.9", 5051)])
-        assert await sync.withdraw_agent(timeout=10)
+        assert await sync.withdraw_agent(timeout=PATIENCE)
         assert managed(plain_consul, context) == []
 
 
@@ -197,7 +198,7 @@ async def test_a_token_with_service_write_is_enough(
         sync.publish(order(context, healthy=True))
         await until(lambda: found(acl_consul, context) == [("10.0.0.7", 80)])
         # With ACLs Consul answers 500 to the deregistration of a missing service.
-        assert await sync.withdraw(ref(), timeout=10)
+        assert await sync.withdraw(ref(), timeout=PATIENCE)
         assert managed(acl_consul, context) == []
     client = client_of(acl_consul.address, env)
     await client.deregister("unknown")

@@ -16,8 +16,9 @@ from shim.discovery.services import Service, agent_service, task_services
 from shim.errors import Transient
 from shim.model.orders import Publish
 from tests.discovery.fake_consul import FakeConsul
-from tests.discovery.running import in_sync, running, until
+from tests.discovery.running import in_sync, running
 from tests.discovery.tasks import CONTEXT, discovery, publish, ref, task
+from tests.support.wait import PATIENCE, until
 
 HEALTH = "health_check { type: TCP tcp { port: 80 } }"
 
@@ -56,7 +57,7 @@ async def test_register_update_and_withdraw_of_a_task(fake: FakeConsul) -> None:
         assert fake.checks[service().check_id]["Status"] == "critical"
         sync.publish(order(healthy=True))
         await until(lambda: fake.checks[service().check_id]["Status"] == "passing")
-        assert await sync.withdraw(ref(), timeout=5)
+        assert await sync.withdraw(ref(), timeout=PATIENCE)
         assert fake.services == {}
         assert fake.writes == {"register": 1, "report": 1, "maintenance": 1, "deregister": 1}
 
@@ -71,7 +72,7 @@ async def test_ten_thousand_services_and_nothing_to_write(
         for number in range(10_000):
             sync.publish(order(number))
         sync.enable_orphan_removal()
-        await until(lambda: sync.stats.connected, 60)
+        await until(lambda: sync.stats.connected)
         await resyncs(fake, 2)
         assert sync.stats.desired == sync.stats.registered == 10_000
         assert fake.writes == {}
@@ -144,8 +145,8 @@ async def test_orders_do_not_wait_for_a_consul_that_is_down(
             before = time.monotonic()
             for number in range(2, 500):
                 sync.publish(order(number))
-            assert not await sync.withdraw(ref(1), timeout=30)
-            assert time.monotonic() - before < 15
+            assert not await sync.withdraw(ref(1), timeout=2 * PATIENCE)
+            assert time.monotonic() - before < PATIENCE
             assert sync.stats.pending <= 500
             await fake.start()
             await until(lambda: in_sync(sync))
@@ -195,8 +196,8 @@ async def test_a_waiting_withdrawal_ends_when_consul_goes_down(
             await until(lambda: in_sync(sync))
             await fake.stop()
             before = time.monotonic()
-            assert not await sync.withdraw(ref(), timeout=60)
-            assert time.monotonic() - before < 20
+            assert not await sync.withdraw(ref(), timeout=2 * PATIENCE)
+            assert time.monotonic() - before < PATIENCE
 
 
 async def test_a_refused_registration_is_logged_once_and_not_repeated(
@@ -261,7 +262,7 @@ async def test_the_agents_own_service_is_kept_passing_and_withdrawn(
         assert fake.writes["register"] == 1
         healthy[0] = False
         await until(lambda: check["Status"] == "critical")
-        assert await sync.withdraw_agent(timeout=5)
+        assert await sync.withdraw_agent(timeout=PATIENCE)
         assert fake.services == {}
         await asyncio.sleep(0.3)
         assert fake.services == {}

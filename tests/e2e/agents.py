@@ -12,6 +12,7 @@ import aiohttp
 
 from tests.e2e.client import ROOT
 from tests.support.ports import free_port
+from tests.support.wait import PATIENCE, until
 
 BACKOFF = "--registration_backoff_factor="
 
@@ -34,6 +35,7 @@ class AgentProcess:
             self._arguments.append(f"{BACKOFF}50ms")
         self.env = {**os.environ, **env}
         self._log_path = work_dir.parent / f"{work_dir.name}.log"
+        self._log_from = 0
         self._process: asyncio.subprocess.Process | None = None
         self.port = 0
 
@@ -44,8 +46,11 @@ class AgentProcess:
 
     @property
     def log(self) -> str:
-        """Everything it has logged so far."""
-        return self._log_path.read_text()
+        """Everything it has logged so far, or since ``forget_log``."""
+        return self._log_path.read_bytes()[self._log_from :].decode()
+
+    def forget_log(self) -> None:
+        self._log_from = self._log_path.stat().st_size
 
     async def start(self) -> None:
         """Returns when the process runs, not when it is registered."""
@@ -64,7 +69,7 @@ class AgentProcess:
                 cwd=ROOT,
             )
 
-    async def end(self, how: signal.Signals = signal.SIGTERM, timeout: float = 20) -> int:
+    async def end(self, how: signal.Signals = signal.SIGTERM, timeout: float = PATIENCE) -> int:
         """Signal it and wait: its exit code."""
         assert self._process is not None
         if self._process.returncode is None:
@@ -76,20 +81,15 @@ class AgentProcess:
         """As a crash: no last words."""
         await self.end(signal.SIGKILL)
 
-    async def exit_code(self, timeout: float = 30) -> int:
+    async def exit_code(self, timeout: float = PATIENCE) -> int:
         """When it ends by itself."""
         assert self._process is not None
         async with asyncio.timeout(timeout):
             return await self._process.wait()
 
-    async def said(self, text: str, timeout: float = 20) -> None:
+    async def logged(self, text: str) -> None:
         """Wait until its log holds ``text``."""
-        try:
-            async with asyncio.timeout(timeout):
-                while text not in self.log:
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            raise AssertionError(f"never logged {text!r}:\n{self.log[-3000:]}") from None
+        await until(lambda: text in self.log, lambda: f"{text!r} in the log:\n{self.log[-3000:]}")
 
 
 async def agents_of(master: str) -> list[dict[str, object]]:
@@ -100,13 +100,3 @@ async def agents_of(master: str) -> list[dict[str, object]]:
     ):
         found: list[dict[str, object]] = (await answer.json())["slaves"]
         return found
-
-
-async def eventually(condition, what: str, timeout: float = 20) -> None:  # type: ignore[no-untyped-def]
-    """Wait until the (async) condition holds."""
-    try:
-        async with asyncio.timeout(timeout):
-            while not await condition():
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"never came: {what}") from None

@@ -8,6 +8,8 @@ import re
 import shutil
 import tempfile
 
+from tests.support.wait import PATIENCE
+
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -21,7 +23,7 @@ _FLAGS = (
 )
 
 
-async def text_of(url: str, *, seconds: float = 8, timeout: float = 90) -> str:
+async def text_of(url: str, *, seconds: float = 8, timeout: float = 2 * PATIENCE) -> str:
     """The text of the page, ``seconds`` of its own time after it was opened."""
     program = shutil.which("chromium")
     assert program

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.support.wait import PATIENCE
+
 Json = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +103,7 @@ class Framework:
         self._process.stdin.write(json.dumps({"do": do, **command}).encode() + b"\n")
         await self._process.stdin.drain()
 
-    async def until(self, wanted: Callable[[Json], bool], timeout: float = 20) -> Json:
+    async def until(self, wanted: Callable[[Json], bool], timeout: float = PATIENCE) -> Json:
         """The first event, past or future, that is wanted."""
         seen = 0
         try:
@@ -116,7 +118,7 @@ class Framework:
             tail = "\n".join(json.dumps(e)[:300] for e in self.events[-20:])
             raise AssertionError(f"not within {timeout} s; the last events:\n{tail}") from None
 
-    async def state(self, task_id: str, state: str, timeout: float = 20) -> Json:
+    async def state(self, task_id: str, state: str, timeout: float = PATIENCE) -> Json:
         """The status update that brought the task into ``state``."""
         event = await self.until(
             lambda e: (
@@ -129,7 +131,7 @@ class Framework:
         status: Json = event["status"]
         return status
 
-    async def end(self, task_id: str, timeout: float = 20) -> Json:
+    async def end(self, task_id: str, timeout: float = PATIENCE) -> Json:
         """The first terminal update of the task."""
         event = await self.until(
             lambda e: (

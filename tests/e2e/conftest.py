@@ -1,26 +1,31 @@
-"""A whole system for each test: a master, an agent on the real engine, an ordinary framework.
+"""A whole system: a master, an agent on the real engine, an ordinary framework.
 
 Every test runs on the embedded master, and on a real one as well where MESOS_MASTER_BIN names it.
+``shared`` is a system whose master and agent outlive the test: for tests that give the agent no
+flags and leave it alone. ``system`` is a test's own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import docker
 import pytest
 
 from tests.conftest import TEST_SHIMS
-from tests.dev.master.conftest import master  # noqa: F401 - the fixture
-from tests.e2e.agents import AgentProcess, agents_of, eventually
+from tests.dev.master.conftest import BOTH, REAL, Embedded, RealMaster
+from tests.e2e.agents import AgentProcess, agents_of
 from tests.e2e.client import Framework
+from tests.support.wait import PATIENCE, until
 from tests.triton.simulator import TritonSimulator, run_simulator
+
+T = TypeVar("T")
 
 LABEL_SHIM = "mesos-shim.id"
 LABEL_TASK = "org.apache.mesos.task_id"
@@ -31,14 +36,14 @@ class System:
     """Master address, and what was started in front of it."""
 
     master: str
-    """As agents are told it."""
+    """The address that agents are given."""
     directory: Path
     shim_id: str
     image: str
     engine: docker.DockerClient
     agents: list[AgentProcess] = field(default_factory=list)
     direct: str = ""
-    """The master's own address, where what agents are told leads through a gate."""
+    """The master's own address, where ``master`` leads through a gate."""
 
     async def agent(self, *flags: str, registered: bool = True, **env: str) -> AgentProcess:
         """A running agent with a work_dir of its own; by default once it is registered."""
@@ -48,7 +53,7 @@ class System:
         self.agents.append(agent)
         await agent.start()
         if registered:
-            await agent.said("registered with")
+            await agent.logged("registered with")
         return agent
 
     def framework(self, **info: Any) -> Framework:
@@ -65,44 +70,45 @@ class System:
         (found,) = [c for c in self.containers() if c.labels[LABEL_TASK] == task_id]
         return found
 
-    async def no_containers(self, timeout: float = 15) -> None:
-        """A stopped container costs money: none may stay."""
+    async def no_containers(self) -> None:
+        """Wait for the end of all: a stopped container costs money as well."""
 
         async def none() -> bool:
             return not await asyncio.to_thread(self.containers)
 
-        try:
-            await eventually(none, "the end of all containers", timeout)
-        except AssertionError:
+        def left() -> str:
+            names = [container.name for container in self.containers()]
             logs = "\n".join(agent.log[-3000:] for agent in self.agents)
-            left = [container.name for container in self.containers()]
-            raise AssertionError(f"containers are left: {left}\n{logs}") from None
+            return f"the end of all containers; left: {names}\n{logs}"
+
+        await until(none, left, interval=0.05)
 
     async def agent_id(self) -> str:
         (agent,) = await agents_of(self.direct or self.master)
         return str(agent["id"])
 
+    def remove_containers(self) -> None:
+        for container in self.containers():
+            container.remove(force=True, v=True)
+
+    def assert_sound(self) -> None:
+        """No agent logged an exception that nothing expected, or a message that kills masters."""
+        for agent in self.agents:
+            assert "Traceback" not in agent.log, agent.log[-5000:]
+            assert "could abort the master" not in agent.log, agent.log[-5000:]
+
 
 @contextlib.asynccontextmanager
 async def taken_down(found: System) -> AsyncIterator[System]:
-    """Nothing may be left over, and no agent may have stumbled."""
+    """At the end no container may be left, and no agent may have failed."""
     try:
         yield found
         await found.no_containers()
     finally:
         for agent in found.agents:
             await agent.kill()
-        for container in found.containers():
-            container.remove(force=True, v=True)
-    for agent in found.agents:
-        assert "Traceback" not in agent.log, agent.log[-5000:]
-        assert "could abort the master" not in agent.log, agent.log[-5000:]
-
-
-def shim_id_of(request: pytest.FixtureRequest) -> str:
-    """Every test's containers carry a mark of their own."""
-    name = re.sub(r"[^\w.-]", "-", request.node.name)
-    return f"{TEST_SHIMS}{name}"[:60]
+        found.remove_containers()
+    found.assert_sound()
 
 
 @pytest.fixture
@@ -115,13 +121,143 @@ async def at(tmp_path: Path) -> AsyncIterator[TritonSimulator]:
 
 
 @pytest.fixture
+def pings() -> int:
+    """Pings, one a second, that an agent may miss before it is unreachable.
+
+    So many that a busy machine makes no agent unreachable; a test of unreachability says less.
+    """
+    return 100
+
+
+@pytest.fixture(params=BOTH)
+async def master(request: pytest.FixtureRequest, tmp_path: Path, pings: int) -> AsyncIterator[str]:
+    """``host:port`` of a fresh master."""
+    async with new_master(request.param, tmp_path, pings) as made:
+        yield made.address
+
+
+def new_master(kind: str, directory: Path, pings: int) -> Embedded | RealMaster:
+    if kind == "embedded":
+        return Embedded(port=0, ping_timeout=1.0, max_ping_timeouts=pings)
+    assert REAL
+    flags = ("--registry=in_memory", f"--max_agent_ping_timeouts={pings}")
+    return RealMaster(REAL, directory, *flags)
+
+
+@pytest.fixture
 async def system(
-    master: str,  # noqa: F811
+    master: str,
     tmp_path: Path,
-    request: pytest.FixtureRequest,
+    shim_id: str,
     busybox_image: str,
     docker_client: docker.DockerClient,
 ) -> AsyncIterator[System]:
-    made = System(master, tmp_path, shim_id_of(request), busybox_image, docker_client)
+    """A master, and whatever agents the test starts."""
+    made = System(master, tmp_path, shim_id, busybox_image, docker_client)
     async with taken_down(made) as found:
         yield found
+
+
+# --- one master and one agent for many tests ----------------------------------------------------
+
+
+class Background:
+    """An event loop in a thread of its own: for a master and an agent that outlive a test."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(2 * PATIENCE)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class SharedSystem(System):
+    """A master with one agent of no flags."""
+
+    async def agent(self, *flags: str, registered: bool = True, **env: str) -> AgentProcess:
+        assert not flags and not env and registered, "a shared agent takes no flags"  # noqa: PT018
+        return self.agents[0]
+
+
+class Shared:
+    """Makes the shared system, and a new one after a test that failed on it."""
+
+    def __init__(self, kind: str, directory: Path, image: str, engine: docker.DockerClient) -> None:
+        self._kind = kind
+        self._directory = directory
+        self._image = image
+        self._engine = engine
+        self._background = Background()
+        self._made = 0
+        self._master: Embedded | RealMaster | None = None
+        self.system: SharedSystem | None = None
+
+    def get(self) -> SharedSystem:
+        """The system; its agent's log begins anew."""
+        if self.system is None:
+            self.system = self._background.run(self._start())
+        (agent,) = self.system.agents
+        agent.forget_log()
+        return self.system
+
+    async def _start(self) -> SharedSystem:
+        self._made += 1
+        directory = self._directory / str(self._made)
+        directory.mkdir()
+        self._master = new_master(self._kind, directory, 100)
+        await self._master.__aenter__()
+        shim_id = f"{TEST_SHIMS}shared-{self._made}"
+        address = self._master.address
+        made = SharedSystem(address, directory, shim_id, self._image, self._engine)
+        agent = AgentProcess(address, directory / "agent0", shim_id)
+        made.agents.append(agent)
+        await agent.start()
+        await agent.logged("registered with")
+        return made
+
+    def end(self) -> None:
+        """The next test gets another system."""
+        if self.system is not None:
+            self._background.run(self.system.agents[0].kill())
+            self.system.remove_containers()
+            self.system = None
+        if self._master is not None:
+            self._background.run(self._master.__aexit__(None, None, None))
+            self._master = None
+
+    def close(self) -> None:
+        self.end()
+        self._background.close()
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def shared_systems(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    busybox_image: str,
+    docker_client: docker.DockerClient,
+) -> Iterator[Shared]:
+    directory = tmp_path_factory.mktemp("shared")
+    made = Shared(request.param, directory, busybox_image, docker_client)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def shared(shared_systems: Shared) -> AsyncIterator[System]:
+    """A system whose agent has no flags and serves other tests before and after this one."""
+    found = await asyncio.to_thread(shared_systems.get)
+    try:
+        yield found
+        await found.no_containers()
+        found.assert_sound()
+    except BaseException:
+        await asyncio.to_thread(shared_systems.end)
+        raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import aiohttp
 from shim.protos import messages_pb2 as m
 from tests.bench.kit import ThinMaster
 from tests.e2e.agents import AgentProcess
+from tests.support.wait import PATIENCE
 from tests.triton.simulator import TritonSimulator
 
 
@@ -27,15 +28,6 @@ class Master(ThinMaster):
         self.said[update.status.task_id.value] = update.status.message
 
 
-async def until(condition: Callable[[], object], what: str) -> None:
-    try:
-        async with asyncio.timeout(20):
-            while not condition():
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"never came: {what}") from None
-
-
 @asynccontextmanager
 async def shim(
     at: TritonSimulator, tmp_path: Path, name: str = "one", *more: str, program: str = "shim"
@@ -46,7 +38,7 @@ async def shim(
         agent.program = (program,)
         await agent.start()
         try:
-            await asyncio.wait_for(master.registered.wait(), 20)
+            await asyncio.wait_for(master.registered.wait(), PATIENCE)
             yield master, agent
         except BaseException:
             print(agent.log)

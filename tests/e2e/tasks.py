@@ -10,8 +10,17 @@ from typing import Any
 from tests.e2e.client import Framework, Json, task
 from tests.e2e.conftest import System
 
+GENTLE = "trap 'exit 0' TERM; sleep 1000 & wait"
+"""Runs until it is asked to end."""
+STUBBORN = "trap '' TERM; sleep 1000"
+"""Runs until it is killed."""
 AT_ONCE: Json = {"grace_period": {"nanoseconds": 0}}
 """A kill policy for tasks whose end is not what a test is about."""
+
+
+def a_task(system: System, task_id: str, command: str = GENTLE, **fields: Any) -> Json:
+    """A task of the system's image; ``fields`` are those of ``client.task``."""
+    return task(task_id, command, **{"image": system.image, **fields})
 
 
 def docker_task(

@@ -13,9 +13,10 @@ import pytest
 from tests.e2e.client import ROOT
 from tests.e2e.conftest import System
 from tests.support.ports import free_port
+from tests.support.wait import PATIENCE
 
 
-async def run_agent(*flags: str, timeout: float = 20, **env: str) -> tuple[int, str]:
+async def run_agent(*flags: str, timeout: float = PATIENCE, **env: str) -> tuple[int, str]:
     """Exit code and stderr of an agent that ends by itself."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -108,6 +109,6 @@ async def test_second_shim_on_a_work_dir(system: System) -> None:
 async def test_an_endpoint_that_is_not_there_is_named_and_awaited(system: System) -> None:
     where = f"unix://{system.directory}/no.sock"
     agent = await system.agent(f"--docker_host={where}", registered=False)
-    await agent.said(where)
+    await agent.logged(where)
     assert "Traceback" not in agent.log
     assert await agent.end() == 0

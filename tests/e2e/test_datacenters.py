@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.agents import AgentProcess
 from tests.e2e.client import Framework, task
-from tests.e2e.datacenter import until
+from tests.support.wait import until
 from tests.triton.datacenter import Options
 from tests.triton.simulator import TritonSimulator, run_simulator
 
@@ -34,7 +34,7 @@ async def places(master: str, tmp_path: Path) -> AsyncIterator[dict[str, TritonS
             await agent.start()
             stack.push_async_callback(agent.end)
         for agent in agents:
-            await agent.said("registered with")
+            await agent.logged("registered with")
         yield made
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.agents import eventually
 from tests.e2e.client import Framework, Json
 from tests.e2e.conftest import System
 from tests.e2e.tasks import docker_task, running
+from tests.support.wait import until
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
@@ -53,19 +53,19 @@ async def inside(system: System, task_id: str, script: str) -> None:
     assert done.exit_code == 0, done.output
 
 
-async def test_every_kind_becomes_healthy(system: System) -> None:
-    agent = await system.agent()
+async def test_every_kind_becomes_healthy(shared: System) -> None:
+    agent = await shared.agent()
     tasks = [
-        checked(system, "http", SERVER, HTTP),
-        checked(system, "tcp", SERVER, TCP),
-        checked(system, "command", "sleep 1000", shell("test -d /www")),
-        checked(system, "loopback", "httpd -f -p 127.0.0.1:8080 -h /www", HTTP),
-        checked(system, "no-network", SERVER, TCP),
-        checked(system, "none", "sleep 1000", TCP, grace_period_seconds=100),
+        checked(shared, "http", SERVER, HTTP),
+        checked(shared, "tcp", SERVER, TCP),
+        checked(shared, "command", "sleep 1000", shell("test -d /www")),
+        checked(shared, "loopback", "httpd -f -p 127.0.0.1:8080 -h /www", HTTP),
+        checked(shared, "no-network", SERVER, TCP),
+        checked(shared, "none", "sleep 1000", TCP, grace_period_seconds=100),
     ]
     tasks[4]["container"]["docker"]["network"] = "NONE"
-    async with system.framework() as framework:
-        await running(system, framework, *tasks)
+    async with shared.framework() as framework:
+        await running(shared, framework, *tasks)
         for info in tasks[:5]:
             status = await healthy(framework, info["name"], True)
             assert (status["state"], status["reason"]) == ("TASK_RUNNING", HEALTH)
@@ -76,21 +76,21 @@ async def test_every_kind_becomes_healthy(system: System) -> None:
     assert "a probe inside the container" in agent.log
 
 
-async def test_unhealthy_well_again_and_killed(system: System) -> None:
-    await system.agent()
-    info = checked(system, "web", SERVER, HTTP, consecutive_failures=1000)
-    doomed = checked(system, "doomed", SERVER, shell("test ! -e /tmp/sick"))
+async def test_unhealthy_well_again_and_killed(shared: System) -> None:
+    await shared.agent()
+    info = checked(shared, "web", SERVER, HTTP, consecutive_failures=1000)
+    doomed = checked(shared, "doomed", SERVER, shell("test ! -e /tmp/sick"))
     doomed["kill_policy"] = {"grace_period": {"nanoseconds": 0}}
-    async with system.framework() as framework:
-        await running(system, framework, info, doomed)
+    async with shared.framework() as framework:
+        await running(shared, framework, info, doomed)
         await healthy(framework, "web", True)
-        await inside(system, "web", "mv /www/index.html /www/away")
+        await inside(shared, "web", "mv /www/index.html /www/away")
         await healthy(framework, "web", False)
-        await inside(system, "web", "mv /www/away /www/index.html")
+        await inside(shared, "web", "mv /www/away /www/index.html")
         await healthy(framework, "web", True, after=len(framework.updates("web")))
 
         await healthy(framework, "doomed", True)
-        await inside(system, "doomed", "touch /tmp/sick")
+        await inside(shared, "doomed", "touch /tmp/sick")
         ended = await framework.end("doomed")
         told = [(s["state"], s.get("healthy")) for s in framework.updates("doomed")]
         await framework.stop()
@@ -109,13 +109,13 @@ async def test_unhealthy_well_again_and_killed(system: System) -> None:
     assert "reason" not in ended
 
 
-async def test_failures_in_the_grace_period_do_not_count(system: System) -> None:
+async def test_failures_in_the_grace_period_do_not_count(shared: System) -> None:
     """The server comes late: without the grace period the task would have been killed."""
     slow = f"sleep 2; {SERVER}"
-    graceful = checked(system, "graceful", slow, TCP, grace_period_seconds=60)
-    hasty = checked(system, "hasty", slow, TCP)
-    await system.agent()
-    async with system.framework() as framework:
+    graceful = checked(shared, "graceful", slow, TCP, grace_period_seconds=60)
+    hasty = checked(shared, "hasty", slow, TCP)
+    await shared.agent()
+    async with shared.framework() as framework:
         await framework.launch(graceful, hasty)
         assert (await framework.end("hasty"))["state"] == "TASK_KILLED"
         await healthy(framework, "graceful", True)
@@ -124,14 +124,14 @@ async def test_failures_in_the_grace_period_do_not_count(system: System) -> None
     assert told == [None, None, True]
 
 
-async def test_checks_tell_every_change_and_kill_nothing(system: System) -> None:
+async def test_checks_tell_every_change_and_kill_nothing(shared: System) -> None:
     timing = {"delay_seconds": 0, "interval_seconds": 0.2, "timeout_seconds": 10}
     script = {"command": {"value": "exit $(cat /tmp/code)"}}
-    info = docker_task(system, "code", "echo 7 >/tmp/code; sleep 1000")
+    info = docker_task(shared, "code", "echo 7 >/tmp/code; sleep 1000")
     info["check"] = {"type": "COMMAND", "command": script, **timing}
-    page = docker_task(system, "page", SERVER)
+    page = docker_task(shared, "page", SERVER)
     page["check"] = {**HTTP, **timing}
-    port = docker_task(system, "port", SERVER)
+    port = docker_task(shared, "port", SERVER)
     port["check"] = {**TCP, **timing}
     port["health_check"] = {**TCP, **timing}
 
@@ -145,16 +145,16 @@ async def test_checks_tell_every_change_and_kill_nothing(system: System) -> None
         async def there() -> bool:
             return results(task_id, kind)[-1:] == [result]
 
-        await eventually(there, f"{task_id}: {result}")
+        await until(there, f"{task_id}: {result}")
 
-    await system.agent()
-    async with system.framework() as framework:
-        await running(system, framework, info, page, port)
+    await shared.agent()
+    async with shared.framework() as framework:
+        await running(shared, framework, info, page, port)
         await ended_with("code", "command", {"exit_code": 7})
-        await inside(system, "code", "echo 0 >/tmp/code")
+        await inside(shared, "code", "echo 0 >/tmp/code")
         await ended_with("code", "command", {"exit_code": 0})
         await ended_with("page", "http", {"status_code": 200})
-        await inside(system, "page", "rm /www/index.html")
+        await inside(shared, "page", "rm /www/index.html")
         await ended_with("page", "http", {"status_code": 404})
         await healthy(framework, "port", True)
         await ended_with("port", "tcp", {"succeeded": True})
@@ -172,7 +172,7 @@ async def test_a_restart_in_the_middle(system: System) -> None:
         await healthy(framework, "web", True)
         await agent.end(signal.SIGKILL)
         await agent.start()
-        await agent.said("re-registered with")
+        await agent.logged("re-registered with")
         await inside(system, "web", "touch /tmp/sick")
         ended = await framework.end("web")
     assert (ended["state"], ended["healthy"]) == ("TASK_KILLED", False)

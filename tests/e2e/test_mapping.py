@@ -53,7 +53,7 @@ def variables(**values: str) -> Json:
     return {"variables": [{"name": name, "value": value} for name, value in values.items()]}
 
 
-async def test_every_form_of_command(system: System, entry_image: str) -> None:
+async def test_every_form_of_command(shared: System, entry_image: str) -> None:
     forms: dict[str, tuple[str, Json]] = {
         "by-image": ("by image", {"shell": False}),
         "value": ("one word", {"shell": False, "value": "one word"}),
@@ -67,21 +67,21 @@ async def test_every_form_of_command(system: System, entry_image: str) -> None:
     tasks = []
     for name, (want, command) in forms.items():
         command = {**command, "environment": variables(WANT=want)}
-        tasks.append(docker_task(system, name, command, image=entry_image))
+        tasks.append(docker_task(shared, name, command, image=entry_image))
     replaced = docker_task(
-        system,
+        shared,
         "entrypoint-parameter",
         {"shell": False, "arguments": ["-c", "exit 7"]},
         image=entry_image,
         parameters={"entrypoint": "/bin/sh"},
     )
     containerizer = docker_task(
-        system, "mesos", {"shell": False, "value": "/bin/sh", "arguments": ["sh", "-c", "exit 8"]}
+        shared, "mesos", {"shell": False, "value": "/bin/sh", "arguments": ["sh", "-c", "exit 8"]}
     )
     image = {"type": "DOCKER", "docker": {"name": entry_image}}
     containerizer["container"] = {"type": "MESOS", "mesos": {"image": image}}
-    await system.agent()
-    async with system.framework() as framework:
+    await shared.agent()
+    async with shared.framework() as framework:
         found = await ends(framework, *tasks, replaced, containerizer)
     assert found == {
         **dict.fromkeys(forms, "TASK_FINISHED"),
@@ -90,7 +90,7 @@ async def test_every_form_of_command(system: System, entry_image: str) -> None:
     }
 
 
-async def test_environment_secrets_and_labels(system: System) -> None:
+async def test_environment_secrets_and_labels(shared: System) -> None:
     secret = {"type": "VALUE", "value": {"data": base64.b64encode(b"s3cret=").decode()}}
     command = {
         "value": 'test "$PASSWORD" = s3cret= && test "$TWICE" = last && test "$IN_PARAMETER" = x=y',
@@ -100,12 +100,12 @@ async def test_environment_secrets_and_labels(system: System) -> None:
         {"name": "PASSWORD", "type": "SECRET", "secret": secret},
         {"name": "TWICE", "value": "last"},
     ]
-    info = docker_task(system, "env", command, parameters={"env": "IN_PARAMETER=x=y"})
-    marathon = docker_task(system, "labels", parameters={"label": "MESOS_TASK_ID=labels"})
-    agent = await system.agent()
-    async with system.framework() as framework:
+    info = docker_task(shared, "env", command, parameters={"env": "IN_PARAMETER=x=y"})
+    marathon = docker_task(shared, "labels", parameters={"label": "MESOS_TASK_ID=labels"})
+    agent = await shared.agent()
+    async with shared.framework() as framework:
         assert await ends(framework, info) == {"env": "TASK_FINISHED"}
-        attrs = (await running(system, framework, marathon))["labels"]
+        attrs = (await running(shared, framework, marathon))["labels"]
         await framework.stop()
     assert attrs["Config"]["Labels"]["MESOS_TASK_ID"] == "labels"
     assert "s3cret" not in agent.log
@@ -148,7 +148,7 @@ async def test_a_network_of_ones_own(network: str, system: System) -> None:
     assert told["ip_addresses"][0]["ip_address"] == attached["Networks"][network]["IPAddress"]
 
 
-async def test_volumes(volume: str, system: System, tmp_path: Path) -> None:
+async def test_volumes(volume: str, shared: System, tmp_path: Path) -> None:
     host = tmp_path / "host"
     host.mkdir(mode=0o777)
     (host / "in").write_text("from the host")
@@ -160,35 +160,35 @@ async def test_volumes(volume: str, system: System, tmp_path: Path) -> None:
     sandboxed = {"host_path": "data", "container_path": "/data", "mode": "RW"}
     tasks = [
         docker_task(
-            system,
+            shared,
             "bind",
             'grep host /rw/in && echo out >/rw/out && grep host "$MESOS_SANDBOX/ro/in"'
             ' && ! touch "$MESOS_SANDBOX/ro/x"',
             container={"volumes": [bind("/rw", "RW"), bind("ro", "RO")]},
         ),
         docker_task(
-            system,
+            shared,
             "named",
             "echo kept >/kept/file",
             container={"volumes": [{"source": named, "container_path": "/kept", "mode": "RW"}]},
         ),
-        docker_task(system, "relative", "touch /data/x", container={"volumes": [sandboxed]}),
+        docker_task(shared, "relative", "touch /data/x", container={"volumes": [sandboxed]}),
         docker_task(
-            system,
+            shared,
             "read-only",
             '! touch /x && touch "$MESOS_SANDBOX/x" && touch /run/x',
             parameters={"read-only": "true", "tmpfs": "/run:size=1m"},
         ),
     ]
     again = docker_task(
-        system,
+        shared,
         "named-again",
         "grep kept /kept/file && ! touch /kept/x",
         parameters={"volume-driver": "local"},
         container={"volumes": [{"source": named, "container_path": "/kept", "mode": "RO"}]},
     )
-    agent = await system.agent()
-    async with system.framework() as framework:
+    agent = await shared.agent()
+    async with shared.framework() as framework:
         found = await ends(framework, *tasks)
         found |= await ends(framework, again)
     assert found == dict.fromkeys([t["name"] for t in (*tasks, again)], "TASK_FINISHED")
@@ -196,20 +196,20 @@ async def test_volumes(volume: str, system: System, tmp_path: Path) -> None:
     assert "/data is an anonymous volume, gone with the container" in agent.log
 
 
-async def test_terminal_limits_and_rights(system: System) -> None:
+async def test_terminal_limits_and_rights(shared: System) -> None:
     rlimits = {"rlimits": [{"type": "RLMT_NOFILE", "soft": 100, "hard": 200}]}
     terminal = {"tty_info": {}, "rlimit_info": rlimits}
     inside = docker_task(
-        system,
+        shared,
         "inside",
         'test -t 1 && test "$(ulimit -n)" = 100 && test "$(ulimit -H -n)" = 200',
         container=terminal,
     )
     linux = {"shm_size": 16, "effective_capabilities": {"capabilities": ["CHOWN", "NET_ADMIN"]}}
-    fields = docker_task(system, "fields", container={"linux_info": linux})
+    fields = docker_task(shared, "fields", container={"linux_info": linux})
     fields["limits"] = {"cpus": {"value": 0.5}, "mem": {"value": 64}}
     parameters = docker_task(
-        system,
+        shared,
         "parameters",
         parameters={
             "cap-add": "NET_ADMIN",
@@ -229,9 +229,9 @@ async def test_terminal_limits_and_rights(system: System) -> None:
             "pids-limit": "50",
         },
     )
-    await system.agent()
-    async with system.framework() as framework:
-        found = await running(system, framework, fields, parameters)
+    await shared.agent()
+    async with shared.framework() as framework:
+        found = await running(shared, framework, fields, parameters)
         assert await ends(framework, inside) == {"inside": "TASK_FINISHED"}
         await framework.stop()
     host = found["fields"]["HostConfig"]

@@ -16,10 +16,11 @@ from aiohttp import encode_basic_auth, web
 
 from shim.telemetry.catalogue import COUNTERS, GAUGES
 from tests.dev.master.conftest import REAL, RealMaster
-from tests.e2e.agents import AgentProcess, eventually
+from tests.e2e.agents import AgentProcess
 from tests.e2e.browser import text_of
 from tests.e2e.client import ROOT, Framework, Json, task
 from tests.e2e.conftest import System
+from tests.support.wait import patience, until
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
@@ -49,7 +50,7 @@ class Pages:
             except aiohttp.ClientConnectionError:
                 return False
 
-        await eventually(answered, "an answer of the agent")
+        await until(answered, "an answer of the agent")
 
     async def read(self, path: str, offset: int = 0) -> str:
         """From ``offset`` to the end."""
@@ -81,7 +82,7 @@ class Pages:
         async def there() -> bool:
             return text in await self.read(path)
 
-        await eventually(there, f"{text!r} in {path}")
+        await until(there, f"{text!r} in {path}")
 
 
 @asynccontextmanager
@@ -139,8 +140,8 @@ async def test_a_huge_output_keeps_its_beginning_and_its_end(system: System) -> 
     made += "i=$((i+1)); done; echo ends"
     async with system.framework() as framework, pages(agent) as at:
         await framework.launch(task("loud", made, image=system.image))
-        await framework.end("loud", timeout=120)
-        await system.no_containers(timeout=60)
+        await framework.end("loud")
+        await system.no_containers()
         path = f"{await at.directory('loud')}/stdout"
         size = (await at.get("/files/read", path=path, offset=-1))["offset"]
         start = await at.get("/files/read", path=path, offset=0, length=20)
@@ -154,13 +155,13 @@ def _bytes_in(directory: Path) -> int:
     return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
 
 
-async def test_other_files_are_fetched_out_of_the_running_container(system: System) -> None:
-    agent = await system.agent()
+async def test_other_files_are_fetched_out_of_the_running_container(shared: System) -> None:
+    agent = await shared.agent()
     script = "cd $MESOS_SANDBOX; mkdir -p work/deep; echo result > work/out.txt; "
     script += "ln -s work/out.txt link; ln -s /etc/passwd escape; trap 'exit 0' TERM; "
     script += "while :; do sleep 0.1; done"
-    async with system.framework() as framework, pages(agent) as at:
-        await framework.launch(task("files", script, image=system.image))
+    async with shared.framework() as framework, pages(agent) as at:
+        await framework.launch(task("files", script, image=shared.image))
         await framework.state("files", "TASK_RUNNING")
         here = await at.directory("files")
         await at.wait_for_text(f"{here}/work/out.txt", "result\n")
@@ -172,7 +173,7 @@ async def test_other_files_are_fetched_out_of_the_running_container(system: Syst
         async def complete() -> bool:
             return len(await listed(here)) == 5
 
-        await eventually(complete, "five files")
+        await until(complete, "five files")
         assert await listed(here) == {
             "escape": "l",
             "link": "l",
@@ -200,7 +201,7 @@ async def test_statistics_and_metrics_of_a_running_task(system: System) -> None:
             used = entry["statistics"]
             return used["cpus_user_time_secs"] > 0 and used["mem_rss_bytes"] > 0
 
-        await eventually(measured, "a sample of the busy task", 40)
+        await until(measured, "a sample of the busy task")
         (entry,) = await at.get("/containers")
         assert entry["statistics"]["mem_limit_bytes"] == 48 * 2**20
         metrics = await at.get("/metrics/snapshot")
@@ -241,17 +242,17 @@ async def test_reading_needs_a_password_and_the_master_needs_none(system: System
             assert health.status == 200
 
 
-async def test_run_follow_prints_the_output_of_its_task(system: System) -> None:
-    await system.agent()
+async def test_run_follow_prints_the_output_of_its_task(shared: System) -> None:
+    await shared.agent()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "shim", "run", f"--master={system.master}", "--follow"),
-        *(f"--image={system.image}", "--mem=32"),
+        *(sys.executable, "-m", "shim", "run", f"--master={shared.master}", "--follow"),
+        *(f"--image={shared.image}", "--mem=32"),
         "--command=echo begins; sleep 2; echo goes wrong >&2; echo ends; exit 7",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
     )
-    async with asyncio.timeout(60):
+    async with patience():
         out, err = await process.communicate()
     assert process.returncode == 7, (out, err)
     assert b"begins\n" in out
@@ -275,12 +276,12 @@ async def file_server(directory: Path) -> AsyncIterator[str]:
 
 
 @pytest.mark.needs_chromium
-async def test_a_sandbox_page_of_another_origin_in_a_browser(system: System) -> None:
-    agent = await system.agent()
-    async with system.framework() as framework, pages(agent) as at, file_server(WEB) as origin:
+async def test_a_sandbox_page_of_another_origin_in_a_browser(shared: System) -> None:
+    agent = await shared.agent()
+    async with shared.framework() as framework, pages(agent) as at, file_server(WEB) as origin:
         await framework.launch(
-            task("talks", TALKS, image=system.image),
-            task("brief", "echo last words; exit 3", image=system.image),
+            task("talks", TALKS, image=shared.image),
+            task("brief", "echo last words; exit 3", image=shared.image),
         )
         await framework.state("talks", "TASK_RUNNING")
         await framework.end("brief")

@@ -126,16 +126,16 @@ async def test_what_is_refused_and_in_which_words(system: System) -> None:
     assert good == {"good": "TASK_FINISHED"}
 
 
-async def test_what_the_master_refuses(system: System) -> None:
-    named = docker_task(system, "name", parameters={"name": "mine"})
-    unhealthy = docker_task(system, "health")
+async def test_what_the_master_refuses(shared: System) -> None:
+    named = docker_task(shared, "name", parameters={"name": "mine"})
+    unhealthy = docker_task(shared, "health")
     unhealthy["health_check"] = {"tcp": {"port": 80}}
-    old = docker_task(system, "old-health", "true")
+    old = docker_task(shared, "old-health", "true")
     old["health_check"] = {"command": {"value": "true"}}
-    command = docker_task(system, "check")
+    command = docker_task(shared, "check")
     command["check"] = {"type": "COMMAND"}
-    await system.agent()
-    async with system.framework() as framework:
+    await shared.agent()
+    async with shared.framework() as framework:
         found = await ends(framework, named, unhealthy, old, command)
     assert found == {
         "name": "TASK_ERROR Task's `ContainerInfo` is invalid: Parameter in DockerInfo must not be"

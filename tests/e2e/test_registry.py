@@ -15,7 +15,7 @@ import aiohttp
 import docker
 import pytest
 
-from tests.e2e.agents import AgentProcess, eventually
+from tests.e2e.agents import AgentProcess
 from tests.e2e.conftest import System
 from tests.e2e.gate import gate
 from tests.e2e.tasks import docker_task, ends
@@ -23,6 +23,7 @@ from tests.engine.fetch.archives import a_tar
 from tests.engine.fetch.server import serving
 from tests.support import busybox, registry
 from tests.support.registry import Registry
+from tests.support.wait import until
 
 pytestmark = [
     pytest.mark.needs_docker,
@@ -85,25 +86,25 @@ async def stages(agent: AgentProcess) -> list[str]:
 
 
 async def test_ten_tasks_of_one_image_pull_it_once(
-    public: Registry, push: Push, system: System
+    public: Registry, push: Push, shared: System
 ) -> None:
     image = await asyncio.to_thread(push, public)
-    agent = await system.agent()
+    agent = await shared.agent()
     async with gate(public.port, rate=4e6) as way:
         image = image.replace(str(public.port), str(way.port))
-        tasks = [docker_task(system, f"t{n}", "true", image=image) for n in range(10)]
-        async with system.framework() as framework:
+        tasks = [docker_task(shared, f"t{n}", "true", image=image) for n in range(10)]
+        async with shared.framework() as framework:
             found = await ends(framework, *tasks)
     assert found == {f"t{n}": "TASK_FINISHED" for n in range(10)}
     assert way.count("GET", "/manifests/") == 1
     assert agent.log.count(f"pulled {image} in ") == 1
 
 
-async def test_credentials(private: Registry, push: Push, system: System) -> None:
+async def test_credentials(private: Registry, push: Push, shared: System) -> None:
     image = await asyncio.to_thread(push, private)
     wrong = {"auths": {private.host: {"auth": "bm90OnRoaXM="}}}
-    agent = await system.agent()
-    async with serving() as server, system.framework() as framework:
+    agent = await shared.agent()
+    async with serving() as server, shared.framework() as framework:
         for name, config in (("right", private.docker_config), ("wrong", wrong)):
             archive = a_tar({".docker/config.json": json.dumps(config).encode()})
             server.files[f"{name}/docker.tgz"] = gzip.compress(archive)
@@ -114,10 +115,10 @@ async def test_credentials(private: Registry, push: Push, system: System) -> Non
 
         found = await ends(
             framework,
-            docker_task(system, "anonymous", image=image),
-            docker_task(system, "wrong", fetching("wrong"), image=image),
+            docker_task(shared, "anonymous", image=image),
+            docker_task(shared, "wrong", fetching("wrong"), image=image),
         )
-        found |= await ends(framework, docker_task(system, "right", fetching("right"), image=image))
+        found |= await ends(framework, docker_task(shared, "right", fetching("right"), image=image))
     assert found["right"] == "TASK_FINISHED"
     assert all(found[name].startswith(PULL + image) for name in ("anonymous", "wrong"))
     assert found["anonymous"].endswith(": no basic auth credentials")
@@ -143,17 +144,17 @@ async def test_the_agents_own_credentials(private: Registry, push: Push, system:
 
 
 async def test_a_forced_pull_fails_though_the_image_is_there(
-    system: System, docker_client: docker.DockerClient
+    shared: System, docker_client: docker.DockerClient
 ) -> None:
     image = f"127.0.0.1:9/tests/{uuid.uuid4().hex}:1"
-    docker_client.images.get(system.image).tag(image)
-    await system.agent()
+    docker_client.images.get(shared.image).tag(image)
+    await shared.agent()
     try:
-        async with system.framework() as framework:
+        async with shared.framework() as framework:
             found = await ends(
                 framework,
-                docker_task(system, "forced", "true", image=image, force_pull_image=True),
-                docker_task(system, "plain", "true", image=image),
+                docker_task(shared, "forced", "true", image=image, force_pull_image=True),
+                docker_task(shared, "plain", "true", image=image),
             )
     finally:
         docker_client.images.remove(image)
@@ -168,23 +169,23 @@ async def test_a_slow_pull_is_seen_and_ends_with_a_kill(
 ) -> None:
     image = await asyncio.to_thread(push, public)
     agent = await system.agent()
-    async with gate(public.port, rate=20e3) as way, system.framework() as framework:
+    async with gate(public.port, rate=2e3) as way, system.framework() as framework:
         image = image.replace(str(public.port), str(way.port))
         await framework.launch(*(docker_task(system, name, image=image) for name in "ab"))
-        await agent.said(f"pulling {image}: 0 of 1 layers")
+        await agent.logged(f"pulling {image}: 0 of 1 layers")
         told = await stages(agent)
         assert len(told) == 2
         assert all(text.startswith(f"pulling image {image}: 0 of 1 layers") for text in told)
         await framework.kill("a")
-        killed = await framework.end("a", timeout=2)
+        killed = await framework.end("a")
         assert way.connections
         await framework.kill("b")
-        await framework.end("b", timeout=2)
+        await framework.end("b")
 
         async def given_up() -> bool:
             return not way.connections
 
-        await eventually(given_up, "the end of the pull", timeout=5)
+        await until(given_up, "the end of the pull")
         assert framework.states("a") == framework.states("b") == ["TASK_KILLED"]
     assert killed["reason"] == "REASON_TASK_KILLED_DURING_LAUNCH"
     assert f"the pull of {image} is cancelled" in agent.log
@@ -194,7 +195,7 @@ async def test_a_slow_pull_is_seen_and_ends_with_a_kill(
 async def test_a_pull_that_takes_too_long(public: Registry, push: Push, system: System) -> None:
     image = await asyncio.to_thread(push, public)
     await system.agent("--executor_registration_timeout=1secs")
-    async with gate(public.port, rate=20e3) as way, system.framework() as framework:
+    async with gate(public.port, rate=2e3) as way, system.framework() as framework:
         image = image.replace(str(public.port), str(way.port))
         await framework.launch(docker_task(system, "slow", image=image))
         ended = await framework.end("slow")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from shim.protos.mesos_pb2 import TaskState
 from tests.bench.kit import run_task
-from tests.e2e.agents import eventually
-from tests.e2e.datacenter import page, shim, until
+from tests.e2e.datacenter import page, shim
+from tests.support.wait import PATIENCE, until
 from tests.triton.api_errors import ApiError
 from tests.triton.machines import State
 from tests.triton.simulator import TritonSimulator
@@ -25,11 +25,11 @@ async def test_a_killed_task_leaves_no_container(at: TritonSimulator, tmp_path: 
         names = ["a", "b", "c"]
         for name in names:
             master.launch(name, IMAGE)
-        await master.until(master.reached(names, RUNNING), 20)
+        await master.until(master.reached(names, RUNNING))
         assert {machine.state for machine in at.datacenter.machines} == {State.RUNNING}
         for name in names:
             master.kill(name)
-        await master.until(master.reached(names, KILLED), 20)
+        await master.until(master.reached(names, KILLED))
         await until(lambda: at.remaining == [], "nothing left")
     assert len(at.datacenter.machines) == 3
 
@@ -41,12 +41,12 @@ async def test_costs_are_shown_in_state_and_metrics(at: TritonSimulator, tmp_pat
     flags = [f"--triton_prices={prices}", "--domain=us/endpoint"]
     async with shim(at, tmp_path, "one", *flags) as (master, agent):
         master.launch("a", IMAGE)
-        await master.until(master.reached(["a"], RUNNING), 20)
+        await master.until(master.reached(["a"], RUNNING))
 
         async def priced() -> bool:
             return "triton_cost_per_hour 0.36" in await page(agent, "metrics")
 
-        await eventually(priced, "a price")
+        await until(priced, "a price")
         state = json.loads(await page(agent, "state"))
         (task,) = state["frameworks"][0]["executors"][0]["tasks"]
         assert task["resources"]["mem"] == 32.0
@@ -60,7 +60,7 @@ async def test_costs_are_shown_in_state_and_metrics(at: TritonSimulator, tmp_pat
         assert "triton_containers_without_task 0.0" in metrics
         assert re.search(r"triton_certificate_days_left 36(49\.9\d*|50\.0)$", metrics, re.MULTILINE)
         master.kill("a")
-        await master.until(master.reached(["a"], KILLED), 20)
+        await master.until(master.reached(["a"], KILLED))
         await until(lambda: at.remaining == [], "nothing left")
 
 
@@ -73,7 +73,7 @@ async def test_an_option_that_triton_ignores_is_refused_or_warned_of(
             message = run_task(master.agent_id, "a", IMAGE, "sleep 100")
             message.task.container.docker.privileged = True
             master.tell(message)
-            await master.until(master.reached(["a"], state), 20)
+            await master.until(master.reached(["a"], state))
             assert ("Triton ignores it: container.docker.privileged" in agent.log) == (
                 wanted == "warn"
             )
@@ -87,7 +87,7 @@ async def test_a_kill_during_provisioning(at: TritonSimulator, tmp_path: Path) -
         master.launch("a", IMAGE)
         await until(lambda: at.remaining, "provisioning")
         master.kill("a")
-        await master.until(master.reached(["a"], KILLED), 20)
+        await master.until(master.reached(["a"], KILLED))
         await until(lambda: at.remaining == [], "nothing left")
     assert at.datacenter.machines[0].started is None
 
@@ -99,10 +99,10 @@ async def test_a_restart_during_provisioning(at: TritonSimulator, tmp_path: Path
         await until(lambda: at.remaining, "provisioning")
         await agent.kill()
         await agent.start()
-        await master.until(master.reached(["a"], RUNNING), 30)
+        await master.until(master.reached(["a"], RUNNING))
         assert len(at.datacenter.machines) == 1
         master.kill("a")
-        await master.until(master.reached(["a"], KILLED), 20)
+        await master.until(master.reached(["a"], KILLED))
         await until(lambda: at.remaining == [], "nothing left")
 
 
@@ -111,7 +111,7 @@ async def test_triton_s_own_words_reach_the_framework(at: TritonSimulator, tmp_p
     at.options.fail_provisions.append(ApiError(409, words, "NoAllocatableServersError"))
     async with shim(at, tmp_path) as (master, _):
         master.launch("a", IMAGE)
-        await master.until(master.reached(["a"], FAILED), 20)
+        await master.until(master.reached(["a"], FAILED))
     assert "No compute resources available: all full" in master.said["a"]
     assert "NoAllocatableServersError, Triton request" in master.said["a"]
     assert at.remaining == []
@@ -120,9 +120,9 @@ async def test_triton_s_own_words_reach_the_framework(at: TritonSimulator, tmp_p
 async def test_an_unknown_exit_code_is_a_failure(at: TritonSimulator, tmp_path: Path) -> None:
     async with shim(at, tmp_path, program="tests.e2e.impatient") as (master, _):
         master.launch("a", IMAGE)
-        await master.until(master.reached(["a"], RUNNING), 20)
+        await master.until(master.reached(["a"], RUNNING))
         await at.datacenter.crash(at.datacenter.machines[0])
-        await master.until(master.reached(["a"], FAILED), 30)
+        await master.until(master.reached(["a"], FAILED))
         await until(lambda: at.remaining == [], "nothing left")
 
 
@@ -131,19 +131,19 @@ async def test_two_shims_of_one_account_leave_each_other_alone(
 ) -> None:
     async with shim(at, tmp_path, "one") as (first, _):
         first.launch("a", IMAGE)
-        await first.until(first.reached(["a"], RUNNING), 20)
+        await first.until(first.reached(["a"], RUNNING))
         async with shim(at, tmp_path, "two") as (second, agent):
             second.launch("b", IMAGE)
-            await second.until(second.reached(["b"], RUNNING), 20)
+            await second.until(second.reached(["b"], RUNNING))
             await agent.kill()
             second.registered.clear()
             await agent.start()
-            await asyncio.wait_for(second.registered.wait(), 20)
+            await asyncio.wait_for(second.registered.wait(), PATIENCE)
             assert len(at.remaining) == 2
             second.kill("b")
-            await second.until(second.reached(["b"], KILLED), 20)
+            await second.until(second.reached(["b"], KILLED))
             await until(lambda: len(at.remaining) == 1, "one left")
         assert at.datacenter.machines[0].state is State.RUNNING
         first.kill("a")
-        await first.until(first.reached(["a"], KILLED), 20)
+        await first.until(first.reached(["a"], KILLED))
         await until(lambda: at.remaining == [], "nothing left")

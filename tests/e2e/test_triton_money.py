@@ -13,15 +13,16 @@ import pytest
 from shim.model.container import LABEL_CONTAINER, LABEL_SHIM
 from shim.protos.mesos_pb2 import TaskState
 from tests.bench.kit import run_task
-from tests.e2e.agents import AgentProcess, eventually
-from tests.e2e.datacenter import Master, page, shim, until
+from tests.e2e.agents import AgentProcess
+from tests.e2e.datacenter import Master, page, shim
+from tests.support.wait import PATIENCE, until
 from tests.triton.simulator import TritonSimulator, client
 
 IMAGE, PACKAGE = "busybox:latest", "sample-128M"
 RUNNING, KILLED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED
 FINISHED = TaskState.TASK_FINISHED
-TOLERANCE = 0.2
-"""Seconds per machine, between its removal and the answer: two cores serve everything here."""
+TOLERANCE = 1.0
+"""Seconds per machine, between its removal and the answer, on a busy machine as well."""
 
 
 async def money(agent: AgentProcess) -> Any:
@@ -47,14 +48,14 @@ async def restart(master: Master, agent: AgentProcess) -> None:
     await agent.kill()
     master.registered.clear()
     await agent.start()
-    await asyncio.wait_for(master.registered.wait(), 20)
+    await asyncio.wait_for(master.registered.wait(), PATIENCE)
 
 
 async def test_machine_seconds_add_up_to_the_datacenter_s_bill(
     at: TritonSimulator, tmp_path: Path
 ) -> None:
     """Tasks that live between two lists, that are long in no state at all, and an ordinary one."""
-    at.options.provision_seconds, at.options.stopping_seconds = 1.0, 3.0
+    at.options.provision_seconds, at.options.stopping_seconds = 2.0, 4.0
     short, odd = [f"short-{number}" for number in range(6)], ["odd-1", "odd-2"]
     async with shim(at, tmp_path) as (master, agent):
         for name in (*short, "long"):
@@ -62,10 +63,10 @@ async def test_machine_seconds_add_up_to_the_datacenter_s_bill(
         for name in odd:
             launch_ending(master, name, 1.0)
         for name in short:
-            await master.until(master.reached([name], RUNNING), 20)
+            await master.until(master.reached([name], RUNNING))
             master.kill(name)
-        await master.until(master.reached(odd, FINISHED), 30)
-        await master.until(master.reached(short, KILLED), 20)
+        await master.until(master.reached(odd, FINISHED))
+        await master.until(master.reached(short, KILLED))
         await until(lambda: len(at.remaining) == 1, "only the long one left")
         await asyncio.sleep(0.5)
         found, billed = await money(agent), at.datacenter.bill()[PACKAGE]
@@ -87,22 +88,22 @@ async def test_a_restart_counts_nothing_twice_and_shows_each_package(
     prices.write_text(json.dumps({PACKAGE: 36}))
     async with shim(at, tmp_path, "one", f"--triton_prices={prices}") as (master, agent):
         master.launch("a", IMAGE)
-        await master.until(master.reached(["a"], RUNNING), 20)
+        await master.until(master.reached(["a"], RUNNING))
         at.datacenter.machines[0].created -= 864_000
         await restart(master, agent)
-        await eventually(shows(agent, f'triton_machines{{package="{PACKAGE}"}} 1.0'), "a list")
+        await until(shows(agent, f'triton_machines{{package="{PACKAGE}"}} 1.0'), "a list")
 
         async def known() -> bool:
             (framework,) = json.loads(await page(agent, "state"))["frameworks"]
             (task,) = framework["executors"][0]["tasks"]
             return bool(task.get("triton") == {"package": PACKAGE, "mem": 128})
 
-        await eventually(known, "the package's memory")
+        await until(known, "the package's memory")
         found = await money(agent)
         (account,) = found["tasks"]
         assert account["machine_seconds"] > 864_000
         seconds = found["packages"][PACKAGE]["machine_seconds"]
-        assert 0 < seconds < 60
+        assert 0 < seconds < 10 * PATIENCE
         assert found["frameworks"]["bench-0000"] == pytest.approx(seconds / 100)
         assert found["packages"][PACKAGE]["mem"] == 128
         master.kill("a")
@@ -120,10 +121,10 @@ async def test_an_alarm_for_a_container_without_task_and_no_other(
     ):
         master.launch("a", IMAGE)
         launch_ending(master, "b", 0.1)
-        await master.until(master.reached(["a"], RUNNING), 20)
-        await master.until(master.reached(["b"], FINISHED), 20)
+        await master.until(master.reached(["a"], RUNNING))
+        await master.until(master.reached(["b"], FINISHED))
         await docker.run("stray", Labels={LABEL_SHIM: "one", LABEL_CONTAINER: "stray"})
-        await eventually(shows(agent, "triton_containers_without_task 1.0"), "the alarm")
+        await until(shows(agent, "triton_containers_without_task 1.0"), "the alarm")
         assert (await money(agent))["containers_without_task"] == ["stray"]
         assert agent.log.count("is paid for, and no task is known for it") == 1
         assert "stray is paid for, and no task is known for it" in agent.log

@@ -6,12 +6,12 @@ import gzip
 
 import pytest
 
-from tests.e2e.agents import eventually
 from tests.e2e.client import Json
 from tests.e2e.conftest import System
 from tests.e2e.tasks import docker_task, ends
 from tests.engine.fetch.archives import a_tar, a_zip
 from tests.engine.fetch.server import serving
+from tests.support.wait import until
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
@@ -20,9 +20,9 @@ def fetching(value: str, *uris: Json) -> Json:
     return {"value": value, "uris": list(uris)}
 
 
-async def test_files_are_in_the_sandbox(system: System) -> None:
-    agent = await system.agent()
-    async with serving() as server, system.framework() as framework:
+async def test_files_are_in_the_sandbox(shared: System) -> None:
+    agent = await shared.agent()
+    async with serving() as server, shared.framework() as framework:
         server.files = {
             "app.tgz": gzip.compress(a_tar({"app/a.sh": b"in a tar", "app/run.sh": b"exit 0"})),
             "app.zip": a_zip({"z.txt": b"in a zip"}),
@@ -43,12 +43,12 @@ async def test_files_are_in_the_sandbox(system: System) -> None:
             " && test -f kept.tar && test ! -e a.txt && test -f app.tgz && test ! -e app.zip"
             " && touch mine"
         )
-        root = docker_task(system, "root", fetching(script, *everything))
+        root = docker_task(shared, "root", fetching(script, *everything))
         user = docker_task(
-            system, "user", fetching(script, *everything), parameters={"user": "nobody"}
+            shared, "user", fetching(script, *everything), parameters={"user": "nobody"}
         )
         elsewhere = docker_task(
-            system,
+            shared,
             "elsewhere",
             fetching("grep tar /conf/a.sh && touch /conf/mine", everything[0]),
             container={"volumes": [{"host_path": "app", "container_path": "/conf", "mode": "RW"}]},
@@ -59,9 +59,9 @@ async def test_files_are_in_the_sandbox(system: System) -> None:
     assert f"GET {server.url('')}" not in agent.log
 
 
-async def test_what_cannot_be_fetched_is_named(system: System) -> None:
-    await system.agent()
-    async with serving() as server, system.framework() as framework:
+async def test_what_cannot_be_fetched_is_named(shared: System) -> None:
+    await shared.agent()
+    async with serving() as server, shared.framework() as framework:
         server.files = {"evil.tar": a_tar({"../evil": b"x"}), "torn.tgz": b"\x1f\x8b torn"}
         bad = {
             "absent": {"value": server.url("absent")},
@@ -72,7 +72,7 @@ async def test_what_cannot_be_fetched_is_named(system: System) -> None:
             "scheme": {"value": "hdfs://name/file"},
             "output": {"value": server.url("evil.tar"), "output_file": "../out"},
         }
-        tasks = [docker_task(system, name, fetching("true", uri)) for name, uri in bad.items()]
+        tasks = [docker_task(shared, name, fetching("true", uri)) for name, uri in bad.items()]
         found = await ends(framework, *tasks)
         for name in bad:
             status = await framework.end(name)
@@ -108,9 +108,9 @@ async def test_a_kill_ends_a_download(system: System) -> None:
     async with serving() as server, system.framework() as framework:
         uri = {"value": server.url("endless/x")}
         await framework.launch(docker_task(system, "endless", fetching("true", uri)))
-        await eventually(arriving, "the download")
+        await until(arriving, "the download")
         await framework.kill("endless")
-        await framework.end("endless", timeout=5)
+        await framework.end("endless")
         assert framework.states("endless") == ["TASK_KILLED"]
         assert not await arriving()
     assert system.containers() == []

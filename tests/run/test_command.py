@@ -20,6 +20,7 @@ from shim.run import command, runner
 from shim.run.task_spec import TaskSpec, task_info
 from tests.dev.master.fake_agent import FakeAgent
 from tests.e2e.client import ROOT
+from tests.support.wait import patience
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def address(agent: FakeAgent) -> str:
 
 
 async def lines(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
-    async with asyncio.timeout(20):
+    async with patience():
         out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
@@ -117,7 +118,7 @@ async def test_follow_prints_the_logs_to_their_end(agent: FakeAgent) -> None:
     agent.files = {f"{sandbox}/stdout": "one\n", f"{sandbox}/stderr": "oops\n"}
     await agent.report(run, mesos.TASK_RUNNING)
     assert process.stdout
-    async with asyncio.timeout(10):
+    async with patience():
         while await process.stdout.readline() != b"one\n":
             pass
     agent.files[f"{sandbox}/stdout"] += "two\n"

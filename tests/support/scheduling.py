@@ -14,7 +14,7 @@ SLOWEST_FIRST = (
     "tests/compose/test_compose.py",
     "tests/test_start.py",
     "tests/e2e/faults",
-    "tests/discovery/test_consul.py",
+    "tests/discovery/test_real_consul.py",
     "tests/wire/test_detect.py",
     "tests/e2e",
     "tests/dev/master",
@@ -27,7 +27,7 @@ SLOWEST_FIRST = (
 """Files and folders by how long their tests take; the rest follows."""
 
 SERVICES = {
-    "tests/discovery/test_consul.py": "consul",
+    "tests/discovery/test_real_consul.py": "consul",
     "tests/wire/test_detect.py": "zookeeper",
 }
 """Modules whose tests share a session's service, by its name: one worker starts it."""

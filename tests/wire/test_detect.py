@@ -23,6 +23,7 @@ from shim.model.settings import StaticMaster, ZooKeeperMaster
 from shim.protos import mesos_pb2 as mesos
 from shim.wire.detect import Detector, StaticDetector
 from shim.wire.zookeeper import ZooKeeperDetector, leader_of, pid_in
+from tests.support.wait import patience
 from tests.wire.conftest import TcpProxy
 
 ONE, TWO = Pid("master", "10.0.0.1", 5050), Pid("master", "10.0.0.2", 5050)
@@ -77,7 +78,7 @@ class Seen(list[Pid | None]):
         self._more.set()
 
     async def until(self, holds: Callable[[Seen], bool]) -> None:
-        async with asyncio.timeout(15):
+        async with patience():
             while not holds(self):
                 self._more.clear()
                 await self._more.wait()
@@ -90,7 +91,7 @@ async def running(detector: Detector) -> AsyncIterator[Seen]:
     yield seen
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        async with asyncio.timeout(15):
+        async with patience():
             await task
 
 

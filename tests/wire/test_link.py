@@ -13,6 +13,7 @@ from shim.model.ids import Pid
 from shim.wire.framing import encode_request
 from shim.wire.link import Links
 from shim.wire.server import Inbox, bind, serve
+from tests.support.wait import patience, until
 
 AGENT = Pid("slave(1)", "127.0.0.1", 5051)
 
@@ -51,7 +52,7 @@ class Master:
         writer.close()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with patience():
             while not holds():
                 self.changed.clear()
                 await self.changed.wait()
@@ -82,7 +83,7 @@ class Broken(list[tuple[str, int]]):
         self.happened.set()
 
     async def wait(self) -> None:
-        async with asyncio.timeout(5):
+        async with patience():
             await self.happened.wait()
         self.happened.clear()
 
@@ -97,12 +98,6 @@ async def links(broken: Broken) -> AsyncIterator[Links]:
     found = Links(broken)
     yield found
     await found.close(flush=0.1)
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 async def test_messages_arrive_in_order_on_one_connection(master: Master, links: Links) -> None:
@@ -125,7 +120,7 @@ async def test_messages_arrive_at_the_inbox(links: Links) -> None:
     to = Pid("master", "127.0.0.1", listener.port)
     for i in range(300):
         links.send(to, AGENT, f"m{i}", b"x" * i)
-    await eventually(lambda: len(got) == 300)
+    await until(lambda: len(got) == 300)
     assert got == [f"m{i}" for i in range(300)]
     await links.close()
     await listener.close()
@@ -234,7 +229,7 @@ async def test_a_peer_that_is_not_mesos_is_logged_once(
         )
         await asyncio.sleep(0.1)
         master.break_connections()
-        await eventually(lambda: caplog.text.count("broke the link") > before)
+        await until(lambda: caplog.text.count("broke the link") > before)
 
     await say("first")
     await say("second")
@@ -263,7 +258,7 @@ async def test_a_later_404_is_not_logged(
 async def test_an_idle_link_is_closed(master: Master, broken: Broken) -> None:
     links = Links(broken, idle=0.1)
     links.send(master.pid(), AGENT, "one", b"")
-    await eventually(lambda: not links.addresses)
+    await until(lambda: not links.addresses)
     assert broken == []
     links.send(master.pid(), AGENT, "two", b"")
     await master.until(lambda: b"two" in master.data)

@@ -14,6 +14,7 @@ from shim import limits
 from shim.model.ids import Pid
 from shim.wire.framing import encode_request
 from shim.wire.server import Inbox, bind, serve
+from tests.support.wait import patience
 from tests.wire import transcripts
 
 MASTER = Pid("master", "127.0.0.1", 5050)
@@ -197,7 +198,7 @@ async def test_a_message_is_delivered_although_the_sender_closes(peer: Peer) -> 
     peer.on_delivery = lambda name: arrived.set()
     await peer.say(encode_request(AGENT, MASTER, "a", b"x"))
     peer.writer.close()
-    async with asyncio.timeout(5):
+    async with patience():
         await arrived.wait()
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from shim.dev.master.dev_master import DevMaster
 from tests.support.ports import free_port
+from tests.support.wait import patience
 
 REAL = os.environ.get("MESOS_MASTER_BIN")
 BOTH = ["embedded", pytest.param("real", marks=pytest.mark.needs_master)]
@@ -96,7 +97,7 @@ class RealMaster:
             stderr=self._log,
             start_new_session=True,
         )
-        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+        async with patience(), aiohttp.ClientSession() as session:
             while not await _serves(session, f"http://{self.address}/api/v1/scheduler"):
                 await asyncio.sleep(0.05)
         return self

@@ -18,6 +18,7 @@ from shim.wire import codec
 from shim.wire.cram_md5 import Authenticatee, Completed, Failed, Refused
 from shim.wire.link import Links
 from shim.wire.server import Inbox, bind, serve
+from tests.support.wait import PATIENCE, patience
 
 M = TypeVar("M", bound=Message)
 Capability = mesos.SlaveInfo.Capability
@@ -115,7 +116,7 @@ class FakeAgent:
         body = message.SerializeToString(deterministic=True)
         self.links.send(to or self.master, sender or self.pid, codec.name_of(message), body)
 
-    async def next(self, kind: type[M], timeout: float = 10) -> M:
+    async def next(self, kind: type[M], timeout: float = PATIENCE) -> M:
         """The next message. It has to be of this kind."""
         async with asyncio.timeout(timeout), self._changed:
             await self._changed.wait_for(lambda: len(self.received) > self._consumed)
@@ -208,7 +209,7 @@ class FakeAgent:
         exchange = Authenticatee(Credential(principal, secret), self.pid)
         self.send(exchange.start(), sender=authenticatee)
         while True:
-            async with asyncio.timeout(10), self._changed:
+            async with patience(), self._changed:
                 await self._changed.wait_for(lambda: len(self.received) > self._consumed)
                 peer, message = self.received[self._consumed]
                 self._consumed += 1

@@ -10,6 +10,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.wait import PATIENCE
+
 Json = dict[str, Any]
 
 
@@ -61,7 +63,7 @@ class RawFramework:
                     self.events.append(event)
                     self._news.notify_all()
 
-    async def next(self, kind: str, timeout: float = 10) -> Json:
+    async def next(self, kind: str, timeout: float = PATIENCE) -> Json:
         """The body of the next event of a kind."""
 
         def position() -> int | None:

@@ -19,6 +19,7 @@ from shim.protos import messages_pb2 as internal
 from tests.dev.master.conftest import REAL, RealMaster
 from tests.dev.master.fake_agent import SIMPLE, STOCK, FakeAgent, scalar, task_of
 from tests.e2e.client import Framework, task
+from tests.support.wait import patience
 
 Act = Callable[[FakeAgent, Framework], Awaitable[None]]
 ACTS: dict[str, Act] = {}
@@ -206,7 +207,7 @@ async def test_the_embedded_master_stops_serving(name: str) -> None:
     ):
         # Some acts go on after what is fatal already here.
         acting = asyncio.ensure_future(ACTS[name](agent, framework))
-        async with asyncio.timeout(10):
+        async with patience():
             while master.state.aborted is None:
                 await asyncio.sleep(0.01)
         acting.cancel()
@@ -227,5 +228,5 @@ async def test_a_real_master_aborts(name: str, tmp_path: Path) -> None:
         Framework(master.address) as framework,
     ):
         await ACTS[name](agent, framework)
-        async with asyncio.timeout(10):
+        async with patience():
             await master.died()

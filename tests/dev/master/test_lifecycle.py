@@ -16,6 +16,7 @@ from shim.protos import messages_pb2 as internal
 from tests.dev.master.fake_agent import STOCK, FakeAgent, scalar, task_of
 from tests.dev.master.http import get, post
 from tests.e2e.client import Framework, Json, task
+from tests.support.wait import patience
 
 
 async def launched(
@@ -244,7 +245,7 @@ async def test_a_repeated_registration_gets_the_same_id(master: str) -> None:
 async def test_pings_come_from_a_slave_observer_and_carry_connected(master: str) -> None:
     async with FakeAgent(master) as agent:
         await agent.register()
-        async with asyncio.timeout(10):
+        async with patience():
             while len(agent.pings) < 2:
                 await asyncio.sleep(0.05)
         assert {(p.id, connected) for p, connected in agent.pings} == {("slave-observer(1)", True)}

@@ -40,7 +40,7 @@ async def _come_back(agent: FakeAgent, framework: Framework, run: internal.RunTa
     answer = await agent.reregister(task_of(run, mesos.TASK_RUNNING), frameworks=(run.framework,))
     assert answer.slave_id == agent.info.id
     assert not answer.reconciliations
-    await framework.until(lambda e: e["event"] == "reregistered", timeout=30)
+    await framework.until(lambda e: e["event"] == "reregistered")
     assert framework.framework_id == run.framework.id.value
     await agent.next(internal.UpdateFrameworkMessage)
     await framework.do("reconcile", tasks=[])

@@ -10,18 +10,12 @@ from typing import Any
 import docker
 import pytest
 
-from tests.e2e.conftest import System, shim_id_of, taken_down
+from tests.e2e.conftest import System, taken_down
 from tests.e2e.faults.masters import EmbeddedMaster, Master, RealMaster
 from tests.wire.conftest import zk, zookeeper  # noqa: F401 - fixtures
 
 REAL = os.environ.get("MESOS_MASTER_BIN")
 NewMaster = Callable[..., Awaitable[Master]]
-
-
-@pytest.fixture
-def pings() -> int:
-    """Missed by an agent, one a second, that make it unreachable. Modules say otherwise."""
-    return 2
 
 
 @pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.needs_master)])
@@ -49,20 +43,20 @@ async def new_master(
 
 
 @pytest.fixture
-async def keeper(new_master: NewMaster) -> Master:
+async def registry_master(new_master: NewMaster) -> Master:
     """The one master that most tests need."""
     return await new_master()
 
 
 @pytest.fixture
 async def system(
-    keeper: Master,
+    registry_master: Master,
     tmp_path: Path,
-    request: pytest.FixtureRequest,
+    shim_id: str,
     busybox_image: str,
     docker_client: docker.DockerClient,
 ) -> AsyncIterator[System]:
-    made = System(keeper.address, tmp_path, shim_id_of(request), busybox_image, docker_client)
-    made.direct = keeper.direct
+    made = System(registry_master.address, tmp_path, shim_id, busybox_image, docker_client)
+    made.direct = registry_master.direct
     async with taken_down(made) as found:
         yield found

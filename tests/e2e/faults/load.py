@@ -19,9 +19,9 @@ from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.agents import eventually
 from tests.e2e.client import TERMINAL, Framework, Json, task
 from tests.e2e.faults import evidence
+from tests.support.wait import until
 
 UNTIL_TERM = "trap 'leave 0' TERM; while :; do sleep 0.05; done"
 KINDS = {
@@ -66,20 +66,20 @@ class Load:
         self._working.cancel()
         await asyncio.gather(self._working, return_exceptions=True)
 
-    async def turnover(self, count: int, timeout: float = 40) -> None:
+    async def turnover(self, count: int) -> None:
         """Until so many more tasks have ended: things work."""
         aim = self._ended + count
 
         async def reached() -> bool:
             return self._ended >= aim
 
-        await eventually(reached, f"the end of {count} more tasks: {self.heard()}", timeout)
+        await until(reached, lambda: f"the end of {count} more tasks: {self.heard()}")
 
     @property
     def _ended(self) -> int:
         return len(self.launched) - len(self.open)
 
-    async def drain(self, timeout: float = 60) -> None:
+    async def drain(self) -> None:
         """No more launches; until the end of every task was heard."""
         assert self._working is not None
         self._working.cancel()
@@ -89,10 +89,7 @@ class Load:
             await self._turn()
             return not self.open
 
-        try:
-            await eventually(over, "the end of all tasks", timeout)
-        except AssertionError:
-            raise AssertionError(f"never ended: {self.heard()}") from None
+        await until(over, lambda: f"the end of all tasks: {self.heard()}")
 
     def heard(self) -> dict[str, list[str]]:
         """What was said of each task that has not ended, for people."""

@@ -17,9 +17,10 @@ from typing import Any, Protocol
 import aiohttp
 
 from shim.dev.master.dev_master import DevMaster
-from tests.e2e.agents import agents_of, eventually
+from tests.e2e.agents import agents_of
 from tests.e2e.client import Json
 from tests.support.ports import free_port
+from tests.support.wait import until
 
 PING = 1.0
 CREDENTIALS = {"shim": "secret"}
@@ -207,7 +208,7 @@ class RealMaster(_Gated):
                 stderr=log,
                 start_new_session=True,
             )
-        await eventually(self._answers, "the master's first answer", 30)
+        await until(self._answers, "the master's first answer")
 
     async def kill(self) -> None:
         if self._process is not None:

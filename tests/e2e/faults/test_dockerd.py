@@ -8,19 +8,19 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
 import docker
 import pytest
 
-from tests.e2e.agents import eventually
 from tests.e2e.client import task
 from tests.e2e.conftest import System
 from tests.e2e.faults import evidence
 from tests.e2e.faults.load import Load
 from tests.support import busybox
+from tests.support.wait import until
 
 pytestmark = [
     pytest.mark.needs_docker,
@@ -103,7 +103,7 @@ async def dockerd() -> AsyncIterator[Dockerd]:
     made = Dockerd(place)
     await made.start()
     try:
-        await eventually(made.answers, "the first answer of a dockerd of our own", 20)
+        await until(made.answers, "the first answer of a dockerd of our own", seconds=30)
     except AssertionError:
         pytest.skip(f"no dockerd can be started here: {made.log[-500:]}")
     else:
@@ -114,10 +114,21 @@ async def dockerd() -> AsyncIterator[Dockerd]:
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
 
 
+@pytest.fixture
+def docker_client(dockerd: Dockerd) -> Iterator[docker.DockerClient]:
+    """The system's containers are this dockerd's."""
+    client = docker.DockerClient(dockerd.host)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def busybox_image(docker_client: docker.DockerClient) -> str:
+    return busybox.build(docker_client)
+
+
 async def test_dockerd_restarts(system: System, dockerd: Dockerd) -> None:
     """What died with it is told as it ended, once; launches wait until it is back."""
-    shared, system.engine = system.engine, docker.DockerClient(dockerd.host)
-    await asyncio.to_thread(busybox.build, system.engine, system.image)
     await system.agent("--engine=docker", DOCKER_HOST=dockerd.host)
     diaries = system.directory / "evidence"
     async with system.framework() as framework, Load(framework, system.image, diaries) as load:
@@ -126,11 +137,11 @@ async def test_dockerd_restarts(system: System, dockerd: Dockerd) -> None:
         info["container"]["docker"]["network"] = "NONE"
         info["container"]["volumes"] = load.volumes
         await framework.launch(info)
-        await framework.state("goodbye", "TASK_RUNNING", 30)
+        await framework.state("goodbye", "TASK_RUNNING")
         await dockerd.end()
         await asyncio.sleep(1)
         await dockerd.start()
-        ended = await framework.end("goodbye", 40)
+        ended = await framework.end("goodbye")
         diary = evidence.Diary.read(diaries / "goodbye")
         assert diary.starts == 1
         told = [s["state"] for s in framework.updates("goodbye")]
@@ -141,7 +152,3 @@ async def test_dockerd_restarts(system: System, dockerd: Dockerd) -> None:
         await load.drain()
         await system.no_containers()
         assert all(load.starts(name) <= 1 for name in load.launched)
-        for agent in system.agents:
-            await agent.end()
-    system.engine.close()
-    system.engine = shared

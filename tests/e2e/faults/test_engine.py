@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.e2e.agents import eventually
 from tests.e2e.conftest import System
 from tests.e2e.faults.load import Load
 from tests.e2e.faults.proxy import DockerProxy
+from tests.support.wait import until
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
@@ -59,7 +59,7 @@ async def lost_answers(system: System, proxy: DockerProxy, load: Load) -> None:
     async def lost() -> bool:
         return not +proxy.lose
 
-    await eventually(lost, f"calls to lose answers of: {+proxy.lose}", 30)
+    await until(lost, lambda: f"calls to lose answers of: {+proxy.lose}")
 
 
 async def broken_event_streams(system: System, proxy: DockerProxy, load: Load) -> None:

@@ -18,12 +18,6 @@ from tests.e2e.faults.survival import mortal_agent, plan, survive
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
 
-@pytest.fixture
-def pings() -> int:
-    """Enough: a task that an unreachable agent never got is the master's to tell of."""
-    return 60
-
-
 async def test_killed_at_every_point(system: System) -> None:
     chance = random.Random(system.master)
     await mortal_agent(system)

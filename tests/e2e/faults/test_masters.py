@@ -10,20 +10,22 @@ from pathlib import Path
 import pytest
 from kazoo.client import KazooClient
 
-from tests.e2e.agents import AgentProcess, agents_of, eventually
-from tests.e2e.client import TERMINAL, Framework, Json, task
+from tests.e2e import tasks
+from tests.e2e.agents import AgentProcess, agents_of
+from tests.e2e.client import TERMINAL, Framework, Json
 from tests.e2e.conftest import System
 from tests.e2e.faults.conftest import NewMaster
 from tests.e2e.faults.masters import CREDENTIALS, Gate, Master, is_active, operate
+from tests.e2e.tasks import GENTLE
 from tests.support.ports import free_port
+from tests.support.wait import until
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
-GENTLE = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 
-
-def a_task(system: System, name: str, command: str = GENTLE, **fields: object) -> Json:
-    return task(name, command, image=system.image, cpus=0.01, **fields)
+def a_task(system: System, name: str, command: str = GENTLE) -> Json:
+    """One of many: the smallest share of a CPU."""
+    return tasks.a_task(system, name, command, cpus=0.01)
 
 
 async def run(system: System, framework: Framework, *names: str) -> None:
@@ -43,14 +45,14 @@ async def kill(framework: Framework, *names: str) -> None:
         await asyncio.sleep(0.3)
         return not left
 
-    await eventually(ended, f"the end of {names}")
+    await until(ended, f"the end of {names}")
 
 
 async def until_active(master: Master, agent_id: str) -> None:
     async def it_is() -> bool:
         return await is_active(master, agent_id)
 
-    await eventually(it_is, f"agent {agent_id} active again")
+    await until(it_is, f"agent {agent_id} active again")
 
 
 def started(system: System, name: str) -> str:
@@ -59,7 +61,8 @@ def started(system: System, name: str) -> str:
     return at
 
 
-async def test_a_master_dies_and_comes_back(system: System, keeper: Master) -> None:
+@pytest.mark.parametrize("pings", [5])
+async def test_a_master_dies_and_comes_back(system: System, registry_master: Master) -> None:
     """With its registry; tasks end while nobody leads."""
     await system.agent()
     agent_id = await system.agent_id()
@@ -68,19 +71,20 @@ async def test_a_master_dies_and_comes_back(system: System, keeper: Master) -> N
         await framework.launch(a_task(system, "ends", "sleep 1; exit 4"))
         await framework.state("ends", "TASK_RUNNING")
         since = started(system, "goes-on")
-        await keeper.kill()
+        await registry_master.kill()
         await asyncio.sleep(1.5)
-        await keeper.start()
-        await until_active(keeper, agent_id)
-        ended = await framework.end("ends", 40)
+        await registry_master.start()
+        await until_active(registry_master, agent_id)
+        ended = await framework.end("ends")
         assert ended["message"] == "Container exited with status 4"
         assert started(system, "goes-on") == since
         await kill(framework, "goes-on")
 
 
+@pytest.mark.parametrize("pings", [4])
 @pytest.mark.parametrize("way", ["to the master", "to the agent", "both"])
 async def test_a_partition_longer_than_pings_allow(
-    system: System, keeper: Master, way: str
+    system: System, registry_master: Master, way: str
 ) -> None:
     """Tasks go on, and are told of again when it is over."""
     gate = await gated_agent(system)
@@ -90,14 +94,14 @@ async def test_a_partition_longer_than_pings_allow(
         await framework.launch(a_task(system, "ends", "sleep 2; exit 5"))
         await framework.state("ends", "TASK_RUNNING")
         since = started(system, "partitioned")
-        closed = {"to the master": [keeper.gate], "to the agent": [gate]}
-        for road in closed.get(way, [keeper.gate, gate]):
+        closed = {"to the master": [registry_master.gate], "to the agent": [gate]}
+        for road in closed.get(way, [registry_master.gate, gate]):
             road.close()
-        await framework.state("partitioned", "TASK_UNREACHABLE", 30)
-        keeper.gate.open()
+        await framework.state("partitioned", "TASK_UNREACHABLE")
+        registry_master.gate.open()
         gate.open()
-        await until_active(keeper, agent_id)
-        ended = await framework.end("ends", 40)
+        await until_active(registry_master, agent_id)
+        ended = await framework.end("ends")
         assert ended["state"] == "TASK_FAILED"
         assert started(system, "partitioned") == since
         await kill(framework, "partitioned")
@@ -113,14 +117,14 @@ async def gated_agent(system: System) -> Gate:
     agent.port = port
     system.agents.append(agent)
     await agent.start()
-    await agent.said("registered with")
+    await agent.logged("registered with")
     return gate
 
 
 @pytest.mark.needs_zookeeper
 async def test_failover_through_zookeeper(
     system: System,
-    keeper: Master,
+    registry_master: Master,
     new_master: NewMaster,
     zk: KazooClient,
     zookeeper: int,
@@ -133,7 +137,7 @@ async def test_failover_through_zookeeper(
     agent = AgentProcess(url, system.directory / "agent", system.shim_id)
     system.agents.append(agent)
     await agent.start()
-    await agent.said("registered with")
+    await agent.logged("registered with")
     (known,) = await agents_of(first.direct)
     second = await new_master(*flags)
     async with Framework(first.direct) as framework:
@@ -175,14 +179,14 @@ async def announce(zk: KazooClient, master: Master, *, instead: bool = False) ->
     )
 
 
-async def test_marked_gone(system: System, keeper: Master) -> None:
+async def test_marked_gone(system: System, registry_master: Master) -> None:
     """It ends, and everything with it; started again it is another agent."""
     agent = await system.agent()
     agent_id = await system.agent_id()
     async with system.framework() as framework:
         await run(system, framework, "goes-too")
         await operate(
-            keeper,
+            registry_master,
             {"type": "MARK_AGENT_GONE", "mark_agent_gone": {"agent_id": {"value": agent_id}}},
         )
         assert await agent.exit_code() == 1
@@ -190,20 +194,22 @@ async def test_marked_gone(system: System, keeper: Master) -> None:
         assert ended["state"] == "TASK_GONE_BY_OPERATOR"
         await system.no_containers()
         await agent.start()
-        await agent.said(f"registered with master@{system.master} as", 20)
+        await agent.logged(f"registered with master@{system.master} as")
 
         async def another() -> bool:
             return any(a["id"] != agent_id and a["active"] for a in await agents_of(system.direct))
 
-        await eventually(another, "another agent")
+        await until(another, "another agent")
 
 
-async def test_drained_and_reactivated(system: System, keeper: Master) -> None:
+async def test_drained_and_reactivated(system: System, registry_master: Master) -> None:
     await system.agent()
     agent_id = {"value": await system.agent_id()}
     async with system.framework() as framework:
         await run(system, framework, "drained")
-        await operate(keeper, {"type": "DRAIN_AGENT", "drain_agent": {"agent_id": agent_id}})
+        await operate(
+            registry_master, {"type": "DRAIN_AGENT", "drain_agent": {"agent_id": agent_id}}
+        )
         ended = await framework.end("drained")
         assert (ended["state"], ended["reason"]) == ("TASK_KILLED", "REASON_AGENT_DRAINING")
         await system.no_containers()
@@ -212,17 +218,17 @@ async def test_drained_and_reactivated(system: System, keeper: Master) -> None:
             """Refused while the last acknowledgement is on its way."""
             call = {"type": "REACTIVATE_AGENT", "reactivate_agent": {"agent_id": agent_id}}
             try:
-                await operate(keeper, call)
+                await operate(registry_master, call)
             except AssertionError:
                 return False
             return True
 
-        await eventually(reactivated, "the agent to be reactivated")
+        await until(reactivated, "the agent to be reactivated")
         await run(system, framework, "after")
         await kill(framework, "after")
 
 
-async def test_leaving(system: System, keeper: Master) -> None:
+async def test_leaving(system: System, registry_master: Master) -> None:
     """SIGUSR1: tasks are killed and told of, the master forgets the agent."""
     agent = await system.agent()
     async with system.framework() as framework:
@@ -231,10 +237,10 @@ async def test_leaving(system: System, keeper: Master) -> None:
         ended = await framework.end("killed")
         assert ended["state"] == "TASK_KILLED"
         await system.no_containers()
-        assert not [a for a in await agents_of(keeper.direct) if a["active"]]
+        assert not [a for a in await agents_of(registry_master.direct) if a["active"]]
 
 
-async def test_without_checkpointing(system: System, keeper: Master) -> None:
+async def test_without_checkpointing(system: System, registry_master: Master) -> None:
     """When the agent dies the master gives its tasks up at once: their containers go as well."""
     agent = await system.agent()
     async with system.framework(checkpoint=False) as framework:
@@ -249,7 +255,7 @@ async def test_without_checkpointing(system: System, keeper: Master) -> None:
         await kill(framework, "after")
 
 
-async def test_a_scheduler_fails_over(system: System, keeper: Master) -> None:
+async def test_a_scheduler_fails_over(system: System, registry_master: Master) -> None:
     """What happened while it was away is told to its successor."""
     await system.agent()
     async with system.framework() as framework:
@@ -279,14 +285,14 @@ async def test_authentication(
     system.agents.append(agent)
     await agent.start()
     if secret == "right":
-        await agent.said("registered with")
+        await agent.logged("registered with")
     else:
-        await agent.said("unknown principal or wrong secret (--credential)")
+        await agent.logged("unknown principal or wrong secret (--credential)")
         assert not await agents_of(master.direct)
 
 
 async def test_reservations_and_volumes_outlive_agent_and_master(
-    system: System, keeper: Master
+    system: System, registry_master: Master
 ) -> None:
     """The master has the agent checkpoint them, and after a failover believes what it reports."""
     agent = await system.agent("--resources=cpus:4;mem:4096;disk:4096")
@@ -294,22 +300,29 @@ async def test_reservations_and_volumes_outlive_agent_and_master(
     call = {"agent_id": {"value": agent_id}}
     reserved = [disk(), disk(persistence={"id": "data", "principal": "p"})]
     create = {"resources": reserved[:1]}, {"volumes": reserved[1:]}
-    await operate(keeper, {"type": "RESERVE_RESOURCES", "reserve_resources": {**call, **create[0]}})
-    await operate(keeper, {"type": "CREATE_VOLUMES", "create_volumes": {**call, **create[1]}})
+    await operate(
+        registry_master, {"type": "RESERVE_RESOURCES", "reserve_resources": {**call, **create[0]}}
+    )
+    await operate(
+        registry_master, {"type": "CREATE_VOLUMES", "create_volumes": {**call, **create[1]}}
+    )
     await asyncio.sleep(0.5)
     await agent.kill()
-    await keeper.kill()
-    await keeper.start()
+    await registry_master.kill()
+    await registry_master.start()
     await agent.start()
-    await until_active(keeper, agent_id)
+    await until_active(registry_master, agent_id)
     async with system.framework(roles=["storage"]) as framework:
         offer = await framework.until(lambda e: e["event"] == "offers")
         (volume,) = [r for r in offer["offers"][0]["resources"] if "disk" in r]
         assert volume["disk"]["persistence"]["id"] == "data"
         assert volume["role"] == "storage"
-    await operate(keeper, {"type": "DESTROY_VOLUMES", "destroy_volumes": {**call, **create[1]}})
     await operate(
-        keeper, {"type": "UNRESERVE_RESOURCES", "unreserve_resources": {**call, **create[0]}}
+        registry_master, {"type": "DESTROY_VOLUMES", "destroy_volumes": {**call, **create[1]}}
+    )
+    await operate(
+        registry_master,
+        {"type": "UNRESERVE_RESOURCES", "unreserve_resources": {**call, **create[0]}},
     )
 
 

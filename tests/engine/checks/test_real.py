@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
@@ -18,6 +18,7 @@ from shim.model.container import LABEL_SHIM
 from shim.model.facts import CheckReported, Fact, HealthReported
 from shim.protos.mesos_pb2 import CheckStatusInfo
 from tests.engine.checks.orders import order_for
+from tests.support.wait import until
 
 pytestmark = pytest.mark.needs_docker
 
@@ -47,11 +48,6 @@ class World:
         await self.engine.start(name)
         return name, (await self.engine.inspect(name)).addresses
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 30) -> None:
-        async with asyncio.timeout(seconds):
-            while not holds():
-                await asyncio.sleep(0.05)
-
     @property
     def health(self) -> list[tuple[bool, bool]]:
         return [(f.healthy, f.kill) for f in self.facts if isinstance(f, HealthReported)]
@@ -80,14 +76,14 @@ async def test_a_command_check_runs_with_its_environment(world: World) -> None:
         *addresses,
     )
     world.checker.start(wanted)
-    await world.until(lambda: world.health == [(True, False)])
+    await until(lambda: world.health == [(True, False)])
 
 
 async def test_a_command_that_keeps_failing_kills_the_task(world: World) -> None:
     name, addresses = await world.run("sleep 100")
     text = f'health_check {{ {QUICK} type: COMMAND command {{ shell: false value: "/no/such" }} }}'
     world.checker.start(order_for(name, text, *addresses))
-    await world.until(lambda: len(world.health) >= 3)
+    await until(lambda: len(world.health) >= 3)
     assert world.health[:3] == [(False, False), (False, False), (False, True)]
 
 
@@ -96,7 +92,7 @@ async def test_a_server_at_the_containers_address_is_healthy(world: World, kind:
     name, addresses = await world.run("httpd -f -p 8080 -h /www")
     text = f"health_check {{ {QUICK} type: {kind} {{ port: 8080 }} }}"
     world.checker.start(order_for(name, text, *addresses))
-    await world.until(lambda: (True, False) in world.health)
+    await until(lambda: (True, False) in world.health)
 
 
 @pytest.mark.parametrize("kind", ["HTTP http", "TCP tcp"])
@@ -107,7 +103,7 @@ async def test_a_server_on_loopback_only_is_healthy(
     name, addresses = await world.run("httpd -f -p 127.0.0.1:8080 -h /www")
     text = f"health_check {{ {QUICK} type: {kind} {{ port: 8080 }} }}"
     world.checker.start(order_for(name, text, *addresses))
-    await world.until(lambda: (True, False) in world.health)
+    await until(lambda: (True, False) in world.health)
     assert "a probe inside the container from now on" in caplog.text
 
 
@@ -116,7 +112,7 @@ async def test_a_container_without_a_network_is_probed_inside(world: World) -> N
     assert addresses == ()
     text = f'health_check {{ {QUICK} type: HTTP http {{ port: 8080 path: "/nothing" }} }}'
     world.checker.start(order_for(name, text))
-    await world.until(lambda: (False, True) in world.health)
+    await until(lambda: (False, True) in world.health)
 
 
 async def test_a_check_reports_a_page_that_disappears_and_returns(world: World) -> None:
@@ -129,16 +125,16 @@ async def test_a_check_reports_a_page_that_disappears_and_returns(world: World) 
         reports = [f for f in world.facts if isinstance(f, CheckReported)]
         return [CheckStatusInfo.FromString(f.status).http.status_code for f in reports]
 
-    await world.until(lambda: codes()[-1:] == [200])
+    await until(lambda: codes()[-1:] == [200])
     await world.engine.exec(name, ["mv", "/www/index.html", "/www/away"], {}, 10)
-    await world.until(lambda: codes()[-1:] == [404])
+    await until(lambda: codes()[-1:] == [404])
     await world.engine.exec(name, ["mv", "/www/away", "/www/index.html"], {}, 10)
-    await world.until(lambda: codes()[-1:] == [200])
+    await until(lambda: codes()[-1:] == [200])
 
 
 async def test_the_end_of_a_container_is_no_failure(world: World) -> None:
     name, addresses = await world.run("sleep 1")
     text = f'health_check {{ {QUICK} type: COMMAND command {{ value: "true" }} }}'
     world.checker.start(order_for(name, text, *addresses))
-    await world.until(lambda: world.checker.results["unknown"] > 3)
+    await until(lambda: world.checker.results["unknown"] > 3)
     assert world.health == [(True, False)]

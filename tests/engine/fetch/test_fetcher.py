@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tarfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from tests.engine.fetch.archives import FILES, a_tar, link
 from tests.engine.fetch.server import Server
 from tests.engine.fetch.tasks import as_uri, fetcher, launch, spec
 from tests.fakes.engine import FakeEngine
+from tests.support.wait import until
 
 SANDBOX = "/mnt/mesos/sandbox"
 CONFIG = json.dumps({"auths": {"r:5000": {"auth": "bWU6bXk="}}}).encode()
@@ -52,16 +53,11 @@ class World:
             hooks=[self.fetcher],
         )
 
-    async def until(self, holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
-            while not holds():
-                await asyncio.sleep(0.005)
-
     async def end(self, order: Launch) -> Fact:
         """Run the hook for a whole launch."""
         self.conductor.carry_out(order)
-        await self.until(lambda: self._outcomes(order))
-        await self.until(lambda: not self.conductor.busy and not self.kept)
+        await until(lambda: self._outcomes(order))
+        await until(lambda: not self.conductor.busy and not self.kept)
         return self._outcomes(order)[0]
 
     def _outcomes(self, order: Launch) -> list[Fact]:
@@ -182,11 +178,11 @@ async def test_ten_tasks_of_one_cached_uri_fetch_it_once(world: World, server: S
 async def test_a_kill_ends_the_fetch_and_leaves_nothing(world: World, server: Server) -> None:
     order = launch(server.url("stall/a"))
     world.conductor.carry_out(order)
-    await world.until(lambda: world.kept)
+    await until(lambda: world.kept)
     world.conductor.carry_out(CancelLaunch(order.ref))
-    await world.until(lambda: not world.conductor.busy)
+    await until(lambda: not world.conductor.busy)
     assert isinstance(world.facts[-1], LaunchCancelled)
-    await world.until(lambda: not world.kept)
+    await until(lambda: not world.kept)
 
 
 async def test_a_kill_ends_the_upload(world: World, server: Server) -> None:
@@ -194,12 +190,12 @@ async def test_a_kill_ends_the_upload(world: World, server: Server) -> None:
     world.engine.hold("put_archive")
     order = launch(server.url("a"))
     world.conductor.carry_out(order)
-    await world.until(lambda: world.engine.calls["put_archive"])
+    await until(lambda: world.engine.calls["put_archive"])
     world.conductor.carry_out(CancelLaunch(order.ref))
-    await world.until(lambda: not world.conductor.busy)
+    await until(lambda: not world.conductor.busy)
     assert isinstance(world.facts[-1], LaunchCancelled)
     assert not world.engine.boxes
-    await world.until(lambda: not world.kept)
+    await until(lambda: not world.kept)
 
 
 async def test_a_broken_upload_is_repeated(world: World, server: Server) -> None:

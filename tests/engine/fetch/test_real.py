@@ -21,6 +21,7 @@ from tests.engine.fetch.server import Server
 from tests.engine.fetch.tasks import as_uri, fetcher, launch, spec
 from tests.support import registry
 from tests.support.registry import Registry
+from tests.support.wait import patience
 
 pytestmark = pytest.mark.needs_docker
 
@@ -49,7 +50,7 @@ class World:
     async def run(self, order: Launch) -> ContainerStarted | LaunchFailed:
         self.made.append(order.ref.name)
         self.conductor.carry_out(order)
-        async with asyncio.timeout(60):
+        async with patience():
             while True:
                 for fact in self.facts:
                     if isinstance(fact, ContainerStarted | LaunchFailed) and fact.ref == order.ref:

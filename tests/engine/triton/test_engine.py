@@ -26,7 +26,7 @@ from shim.engine.triton.login import ClientLogin
 from shim.errors import NotFound, Permanent, Transient
 from shim.model.container import Container, Phase
 from tests.engine.triton.conftest import OWNER, Spec
-from tests.support.wait import until
+from tests.support.wait import PATIENCE, until
 from tests.triton.machines import State
 from tests.triton.server import Endpoint
 from tests.triton.simulator import ACCOUNT, TritonSimulator, login_endpoint, run_simulator
@@ -283,7 +283,7 @@ class RecordingObserver:
         self.events: list[object] = []
 
     def listed(self, containers: Sequence[Container], took: float) -> None:
-        assert 0 < took < 5
+        assert 0 < took < PATIENCE
         self.events.append(len(containers))
 
     def inspected(self, container: Container) -> None:
