@@ -84,7 +84,7 @@ class AddressGate:
         try:
             async with (
                 asyncio.timeout(limits.ADDRESS_CHANGE_TIMEOUT),
-                session.get(url, params=query, auth=self._auth()) as response,
+                session.get(url, params=query, headers=self._headers()) as response,
             ):
                 if response.status != 200:
                     log.error(
@@ -100,10 +100,9 @@ class AddressGate:
             return False
         return not any(agent.get("id") == change.agent_id for agent in known)
 
-    def _auth(self) -> aiohttp.BasicAuth | None:
+    def _headers(self) -> dict[str, str]:
         """The agent's own principal: by default a master takes it for its pages as well."""
         if self._credential is None:
-            return None
-        return aiohttp.BasicAuth(
-            self._credential.principal, self._credential.secret.decode("utf-8", "replace")
-        )
+            return {}
+        secret = self._credential.secret.decode("utf-8", "replace")
+        return {"Authorization": aiohttp.encode_basic_auth(self._credential.principal, secret)}
