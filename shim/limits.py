@@ -375,6 +375,8 @@ SANDBOXES_KEPT = 20_000
 SANDBOX_AGE = 7 * 24 * 3600.0
 """After the end of its task. As mesos-agent's --gc_delay."""
 SANDBOX_SWEEP = 60.0
+SANDBOXES_CHECKED = 16
+"""Idle sandboxes whose container a sweep looks up, so that those of removed ones can age."""
 LOG_FETCH_BYTES = 8 * 1024 * 1024
 """Read from an engine in one call, about half a second of the event loop. Of a larger output only
 the end is read."""

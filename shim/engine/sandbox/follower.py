@@ -8,6 +8,7 @@ output is collected before the container is removed.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -40,8 +41,11 @@ class LogFollower:
         self._caught_up = asyncio.Event()
         self.last_read_s = time.monotonic()
         """When a client last read, on the monotonic clock."""
+        self.checked_s = 0.0
+        """When the store last asked whether the container exists, on the clock of its sweeps."""
+        self.collecting = False
+        """The rest of the log is or was collected: the follower does not run again."""
         self._disk_failing = False
-        self._collecting = False
 
     @property
     def running(self) -> bool:
@@ -50,7 +54,7 @@ class LogFollower:
     async def refresh(self, timeout: float) -> None:
         """Bring the buffer up to the end of the log, in at most ``timeout`` seconds."""
         self.last_read_s = time.monotonic()
-        if not self.running and not self._collecting:
+        if not self.running and not self.collecting:
             self._caught_up.clear()
             self._task = asyncio.create_task(self._run(), name=f"output of {self.buffer.ref.name}")
         try:
@@ -71,9 +75,10 @@ class LogFollower:
     async def collect_rest(self, timeout: float) -> None:
         """Take the rest of the log, in at most ``timeout`` seconds. The follower ends.
 
-        An error becomes a line in stderr of the task. Raises nothing.
+        An error becomes a line in stderr of the task, unless the container is removed meanwhile.
+        Raises nothing.
         """
-        self._collecting = True
+        self.collecting = True
         await self.stop()
         self._caught_up.clear()
         last_error = ""
@@ -90,16 +95,33 @@ class LogFollower:
             async with asyncio.timeout(timeout):
                 await retry(FINAL_LOGS, catch_up)
         except TimeoutError:
-            self._warn(f"the last output was not taken within {timeout:g} s{last_error}")
+            await self._warn_unless_removed(
+                f"the last output was not taken within {timeout:g} s{last_error}"
+            )
         except NotFound:
             log.debug("%s: no more output, the container is gone", self.buffer.ref)
         except ShimError as error:
-            self._warn(f"the last output is lost: {error}")
+            await self._warn_unless_removed(f"the last output is lost: {error}")
         self.buffer.ended_s = time.time()
         await self.flush()
         self._caught_up.set()
 
-    def _warn(self, text: str) -> None:
+    async def _warn_unless_removed(self, text: str) -> None:
+        """Report an error in the log and in stderr of the task.
+
+        The log of a container that is being removed cannot be read. Engines word that error
+        differently, so the state of the container decides whether it is reported.
+        """
+        try:
+            found = await self._engine.inspect(self.buffer.ref.name)
+            removed = _is_being_removed(found.inspect)
+        except NotFound:
+            removed = True
+        except ShimError:
+            removed = False
+        if removed:
+            log.debug("%s: the container is being removed: %s", self.buffer.ref, text)
+            return
         log.warning("%s: %s", self.buffer.ref, text)
         self.buffer.add_notice(STDERR, text)
 
@@ -114,7 +136,7 @@ class LogFollower:
             except NotFound:
                 break
             except Permanent as error:
-                self._warn(f"the output cannot be read: {error}")
+                await self._warn_unless_removed(f"the output cannot be read: {error}")
                 break
             except Transient as error:
                 log.info("the output of %s is not followed for now: %s", self.buffer.ref, error)
@@ -181,6 +203,13 @@ class LogFollower:
                 if not self._disk_failing:
                     log.error("%s: output is lost: %s", self._directory, error.strerror)
                 self._disk_failing = True
+
+
+def _is_being_removed(inspect: bytes) -> bool:
+    """Whether an engine's inspect answer, a JSON list of one container, says so."""
+    (described,) = json.loads(inspect) if inspect else ({},)
+    state = described.get("State") or {}
+    return bool(state.get("Dead")) or state.get("Status") in ("removing", "dead")
 
 
 async def _run_to_completion(work: Callable[..., None], *arguments: object) -> None:

@@ -14,6 +14,7 @@ from shim import limits
 from shim.engine.api import Engine
 from shim.engine.sandbox.buffer import OutputBuffer, read_about, ref_of
 from shim.engine.sandbox.follower import LogFollower
+from shim.errors import NotFound, ShimError
 from shim.model.container import OUTPUTS, Entry, Ref
 from shim.model.ids import ContainerId, TaskKey
 
@@ -33,8 +34,9 @@ class _EndedSandbox:
 class SandboxStore:
     """Directories ``work_dir/sandboxes/CONTAINER``, one for each container with output.
 
-    A container is in ``_followers`` from its first reader until its final logs are collected, and
-    in ``_ended`` from then on until its directory is swept.
+    A container is in ``_followers`` from its first reader until its final logs are collected. From
+    then on it is in ``_ended`` until its directory is swept, or in ``_silent`` when it wrote
+    nothing. A container that is removed without a collection is found by ``sweep``.
     """
 
     def __init__(self, engine: Engine, directory: Path) -> None:
@@ -44,6 +46,8 @@ class SandboxStore:
         self._followers: dict[ContainerId, LogFollower] = {}
         self._ended: dict[ContainerId, _EndedSandbox] = {}
         """Oldest first."""
+        self._silent: dict[ContainerId, float] = {}
+        """When the final logs of a container without output were collected. Oldest first."""
         self._latest: dict[TaskKey, ContainerId] = {}
         triton = engine.kind == "triton"
         self._collect_slots = asyncio.Semaphore(
@@ -109,8 +113,8 @@ class SandboxStore:
         return (await self._buffer(ref, live)).extents(name)
 
     async def _buffer(self, ref: Ref, live: bool) -> OutputBuffer:
-        if live and not self.knows(ref):
-            follower = await self._follower(ref)
+        follower = await self._follower(ref) if live else None
+        if follower is not None:
             await follower.refresh(limits.LOG_READ_TIMEOUT)
             return follower.buffer
         if idle := self._followers.get(ref.container_id):
@@ -123,16 +127,27 @@ class SandboxStore:
         await asyncio.to_thread(buffer.open, self._path(ref.container_id))
         return buffer
 
-    async def _follower(self, ref: Ref) -> LogFollower:
-        """Return the container's follower. Stop the one read least recently at the limit."""
+    async def _follower(self, ref: Ref) -> LogFollower | None:
+        """Return the container's follower, or None when its final logs are collected.
+
+        At the limit of followed logs, the one that was read least recently is stopped.
+        """
         follower = self._followers.get(ref.container_id)
         if follower is None:
-            new = self._new_follower(await self._open(ref))
-            follower = self._followers.setdefault(ref.container_id, new)
+            if self._is_collected(ref):
+                return None
+            buffer = await self._open(ref)
+            # A collection may have ended while the directory was opened.
+            if self._is_collected(ref):
+                return None
+            follower = self._followers.setdefault(ref.container_id, self._new_follower(buffer))
         if not follower.running and self.followed >= limits.LOGS_FOLLOWED:
             running = [other for other in self._followers.values() if other.running]
             await min(running, key=lambda other: other.last_read_s).stop()
         return follower
+
+    def _is_collected(self, ref: Ref) -> bool:
+        return self.knows(ref) or ref.container_id in self._silent
 
     def _new_follower(self, buffer: OutputBuffer) -> LogFollower:
         directory = self._path(buffer.ref.container_id)
@@ -145,7 +160,7 @@ class SandboxStore:
 
         Ends in bounded time, whatever goes wrong: a stopped container costs money. Raises nothing.
         """
-        if self.knows(ref):
+        if self._is_collected(ref):
             return
         try:
             async with asyncio.timeout(limits.LOG_SLOT_TIMEOUT):
@@ -162,15 +177,21 @@ class SandboxStore:
 
     async def _collect(self, ref: Ref) -> None:
         follower = await self._follower(ref)
+        if follower is None:
+            return
         await follower.collect_rest(limits.LOG_FETCH_TIMEOUT)
         self._followers.pop(ref.container_id, None)
         if follower.buffer.held:
             self._add_ended(follower.buffer)
+        else:
+            self._silent[ref.container_id] = follower.buffer.ended_s
 
     def _add_ended(self, buffer: OutputBuffer) -> None:
         ref = buffer.ref
         self._ended[ref.container_id] = _EndedSandbox(ref, buffer.ended_s, buffer.held)
-        self._latest[ref.key] = ref.container_id
+        latest = self._ended.get(self._latest.get(ref.key, ref.container_id))
+        if latest is None or latest.ended_s <= buffer.ended_s:
+            self._latest[ref.key] = ref.container_id
 
     # --- bounds -----------------------------------------------------------------------------
 
@@ -181,11 +202,13 @@ class SandboxStore:
             await asyncio.sleep(limits.SANDBOX_SWEEP)
 
     async def sweep(self, now: float) -> None:
-        """Delete sandboxes that are too old or too many.
+        """Delete sandboxes that are too old or too many. ``now`` is in seconds since the epoch.
 
         Ended ones go first, the oldest of them first. Then those without a follower go.
         """
         self._drop_empty_followers()
+        self._drop_old_silent(now)
+        await self._find_removed(now)
         held = self.held
         for container_id, sandbox in list(self._ended.items()):
             full = held > limits.SANDBOX_TOTAL_BYTES or len(self._ended) > limits.SANDBOXES_KEPT
@@ -196,16 +219,59 @@ class SandboxStore:
             await self._delete(container_id)
         by_last_read = sorted(self._followers.items(), key=lambda item: item[1].last_read_s)
         for container_id, follower in by_last_read:
-            if held > limits.SANDBOX_TOTAL_BYTES and not follower.running:
+            if held > limits.SANDBOX_TOTAL_BYTES and not (follower.running or follower.collecting):
                 held -= follower.buffer.held
                 del self._followers[container_id]
                 await self._delete(container_id)
 
     def _drop_empty_followers(self) -> None:
-        """Forget followers that neither run nor have anything on disk."""
+        """Forget followers without a recent reader that have nothing on disk."""
         for container_id, follower in list(self._followers.items()):
-            if not follower.running and not follower.buffer.held:
+            recently_read = time.monotonic() - follower.last_read_s < limits.LOG_READ_TIMEOUT
+            in_use = follower.running or follower.collecting or recently_read
+            if not in_use and not follower.buffer.held:
                 del self._followers[container_id]
+
+    def _drop_old_silent(self, now: float) -> None:
+        for container_id, ended_s in list(self._silent.items()):
+            full = len(self._silent) > limits.SANDBOXES_KEPT
+            if not full and now - ended_s < limits.SANDBOX_AGE:
+                break
+            del self._silent[container_id]
+
+    async def _find_removed(self, now: float) -> None:
+        """End the sandboxes of containers that were removed without a collection.
+
+        Examples: others removed the container while the agent was down, or too many containers
+        ended at once. One sweep asks the engine for SANDBOXES_CHECKED containers at most.
+        """
+        idle = [
+            follower
+            for follower in self._followers.values()
+            if follower.buffer.held and not (follower.running or follower.collecting)
+            if now - max(follower.buffer.mtime, follower.checked_s) > limits.LOG_WATCHED
+        ]
+        idle.sort(key=lambda follower: follower.checked_s)
+        for follower in idle[: limits.SANDBOXES_CHECKED]:
+            try:
+                await self._engine.inspect(follower.buffer.ref.name)
+            except NotFound:
+                await self._end_removed(follower)
+            except ShimError as error:
+                log.debug("containers of old sandboxes are not checked for now: %s", error)
+                break
+            follower.checked_s = now
+        self._ended = dict(sorted(self._ended.items(), key=lambda item: item[1].ended_s))
+
+    async def _end_removed(self, follower: LogFollower) -> None:
+        buffer = follower.buffer
+        if follower.running or follower.collecting:
+            return
+        follower.collecting = True
+        buffer.ended_s = buffer.mtime or time.time()
+        await follower.flush()
+        self._followers.pop(buffer.ref.container_id, None)
+        self._add_ended(buffer)
 
     def _remove_ended(self, container_id: ContainerId) -> None:
         sandbox = self._ended.pop(container_id)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from shim import limits
+from shim.engine.sandbox.buffer import OutputBuffer
 from shim.engine.sandbox.store import SandboxStore
-from shim.errors import Ambiguous, Permanent, Transient
-from shim.model.container import LABEL_SHIM, Ref
+from shim.errors import Ambiguous, NotFound, Permanent, Transient
+from shim.model.container import LABEL_SHIM, Container, Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from tests.fakes.engine import Box, FakeEngine
 
@@ -339,3 +342,170 @@ async def test_an_unexpected_exception_does_not_prevent_the_removal(
 async def test_other_users_cannot_read_sandboxes(tmp_path: Path) -> None:
     async with open_store(FakeEngine(), tmp_path / "sandboxes"):
         assert (tmp_path / "sandboxes").stat().st_mode & 0o077 == 0
+
+
+# --- between the final logs and the removal -------------------------------------------------
+
+DEAD = "can not get logs from container which is dead or marked for removal"
+
+
+class BeingRemoved(FakeEngine):
+    """Refuses to read the log of a container that it removes, in words of its own."""
+
+    error: Exception = Permanent(DEAD)
+    state: ClassVar[dict[str, Any] | None] = None
+    """``State`` in the answer of inspect. None: the container is gone by then."""
+    removing = False
+
+    async def logs(self, name: str, **more: Any) -> AsyncGenerator[Any, None]:
+        if self.removing:
+            self.calls["logs"] += 1
+            raise self.error
+        async for line in super().logs(name, **more):
+            yield line
+
+    async def inspect(self, name: str) -> Container:
+        if self.removing and self.state is None:
+            raise NotFound(f"No such container: {name}")
+        found = await super().inspect(name)
+        state = {"State": self.state} if self.removing else {}
+        return dataclasses.replace(found, inspect=json.dumps([state]).encode())
+
+
+async def test_the_log_of_a_silent_container_is_not_read_after_its_collection(
+    tmp_path: Path,
+) -> None:
+    engine, ref = BeingRemoved(), a_ref()
+    box_of(engine, ref)
+    async with open_store(engine, tmp_path) as store:
+        assert await text(store, ref) == ""
+        await store.collect_final_logs(ref)
+        engine.removing = True
+        asked = engine.calls["logs"]
+        for _ in range(3):
+            assert await text(store, ref) == ""
+            assert await text(store, ref, "stderr") == ""
+        await store.collect_final_logs(ref)
+        assert engine.calls["logs"] == asked
+    assert kept_in(tmp_path) == set()
+
+
+async def test_a_reader_that_began_before_the_end_of_the_collection_reads_no_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, ref = BeingRemoved(), a_ref()
+    box_of(engine, ref)
+    async with open_store(engine, tmp_path) as store:
+        opening, original = asyncio.Event(), store._open
+
+        async def slow_once(ref: Ref) -> OutputBuffer:
+            monkeypatch.setattr(store, "_open", original)
+            await opening.wait()
+            return await original(ref)
+
+        monkeypatch.setattr(store, "_open", slow_once)
+        reading = asyncio.create_task(text(store, ref, "stderr"))
+        await asyncio.sleep(0)
+        await store.collect_final_logs(ref)
+        engine.removing = True
+        opening.set()
+        assert await reading == ""
+        assert store.followed == 0
+    assert kept_in(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "error", [Permanent(DEAD), Permanent("gone"), Transient("500: marked for removal")]
+)
+@pytest.mark.parametrize("state", [None, {"Status": "removing"}, {"Status": "dead", "Dead": True}])
+async def test_the_error_of_a_container_that_is_being_removed_is_not_in_its_output(
+    tmp_path: Path,
+    error: Exception,
+    state: dict[str, Any] | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(limits, "LOG_READ_TIMEOUT", 0.1)
+    monkeypatch.setattr(limits, "LOG_FETCH_TIMEOUT", 0.2)
+    monkeypatch.setattr(BeingRemoved, "error", error)
+    monkeypatch.setattr(BeingRemoved, "state", state)
+    engine, ref = BeingRemoved(), a_ref()
+    box_of(engine, ref)
+    engine.removing = True
+    async with open_store(engine, tmp_path) as store:
+        assert await text(store, ref, "stderr") == ""
+        await store.collect_final_logs(ref)
+        assert await text(store, ref, "stderr", live=False) == ""
+    assert kept_in(tmp_path) == set()
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+# --- sandboxes whose final logs were never collected ----------------------------------------
+
+
+async def test_a_container_that_disappears_without_a_collection_has_ended(tmp_path: Path) -> None:
+    engine, gone, runs = FakeEngine(), a_ref("gone"), a_ref("runs")
+    async with open_store(engine, tmp_path) as store:
+        for ref in (gone, runs):
+            say(box_of(engine, ref), "x\n")
+            assert await text(store, ref) == "x\n"
+    engine.destroy(gone.name)
+    async with open_store(engine, tmp_path) as store:
+        assert (len(store), store.latest(gone.key)) == (0, None)
+        await store.sweep(time.time() + limits.LOG_WATCHED + 1)
+        assert (len(store), store.latest(gone.key), store.latest(runs.key)) == (1, gone, None)
+        assert await text(store, gone, live=False) == "x\n"
+    async with open_store(engine, tmp_path) as store:
+        await store.sweep(time.time() + 365 * 24 * 3600)
+        assert kept_in(tmp_path) == {runs.container_id}
+        assert await text(store, runs) == "x\n"
+
+
+async def test_an_engine_that_is_away_ends_no_sandbox(tmp_path: Path) -> None:
+    engine, ref = FakeEngine(), a_ref()
+    async with open_store(engine, tmp_path) as store:
+        say(box_of(engine, ref), "x\n")
+        assert await text(store, ref) == "x\n"
+    engine.destroy(ref.name)
+    async with open_store(engine, tmp_path) as store:
+        engine.fail("inspect", Transient("away"))
+        await store.sweep(time.time() + 365 * 24 * 3600)
+        assert kept_in(tmp_path) == {ref.container_id}
+        await store.sweep(time.time() + 365 * 24 * 3600)
+        assert kept_in(tmp_path) == set()
+
+
+async def test_a_sweep_asks_for_a_bounded_number_of_containers_and_for_all_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SANDBOXES_CHECKED", 2)
+    engine, refs = FakeEngine(), [a_ref(str(number)) for number in range(6)]
+    async with open_store(engine, tmp_path) as store:
+        for ref in refs:
+            say(box_of(engine, ref), "x\n")
+            assert await text(store, ref) == "x\n"
+    engine.destroy(refs[5].name)
+    async with open_store(engine, tmp_path) as store:
+        now = time.time() + limits.LOG_WATCHED + 1
+        for sweeps in range(1, 4):
+            await store.sweep(now + sweeps)
+            assert engine.calls["inspect"] == 2 * sweeps
+        assert len(store) == 1
+
+
+async def test_a_sweep_leaves_a_collection_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOG_READ_TIMEOUT", 0.0)
+    engine, ref = FakeEngine(), a_ref()
+    say(box_of(engine, ref), "x\n")
+    async with open_store(engine, tmp_path) as store:
+        held = engine.hold("logs")
+        collecting = asyncio.create_task(store.collect_final_logs(ref))
+        await asyncio.sleep(0.01)
+        await store.sweep(time.time())
+        assert await text(store, ref) == ""
+        held.set()
+        await collecting
+        assert await text(store, ref) == "x\n"
+        assert engine.calls["logs"] == 1
