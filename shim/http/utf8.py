@@ -1,8 +1,11 @@
 """Bytes of an output as the text of a ``/files/read`` answer.
 
-A client takes the number of characters it got as the number of bytes it read, and asks on from
-there. That is exact for ASCII. For other text a read ends between two characters, and each invalid
-byte becomes one character.
+A stock agent puts the bytes of a file into its JSON as they are. Its clients ask on from the offset
+plus what they got: some count characters, others the bytes of the text in UTF-8. Both counts are
+right when each invalid byte becomes one ASCII character: ``?``. A read ends between two characters.
+
+For valid text beyond ASCII only the count of bytes is exact. A client that counts characters then
+asks from too small an offset, as at a stock agent: it reads some output twice and misses none.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ _REPLACE_EACH = "shim-replace-each"
 
 def _replace_each(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeDecodeError)
-    return "\ufffd" * (error.end - error.start), error.end
+    return "?" * (error.end - error.start), error.end
 
 
 codecs.register_error(_REPLACE_EACH, _replace_each)
@@ -32,8 +35,10 @@ def _incomplete(data: bytes) -> int:
     for back in range(1, min(3, len(data)) + 1):
         byte = data[-back]
         if byte >= 0xC0:
+            # 0xF5 and above, 0xC0 and 0xC1 begin no character at all.
+            valid = 0xC2 <= byte <= 0xF4
             length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            return back if length > back else 0
+            return back if valid and length > back else 0
         if byte < 0x80:
             return 0
     return 0

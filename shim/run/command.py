@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shim.errors import ConfigError, FatalError
 from shim.run import runner
-from shim.run.logs import LogFollower
+from shim.run.logs import TaskLogs
 from shim.run.task_spec import PortMapping, TaskSpec
 
 READY_FD = "MESOS_RUN_READY_FD"
@@ -109,7 +109,7 @@ def main(arguments: argparse.Namespace) -> int:
         info,
         os.environ.get("MESOS_RUN_SECRET"),
         _report_ready,
-        LogFollower() if arguments.follow else None,
+        TaskLogs() if arguments.follow else None,
     )
 
 

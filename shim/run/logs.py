@@ -1,7 +1,12 @@
-"""``--follow``: a task's stdout and stderr while it runs, read through its agent's ``/files``."""
+"""``--follow``: a task's stdout and stderr while it runs, read through its agent's ``/files``.
+
+Offsets count bytes. A stock agent puts the bytes of a file into its JSON as they are, whether they
+are UTF-8 or not, and may cut a character. The bytes of an answer are kept until they are printed.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 import urllib.error
@@ -35,10 +40,14 @@ class _File:
     out: TextIO
     offset: int = 0
     error: str | None = "nothing was read"
+    decoder: codecs.IncrementalDecoder = field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")(errors="replace")
+    )
+    """Holds the beginning of a character whose rest is not read yet."""
 
 
 @dataclass(slots=True)
-class LogFollower:
+class TaskLogs:
     """Follows stdout and stderr of the tasks of one framework. ``poll`` prints new output."""
 
     fetch: Fetch = fetch
@@ -68,22 +77,29 @@ class LogFollower:
         files = self._files.pop(task_id, [])
         for file in files:
             self._print_new(file)
+            file.out.write(file.decoder.decode(b"", final=True))
         return next((file.error for file in files if file.error), None)
 
     def _print_new(self, file: _File) -> None:
         for _ in range(MAX_READS):
             try:
-                data = json.loads(self.fetch(f"{file.url}&offset={file.offset}"))["data"]
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                data = _data_of(self.fetch(f"{file.url}&offset={file.offset}"))
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 # The file may not exist yet, so only the last error is reported.
                 file.error = error_text(error)
                 return
             file.error = None
             if not data:
                 return
-            file.offset += len(data.encode())
-            file.out.write(data)
+            file.offset += len(data)
+            file.out.write(file.decoder.decode(data))
             file.out.flush()
+
+
+def _data_of(answer: bytes) -> bytes:
+    """The bytes of the file in an answer, those that are no UTF-8 included."""
+    data: str = json.loads(answer.decode("utf-8", "surrogateescape"))["data"]
+    return data.encode("utf-8", "surrogateescape")
 
 
 def _read_url(agent: str, path: str) -> str:

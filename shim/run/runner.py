@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from shim.errors import FatalError
 from shim.run import http_parser_compat
-from shim.run.logs import LogFollower
+from shim.run.logs import TaskLogs
 from shim.run.task_spec import OfferedResources, TaskSpec
 from shim.run.tracker import TERMINAL, TaskTracker
 
@@ -92,7 +92,7 @@ class Run:
         spec: TaskSpec,
         instances: int,
         print_line: Callable[[str], None],
-        logs: LogFollower | None = None,
+        logs: TaskLogs | None = None,
     ) -> None:
         unique = uuid.uuid4().hex[:8]
         self.spec = spec
@@ -194,7 +194,7 @@ class Run:
             self._follow_logs(self._logs, status)
         return status
 
-    def _follow_logs(self, logs: LogFollower, status: Json | None) -> None:
+    def _follow_logs(self, logs: TaskLogs, status: Json | None) -> None:
         task_id = status["task_id"]["value"] if status else ""
         if status and task_id in self._agents:
             logs.add(self._agents[task_id], self._framework_id, task_id)
@@ -273,7 +273,7 @@ def run(
     info: Mapping[str, Any],
     secret: str | None,
     ready: Callable[[], None] = lambda: None,
-    logs: LogFollower | None = None,
+    logs: TaskLogs | None = None,
 ) -> int:
     """Run the framework. Returns the task's exit code, or that of the first failed task."""
     this = Run(spec, instances, lambda line: print(line, flush=True), logs)

@@ -18,12 +18,13 @@ def test_a_character_cut_at_the_end_is_left_for_the_next_read(character: str) ->
     whole = character.encode()
     for cut in range(1, len(whole)):
         assert decode(b"a" + whole[:cut], more=True) == "a"
-        assert decode(b"a" + whole[:cut], more=False) == "a" + "\ufffd" * cut
+        assert decode(b"a" + whole[:cut], more=False) == "a" + "?" * cut
 
 
-def test_each_invalid_byte_becomes_one_character() -> None:
-    assert decode(b"a\xff\xfe\x80b", more=False) == "a\ufffd\ufffd\ufffdb"
-    assert decode(b"\xe2\x82", more=False) == "\ufffd\ufffd"
+def test_each_invalid_byte_becomes_one_byte_and_one_character() -> None:
+    assert decode(b"a\xff\xfe\x80b", more=False) == "a???b"
+    assert decode(b"\xe2\x82", more=False) == "??"
+    assert decode(b"a\xff", more=True) == "a?"
 
 
 @given(st.text(), st.integers(1, 7))
@@ -36,3 +37,26 @@ def test_reading_in_pieces_gives_the_whole_text(text: str, size: int) -> None:
         got += piece
         at += len(piece.encode())
     assert got == text
+
+
+@given(st.binary(), st.integers(1, 7))
+def test_a_client_that_counts_bytes_misses_none_of_any_output(data: bytes, size: int) -> None:
+    got, at = "", 0
+    while at < len(data):
+        window = data[at : at + size]
+        piece = decode(window, more=at + size < len(data)) or decode(window, more=False)
+        got += piece
+        at += len(piece.encode())
+    assert at == len(data)
+    assert got.isascii() or len(got.encode()) == len(data)
+
+
+@given(st.binary().filter(lambda data: decode(data, more=False).isascii()), st.integers(1, 7))
+def test_a_client_that_counts_characters_misses_no_byte_of_ascii_and_invalid_bytes(
+    data: bytes, size: int
+) -> None:
+    got = ""
+    while len(got) < len(data):
+        window = data[len(got) : len(got) + size]
+        got += decode(window, more=len(got) + size < len(data)) or decode(window, more=False)
+    assert got == "".join(chr(byte) if byte < 0x80 else "?" for byte in data)

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import io
-import json
 
-from shim.run.logs import LogFollower
+from shim.run.logs import TaskLogs
 
 
 class Files:
-    """An agent's ``/files/read``: at most four bytes at a time."""
+    """A stock agent's ``/files/read``: at most four bytes at a time, put into JSON as they are."""
 
     def __init__(self) -> None:
         self.content = {"stdout": b"", "stderr": b""}
@@ -20,11 +19,11 @@ class Files:
             raise ConnectionRefusedError("refused")
         path, _, offset = url.partition("&offset=")
         data = self.content[path.rpartition("/")[2]][int(offset) :][:4]
-        return json.dumps({"offset": int(offset), "data": data.decode()}).encode()
+        return b'{"offset":%d,"data":"%s"}' % (int(offset), data)
 
 
-def logs(files: Files) -> LogFollower:
-    return LogFollower(files, io.StringIO(), io.StringIO())
+def logs(files: Files) -> TaskLogs:
+    return TaskLogs(files, io.StringIO(), io.StringIO())
 
 
 def text(out: object) -> str:
@@ -79,3 +78,24 @@ def test_a_temporary_outage_of_the_agent_is_not_a_failure() -> None:
     followed.poll()
     files.away = False
     assert followed.end("one") is None
+
+
+def test_output_that_is_no_utf_8_loses_and_repeats_nothing() -> None:
+    files = Files()
+    followed = logs(files)
+    followed.add("http://a", "F", "one")
+    files.content["stdout"] = b"\xff\xff\xff\xff  "
+    followed.poll()
+    files.content["stdout"] += b"0123456789ABCDEF\xe2\x82"
+    assert followed.end("one") is None
+    assert text(followed.out) == "\ufffd" * 4 + "  0123456789ABCDEF\ufffd"
+
+
+def test_a_character_cut_by_the_agent_is_printed_whole() -> None:
+    files = Files()
+    followed = logs(files)
+    followed.add("http://a", "F", "one")
+    files.content["stdout"] = "abc\u20ac\U0001f600".encode()
+    followed.poll()
+    assert followed.end("one") is None
+    assert text(followed.out) == "abc\u20ac\U0001f600"
