@@ -1,6 +1,6 @@
 """Fetches ``command.uris`` and puts the files into the sandboxes of containers.
 
-The fetcher is a launch hook (``engine.containers.hooks``): it downloads before the container is
+The fetcher is a launch hook (``engine.containers.worker_deps``): it downloads before the container is
 created and uploads before the container starts.
 
 - ``uris``: checks the URIs of a task.
