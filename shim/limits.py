@@ -101,6 +101,9 @@ EARLY_KILLS = 10_000
 """Kills remembered that arrived before their launch: one per task of the largest agent."""
 EARLY_KILL_AGE = 600.0
 
+ACKNOWLEDGED_ENDS = 1_000
+"""Terminal updates kept after their acknowledgement: about 1 kB each."""
+
 FACTS_PER_TURN = 256
 """Facts handled before other coroutines run: about 10 ms of work."""
 ORDERS_PER_TURN = 64

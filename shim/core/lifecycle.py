@@ -2,7 +2,7 @@
 
 ::
 
-    RunTask -> STAGING -(create begins)-> STARTING -(seen running)-> RUNNING -(exit)-> ENDED
+    RunTask -> STAGING -(create is due)-> STARTING -(seen running)-> RUNNING -(exit)-> ENDED
                   |                          |                          |
                   +--------- kill -----------+                          +- kill -> STOPPING -> ENDED
                              v
@@ -11,7 +11,7 @@
 
 ==========  ===========================================================================
 STAGING     accepted; no container has been asked for
-STARTING    the create was asked for: the endpoint may have the container
+STARTING    the create is allowed, once this is recorded: the endpoint may have the container
 RUNNING     the container was seen running
 CANCELLING  the launch is being cancelled
 STOPPING    the container is being stopped
@@ -37,7 +37,7 @@ class TaskPhase(enum.Enum):
 
 
 class Event(enum.Enum):
-    CREATING = "the create is about to be sent"
+    CREATING = "the launch waits to send its create"
     STARTED = "the container was seen running"
     FAILED = "the launch failed permanently"
     CANCELLED = "the launch ended before the container ran"
@@ -52,6 +52,7 @@ class Action(enum.Enum):
 
     IGNORE = enum.auto()
     BEGIN = enum.auto()
+    ALLOW_CREATE = enum.auto()
     RUN = enum.auto()
     FAIL = enum.auto()
     END = enum.auto()
@@ -79,7 +80,8 @@ TABLE: dict[TaskPhase, dict[Event, tuple[TaskPhase, Action]]] = {
         Event.REPORT: (TaskPhase.STAGING, _IGNORE),
     },
     TaskPhase.STARTING: {
-        Event.CREATING: (TaskPhase.STARTING, _IGNORE),
+        # The launch is repeated after a restart, and finds its container by name.
+        Event.CREATING: (TaskPhase.STARTING, Action.ALLOW_CREATE),
         Event.STARTED: (TaskPhase.RUNNING, Action.RUN),
         Event.FAILED: (TaskPhase.ENDED, Action.FAIL),
         Event.CANCELLED: (TaskPhase.STARTING, _IGNORE),

@@ -26,6 +26,22 @@ from shim.protos import journal_pb2, messages_pb2
 from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo
 
+_SETTLED_BY_REREGISTRATION: frozenset[type[Message]] = frozenset(
+    {
+        messages_pb2.RunTaskMessage,
+        messages_pb2.RunTaskGroupMessage,
+        messages_pb2.KillTaskMessage,
+        messages_pb2.ShutdownFrameworkMessage,
+        messages_pb2.CheckpointResourcesMessage,
+        messages_pb2.DrainSlaveMessage,
+    }
+)
+"""A master sends these once, and counts on their effect until a re-registration shows otherwise.
+
+Other messages need no re-registration when they are ignored: an acknowledgement follows every
+repetition of its update, and each re-registration is followed by UpdateFrameworkMessages anyway.
+"""
+
 
 class MasterMessageHandler:
     """Pings are answered to any sender; other messages count only from the leading master."""
@@ -75,14 +91,21 @@ class MasterMessageHandler:
         if sender != ctx.master:
             ctx.counters["foreign_messages"] += 1
             self._warn_foreign_sender(sender, message)
+            if ctx.master is None or ctx.agent_id is None:
+                # The sender may lead again soon, and an agent without an id does not re-register.
+                self._ignored(message)
             return
         handler = self._handlers.get(type(message))
         if handler is None or self._registration.state in (State.RECOVERING, State.ENDED):
             ctx.counters["unexpected_messages"] += 1
-            if handler is not None:
-                self._registration.schedule_reregistration()
+            self._ignored(message)
             return
         handler(message)
+
+    def _ignored(self, message: Message) -> None:
+        """The message had no effect here: settle what its sender counts on."""
+        if type(message) in _SETTLED_BY_REREGISTRATION:
+            self._registration.schedule_reregistration()
 
     def _warn_foreign_sender(self, sender: Pid, message: Message) -> None:
         """A master whose own address differs from the detected one would look silent."""
@@ -129,7 +152,7 @@ class MasterMessageHandler:
         for task in message.statuses:
             key = TaskKey(framework_id, TaskId(task.task_id.value))
             self._tasks.resume_updates(key)
-            self._tasks.reporter.reject(framework, key, report)
+            self._tasks.reporter.answer_for_unknown(framework, key, report)
 
     def _pid_of(self, framework_id: FrameworkId) -> str:
         known = self._frameworks.table.get(framework_id)
@@ -243,7 +266,8 @@ class MasterMessageHandler:
             self._registration.schedule_reregistration()
         else:
             framework = self._frameworks.table[framework_id]
-            self._tasks.reporter.reject(framework, key, rejections.unknown_at_kill(framework))
+            report = rejections.unknown_at_kill(framework)
+            self._tasks.reporter.answer_for_unknown(framework, key, report)
 
     def _acknowledged(self, message: messages_pb2.StatusUpdateAcknowledgementMessage) -> None:
         if not self._ctx.connected:
@@ -278,5 +302,9 @@ class MasterMessageHandler:
         self._status_updates.resume(sorted(known.task_keys))
 
     def _checkpoint_resources(self, message: messages_pb2.CheckpointResourcesMessage) -> None:
-        resources = self._tasks.checkpointed_resources = list(message.resources)
+        resources = list(message.resources)
+        if resources != self._tasks.checkpointed_resources and not self._ctx.connected:
+            # A request that is already on its way reports the earlier resources.
+            self._registration.schedule_reregistration()
+        self._tasks.checkpointed_resources = resources
         self._ctx.record(SaveResources(journal_pb2.Resources(resources=resources)))

@@ -25,6 +25,13 @@ does not report.
 A registration round is a random wait, then authentication if there is a credential, then requests
 with growing random waits between them, until the master answers. A master does not answer a request
 that it rejects, so the round logs a warning when no answer comes for long.
+
+An answer does not name its request, and a master that admits the agent takes the oldest request and
+ignores later ones. A re-registration is therefore scheduled after a registration whose request may
+be out of date:
+
+* more than one request was sent to this master since its last answer;
+* tasks or reservations changed, or a message of the master was ignored, after the first of them.
 """
 
 from __future__ import annotations
@@ -78,11 +85,15 @@ class Registration:
         self.state = State.RECOVERING
         self._attempt = 0
         """Number of the newest authentication attempt; answers to older ones are ignored."""
+        self._authenticating = False
+        """The newest attempt is under way."""
         self._authenticated = False
         self._failures = 0
         """Failed authentications of this round."""
-        self._requests_sent = 0
-        """Requests of this round."""
+        self._requested_from: Pid | None = None
+        """The master that the newest request was sent to."""
+        self._unanswered = 0
+        """Requests sent to that master since its last answer, in this round and in earlier ones."""
         self._backoff = 0.0
         self._ping_timeout = limits.PING_TIMEOUT
         self._reregistration_due = False
@@ -94,6 +105,7 @@ class Registration:
         assert new in TRANSITIONS[self.state], f"registration: {self.state} -> {new}"
         self.state = new
         self._ctx.connected = new is State.CONNECTED
+        self._authenticating = False
         for timer in RegistrationTimer:
             self._ctx.timers.cancel(timer)
 
@@ -127,7 +139,6 @@ class Registration:
         self._change_state(State.DISCONNECTED)
         self._authenticated = False
         self._failures = 0
-        self._requests_sent = 0
         self._attempt += 1
         self._backoff = 2 * settings.registration_backoff
         self.requesting_since = ctx.now.mono
@@ -143,14 +154,25 @@ class Registration:
         ctx = self._ctx
         if self.state is not State.DISCONNECTED or ctx.master is None:
             return
+        ctx.timers.cancel(RegistrationTimer.SEND_REQUEST)
         if ctx.settings.authenticate and not self._authenticated:
+            self._authenticating = True
             ctx.order(Authenticate(ctx.master, self._attempt, self._authentication_timeout()))
             return
-        ctx.order(Send(ctx.master, self._request()))
-        self._requests_sent += 1
+        request = self._request()
+        ctx.order(Send(ctx.master, request))
+        self._count_request(ctx.master, request)
         next_request = ctx.now.mono + ctx.entropy.uniform(self._backoff)
         ctx.timers.set(RegistrationTimer.SEND_REQUEST, next_request)
         self._backoff = min(2 * self._backoff, limits.REGISTER_RETRY_MAX)
+
+    def _count_request(self, master: Pid, request: _Request) -> None:
+        if master != self._requested_from:
+            self._requested_from, self._unanswered = master, 0
+        self._unanswered += 1
+        if self._unanswered == 1 and isinstance(request, ReregisterSlaveMessage):
+            # The master compares this request with what it counts on, whichever answer comes.
+            self._reregistration_due = False
 
     def schedule_reregistration(self) -> None:
         """The master may count on other tasks than the agent has: re-registration settles it.
@@ -193,14 +215,16 @@ class Registration:
         return min(limit, limits.AUTHENTICATION_TIMEOUT_MAX)
 
     def authenticated(self, fact: Authenticated) -> None:
-        if fact.attempt == self._attempt:
+        if self._authenticating and fact.attempt == self._attempt:
+            self._authenticating = False
             self._authenticated = True
             self.send_request()
 
     def authentication_failed(self, fact: AuthenticationFailed) -> None:
-        if fact.attempt != self._attempt:
+        if not self._authenticating or fact.attempt != self._attempt:
             return
         ctx = self._ctx
+        self._authenticating = False
         self._failures += 1
         self._attempt += 1
         ctx.counters["authentication_failures"] += 1
@@ -254,8 +278,9 @@ class Registration:
             self._exit_wrong_agent_id(agent_id)
         elif self.state is State.DISCONNECTED:
             ctx.notice(Level.INFO, f"re-registered with {ctx.master} as {agent_id}")
-            # The answer may be to an older request, which reported tasks that ended since.
-            self._reregistration_due = self._requests_sent > 1
+            if self._unanswered > 1:
+                # The answer may be to an older request, which reported tasks that ended since.
+                self._reregistration_due = True
             self._connect(message.connection)
 
     def _exit_wrong_agent_id(self, agent_id: AgentId) -> None:
@@ -267,6 +292,7 @@ class Registration:
         ctx = self._ctx
         self._change_state(State.CONNECTED)
         self.requesting_since = None
+        self._unanswered = 0
         if connection.HasField("total_ping_timeout_seconds"):
             self._ping_timeout = float(int(connection.total_ping_timeout_seconds))
         self._set_ping_timer()

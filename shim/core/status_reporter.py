@@ -66,6 +66,17 @@ class StatusReporter:
         update = self._update(key, report, executor_id or key.task_id, None)
         self._status_updates.add(key, update)
 
+    def answer_for_unknown(self, framework: Framework, key: TaskKey, report: Report) -> None:
+        """The master asks about a task that may have ended here: repeat its end, or reject it.
+
+        A master may fall back to what an old re-registration request reported. A framework that
+        knows the task's end must not be told another one.
+        """
+        if key not in self._accepted and self._status_updates.repeat_end(key):
+            framework.task_keys.add(key)
+        else:
+            self.reject(framework, key, report)
+
     def expire_rejection(self, key: TaskKey) -> bool:
         """Forget a rejection older than ``limits.REJECTION_AGE``; whether there was one."""
         made = self._status_updates.oldest(key)

@@ -18,11 +18,14 @@ A CLOSED stream takes no more updates. Its head is sent with the terminal state 
 the master then frees the task's resources even while the framework is away.
 
 Nothing is sent while the agent is not registered. On registration every head is sent at once.
+
+The last terminal updates are kept in memory after their acknowledgement. A master that asks about
+such a task again gets the same update again, in a new CLOSED stream.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -50,6 +53,8 @@ class StatusUpdateManager:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._streams: dict[TaskKey, _Stream] = {}
+        self._acknowledged_ends: OrderedDict[TaskKey, StatusUpdateMessage] = OrderedDict()
+        """Terminal updates, the latest acknowledged one last."""
 
     def __len__(self) -> int:
         """How many tasks have unacknowledged updates."""
@@ -81,6 +86,7 @@ class StatusUpdateManager:
 
     def add(self, key: TaskKey, update: StatusUpdateMessage) -> None:
         """Record an update and queue it. The stream must not be closed."""
+        self._acknowledged_ends.pop(key, None)
         stream = self._streams.setdefault(key, _Stream())
         assert not stream.closed, f"an update after the terminal one of {key}"
         stream.closed = _is_terminal(update)
@@ -105,7 +111,25 @@ class StatusUpdateManager:
         else:
             self._ctx.timers.cancel(UpdateRetry(key))
             del self._streams[key]
+            if stream.closed:
+                self._keep_end(key, done)
         return done
+
+    def _keep_end(self, key: TaskKey, update: StatusUpdateMessage) -> None:
+        self._acknowledged_ends[key] = update
+        if len(self._acknowledged_ends) > limits.ACKNOWLEDGED_ENDS:
+            self._acknowledged_ends.popitem(last=False)
+
+    def repeat_end(self, key: TaskKey) -> bool:
+        """Queue the acknowledged terminal update of the task again; whether it is known."""
+        update = self._acknowledged_ends.get(key)
+        if update is not None:
+            self.add(key, update)
+        return update is not None
+
+    def forget_ends(self) -> None:
+        """The agent id is given up: a terminal update under it has no meaning any more."""
+        self._acknowledged_ends.clear()
 
     def drop(self, key: TaskKey) -> None:
         """Forget the task's updates: no acknowledgement will come."""

@@ -25,6 +25,7 @@ from shim.model import facts
 from shim.model.container import Container, Ref
 from shim.model.ids import ContainerId, TaskKey
 from shim.model.orders import (
+    AllowCreate,
     CancelLaunch,
     Launch,
     Publish,
@@ -58,6 +59,7 @@ class Tasks:
         self._actions: dict[Action, Callable[[Task, object], None]] = {
             Action.IGNORE: self._ignore,
             Action.BEGIN: self._begin,
+            Action.ALLOW_CREATE: self._allow_create,
             Action.RUN: self._run,
             Action.FAIL: self._fail,
             Action.END: self._end,
@@ -165,7 +167,12 @@ class Tasks:
         pass
 
     def _begin(self, task: Task, detail: object) -> None:
+        """STARTING is durable before the create is sent: a restart then repeats no launch."""
         self.reporter.report(task, status.starting())
+        self._allow_create(task, detail)
+
+    def _allow_create(self, task: Task, detail: object) -> None:
+        self._ctx.order(AllowCreate(task.ref))
 
     def _run(self, task: Task, detail: object) -> None:
         assert isinstance(detail, Container)
@@ -313,6 +320,7 @@ class Tasks:
         """The agent id is given up: nothing of this id may be sent under another one."""
         for framework in list(self._frameworks.table.values()):
             self.drop_framework(framework)
+        self._status_updates.forget_ends()
 
     def _forget(self, key: TaskKey) -> None:
         if self.table.pop(key, None) is not None:

@@ -74,7 +74,10 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class LaunchAdvanced:
-    """A launch reached ``stage``; ``detail`` is for pages."""
+    """A launch reached ``stage``; ``detail`` is for pages.
+
+    A launch that reached CREATING waits for the order AllowCreate.
+    """
 
     ref: Ref
     stage: Stage

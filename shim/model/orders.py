@@ -47,12 +47,23 @@ class Launch:
     """Start the task's container: fetch, pull, create (or adopt), start, inspect.
 
     Answered by LaunchAdvanced*, then one of ContainerStarted, LaunchFailed, LaunchCancelled.
+    After LaunchAdvanced with stage CREATING, the create waits for AllowCreate.
     """
 
     ref: Ref
     task: TaskInfo
     agent_id: str
     executor_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllowCreate:
+    """The launch may send its create: it is durable that its container may exist.
+
+    Without effect when no launch waits for it.
+    """
+
+    ref: Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +176,7 @@ Order = (
     | Pong
     | Authenticate
     | Launch
+    | AllowCreate
     | CancelLaunch
     | Watch
     | Stop

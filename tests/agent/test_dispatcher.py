@@ -90,6 +90,7 @@ async def test_without_consul_the_containerizer_gets_orders_at_once() -> None:
         orders.Launch(REF, TASK, "S", "T"),
         orders.Watch(REF, TASK),
         orders.Stop(REF, 5.0),
+        orders.AllowCreate(REF),
         orders.CancelLaunch(REF),
         orders.Remove(REF),
         orders.RemoveOrphan("mesos-x"),

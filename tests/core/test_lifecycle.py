@@ -10,6 +10,8 @@ from shim.core.lifecycle import TABLE, Action, Event, TaskPhase, step
 from shim.core.tasks import Tasks
 from shim.model import facts
 from shim.model.container import Phase
+from shim.model.orders import AllowCreate
+from shim.model.records import SaveTask
 from shim.protos import journal_pb2
 from tests.core.harness import Shim, container, running
 
@@ -127,6 +129,27 @@ def test_the_updates_of_every_pair_of_phase_and_event(phase: TaskPhase, event: E
     assert kept.phase == after.value
     removals = [o for o in shim.decision.orders if type(o).__name__ == "Remove"]
     assert len(removals) == ended
+
+
+@pytest.mark.parametrize("phase", list(TaskPhase), ids=lambda x: x.name)
+def test_a_create_is_allowed_together_with_the_record_of_starting(phase: TaskPhase) -> None:
+    """The barrier carries the order out only once the record is durable."""
+    shim = at(phase)
+    happen(shim, Event.CREATING)
+    allowed = [o for o in shim.decision.orders if isinstance(o, AllowCreate)]
+    wanted = phase in (TaskPhase.STAGING, TaskPhase.STARTING)
+    assert allowed == ([AllowCreate(shim.ref())] if wanted else [])
+    if phase is TaskPhase.STAGING:
+        (saved,) = [r for r in shim.decision.records if isinstance(r, SaveTask)]
+        assert journal_pb2.TaskState.FromString(saved.state).phase == "starting"
+
+
+def test_a_create_is_allowed_only_when_the_launch_asks_for_it() -> None:
+    shim = Shim()
+    shim.run()
+    for stage in (facts.Stage.FETCHING, facts.Stage.PULLING):
+        shim.handle(facts.LaunchAdvanced(shim.ref(), stage))
+        assert not shim.decision.orders
 
 
 #: updates sent when a restart finds the container in this phase

@@ -580,6 +580,77 @@ def test_a_task_only_the_master_knows_is_rejected(traits: tuple[str, ...], dropp
     assert not shim.disk.frameworks
 
 
+def an_end_that_was_acknowledged(shim: Shim) -> bytes:
+    """The serialized terminal update of task ``t``, which the agent has forgotten."""
+    shim.running_task()
+    shim.exited(code=1)
+    (value,) = shim.disk.updates[key_of()].values()
+    shim.acknowledge()
+    assert not shim.disk.tasks
+    assert not shim.disk.frameworks
+    return value
+
+
+def test_a_task_that_ended_here_is_answered_with_the_same_update() -> None:
+    shim = Shim()
+    value = an_end_that_was_acknowledged(shim)
+    reconcile(shim, "t")
+    assert list(shim.disk.updates[key_of()].values()) == [value]
+    (update,) = sent(m.StatusUpdateMessage, shim.decision.orders)
+    assert update.SerializeToString() == value
+    reconcile(shim, "t")
+    assert list(shim.disk.updates[key_of()].values()) == [value], "not twice"
+    shim.acknowledge()
+    assert not shim.disk.updates
+    assert not shim.disk.frameworks
+
+
+def test_a_kill_of_a_task_that_ended_here_is_answered_with_the_same_update() -> None:
+    shim = Shim()
+    value = an_end_that_was_acknowledged(shim)
+    shim.run("other")
+    shim.kill("t")
+    assert list(shim.disk.updates[key_of()].values()) == [value]
+
+
+def test_the_end_of_a_rejected_task_is_repeated_too() -> None:
+    shim = Shim()
+    shim.drain()
+    reconcile(shim, "never")
+    (value,) = shim.disk.updates[key_of("never")].values()
+    shim.acknowledge("never")
+    reconcile(shim, "never")
+    assert list(shim.disk.updates[key_of("never")].values()) == [value]
+
+
+def test_the_end_of_an_earlier_task_of_the_same_id_is_not_repeated() -> None:
+    shim = Shim()
+    an_end_that_was_acknowledged(shim)
+    shim.framework("F", checkpoint=False)
+    shim.run()
+    shim.creating()
+    shim.shutdown_framework()
+    shim.handle(facts.LaunchCancelled(shim.ref()))
+    reconcile(shim, "t")
+    assert shim.pending_states() == ["TASK_LOST"]
+
+
+def test_acknowledged_ends_are_bounded_and_belong_to_one_agent_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "ACKNOWLEDGED_ENDS", 1)
+    shim = Shim()
+    for name in ("first", "second"):
+        shim.running_task(name)
+        shim.exited(name)
+        shim.acknowledge(name)
+    reconcile(shim, "first", "second")
+    assert shim.pending_states("first") == ["TASK_LOST"]
+    assert shim.pending_states("second") == ["TASK_FINISHED"]
+    shim.core.tasks.drop_all_frameworks()
+    assert not shim.core.status_updates.repeat_end(key_of("second"))
+
+
 def test_a_known_task_is_not_rejected_at_reconciliation() -> None:
     shim = Shim()
     shim.run()

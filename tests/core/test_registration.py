@@ -296,6 +296,31 @@ def test_an_answer_to_an_earlier_attempt_is_ignored() -> None:
     assert not shim.decision.orders
 
 
+def test_a_reregistration_that_is_due_authenticates_once() -> None:
+    shim = authenticating()
+    shim.handle(facts.Authenticated(shim.last(Authenticate).attempt))
+    shim.answer_registration()
+    shim.kill("unknown")
+    (order,) = of(Authenticate, shim.wait(limits.REREGISTER_DELAY + 1.0))
+    shim.handle(facts.Authenticated(order.attempt))
+    assert isinstance(shim.last(Send).message, m.ReregisterSlaveMessage)
+
+
+@pytest.mark.parametrize("registered", [False, True])
+def test_an_outcome_that_no_authentication_waits_for_is_ignored(registered: bool) -> None:
+    shim = authenticating()
+    attempt = shim.last(Authenticate).attempt
+    shim.handle(facts.Authenticated(attempt))
+    if registered:
+        shim.answer_registration()
+    timers = set(shim.core.ctx.timers)
+    shim.handle(facts.AuthenticationFailed(attempt, True, "late"))
+    assert not shim.decision.orders
+    shim.handle(facts.Authenticated(attempt))
+    assert not shim.decision.orders
+    assert set(shim.core.ctx.timers) == timers
+
+
 def test_each_round_authenticates_anew() -> None:
     shim = authenticating()
     shim.handle(facts.Authenticated(shim.last(Authenticate).attempt))
@@ -476,6 +501,82 @@ def test_an_answer_after_several_requests_leads_to_a_reregistration() -> None:
     assert asked_again(shim)
     shim.answer_registration()
     assert not asked_again(shim)
+
+
+def test_a_request_of_an_earlier_round_may_be_the_one_that_is_answered() -> None:
+    shim = Shim()
+    shim.detect()
+    shim.wait(1.0)
+    shim.detect(None)
+    shim.detect()
+    shim.wait(1.0)
+    shim.answer_registration()
+    assert asked_again(shim)
+
+
+def test_a_request_to_another_master_does_not_count() -> None:
+    shim = Shim()
+    shim.detect(Pid("master", "10.0.0.2", 5050))
+    shim.wait(1.0)
+    shim.detect()
+    shim.wait(1.0)
+    shim.answer_registration()
+    assert not asked_again(shim)
+
+
+def test_a_launch_ignored_without_a_master_leads_to_a_reregistration() -> None:
+    shim = Shim(registered=False)
+    shim.recover()
+    shim.detect()
+    shim.wait(1.0)
+    shim.detect(None)
+    shim.run()
+    assert not of(Send, shim.decision.orders)
+    shim.detect()
+    shim.wait(1.0)
+    shim.answer_registration()
+    assert asked_again(shim)
+    shim.answer_registration()
+    assert not asked_again(shim)
+
+
+def test_a_launch_ignored_after_a_request_leads_to_a_reregistration() -> None:
+    shim = Shim()
+    shim.detect()
+    shim.wait(1.0)
+    shim.kill("unknown")
+    shim.answer_registration()
+    assert asked_again(shim)
+
+
+def test_a_launch_ignored_before_the_request_is_settled_by_it() -> None:
+    shim = Shim()
+    shim.detect(None)
+    shim.run()
+    shim.detect()
+    shim.wait(1.0)
+    shim.answer_registration()
+    assert not asked_again(shim)
+
+
+def test_a_stranger_causes_no_reregistration() -> None:
+    shim = Shim()
+    for message in (m.RunTaskMessage(), m.KillTaskMessage(), m.CheckpointResourcesMessage()):
+        shim.receive(message, Pid("master", "10.6.6.6", 5050))
+    assert not asked_again(shim)
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_resources_changed_after_a_request_lead_to_a_reregistration(changed: bool) -> None:
+    shim = Shim()
+    shim.detect()
+    shim.wait(1.0)
+    message = m.CheckpointResourcesMessage()
+    if changed:
+        message.resources.add(name="cpus", type=0, role="prod").scalar.value = 1.0
+    shim.receive(message)
+    shim.answer_registration()
+    assert asked_again(shim) is changed
 
 
 def test_an_answer_to_the_only_request_is_final() -> None:

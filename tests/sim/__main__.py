@@ -5,28 +5,38 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from tests.sim.plan import make
 from tests.sim.run import run_seed, shrink, violation
+from tests.sim.seeds import CORPUS
 
 _CHUNK = 50
+_FRESH = 10**9
+"""Fresh ranges begin here: far beyond the corpus and the range of the tests."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=10_000, help="how many (default 10000)")
-    parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--first", type=int, help="the first of them (default: a random one, other at each call)"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)"
+    )
     parser.add_argument("--keep-going", action="store_true", help="do not stop at failures")
     parser.add_argument("--seed", type=int, help="run this one alone, and show what happened")
     parser.add_argument("--whole", action="store_true", help="with --seed: do not make it smaller")
     flags = parser.parse_args()
     if flags.seed is not None:
         return _one(flags.seed, flags.whole)
-    return _many(range(flags.first, flags.first + flags.seeds), flags.jobs, flags.keep_going)
+    first = secrets.randbelow(_FRESH) + _FRESH if flags.first is None else flags.first
+    print(f"the corpus, and {flags.seeds} seeds from {first}", flush=True)
+    return _many(range(first, first + flags.seeds), flags.jobs, flags.keep_going)
 
 
 def _one(seed: int, whole: bool) -> int:
@@ -58,7 +68,8 @@ def _many(seeds: range, jobs: int, keep_going: bool) -> int:
                 pool.terminate()
                 break
             if sys.stderr.isatty():
-                print(f"\r{done} of {len(seeds)} ", end="", file=sys.stderr, flush=True)
+                total = len(seeds) + len(CORPUS)
+                print(f"\r{done} of {total} ", end="", file=sys.stderr, flush=True)
     took = time.monotonic() - began
     print(f"{done} seeds in {took:.1f} s ({done / took:.0f}/s), {failures} failed")
     if failures:
@@ -66,12 +77,13 @@ def _many(seeds: range, jobs: int, keep_going: bool) -> int:
     return 1 if failures else 0
 
 
-def _chunks(seeds: range) -> Iterator[range]:
+def _chunks(seeds: range) -> Iterator[Collection[int]]:
+    yield CORPUS
     for start in range(seeds.start, seeds.stop, _CHUNK):
         yield range(start, min(start + _CHUNK, seeds.stop))
 
 
-def _chunk(seeds: range) -> tuple[int, list[tuple[int, str]]]:
+def _chunk(seeds: Collection[int]) -> tuple[int, list[tuple[int, str]]]:
     found = ((seed, run_seed(seed)) for seed in seeds)
     return len(seeds), [(seed, what) for seed, what in found if what is not None]
 

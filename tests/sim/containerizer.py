@@ -1,7 +1,8 @@
 """Carries out orders about containers on the simulated endpoint, as :mod:`shim.model.orders` says.
 
 One worker per container. Its steps are generators that yield what they wait for: ``("sleep",
-seconds)`` or ``("call", verb, argument)``. A worker ends with its process.
+seconds)``, ``("call", verb, argument)`` or ``("order",)``, which is AllowCreate. A worker ends with
+its process.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Containerizer:
                 self.published[order.ref] = order
             case orders.Withdraw():
                 self.published.pop(order.ref, None)
+            case orders.AllowCreate() if order.ref not in self.workers:
+                pass
             case _:
                 worker = self.workers.get(order.ref)
                 if worker is None:
@@ -135,7 +138,9 @@ class ContainerWorker:
         self.launching = False
         self.start_sent = False
         self.create_sent = False
+        self.create_allowed = False
         self.yields = False
+        self.asks = False
         self._waiting = 0
         self._steps: Steps | None = None
 
@@ -143,6 +148,8 @@ class ContainerWorker:
         match order:
             case orders.Launch():
                 self.launch = self.launch or order
+            case orders.AllowCreate():
+                self._allow()
             case orders.CancelLaunch():
                 self._cancel()
             case orders.Stop():
@@ -156,6 +163,13 @@ class ContainerWorker:
         if self._steps is None:
             self._next()
 
+    def _allow(self) -> None:
+        if self.launching and not self.create_allowed:
+            self.create_allowed = True
+            if self.asks:
+                self.asks = False
+                self._resume(self._waiting, None, None)
+
     def _cancel(self) -> None:
         if self.cancelled or (self.launching and self.start_sent):
             return
@@ -167,7 +181,7 @@ class ContainerWorker:
 
     def _interrupt(self, wanted: bool) -> None:
         if wanted and self.yields and self._steps is not None:
-            self.yields = False
+            self.yields = self.asks = False
             self._waiting += 1
             self._advance(None, Interrupted())
 
@@ -197,7 +211,9 @@ class ContainerWorker:
             self._next()
             return
         self._waiting += 1
-        if wanted[0] == "sleep":
+        if wanted[0] == "order":
+            self.asks = True
+        elif wanted[0] == "sleep":
             self._containerizer.world.clock.after(
                 wanted[1], self._resume, self._waiting, None, None
             )
@@ -223,6 +239,7 @@ class ContainerWorker:
 
     def _do_launch(self) -> Steps:
         self.launching, self.start_sent, self.create_sent = True, False, False
+        self.create_allowed = False
         try:
             outcome = yield from self._launch()
         finally:
@@ -266,6 +283,10 @@ class ContainerWorker:
         else:
             yield from self._sleep(0.0)
             self._containerizer.post(facts.LaunchAdvanced(self.ref, Stage.CREATING))
+            if not self.create_allowed:
+                self.yields = True
+                yield ("order",)
+            self._containerizer.world.invariants.check_create(self.ref)
             self.create_sent = True
             try:
                 yield ("call", "create", self.ref)

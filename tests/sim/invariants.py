@@ -2,12 +2,13 @@
 
 1. Only durable updates are sent. A repeated update has the same bytes, except for a
    ``latest_state`` that announces the task's end early.
-2. An update whose acknowledgement is durable is not sent again. Of a task, only the oldest update
-   is sent.
+2. An update whose acknowledgement is durable is not sent again, unless it is recorded again. Of a
+   task, only the oldest update is sent.
 3. A task ends once, with no update after its terminal one, and not while its container runs.
 4. At most one container of a task ever runs: see ``engine.py``.
-5. No message is sent that would abort a master, or that a master would drop.
-6. Every accepted task's terminal update reaches its framework, if the framework can still get it.
+5. No create is sent before it is durable that the container may exist.
+6. No message is sent that would abort a master, or that a master would drop.
+7. Every accepted task's terminal update reaches its framework, if the framework can still get it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
 
+from shim.core.lifecycle import TaskPhase
 from shim.errors import UnsafeMessage
 from shim.model import orders
+from shim.model.container import Ref
 from shim.model.ids import FrameworkId, TaskId, TaskKey
 from shim.model.states import TERMINAL
 from shim.protos import journal_pb2
@@ -52,6 +55,13 @@ class Invariants:
     def check_launch(self, order: orders.Launch) -> None:
         if order.ref.key not in self._world.disk.tasks:
             raise Violation(f"{order.ref} is launched, but is not durable")
+
+    def check_create(self, ref: Ref) -> None:
+        """A restart launches a task in STAGING again, whatever was sent for it before."""
+        saved = self._world.disk.tasks.get(ref.key)
+        phase = None if saved is None else journal_pb2.TaskState.FromString(saved[1]).phase
+        if phase == TaskPhase.STAGING.value:
+            raise Violation(f"{ref} is created, and a restart would launch it again")
 
     def check_sent(self, message: Message) -> None:
         try:

@@ -1,23 +1,29 @@
-"""Seeds that found a bug, either a real one or a planted one (``tests/planted``).
+"""The corpus: seeds that found a bug, either a real one or a planted one (``tests/planted``).
 
-A change of the plans changes the runs of these seeds: then look for new ones.
+Each has the name of its story. A change of the plans changes the runs of these seeds: then look for
+new ones.
 """
 
 from __future__ import annotations
 
-ONCE_FAILED = (
-    10,  # the agent id was not durable; the agent registered before the containers were known
-    16,  # updates of a former agent id were sent under the new one
-    40,  # tasks that only the master knew were not rejected
-    42,  # a running container was not observed after a restart
-    70,  # a removed framework still got updates
-    73,  # a drain did not end with a last task without updates
-    79,  # TASK_KILLING was reported twice
-    85,  # orphans were left
-    151,  # messages of a former master were handled
-    294,  # tasks without updates were reported at re-registration
-    708,  # missing pings were not noticed
-    802,  # the answer to an older re-registration counted
-    5482,  # a task that the master had forgotten when it arrived
-    108597,  # an acknowledgement crossed a re-registration
-)
+CORPUS: dict[int, str] = {
+    10: "an agent registers before its containers are known",
+    16: "updates of a former agent id are sent under the new one",
+    40: "tasks that only the master knows are not rejected",
+    42: "a running container is not observed after a restart",
+    70: "a removed framework still gets updates",
+    73: "a drain does not end with a last task without updates",
+    79: "TASK_KILLING is reported twice",
+    85: "orphans are left",
+    151: "messages of a former master are handled",
+    294: "tasks without updates are reported at re-registration",
+    708: "missing pings are not noticed",
+    802: "the answer to an older re-registration counts",
+    5482: "a task that the master forgot comes back",
+    17590: "an agent dies between create and record, and launches a removed container again",
+    20253: "a master admits an agent by a request that is older than a reservation",
+    29620: "a launch is ignored while no master leads, and a first registration hides it",
+    49768: "a master falls back to an old request, and a failed task is reported as lost",
+    72810: "a re-registration authenticates twice, and the second failure comes late",
+    108597: "an acknowledgement crosses a re-registration",
+}

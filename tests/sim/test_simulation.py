@@ -1,4 +1,4 @@
-"""A few hundred seeds, the seeds that once failed, and tests of the simulation itself."""
+"""A fixed range of seeds, the corpus, and tests of the simulation itself."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 
 from shim.model.states import TERMINAL
 from shim.protos.mesos_pb2 import TaskState
-from tests.sim import seeds
 from tests.sim.disk import Disk
 from tests.sim.plan import THEMES, make
 from tests.sim.run import run_seed, shrink, violation
+from tests.sim.seeds import CORPUS
 from tests.sim.sqlite_disk import SqliteDisk
 from tests.sim.world import World
 
@@ -24,8 +24,8 @@ def test_seeds(first: int) -> None:
         assert run_seed(seed) is None, f"seed {seed}: scripts/sim --seed {seed}"
 
 
-@pytest.mark.parametrize("seed", seeds.ONCE_FAILED)
-def test_seeds_that_once_failed(seed: int) -> None:
+@pytest.mark.parametrize("seed", CORPUS, ids=[name.replace(" ", "_") for name in CORPUS.values()])
+def test_a_seed_that_once_failed(seed: int) -> None:
     assert run_seed(seed) is None, f"scripts/sim --seed {seed}"
 
 

@@ -468,10 +468,18 @@ class World:
                 ("the endpoint has containers", self.engine.containers),
                 ("a batch waits for the disk", not process.settled),
                 ("the agent is not registered", not core.ctx.connected),
+                (
+                    "a re-registration is scheduled",
+                    RegistrationTimer.REREGISTER in core.ctx.timers,
+                ),
                 ("the master has no agent", master.agent is None or not master.agent.connected),
                 (
                     "agent and master disagree on the agent id",
                     master.agent and master.agent.id != core.ctx.agent_id,
+                ),
+                (
+                    "agent and master disagree on the reserved resources",
+                    list(core.tasks.checkpointed_resources) != list(master.reserved),
                 ),
                 ("the master has tasks", master.agent is not None and master.agent.tasks),
                 ("the containerizer is busy", not process.containerizer.idle),
@@ -501,7 +509,6 @@ class World:
         undeliverable = self._undeliverable()
         timers: set[Timer] = {
             RegistrationTimer.PING_TIMEOUT,
-            RegistrationTimer.REREGISTER,
             ShutdownTimer.ACKNOWLEDGEMENTS,
             *map(UpdateRetry, undeliverable),
         }
@@ -518,8 +525,6 @@ class World:
         for what, there in left.items():
             if there:
                 raise Violation(f"at the end there are still {what}: {there}")
-        if list(core.tasks.checkpointed_resources) != list(self.master.reserved):
-            raise Violation("agent and master disagree on the reserved resources")
 
 
 _SHORTER = (

@@ -25,10 +25,10 @@ from shim.engine.images.puller import ImagePuller
 from shim.errors import NotFound
 from shim.model.container import Ref
 from shim.model.facts import Fact
-from shim.model.orders import CancelLaunch, Launch, Remove, RemoveOrphan, Stop
+from shim.model.orders import AllowCreate, CancelLaunch, Launch, Remove, RemoveOrphan, Stop
 from shim.model.orders import Watch as WatchOrder
 
-EngineOrder = Launch | CancelLaunch | WatchOrder | Stop | Remove | RemoveOrphan
+EngineOrder = Launch | AllowCreate | CancelLaunch | WatchOrder | Stop | Remove | RemoveOrphan
 
 
 def _anonymous(order: Launch, image: ImageRef) -> Auth | None:
@@ -117,6 +117,8 @@ class Containerizer:
                 self._remove_orphan(order.name)
             case Remove(delay=delay) if delay > 0:
                 self._delay(order)
+            case AllowCreate() if order.ref.name not in self._workers:
+                pass  # The launch has ended meanwhile.
             case Launch() if order.ref.name not in self._workers:
                 self._queue.add(order.ref.name, self._worker_for(order))
             case _:

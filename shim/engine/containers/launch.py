@@ -56,6 +56,9 @@ class LaunchOwner(Protocol):
     def apply(self, event: LaunchEvent) -> None:
         """Take the launch to its next phase; Interrupted when it is cancelled."""
 
+    async def create_allowed(self) -> None:
+        """Return once it is durable that the container may exist."""
+
     def interruptible(self, seconds: float | None = None) -> AbstractAsyncContextManager[None]:
         """A block that a cancel ends by Interrupted, and ``seconds`` by TimeoutError."""
 
@@ -241,6 +244,8 @@ class LaunchAttempt:
         self._advance(Stage.CREATING)
         if spec.completes_image_command:
             spec = complete_command(spec, await self._image_config(spec))
+        async with self._within_deadline():
+            await self._owner.create_allowed()
         self._owner.apply(LaunchEvent.CREATE)
         try:
             if self._deps.notifier is None:

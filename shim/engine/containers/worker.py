@@ -40,7 +40,7 @@ from shim.model.facts import (
     LaunchCancelled,
     LaunchFailed,
 )
-from shim.model.orders import CancelLaunch, Launch, Remove, Stop
+from shim.model.orders import AllowCreate, CancelLaunch, Launch, Remove, Stop
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class ContainerWorker:
     """The orders about one container that are not carried out yet. Thousands exist at once."""
 
     __slots__ = (
+        "_allowed",
         "_attempt",
         "_cancel",
         "_deps",
@@ -71,6 +72,8 @@ class ContainerWorker:
         self._ordered_at = deps.clock()
         self.phase: LaunchPhase | None = None
         """Of the launch that waits, is under way, or is to be cleaned up; None: there is none."""
+        self._allowed: asyncio.Event | None = None
+        """Set by AllowCreate; there is one while the launch waits for it."""
         self._launch: Launch | None = None
         self._attempt: LaunchAttempt | None = None
         self._cancel: CancelLaunch | None = None
@@ -110,6 +113,9 @@ class ContainerWorker:
         match ORDERS[self._step][type(order)]:
             case OrderEffect.KEEP:
                 self._keep(order)
+            case OrderEffect.ALLOW:
+                if self.phase is not None:
+                    self.apply(LaunchEvent.ALLOW)
             case OrderEffect.CANCEL:
                 if self.phase is not None:
                     self.apply(LaunchEvent.CANCEL)
@@ -132,12 +138,17 @@ class ContainerWorker:
                 self._remove, self._stop = order, None
             case Stop():
                 self._stop = order
+            case AllowCreate():
+                pass  # never kept: it concerns the launch under way
 
     def apply(self, event: LaunchEvent) -> None:
         """Take the launch to its next phase. Raises Interrupted in the launch's own task."""
         assert self.phase is not None
         self.phase, action = LAUNCHES[self.phase][event]
         match action:
+            case LaunchAction.PROCEED:
+                if self._allowed is not None:
+                    self._allowed.set()
             case LaunchAction.CANCEL:
                 self._deps.post(LaunchCancelled(self._ref))
                 self._interrupt()
@@ -147,6 +158,15 @@ class ContainerWorker:
                 raise Interrupted
             case LaunchAction.NONE:
                 pass
+
+    async def create_allowed(self) -> None:
+        """Return once a create may be sent."""
+        if self.phase is LaunchPhase.PREPARING:
+            self._allowed = asyncio.Event()
+            try:
+                await self._allowed.wait()
+            finally:
+                self._allowed = None
 
     @asynccontextmanager
     async def interruptible(self, seconds: float | None = None) -> AsyncIterator[None]:

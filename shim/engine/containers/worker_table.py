@@ -2,21 +2,21 @@
 
 The launch::
 
-                            CREATE                  START                 ANSWERED
-    launch -> PREPARING ------------> CREATING ----------------> STARTING ---------> CONFIRMING
-                  |                   |  ^  ^                      |   |                  ^
-                  |              PARK |  |  +------ REFUSED -------+   | CANCEL           |
-                  |                   v  | READY                       v        ANSWERED  |
-           CANCEL |                  PARKED                      CANCEL_PENDING ----------+
-                  |                   |                                |
-                  v                   |        CANCEL (in CREATING)    | REFUSED
-              ABANDONED               |           |                    |
-                                      |           v                    |
-                               CANCEL |        UNWANTED <--------------+
-                                      |         ^  |
-                                      |   READY |  | PARK
-                                      v         |  v
-                                     UNWANTED_PARKED
+                   ALLOW           CREATE              START               ANSWERED
+    PREPARING -------------> ALLOWED -----> CREATING -----------> STARTING ---------> CONFIRMING
+        |                       |           |  ^  ^                 |   |                  ^
+        |                       |      PARK |  |  +----- REFUSED ---+   | CANCEL           |
+        |                       |           v  | READY                  v        ANSWERED  |
+        | CANCEL         CANCEL |          PARKED                 CANCEL_PENDING ----------+
+        |                       |           |                           |
+        |                       v           |   CANCEL (in CREATING)    | REFUSED
+        +-----------------> ABANDONED       |      |                    |
+                                            |      v                    |
+                                     CANCEL |   UNWANTED <--------------+
+                                            |    ^  |
+                                            |    |  | PARK
+                                            |    |  v
+                                            +-> UNWANTED_PARKED  (READY leads back)
 
 A launch ends in any phase but the two parked ones: its container was seen, or it failed, or it
 was interrupted. The phase at its end decides what follows:
@@ -24,6 +24,9 @@ was interrupted. The phase at its end decides what follows:
 * ABANDONED: nothing, the endpoint was asked for no container.
 * UNWANTED: the container that its create may have made is removed (CLEANING, below).
 * any other: the outcome is posted. The core then orders what comes next.
+
+A create waits for AllowCreate. The core gives that order once it is durable that the container may
+exist. An agent that dies at any later moment therefore never creates the container anew.
 
 Until a start is sent, a launch may be cancelled or begun again. From then on only the endpoint's
 word about this very container counts, however long it takes. That is what keeps a container from
@@ -44,13 +47,14 @@ from __future__ import annotations
 
 import enum
 
-from shim.model.orders import CancelLaunch, Launch, Remove, Stop
+from shim.model.orders import AllowCreate, CancelLaunch, Launch, Remove, Stop
 
-ContainerOrder = Launch | CancelLaunch | Stop | Remove
+ContainerOrder = Launch | AllowCreate | CancelLaunch | Stop | Remove
 
 
 class LaunchPhase(enum.Enum):
-    PREPARING = "it fetches, pulls or waits for a slot; no create was sent"
+    PREPARING = "it fetches, pulls, or waits for a slot or for AllowCreate"
+    ALLOWED = "a create may be sent; none was sent"
     CREATING = "a create was sent, so the container may exist; no start was sent"
     PARKED = "the endpoint works on the create and calls back; no asyncio task waits"
     STARTING = "the first start is under way"
@@ -63,6 +67,7 @@ class LaunchPhase(enum.Enum):
 
 class LaunchEvent(enum.Enum):
     WAIT = "the launch is about to wait for something that a cancel may interrupt"
+    ALLOW = "it is durable that the container may exist"
     CREATE = "a create is about to be sent"
     PARK = "the engine answered InProgress: it calls back"
     READY = "the engine called back"
@@ -76,6 +81,8 @@ class LaunchAction(enum.Enum):
     """What :meth:`ContainerWorker.apply` does on a transition."""
 
     NONE = enum.auto()
+    PROCEED = enum.auto()
+    """Go on with a launch that waits to send its create."""
     CANCEL = enum.auto()
     """Post LaunchCancelled and interrupt a wait."""
     RESUME = enum.auto()
@@ -85,6 +92,7 @@ class LaunchAction(enum.Enum):
 
 
 _NONE = LaunchAction.NONE
+_PROCEED = LaunchAction.PROCEED
 _CANCEL = LaunchAction.CANCEL
 _RESUME = LaunchAction.RESUME
 _INTERRUPT = LaunchAction.INTERRUPT
@@ -92,16 +100,30 @@ _INTERRUPT = LaunchAction.INTERRUPT
 LAUNCHES: dict[LaunchPhase, dict[LaunchEvent, tuple[LaunchPhase, LaunchAction]]] = {
     LaunchPhase.PREPARING: {
         LaunchEvent.WAIT: (LaunchPhase.PREPARING, _NONE),
-        LaunchEvent.CREATE: (LaunchPhase.CREATING, _NONE),
+        LaunchEvent.ALLOW: (LaunchPhase.ALLOWED, _PROCEED),
+        # No create is sent before it is allowed.
+        LaunchEvent.CREATE: (LaunchPhase.PREPARING, _INTERRUPT),
         LaunchEvent.PARK: (LaunchPhase.PREPARING, _NONE),
         LaunchEvent.READY: (LaunchPhase.PREPARING, _NONE),
-        LaunchEvent.START: (LaunchPhase.STARTING, _NONE),
+        LaunchEvent.START: (LaunchPhase.PREPARING, _INTERRUPT),
         LaunchEvent.REFUSED: (LaunchPhase.PREPARING, _NONE),
         LaunchEvent.ANSWERED: (LaunchPhase.PREPARING, _NONE),
         LaunchEvent.CANCEL: (LaunchPhase.ABANDONED, _CANCEL),
     },
+    LaunchPhase.ALLOWED: {
+        LaunchEvent.WAIT: (LaunchPhase.ALLOWED, _NONE),
+        LaunchEvent.ALLOW: (LaunchPhase.ALLOWED, _NONE),
+        LaunchEvent.CREATE: (LaunchPhase.CREATING, _NONE),
+        LaunchEvent.PARK: (LaunchPhase.ALLOWED, _NONE),
+        LaunchEvent.READY: (LaunchPhase.ALLOWED, _NONE),
+        LaunchEvent.START: (LaunchPhase.STARTING, _NONE),
+        LaunchEvent.REFUSED: (LaunchPhase.ALLOWED, _NONE),
+        LaunchEvent.ANSWERED: (LaunchPhase.ALLOWED, _NONE),
+        LaunchEvent.CANCEL: (LaunchPhase.ABANDONED, _CANCEL),
+    },
     LaunchPhase.CREATING: {
         LaunchEvent.WAIT: (LaunchPhase.CREATING, _NONE),
+        LaunchEvent.ALLOW: (LaunchPhase.CREATING, _NONE),
         # An attempt is repeated; the endpoint answers that the name is taken if one succeeded.
         LaunchEvent.CREATE: (LaunchPhase.CREATING, _NONE),
         LaunchEvent.PARK: (LaunchPhase.PARKED, _NONE),
@@ -113,6 +135,7 @@ LAUNCHES: dict[LaunchPhase, dict[LaunchEvent, tuple[LaunchPhase, LaunchAction]]]
     },
     LaunchPhase.PARKED: {
         LaunchEvent.WAIT: (LaunchPhase.PARKED, _NONE),
+        LaunchEvent.ALLOW: (LaunchPhase.PARKED, _NONE),
         LaunchEvent.CREATE: (LaunchPhase.PARKED, _NONE),
         LaunchEvent.PARK: (LaunchPhase.PARKED, _NONE),
         LaunchEvent.READY: (LaunchPhase.CREATING, _RESUME),
@@ -123,6 +146,7 @@ LAUNCHES: dict[LaunchPhase, dict[LaunchEvent, tuple[LaunchPhase, LaunchAction]]]
     },
     LaunchPhase.STARTING: {
         LaunchEvent.WAIT: (LaunchPhase.STARTING, _NONE),
+        LaunchEvent.ALLOW: (LaunchPhase.STARTING, _NONE),
         LaunchEvent.CREATE: (LaunchPhase.STARTING, _NONE),
         LaunchEvent.PARK: (LaunchPhase.STARTING, _NONE),
         LaunchEvent.READY: (LaunchPhase.STARTING, _NONE),
@@ -133,6 +157,7 @@ LAUNCHES: dict[LaunchPhase, dict[LaunchEvent, tuple[LaunchPhase, LaunchAction]]]
     },
     LaunchPhase.CANCEL_PENDING: {
         LaunchEvent.WAIT: (LaunchPhase.CANCEL_PENDING, _NONE),
+        LaunchEvent.ALLOW: (LaunchPhase.CANCEL_PENDING, _NONE),
         LaunchEvent.CREATE: (LaunchPhase.CANCEL_PENDING, _NONE),
         LaunchEvent.PARK: (LaunchPhase.CANCEL_PENDING, _NONE),
         LaunchEvent.READY: (LaunchPhase.CANCEL_PENDING, _NONE),
@@ -144,6 +169,7 @@ LAUNCHES: dict[LaunchPhase, dict[LaunchEvent, tuple[LaunchPhase, LaunchAction]]]
     },
     LaunchPhase.CONFIRMING: {
         LaunchEvent.WAIT: (LaunchPhase.CONFIRMING, _NONE),
+        LaunchEvent.ALLOW: (LaunchPhase.CONFIRMING, _NONE),
         LaunchEvent.CREATE: (LaunchPhase.CONFIRMING, _NONE),
         LaunchEvent.PARK: (LaunchPhase.CONFIRMING, _NONE),
         LaunchEvent.READY: (LaunchPhase.CONFIRMING, _NONE),
@@ -155,6 +181,7 @@ LAUNCHES: dict[LaunchPhase, dict[LaunchEvent, tuple[LaunchPhase, LaunchAction]]]
     },
     LaunchPhase.ABANDONED: {
         LaunchEvent.WAIT: (LaunchPhase.ABANDONED, _INTERRUPT),
+        LaunchEvent.ALLOW: (LaunchPhase.ABANDONED, _NONE),
         LaunchEvent.CREATE: (LaunchPhase.ABANDONED, _INTERRUPT),
         LaunchEvent.PARK: (LaunchPhase.ABANDONED, _NONE),
         LaunchEvent.READY: (LaunchPhase.ABANDONED, _NONE),
@@ -165,6 +192,7 @@ LAUNCHES: dict[LaunchPhase, dict[LaunchEvent, tuple[LaunchPhase, LaunchAction]]]
     },
     LaunchPhase.UNWANTED: {
         LaunchEvent.WAIT: (LaunchPhase.UNWANTED, _INTERRUPT),
+        LaunchEvent.ALLOW: (LaunchPhase.UNWANTED, _NONE),
         LaunchEvent.CREATE: (LaunchPhase.UNWANTED, _INTERRUPT),
         # An endpoint may refuse to remove a container while it provisions it.
         LaunchEvent.PARK: (LaunchPhase.UNWANTED_PARKED, _NONE),
@@ -176,6 +204,7 @@ LAUNCHES: dict[LaunchPhase, dict[LaunchEvent, tuple[LaunchPhase, LaunchAction]]]
     },
     LaunchPhase.UNWANTED_PARKED: {
         LaunchEvent.WAIT: (LaunchPhase.UNWANTED_PARKED, _NONE),
+        LaunchEvent.ALLOW: (LaunchPhase.UNWANTED_PARKED, _NONE),
         LaunchEvent.CREATE: (LaunchPhase.UNWANTED_PARKED, _NONE),
         LaunchEvent.PARK: (LaunchPhase.UNWANTED_PARKED, _NONE),
         LaunchEvent.READY: (LaunchPhase.UNWANTED, _RESUME),
@@ -208,7 +237,8 @@ class OrderEffect(enum.Enum):
     KEEP = "it is carried out after the step"
     CANCEL = "a launch is cancelled now; anything else is kept"
     INTERRUPT = "the step is interrupted, and the order is carried out in its place"
-    IGNORE = "the step does already what is ordered"
+    ALLOW = "the launch may send its create"
+    IGNORE = "there is nothing to do: the step does it already, or it came too late"
 
 
 _KEEP = OrderEffect.KEEP
@@ -216,12 +246,14 @@ _KEEP = OrderEffect.KEEP
 ORDERS: dict[WorkerStep, dict[type[ContainerOrder], OrderEffect]] = {
     WorkerStep.IDLE: {
         Launch: _KEEP,
+        AllowCreate: OrderEffect.IGNORE,
         CancelLaunch: OrderEffect.CANCEL,
         Remove: OrderEffect.CANCEL,
         Stop: _KEEP,
     },
     WorkerStep.LAUNCHING: {
         Launch: OrderEffect.IGNORE,
+        AllowCreate: OrderEffect.ALLOW,
         CancelLaunch: OrderEffect.CANCEL,
         Remove: OrderEffect.CANCEL,
         # The launch may come to nothing: the stop is answered after it.
@@ -230,24 +262,28 @@ ORDERS: dict[WorkerStep, dict[type[ContainerOrder], OrderEffect]] = {
     WorkerStep.CLEANING: {
         # A container id is launched once, so this is a repetition of the cancelled launch.
         Launch: OrderEffect.IGNORE,
+        AllowCreate: OrderEffect.IGNORE,
         CancelLaunch: OrderEffect.IGNORE,
         Remove: _KEEP,
         Stop: _KEEP,
     },
     WorkerStep.RECOVERING: {
         Launch: _KEEP,
+        AllowCreate: OrderEffect.IGNORE,
         CancelLaunch: OrderEffect.CANCEL,
         Remove: OrderEffect.CANCEL,
         Stop: _KEEP,
     },
     WorkerStep.REMOVING: {
         Launch: _KEEP,
+        AllowCreate: OrderEffect.IGNORE,
         CancelLaunch: OrderEffect.CANCEL,
         Remove: OrderEffect.CANCEL,
         Stop: _KEEP,
     },
     WorkerStep.STOPPING: {
         Launch: _KEEP,
+        AllowCreate: OrderEffect.IGNORE,
         CancelLaunch: OrderEffect.CANCEL,
         # A hanging stop must delay neither a removal nor a stop with a shorter grace.
         Remove: OrderEffect.INTERRUPT,

@@ -12,9 +12,9 @@ from shim.engine.api import ContainerSpec
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.images.image_reference import parse_image
 from shim.model.container import LABEL_CONTAINER, LABEL_SHIM, Ref
-from shim.model.facts import Fact
+from shim.model.facts import Fact, LaunchAdvanced, Stage
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
-from shim.model.orders import Launch
+from shim.model.orders import AllowCreate, Launch
 from shim.protos.mesos_pb2 import TaskInfo
 from tests.fakes.engine import FakeEngine
 
@@ -37,6 +37,8 @@ class Harness:
         self.spec_error: Exception | None = None
         self.force_pull = False
         self.completes_image_command = False
+        self.allows_create = True
+        """Whether a launch that reaches CREATING goes on."""
         self._news = asyncio.Event()
         self.containerizer = Containerizer(
             engine,
@@ -49,6 +51,8 @@ class Harness:
 
     def _post(self, fact: Fact) -> None:
         self.facts.append(fact)
+        if self.allows_create:
+            allow_create(self.containerizer, fact)
         self._news.set()
 
     def spec(self, order: Launch) -> ContainerSpec:
@@ -114,6 +118,12 @@ class Harness:
 
     def kinds(self, ref: Ref) -> list[str]:
         return [type(fact).__name__ for fact in self.of(ref)]
+
+
+def allow_create(containerizer: Containerizer, fact: Fact) -> None:
+    """Let a launch that reaches CREATING go on, as the core does."""
+    if isinstance(fact, LaunchAdvanced) and fact.stage is Stage.CREATING:
+        asyncio.get_running_loop().call_soon(containerizer.carry_out, AllowCreate(fact.ref))
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from shim.model.facts import (
 from shim.model.facts import (
     Stage as Step,
 )
-from shim.model.orders import CancelLaunch, Launch, Remove
+from shim.model.orders import AllowCreate, CancelLaunch, Launch, Remove
 from tests.engine.containers.harness import LAUNCH_TIMEOUT, harness
 from tests.fakes.clock import timeless
 from tests.fakes.engine import FakeEngine
@@ -609,6 +609,85 @@ async def test_waiting_for_a_slot_of_a_silent_endpoint_times_out() -> None:
         h.engine.away = True
         failed = await h.until(LaunchFailed, ref)
         assert failed.failure is Failure.TIMEOUT
+
+
+# --- permission to create ------------------------------------------------------------------
+
+
+@timeless
+async def test_no_create_is_sent_before_it_is_allowed() -> None:
+    async with harness() as h:
+        h.allows_create = False
+        ref = h.launch()
+        await asyncio.sleep(60)
+        assert h.of(ref) == [LaunchAdvanced(ref, Step.CREATING)]
+        assert h.engine.calls["create"] == 0
+        h.containerizer.carry_out(AllowCreate(ref))
+        await h.until(ContainerStarted, ref)
+        assert h.engine.calls["create"] == 1
+
+
+@timeless
+async def test_a_repeated_create_needs_no_second_permission() -> None:
+    async with harness() as h:
+        h.allows_create = False
+        h.engine.fail("create", Transient("reset"), times=2)
+        ref = h.launch()
+        await asyncio.sleep(1)
+        h.containerizer.carry_out(AllowCreate(ref))
+        await h.until(ContainerStarted, ref)
+        assert h.engine.calls["create"] == 3
+
+
+@pytest.mark.parametrize("order", [CancelLaunch, Remove])
+@timeless
+async def test_a_launch_cancelled_before_its_create_is_allowed_leaves_nothing(
+    order: type[CancelLaunch | Remove],
+) -> None:
+    async with harness(max_inflight=1) as h:
+        h.allows_create = False
+        ref = h.launch()
+        await asyncio.sleep(1)
+        h.containerizer.carry_out(order(ref))
+        assert isinstance(h.of(ref)[-1], LaunchCancelled)
+        h.containerizer.carry_out(AllowCreate(ref))
+        await h.wait_idle()
+        assert h.engine.calls["create"] == 0
+        h.allows_create = True
+        await h.running("next")
+
+
+@timeless
+async def test_a_cancel_in_the_same_moment_as_the_permission_wins() -> None:
+    async with harness() as h:
+        h.allows_create = False
+        ref = h.launch()
+        await asyncio.sleep(1)
+        h.containerizer.carry_out(AllowCreate(ref))
+        h.containerizer.carry_out(CancelLaunch(ref))
+        await h.wait_idle()
+        assert h.kinds(ref) == ["LaunchAdvanced", "LaunchCancelled"]
+        assert h.engine.calls["create"] == 0
+
+
+@timeless
+async def test_a_permission_for_a_launch_that_is_over_has_no_effect() -> None:
+    async with harness() as h:
+        ref = await h.running()
+        await h.wait_idle()
+        h.containerizer.carry_out(AllowCreate(ref))
+        assert h.containerizer.busy == 0
+
+
+@timeless
+async def test_a_launch_does_not_wait_forever_for_its_permission() -> None:
+    async with harness() as h:
+        h.allows_create = False
+        ref = h.launch()
+        failed = await h.until(LaunchFailed, ref)
+        assert failed.failure is Failure.TIMEOUT
+        assert failed.message.endswith("while creating container")
+        assert h.engine.calls["create"] == 0
 
 
 # --- cancelling ----------------------------------------------------------------------------

@@ -26,17 +26,21 @@ from shim.engine.containers.worker_table import (
 from shim.model.container import Ref
 from shim.model.facts import LaunchCancelled
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
-from shim.model.orders import CancelLaunch, Launch, Remove, Stop
+from shim.model.orders import AllowCreate, CancelLaunch, Launch, Remove, Stop
 from shim.protos.mesos_pb2 import TaskInfo
 from tests.fakes.clock import timeless
 
 REF = Ref(TaskKey(FrameworkId("f"), TaskId("t")), ContainerId("c"))
 A_LAUNCH = Launch(REF, TaskInfo(), "agent", "t")
+AN_ALLOWANCE = AllowCreate(REF)
 A_CANCEL, A_REMOVE, A_STOP = CancelLaunch(REF), Remove(REF), Stop(REF, 5.0)
 
+NOTHING_SENT = {LaunchPhase.PREPARING, LaunchPhase.ALLOWED, LaunchPhase.ABANDONED}
 PAIRS = [(phase, event) for phase in LaunchPhase for event in LaunchEvent]
 ORDER_PAIRS = [
-    (step, order) for step in WorkerStep for order in (A_LAUNCH, A_CANCEL, A_REMOVE, A_STOP)
+    (step, order)
+    for step in WorkerStep
+    for order in (A_LAUNCH, AN_ALLOWANCE, A_CANCEL, A_REMOVE, A_STOP)
 ]
 
 
@@ -99,10 +103,20 @@ def test_a_parked_launch_goes_on_only_when_the_engine_calls_back(
 def test_a_launch_that_may_have_a_container_never_forgets_it(
     phase: LaunchPhase, event: LaunchEvent
 ) -> None:
-    nothing_sent = {LaunchPhase.PREPARING, LaunchPhase.ABANDONED}
     after, _ = LAUNCHES[phase][event]
-    if phase not in nothing_sent:
-        assert after not in nothing_sent
+    if phase not in NOTHING_SENT:
+        assert after not in NOTHING_SENT
+
+
+@pytest.mark.parametrize(("phase", "event"), PAIRS)
+def test_nothing_is_sent_before_a_create_is_allowed(phase: LaunchPhase, event: LaunchEvent) -> None:
+    after, action = LAUNCHES[phase][event]
+    if phase in NOTHING_SENT and after not in NOTHING_SENT:
+        assert phase is LaunchPhase.ALLOWED
+    if phase is LaunchPhase.PREPARING and event in (LaunchEvent.CREATE, LaunchEvent.START):
+        assert action is LaunchAction.INTERRUPT
+    if after is LaunchPhase.ALLOWED and phase is not LaunchPhase.ALLOWED:
+        assert (phase, event) == (LaunchPhase.PREPARING, LaunchEvent.ALLOW)
 
 
 @pytest.mark.parametrize(("phase", "event"), PAIRS)
@@ -137,7 +151,7 @@ def test_a_call_back_after_the_launch_is_ignored() -> None:
 def test_every_pair_of_step_and_order_is_in_the_table() -> None:
     assert set(ORDERS) == set(WorkerStep)
     for row in ORDERS.values():
-        assert set(row) == {Launch, CancelLaunch, Remove, Stop}
+        assert set(row) == {Launch, AllowCreate, CancelLaunch, Remove, Stop}
 
 
 @pytest.mark.parametrize(("step", "order"), ORDER_PAIRS)
@@ -148,8 +162,8 @@ def test_an_order_waits_unless_the_step_does_it_already(
     worker._step = step
     worker.take(order)
     kept = [worker._launch, worker._cancel, worker._remove, worker._stop]
-    ignored = ORDERS[step][type(order)] is OrderEffect.IGNORE
-    assert [each for each in kept if each is not None] == ([] if ignored else [order])
+    waits = ORDERS[step][type(order)] not in (OrderEffect.IGNORE, OrderEffect.ALLOW)
+    assert [each for each in kept if each is not None] == ([order] if waits else [])
 
 
 @pytest.mark.parametrize("order", [A_CANCEL, A_REMOVE])

@@ -28,6 +28,7 @@ from shim.model.facts import (
 from shim.model.facts import Stage as Step
 from shim.model.orders import CancelLaunch, Launch
 from shim.protos.mesos_pb2 import ContainerInfo
+from tests.engine.containers.harness import allow_create
 from tests.engine.fetch.archives import FILES, a_tar, link
 from tests.engine.fetch.server import Server
 from tests.engine.fetch.tasks import as_uri, fetcher, launch, spec
@@ -47,11 +48,15 @@ class World:
         self.facts: list[Fact] = []
         self.conductor = Containerizer(
             self.engine,
-            self.facts.append,
+            self._post,
             lambda order: spec(order, self.rules),
             auth_for=self.fetcher.auth_for,
             hooks=[self.fetcher],
         )
+
+    def _post(self, fact: Fact) -> None:
+        self.facts.append(fact)
+        allow_create(self.conductor, fact)
 
     async def end(self, order: Launch) -> Fact:
         """Run the hook for a whole launch."""

@@ -16,6 +16,7 @@ from shim.engine.docker import DockerEngine
 from shim.engine.mapping import Rules
 from shim.model.facts import ContainerStarted, Fact, Failure, LaunchFailed
 from shim.model.orders import Launch
+from tests.engine.containers.harness import allow_create
 from tests.engine.fetch.archives import a_tar, link
 from tests.engine.fetch.server import Server
 from tests.engine.fetch.tasks import as_uri, fetcher, launch, spec
@@ -38,11 +39,15 @@ class World:
         self.made: list[str] = []
         self.conductor = Containerizer(
             self.engine,
-            self.facts.append,
+            self._post,
             lambda order: spec(order, rules),
             auth_for=self.fetcher.auth_for,
             hooks=[self.fetcher],
         )
+
+    def _post(self, fact: Fact) -> None:
+        self.facts.append(fact)
+        allow_create(self.conductor, fact)
 
     def parameter(self, order: Launch, key: str, value: str) -> None:
         order.task.container.docker.parameters.add(key=key, value=value)
