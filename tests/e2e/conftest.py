@@ -112,7 +112,7 @@ async def taken_down(found: System) -> AsyncIterator[System]:
 
 
 @pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[TritonSimulator]:
+async def triton(tmp_path: Path) -> AsyncIterator[TritonSimulator]:
     """A Triton, with an account of one certificate."""
     directory = tmp_path / "triton"
     directory.mkdir()

@@ -30,9 +30,9 @@ class Master(ThinMaster):
 
 @asynccontextmanager
 async def shim(
-    at: TritonSimulator, tmp_path: Path, name: str = "one", *more: str, program: str = "shim"
+    triton: TritonSimulator, tmp_path: Path, name: str = "one", *more: str, program: str = "shim"
 ) -> AsyncIterator[tuple[Master, AgentProcess]]:
-    flags = [f"--docker_host={at.endpoint.docker_host}", f"--docker_cert_path={at.certs}"]
+    flags = [f"--docker_host={triton.endpoint.docker_host}", f"--docker_cert_path={triton.certs}"]
     async with Master() as master:
         agent = AgentProcess(master.address, tmp_path / name, name, *flags, *more)
         agent.program = (program,)

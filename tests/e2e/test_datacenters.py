@@ -25,10 +25,13 @@ async def places(master: str, tmp_path: Path) -> AsyncIterator[dict[str, TritonS
         for name in NAMES:
             directory = tmp_path / name / "triton"
             directory.mkdir(parents=True)
-            at = made[name] = await stack.enter_async_context(
+            triton = made[name] = await stack.enter_async_context(
                 run_simulator(directory, Options(datacenter=name))
             )
-            flags = [f"--docker_host={at.endpoint.docker_host}", f"--docker_cert_path={at.certs}"]
+            flags = [
+                f"--docker_host={triton.endpoint.docker_host}",
+                f"--docker_cert_path={triton.certs}",
+            ]
             agents.append(AgentProcess(master, tmp_path / name / "work", name, *flags))
         for agent in agents:
             await agent.start()
@@ -48,12 +51,12 @@ async def test_a_task_goes_where_its_constraint_wants_it(
             await framework.launch(task(name, image="busybox:latest"), datacenter=datacenter)
         for name in wanted:
             await framework.state(name, "TASK_RUNNING")
-        for datacenter, at in places.items():
-            machines = at.datacenter.machines
+        for datacenter, triton in places.items():
+            machines = triton.datacenter.machines
             found = {machine.labels["org.apache.mesos.task_id"] for machine in machines}
             assert found == {name for name, where in wanted.items() if where == datacenter}
         for name in wanted:
             await framework.kill(name, grace=0)
             await framework.end(name)
         await framework.stop()
-    await until(lambda: not any(at.remaining for at in places.values()), "nothing left")
+    await until(lambda: not any(triton.remaining for triton in places.values()), "nothing left")

@@ -19,27 +19,29 @@ IMAGE = "busybox:latest"
 RUNNING, KILLED, FAILED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED, TaskState.TASK_FAILED
 
 
-async def test_a_killed_task_leaves_no_container(at: TritonSimulator, tmp_path: Path) -> None:
-    at.options.provision_seconds = 0.3
-    async with shim(at, tmp_path) as (master, _):
+async def test_a_killed_task_leaves_no_container(triton: TritonSimulator, tmp_path: Path) -> None:
+    triton.options.provision_seconds = 0.3
+    async with shim(triton, tmp_path) as (master, _):
         names = ["a", "b", "c"]
         for name in names:
             master.launch(name, IMAGE)
         await master.until(master.reached(names, RUNNING))
-        assert {machine.state for machine in at.datacenter.machines} == {State.RUNNING}
+        assert {machine.state for machine in triton.datacenter.machines} == {State.RUNNING}
         for name in names:
             master.kill(name)
         await master.until(master.reached(names, KILLED))
-        await until(lambda: at.remaining == [], "nothing left")
-    assert len(at.datacenter.machines) == 3
+        await until(lambda: triton.remaining == [], "nothing left")
+    assert len(triton.datacenter.machines) == 3
 
 
-async def test_costs_are_shown_in_state_and_metrics(at: TritonSimulator, tmp_path: Path) -> None:
+async def test_costs_are_shown_in_state_and_metrics(
+    triton: TritonSimulator, tmp_path: Path
+) -> None:
     prices = tmp_path / "prices.json"
     prices.write_text('{"sample-128M": 0.36}')
-    at.options.provision_seconds = 0.2
+    triton.options.provision_seconds = 0.2
     flags = [f"--triton_prices={prices}", "--domain=us/endpoint"]
-    async with shim(at, tmp_path, "one", *flags) as (master, agent):
+    async with shim(triton, tmp_path, "one", *flags) as (master, agent):
         master.launch("a", IMAGE)
         await master.until(master.reached(["a"], RUNNING))
 
@@ -61,15 +63,15 @@ async def test_costs_are_shown_in_state_and_metrics(at: TritonSimulator, tmp_pat
         assert re.search(r"triton_certificate_days_left 36(49\.9\d*|50\.0)$", metrics, re.MULTILINE)
         master.kill("a")
         await master.until(master.reached(["a"], KILLED))
-        await until(lambda: at.remaining == [], "nothing left")
+        await until(lambda: triton.remaining == [], "nothing left")
 
 
 async def test_an_option_that_triton_ignores_is_refused_or_warned_of(
-    at: TritonSimulator, tmp_path: Path
+    triton: TritonSimulator, tmp_path: Path
 ) -> None:
     for wanted, state in (("refuse", FAILED), ("warn", RUNNING)):
         flag = f"--triton_unsupported={wanted}"
-        async with shim(at, tmp_path, wanted, flag) as (master, agent):
+        async with shim(triton, tmp_path, wanted, flag) as (master, agent):
             message = run_task(master.agent_id, "a", IMAGE, "sleep 100")
             message.task.container.docker.privileged = True
             master.tell(message)
@@ -78,72 +80,76 @@ async def test_an_option_that_triton_ignores_is_refused_or_warned_of(
                 wanted == "warn"
             )
             master.kill("a")
-            await until(lambda: at.remaining == [], "nothing left")
+            await until(lambda: triton.remaining == [], "nothing left")
 
 
-async def test_a_kill_during_provisioning(at: TritonSimulator, tmp_path: Path) -> None:
-    at.options.provision_seconds = 1.0
-    async with shim(at, tmp_path) as (master, _):
+async def test_a_kill_during_provisioning(triton: TritonSimulator, tmp_path: Path) -> None:
+    triton.options.provision_when = provision = asyncio.Event()
+    async with shim(triton, tmp_path) as (master, _):
         master.launch("a", IMAGE)
-        await until(lambda: at.remaining, "provisioning")
+        await until(lambda: triton.remaining, "provisioning")
         master.kill("a")
         await master.until(master.reached(["a"], KILLED))
-        await until(lambda: at.remaining == [], "nothing left")
-    assert at.datacenter.machines[0].started is None
+        provision.set()
+        await until(lambda: triton.remaining == [], "nothing left")
+    assert triton.datacenter.machines[0].started is None
 
 
-async def test_a_restart_during_provisioning(at: TritonSimulator, tmp_path: Path) -> None:
-    at.options.provision_seconds = 1.5
-    async with shim(at, tmp_path) as (master, agent):
+async def test_a_restart_during_provisioning(triton: TritonSimulator, tmp_path: Path) -> None:
+    triton.options.provision_when = provision = asyncio.Event()
+    async with shim(triton, tmp_path) as (master, agent):
         master.launch("a", IMAGE)
-        await until(lambda: at.remaining, "provisioning")
+        await until(lambda: triton.remaining, "provisioning")
         await agent.kill()
         await agent.start()
+        provision.set()
         await master.until(master.reached(["a"], RUNNING))
-        assert len(at.datacenter.machines) == 1
+        assert len(triton.datacenter.machines) == 1
         master.kill("a")
         await master.until(master.reached(["a"], KILLED))
-        await until(lambda: at.remaining == [], "nothing left")
+        await until(lambda: triton.remaining == [], "nothing left")
 
 
-async def test_triton_s_own_words_reach_the_framework(at: TritonSimulator, tmp_path: Path) -> None:
+async def test_triton_s_own_words_reach_the_framework(
+    triton: TritonSimulator, tmp_path: Path
+) -> None:
     words = "problem creating container: No compute resources available: all full"
-    at.options.fail_provisions.append(ApiError(409, words, "NoAllocatableServersError"))
-    async with shim(at, tmp_path) as (master, _):
+    triton.options.fail_provisions.append(ApiError(409, words, "NoAllocatableServersError"))
+    async with shim(triton, tmp_path) as (master, _):
         master.launch("a", IMAGE)
         await master.until(master.reached(["a"], FAILED))
     assert "No compute resources available: all full" in master.said["a"]
     assert "NoAllocatableServersError, Triton request" in master.said["a"]
-    assert at.remaining == []
+    assert triton.remaining == []
 
 
-async def test_an_unknown_exit_code_is_a_failure(at: TritonSimulator, tmp_path: Path) -> None:
-    async with shim(at, tmp_path, program="tests.e2e.impatient") as (master, _):
+async def test_an_unknown_exit_code_is_a_failure(triton: TritonSimulator, tmp_path: Path) -> None:
+    async with shim(triton, tmp_path, program="tests.e2e.impatient") as (master, _):
         master.launch("a", IMAGE)
         await master.until(master.reached(["a"], RUNNING))
-        await at.datacenter.crash(at.datacenter.machines[0])
+        await triton.datacenter.crash(triton.datacenter.machines[0])
         await master.until(master.reached(["a"], FAILED))
-        await until(lambda: at.remaining == [], "nothing left")
+        await until(lambda: triton.remaining == [], "nothing left")
 
 
 async def test_two_shims_of_one_account_leave_each_other_alone(
-    at: TritonSimulator, tmp_path: Path
+    triton: TritonSimulator, tmp_path: Path
 ) -> None:
-    async with shim(at, tmp_path, "one") as (first, _):
+    async with shim(triton, tmp_path, "one") as (first, _):
         first.launch("a", IMAGE)
         await first.until(first.reached(["a"], RUNNING))
-        async with shim(at, tmp_path, "two") as (second, agent):
+        async with shim(triton, tmp_path, "two") as (second, agent):
             second.launch("b", IMAGE)
             await second.until(second.reached(["b"], RUNNING))
             await agent.kill()
             second.registered.clear()
             await agent.start()
             await asyncio.wait_for(second.registered.wait(), PATIENCE)
-            assert len(at.remaining) == 2
+            assert len(triton.remaining) == 2
             second.kill("b")
             await second.until(second.reached(["b"], KILLED))
-            await until(lambda: len(at.remaining) == 1, "one left")
-        assert at.datacenter.machines[0].state is State.RUNNING
+            await until(lambda: len(triton.remaining) == 1, "one left")
+        assert triton.datacenter.machines[0].state is State.RUNNING
         first.kill("a")
         await first.until(first.reached(["a"], KILLED))
-        await until(lambda: at.remaining == [], "nothing left")
+        await until(lambda: triton.remaining == [], "nothing left")

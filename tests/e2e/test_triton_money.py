@@ -52,12 +52,12 @@ async def restart(master: Master, agent: AgentProcess) -> None:
 
 
 async def test_machine_seconds_add_up_to_the_datacenter_s_bill(
-    at: TritonSimulator, tmp_path: Path
+    triton: TritonSimulator, tmp_path: Path
 ) -> None:
     """Tasks that live between two lists, that are long in no state at all, and an ordinary one."""
-    at.options.provision_seconds, at.options.stopping_seconds = 2.0, 4.0
+    triton.options.provision_seconds, triton.options.stopping_seconds = 2.0, 4.0
     short, odd = [f"short-{number}" for number in range(6)], ["odd-1", "odd-2"]
-    async with shim(at, tmp_path) as (master, agent):
+    async with shim(triton, tmp_path) as (master, agent):
         for name in (*short, "long"):
             master.launch(name, IMAGE)
         for name in odd:
@@ -67,29 +67,29 @@ async def test_machine_seconds_add_up_to_the_datacenter_s_bill(
             master.kill(name)
         await master.until(master.reached(odd, FINISHED))
         await master.until(master.reached(short, KILLED))
-        await until(lambda: len(at.remaining) == 1, "only the long one left")
+        await until(lambda: len(triton.remaining) == 1, "only the long one left")
         await asyncio.sleep(0.5)
-        found, billed = await money(agent), at.datacenter.bill()[PACKAGE]
+        found, billed = await money(agent), triton.datacenter.bill()[PACKAGE]
         assert {account["task_id"] for account in found["tasks"]} == {*short, *odd, "long"}
-        machines = len(at.datacenter.machines)
+        machines = len(triton.datacenter.machines)
         tolerance = machines * TOLERANCE
         assert machines == 9
         assert found["packages"][PACKAGE]["machine_seconds"] == pytest.approx(billed, abs=tolerance)
         accounts = sum(account["machine_seconds"] for account in found["tasks"])
         assert accounts == pytest.approx(billed, abs=tolerance)
         master.kill("long")
-        await until(lambda: at.remaining == [], "nothing left")
+        await until(lambda: triton.remaining == [], "nothing left")
 
 
 async def test_a_restart_counts_nothing_twice_and_shows_each_package(
-    at: TritonSimulator, tmp_path: Path
+    triton: TritonSimulator, tmp_path: Path
 ) -> None:
     prices = tmp_path / "prices.json"
     prices.write_text(json.dumps({PACKAGE: 36}))
-    async with shim(at, tmp_path, "one", f"--triton_prices={prices}") as (master, agent):
+    async with shim(triton, tmp_path, "one", f"--triton_prices={prices}") as (master, agent):
         master.launch("a", IMAGE)
         await master.until(master.reached(["a"], RUNNING))
-        at.datacenter.machines[0].created -= 864_000
+        triton.datacenter.machines[0].created -= 864_000
         await restart(master, agent)
         await until(shows(agent, f'triton_machines{{package="{PACKAGE}"}} 1.0'), "a list")
 
@@ -107,17 +107,17 @@ async def test_a_restart_counts_nothing_twice_and_shows_each_package(
         assert found["frameworks"]["bench-0000"] == pytest.approx(seconds / 100)
         assert found["packages"][PACKAGE]["mem"] == 128
         master.kill("a")
-        await until(lambda: at.remaining == [], "nothing left")
+        await until(lambda: triton.remaining == [], "nothing left")
 
 
 async def test_an_alarm_for_a_container_without_task_and_no_other(
-    at: TritonSimulator, tmp_path: Path
+    triton: TritonSimulator, tmp_path: Path
 ) -> None:
     """Neither for a task that runs, nor for one whose container is kept for a while after it."""
     flags = ["--docker_remove_delay=3secs"]
     async with (
-        shim(at, tmp_path, "one", *flags, program="tests.e2e.impatient") as (master, agent),
-        client(at) as docker,
+        shim(triton, tmp_path, "one", *flags, program="tests.e2e.impatient") as (master, agent),
+        client(triton) as docker,
     ):
         master.launch("a", IMAGE)
         launch_ending(master, "b", 0.1)
@@ -128,8 +128,8 @@ async def test_an_alarm_for_a_container_without_task_and_no_other(
         assert (await money(agent))["containers_without_task"] == ["stray"]
         assert agent.log.count("is paid for, and no task is known for it") == 1
         assert "stray is paid for, and no task is known for it" in agent.log
-        assert "stray" in at.remaining
+        assert "stray" in triton.remaining
         await restart(master, agent)
-        await until(lambda: "stray" not in at.remaining, "the removal at the next start")
+        await until(lambda: "stray" not in triton.remaining, "the removal at the next start")
         master.kill("a")
-        await until(lambda: at.remaining == [], "nothing left")
+        await until(lambda: triton.remaining == [], "nothing left")

@@ -1,4 +1,4 @@
-"""The whole agent at a Triton that lets nobody in: what people see, and what happens afterwards."""
+"""The whole agent while Triton denies access: what users see, and what happens afterwards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANNOUNCED = 15.0
 
 
 async def stage(agent: AgentProcess, task: str) -> str:
-    """What the state says that a task which does not run yet is busy with."""
+    """The ``stage`` that /state shows of a task that does not run yet."""
     state = json.loads(await page(agent, "state"))
     for executor in (found for each in state["frameworks"] for found in each["executors"]):
         for shown in (*executor["queued_tasks"], *executor["tasks"]):
@@ -34,58 +34,61 @@ async def stage(agent: AgentProcess, task: str) -> str:
 
 
 async def test_a_launch_outlasts_a_maintenance_that_was_announced(
-    at: TritonSimulator, tmp_path: Path
+    triton: TritonSimulator, tmp_path: Path
 ) -> None:
-    at.options.maintenance = "Back soon"
-    async with shim(at, tmp_path, "one", "--executor_registration_timeout=10secs") as (
+    triton.options.maintenance = "Back soon"
+    async with shim(triton, tmp_path, "one", "--executor_registration_timeout=10secs") as (
         master,
         agent,
     ):
-        at.options.maintenance_until = end = time.time() + ANNOUNCED
+        triton.options.maintenance_until = end = time.time() + ANNOUNCED
         master.launch("a", IMAGE)
         master.launch("b", IMAGE)
 
-        async def told() -> bool:
-            said = await stage(agent, "a")
-            return bool(re.search(r"Back soon \(Triton request .*\), until \d\d:\d\d UTC", said))
+        async def shown() -> bool:
+            text = await stage(agent, "a")
+            return bool(re.search(r"Back soon \(Triton request .*\), until \d\d:\d\d UTC", text))
 
-        await until(told, "why it waits")
+        await until(shown, "why it waits")
         assert agent.log.count("makes no progress: Back soon") == 1
         master.kill("b")
         await master.until(master.reached(["b"], KILLED))
         assert time.time() < end, "a kill does not wait for the end of the maintenance"
         await asyncio.sleep(max(0.0, end - time.time()))
-        at.options.maintenance = ""
+        triton.options.maintenance = ""
         await master.until(master.reached(["a"], RUNNING))
-        assert at.remaining == [at.datacenter.machines[0].name]
+        assert triton.remaining == [triton.datacenter.machines[0].name]
         master.kill("a")
-        await until(lambda: at.remaining == [], "nothing left")
+        await until(lambda: triton.remaining == [], "nothing left")
 
 
-async def test_a_key_that_was_revoked_is_named_where_people_look(
-    at: TritonSimulator, tmp_path: Path
+async def test_a_revoked_key_is_named_in_state_and_log(
+    triton: TritonSimulator, tmp_path: Path
 ) -> None:
-    async with shim(at, tmp_path) as (master, agent):
-        at.account.keys.clear()
+    async with shim(triton, tmp_path) as (master, agent):
+        triton.account.keys.clear()
         master.launch("a", IMAGE)
 
-        async def told() -> bool:
+        async def shown() -> bool:
             return "Triton does not accept the certificate" in await stage(agent, "a")
 
-        await until(told, "why it waits")
+        await until(shown, "why it waits")
         assert agent.log.count("makes no progress: Triton does not accept") == 1
-        at.account.keys.append(at.key.public_key())
+        triton.account.keys.append(triton.key.public_key())
         await master.until(master.reached(["a"], RUNNING))
         master.kill("a")
-        await until(lambda: at.remaining == [], "nothing left")
+        await until(lambda: triton.remaining == [], "nothing left")
 
 
 async def test_an_agent_that_is_refused_from_the_start_says_so_and_waits(
-    at: TritonSimulator, tmp_path: Path
+    triton: TritonSimulator, tmp_path: Path
 ) -> None:
-    at.account.keys.clear()
+    triton.account.keys.clear()
     async with Master() as master:
-        flags = [f"--docker_host={at.endpoint.docker_host}", f"--docker_cert_path={at.certs}"]
+        flags = [
+            f"--docker_host={triton.endpoint.docker_host}",
+            f"--docker_cert_path={triton.certs}",
+        ]
         agent = AgentProcess(master.address, tmp_path / "one", "one", *flags)
         await agent.start()
         try:
@@ -101,7 +104,7 @@ async def test_an_agent_that_is_refused_from_the_start_says_so_and_waits(
             await until(shown, "days of the certificate")
             refused = "gives no answer: Triton does not accept the certificate"
             await until(lambda: refused in agent.log, "the refusal in the log")
-            at.account.keys.append(at.key.public_key())
+            triton.account.keys.append(triton.key.public_key())
             await asyncio.wait_for(master.registered.wait(), PATIENCE)
         finally:
             await agent.end()
