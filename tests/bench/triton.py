@@ -1,6 +1,6 @@
 """Thousands of launches against a Triton that takes its time, and thousands of tasks that run.
 
-The agent, the double of Triton and this master are three processes; what is measured is the
+The agent, the simulator of Triton and this master are three processes; what is measured is the
 agent's. Printed are:
 
 * how soon all launches are in provisioning at once, and how soon after it they run;
@@ -65,7 +65,7 @@ class PingingMaster(ThinMaster):
             await asyncio.sleep(every)
 
 
-class Double:
+class SimulatorProcess:
     """``python -m tests.triton`` in a process of its own."""
 
     def __init__(self, out: Path, provision_seconds: float) -> None:
@@ -74,7 +74,7 @@ class Double:
         self._process: asyncio.subprocess.Process | None = None
         self.host = ""
 
-    async def __aenter__(self) -> Double:
+    async def __aenter__(self) -> SimulatorProcess:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -92,7 +92,7 @@ class Double:
         assert self._process is not None
         with suppress(ProcessLookupError):
             self._process.terminate()
-        # It names all that was left behind, which is more than a pipe holds.
+        # Its last line names all remaining machines, which is more than a pipe holds.
         await self._process.communicate()
 
     async def lists(self) -> int:
@@ -126,14 +126,14 @@ class Watched:
     threads: int = 0
     provisioning: list[tuple[float, int]] = field(default_factory=list)
 
-    async def watch(self, agent: AgentProcess, double: Double) -> None:
+    async def watch(self, agent: AgentProcess, simulator: SimulatorProcess) -> None:
         async with aiohttp.ClientSession() as session:
             while True:
                 self.rss_kb = max(self.rss_kb, rss_kb(agent.pid))
                 if not any(state == TaskState.TASK_RUNNING for _, state in self.master.seen):
                     self.waiting_kb = self.rss_kb
                 self.threads = max(self.threads, threads(agent.pid))
-                self.provisioning.append((time.monotonic(), await double.provisioning(session)))
+                self.provisioning.append((time.monotonic(), await simulator.provisioning(session)))
                 await asyncio.sleep(1)
 
 
@@ -147,7 +147,7 @@ async def warm(master: ThinMaster, count: int) -> None:
 
 
 async def burst(
-    master: PingingMaster, agent: AgentProcess, double: Double, count: int, prefix: str
+    master: PingingMaster, agent: AgentProcess, simulator: SimulatorProcess, count: int, prefix: str
 ) -> None:
     before, watched = rss_kb(agent.pid), Watched(master)
     master.pongs.clear()
@@ -155,7 +155,7 @@ async def burst(
     names = [f"{prefix}-{number}" for number in range(count)]
     beside = [
         asyncio.create_task(master.ping_forever()),
-        asyncio.create_task(watched.watch(agent, double)),
+        asyncio.create_task(watched.watch(agent, simulator)),
     ]
     began = time.monotonic()
     for name in names:
@@ -194,14 +194,16 @@ def _spread(seconds: Iterable[float]) -> str:
     return f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, longest {ms[-1]:.0f} ms"
 
 
-async def idle(agent: AgentProcess, double: Double, count: int, seconds: float) -> None:
+async def idle(
+    agent: AgentProcess, simulator: SimulatorProcess, count: int, seconds: float
+) -> None:
     # Lists come more often for a while after tasks came.
     await asyncio.sleep(limits.POLL_BUSY + 10)
-    cpu, lists, began = cpu_seconds(agent.pid), await double.lists(), time.monotonic()
+    cpu, lists, began = cpu_seconds(agent.pid), await simulator.lists(), time.monotonic()
     await asyncio.sleep(seconds)
     took = time.monotonic() - began
     share = (cpu_seconds(agent.pid) - cpu) / took
-    listed = (await double.lists() - lists) / took * 60
+    listed = (await simulator.lists() - lists) / took * 60
     size = rss_kb(agent.pid) / 1024
     print(f"{count} tasks run, nothing happens: {share:.1%} of a core, {listed:.1f} lists a minute")
     print(f"  memory: {size:.0f} MB")
@@ -220,10 +222,10 @@ async def measure(given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         async with (
-            Double(directory / "double", given.provision_seconds) as double,
+            SimulatorProcess(directory / "simulator", given.provision_seconds) as simulator,
             PingingMaster() as master,
         ):
-            flags = [f"--docker_host={double.host}", f"--docker_cert_path={double.certs}"]
+            flags = [f"--docker_host={simulator.host}", f"--docker_cert_path={simulator.certs}"]
             resources = "--resources=cpus:1000;mem:100000000;disk:1000000"
             if given.max_inflight:
                 flags.append(f"--max_inflight={given.max_inflight}")
@@ -234,11 +236,11 @@ async def measure(given: argparse.Namespace) -> None:
             try:
                 await asyncio.wait_for(master.registered.wait(), 30)
                 await warm(master, limits.CREATES_HELD)
-                await burst(master, agent, double, given.launches, "first")
+                await burst(master, agent, simulator, given.launches, "first")
                 if given.running > given.launches:
-                    await burst(master, agent, double, given.running - given.launches, "more")
+                    await burst(master, agent, simulator, given.running - given.launches, "more")
                 pings = asyncio.create_task(master.ping_forever(REAL_PINGS))
-                await idle(agent, double, max(given.launches, given.running), given.idle_seconds)
+                await idle(agent, simulator, max(given.launches, given.running), given.idle_seconds)
                 pings.cancel()
             except BaseException:
                 print(agent.log[-3000:], file=sys.stderr)

@@ -1,7 +1,7 @@
 """Fetches ``command.uris`` and puts the files into the sandboxes of containers.
 
-The fetcher is a launch hook (``engine.containers.worker_deps``): it downloads before the container is
-created and uploads before the container starts.
+The fetcher is a launch hook (``engine.containers.worker_deps``): it downloads before the container
+is created and uploads before the container starts.
 
 - ``uris``: checks the URIs of a task.
 - ``download``, ``cache``: get them onto the agent's disk.
