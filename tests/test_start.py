@@ -16,6 +16,9 @@ from typing import Any
 import docker
 import pytest
 
+from tests.support.ports import offered_ports
+from tests.support.wait import PATIENCE
+
 TREE = Path(__file__).parent.parent
 PARTS = (
     *("shim", "scripts", "compose", "start.sh", "env.sh", "setup.cfg", "pyproject.toml"),
@@ -36,21 +39,6 @@ def copy_tree(target: Path) -> Path:
         else:
             shutil.copy2(TREE / part, target / part)
     return target
-
-
-def free_ports(count: int, first: int = 31000, last: int = 32000) -> list[str]:
-    found: list[str] = []
-    for port in range(first + os.getpid() % 500, last):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-        found.append(str(port))
-        if len(found) == count:
-            return found
-    raise AssertionError("no free ports")
 
 
 def shell(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -80,7 +68,7 @@ class Demo:
         """What a user's shell makes of ``eval "$(bash env.sh …)"``."""
         script = f'eval "$(bash "$0" "$@")" && {show}'
         path = str(self.root / "env.sh")
-        return shell("bash", "-c", script, path, *words, env=self.environ, timeout=30)
+        return shell("bash", "-c", script, path, *words, env=self.environ, timeout=PATIENCE)
 
     def pid(self, name: str) -> int:
         return int((self.root / ".run/mesos" / f"{name}.pid").read_text().split()[0])
@@ -89,7 +77,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     root = copy_tree(tmp_path_factory.mktemp("start") / "a b")
-    ports = free_ports(3)
+    ports = map(str, offered_ports(3))
     names = ("MASTER_PORT", "AGENT_PORT", "WEB_PORT")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MESOS_", "COMPOSE_"))}
     # A name that no registry has: what is pulled must not depend on the machine.
@@ -136,7 +124,7 @@ def test_the_embedded_demo(demo: Demo, client: docker.DockerClient) -> None:
     for address in (f"127.0.0.1:{master}", f"127.0.0.1:{agent}", f"http://127.0.0.1:{web}/"):
         assert address in started.stdout
     assert "start.sh stop" in started.stdout
-    with urllib.request.urlopen(f"http://127.0.0.1:{web}/", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{web}/", timeout=PATIENCE) as answer:
         assert b"Mesos task" in answer.read()
     assert len(ours(client, demo)) == 1
 
@@ -227,7 +215,7 @@ def test_without_an_engine_one_clear_error(tmp_path: Path) -> None:
     "words", [["--nonsense"], ["start", "stop"], ["-p"], ["-p", "No/Path"], ["--web-port="]]
 )
 def test_wrong_arguments(words: list[str]) -> None:
-    done = shell("bash", str(TREE / "start.sh"), *words, timeout=30)
+    done = shell("bash", str(TREE / "start.sh"), *words, timeout=PATIENCE)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 
 import docker
 import pytest
 
 from tests.compose import images
-from tests.test_start import Demo, copy_tree, free_ports
+from tests.support.locks import machine_lock
+from tests.support.ports import offered_ports
+from tests.test_start import Demo, copy_tree
 
-SHIM_IMAGE = f"{images.PREFIX}/shim:local"
 PORTS = (
     *("MASTER_PORT", "AGENT_PORT", "MARATHON_PORT", "CONSUL_PORT"),
     *("MASTER2_PORT", "MASTER3_PORT"),
@@ -30,16 +32,17 @@ def stand_ins(
     client: docker.DockerClient, demo_tree: Demo, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, str]:
     """Image names by the variables of compose/.env."""
-    base = images.base(client, tmp_path_factory.mktemp("wheels"))
-    shim = images.shim(client, demo_tree.root, base, SHIM_IMAGE)
-    return {
-        "BASE_IMAGE": base,
-        "SHIM_IMAGE": shim,
-        "ZOOKEEPER_IMAGE": images.zookeeper(client),
-        "CONSUL_IMAGE": images.consul(client),
-        "MASTER_IMAGE": images.on_shim(client, shim, "master"),
-        "MARATHON_IMAGE": images.on_shim(client, shim, "marathon"),
-    }
+    with machine_lock("images"):
+        base = images.base(client, tmp_path_factory.mktemp("wheels"))
+        shim = images.shim(client, demo_tree.root, base)
+        return {
+            "BASE_IMAGE": base,
+            "SHIM_IMAGE": shim,
+            "ZOOKEEPER_IMAGE": images.zookeeper(client),
+            "CONSUL_IMAGE": images.consul(client),
+            "MASTER_IMAGE": images.on_shim(client, shim, "master"),
+            "MARATHON_IMAGE": images.on_shim(client, shim, "marathon"),
+        }
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +56,8 @@ def demo_tree(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 @pytest.fixture
 def demo(demo_tree: Demo, stand_ins: Mapping[str, str]) -> Iterator[Demo]:
     """Not started; taken down after each test in any case."""
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    project = f"shimtest{os.getpid()}"
+    ports = dict(zip(PORTS, map(str, offered_ports(len(PORTS))), strict=True))
+    project = f"shimtest{uuid.uuid4().hex[:8]}"
     demo = Demo(demo_tree.root, demo_tree.environ | stand_ins | ports, project)
     yield demo
     demo.script("start.sh", "stop", "-p", project)

@@ -139,8 +139,20 @@ def made(
     return image
 
 
-def shim(client: docker.DockerClient, tree: Path, base_image: str, name: str) -> str:
-    """compose/Dockerfile, as ``start.sh`` would build it; its layers are then there for it."""
+SHIM_PARTS = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "shim", "compose")
+
+
+def shim(client: docker.DockerClient, tree: Path, base_image: str) -> str:
+    """compose/Dockerfile, as ``start.sh`` would build it; its layers are then there for it.
+
+    The tag is a digest of the tree: a run on another tree has an image of its own.
+    """
+    digest = hashlib.sha256(base_image.encode())
+    for part in SHIM_PARTS:
+        for path in sorted(((tree / part).rglob("*"), [tree / part])[(tree / part).is_file()]):
+            if path.is_file():
+                digest.update(path.relative_to(tree).as_posix().encode() + path.read_bytes())
+    name = f"{PREFIX}/shim:{digest.hexdigest()[:12]}"
     client.images.build(
         path=str(tree),
         dockerfile="compose/Dockerfile",
@@ -153,7 +165,9 @@ def shim(client: docker.DockerClient, tree: Path, base_image: str, name: str) ->
 
 def on_shim(client: docker.DockerClient, shim_image: str, script: str) -> str:
     """An image that runs one of our scripts with the shim's Python."""
-    name = f"{PREFIX}/{script}:1"
+    body = (HERE / f"{script}.py").read_bytes()
+    tag = hashlib.sha256(shim_image.encode() + body).hexdigest()[:12]
+    name = f"{PREFIX}/{script}:{tag}"
     lines = (
         f"FROM {shim_image}",
         f"COPY {script}.py /{script}.py",

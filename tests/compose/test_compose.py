@@ -6,10 +6,9 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 
 from tests.compose import images
 from tests.support import busybox
+from tests.support.wait import PATIENCE, first
 from tests.test_start import Demo
 
 pytestmark = [
@@ -36,19 +36,9 @@ def ask(url: str, method: str = "GET", body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, method=method)
     request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         text = answer.read().decode()
     return json.loads(text) if text.startswith(("{", "[")) else text
-
-
-def eventually(look: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """The first answer that is true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.3)
-    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 def left_over(client: docker.DockerClient, project: str) -> list[str]:
@@ -104,12 +94,12 @@ def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) 
 
     ask(f"http://{addresses['MARATHON']}/v2/apps", "POST", sample(demo, "nginx", client))
     passing = f"http://{addresses['CONSUL']}/v1/health/service/nginx?passing"
-    found = eventually(lambda: ask(passing), "nginx healthy in Consul")
+    found = first(lambda: ask(passing), "nginx healthy in Consul")
     service = found[0]["Service"]
     assert "it works" in ask(f"http://{service['Address']}:{service['Port']}/")
 
     ask(f"http://{addresses['MARATHON']}/v2/apps/nginx", "PUT", {"instances": 3})
-    eventually(lambda: len(ask(passing)) == 3, "three of nginx healthy in Consul")
+    first(lambda: len(ask(passing)) == 3, "three of nginx healthy in Consul")
 
     status = demo("status", *project).stdout
     assert "2 agent(s) registered" in status
@@ -130,7 +120,7 @@ def test_couchbase_becomes_one_cluster(demo: Demo, client: docker.DockerClient) 
     marathon, consul = (f"127.0.0.1:{demo.environ[f'{n}_PORT']}" for n in ("MARATHON", "CONSUL"))
     image = images.couchbase(client)
     demo.script("compose/apps/couchbase.sh", marathon, consul, COUCHBASE_IMAGE=image)
-    nodes = eventually(
+    nodes = first(
         lambda: (
             len(found := ask(f"http://{consul}/v1/health/service/couchbase?passing")) == 3 and found
         ),
@@ -138,9 +128,9 @@ def test_couchbase_becomes_one_cluster(demo: Demo, client: docker.DockerClient) 
     )
     addresses = {node["Service"]["Address"] for node in nodes}
     members = f"http://{consul}/v1/kv/stub/members?keys"
-    joined = eventually(lambda: len(keys := ask(members)) == 3 and keys, "three members")
+    joined = first(lambda: len(keys := ask(members)) == 3 and keys, "three members")
     assert {key.rpartition("/")[2] for key in joined} == addresses
-    load = eventually(lambda: answer_or_none(f"http://{consul}/v1/kv/stub/load?raw"), "load")
+    load = first(lambda: answer_or_none(f"http://{consul}/v1/kv/stub/load?raw"), "load")
     assert load.split()[1].removesuffix(":8091") in addresses
     demo("stop", *project)
     assert left_over(client, demo.project) == []
@@ -186,18 +176,18 @@ def test_ordinary_apps_run_with_default_settings(demo: Demo, client: docker.Dock
     assert "version" in ask(f"http://{host}:{demo.environ['AGENT_PORT']}/version")
     seen_from_marathon = client.containers.get(container_of(client, demo.project, "marathon"))
     for name in ("plain", "bridge", "nginx-2015"):
-        task = eventually(lambda name=name: running(f"{marathon}/v2/apps/{name}"), f"{name} runs")
+        task = first(lambda name=name: running(f"{marathon}/v2/apps/{name}"), f"{name} runs")
         (port,) = task["ports"]
         assert 31000 <= port <= 32000
         url = f"http://{host}:{port}/"
-        assert "it works" in eventually(lambda url=url: answer_or_none(url), f"{name} at {url}")
+        assert "it works" in first(lambda url=url: answer_or_none(url), f"{name} at {url}")
         code, said = seen_from_marathon.exec_run(["busybox", "wget", "-q", "-O-", url])
         assert (code, "it works" in said.decode()) == (0, True)
 
     # A task on the host's network is registered where it answers.
-    found = eventually(lambda: ask(f"{consul}/v1/health/service/plain"), "the app in Consul")
+    found = first(lambda: ask(f"{consul}/v1/health/service/plain"), "the app in Consul")
     assert found[0]["Service"]["Address"] == host
-    found = eventually(lambda: ask(f"{consul}/v1/health/service/nginx-2015"), "the app in Consul")
+    found = first(lambda: ask(f"{consul}/v1/health/service/nginx-2015"), "the app in Consul")
     linked = "wget -q -O- http://consul:8500/v1/status/leader"
     container = client.containers.get(found[0]["Service"]["Meta"]["mesos_container"])
     assert container.exec_run(linked).output.startswith(b'"')
@@ -242,19 +232,19 @@ def test_what_happens_to_demos(demo: Demo, client: docker.DockerClient) -> None:
     master = [demo.environ["MASTER_PORT"]]
     marathon = f"http://127.0.0.1:{demo.environ['MARATHON_PORT']}"
     ask(f"{marathon}/v2/apps", "POST", sample(demo, "nginx", client))
-    eventually(lambda: running(f"{marathon}/v2/apps/nginx"), "the app runs")
+    first(lambda: running(f"{marathon}/v2/apps/nginx"), "the app runs")
     (container,) = task_containers(client, demo.project)
     (agent,) = agents(master)
 
     client.containers.get(container_of(client, demo.project, "master")).restart()
-    eventually(lambda: agents(master) == [agent], "the same agent again", 60)
+    first(lambda: agents(master) == [agent], "the same agent again", 60)
 
     together = [c for c in client.containers.list() if is_of_project(c, demo.project)]
     for each in together:
         each.kill()
     for each in reversed(together):
         each.start()
-    eventually(lambda: agents(master) == [agent], "the same agent again", 120)
+    first(lambda: agents(master) == [agent], "the same agent again")
     container.reload()
     assert container.status == "running"
 
@@ -271,7 +261,7 @@ def test_what_happens_to_demos(demo: Demo, client: docker.DockerClient) -> None:
     shim = client.containers.get(container_of(client, demo.project, "shim"))
     client.api.update_container(shim.id, restart_policy={"Name": "no"})
     shim.kill()
-    eventually(lambda: agents(master) == [], "the master sees it")
+    first(lambda: agents(master) == [], "the master sees it")
     assert "NOT all agents are registered" in demo("status", *project).stdout
     demo("stop", *project)
     assert left_over(client, demo.project) == []
@@ -299,12 +289,12 @@ def test_three_of_each_and_one_of_each_killed(demo: Demo, client: docker.DockerC
     marathon = f"http://127.0.0.1:{demo.environ['MARATHON_PORT']}"
     masters = [demo.environ[name] for name in ("MASTER_PORT", "MASTER2_PORT", "MASTER3_PORT")]
     ask(f"{marathon}/v2/apps", "POST", sample(demo, "nginx", client))
-    found = eventually(lambda: consul.ask("/v1/health/service/nginx?passing"), "nginx in Consul")
+    found = first(lambda: consul.ask("/v1/health/service/nginx?passing"), "nginx in Consul")
     container = client.containers.get(found[0]["Service"]["Meta"]["mesos_container"])
     nobody = ssl.create_default_context(cafile=str(secrets / "operator/ca.pem"))
     url = f"https://127.0.0.1:{demo.environ['CONSUL_PORT']}/v1/catalog/services"
     with pytest.raises(OSError, match=r"certificate|alert|reset|closed"):
-        urllib.request.urlopen(url, timeout=5, context=nobody).read()
+        urllib.request.urlopen(url, timeout=PATIENCE, context=nobody).read()
     (agent,) = agents(masters)
     assert refused(f"http://127.0.0.1:{demo.environ['AGENT_PORT']}/state") in (401, 404)
 
@@ -313,12 +303,12 @@ def test_three_of_each_and_one_of_each_killed(demo: Demo, client: docker.DockerC
     for service in (names[masters.index(leader)], "zookeeper2", "consul3"):
         client.containers.get(container_of(client, demo.project, service)).kill()
     others = [port for port in masters if port != leader]
-    eventually(lambda: agents(others) == [agent], "the same agent at another master", 120)
-    assert len(eventually(lambda: consul.ask("/v1/health/service/nginx?passing"), "nginx")) == 1
+    first(lambda: agents(others) == [agent], "the same agent at another master")
+    assert len(first(lambda: consul.ask("/v1/health/service/nginx?passing"), "nginx")) == 1
 
     again = demo("--ha", *project)
     assert "running already" not in again.stderr
-    peers = eventually(lambda: len(p := consul.ask("/v1/status/peers")) == 3 and p, "three peers")
+    peers = first(lambda: len(p := consul.ask("/v1/status/peers")) == 3 and p, "three peers")
     assert len(peers) == 3
     container.reload()
     assert container.status == "running"
@@ -341,7 +331,7 @@ class Secure:
     def ask(self, path: str) -> Any:
         request = urllib.request.Request(self._url + path, headers={"X-Consul-Token": self._token})
         try:
-            with urllib.request.urlopen(request, timeout=5, context=self._context) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE, context=self._context) as answer:
                 return json.loads(answer.read())
         except OSError:
             return None

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import signal
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests.e2e.client import Framework, Json
 from tests.e2e.conftest import System
 from tests.e2e.tasks import STUBBORN, a_task
-from tests.support.wait import PATIENCE
+from tests.support.wait import PATIENCE, until
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
@@ -138,14 +139,29 @@ async def test_the_memory_limit_is_named(shared: System) -> None:
     assert limit["scalar"]["value"] == 32
 
 
-async def test_removed_behind_our_back(shared: System) -> None:
-    await shared.agent()
+async def test_a_container_that_an_operator_removes_fails_its_task(shared: System) -> None:
+    """A forced removal kills first: whether the agent sees an exit depends on when it looks."""
+    agent = await shared.agent()
     async with shared.framework() as framework:
-        await framework.launch(a_task(shared, "victim"))
-        await framework.state("victim", "TASK_RUNNING")
-        await asyncio.to_thread(shared.container_of("victim").remove, force=True)
-        ended = await framework.end("victim", timeout=40)
-    assert ended["state"] == "TASK_FAILED"
+        await framework.launch(a_task(shared, "seen"), a_task(shared, "unseen"))
+        for name in ("seen", "unseen"):
+            await framework.state(name, "TASK_RUNNING")
+        await asyncio.to_thread(shared.container_of("seen").remove, force=True)
+        seen = await framework.end("seen")
+        container = shared.container_of("unseen")
+        os.kill(agent.pid, signal.SIGSTOP)
+        try:
+            await asyncio.to_thread(container.remove, force=True)
+        finally:
+            os.kill(agent.pid, signal.SIGCONT)
+        unseen = await framework.end("unseen")
+        for name in ("seen", "unseen"):
+            assert framework.states(name) == ["TASK_STARTING", "TASK_RUNNING", "TASK_FAILED"]
+    removed = "was removed from the Docker endpoint by somebody else"
+    assert unseen["reason"] == "REASON_EXECUTOR_TERMINATED"
+    assert unseen["source"] == "SOURCE_AGENT"
+    assert unseen["message"] == f"Container {container.name} {removed}"
+    assert seen["message"] == "Container exited with status 137" or removed in seen["message"]
 
 
 @pytest.mark.parametrize(
@@ -294,11 +310,25 @@ async def test_other_networks(shared: System, network: str) -> None:
     assert attrs["HostConfig"]["NetworkMode"] == network.lower()
 
 
-async def test_reconciliation_of_what_never_was(shared: System) -> None:
+async def test_an_unknown_task_is_unknown_to_kills_and_reconciliation(shared: System) -> None:
+    """The master answers for it; a task that runs beside it is told as it is."""
     await shared.agent()
     async with shared.framework() as framework:
         await framework.launch(a_task(shared, "known"))
         await framework.state("known", "TASK_RUNNING")
         await framework.kill("unknown")
+        await until(lambda: len(framework.updates("unknown")) == 1, "the answer to the kill")
+        await framework.do("reconcile", tasks=["unknown", "known"])
+
+        def reconciled(task_id: str) -> list[Json]:
+            found = framework.updates(task_id)
+            return [s for s in found if s.get("reason") == "REASON_RECONCILIATION"]
+
+        await until(lambda: len(reconciled("unknown")) == 2, "the unknown task reconciled")
+        await until(lambda: len(reconciled("known")) == 1, "the known task reconciled")
+        for status in (*reconciled("unknown"), *reconciled("known")):
+            assert status["source"] == "SOURCE_MASTER"
+        assert framework.states("unknown") == ["TASK_UNKNOWN", "TASK_UNKNOWN"]
+        assert [status["state"] for status in reconciled("known")] == ["TASK_RUNNING"]
         await framework.kill("known")
         assert (await framework.end("known"))["state"] == "TASK_KILLED"

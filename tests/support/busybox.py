@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import tarfile
 from pathlib import Path
 
 import docker
 from docker.errors import ImageNotFound
+
+from tests.support.locks import machine_lock
 
 IMAGE = "mesos-shim-test/busybox:1"
 BUSYBOX = Path("/bin/busybox")
@@ -44,13 +45,14 @@ def root_file_system() -> bytes:
 
 def build(client: docker.DockerClient, name: str = IMAGE) -> str:
     """Make sure that the engine has the image; returns its name."""
-    with contextlib.suppress(ImageNotFound):
-        client.images.get(name)
-        return name
-    repository, _, tag = name.rpartition(":")
-    client.api.import_image_from_data(
-        root_file_system(), repository=repository, tag=tag, changes=['CMD ["sh"]']
-    )
+    with machine_lock("busybox"):
+        try:
+            client.images.get(name)
+        except ImageNotFound:
+            repository, _, tag = name.rpartition(":")
+            client.api.import_image_from_data(
+                root_file_system(), repository=repository, tag=tag, changes=['CMD ["sh"]']
+            )
     return name
 
 
