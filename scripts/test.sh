@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # bash scripts/test.sh [--no-install] [pytest args…]
-# Makes this machine ready for the tests, as far as it may, and runs them. Tests whose tools
-# are missing are skipped: SHIM_TEST_HAVE tells pytest which ones are there.
+# Makes this machine ready for the tests, as far as it may, and runs them on several workers.
+# Tests whose tools are missing are skipped: SHIM_TEST_HAVE tells pytest which ones are there.
+# `-m unit` selects those that need no tool; then nothing is installed. See tests/README.md.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+WORKERS=8
 TOOLS="docker registry consul zookeeper compose curl chromium shellcheck busybox ssh ip"
 
 in_list() { case " $2 " in *" $1 "*) ;; *) return 1 ;; esac; }
@@ -41,16 +43,31 @@ for arg; do
     pytest_args+=("$arg")
   fi
 done
+# An empty array counts as unset for bash before 4.4, which Macs still have.
+set -- ${pytest_args[@]+"${pytest_args[@]}"}
 
 cd "$ROOT"
 lock_checkout
 ensure_venv test
-# shellcheck disable=SC2086  # one word a tool
-{
-  ensure_tools $TOOLS
-  take_stock $TOOLS
-}
+case " $* " in
+*" -m unit "*)
+  # Unit tests compute: a worker a core.
+  export SHIM_TEST_HAVE=''
+  workers=auto
+  ;;
+*)
+  # shellcheck disable=SC2086  # one word a tool
+  {
+    ensure_tools $TOOLS
+    take_stock $TOOLS
+  }
+  report
+  # The end-to-end tests wait more than they compute: several workers a core.
+  workers=$WORKERS
+  ;;
+esac
 unlock_checkout
-report
-# An empty array counts as unset for bash before 4.4, which Macs still have.
-exec "$VENV/bin/python" -m pytest tests ${pytest_args[@]+"${pytest_args[@]}"}
+case " $* " in *" -n"*) ;; *) set -- -n "$workers" "$@" ;; esac
+# Without bytecode every worker and every agent would compile all modules anew.
+unset PYTHONDONTWRITEBYTECODE
+exec "$VENV/bin/python" -m pytest tests "$@"
