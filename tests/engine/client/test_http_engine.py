@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from shim.engine.client.endpoint import resolve
-from shim.engine.client.http_engine import HttpEngine, measured
+from shim.engine.client.http_engine import HttpEngine, measured, outcome_of
 from shim.engine.client.transport import Transport
-from shim.errors import NotFound
+from shim.engine.triton.transport import AnswerLost
+from shim.errors import AccessDenied, Ambiguous, InProgress, NotFound, Transient
 
 
 class Engine(HttpEngine):
@@ -42,6 +43,21 @@ async def test_each_call_is_reported_with_its_outcome() -> None:
     assert [report[:2] for report in engine.reports] == [("inspect", "ok"), ("inspect", "NotFound")]
     assert 0.04 <= engine.reports[0][2] < 5
     await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "label"),
+    [
+        (NotFound("x"), "NotFound"),
+        (Transient("x"), "Transient"),
+        (AccessDenied("x"), "Unwelcome"),
+        (Ambiguous("x"), "Doubtful"),
+        (InProgress("x"), "Later"),
+        (AnswerLost("x"), "Lost"),
+    ],
+)
+def test_outcomes_keep_the_labels_of_earlier_versions(error: Exception, label: str) -> None:
+    assert outcome_of(error) == label
 
 
 async def test_calls_that_an_engine_makes_itself_are_reported_too() -> None:
