@@ -37,6 +37,7 @@ ALLOWED = {
     "engine": COMMON,
     "engine.triton.billing": COMMON | {"telemetry.metrics"},
     "discovery": COMMON,
+    "discovery.task_ports": COMMON | {"engine.mapping.values"},
     "discovery.consul_detector": COMMON | {"wire.detect", "wire.zookeeper"},
     "http": COMMON
     | {"core.history", "core.lifecycle", "core.task", "core.view"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 
@@ -19,9 +20,17 @@ FALSE = frozenset({"false", "no", "0"})
 
 
 def dns_label(text: str, length: int = NAME_LENGTH) -> str:
-    """``text`` as a DNS label of at most ``length`` characters; ``task`` when nothing is left."""
+    """``text`` as a DNS label of at most ``length`` characters.
+
+    Empty when no letter or digit of ASCII is in the text, for example for ``日本語``.
+    """
     label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    return label[:length].rstrip("-") or "task"
+    return label[:length].rstrip("-")
+
+
+def distinct_label(prefix: str, text: str) -> str:
+    """A DNS label for a text that has none: ``prefix`` and a hash of the text."""
+    return f"{prefix}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def is_registered(labels: Mapping[str, str], mode: RegisterMode) -> bool:
@@ -32,13 +41,17 @@ def is_registered(labels: Mapping[str, str], mode: RegisterMode) -> bool:
 
 
 def base_name(task: TaskInfo, labels: Mapping[str, str], notes: list[str]) -> str:
-    """The service name: the label, else DiscoveryInfo's name, else the task's name.
+    """The service name: the label, else DiscoveryInfo's name, the task's name or the task's id.
 
-    Appends a note when the name had to be changed to be a DNS label.
+    A name without a DNS label gives way to the next one, so that different tasks never share a
+    constant name. Appends a note when the name had to be changed.
     """
     label_value = labels.get(LABEL, "")
-    name = label_value if label_value.lower() not in TRUE else task.discovery.name or task.name
-    label = dns_label(name)
+    given = "" if label_value.lower() in TRUE else label_value
+    task_id = task.task_id.value
+    names = [name for name in (given, task.discovery.name, task.name, task_id) if name]
+    usable = [label for name in names if (label := dns_label(name))]
+    name, label = names[0], usable[0] if usable else distinct_label("task", task_id)
     if label != name:
         notes.append(f"name {name!r} is registered as {label!r}, which DNS can find")
     return label
@@ -52,11 +65,17 @@ def port_names(base: str, ports: list[TaskPort | None]) -> list[str]:
     names = []
     for rank, port in enumerate(ports, 1):
         label_value = port.labels.get(LABEL, "") if port else ""
-        if port is None or (rank == 1 and label_value.lower() in TRUE):
+        own = "" if label_value.lower() in TRUE else dns_label(label_value)
+        if own:
+            names.append(own)
+        elif port is None or rank == 1:
             names.append(base)
-        elif label_value.lower() not in TRUE:
-            names.append(dns_label(label_value))
         else:
-            suffix = f"-{dns_label(port.name or f'port{rank}', NAME_LENGTH // 2)}"
-            names.append(dns_label(base, NAME_LENGTH - len(suffix)) + suffix)
+            names.append(_with_suffix(base, port, rank))
     return names
+
+
+def _with_suffix(base: str, port: TaskPort, rank: int) -> str:
+    """``base`` with the port's name, or with its rank when the name has no DNS label."""
+    suffix = f"-{dns_label(port.name, NAME_LENGTH // 2) or f'port{rank}'}"
+    return dns_label(base, NAME_LENGTH - len(suffix)) + suffix

@@ -13,6 +13,7 @@ from shim.discovery.service_names import (
     FALSE,
     LABEL,
     base_name,
+    distinct_label,
     dns_label,
     is_registered,
     port_names,
@@ -131,13 +132,20 @@ def agent_service(
     own = {"mesos_agent": agent_id, **_context_meta(context, check)}
     return Service(
         id=f"{context.prefix}agent",
-        name=dns_label(f"mesos-agent-{context.datacenter}"),
+        name=_agent_name(context.datacenter),
         address=address,
         port=port,
         tags=("mesos",),
         meta=meta_of(own, {}, []),
         check=check,
     )
+
+
+def _agent_name(datacenter: str) -> str:
+    label = dns_label(f"mesos-agent-{datacenter}")
+    if datacenter and not dns_label(datacenter):
+        return distinct_label(label, datacenter)
+    return label
 
 
 def service_prefix(context: ServiceContext, ref: Ref) -> str:

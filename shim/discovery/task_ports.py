@@ -1,11 +1,21 @@
-"""The ports on which a task listens, as its TaskInfo declares them. Pure."""
+"""The ports on which a task listens, as its TaskInfo declares them. Pure.
+
+The sources, in this order: DiscoveryInfo, port mappings, the docker parameters ``publish`` and
+``expose``; and, if none of them names a port, the ``ports`` resource.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from shim.protos.mesos_pb2 import ContainerInfo, Labels, Port, TaskInfo
+from shim.engine.mapping.values import ports as port_values
+from shim.protos.mesos_pb2 import ContainerInfo, Labels, NetworkInfo, Port, TaskInfo
+
+_Mapping = ContainerInfo.DockerInfo.PortMapping | NetworkInfo.PortMapping
+_T = TypeVar("_T")
+_LONG_KEYS = {"p": "publish"}
 
 SCOPE = "network-scope"
 """Marathon's label on a discovery port: the number is a ``host`` or a ``container`` port."""
@@ -24,20 +34,21 @@ class TaskPort:
 
 
 def task_ports(task: TaskInfo) -> tuple[TaskPort, ...]:
-    """The ports of DiscoveryInfo, then further mapped ports; else the ``ports`` resource.
-
-    Ports of the same protocol and container port are given once.
-    """
+    """All ports of a task. Ports of the same protocol and container port are given once."""
     mappings = _mappings(task)
     own_network = _has_own_network(task)
     named = [_discovery_port(port, mappings, own_network) for port in task.discovery.ports.ports]
     mapped = [
         TaskPort(m.container_port, m.host_port, protocol=_protocol(m.protocol)) for m in mappings
     ]
-    found = [*named, *mapped] or [TaskPort(number, number) for number in _port_resources(task)]
+    found = [*named, *mapped, *_published(task, own_network), *_exposed(task, own_network)]
+    if not found:
+        found = [TaskPort(number, number) for number in _port_resources(task)]
     unique: dict[tuple[int, str], TaskPort] = {}
     for port in found:
-        unique.setdefault((port.container, port.protocol), port)
+        known = unique.setdefault((port.container, port.protocol), port)
+        if known.host is None and port.host is not None:
+            unique[port.container, port.protocol] = replace(known, host=port.host)
     return tuple(unique.values())
 
 
@@ -48,17 +59,61 @@ def labels_of(labels: Labels) -> dict[str, str]:
 
 def _has_own_network(task: TaskInfo) -> bool:
     """Whether the container has its own network, so that host and container ports differ."""
-    networks = (ContainerInfo.DockerInfo.BRIDGE, ContainerInfo.DockerInfo.USER)
-    return task.container.HasField("docker") and task.container.docker.network in networks
+    parameters = [value for key, value in _parameters(task) if key in ("network", "net")]
+    if parameters:
+        return parameters[-1] not in ("host", "none")
+    if task.container.HasField("docker"):
+        networks = (ContainerInfo.DockerInfo.BRIDGE, ContainerInfo.DockerInfo.USER)
+        return task.container.docker.network in networks
+    return any(info.name for info in task.container.network_infos)
 
 
-def _mappings(task: TaskInfo) -> list[ContainerInfo.DockerInfo.PortMapping]:
-    return list(task.container.docker.port_mappings) if _has_own_network(task) else []
+def _mappings(task: TaskInfo) -> list[_Mapping]:
+    """The port mappings that the agent applies; they are ignored in the host's network."""
+    if not _has_own_network(task):
+        return []
+    if task.container.HasField("docker"):
+        return list(task.container.docker.port_mappings)
+    return list(task.container.network_infos[0].port_mappings)
+
+
+def _parameters(task: TaskInfo) -> Iterator[tuple[str, str]]:
+    """The docker parameters with their long keys."""
+    for parameter in task.container.docker.parameters:
+        yield _LONG_KEYS.get(parameter.key, parameter.key), parameter.value
+
+
+def _published(task: TaskInfo, own_network: bool) -> Iterator[TaskPort]:
+    """Parameter ``publish``. A host port that the engine chooses is not in the TaskInfo."""
+    for key, value in _parameters(task):
+        if key == "publish":
+            for published in _parsed(port_values.publish, value):
+                number, _, protocol = published.port.partition("/")
+                host = published.host_port if own_network else number
+                fixed = int(host) if host.isdecimal() and int(host) else None
+                yield TaskPort(int(number), fixed, protocol=protocol)
+
+
+def _exposed(task: TaskInfo, own_network: bool) -> Iterator[TaskPort]:
+    """Parameter ``expose``. With ``publish-all`` the engine chooses host ports for them."""
+    for key, value in _parameters(task):
+        if key == "expose":
+            for exposed in _parsed(port_values.expose, value):
+                number, _, protocol = exposed.partition("/")
+                yield TaskPort(int(number), None if own_network else int(number), protocol=protocol)
+
+
+def _parsed(parse: Callable[[str], Iterable[_T]], value: str) -> Iterable[_T]:
+    """Nothing for an invalid value: the agent rejects such a task before it runs."""
+    try:
+        return parse(value)
+    except ValueError:
+        return ()
 
 
 def _discovery_port(
     port: Port,
-    mappings: list[ContainerInfo.DockerInfo.PortMapping],
+    mappings: Sequence[_Mapping],
     own_network: bool,
 ) -> TaskPort:
     labels, protocol = labels_of(port.labels), _protocol(port.protocol)
@@ -73,8 +128,8 @@ def _mapping_of(
     number: int,
     protocol: str,
     container_scope: bool,
-    mappings: list[ContainerInfo.DockerInfo.PortMapping],
-) -> ContainerInfo.DockerInfo.PortMapping | None:
+    mappings: Sequence[_Mapping],
+) -> _Mapping | None:
     """The mapping of a discovery port: by host port, unless its scope is the container."""
     candidates = [m for m in mappings if _protocol(m.protocol) == protocol]
     by_host = [m for m in candidates if m.host_port == number]

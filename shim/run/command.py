@@ -94,6 +94,8 @@ def main(arguments: argparse.Namespace) -> int:
         return _detach(arguments.detach)
     if arguments.command is not None and arguments.arguments:
         raise ConfigError("--command is a shell command: it takes no further arguments")
+    if arguments.user is not None and any(key in ("user", "u") for key, _ in arguments.parameter):
+        raise ConfigError("--user and --parameter user=... set the same option: give one of them")
     if arguments.port and arguments.network in ("host", "none"):
         raise ConfigError(f"--port needs a network of its own, not --network={arguments.network}")
     info = runner.framework_info(

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from shim.errors import FatalError
 from shim.run import http_parser_compat
 from shim.run.logs import TaskLogs
-from shim.run.task_spec import OfferedResources, TaskSpec
+from shim.run.task_spec import OfferedResources, TaskSpec, id_part
 from shim.run.tracker import TERMINAL, TaskTracker
 
 Json = dict[str, Any]
@@ -96,7 +96,8 @@ class Run:
     ) -> None:
         unique = uuid.uuid4().hex[:8]
         self.spec = spec
-        self.tracker = TaskTracker(tuple(f"{spec.name}-{unique}-{n}" for n in range(instances)))
+        prefix = f"{id_part(spec.name)}-{unique}"
+        self.tracker = TaskTracker(tuple(f"{prefix}-{n}" for n in range(instances)))
         self.failure: str | None = None
         self.updates: queue.SimpleQueue[Json] = queue.SimpleQueue()
         self._print = print_line

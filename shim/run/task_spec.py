@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,20 @@ Pairs = Sequence[tuple[str, str]]
 NETWORKS = {"host": "HOST", "bridge": "BRIDGE", "none": "NONE"}
 EPSILON = 1e-6
 """Tolerance for sums of thousandths as floats; smaller than any resource."""
+
+
+_ID_PART_BYTES = 200
+"""The most bytes of a name in a task id. Mesos' ids have at most 255 bytes."""
+
+
+def id_part(name: str) -> str:
+    """``name`` as the first part of a task id; ``run`` when nothing of it is left.
+
+    Mesos accepts no slashes, backslashes and control characters in an id. They, and other
+    punctuation and white space, become dashes: ``/team/web`` -> ``team-web``.
+    """
+    part = re.sub(r"[^\w.-]+", "-", name).strip("-.")
+    return part.encode(errors="ignore")[:_ID_PART_BYTES].decode(errors="ignore") or "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +134,9 @@ def task_info(spec: TaskSpec, task_id: str, agent_id: Json, *, with_ports: bool)
     """
     resources = [_scalar("cpus", spec.cpus), _scalar("mem", spec.mem)]
     parameters = [{"key": key, "value": value} for key, value in spec.parameters]
+    if spec.user is not None:
+        # An agent runs a Docker container as the image's user and ignores CommandInfo.user.
+        parameters.append({"key": "user", "value": spec.user})
     docker: Json = {"image": spec.image, "force_pull_image": spec.force_pull}
     if spec.ports and with_ports:
         resources.append(_ports(spec.ports))
@@ -164,8 +182,6 @@ def _command(spec: TaskSpec) -> Json:
         command["value"] = spec.command
     if spec.arguments:
         command["arguments"] = list(spec.arguments)
-    if spec.user is not None:
-        command["user"] = spec.user
     if spec.env:
         variables = [{"name": name, "value": value} for name, value in spec.env]
         command["environment"] = {"variables": variables}

@@ -32,6 +32,26 @@ def test_a_container_without_an_address_is_registered_at_the_published_port() ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("addresses", "expected"), [(OWN, ("10.0.0.7", 80)), ((), ("192.0.2.1", 41080))]
+)
+def test_a_port_published_by_a_parameter_has_a_service_port(
+    addresses: tuple[str, ...], expected: tuple[str, int]
+) -> None:
+    parameter = 'parameters { key: "publish" value: "41080:80" }'
+    text = f'container {{ type: DOCKER docker {{ image: "i" network: BRIDGE {parameter} }} }}'
+    (service,) = task_services(publish(task(text), addresses), CONTEXT).services
+    assert (service.address, service.port) == expected
+
+
+def test_datacenters_without_a_dns_label_have_different_agent_services() -> None:
+    names = set()
+    for datacenter in ("日本", "Ελλάδα", "---", ""):
+        context = replace(CONTEXT, datacenter=datacenter)
+        names.add(agent_service(context, "S0", "192.0.2.9", 5051, healthy=True).name)
+    assert len(names) == 4
+
+
 def test_an_unreachable_port_gives_a_note_and_no_service() -> None:
     made = task_services(publish(task(bridged() + discovery("number: 80")), addresses=()), CONTEXT)
     assert made.services == ()

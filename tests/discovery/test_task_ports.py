@@ -62,6 +62,64 @@ def test_the_first_of_several_protocols_is_used() -> None:
     )
 
 
+def parameters(*pairs: tuple[str, str], network: str = "BRIDGE") -> str:
+    inner = "".join(f'parameters {{ key: "{key}" value: "{value}" }}' for key, value in pairs)
+    return f'container {{ type: DOCKER docker {{ image: "i" network: {network} {inner} }} }}'
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("publish", "41080:80", [(80, 41080, "", "tcp")]),
+        ("p", "41080:80/udp", [(80, 41080, "", "udp")]),
+        ("publish", "127.0.0.1:41080:80", [(80, 41080, "", "tcp")]),
+        ("publish", "80", [(80, None, "", "tcp")]),
+        ("publish", "0:80", [(80, None, "", "tcp")]),
+        ("publish", "8000-8001:80-81", [(80, 8000, "", "tcp"), (81, 8001, "", "tcp")]),
+        ("publish", "8000-8001:80", [(80, None, "", "tcp")]),
+        ("publish", "published=41080,target=80", [(80, 41080, "", "tcp")]),
+        ("publish", "x", []),
+        ("expose", "80", [(80, None, "", "tcp")]),
+        ("expose", "80-81/udp", [(80, None, "", "udp"), (81, None, "", "udp")]),
+        ("publish-all", "true", []),
+    ],
+)
+def test_ports_of_docker_parameters(key: str, value: str, expected: list[object]) -> None:
+    assert ports(parameters((key, value))) == expected
+
+
+def test_exposed_ports_with_publish_all_are_ports() -> None:
+    text = parameters(("publish-all", "true"), ("expose", "80"), ("expose", "53/udp"))
+    assert ports(text) == [(80, None, "", "tcp"), (53, None, "", "udp")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        parameters(("publish", "41080:80"), ("expose", "81"), network="HOST"),
+        parameters(("publish", "41080:80"), ("expose", "81"), ("network", "host")),
+    ],
+)
+def test_in_the_host_network_parameters_publish_nothing(text: str) -> None:
+    assert ports(text) == [(80, 80, "", "tcp"), (81, 81, "", "tcp")]
+
+
+def test_a_network_parameter_overrides_the_host_network() -> None:
+    text = parameters(("publish", "41080:80"), ("network", "blue"), network="HOST")
+    assert ports(text) == [(80, 41080, "", "tcp")]
+
+
+def test_a_discovery_port_takes_its_host_port_from_the_parameter() -> None:
+    text = parameters(("publish", "41080:80")) + discovery('number: 80 name: "http"')
+    assert ports(text) == [(80, 41080, "http", "tcp")]
+
+
+def test_port_mappings_of_a_mesos_container() -> None:
+    mapping = "port_mappings { host_port: 31000 container_port: 80 }"
+    text = f'container {{ type: MESOS network_infos {{ name: "blue" {mapping} }} }}'
+    assert ports(text) == [(80, 31000, "", "tcp")]
+
+
 def test_the_ports_resource_is_the_last_resort() -> None:
     offered = (
         'resources { name: "ports" type: RANGES ranges { '

@@ -246,8 +246,8 @@ async def test_run_follow_prints_the_output_of_its_task(shared: System) -> None:
     await shared.agent()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "shim", "run", f"--master={shared.master}", "--follow"),
-        *(f"--image={shared.image}", "--mem=32"),
-        "--command=echo begins; sleep 2; echo goes wrong >&2; echo ends; exit 7",
+        *(f"--image={shared.image}", "--mem=32", "--name=/team/web", "--user=65534"),
+        "--command=id -u; echo begins; sleep 2; echo goes wrong >&2; echo ends; exit 7",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
@@ -255,7 +255,7 @@ async def test_run_follow_prints_the_output_of_its_task(shared: System) -> None:
     async with patience():
         out, err = await process.communicate()
     assert process.returncode == 7, (out, err)
-    assert b"begins\n" in out
+    assert b"65534\nbegins\n" in out
     assert b"ends\n" in out
     assert b"goes wrong\n" in err
 

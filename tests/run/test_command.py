@@ -78,6 +78,17 @@ async def test_the_exit_code_is_the_tasks_and_the_address_is_printed(agent: Fake
     assert shutdown.framework_id == run.framework.id
 
 
+@pytest.mark.parametrize("name", ["/team/web", "web/1", "a\\b", "a\tb"])
+async def test_a_name_that_is_not_an_id_is_kept_as_the_tasks_name(
+    agent: FakeAgent, name: str
+) -> None:
+    process = await start(address(agent), "--image=busybox", f"--name={name}")
+    run = await agent.next(internal.RunTaskMessage)
+    assert run.task.name == name
+    await agent.report(run, mesos.TASK_FINISHED)
+    assert (await lines(process))[0] == 0
+
+
 @pytest.mark.parametrize(
     ("key", "values"),
     [
@@ -176,6 +187,7 @@ async def test_detach_fails_when_a_task_cannot_start(agent: FakeAgent, tmp_path:
         (["--image=a", "--mem=-1"], "-1"),
         (["--image=a", "--network=host", "--port=1:1"], "--network=host"),
         (["--image=a", "--command=b", "--", "c"], "--command"),
+        (["--image=a", "--user=a", "--parameter=user=b"], "--parameter user"),
         (["--image=a", "--detach=/nowhere/log"], "/nowhere/log"),
         ([], "--image"),
     ],

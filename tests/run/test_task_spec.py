@@ -4,8 +4,16 @@ import argparse
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shim.run.task_spec import OfferedResources, PortMapping, TaskSpec
+from shim.dev.master.v1_json import from_json
+from shim.engine.mapping import Rules, container_spec
+from shim.model.container import Ref
+from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.model.validation import id_problem
+from shim.protos.mesos_pb2 import TaskInfo
+from shim.run.task_spec import OfferedResources, PortMapping, TaskSpec, id_part, task_info
 
 Json = dict[str, Any]
 
@@ -72,14 +80,74 @@ def test_every_option_is_in_the_task() -> None:
     assert info["command"] == {
         "shell": True,
         "value": "echo $A",
-        "user": "nobody",
         "environment": {"variables": [{"name": "A", "value": "1"}]},
     }
+    assert info["container"]["docker"]["parameters"] == [
+        {"key": "dns", "value": "8.8.8.8"},
+        {"key": "user", "value": "nobody"},
+    ]
     assert info["labels"] == {"labels": [{"key": "l", "value": "v"}]}
     assert info["container"]["docker"]["network"] == "USER"
     assert info["container"]["network_infos"] == [{"name": "blue"}]
     assert info["kill_policy"] == {"grace_period": {"nanoseconds": 1_500_000_000}}
     assert info["agent_id"] == {"value": "S1"}
+
+
+def test_the_agent_honours_every_option() -> None:
+    """The spec of the container, as the agent makes it from the TaskInfo."""
+    spec = TaskSpec(
+        "img:1",
+        "name",
+        command="echo $A",
+        cpus=0.5,
+        mem=100,
+        env=[("A", "1")],
+        labels=[("l", "v")],
+        network="blue",
+        ports=[PortMapping(41080, 80)],
+        user="nobody",
+        grace=1.5,
+        force_pull=True,
+        parameters=[("dns", "8.8.8.8")],
+    )
+    v1 = task_info(spec, "id", {"value": "S1"}, with_ports=False)
+    task = from_json(v1, TaskInfo())
+    ref = Ref(TaskKey(FrameworkId("F"), TaskId("id")), ContainerId("c"))
+    made = container_spec(ref, task, agent_id="S1", executor_id="id", rules=Rules("shim"))
+    body, host = made.body, made.body["HostConfig"]
+    assert (made.force_pull, made.warnings) == (True, ())
+    assert body["User"] == "nobody"
+    assert "echo $A" in [*body.get("Entrypoint", []), *body.get("Cmd", [])]
+    assert "A=1" in body["Env"]
+    assert task.labels.labels[0].value == "v"
+    assert (host["CpuShares"], host["Memory"]) == (512, 100 * 2**20)
+    assert host["NetworkMode"] == "blue"
+    assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "41080"}]}
+    assert host["Dns"] == ["8.8.8.8"]
+    assert task.kill_policy.grace_period.nanoseconds == 1_500_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("web", "web"),
+        ("/team/web", "team-web"),
+        ("web/1", "web-1"),
+        ("a\\b", "a-b"),
+        ("a\tb", "a-b"),
+        ("..", "run"),
+        ("", "run"),
+        ("web.prod_1", "web.prod_1"),
+        ("日本語", "日本語"),
+    ],
+)
+def test_a_name_is_made_fit_for_a_task_id(name: str, part: str) -> None:
+    assert id_part(name) == part
+
+
+@given(st.text())
+def test_every_name_gives_a_valid_task_id(name: str) -> None:
+    assert id_problem(f"{id_part(name)}-0123abcd-9999") is None
 
 
 def test_without_a_command_the_images_own_runs() -> None:
