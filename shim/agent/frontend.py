@@ -34,10 +34,14 @@ class MessageReceiver(Protocol):
 class Frontend:
     """The two handlers behind the port. ``inbox`` and ``add_routes`` are for ``wire.server``."""
 
-    def __init__(self, router: Router, receiver: MessageReceiver) -> None:
+    def __init__(
+        self, router: Router, receiver: MessageReceiver, *, require_peer_ip_match: bool = False
+    ) -> None:
         self._router = router
         self._receiver = receiver
-        self.inbox = Inbox(self._has_process, self._deliver)
+        self.inbox = Inbox(
+            self._has_process, self._deliver, require_peer_ip_match=require_peer_ip_match
+        )
 
     def replace(self, router: Router, receiver: MessageReceiver) -> None:
         """All further requests and messages go to these."""

@@ -109,7 +109,11 @@ class _Agent:
         config = self._config
         pages = starting_pages(MESOS_VERSION, config.texts, self._endpoint_wait)
         router = Router(pages, self._metrics, basic_auth(config), PROCESS)
-        return Frontend(router, PingResponder(pid, self._links))
+        return Frontend(
+            router,
+            PingResponder(pid, self._links),
+            require_peer_ip_match=config.require_peer_address_ip_match,
+        )
 
     async def _until_stopped(self, work: Coroutine[None, None, Exit]) -> Exit:
         working = asyncio.create_task(work)

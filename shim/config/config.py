@@ -31,6 +31,9 @@ class Config:
     registration_backoff_factor: float
     authentication_backoff_factor: float
     credential: Credential | None = field(repr=False)
+    require_peer_address_ip_match: bool
+    """``LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH`` of the environment, as in Mesos: messages
+    whose sender's pid has another IP address than their connection are rejected."""
 
     resources: tuple[Resource, ...]
     """As given, without ports. The endpoint completes what is not given."""

@@ -12,6 +12,7 @@ from shim.config.consul import consul_config
 from shim.config.flags import FLAGS
 from shim.config.parser import Given, parse
 from shim.config.resources import Ports, PortsMode, parse_resources
+from shim.config.values import boolean
 from shim.errors import ConfigError
 from shim.protos.mesos_pb2 import Resource
 
@@ -37,11 +38,26 @@ def load(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Config
         | {
             "resources": kept,
             "ports": ports,
+            "require_peer_address_ip_match": _peer_ip_match(environ),
             "discovery": consul_config(consul, register, checks, environ),
             "notes": notes,
             "texts": texts | {"master": str(values["master"])},
         }
     )
+
+
+_PEER_IP_MATCH = "LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH"
+
+
+def _peer_ip_match(environ: Mapping[str, str]) -> bool:
+    """libprocess ignores the case of the name behind its prefix ``LIBPROCESS_``."""
+    for name, value in environ.items():
+        if name.startswith("LIBPROCESS_") and name.upper() == _PEER_IP_MATCH and value:
+            try:
+                return boolean(value)
+            except ValueError as error:
+                raise ConfigError(f"{name}={value}: {error}") from None
+    return False
 
 
 def _value(given: Given) -> Any:

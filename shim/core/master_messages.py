@@ -122,8 +122,10 @@ class MasterMessageHandler:
     # --- registration ---------------------------------------------------------------------
 
     def _registered(self, message: messages_pb2.SlaveRegisteredMessage) -> None:
+        already = self._ctx.connected
         self._registration.registered(message)
-        self._status_updates.resume()
+        if self._ctx.connected and not already:
+            self._status_updates.resume()
 
     def _reregistered(self, message: messages_pb2.SlaveReregisteredMessage) -> None:
         if message.slave_id.value != self._ctx.agent_id:
@@ -171,6 +173,10 @@ class MasterMessageHandler:
                 self._tasks.drop_framework(framework)
 
     def _shutdown_agent(self, message: messages_pb2.ShutdownMessage) -> None:
+        if not self._registration.master_has_request:
+            # A master sends it to a registered agent, or as its answer to a request.
+            self._ctx.counters["unexpected_messages"] += 1
+            return
         # "Agent has been marked gone": the master will not accept this agent id again.
         gone = "gone" in message.message
         self._ctx.counters["shutdowns"] += 1
@@ -279,6 +285,10 @@ class MasterMessageHandler:
             self._tasks.acknowledged(key)
 
     def _shutdown_framework(self, message: messages_pb2.ShutdownFrameworkMessage) -> None:
+        if not self._ctx.connected:
+            # As in Mesos: the master repeats it when the agent has re-registered.
+            self._ctx.counters["unexpected_messages"] += 1
+            return
         framework = self._frameworks.table.get(FrameworkId(message.framework_id.value))
         if framework is not None:
             self._tasks.drop_framework(framework)

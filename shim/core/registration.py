@@ -45,7 +45,7 @@ from shim.core.timers import RegistrationTimer
 from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.facts import Authenticated, AuthenticationFailed
 from shim.model.ids import AgentId, Pid
-from shim.model.orders import Authenticate, Exit, Level, Pong, Send
+from shim.model.orders import Authenticate, Level, Pong, Send
 from shim.model.records import SaveAgent
 from shim.protos import journal_pb2
 from shim.protos.messages_pb2 import (
@@ -98,6 +98,12 @@ class Registration:
         self._ping_timeout = limits.PING_TIMEOUT
         self._reregistration_due = False
         """The master may count on other tasks than the agent has."""
+        self._asks_for_id = False
+        """Whether the newest request is a first registration, whose answer assigns an agent id."""
+        self._id_is_new = False
+        """Whether the agent id was assigned in this process."""
+        self._id_disputed = False
+        """Two answers assigned different ids to a new agent: one of them is forged."""
         self.requesting_since: float | None = None
         """When this round began, in monotonic seconds; None while CONNECTED."""
 
@@ -195,17 +201,29 @@ class Registration:
             self.send_request()
 
     def _request(self) -> _Request:
+        """A re-registration if there is an agent id, else a first registration.
+
+        A new agent with a disputed id and nothing to report registers for the first time again.
+        The master then repeats the id that it has for this agent's pid.
+        """
         settings = self._ctx.settings
-        request: _Request
-        if self._ctx.agent_id is None:
-            request = RegisterSlaveMessage(slave=settings.info, version=settings.version)
-        else:
-            request = ReregisterSlaveMessage(slave=settings.info, version=settings.version)
-            request.slave.id.value = self._ctx.agent_id
+        self._asks_for_id = self._ctx.agent_id is None
+        if self._ctx.agent_id is not None:
+            again = ReregisterSlaveMessage(slave=settings.info, version=settings.version)
+            again.slave.id.value = self._ctx.agent_id
+            self._complete(again)
+            empty = not (again.frameworks or again.tasks or again.checkpointed_resources)
+            self._asks_for_id = self._id_disputed and empty
+            if not self._asks_for_id:
+                return again
+        first = RegisterSlaveMessage(slave=settings.info, version=settings.version)
+        self._complete(first)
+        return first
+
+    def _complete(self, request: _Request) -> None:
         for capability in AGENT_CAPABILITIES:
             request.agent_capabilities.add(type=capability)
         self._add_agent_state(request)
-        return request
 
     # --- authentication -------------------------------------------------------------------
 
@@ -261,12 +279,23 @@ class Registration:
 
     # --- answers --------------------------------------------------------------------------
 
+    @property
+    def master_has_request(self) -> bool:
+        """Whether the leading master has registered this agent, or has a request to do so."""
+        waits = self.state is State.DISCONNECTED and self._requests_sent > 0
+        return waits or self.state is State.CONNECTED
+
     def registered(self, message: SlaveRegisteredMessage) -> None:
         ctx = self._ctx
         agent_id = AgentId(message.slave_id.value)
-        if ctx.agent_id is not None and ctx.agent_id != agent_id:
-            self._exit_wrong_agent_id(agent_id)
+        answers = self.state is State.DISCONNECTED and self._requests_sent > 0
+        if ctx.agent_id is None and not answers:
+            ctx.counters["unexpected_messages"] += 1
+        elif ctx.agent_id not in (None, agent_id) and not (answers and self._asks_for_id):
+            self._ignore_agent_id(agent_id)
         elif self.state is State.DISCONNECTED:
+            self._id_is_new = self._id_is_new or self._asks_for_id
+            self._id_disputed = False
             ctx.agent_id = agent_id
             ctx.notice(Level.INFO, f"registered with {ctx.master} as {agent_id}")
             self._connect(message.connection)
@@ -275,18 +304,27 @@ class Registration:
         ctx = self._ctx
         agent_id = AgentId(message.slave_id.value)
         if ctx.agent_id != agent_id:
-            self._exit_wrong_agent_id(agent_id)
+            self._ignore_agent_id(agent_id)
         elif self.state is State.DISCONNECTED:
+            self._id_is_new = self._id_disputed = False
             ctx.notice(Level.INFO, f"re-registered with {ctx.master} as {agent_id}")
             if self._unanswered > 1:
                 # The answer may be to an older request, which reported tasks that ended since.
                 self._reregistration_due = True
             self._connect(message.connection)
 
-    def _exit_wrong_agent_id(self, agent_id: AgentId) -> None:
-        own = self._ctx.agent_id
-        text = f"the master knows this agent as {agent_id}, but its agent id is {own}"
-        self._ctx.order(Exit(1, text))
+    def _ignore_agent_id(self, agent_id: AgentId) -> None:
+        """An answer names another agent id. The agent keeps its own and registers again.
+
+        The sender is only a header of the message, so the answer may be forged.
+        """
+        ctx = self._ctx
+        ctx.counters["wrong_agent_ids"] += 1
+        self._id_disputed = self._id_disputed or self._id_is_new
+        if not self._reregistration_due:
+            text = f"ignoring an answer of {ctx.master} for {agent_id}: this agent's id is "
+            ctx.notice(Level.WARNING, f"{text}{ctx.agent_id or 'not assigned yet'}")
+        self.schedule_reregistration()
 
     def _connect(self, connection: MasterSlaveConnection) -> None:
         ctx = self._ctx

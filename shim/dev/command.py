@@ -78,6 +78,7 @@ async def _run(own: argparse.Namespace, config: Config) -> int:
         credentials={credential.principal: credential.secret} if credential else None,
         registry_path=config.work_dir / "master.json",
         hostname=own.ip,
+        require_peer_ip_match=config.require_peer_address_ip_match,
         domain=domain_at(config.domain, "dev"),
     )
     try:

@@ -51,7 +51,16 @@ class Inbox:
     of one connection. It must not block. Its exceptions are logged.
     """
 
-    def __init__(self, has_process: Callable[[str], bool], deliver: Deliver) -> None:
+    def __init__(
+        self,
+        has_process: Callable[[str], bool],
+        deliver: Deliver,
+        *,
+        require_peer_ip_match: bool = False,
+    ) -> None:
+        """``require_peer_ip_match``: the IP address in the sender's pid has to be the one from
+        which the message comes; otherwise it is answered with 400, as by libprocess."""
+        self._require_peer_ip_match = require_peer_ip_match
         self._has_process = has_process
         self._deliver = deliver
         self.answered: Counter[int] = Counter()
@@ -76,6 +85,9 @@ class Inbox:
             sender = sender_of(request.headers)
         except (PeerError, ClientError, web.RequestPayloadError, ConnectionError) as error:
             log.warning("invalid message from %s: %s", request.remote, error)
+            return 400
+        if self._require_peer_ip_match and request.remote != sender.ip:
+            log.warning("%s of %s rejected: it was sent from IP %s", name, sender, request.remote)
             return 400
         if body is None:
             log.error("%s of %s is larger than %d bytes", name, sender, limits.MESSAGE_BYTES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,9 @@ async def master() -> AsyncIterator[RecordingMaster]:
 @pytest.fixture
 def start(engine: FakeEngine, master: RecordingMaster, tmp_path: Path) -> Start:
     @asynccontextmanager
-    async def starting(**changed: object) -> AsyncIterator[Agent]:
+    async def starting(
+        environ: Mapping[str, str] | None = None, **changed: object
+    ) -> AsyncIterator[Agent]:
         flags = {
             "master": master.address,
             "port": free_port(),
@@ -124,7 +126,7 @@ def start(engine: FakeEngine, master: RecordingMaster, tmp_path: Path) -> Start:
             "registration_backoff_factor": "10ms",
         } | changed
         argv = [f"--{name}={value}" for name, value in flags.items()]
-        config = load(argv, {"DOCKER_HOST": "unix:///nonexistent.sock"})
+        config = load(argv, {"DOCKER_HOST": "unix:///nonexistent.sock", **(environ or {})})
         async with aiohttp.ClientSession() as web:
             agent = Agent(config.port, asyncio.create_task(run_agent(config)), web)
             try:
@@ -236,3 +238,55 @@ async def test_a_port_in_use_is_refused(start: Start, tmp_path: Path) -> None:
         async with start(port=first.port, work_dir=tmp_path / "second") as second:
             with pytest.raises(FatalError, match="cannot listen there: Address already in use"):
                 await ended(second)
+
+
+async def send_forged(
+    agent: Agent, master: RecordingMaster, message: m.SlaveRegisteredMessage
+) -> int:
+    """Post a message whose sender is the master's pid, from another address. The status."""
+    url = f"http://127.0.0.1:{agent.port}/slave(1)/{message.DESCRIPTOR.full_name}"
+    connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.post(
+            url,
+            data=message.SerializeToString(),
+            headers={"Libprocess-From": f"master@{master.address}"},
+        ) as answer,
+    ):
+        return answer.status
+
+
+async def test_a_forged_registration_does_not_end_the_agent(
+    start: Start, engine: FakeEngine, master: RecordingMaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "REREGISTER_DELAY", 0.1)
+    async with start() as agent:
+        await until(master.registered.is_set)
+        master.launch("a", IMAGE)
+        await until(lambda: ("a", RUNNING) in master.seen)
+        message = m.SlaveRegisteredMessage()
+        message.slave_id.value = "another-S9"
+        master.registered.clear()
+        assert await send_forged(agent, master, message) == 202
+        await until(master.registered.is_set)
+        assert "ReregisterSlaveMessage" in master.received
+        assert (await agent.state())["id"] == master.agent_id
+        _, metrics = await agent.get("/metrics")
+        assert 'oddities_total{what="wrong_agent_ids"} 1.0' in metrics
+        assert engine.boxes
+        assert await agent.end() == 0
+
+
+async def test_with_the_libprocess_variable_a_forged_sender_is_rejected(
+    start: Start, master: RecordingMaster
+) -> None:
+    async with start(environ={"LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH": "true"}) as agent:
+        await until(master.registered.is_set)
+        message = m.SlaveRegisteredMessage()
+        message.slave_id.value = "another-S9"
+        assert await send_forged(agent, master, message) == 400
+        _, metrics = await agent.get("/metrics")
+        assert "wrong_agent_ids" not in metrics
+        assert 'messages_total{status="400"} 1.0' in metrics
+        assert await agent.end() == 0

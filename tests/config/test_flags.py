@@ -67,7 +67,12 @@ def test_defaults_can_be_parsed(flag: Flag) -> None:
 def test_every_flag_has_a_field_in_config() -> None:
     fields = {field.name for field in dataclasses.fields(Config)}
     assert {*FLAGS} - fields == {"consul", "consul_register", "consul_checks"}
-    assert fields - {*FLAGS} == {"discovery", "notes", "texts"}
+    assert fields - {*FLAGS} == {
+        "discovery",
+        "notes",
+        "require_peer_address_ip_match",
+        "texts",
+    }
 
 
 def test_usage_of_a_boolean_shows_its_negation() -> None:

@@ -109,13 +109,8 @@ def test_a_message_to_executors_is_dropped() -> None:
     assert not shim.receive(message).orders
 
 
-ENDING = {
-    "SlaveRegisteredMessage": "exit",
-    "SlaveReregisteredMessage": "exit",
-    "ShutdownMessage": "stop",
-    "DrainSlaveMessage": "stop",
-}
-"""Messages that end the process (another agent id) or the tasks even without any field."""
+STOPPING = {"ShutdownMessage", "DrainSlaveMessage"}
+"""Messages of the registered master that stop the tasks even without any field."""
 
 
 @pytest.mark.parametrize("name", list(m.DESCRIPTOR.message_types_by_name))
@@ -128,9 +123,9 @@ def test_an_empty_message_of_any_kind_leaves_a_running_task_alone(
     if not registered:
         shim.detect()
     decision = shim.receive(getattr(m, name)())
-    expected = ENDING.get(name, "")
-    assert bool(of(Exit, decision.orders)) == (expected == "exit")
-    assert [order.ref for order in of(Stop, decision.orders)] == [ref] * (expected == "stop")
+    stops = name in STOPPING and (registered or name != "ShutdownMessage")
+    assert not of(Exit, decision.orders)
+    assert [order.ref for order in of(Stop, decision.orders)] == [ref] * stops
     assert shim.task().live
     for order in of(Send, decision.orders):
         check(order.message)
@@ -818,3 +813,13 @@ def test_every_sent_message_is_safe_for_a_master() -> None:
     assert len(of(Send, given)) >= 4
     for order in of(Send, given):
         check(order.message)
+
+
+def test_a_shutdown_of_a_framework_counts_only_while_registered() -> None:
+    shim = Shim()
+    shim.running_task()
+    shim.detect(STRANGER)
+    message = m.ShutdownFrameworkMessage()
+    message.framework_id.value = "F"
+    assert not shim.receive(message, STRANGER).orders
+    assert shim.core.ctx.counters["unexpected_messages"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.message import Message
 
 from shim import limits
 from shim.core.registration import TRANSITIONS, State
@@ -13,6 +14,7 @@ from shim.model.ids import Pid
 from shim.model.orders import Authenticate, Exit, Level, Notice, Order, Pong, Send
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState
+from shim.wire.codec import TO_AGENT
 from shim.wire.safety import check
 from tests.core.harness import AGENT_ID, OBSERVER, Shim, framework_info, of, sent
 
@@ -55,8 +57,8 @@ def in_state(state: State) -> Shim:
     shim.detect()
     if state is not R:
         shim.recover()
-    if state in (C, E):
         shim.wait(1.0)
+    if state in (C, E):
         shim.answer_registration()
     if state is E:
         # A container still to be removed keeps the process from exiting.
@@ -442,15 +444,128 @@ def test_a_ping_about_a_broken_link_during_a_round_changes_nothing() -> None:
 # --- answers ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [m.SlaveRegisteredMessage, m.SlaveReregisteredMessage])
-def test_an_answer_with_another_agent_id_ends_the_process(kind: type) -> None:
+ANSWERS = [m.SlaveRegisteredMessage, m.SlaveReregisteredMessage]
+
+
+def forged(kind: type, agent_id: str = "S9") -> m.SlaveRegisteredMessage:
+    message: m.SlaveRegisteredMessage = kind()
+    message.slave_id.value = agent_id
+    return message
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_an_answer_with_another_agent_id_leads_to_a_new_registration(kind: type) -> None:
     shim = Shim()
-    answer = kind()
-    answer.slave_id.value = "S9"
-    shim.receive(answer)
-    assert shim.last(Exit).code == 1
-    assert "S9" in shim.last(Exit).reason
-    assert AGENT_ID in shim.last(Exit).reason
+    shim.running_task()
+    given = shim.receive(forged(kind)).orders
+    assert not of(Exit, given)
+    (text,) = warnings(given)
+    assert "S9" in text
+    assert AGENT_ID in text
+    assert shim.core.ctx.counters["wrong_agent_ids"] == 1
+    assert shim.core.ctx.connected
+    (request,) = [s.message for s in of(Send, shim.wait(limits.REREGISTER_DELAY))]
+    assert isinstance(request, m.ReregisterSlaveMessage)
+    assert request.slave.id.value == AGENT_ID
+    assert len(request.tasks) == 1
+    shim.answer_registration()
+    assert (shim.core.ctx.connected, shim.core.ctx.agent_id) == (True, AGENT_ID)
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_many_answers_with_other_agent_ids_give_one_warning_and_one_registration(
+    kind: type,
+) -> None:
+    shim = Shim()
+    given = [order for n in range(50) for order in shim.receive(forged(kind, f"S{n}9")).orders]
+    assert len(warnings(given)) == 1
+    assert shim.core.ctx.counters["wrong_agent_ids"] == 50
+    assert requests(shim, limits.REREGISTER_DELAY) == [limits.REREGISTER_DELAY]
+
+
+def test_a_new_agent_with_a_disputed_id_asks_for_its_id_again() -> None:
+    """A forged first answer came before the master's own."""
+    shim = Shim(registered=False)
+    shim.recover()
+    shim.detect()
+    shim.wait(1.0)
+    shim.receive(forged(m.SlaveRegisteredMessage, "S666"))
+    assert shim.core.ctx.agent_id == "S666"
+    shim.receive(forged(m.SlaveRegisteredMessage, AGENT_ID))
+    assert shim.core.ctx.agent_id == "S666"
+    (request,) = [s.message for s in of(Send, shim.wait(limits.REREGISTER_DELAY))]
+    assert isinstance(request, m.RegisterSlaveMessage)
+    shim.receive(forged(m.SlaveRegisteredMessage, AGENT_ID))
+    assert (shim.core.ctx.connected, shim.core.ctx.agent_id) == (True, AGENT_ID)
+    shim.running_task()
+    shim.receive(forged(m.SlaveRegisteredMessage, "S666"))
+    (request,) = [s.message for s in of(Send, shim.wait(limits.REREGISTER_DELAY))]
+    assert isinstance(request, m.ReregisterSlaveMessage)
+    assert request.slave.id.value == AGENT_ID
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_an_agent_id_of_the_journal_is_never_given_up(kind: type) -> None:
+    shim = Shim()
+    shim.restart()
+    shim.register()
+    shim.receive(forged(kind))
+    (request,) = [s.message for s in of(Send, shim.wait(limits.REREGISTER_DELAY))]
+    assert isinstance(request, m.ReregisterSlaveMessage)
+    assert request.slave.id.value == AGENT_ID
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_an_answer_without_a_request_assigns_no_agent_id(kind: type) -> None:
+    shim = Shim(registered=False)
+    shim.recover()
+    shim.detect()
+    shim.receive(forged(kind))
+    assert shim.core.ctx.agent_id is None
+    assert not shim.core.ctx.connected
+    shim.wait(1.0)
+    shim.answer_registration()
+    assert shim.core.ctx.agent_id == AGENT_ID
+
+
+@pytest.mark.parametrize(
+    "message", [m.ShutdownMessage(), m.ShutdownMessage(message="gone")], ids=str
+)
+def test_a_shutdown_of_a_master_without_a_request_is_ignored(message: m.ShutdownMessage) -> None:
+    shim = Shim()
+    shim.running_task()
+    shim.detect(Pid("master", "10.0.0.2", 5050))
+    before = shim.core.ctx.counters["unexpected_messages"]
+    given = shim.receive(message, Pid("master", "10.0.0.2", 5050)).orders
+    assert not given
+    assert shim.core.ctx.counters["unexpected_messages"] == before + 1
+    assert shim.core.registration.state is D
+
+
+@pytest.mark.parametrize("state", State, ids=str)
+@pytest.mark.parametrize(
+    "kind", sorted({*TO_AGENT.values()} - {m.ShutdownMessage}, key=str), ids=lambda k: k.__name__
+)
+def test_no_other_message_ends_or_renames_the_agent(kind: type, state: State) -> None:
+    """With every id that names another agent, task or framework."""
+    shim = in_state(state)
+    known = shim.core.ctx.agent_id
+    message = kind()
+    fill(message, "other")
+    given = shim.receive(message).orders
+    assert not of(Exit, given)
+    assert known in (None, shim.core.ctx.agent_id)
+
+
+def fill(message: Message, text: str) -> None:
+    """Set every required field, and every id."""
+    for field in message.DESCRIPTOR.fields:
+        if field.type == field.TYPE_MESSAGE and not field.is_repeated:
+            if field.is_required or field.name.endswith("_id"):
+                fill(getattr(message, field.name), text)
+        elif field.is_required:
+            value = {str: text, bytes: text.encode()}.get(type(getattr(message, field.name)))
+            setattr(message, field.name, field.default_value if value is None else value)
 
 
 def test_the_same_answer_twice_is_harmless() -> None:

@@ -229,3 +229,19 @@ async def test_a_request_that_is_not_http_is_one_log_line(
     assert record.exc_info is None
     assert "127.0.0.1" in record.getMessage()
     assert "\n" not in record.getMessage()
+
+
+async def test_with_peer_ip_match_a_sender_with_another_ip_is_rejected() -> None:
+    got: list[str] = []
+    inbox = Inbox(lambda _: True, lambda *args: got.append(args[2]), require_peer_ip_match=True)
+    listener = await serve(routes, inbox, bind("127.0.0.1", 0))
+    to = Pid("slave(1)", "127.0.0.1", listener.port)
+    statuses = []
+    for ip in ("10.0.0.1", "127.0.0.1"):
+        reader, writer = await asyncio.open_connection(*to.address)
+        writer.write(encode_request(to, Pid("master", ip, 5050), "mesos.internal.X", b"x"))
+        statuses.append(int((await reader.readuntil(b"\r\n\r\n")).split()[1]))
+        writer.close()
+    await listener.close()
+    assert statuses == [400, 202]
+    assert got == ["mesos.internal.X"]

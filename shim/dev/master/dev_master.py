@@ -58,11 +58,13 @@ class DevMaster:
         credentials: Mapping[str, bytes] | None = None,
         registry_path: Path | None = None,
         hostname: str = "localhost",
+        require_peer_ip_match: bool = False,
         **options: Any,
     ) -> None:
         self._ip = ip
         self._port = port
         self._hostname = hostname
+        self._require_peer_ip_match = require_peer_ip_match
         self._options = Options(**options)
         self._credentials = dict(credentials or {})
         self._registry_path = registry_path
@@ -113,7 +115,9 @@ class DevMaster:
     async def _listen(self) -> int:
         """Listen; returns the port. There is no await before ``self.master`` is set, so no request
         is handled without it."""
-        inbox = Inbox(self._has_process, self._deliver)
+        inbox = Inbox(
+            self._has_process, self._deliver, require_peer_ip_match=self._require_peer_ip_match
+        )
         app = web.Application(middlewares=[inbox.middleware, self._api.unless_aborted])
         self._api.add_routes(app)
         # A closed connection must end a framework's stream at once, so its handler is cancelled.
