@@ -288,6 +288,7 @@ class MasterMessageHandler:
         if not self._ctx.connected:
             # As in Mesos: the master repeats it when the agent has re-registered.
             self._ctx.counters["unexpected_messages"] += 1
+            self._ignored(message)
             return
         framework = self._frameworks.table.get(FrameworkId(message.framework_id.value))
         if framework is not None:

@@ -282,16 +282,21 @@ class Registration:
     @property
     def master_has_request(self) -> bool:
         """Whether the leading master has registered this agent, or has a request to do so."""
-        waits = self.state is State.DISCONNECTED and self._requests_sent > 0
-        return waits or self.state is State.CONNECTED
+        return self.state is State.CONNECTED or self._awaits_answer
+
+    @property
+    def _awaits_answer(self) -> bool:
+        requested = self._unanswered > 0 and self._requested_from == self._ctx.master
+        return requested and self.state is State.DISCONNECTED
 
     def registered(self, message: SlaveRegisteredMessage) -> None:
         ctx = self._ctx
         agent_id = AgentId(message.slave_id.value)
-        answers = self.state is State.DISCONNECTED and self._requests_sent > 0
-        if ctx.agent_id is None and not answers:
+        if ctx.agent_id is None and not self._awaits_answer:
             ctx.counters["unexpected_messages"] += 1
-        elif ctx.agent_id not in (None, agent_id) and not (answers and self._asks_for_id):
+        elif ctx.agent_id not in (None, agent_id) and not (
+            self._awaits_answer and self._asks_for_id
+        ):
             self._ignore_agent_id(agent_id)
         elif self.state is State.DISCONNECTED:
             self._id_is_new = self._id_is_new or self._asks_for_id
