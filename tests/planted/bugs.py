@@ -14,6 +14,7 @@ BARRIER = "tests/agent/test_barrier.py"
 JOURNAL = "tests/agent/test_journal.py"
 AGENT = "tests/agent/test_main.py"
 ROUTER = "tests/http/test_router.py"
+WORKERS = "tests/engine/containers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,51 @@ class Bug:
 
 
 BUGS = (
+    # --- launches of containers
+    Bug(
+        "a cancelled launch starts its container",
+        "shim/engine/containers/worker_table.py",
+        """        LaunchEvent.START: (LaunchPhase.UNWANTED, _INTERRUPT),""",
+        """        LaunchEvent.START: (LaunchPhase.STARTING, _NONE),""",
+        (WORKERS,),
+    ),
+    Bug(
+        "a start that may have had its effect is given up",
+        "shim/engine/containers/worker_table.py",
+        """        LaunchEvent.REFUSED: (LaunchPhase.CONFIRMING, _NONE),""",
+        """        LaunchEvent.REFUSED: (LaunchPhase.CREATING, _NONE),""",
+        (WORKERS,),
+    ),
+    Bug(
+        "the container of a cancelled launch is left behind",
+        "shim/engine/containers/worker.py",
+        "if self.phase is not LaunchPhase.UNWANTED:",
+        "if self.phase is not None:",
+        (WORKERS,),
+    ),
+    Bug(
+        "a parked launch gives its slot back",
+        "shim/engine/containers/launch.py",
+        """            # The create goes on at the endpoint, and keeps its slot until it has ended.
+            raise""",
+        """            self._release_slot()
+            raise""",
+        (WORKERS,),
+    ),
+    Bug(
+        "a lost create counts as settled at once",
+        "shim/engine/containers/worker_deps.py",
+        "return since is not None and self._clock() - since < limits.CREATE_SETTLES",
+        "return False",
+        (WORKERS,),
+    ),
+    Bug(
+        "a removal waits behind launches",
+        "shim/engine/containers/worker.py",
+        "async with self._deps.slots.slot(urgent=True):",
+        "async with self._deps.slots.slot():",
+        (WORKERS,),
+    ),
     # --- the barrier, the loop, the journal
     Bug(
         "orders are carried out before their records are durable",

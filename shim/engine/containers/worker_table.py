@@ -1,46 +1,42 @@
-"""The work about one container as two literal tables: the launch, and what an order does to it.
+"""The work about one container as two literal tables: its launch, and what an order does to it.
 
-The launch::
+The launch, in its phases and with its events::
 
-                   ALLOW           CREATE              START               ANSWERED
-    PREPARING -------------> ALLOWED -----> CREATING -----------> STARTING ---------> CONFIRMING
-        |                       |           |  ^  ^                 |   |                  ^
-        |                       |      PARK |  |  +----- REFUSED ---+   | CANCEL           |
-        |                       |           v  | READY                  v        ANSWERED  |
-        | CANCEL         CANCEL |          PARKED                 CANCEL_PENDING ----------+
-        |                       |           |                           |
-        |                       v           |   CANCEL (in CREATING)    | REFUSED
-        +-----------------> ABANDONED       |      |                    |
-                                            |      v                    |
-                                     CANCEL |   UNWANTED <--------------+
-                                            |    ^  |
-                                            |    |  | PARK
-                                            |    |  v
-                                            +-> UNWANTED_PARKED  (READY leads back)
+               ALLOW           CREATE              START             ANSWERED
+    PREPARING -----> ALLOWED -------> CREATING ---------> STARTING ------------> CONFIRMING
+        |               |             ^     | <- REFUSED -    |                      ^
+        |               |        PARK |     |                 | CANCEL               |
+        | CANCEL        |       READY v     |                 v         ANSWERED     |
+        |        CANCEL |           PARKED  | CANCEL    CANCEL_PENDING --------------+
+        |               v             |     |                 |
+        +-----------> ABANDONED       |     v                 | REFUSED
+                               CANCEL |  UNWANTED <-----------+
+                                      |     ^
+                                      v     | PARK, READY
+                                  UNWANTED_PARKED
 
-A launch ends in any phase but the two parked ones: its container was seen, or it failed, or it
-was interrupted. The phase at its end decides what follows:
+PARK leads down, and READY up. A launch ends in any phase but the two parked ones: its container
+was seen, or the launch failed, or it was interrupted. The phase at the end decides what follows:
 
-* ABANDONED: nothing, the endpoint was asked for no container.
-* UNWANTED: the container that its create may have made is removed (CLEANING, below).
-* any other: the outcome is posted. The core then orders what comes next.
+* ABANDONED: nothing, since the endpoint was asked for no container.
+* UNWANTED: the container that the create may have made is removed (CLEANING, below).
+* Any other: the outcome is posted, and the core orders what comes next.
 
 A create waits for AllowCreate. The core gives that order once it is durable that the container may
 exist. An agent that dies at any later moment therefore never creates the container anew.
 
 Until a start is sent, a launch may be cancelled or begun again. From then on only the endpoint's
-word about this very container counts, however long it takes. That is what keeps a container from
-being started after its kill was answered, and from being started twice.
+word about this very container counts, however long it takes. So a container is never started
+after its kill was answered, and never started twice.
 
-The steps of a worker, one at a time, and each begun from IDLE::
+The steps of a worker, one at a time; of several waiting orders the first of this list is next::
 
-    Launch       -> LAUNCHING -(UNWANTED)-> CLEANING
-    CancelLaunch -> the launch above; RECOVERING when this process knows of no launch
+    Launch       -> LAUNCHING, then CLEANING if it ends UNWANTED
+    CancelLaunch -> an event of the launch; RECOVERING if only an earlier process knew of it
     Remove       -> REMOVING
     Stop         -> STOPPING
 
-An order waits in the worker until it is carried out; of several waiting orders the order of
-precedence is that of the list above. A Remove replaces a Stop.
+An order waits in the worker until its step is over. A Remove replaces a waiting Stop.
 """
 
 from __future__ import annotations
@@ -59,7 +55,7 @@ class LaunchPhase(enum.Enum):
     PARKED = "the endpoint works on the create and calls back; no asyncio task waits"
     STARTING = "the first start is under way"
     CANCEL_PENDING = "the first start is under way, and a cancel counts if it is refused"
-    CONFIRMING = "a start may have had its effect: the container is looked at until it answers"
+    CONFIRMING = "a start may have had its effect; inspects show whether the container ran"
     ABANDONED = "it was cancelled before a create was sent"
     UNWANTED = "it was cancelled after a create was sent"
     UNWANTED_PARKED = "it was cancelled while it was parked"
@@ -74,7 +70,7 @@ class LaunchEvent(enum.Enum):
     START = "a start is about to be sent"
     REFUSED = "the endpoint admitted nobody, so the start had no effect"
     ANSWERED = "the start call ended in any other way"
-    CANCEL = "the launch is to be given up"
+    CANCEL = "the launch is to end without a container"
 
 
 class LaunchAction(enum.Enum):
