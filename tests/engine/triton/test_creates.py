@@ -9,7 +9,7 @@ import pytest
 
 from shim import limits
 from shim.engine.triton import TritonEngine
-from shim.errors import Ambiguous, NameTaken, NotFound, Permanent, Transient
+from shim.errors import Ambiguous, InProgress, NameTaken, NotFound, Permanent, Transient
 from shim.model.container import Phase
 from tests.engine.triton.conftest import Spec
 from tests.support.wait import until
@@ -46,6 +46,24 @@ async def test_more_creates_than_connections(
     provision.set()
     ids = await asyncio.gather(*creates)
     assert set(ids) == {machine.id for machine in triton.datacenter.machines}
+
+
+async def test_a_slow_create_calls_back_when_its_outcome_is_known(
+    triton: TritonSimulator, engine: TritonEngine, spec: Spec
+) -> None:
+    triton.options.provision_when = provision = asyncio.Event()
+    called = list[None]()
+    create = asyncio.create_task(engine.create_or_notify(spec(), lambda: called.append(None)))
+    await until(lambda: triton.remaining)
+    engine._creates.detach(engine._creates._connected["mesos-1"])
+    with pytest.raises(InProgress):
+        await create
+    assert not called
+    provision.set()
+    await until(lambda: called)
+    identity = await engine.create_or_notify(spec(), lambda: called.append(None))
+    assert identity == triton.datacenter.machines[0].id
+    assert len(called) == 1
 
 
 async def test_a_connected_create_fails_with_tritons_message(
