@@ -58,65 +58,55 @@ def test_every_pair_of_phase_and_event_is_in_the_table() -> None:
         assert list(row) == list(LaunchEvent)
 
 
-@pytest.mark.parametrize(("phase", "event"), PAIRS)
-def test_a_cancelled_launch_stays_cancelled_and_sends_nothing(
-    phase: LaunchPhase, event: LaunchEvent
-) -> None:
-    after, action = LAUNCHES[phase][event]
-    if phase in CANCELLED:
-        assert after in CANCELLED
-        assert action is not LaunchAction.CANCEL, "a cancel is answered once"
-    if phase in CANCELLED - PARKED and event in (LaunchEvent.CREATE, LaunchEvent.START):
-        assert action is LaunchAction.INTERRUPT
+def test_a_cancelled_launch_stays_cancelled_and_sends_nothing() -> None:
+    for phase, event in PAIRS:
+        after, action = LAUNCHES[phase][event]
+        if phase in CANCELLED:
+            assert after in CANCELLED
+            assert action is not LaunchAction.CANCEL, "a cancel is answered once"
+        if phase in CANCELLED - PARKED and event in (LaunchEvent.CREATE, LaunchEvent.START):
+            assert action is LaunchAction.INTERRUPT
 
 
-@pytest.mark.parametrize(("phase", "event"), PAIRS)
-def test_a_cancel_is_answered_exactly_when_the_launch_becomes_cancelled(
-    phase: LaunchPhase, event: LaunchEvent
-) -> None:
-    after, action = LAUNCHES[phase][event]
-    becomes_cancelled = phase not in CANCELLED and after in CANCELLED
-    assert (action is LaunchAction.CANCEL) == becomes_cancelled
+def test_a_cancel_is_answered_exactly_when_the_launch_becomes_cancelled() -> None:
+    for phase, event in PAIRS:
+        after, action = LAUNCHES[phase][event]
+        becomes_cancelled = phase not in CANCELLED and after in CANCELLED
+        assert (action is LaunchAction.CANCEL) == becomes_cancelled
 
 
-@pytest.mark.parametrize(("phase", "event"), PAIRS)
-def test_only_a_refused_start_makes_a_launch_that_may_run_cancellable(
-    phase: LaunchPhase, event: LaunchEvent
-) -> None:
-    after, _ = LAUNCHES[phase][event]
-    if phase in MAY_RUN and after not in MAY_RUN:
-        assert event is LaunchEvent.REFUSED
-        assert phase is not LaunchPhase.CONFIRMING, "an earlier start may have had its effect"
+def test_only_a_refused_start_makes_a_launch_that_may_run_cancellable() -> None:
+    for phase, event in PAIRS:
+        after, _ = LAUNCHES[phase][event]
+        if phase in MAY_RUN and after not in MAY_RUN:
+            assert event is LaunchEvent.REFUSED
+            assert phase is not LaunchPhase.CONFIRMING, "an earlier start may have had its effect"
 
 
-@pytest.mark.parametrize(("phase", "event"), PAIRS)
-def test_a_parked_launch_goes_on_only_when_the_engine_calls_back(
-    phase: LaunchPhase, event: LaunchEvent
-) -> None:
-    after, action = LAUNCHES[phase][event]
-    goes_on = phase in PARKED and after not in PARKED
-    assert goes_on == (action is LaunchAction.RESUME)
-    assert goes_on == (phase in PARKED and event is LaunchEvent.READY)
+def test_a_parked_launch_goes_on_only_when_the_engine_calls_back() -> None:
+    for phase, event in PAIRS:
+        after, action = LAUNCHES[phase][event]
+        goes_on = phase in PARKED and after not in PARKED
+        assert goes_on == (action is LaunchAction.RESUME)
+        assert goes_on == (phase in PARKED and event is LaunchEvent.READY)
 
 
-@pytest.mark.parametrize(("phase", "event"), PAIRS)
-def test_a_launch_that_may_have_a_container_never_forgets_it(
-    phase: LaunchPhase, event: LaunchEvent
-) -> None:
-    after, _ = LAUNCHES[phase][event]
-    if phase not in NOTHING_SENT:
-        assert after not in NOTHING_SENT
+def test_a_launch_that_may_have_a_container_never_forgets_it() -> None:
+    for phase, event in PAIRS:
+        after, _ = LAUNCHES[phase][event]
+        if phase not in NOTHING_SENT:
+            assert after not in NOTHING_SENT
 
 
-@pytest.mark.parametrize(("phase", "event"), PAIRS)
-def test_nothing_is_sent_before_a_create_is_allowed(phase: LaunchPhase, event: LaunchEvent) -> None:
-    after, action = LAUNCHES[phase][event]
-    if phase in NOTHING_SENT and after not in NOTHING_SENT:
-        assert phase is LaunchPhase.ALLOWED
-    if phase is LaunchPhase.PREPARING and event in (LaunchEvent.CREATE, LaunchEvent.START):
-        assert action is LaunchAction.INTERRUPT
-    if after is LaunchPhase.ALLOWED and phase is not LaunchPhase.ALLOWED:
-        assert (phase, event) == (LaunchPhase.PREPARING, LaunchEvent.ALLOW)
+def test_nothing_is_sent_before_a_create_is_allowed() -> None:
+    for phase, event in PAIRS:
+        after, action = LAUNCHES[phase][event]
+        if phase in NOTHING_SENT and after not in NOTHING_SENT:
+            assert phase is LaunchPhase.ALLOWED
+        if phase is LaunchPhase.PREPARING and event in (LaunchEvent.CREATE, LaunchEvent.START):
+            assert action is LaunchAction.INTERRUPT
+        if after is LaunchPhase.ALLOWED and phase is not LaunchPhase.ALLOWED:
+            assert (phase, event) == (LaunchPhase.PREPARING, LaunchEvent.ALLOW)
 
 
 @pytest.mark.parametrize(("phase", "event"), PAIRS)
