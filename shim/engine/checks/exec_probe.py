@@ -42,9 +42,9 @@ for next in curl wget bash nc; do
   command -v "$next" >/dev/null 2>&1 || continue
   case "$scheme $next" in "https bash" | "https nc") continue ;; esac
   tool=$next
-  said=$("with_$next" 2>&1); code=$?
-  echo "$said"
-  case "$code $said" in "7 "* | *[Rr]efused* | *HTTP/*\ [1-5][0-9][0-9]*) break ;; esac
+  output=$("with_$next" 2>&1); code=$?
+  echo "$output"
+  case "$code $output" in "7 "* | *[Rr]efused* | *HTTP/*\ [1-5][0-9][0-9]*) break ;; esac
 done
 echo "= $tool $code"
 """

@@ -188,9 +188,9 @@ def published_port(inspect: bytes, port: int) -> int:
 
 def _address_for(target: CheckTarget, addresses: Sequence[str]) -> str:
     """Return the first address of the IP version that the check asks for, or the empty text."""
-    wanted = 6 if not isinstance(target, CommandCheck) and target.ipv6 else 4
+    version = 6 if not isinstance(target, CommandCheck) and target.ipv6 else 4
     for address in addresses:
-        if address and _ip_version(address) == wanted:
+        if address and _ip_version(address) == version:
             return address
     return ""
 

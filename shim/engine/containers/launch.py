@@ -139,7 +139,7 @@ class LaunchAttempt:
         for warning in spec.warnings:
             log.warning("%s: %s", self._order.ref, warning)
         for hook in self._deps.hooks:
-            if hook.wanted(self._order):
+            if hook.applies_to(self._order):
                 self._advance(Stage.FETCHING)
             try:
                 async with self._within_deadline():

@@ -24,7 +24,7 @@ class LaunchHook(Protocol):
     the effect of once.
     """
 
-    def wanted(self, order: Launch) -> bool:
+    def applies_to(self, order: Launch) -> bool:
         """Whether :meth:`before_create` has work that takes time: FETCHING is reported then."""
 
     async def before_create(self, order: Launch) -> None:

@@ -107,12 +107,12 @@ class Fetcher:
 
     # --- the hook ---------------------------------------------------------------------------
 
-    def wanted(self, order: Launch) -> bool:
+    def applies_to(self, order: Launch) -> bool:
         return bool(order.task.command.uris)
 
     async def before_create(self, order: Launch) -> None:
         """Fetch all URIs in order and build the tars of the sandbox. Raises Permanent."""
-        if not self.wanted(order):
+        if not self.applies_to(order):
             return
         items = fetch_items(order.task.command.uris, self._file_root)
         directory = self._directory / order.ref.container_id

@@ -50,10 +50,10 @@ class Sampler:
 
     async def _sample_all(self) -> None:
         """Sample every container once, the oldest sample first."""
-        wanted = dict.fromkeys(self._running())
-        for ref in [ref for ref in self._samples if ref not in wanted]:
+        present = dict.fromkeys(self._running())
+        for ref in [ref for ref in self._samples if ref not in present]:
             del self._samples[ref]
-        due = iter(sorted(wanted, key=self._taken_s))
+        due = iter(sorted(present, key=self._taken_s))
         async with asyncio.TaskGroup() as group:
             for _ in range(limits.STATS_AT_ONCE):
                 group.create_task(self._sample_next(due))

@@ -513,7 +513,7 @@ class Hook:
         self.seen: list[str] = []
         self.error: Exception | None = None
 
-    def wanted(self, order: Launch) -> bool:
+    def applies_to(self, order: Launch) -> bool:
         return True
 
     async def before_create(self, order: Launch) -> None:

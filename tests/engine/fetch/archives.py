@@ -21,7 +21,7 @@ def a_tar(files: Mapping[str, bytes] = FILES, *extra: tarfile.TarInfo) -> bytes:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o4777 if name.endswith(".sh") else 0o640
-            member.uid, member.uname = 1234, "somebody"
+            member.uid, member.uname = 1234, "builder"
             tar.addfile(member, io.BytesIO(content))
         for member in extra:
             tar.addfile(member, io.BytesIO(bytes(member.size)))

@@ -60,12 +60,12 @@ async def test_the_same_uri_is_fetched_once(cache: FetcherCache) -> None:
 async def test_concurrent_callers_share_one_download(cache: FetcherCache) -> None:
     source = Source()
     source.ready.clear()
-    wishes = [asyncio.create_task(read(cache, ME, source)) for _ in range(10)]
+    callers = [asyncio.create_task(read(cache, ME, source)) for _ in range(10)]
     await asyncio.sleep(0.01)
-    wishes[0].cancel()
+    callers[0].cancel()
     await asyncio.sleep(0)
     source.ready.set()
-    assert await asyncio.gather(*wishes[1:]) == [b"content"] * 9
+    assert await asyncio.gather(*callers[1:]) == [b"content"] * 9
     assert source.fetched == 1
 
 
@@ -81,11 +81,11 @@ async def test_the_last_cancelled_caller_cancels_the_download(
 ) -> None:
     source = Source()
     source.ready.clear()
-    wishes = [asyncio.create_task(read(cache, ME, source)) for _ in range(2)]
+    callers = [asyncio.create_task(read(cache, ME, source)) for _ in range(2)]
     await asyncio.sleep(0.01)
-    for wish in wishes:
+    for wish in callers:
         wish.cancel()
-    await asyncio.gather(*wishes, return_exceptions=True)
+    await asyncio.gather(*callers, return_exceptions=True)
     await asyncio.sleep(0.01)
     assert source.cancelled == 1
     assert (cache.used, left(tmp_path)) == (0, 0)
@@ -98,9 +98,9 @@ async def test_a_failure_is_raised_to_all_callers_and_not_cached(
 ) -> None:
     source = Source()
     source.error = Permanent("404")
-    wishes = [read(cache, ME, source) for _ in range(2)]
-    told = await asyncio.gather(*wishes, return_exceptions=True)
-    assert [str(error) for error in told] == ["404", "404"]
+    callers = [read(cache, ME, source) for _ in range(2)]
+    errors = await asyncio.gather(*callers, return_exceptions=True)
+    assert [str(error) for error in errors] == ["404", "404"]
     assert left(tmp_path) == 0
     source.error = None
     assert await read(cache, ME, source) == b"content"

@@ -101,9 +101,9 @@ async def test_a_stalled_download_ends_after_the_idle_timeout(
     with ThreadPoolExecutor(1) as pool:
         downloader = Downloader(pool)
         url = server.url("stall/a")
-        told = await Got(downloader, tmp_path / "file").refusal(url)
+        error = await Got(downloader, tmp_path / "file").refusal(url)
         await downloader.close()
-    assert told == f"{url}: no byte came for 0.3 s"
+    assert error == f"{url}: no byte came for 0.3 s"
 
 
 async def test_a_broken_connection_is_named(got: Got, server: Server) -> None:

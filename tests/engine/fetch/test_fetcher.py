@@ -46,7 +46,7 @@ class World:
         self.directory = directory
         self.fetcher: Fetcher = fetcher(self.engine, self.rules, directory, **options)
         self.facts: list[Fact] = []
-        self.conductor = Containerizer(
+        self.containerizer = Containerizer(
             self.engine,
             self._post,
             lambda order: spec(order, self.rules),
@@ -60,9 +60,9 @@ class World:
 
     async def end(self, order: Launch) -> Fact:
         """Run the hook for a whole launch."""
-        self.conductor.carry_out(order)
+        self.containerizer.carry_out(order)
         await until(lambda: self._outcomes(order))
-        await until(lambda: not self.conductor.busy and not self.kept)
+        await until(lambda: not self.containerizer.busy and not self.kept)
         return self._outcomes(order)[0]
 
     def _outcomes(self, order: Launch) -> list[Fact]:
@@ -83,7 +83,7 @@ async def made(directory: Path, kind: str = "docker", **options: Any) -> AsyncIt
     try:
         yield world
     finally:
-        await world.conductor.close()
+        await world.containerizer.close()
         await world.fetcher.close()
 
 
@@ -182,10 +182,10 @@ async def test_ten_tasks_of_one_cached_uri_fetch_it_once(world: World, server: S
 
 async def test_a_kill_ends_the_fetch_and_leaves_nothing(world: World, server: Server) -> None:
     order = launch(server.url("stall/a"))
-    world.conductor.carry_out(order)
+    world.containerizer.carry_out(order)
     await until(lambda: world.kept)
-    world.conductor.carry_out(CancelLaunch(order.ref))
-    await until(lambda: not world.conductor.busy)
+    world.containerizer.carry_out(CancelLaunch(order.ref))
+    await until(lambda: not world.containerizer.busy)
     assert isinstance(world.facts[-1], LaunchCancelled)
     await until(lambda: not world.kept)
 
@@ -194,10 +194,10 @@ async def test_a_kill_ends_the_upload(world: World, server: Server) -> None:
     server.files["a"] = b"1"
     world.engine.hold("put_archive")
     order = launch(server.url("a"))
-    world.conductor.carry_out(order)
+    world.containerizer.carry_out(order)
     await until(lambda: world.engine.calls["put_archive"])
-    world.conductor.carry_out(CancelLaunch(order.ref))
-    await until(lambda: not world.conductor.busy)
+    world.containerizer.carry_out(CancelLaunch(order.ref))
+    await until(lambda: not world.containerizer.busy)
     assert isinstance(world.facts[-1], LaunchCancelled)
     assert not world.engine.boxes
     await until(lambda: not world.kept)

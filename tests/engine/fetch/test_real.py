@@ -37,7 +37,7 @@ class World:
         self.fetcher = fetcher(self.engine, rules, directory)
         self.facts: list[Fact] = []
         self.made: list[str] = []
-        self.conductor = Containerizer(
+        self.containerizer = Containerizer(
             self.engine,
             self._post,
             lambda order: spec(order, rules),
@@ -54,7 +54,7 @@ class World:
 
     async def run(self, order: Launch) -> ContainerStarted | LaunchFailed:
         self.made.append(order.ref.name)
-        self.conductor.carry_out(order)
+        self.containerizer.carry_out(order)
         async with patience():
             while True:
                 for fact in self.facts:
@@ -71,7 +71,7 @@ class World:
         return done.output.decode()
 
     async def close(self) -> None:
-        await self.conductor.close()
+        await self.containerizer.close()
         await self.fetcher.close()
         for name in self.made:
             await self.engine.remove(name)
@@ -97,8 +97,18 @@ async def test_files_links_and_programs_are_in_the_sandbox(world: World, server:
         as_uri(server.url("go"), executable=True),
         image=world.image,
     )
-    said = await world.shell(order, f"cd {SANDBOX} && cat soft hard && dir/run.sh && ./go && ls")
-    assert said.split() == ["hello", "hello", "ran", "gone", "a.txt", "dir", "go", "hard", "soft"]
+    output = await world.shell(order, f"cd {SANDBOX} && cat soft hard && dir/run.sh && ./go && ls")
+    assert output.split() == [
+        "hello",
+        "hello",
+        "ran",
+        "gone",
+        "a.txt",
+        "dir",
+        "go",
+        "hard",
+        "soft",
+    ]
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -113,9 +123,9 @@ async def test_links_out_of_the_sandbox_lead_where_they_say(
     order = launch(as_uri(server.url("x.tar"), cache=True), image=world.image)
     world.parameter(order, "read-only", str(read_only).lower())
     script = "readlink bin/sh && readlink lib/accounts && bin/sh -c 'head -c 4 lib/accounts'"
-    said = await world.shell(order, f"cd {SANDBOX} && {script}")
+    output = await world.shell(order, f"cd {SANDBOX} && {script}")
     target = "/etc/passwd" if read_only else "../../../../etc/passwd"
-    assert said.split() == ["/bin/sh", target, "root"]
+    assert output.split() == ["/bin/sh", target, "root"]
 
 
 @pytest.mark.parametrize("uris", [False, True])
@@ -127,8 +137,8 @@ async def test_every_user_may_write_in_the_sandbox(
     order = launch(*([server.url("a")] if uris else []), image=world.image)
     if user:
         world.parameter(order, "user", user)
-    said = await world.shell(order, "cd $MESOS_SANDBOX && touch mine && mkdir d && ls && pwd")
-    assert said.split() == [*(["a"] if uris else []), "d", "mine", SANDBOX]
+    output = await world.shell(order, "cd $MESOS_SANDBOX && touch mine && mkdir d && ls && pwd")
+    assert output.split() == [*(["a"] if uris else []), "d", "mine", SANDBOX]
 
 
 async def test_a_read_only_container_has_its_files(world: World, server: Server) -> None:
