@@ -56,7 +56,7 @@ class World:
 
     def _post(self, fact: Fact) -> None:
         self.facts.append(fact)
-        allow_create(self.conductor, fact)
+        allow_create(self.containerizer, fact)
 
     async def end(self, order: Launch) -> Fact:
         """Run the hook for a whole launch."""

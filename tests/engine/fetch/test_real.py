@@ -47,7 +47,7 @@ class World:
 
     def _post(self, fact: Fact) -> None:
         self.facts.append(fact)
-        allow_create(self.conductor, fact)
+        allow_create(self.containerizer, fact)
 
     def parameter(self, order: Launch, key: str, value: str) -> None:
         order.task.container.docker.parameters.add(key=key, value=value)
