@@ -67,6 +67,6 @@ def results_json(results: Iterable[CheckResult]) -> str:
 
 
 def _line(result: CheckResult) -> str:
-    words = " ".join(result.found.split())
+    text = " ".join(result.found.split())
     advice = f"; {result.advice}" if result.advice else ""
-    return f"{'ok' if result.ok else 'FAIL':4}  {result.what:11}  {words}{advice}"
+    return f"{'ok' if result.ok else 'FAIL':4}  {result.what:11}  {text}{advice}"

@@ -85,13 +85,13 @@ def ports(status: Json) -> list[str]:
 
 def describe(status: Json) -> str:
     """``web-1 TASK_RUNNING at 172.17.0.2``, with the reason and message where there are any."""
-    words = [status["task_id"]["value"], status["state"]]
+    parts = [status["task_id"]["value"], status["state"]]
     if where := addresses(status) if status["state"] == "TASK_RUNNING" else []:
-        words.append(f"at {', '.join(where)}")
+        parts.append(f"at {', '.join(where)}")
     if "healthy" in status:
-        words.append("healthy" if status["healthy"] else "unhealthy")
+        parts.append("healthy" if status["healthy"] else "unhealthy")
     if reason := status.get("reason"):
-        words.append(reason)
-    line = " ".join(words)
+        parts.append(reason)
+    line = " ".join(parts)
     message = status.get("message")
     return f"{line}: {message}" if message else line

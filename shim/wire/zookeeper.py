@@ -100,7 +100,7 @@ class ZooKeeperDetector:
                 on_change(found.pid if found else None)
 
         while True:
-            session = _Session(self._master, self._session_timeout)
+            session = _ZooKeeperSession(self._master, self._session_timeout)
             try:
                 await session.follow(report)
             finally:
@@ -108,14 +108,14 @@ class ZooKeeperDetector:
             report(None)
             await asyncio.sleep(limits.ZK_NEW_SESSION)
 
-    def _end(self, session: _Session) -> None:
+    def _end(self, session: _ZooKeeperSession) -> None:
         """End the session in a thread: with an unreachable ZooKeeper this takes seconds."""
         ending = asyncio.get_running_loop().run_in_executor(None, session.end)
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
 
-class _Session:
+class _ZooKeeperSession:
     """One ZooKeeper session: its client and the events of the client's threads."""
 
     def __init__(self, master: ZooKeeperMaster, timeout: float) -> None:

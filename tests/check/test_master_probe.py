@@ -18,7 +18,7 @@ Start = Callable[..., object]
 
 
 class Master:
-    """Answers of a master, to be changed."""
+    """The answers of a fake master. Tests change them."""
 
     def __init__(self) -> None:
         self.version: object = {"version": "1.11.0"}

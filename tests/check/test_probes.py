@@ -29,7 +29,7 @@ def config(*argv: str, master: str = "127.0.0.1:5050", **environ: str) -> Config
 
 
 class Endpoint:
-    """As much of an engine as is looked at."""
+    """The part of an engine that the probe uses."""
 
     def __init__(self, info: EngineInfo, refusal: ShimError | None = None) -> None:
         self._info, self._refusal, self.closed = info, refusal, False
@@ -84,7 +84,7 @@ async def test_a_real_engine() -> None:
 def certificate(
     directory: Path, key: PrivateKey, days: int, age: int = 0, make: Make = new_style
 ) -> Path:
-    """With its key, made ``age`` days ago."""
+    """Write a certificate, made ``age`` days ago, and its key."""
     login = make("bob", key, datetime.now(UTC) - timedelta(days=age), days)
     (directory / "key.pem").write_bytes(login.key_pem)
     file = directory / "cert.pem"
@@ -203,7 +203,7 @@ async def test_a_consul_that_denies_access(consul: tuple[Consul, Config]) -> Non
         await look_at(consul[1])
 
 
-# --- our own --------------------------------------------------------------------------------
+# --- address and work_dir ----------------------------------------------------------------------
 
 
 async def test_a_free_address(unused_tcp_port: int) -> None:

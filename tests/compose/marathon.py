@@ -12,6 +12,7 @@ import copy
 import json
 import os
 import socket
+import sys
 import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -226,6 +227,22 @@ def missing(app: Json, offer: Json) -> str:
     return "" if enough else "InsufficientPorts"
 
 
+REASONS = (
+    *("UnfulfilledRole", "UnfulfilledConstraint", "NoCorrespondingReservationFound"),
+    *("AgentMaintenance", "InsufficientCpus", "InsufficientMemory", "InsufficientDisk"),
+    *("InsufficientGpus", "InsufficientPorts", "DeclinedScarceResources"),
+)
+"""In the order in which Marathon matches: a later one sees only what the earlier ones let pass."""
+
+
+def refusals(reason: str) -> list[Json]:
+    at = REASONS.index(reason)
+    return [
+        {"reason": name, "declined": int(index == at), "processed": int(index <= at)}
+        for index, name in enumerate(REASONS)
+    ]
+
+
 class Apps(Scheduler):
     """What is wanted, and what runs."""
 
@@ -298,20 +315,21 @@ class Apps(Scheduler):
             self.driver.killTask({"value": task_id})
 
     def queue(self) -> Json:
-        """As Marathon tells of apps that wait."""
+        """As Marathon 1.11 describes apps that wait: each reason, the first that refuses counts."""
         with self.lock:
             return {
                 "queue": [
                     {
                         "app": app,
                         "count": app.get("instances", 1) - len(self.of(name)),
+                        "role": "*",
                         "delay": {"timeLeftSeconds": 0, "overdue": True},
+                        "since": "2026-01-01T00:00:00.000Z",
                         "processedOffersSummary": {
                             "processedOffersCount": 1,
-                            "rejectSummaryLastOffers": [
-                                {"reason": "UnfulfilledRole", "declined": 0, "processed": 1},
-                                {"reason": self.waiting[name], "declined": 1, "processed": 1},
-                            ],
+                            "unusedOffersCount": 1,
+                            "rejectSummaryLastOffers": refusals(self.waiting[name]),
+                            "rejectSummaryLaunchAttempt": refusals(self.waiting[name]),
                         },
                     }
                     for name, app in self.apps.items()
@@ -388,7 +406,20 @@ class Handler(BaseHTTPRequestHandler):
         """Nobody reads it."""
 
 
+FLAGS = {"MARATHON_MESOS_AUTHENTICATION"}
+"""Variables that may be empty: Marathon makes ``--x`` of them."""
+
+
+def check_environment() -> None:
+    """Marathon makes ``--x value`` of MARATHON_X, and does not start where a value is missing."""
+    for name, value in os.environ.items():
+        if name.startswith("MARATHON_") and not value and name not in FLAGS:
+            option = name.removeprefix("MARATHON_").lower()
+            sys.exit(f"[scallop] Error: Bad arguments for option '{option}': ''")
+
+
 def main() -> None:
+    check_environment()
     apps = Handler.apps = Apps()
     driver = MesosSchedulerDriver(apps, FRAMEWORK, os.environ["MARATHON_MASTER"])
     driver.start()

@@ -146,6 +146,8 @@ def test_what_compose_is_given(endpoint: Endpoint) -> None:
     for name, service in services.items():
         assert "network_mode: bridge" in service, name
         assert "volumes:" not in service, name
+    # Marathon does not start with an empty value.
+    assert not re.search(r"MARATHON_\w+: *(''|\"\"|null)?$", services["marathon"], re.MULTILINE)
     hosts = {
         "shim": HOST,
         "shim-eu-ams-1": "tcp://eu-ams-1.docker.example.com:2376",

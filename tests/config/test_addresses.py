@@ -14,7 +14,7 @@ NAMES = {"master.example": "10.0.0.1", "localhost": "127.0.0.1"}
 
 @pytest.fixture(autouse=True)
 def network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is 10.0.0.9 to its neighbours and 192.168.1.9 to the world."""
+    """A machine with the address 10.0.0.9 in its subnet and 192.168.1.9 on the default route."""
 
     def resolve(host: str, port: int, family: int) -> object:
         assert family == socket.AF_INET

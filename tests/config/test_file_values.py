@@ -110,7 +110,7 @@ def test_a_docker_config_inline_or_in_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_prices(text: str, words: str, tmp_path: Path) -> None:
-    """One line with flag, file and reason, whatever the file holds."""
+    """The error is one line with flag, file and reason."""
     path = tmp_path / "prices.json"
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"--triton_prices={path}: {words}"):

@@ -21,7 +21,7 @@ def test_labels_become_meta_unless_their_key_is_reserved() -> None:
         "consul": "web",
         "consul.tags": "a",
         "consul-x": "1",
-        "mesos_owner": "somebody",
+        "mesos_owner": "another",
         "blue": "tag",
         "": "none",
     }

@@ -487,8 +487,8 @@ BUGS = (
     Bug(
         "an agent with an id registers as a new agent",
         "shim/core/registration.py",
-        "        if self._ctx.agent_id is None:\n",
-        "        if True:\n",
+        "        if self._ctx.agent_id is not None:\n            again =",
+        "        if False:\n            again =",
     ),
     Bug(
         "missing pings are not noticed",
@@ -653,5 +653,55 @@ BUGS = (
         """    if ".." in parts or "." in parts or""",
         """    if "." in parts or""",
         ("tests/http/test_paths.py",),
+    ),
+    # --- forged messages, service discovery, run
+    Bug(
+        "an answer with another agent id renames the agent",
+        "shim/core/registration.py",
+        "self._awaits_answer and self._asks_for_id",
+        "True",
+        (CORE,),
+    ),
+    Bug(
+        "an answer without a request assigns an agent id",
+        "shim/core/registration.py",
+        "if ctx.agent_id is None and not self._awaits_answer:",
+        "if False:",
+        (CORE,),
+    ),
+    Bug(
+        "a shutdown of a master that has no request ends the agent",
+        "shim/core/master_messages.py",
+        "if not self._registration.master_has_request:",
+        "if False:",
+        (CORE,),
+    ),
+    Bug(
+        "the sender's address is not compared with that of its connection",
+        "shim/wire/server.py",
+        "if self._require_peer_ip_match and request.remote != sender.ip:",
+        "if False:",
+        ("tests/wire/test_server.py",),
+    ),
+    Bug(
+        "a name without a DNS label does not give way to the task's id",
+        "shim/discovery/service_names.py",
+        "(given, task.discovery.name, task.name, task_id)",
+        "(given, task.discovery.name, task.name)",
+        ("tests/discovery/test_service_names.py",),
+    ),
+    Bug(
+        "ports published by a parameter have no service port",
+        "shim/discovery/task_ports.py",
+        'if key == "publish":',
+        "if False:",
+        ("tests/discovery/test_task_ports.py",),
+    ),
+    Bug(
+        "run leaves the user in CommandInfo, where an agent ignores it",
+        "shim/run/task_spec.py",
+        'parameters.append({"key": "user", "value": spec.user})',
+        "pass",
+        ("tests/run/test_task_spec.py",),
     ),
 )

@@ -1,4 +1,4 @@
-"""``mesos-shim run`` as people call it, against the embedded master and a scripted agent."""
+"""The command ``mesos-shim run`` with the embedded master and a fake agent."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from shim.run.logs import TaskLogs
 
 
 class Files:
-    """A stock agent's ``/files/read``: at most four bytes at a time, put into JSON as they are."""
+    """A fake ``/files/read`` that returns at most four bytes at a time."""
 
     def __init__(self) -> None:
         self.content = {"stdout": b"", "stderr": b""}

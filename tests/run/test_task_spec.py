@@ -30,9 +30,9 @@ def offer(cpus: float = 1.0, mem: float = 100.0, *ports: tuple[int, int], **more
 
 
 def test_as_many_tasks_as_fit_are_placed() -> None:
-    room = OfferedResources(offer(cpus=0.3, mem=1000))
+    available = OfferedResources(offer(cpus=0.3, mem=1000))
     spec = TaskSpec("busybox", "web", cpus=0.1, mem=10)
-    placed = [room.place(spec, str(n)) for n in range(4)]
+    placed = [available.place(spec, str(n)) for n in range(4)]
     assert [info is not None for info in placed] == [True, True, True, False]
 
 
@@ -43,15 +43,15 @@ def test_a_reserved_resource_is_not_used() -> None:
 
 
 def test_offered_ports_are_used_once() -> None:
-    room = OfferedResources(offer(1, 1000, (8000, 8001)))
-    first = room.place(TaskSpec("nginx", "web", ports=[PortMapping(8000, 80)]), "1")
+    available = OfferedResources(offer(1, 1000, (8000, 8001)))
+    first = available.place(TaskSpec("nginx", "web", ports=[PortMapping(8000, 80)]), "1")
     assert first is not None
     assert first["resources"][-1]["ranges"] == {"range": [{"begin": 8000, "end": 8000}]}
     assert first["container"]["docker"]["port_mappings"] == [
         {"host_port": 8000, "container_port": 80, "protocol": "tcp"}
     ]
-    assert room.place(TaskSpec("nginx", "web", ports=[PortMapping(8000, 80)]), "2") is None
-    assert room.place(TaskSpec("nginx", "web", ports=[PortMapping(8001, 80)]), "3") is not None
+    assert available.place(TaskSpec("nginx", "web", ports=[PortMapping(8000, 80)]), "2") is None
+    assert available.place(TaskSpec("nginx", "web", ports=[PortMapping(8001, 80)]), "3") is not None
 
 
 def test_without_offered_ports_a_parameter_publishes_them() -> None:
@@ -94,7 +94,7 @@ def test_every_option_is_in_the_task() -> None:
 
 
 def test_the_agent_honours_every_option() -> None:
-    """The spec of the container, as the agent makes it from the TaskInfo."""
+    """Checks the container spec that the agent makes from the TaskInfo."""
     spec = TaskSpec(
         "img:1",
         "name",

@@ -1,4 +1,4 @@
-"""Everything recorded is understood and written again byte for byte; the rest is refused."""
+"""Recorded messages are decoded and encoded to the same bytes; invalid ones are errors."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_depth_is_bounded() -> None:
 
 
 def delimited(number: int, body: bytes) -> bytes:
-    """A field with a length, by hand."""
+    """A length-delimited field, encoded by hand."""
     size, length = len(body), b""
     while size > 127:
         size, length = size >> 7, length + bytes([size & 127 | 128])

@@ -1,4 +1,4 @@
-"""CRAM-MD5 against the RFC, against the recorded exchanges, and against what goes wrong."""
+"""CRAM-MD5 against RFC 2195, recorded exchanges and invalid messages."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def exchange(transcript: str) -> list[tuple[transcripts.Recorded, Message]]:
     ("transcript", "outcome"), [("authenticate", Completed()), ("authenticate-refused", Refused())]
 )
 def test_recorded_exchanges(transcript: str, outcome: object) -> None:
-    """Byte for byte, but for the digest: the secrets were not recorded."""
+    """Equal bytes, except for the digest, because the secrets were not recorded."""
     (
         (first, authenticate),
         (_, mechanisms),

@@ -1,4 +1,4 @@
-"""What --master may say, and who is found: the static master, and a real ZooKeeper's leader."""
+"""The detectors for a fixed master and for ZooKeeper, with a real ZooKeeper."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_invalid_nodes(node: str, data: bytes) -> None:
 
 
 class Seen(list[Pid | None]):
-    """What a detector reported."""
+    """The reports of a detector."""
 
     def __init__(self) -> None:
         self._more = asyncio.Event()
@@ -140,7 +140,7 @@ def following(port: int, credentials: str | None = None) -> ZooKeeperDetector:
 
 
 async def stand(zk: KazooClient, pid: Pid, label: str = "json.info_") -> str:
-    """A master joins the group; returns its node."""
+    """Let a master join the group; returns its node."""
     data = json.dumps({"pid": str(pid)}).encode()
     return str(
         await asyncio.to_thread(
@@ -176,7 +176,7 @@ async def test_elections_are_followed(zookeeper: int, zk: KazooClient) -> None:
 async def test_a_master_that_restarts_at_its_address_is_a_new_leader(
     zookeeper: int, zk: KazooClient
 ) -> None:
-    """Its old node stays until its session ends; the new one has another sequence number."""
+    """The old node stays until its session ends. The new one has another sequence number."""
     before = await stand(zk, ONE)
     async with running(following(zookeeper)) as seen:
         await seen.until(lambda s: s == [ONE])
@@ -245,8 +245,8 @@ async def test_without_zookeeper_for_a_session_timeout_there_is_no_leader(
 async def test_the_event_loop_is_never_blocked(
     zk: KazooClient, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not while connecting, not while breaking, not while ending, which may take long: no longer
-    than a thread beside it, which has to share the machine as well."""
+    """Compare the event loop with a thread beside it, which shares the machine as well, while the
+    detector connects, loses its connection and ends."""
     stop = KazooClient.stop
 
     def slow(self: KazooClient) -> None:
@@ -298,10 +298,10 @@ async def test_credentials_are_used_and_not_logged(
     zk.add_auth("digest", "user:s3cret")
     await stand(zk, ONE)
     caplog.clear()
-    async with running(following(zookeeper)) as stranger:
+    async with running(following(zookeeper)) as unauthenticated:
         async with running(following(zookeeper, "user:s3cret")) as friend:
             await friend.until(lambda s: s == [ONE])
-        assert stranger == []
+        assert unauthenticated == []
     zk.delete("/mesos", recursive=True)
     assert "NoAuthError" in caplog.text
     assert "s3cret" not in caplog.text

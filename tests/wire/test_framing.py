@@ -1,4 +1,4 @@
-"""Requests are written as libprocess writes them, and recognised as it recognises them."""
+"""Requests are encoded and recognised as by libprocess."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_encoded_requests_can_be_decoded(to: Pid, sender: Pid, body: bytes) -> N
     headers = CIMultiDict(line.split(": ", 1) for line in lines)
     assert is_message(method, headers)
     assert sender_of(headers) == sender
-    if "%" not in to.id:  # libprocess does not quote it, so these would not come back
+    if "%" not in to.id:  # libprocess does not quote these characters
         assert target_of(path) == (to.id, "mesos.internal.X")
     assert rest == (b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"")
 

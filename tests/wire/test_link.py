@@ -1,4 +1,4 @@
-"""Links out: order, one connection per address, loss told and repaired, rest and the end."""
+"""Outgoing links: order, one connection per address, broken and idle links, closing."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ async def test_the_queue_of_a_peer_that_does_not_read_is_bounded(
     monkeypatch.setattr(limits, "LINK_QUEUE_MESSAGES", 10)
     for _ in range(11):
         links.send(master.pid(), AGENT, "x", b"")
-    assert broken == [], "told later, not from within send()"
+    assert broken == [], "on_broken is called later, not within send()"
     await broken.wait()
     assert links.dropped == 11
     monkeypatch.setattr(limits, "LINK_QUEUE_BYTES", 1000)
@@ -233,13 +233,13 @@ async def test_a_peer_that_is_not_mesos_is_logged_once(
 
     await say("first")
     await say("second")
-    told = f"127.0.0.1:{master.port} answers a message with 'HTTP/1.1 404"
-    assert caplog.text.count(told) == 1
+    warning = f"127.0.0.1:{master.port} answers a message with 'HTTP/1.1 404"
+    assert caplog.text.count(warning) == 1
     master.answer = accepted
     await say("third")
     master.answer = NOT_FOUND
     await say("fourth")
-    assert caplog.text.count(told) == 2
+    assert caplog.text.count(warning) == 2
 
 
 async def test_a_later_404_is_not_logged(

@@ -15,7 +15,7 @@ NAME = "mesos.internal.RunTaskMessage"
 
 
 def launch(text: bytes = LATIN) -> bytes:
-    """A RunTaskMessage with ``text`` wherever a framework may write what it likes."""
+    """A RunTaskMessage with ``text`` in every field that a framework sets freely."""
     hole = b"x" * len(text)
     word = hole.decode()
     message = internal.RunTaskMessage(pid="@0.0.0.0:0")

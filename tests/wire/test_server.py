@@ -1,4 +1,4 @@
-"""The listener against raw bytes: whole, in pieces, pipelined, large, wrong, and at rest."""
+"""The server against raw bytes: whole, in pieces, pipelined, large, invalid, idle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AGENT = Pid("slave(1)", "127.0.0.1", 5051)
 
 @dataclass
 class Peer:
-    """A client that speaks raw bytes, and what the server made of them."""
+    """A client that sends raw bytes, and the messages that the server delivered."""
 
     reader: asyncio.StreamReader = field(init=False)
     writer: asyncio.StreamWriter = field(init=False)
@@ -41,7 +41,7 @@ class Peer:
             await self.writer.drain()
 
     async def answers(self, count: int) -> list[int]:
-        """The statuses of the next answers, bodies skipped."""
+        """The statuses of the next answers."""
         return [await self._answer() for _ in range(count)]
 
     async def _answer(self) -> int:

@@ -42,7 +42,7 @@ class Master:
     def __init__(self, state: MasterState, secrets: dict[str, bytes] | None = None) -> None:
         self.state = state
         self._secrets = secrets or {}
-        self._sessions: dict[int, _Session] = {}
+        self._sessions: dict[int, _AgentAuthentication] = {}
         self._next_session = 1
 
     def start(self, now: float) -> list[Effect]:
@@ -149,7 +149,7 @@ class Master:
         number, self._next_session = self._next_session, self._next_session + 1
         nonce = int.from_bytes(self.state.new_uuid(), "big")
         challenge = f"<{nonce}.{int(self.state.now)}@{self.state.hostname}>".encode()
-        session = _Session(sender, agent, Authenticator(self._secrets, challenge))
+        session = _AgentAuthentication(sender, agent, Authenticator(self._secrets, challenge))
         self._sessions[number] = session
         agents.authentication_started(self.state, agent)
         self.state.out.append(HoldConnection(sender.address))
@@ -158,7 +158,9 @@ class Master:
         )
         self._send_authentication(number, session, session.authenticator.start())
 
-    def _send_authentication(self, number: int, session: _Session, message: Message) -> None:
+    def _send_authentication(
+        self, number: int, session: _AgentAuthentication, message: Message
+    ) -> None:
         name = f"crammd5-authenticator-session({number})"
         self.state.out.append(SendMessage(session.peer, name, message))
 
@@ -184,7 +186,7 @@ class Master:
             _AGENT_HANDLERS[type(message)](self.state, session.agent, message)
 
 
-class _Session:
+class _AgentAuthentication:
     """One authentication of one agent."""
 
     def __init__(self, peer: Pid, agent: Pid, authenticator: Authenticator) -> None:

@@ -255,7 +255,7 @@ def _readmit(
     master.cancel_timer("reregister", agent_id)
     _recover_frameworks(master, message)
     for task in message.tasks:
-        _readmit_task(master, agent, task, tell=not was_recovered)
+        _readmit_task(master, agent, task, send_status=not was_recovered)
     for executor in message.executor_infos:
         if executor.framework_id.value in master.frameworks:
             tasks.add_executor(agent, executor)
@@ -272,7 +272,9 @@ def _readmit(
     offers.allocate(master)
 
 
-def _readmit_task(master: MasterState, agent: Agent, task: mesos.Task, *, tell: bool) -> None:
+def _readmit_task(
+    master: MasterState, agent: Agent, task: mesos.Task, *, send_status: bool
+) -> None:
     framework = master.frameworks.get(FrameworkId(task.framework_id.value))
     if framework is None:
         return
@@ -282,7 +284,7 @@ def _readmit_task(master: MasterState, agent: Agent, task: mesos.Task, *, tell: 
     for status in copy.statuses:
         status.ClearField("data")
     entry = tasks.add(master, agent, copy)
-    if tell:
+    if send_status:
         status = tasks.master_status(
             master,
             entry.key.task_id,

@@ -189,16 +189,16 @@ def _checks(task: mesos.TaskInfo) -> str | None:
     return None
 
 
-def _check(check: mesos.HealthCheck | mesos.CheckInfo, words: str) -> str | None:
+def _check(check: mesos.HealthCheck | mesos.CheckInfo, what: str) -> str | None:
     wanted = _KINDS.get(check.type)
     if wanted is None:
         return f"{check.DESCRIPTOR.name} must specify 'type'"
     if not has(check, wanted):
-        return f"Expecting '{wanted}' to be set for {wanted.upper()} {words}"
+        return f"Expecting '{wanted}' to be set for {wanted.upper()} {what}"
     if isinstance(check, mesos.HealthCheck) and (reason := _health_check(check, wanted)):
         return reason
     if wanted == "http" and check.http.HasField("path") and check.http.path[:1] != "/":
-        return f"The path '{check.http.path}' of HTTP {words} must start with '/'"
+        return f"The path '{check.http.path}' of HTTP {what} must start with '/'"
     # Only a health check has a grace period.
     below = [name for name in _TIMES if getattr(check, name, 0.0) < 0]
     return f"Expecting '{below[0]}' to be non-negative" if below else None

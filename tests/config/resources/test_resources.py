@@ -23,7 +23,7 @@ from shim.wire.resource_rules import total_problems
 
 
 def said(resource: Resource) -> str:
-    """As mesos-agent would write it."""
+    """The text form of mesos-agent."""
     value: object
     if resource.type == Value.SCALAR:
         value = f"{resource.scalar.value:g}"

@@ -205,7 +205,7 @@ async def test_the_embedded_master_stops_serving(name: str) -> None:
         Framework(master.address) as framework,
         aiohttp.ClientSession() as session,
     ):
-        # Some acts go on after what is fatal already here.
+        # The embedded master aborts at the first fatal message; some cases send more.
         acting = asyncio.ensure_future(ACTS[name](agent, framework))
         async with patience():
             while master.state.aborted is None:

@@ -1,4 +1,4 @@
-"""CRAM-MD5 towards the embedded master and a real one."""
+"""CRAM-MD5 with the embedded master and a real one."""
 
 from __future__ import annotations
 

@@ -149,13 +149,13 @@ async def test_a_task_group_is_sent_in_one_message(master: str) -> None:
         assert not (await agent.next(internal.RunTaskGroupMessage)).launch_executor
 
 
-@pytest.mark.parametrize("spoilt", ["task", "executor"])
-async def test_one_invalid_task_rejects_the_whole_group(master: str, spoilt: str) -> None:
+@pytest.mark.parametrize("invalid", ["task", "executor"])
+async def test_one_invalid_task_rejects_the_whole_group(master: str, invalid: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         pod = executor("DEFAULT", framework_id=framework.id)
         second = plain("b")
-        if spoilt == "task":
+        if invalid == "task":
             second["resources"] = []
         else:
             del pod["framework_id"]
@@ -211,9 +211,9 @@ async def test_framework_messages_are_forwarded_in_both_directions(master: str) 
         back.framework_id.value = framework.id["value"]
         back.executor_id.value = "ex"
         agent.send(back)
-        heard = await framework.next("MESSAGE")
-        assert base64.b64decode(heard["data"]) == b"\1you"
-        assert heard["agent_id"] == offer["agent_id"]
+        received = await framework.next("MESSAGE")
+        assert base64.b64decode(received["data"]) == b"\1you"
+        assert received["agent_id"] == offer["agent_id"]
 
 
 async def test_a_kill_call_may_carry_a_kill_policy(master: str) -> None:

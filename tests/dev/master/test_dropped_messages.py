@@ -13,7 +13,7 @@ from tests.dev.master.conftest import Embedded
 from tests.dev.master.fake_agent import FakeAgent, scalar
 from tests.dev.master.http import get
 
-Spoil = Callable[[internal.RegisterSlaveMessage], None]
+Change = Callable[[internal.RegisterSlaveMessage], None]
 
 
 def _old(message: internal.RegisterSlaveMessage) -> None:
@@ -39,7 +39,7 @@ def _no_checkpoint(message: internal.RegisterSlaveMessage) -> None:
     volume.CopyFrom(scalar("disk", 1))
 
 
-REGISTRATIONS: dict[str, Spoil] = {
+REGISTRATIONS: dict[str, Change] = {
     "1.0.0 or later: '0.28.3'": _old,
     "1.0.0 or later: 'new'": _no_version,
     "not positive": _negative,

@@ -232,7 +232,7 @@ async def test_an_update_is_forwarded_after_the_one_before_is_acknowledged(maste
         assert ack.uuid == update.update.uuid
 
 
-# ---- agents that come and go -------------------------------------------------------------------
+# ---- registration of agents --------------------------------------------------------------------
 
 
 async def test_a_repeated_registration_gets_the_same_id(master: str) -> None:
@@ -463,7 +463,7 @@ async def test_a_framework_reserves_creates_a_volume_and_launches_on_it(master: 
         assert disk.disk.persistence.id == "v1"
 
 
-# ---- calls that are refused --------------------------------------------------------------------
+# ---- calls that are rejected --------------------------------------------------------------------
 
 
 async def test_rejected_calls_have_a_status_and_a_text(master: str) -> None:

@@ -99,7 +99,7 @@ class Replay:
             if not isinstance(message, internal.PingSlaveMessage):
                 self.expected.append(message)
             elif not message.connected and any(a.connected for a in self._world.agents.values()):
-                # The recording has no line for the broken link; this is what it led to.
+                # The recording has no entry for the broken connection, only for its effects.
                 self._perform(self.master.connection_lost(("127.0.0.1", 5051), self._now))
         elif name.rpartition(".")[2] not in ("RegisterExecutorMessage",):
             decoded = codec.decode(name, body, codec.TO_MASTER)
@@ -121,8 +121,8 @@ class Replay:
             return
         framework = self._world.frameworks[call["framework_id"]["value"]]
         if call["type"] == "ACCEPT":
-            mine = [o for o in self._world.offers.values() if o.framework_id == framework.id]
-            call["accept"]["offer_ids"] = [{"value": mine[-1].id}]
+            own_offers = [o for o in self._world.offers.values() if o.framework_id == framework.id]
+            call["accept"]["offer_ids"] = [{"value": own_offers[-1].id}]
         answers[entry["conn"]] = self._run(
             lambda state: scheduler_api.carry_out(state, call, framework.stream_id)
         )
@@ -163,7 +163,7 @@ def new_master(master_id: str, port: int = 5050, **options: Any) -> Master:
     return master
 
 
-def told(*transcripts: str) -> Replay:
+def replayed(*transcripts: str) -> Replay:
     replay = Replay(new_master(FIRST_MASTER))
     for transcript in transcripts:
         replay.play(transcript)
@@ -191,14 +191,14 @@ def plain(message: Message) -> Message:
     if isinstance(copy, auth.AuthenticationStepMessage):
         copy.data = b""
     if isinstance(copy, internal.DrainSlaveMessage):
-        # The recorded master lost the operator's two seconds on the way to the agent.
+        # The recorded master does not forward the operator's grace period of two seconds.
         copy.config.ClearField("max_grace_period")
     return copy
 
 
 @pytest.mark.parametrize("transcript", BEFORE)
 def test_the_agent_receives_the_recorded_messages(transcript: str) -> None:
-    replay = told(*BEFORE[transcript])
+    replay = replayed(*BEFORE[transcript])
     known = len(replay.sent)
     replay.expected.clear()
     replay.play(transcript)
@@ -208,7 +208,7 @@ def test_the_agent_receives_the_recorded_messages(transcript: str) -> None:
 
 @pytest.mark.parametrize("transcript", ["lifecycle", "health", "group"])
 def test_the_framework_receives_the_recorded_events(transcript: str) -> None:
-    replay = told(*BEFORE[transcript], transcript)
+    replay = replayed(*BEFORE[transcript], transcript)
     ((stream, expected),) = [
         (s, e) for s, e in replay.expected_events.items() if s not in _streams(BEFORE[transcript])
     ]
@@ -223,7 +223,7 @@ def test_the_framework_receives_the_recorded_events(transcript: str) -> None:
 
 
 def _streams(transcripts: list[str]) -> set[str]:
-    return set(told(*transcripts).expected_events)
+    return set(replayed(*transcripts).expected_events)
 
 
 def _update(event: Json) -> Json:
@@ -241,7 +241,7 @@ def _offer(event: Json) -> Json:
 
 
 def test_calls_are_answered_with_the_recorded_status() -> None:
-    replay = told(*BEFORE["agent-restart"])
+    replay = replayed(*BEFORE["agent-restart"])
     assert len(replay.statuses) > 20
     assert [actual for actual, _ in replay.statuses] == [
         expected for _, expected in replay.statuses
@@ -257,7 +257,7 @@ def restarted(before: Replay, port: int = 5050) -> Replay:
 
 
 def test_a_restarted_master_readmits_the_agent() -> None:
-    replay = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    replay = restarted(replayed(*BEFORE["agent-restart"], "agent-restart"))
     replay.play("master-restart")
     assert replay.sent == replay.expected
     (agent,) = replay.master.state.agents.values()
@@ -265,10 +265,10 @@ def test_a_restarted_master_readmits_the_agent() -> None:
 
 
 def test_operations_and_draining_of_the_restarted_master() -> None:
-    replay = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    replay = restarted(replayed(*BEFORE["agent-restart"], "agent-restart"))
     replay.play("master-restart")
     del replay.sent[:], replay.expected[:]
-    # The uuids by which the recorded agent answers are those of the recorded master.
+    # The recorded agent answers with uuids of the recorded master.
     uuids = [
         codec.decode(e["message"], base64.b64decode(e["body_b64"])).operation_uuid.value  # type: ignore[attr-defined]
         for e in _entries("operations")
@@ -281,7 +281,7 @@ def test_operations_and_draining_of_the_restarted_master() -> None:
 
 
 def test_draining_and_reactivating() -> None:
-    replay = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    replay = restarted(replayed(*BEFORE["agent-restart"], "agent-restart"))
     replay.play("master-restart")
     del replay.sent[:], replay.expected[:], replay.statuses[:]
     replay.play("drain")
@@ -290,7 +290,7 @@ def test_draining_and_reactivating() -> None:
 
 
 def test_unregistering() -> None:
-    replay = restarted(told(*BEFORE["agent-restart"], "agent-restart"))
+    replay = restarted(replayed(*BEFORE["agent-restart"], "agent-restart"))
     replay.play("master-restart")
     assert len(replay.master.state.agents) == 1
     replay.play("unregister")
@@ -310,7 +310,7 @@ def test_authentication_is_answered_step_by_step(transcript: str) -> None:
 
 
 def _verdict(message: Message) -> bool:
-    # The recorded answer fits the recorded challenge, not ours: see test_authentication.
+    # The recorded answer belongs to the recorded challenge: see test_authentication.
     return not isinstance(
         message, auth.AuthenticationMechanismsMessage | auth.AuthenticationStepMessage
     )
