@@ -56,8 +56,11 @@ ALLOWED = {
     "certs": {"engine.client.endpoint", "engine.client.transport", "errors"}
     | {"engine.triton.certificate_info"},
     "run": {"errors"},
-    "check": COMMON | {"telemetry", "certs", "config", "discovery", "engine", "wire", "agent"},
-    "dev": COMMON | {"agent", "cli", "config", "telemetry", "wire"},
+    "check": COMMON
+    | {"config", "discovery.consul_client", "discovery.consul_detector", "telemetry"}
+    | {"engine.client.endpoint", "engine.client.transport", "engine.connect"}
+    | {"engine.triton.certificate_info", "engine.triton.login"},
+    "dev": COMMON | {"agent.main", "config", "telemetry"},
     "dev.master": COMMON | {"wire"},
     "agent": COMMON | {"config", "core", "discovery", "engine", "http", "telemetry", "wire"},
     "agent.journal": {"model", "errors"},

@@ -42,7 +42,7 @@ def accept(
     for operation in requested:
         remaining = _apply(master, framework, agent, role, remaining, operation)
     rest = Offer("", framework.id, agent.id, role, remaining)
-    offers.refuse(master, framework, rest, remaining, refuse_seconds)
+    offers.add_filter(master, framework, rest, remaining, refuse_seconds)
 
 
 def decline(
@@ -52,7 +52,7 @@ def decline(
         if _belongs_to(master, framework, offer_id):
             offer = master.offers[offer_id]
             offers.remove(master, offer_id)
-            offers.refuse(master, framework, offer, offer.resources, refuse_seconds)
+            offers.add_filter(master, framework, offer, offer.resources, refuse_seconds)
 
 
 def _belongs_to(master: MasterState, framework: Framework, offer_id: str) -> bool:

@@ -147,7 +147,7 @@ def remove(master: MasterState, offer_id: str) -> None:
     master.schedule_allocation()
 
 
-def refuse(
+def add_filter(
     master: MasterState, framework: Framework, offer: Offer, resources: Resources, seconds: float
 ) -> None:
     """Filter: for ``seconds`` the agent's ``resources``, or a part of them, are not offered."""
