@@ -65,13 +65,13 @@ class _OverlapFilter:
 
     def is_new(self, timestamp_s: float) -> bool:
         """Return whether a line is to be taken. Call once for each line, in order."""
-        if not self.timestamp_s or timestamp_s > self.timestamp_s:
+        at_cursor = timestamp_s == self.timestamp_s
+        if timestamp_s > self.timestamp_s or (at_cursor and self.lines_left == 0):
             # All further lines are new: a clock that is set back must not hide them.
             self.timestamp_s = 0.0
+        if not self.timestamp_s:
             return True
-        if timestamp_s == self.timestamp_s and self.lines_left == 0:
-            return True
-        self.lines_left -= timestamp_s == self.timestamp_s
+        self.lines_left -= at_cursor
         return False
 
 
