@@ -260,6 +260,31 @@ async def test_run_follow_prints_the_output_of_its_task(shared: System) -> None:
     assert b"goes wrong\n" in err
 
 
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("sleep 1", b""),
+        (r"printf '\377\377\377\377\n'; sleep 1; echo 0123456789ABCDEF", b"0123456789ABCDEF\n"),
+    ],
+)
+async def test_run_follow_loses_no_output_and_adds_no_error(
+    shared: System, command: str, output: bytes
+) -> None:
+    await shared.agent()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "shim", "run", f"--master={shared.master}", "--follow"),
+        *(f"--image={shared.image}", "--mem=32", "--instances=3", "--parameter=log-driver=local"),
+        f"--command={command}",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    async with patience():
+        out, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert not output or out.count(output) == 3
+
+
 # --- in a browser -------------------------------------------------------------------------------
 
 
