@@ -19,14 +19,13 @@ from shim.engine.client.transport import (
     STREAM,
     Transport,
     as_list,
-    container_path,
     json_lines,
     parsing,
     time_limit,
     without_empty,
 )
 from shim.errors import NotFound
-from shim.model.container import LABEL_SHIM, Container
+from shim.model.container import LABEL_CONTAINER, LABEL_SHIM, Container, container_name
 
 DISK_UNKNOWN_MB = 100 * 1024
 """A remote engine does not tell the size of its disk; a budget, to be set by --resources."""
@@ -78,17 +77,18 @@ class DockerEngine(HttpEngine):
 
     @measured
     async def inspect(self, name: str) -> Container:
-        raw = await self._http.call("inspect", "GET", f"{container_path(name)}/json")
+        raw = await self._call("inspect", "GET", name, "/json")
         with parsing("inspect"):
-            return parse.from_inspect(raw)
+            return self._under_created_name(parse.from_inspect(raw))
 
     @measured
     async def stop(self, name: str, grace: float) -> None:
         whole = max(0, int(grace))
-        await self._http.call(
+        await self._call(
             "stop",
             "POST",
-            f"{container_path(name)}/stop",
+            name,
+            "/stop",
             params={"t": str(whole)},
             timeout=time_limit(whole + limits.ENGINE_STOP_SLACK),
             long=True,
@@ -98,14 +98,14 @@ class DockerEngine(HttpEngine):
     async def remove(self, name: str) -> None:
         params = {"force": "1", "v": "1"}
         with suppress(NotFound):
-            await self._http.call("remove", "DELETE", container_path(name), params=params)
+            await self._call("remove", "DELETE", name, params=params)
 
     @measured
     async def list(self) -> Sequence[Container]:
         params = {"all": "1", "filters": json.dumps({"label": [self._label]})}
         answer = await self._http.json("list", "GET", "/containers/json", params=params)
         with parsing("list"):
-            return [parse.from_list(entry) for entry in as_list(answer)]
+            return self._as_created([parse.from_list(entry) for entry in as_list(answer)])
 
     @measured
     async def pull(
@@ -124,11 +124,19 @@ class DockerEngine(HttpEngine):
             "events", "GET", "/events", params=params, timeout=STREAM, long=True
         ) as response:
             yield ""
-            async for event in json_lines(response):
-                with parsing("events"):
-                    attributes = (event.get("Actor") or {}).get("Attributes") or {}
-                    name = str(attributes.get("name") or "")
-                yield name
+            # Silence until the read times out means that nothing happened: the stream just ends.
+            with suppress(TimeoutError):
+                async for event in json_lines(response):
+                    yield self._container_of(event)
+
+    @staticmethod
+    def _container_of(event: Mapping[str, Any]) -> str:
+        """The name that the shim gave the container; the event has its present one."""
+        with parsing("events"):
+            # Labels are among the attributes.
+            attributes = (event.get("Actor") or {}).get("Attributes") or {}
+            container_id = attributes.get(LABEL_CONTAINER)
+            return container_name(container_id) if container_id else attributes.get("name") or ""
 
     async def logs(
         self, name: str, *, since: float, follow: bool, tail: int | None = None
@@ -146,7 +154,7 @@ class DockerEngine(HttpEngine):
     async def stats(self, name: str) -> Mapping[str, Any]:
         params = {"stream": "0", "one-shot": "1"}
         # The daemon answers with its next collection, up to a second later.
-        path = f"{container_path(name)}/stats"
+        path = f"{self._path(name)}/stats"
         sample = await self._http.json("stats", "GET", path, params=params, long=True)
         with parsing("stats"):
             return dict(sample)

@@ -72,6 +72,12 @@ class Container:
         value = self.labels.get(LABEL_CONTAINER)
         return None if value is None else ContainerId(value)
 
+    @property
+    def created_as(self) -> str:
+        """The name that the shim gave it. ``name`` differs after a ``docker rename``."""
+        container_id = self.container_id
+        return self.name if container_id is None else container_name(container_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Ref:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shim.engine.api import ContainerSpec, Engine, ImageRef
+from shim.engine.client.http_engine import HttpEngine
 from shim.engine.images.image_reference import parse_image
 from shim.model.container import LABEL_CONTAINER, LABEL_SHIM
 from tests.support.wait import patience
@@ -59,6 +60,12 @@ class Rig:
         name = await self.create(command)
         await self.engine.start(name)
         return name
+
+    async def rename(self, name: str, new: str) -> None:
+        """As ``docker rename``. The fake engine knows containers by their first name alone."""
+        if isinstance(self.engine, HttpEngine):
+            path = f"/containers/{name}/rename"
+            await self.engine._http.call("rename", "POST", path, params={"name": new})
 
     async def has_trap(self, name: str) -> None:
         """Wait until the program is ready for signals."""

@@ -77,6 +77,29 @@ async def test_a_missing_image_is_not_found(rig: Rig) -> None:
         await rig.engine.create(spec)
 
 
+async def test_a_renamed_container_is_known_by_its_first_name(rig: Rig) -> None:
+    name = await rig.run(rig.runs)
+    identity = (await rig.engine.inspect(name)).id
+    await rig.rename(name, f"renamed-{name}"[:40])
+    found = await rig.engine.inspect(name)
+    assert (found.name, found.id, found.phase) == (name, identity, Phase.RUNNING)
+    assert [each.name for each in await rig.engine.list()] == [name]
+    await rig.has_trap(name)
+    await rig.engine.stop(name, 10)
+    assert (await ended(rig, name)).name == name
+    await rig.engine.remove(name)
+    assert await rig.engine.list() == []
+    with pytest.raises(NotFound):
+        await rig.engine.inspect(name)
+
+
+async def test_removing_finds_a_container_that_was_renamed_meanwhile(rig: Rig) -> None:
+    name = await rig.run(rig.runs)
+    await rig.rename(name, f"renamed-{name}"[:40])
+    await rig.engine.remove(name)
+    assert await rig.engine.list() == []
+
+
 async def test_starting_twice_is_starting_once(rig: Rig) -> None:
     name = await rig.run(rig.runs)
     await rig.engine.start(name)

@@ -55,6 +55,27 @@ async def test_odd_ids(system: System) -> None:
             assert framework.states(task_id)[-1] == "TASK_KILLED"
 
 
+async def test_a_renamed_container_is_still_the_task(system: System) -> None:
+    """``docker rename`` by hand changes nothing: not for a kill, not for a restart."""
+    agent = await system.agent()
+    async with system.framework() as framework:
+        await framework.launch(a_task(system, "kept"), a_task(system, "killed"))
+        for task_id in ("kept", "killed"):
+            await framework.state(task_id, "TASK_RUNNING")
+            container = system.container_of(task_id)
+            await asyncio.to_thread(container.rename, f"{system.shim_id[:30]}-{task_id}")
+        await framework.kill("killed")
+        await framework.end("killed")
+        assert framework.states("killed")[-1] == "TASK_KILLED"
+        await agent.kill()
+        await agent.start()
+        await agent.logged("re-registered with")
+        assert framework.states("kept")[-1] == "TASK_RUNNING"
+        await framework.kill("kept")
+        await framework.end("kept")
+        assert framework.states("kept")[-1] == "TASK_KILLED"
+
+
 async def test_the_same_id_in_two_frameworks(shared: System) -> None:
     await shared.agent()
     async with shared.framework(name="one") as one, shared.framework(name="two") as two:

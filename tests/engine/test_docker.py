@@ -21,6 +21,7 @@ from shim.engine.client.endpoint import resolve
 from shim.engine.client.http_engine import registry_auth
 from shim.engine.docker import DockerEngine
 from shim.errors import Ambiguous, NotFound, Permanent, Transient
+from shim.model.container import LABEL_CONTAINER
 from tests.engine.client.certificates import Authority
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -323,6 +324,32 @@ async def test_an_event_stream_that_breaks_is_transient(
     assert got[0] == ""
     filters = json.loads(daemon.seen[-1].query["filters"])
     assert filters["label"] == ["mesos-shim.id=me"]
+
+
+async def test_a_silent_event_stream_ends_without_an_error(
+    daemon: Daemon, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine on which nothing happens sends nothing for hours."""
+    monkeypatch.setattr("shim.engine.docker.STREAM", transport.time_limit(idle=0.1))
+
+    async def silence(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(60)
+        return response
+
+    daemon.handlers["events"] = silence
+    async with aclosing(engine.events()) as names:
+        assert [name async for name in names] == [""]
+
+
+async def test_an_event_of_a_renamed_container_has_its_first_name(
+    daemon: Daemon, engine: DockerEngine
+) -> None:
+    attributes = {"name": "by-hand", LABEL_CONTAINER: "1F"}
+    daemon.answer("events", text=json.dumps({"Actor": {"Attributes": attributes}}) + "\n")
+    async with aclosing(engine.events()) as names:
+        assert [name async for name in names] == ["", "mesos-1f"]
 
 
 async def test_long_calls_never_delay_short_ones(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import base64
 import functools
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
@@ -27,6 +29,7 @@ from shim.engine.client.transport import (
 )
 from shim.engine.images.pull_progress import PullProgress
 from shim.errors import NotFound, ShimError, Transient
+from shim.model.container import Container
 
 CallObserver = Callable[[str, str, float], None]
 """``(verb, "ok" or the class of the error, seconds)``, once for each call that ended."""
@@ -88,12 +91,14 @@ def measured(
     return measured_as(verb.__name__)(verb)
 
 
-class HttpEngine:
+class HttpEngine(ABC):
     """What the engines share. A subclass adds the verbs that differ, each one :func:`measured`."""
 
     def __init__(self, http: Transport, observe_call: CallObserver | None) -> None:
         self._http = http
         self.observe_call: CallObserver = observe_call or (lambda verb, outcome, seconds: None)
+        self._renamed: dict[str, str] = {}
+        """Ids of this shim's containers that have another name than it gave them, by its name."""
 
     def __str__(self) -> str:
         return str(self._http)
@@ -101,9 +106,46 @@ class HttpEngine:
     async def close(self) -> None:
         await self._http.close()
 
+    # --- containers that a user has renamed -------------------------------------------------
+
+    @abstractmethod
+    async def list(self) -> Sequence[Container]:
+        """As :meth:`shim.engine.api.Engine.list`; passes its result through ``_as_created``."""
+
+    def _as_created(self, listed: Sequence[Container]) -> Sequence[Container]:
+        """All containers under the names that the shim gave them, which every verb takes."""
+        containers = [self._under_created_name(each) for each in listed]
+        self._renamed = {
+            after.name: before.id
+            for before, after in zip(listed, containers, strict=True)
+            if after.name != before.name
+        }
+        return containers
+
+    @staticmethod
+    def _under_created_name(container: Container) -> Container:
+        name = container.created_as
+        return container if name == container.name else replace(container, name=name)
+
+    def _path(self, name: str) -> str:
+        return container_path(self._renamed.get(name, name))
+
+    async def _call(self, verb: str, method: str, name: str, suffix: str = "", **kw: Any) -> bytes:
+        """A call about one container. NotFound only if no container of this shim was renamed so."""
+        try:
+            return await self._http.call(verb, method, self._path(name) + suffix, **kw)
+        except NotFound:
+            before = self._renamed.get(name)
+            await self.list()
+            if self._renamed.get(name) == before:
+                raise
+        return await self._http.call(verb, method, self._path(name) + suffix, **kw)
+
+    # --- verbs ------------------------------------------------------------------------------
+
     @measured
     async def start(self, name: str) -> None:
-        await self._http.call("start", "POST", f"{container_path(name)}/start")
+        await self._call("start", "POST", name, "/start")
 
     @measured
     async def has_image(self, image: ImageRef) -> bool:
@@ -125,7 +167,7 @@ class HttpEngine:
         await self._http.call(
             "upload",
             "PUT",
-            f"{container_path(name)}/archive",
+            f"{self._path(name)}/archive",
             params={"path": path},
             data=tar,
             headers={"Content-Type": "application/x-tar"},
@@ -138,7 +180,7 @@ class HttpEngine:
         async with self._http.open(
             "download",
             "GET",
-            f"{container_path(name)}/archive",
+            f"{self._path(name)}/archive",
             params={"path": path},
             timeout=ARCHIVE,
             long=True,
@@ -162,7 +204,7 @@ class HttpEngine:
             "AttachStdout": True,
             "AttachStderr": True,
         }
-        created = await self._http.json("exec", "POST", f"{container_path(name)}/exec", json=body)
+        created = await self._http.json("exec", "POST", f"{self._path(name)}/exec", json=body)
         with parsing("exec"):
             path = f"/exec/{created['Id']}"
         output = await self._exec_output(path)
@@ -224,7 +266,7 @@ class HttpEngine:
             query["follow"] = "1"
         lines = LogLines()
         async with self._http.open(
-            "logs", "GET", f"{container_path(name)}/logs", params=query, timeout=timeout, long=True
+            "logs", "GET", f"{self._path(name)}/logs", params=query, timeout=timeout, long=True
         ) as response:
             async for data in response.content.iter_any():
                 for line in lines.feed(data):

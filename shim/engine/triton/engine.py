@@ -16,7 +16,7 @@ from shim.engine.api import Auth, ContainerSpec, EngineInfo, ImageRef
 from shim.engine.client.endpoint import Endpoint
 from shim.engine.client.frames import Frames, Line
 from shim.engine.client.http_engine import CallObserver, HttpEngine, measured, measured_as
-from shim.engine.client.transport import Transport, container_path, parsing, time_limit
+from shim.engine.client.transport import Transport, parsing, time_limit
 from shim.engine.triton import parse
 from shim.engine.triton.creates import CreateTracker
 from shim.engine.triton.errors import pull_error
@@ -127,9 +127,10 @@ class TritonEngine(HttpEngine):
 
     @measured
     async def inspect(self, name: str) -> Container:
-        raw = await self._http.call("inspect", "GET", f"{container_path(name)}/json")
+        raw = await self._call("inspect", "GET", name, "/json")
         with parsing("inspect"):
-            container = self._ended_only_if_certain(parse.from_inspect(raw))
+            described = self._under_created_name(parse.from_inspect(raw))
+            container = self._ended_only_if_certain(described)
             package, memory = parse.package(container)
         if package:
             self.packages[package] = memory
@@ -168,9 +169,7 @@ class TritonEngine(HttpEngine):
         """Triton cuts the call after two minutes; a longer grace is then awaited by inspects."""
         whole, began = max(0, int(grace)), self._clock()
         try:
-            await self._http.call(
-                "stop", "POST", f"{container_path(name)}/stop", params={"t": str(whole)}, long=True
-            )
+            await self._call("stop", "POST", name, "/stop", params={"t": str(whole)}, long=True)
         except AnswerLost as lost:
             await self._wait_until_down(name, began + whole + limits.ENGINE_STOP_SLACK, lost)
 
@@ -188,7 +187,7 @@ class TritonEngine(HttpEngine):
     async def remove(self, name: str) -> None:
         self._creates.forget(name)
         with contextlib.suppress(NotFound):
-            await self._http.call("remove", "DELETE", container_path(name), params={"force": "1"})
+            await self._call("remove", "DELETE", name, params={"force": "1"})
         for observer in self._observers:
             observer.removed(name)
 
@@ -207,11 +206,12 @@ class TritonEngine(HttpEngine):
                     own.append(container)
                 if number % limits.LIST_SLICE == 0:
                     await asyncio.sleep(0)
-        self._record_not_running(own, began)
-        self._creates.listed(own, began)
+        containers = self._as_created(own)
+        self._record_not_running(containers, began)
+        self._creates.listed(containers, began)
         for observer in self._observers:
-            observer.listed(own, self._clock() - began)
-        return own
+            observer.listed(containers, self._clock() - began)
+        return containers
 
     @measured
     async def pull(
@@ -264,7 +264,7 @@ class TritonEngine(HttpEngine):
     @measured
     async def stats(self, name: str) -> Mapping[str, Any]:
         params = {"stream": "false"}
-        path = f"{container_path(name)}/stats"
+        path = f"{self._path(name)}/stats"
         sample = await self._http.json("stats", "GET", path, params=params)
         with parsing("stats"):
             return dict(sample)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,6 +12,7 @@ from shim.engine.client.http_engine import HttpEngine, measured, outcome_of
 from shim.engine.client.transport import Transport
 from shim.engine.triton.transport import AnswerLost
 from shim.errors import AccessDenied, Ambiguous, InProgress, NotFound, Transient
+from shim.model.container import Container
 
 
 class Engine(HttpEngine):
@@ -22,6 +24,9 @@ class Engine(HttpEngine):
 
     def _report(self, *report: object) -> None:
         self.reports.append(report)  # type: ignore[arg-type]
+
+    async def list(self) -> Sequence[Container]:
+        return []
 
     @measured
     async def inspect(self, name: str) -> str:
