@@ -73,10 +73,7 @@ def agents(url: str) -> str:
 
 
 CURES = {
-    "InsufficientPorts": (
-        "it asks for a host port, and the agent offers {ports}: give the app a free port of that "
-        'range or hostPort 0, or "networks": [{{"mode": "container"}}]; SHIM_PORTS in compose/.env'
-    ),
+    "InsufficientPorts": "it asks for a host port: {ports}",
     "InsufficientCpus": "ask for less cpus, or stop another app",
     "InsufficientMemory": "ask for less mem, or stop another app",
     "InsufficientDisk": "ask for less disk, or stop another app",
@@ -87,26 +84,71 @@ CURES = {
     "UnfulfilledRole": "the app's role is not one that the agent's resources are offered to",
     "NoCorrespondingReservationFound": "its reservation is not in an offer: reserved elsewhere?",
     "AgentMaintenance": "the agent is in maintenance",
+    "DeclinedScarceResources": "Marathon keeps agents with gpus for apps that ask for gpus",
 }
+"""By NoOfferMatchReason of Marathon 1.11, which counts an offer at the first reason only."""
+
+NO_PORTS = (
+    'the agent offers none: "networks": [{"mode": "container"}] in the app, or SHIM_PORTS in '
+    "compose/.env"
+)
+PORTS = (
+    "the agent offers {}: give the app a free port of that range or hostPort 0, or "
+    '"networks": [{{"mode": "container"}}]; SHIM_PORTS in compose/.env'
+)
+OWN_CHECKS = ("HTTP", "HTTPS", "TCP")
+"""Checks that Marathon makes itself, at the agent's host where the app has a host port."""
 
 
 def queue(url: str, ports: str) -> str:
     """Apps that wait, each with the reason that refused most of the last offers."""
+    apps = {app["id"]: app for app in marathon_apps(url)}
     lines = []
     for entry in json.loads(get(url))["queue"]:
         name = (entry.get("app") or entry.get("pod"))["id"]
-        left = entry.get("delay", {}).get("timeLeftSeconds", 0)
-        summary = entry.get("processedOffersSummary", {}).get("rejectSummaryLastOffers", [])
+        summary = entry["processedOffersSummary"].get("rejectSummaryLastOffers", [])
         worst = max(summary, key=lambda step: step["declined"], default=None)
         if worst and worst["declined"]:
             reason = worst["reason"]
-            cure = CURES.get(reason, "see the app's page in Marathon").format(ports=ports)
+            offered = NO_PORTS if ports == "none" else PORTS.format(ports)
+            cure = CURES.get(reason, "see the app's page in Marathon").format(ports=offered)
             lines.append(f"app {name} waits: {reason}: {cure}")
-        elif left > 0:
-            lines.append(f"app {name} waits {left} s: its last instances failed; see its page")
+        elif failure := last_failure(apps.get(name, {})):
+            left = entry["delay"]["timeLeftSeconds"]
+            lines.append(f"app {name} waits {left} s: {failure}")
         else:
             lines.append(f"app {name} waits for an offer")
+    if ports == "virtual":
+        lines += filter(None, map(check_without_port, apps.values()))
     return "\n".join(lines) or "no app waits"
+
+
+def marathon_apps(queue_url: str) -> list[dict[str, Any]]:
+    url = queue_url.removesuffix("queue") + "apps?embed=apps.counts&embed=apps.lastTaskFailure"
+    apps: list[dict[str, Any]] = json.loads(get(url))["apps"]
+    return apps
+
+
+def last_failure(app: dict[str, Any]) -> str | None:
+    """State and message; None where the app was changed since."""
+    failure = app.get("lastTaskFailure")
+    if not failure or failure["version"] != app["version"]:
+        return None
+    return f"{failure['state']}: {failure['message'] or 'see its log'}"
+
+
+def check_without_port(app: dict[str, Any]) -> str | None:
+    """What is wrong with an app whose check asks for a port that is never bound."""
+    networks = app.get("networks") or [{}]
+    if networks[0].get("mode") == "container" or app.get("tasksHealthy"):
+        return None
+    for check in app.get("healthChecks", []):
+        if (kind := check.get("protocol", "HTTP")) in OWN_CHECKS:
+            return (
+                f"app {app['id']}: its {kind} check asks for a port that is never bound; "
+                f"use MESOS_{kind}"
+            )
+    return None
 
 
 def taken(address: str, ports: list[str]) -> str | None:

@@ -143,7 +143,7 @@ def answer_or_none(url: str) -> Any:
         return None
 
 
-WAITING = "app /waits waits: InsufficientPorts: it asks for a host port, and the agent offers"
+WAITING = "app /waits waits: InsufficientPorts: it asks for a host port: the agent offers"
 
 
 def app_of(image: str, name: str, port: str = "80", **docker: Any) -> dict[str, Any]:
