@@ -176,8 +176,8 @@ class Registration:
         if master != self._requested_from:
             self._requested_from, self._unanswered = master, 0
         self._unanswered += 1
-        if self._unanswered == 1 and isinstance(request, ReregisterSlaveMessage):
-            # The master compares this request with what it counts on, whichever answer comes.
+        if isinstance(request, ReregisterSlaveMessage):
+            # This request settles what was ignored before it, unless an older one is answered.
             self._reregistration_due = False
 
     def schedule_reregistration(self) -> None:

@@ -82,7 +82,7 @@ def _plant(bug: Bug, copy: Path) -> str | None:
 def _run(tests: str, copy: Path) -> str | None:
     """The first failure; None when all pass."""
     if tests == SIM:
-        command = ["-m", "tests.sim", "--seeds", str(SEEDS), "--jobs", "1"]
+        command = ["-m", "tests.sim", "--first", "0", "--seeds", str(SEEDS), "--jobs", "1"]
         prefix = "seed "
     else:
         command = ["-m", "pytest", "-x", "-q", "--timeout=120", "-p", "no:cacheprovider", tests]
