@@ -15,6 +15,7 @@ from typing import Any
 
 import docker
 import pytest
+from docker.models.containers import Container
 
 from tests.support.ports import offered_ports
 from tests.support.wait import PATIENCE
@@ -100,10 +101,10 @@ def ours(client: docker.DockerClient, demo: Demo) -> list[str]:
     found = client.containers.list(
         all=True, ignore_removed=True, filters={"label": "mesos-shim.id"}
     )
-    return [c.name for c in found if published in str(c.ports) or is_of(demo, c)]
+    return [str(c.name) for c in found if published in str(c.ports) or is_of(demo, c)]
 
 
-def is_of(demo: Demo, container: docker.models.containers.Container) -> bool:
+def is_of(demo: Demo, container: Container) -> bool:
     owner = subprocess.run(
         ["cksum"],
         input=f"{os.uname().nodename} {demo.root}",

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -333,13 +334,12 @@ def test_only_the_owner_may_read_the_file(path: Path) -> None:
 
 def test_every_commit_is_synced(path: Path) -> None:
     journal = Journal(path)
-    asked = [
-        journal._thread.submit(
-            lambda name=name: journal._db.execute(f"PRAGMA {name}").fetchone()[0]
-        ).result()
-        for name in ("journal_mode", "synchronous")
-    ]
-    assert asked == ["wal", 2]
+
+    def pragma(name: str) -> Any:
+        return journal._db.execute(f"PRAGMA {name}").fetchone()[0]
+
+    names = ("journal_mode", "synchronous")
+    assert [journal._thread.submit(pragma, name).result() for name in names] == ["wal", 2]
     journal.close()
 
 

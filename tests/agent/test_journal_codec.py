@@ -27,14 +27,14 @@ from shim.model.records import Snapshot
 from shim.protos import journal_pb2
 from shim.protos import messages_pb2 as m
 from shim.protos.journal_pb2 import Cause
-from shim.protos.mesos_pb2 import DrainConfig, FrameworkInfo, Resource, SlaveInfo, TaskState
+from shim.protos.mesos_pb2 import DrainConfig, FrameworkInfo, Resource, SlaveInfo, TaskState, Value
 from tests.core.harness import AGENT, MASTER, FakeEntropy, Shim, agent_info, container, of
 
 OLD_JOURNAL = Path(__file__).parents[1] / "data" / "journal-5f6b6cb.db"
 
 REF = Ref(TaskKey(FrameworkId("F"), TaskId("t")), ContainerId("c-1"))
 AGENT_RECORD = journal_pb2.Agent(info=SlaveInfo(hostname="h", port=1), ip="10.0.0.1")
-RESOURCES = journal_pb2.Resources(resources=[Resource(name="cpus", type=0)])
+RESOURCES = journal_pb2.Resources(resources=[Resource(name="cpus", type=Value.SCALAR)])
 DRAIN = DrainConfig(mark_gone=True)
 FRAMEWORK = journal_pb2.Framework(info=FrameworkInfo(user="u", name="n"), pid="@0.0.0.0:0")
 

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from google.protobuf.message import Message
 
@@ -42,7 +43,7 @@ class ThinMaster:
         self._listener: Listener | None = None
         self._news = asyncio.Event()
 
-    async def __aenter__(self) -> ThinMaster:
+    async def __aenter__(self) -> Self:
         inbox = Inbox(lambda process: True, self._deliver)
         self._listener = await serve(lambda app: None, inbox, bind("127.0.0.1", 0))
         self.pid = Pid("master", "127.0.0.1", self._listener.port)

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from shim.certs.certificate import ClientCertificate, new_style, old_style
-from shim.certs.keys import PrivateKey
+from shim.certs.ssh_wire import PrivateKey
 from shim.check import probes
 from shim.check.report import CheckFailed
 from shim.config import Config, load

@@ -58,6 +58,6 @@ def demo(demo_tree: Demo, stand_ins: Mapping[str, str]) -> Iterator[Demo]:
     """Not started; taken down after each test in any case."""
     ports = dict(zip(PORTS, map(str, offered_ports(len(PORTS))), strict=True))
     project = f"shimtest{uuid.uuid4().hex[:8]}"
-    demo = Demo(demo_tree.root, demo_tree.environ | stand_ins | ports, project)
+    demo = Demo(demo_tree.root, demo_tree.environ | dict(stand_ins) | ports, project)
     yield demo
     demo.script("start.sh", "stop", "-p", project)

@@ -243,7 +243,7 @@ def refusals(reason: str) -> list[Json]:
     ]
 
 
-class Apps(Scheduler):
+class Apps(Scheduler):  # type: ignore[misc]
     """What is wanted, and what runs."""
 
     def __init__(self) -> None:
@@ -255,10 +255,10 @@ class Apps(Scheduler):
         """By app: what the last offer lacked."""
         self.driver: MesosSchedulerDriver | None = None
 
-    def registered(self, driver, frameworkId, masterInfo):
+    def registered(self, driver: Any, frameworkId: Json, masterInfo: Json) -> None:
         self.driver = driver
 
-    def resourceOffers(self, driver, offers):
+    def resourceOffers(self, driver: Any, offers: list[Json]) -> None:
         for offer in offers:
             info = self.next_for(offer)
             if info is None:
@@ -284,7 +284,7 @@ class Apps(Scheduler):
                     return info
         return None
 
-    def statusUpdate(self, driver, status):
+    def statusUpdate(self, driver: Any, status: Json) -> None:
         task_id, state = status["task_id"]["value"], status["state"]
         print(task_id, state, status.get("message", ""), flush=True)
         with self.lock:
@@ -312,6 +312,7 @@ class Apps(Scheduler):
 
     def kill(self, name: str, keep: int) -> None:
         for task_id in list(self.of(name))[keep:]:
+            assert self.driver is not None
             self.driver.killTask({"value": task_id})
 
     def queue(self) -> Json:

@@ -9,11 +9,13 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
+from docker.models.containers import Container
 
 from tests.compose import images
 from tests.support import busybox
@@ -41,6 +43,13 @@ def ask(url: str, method: str = "GET", body: Any = None) -> Any:
     return json.loads(text) if text.startswith(("{", "[")) else text
 
 
+def output_of(container: Container, command: str | list[str]) -> tuple[int, bytes]:
+    """The exit code and the output of a command in the container."""
+    code, output = container.exec_run(command)
+    assert isinstance(output, bytes)
+    return code or 0, output
+
+
 def left_over(client: docker.DockerClient, project: str) -> list[str]:
     """Everything that bears the project's name, tasks included."""
     label = f"com.docker.compose.project={project}"
@@ -52,7 +61,8 @@ def left_over(client: docker.DockerClient, project: str) -> list[str]:
         or container.labels.get("mesos-shim.id", "").startswith(f"demo-{project}")
     ]
     found += [network.name for network in client.networks.list(filters={"label": label})]
-    return found + [volume.name for volume in client.volumes.list(filters={"label": label})]
+    found += [volume.name for volume in client.volumes.list(filters={"label": label})]
+    return [str(name) for name in found]
 
 
 def sample(demo: Demo, name: str, client: docker.DockerClient) -> dict[str, Any]:
@@ -176,12 +186,12 @@ def test_ordinary_apps_run_with_default_settings(demo: Demo, client: docker.Dock
     assert "version" in ask(f"http://{host}:{demo.environ['AGENT_PORT']}/version")
     seen_from_marathon = client.containers.get(container_of(client, demo.project, "marathon"))
     for name in ("plain", "bridge", "nginx-2015"):
-        task = first(lambda name=name: running(f"{marathon}/v2/apps/{name}"), f"{name} runs")
+        task = first(partial(running, f"{marathon}/v2/apps/{name}"), f"{name} runs")
         (port,) = task["ports"]
         assert 31000 <= port <= 32000
         url = f"http://{host}:{port}/"
-        assert "it works" in first(lambda url=url: answer_or_none(url), f"{name} at {url}")
-        code, said = seen_from_marathon.exec_run(["busybox", "wget", "-q", "-O-", url])
+        assert "it works" in first(partial(answer_or_none, url), f"{name} at {url}")
+        code, said = output_of(seen_from_marathon, ["busybox", "wget", "-q", "-O-", url])
         assert (code, "it works" in said.decode()) == (0, True)
 
     # A task on the host's network is registered where it answers.
@@ -190,7 +200,7 @@ def test_ordinary_apps_run_with_default_settings(demo: Demo, client: docker.Dock
     found = first(lambda: ask(f"{consul}/v1/health/service/nginx-2015"), "the app in Consul")
     linked = "wget -q -O- http://consul:8500/v1/status/leader"
     container = client.containers.get(found[0]["Service"]["Meta"]["mesos_container"])
-    assert container.exec_run(linked).output.startswith(b'"')
+    assert output_of(container, linked)[1].startswith(b'"')
 
     status = demo("status", *project).stdout
     assert f"{WAITING} [31000-32000]" in status
@@ -237,7 +247,7 @@ def test_what_happens_to_demos(demo: Demo, client: docker.DockerClient) -> None:
     (agent,) = agents(master)
 
     client.containers.get(container_of(client, demo.project, "master")).restart()
-    first(lambda: agents(master) == [agent], "the same agent again", 60)
+    first(lambda: agents(master) == [agent], "the same agent again")
 
     together = [c for c in client.containers.list() if is_of_project(c, demo.project)]
     for each in together:
@@ -259,7 +269,8 @@ def test_what_happens_to_demos(demo: Demo, client: docker.DockerClient) -> None:
     assert f" {demo.project} " in elsewhere
 
     shim = client.containers.get(container_of(client, demo.project, "shim"))
-    client.api.update_container(shim.id, restart_policy={"Name": "no"})
+    never = {"Name": "no"}
+    client.api.update_container(str(shim.id), restart_policy=never)  # type: ignore[arg-type]
     shim.kill()
     first(lambda: agents(master) == [], "the master sees it")
     assert "NOT all agents are registered" in demo("status", *project).stdout
@@ -418,6 +429,6 @@ def test_an_old_compose_is_refused(demo: Demo) -> None:
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
     real = images.which("docker")
-    path = f"{tools}:{demo.environ['PATH']}"
-    error = demo("--compose", "-p", demo.project, code=1, PATH=path, REAL=real).stderr
+    search = f"{tools}:{demo.environ['PATH']}"
+    error = demo("--compose", "-p", demo.project, code=1, PATH=search, REAL=real).stderr
     assert "docker-compose 1.21.0 is too old" in error.splitlines()[-1]

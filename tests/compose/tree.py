@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import io
 import os
@@ -32,14 +33,14 @@ class Tree:
         # Without it names are looked up in DNS before /etc/hosts, or not there at all.
         self.file("etc/nsswitch.conf", b"hosts: files dns\n")
 
-    def bytes(self) -> bytes:
+    def bytes(self) -> builtins.bytes:
         self._tar.close()
         return self._buffer.getvalue()
 
     def directory(self, name: str, mode: int = 0o755) -> None:
         self._put(name, tarfile.DIRTYPE, mode)
 
-    def file(self, name: str, content: bytes, mode: int = 0o644) -> None:
+    def file(self, name: str, content: builtins.bytes, mode: int = 0o644) -> None:
         member = tarfile.TarInfo(name)
         member.size, member.mode = len(content), mode
         self._seen.add(name)
@@ -88,7 +89,7 @@ class Tree:
             if str(parent) not in self._seen:
                 self.directory(str(parent))
 
-    def _put(self, name: str, kind: bytes, mode: int) -> None:
+    def _put(self, name: str, kind: builtins.bytes, mode: int) -> None:
         self._seen.add(name)
         member = tarfile.TarInfo(name)
         member.type, member.mode = kind, mode

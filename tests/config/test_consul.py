@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from shim.config.consul import consul_config
@@ -95,7 +93,7 @@ def test_consuls_own_variables() -> None:
     ],
 )
 def test_errors_name_the_source_and_the_value(
-    arguments: tuple[Any, ...], env: dict[str, str], words: str
+    arguments: tuple[str, str, str], env: dict[str, str], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
         consul_config(*arguments, env)

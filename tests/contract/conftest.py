@@ -14,8 +14,8 @@ from shim.engine.triton.login import ClientLogin
 from tests.contract.rigs import Rig
 from tests.fakes.engine import FakeEngine
 from tests.triton.backends import Backend, SimulatedBackend
-from tests.triton.datacenter import Options
 from tests.triton.docker_backend import DockerBackend
+from tests.triton.options import Options
 from tests.triton.simulator import run_simulator
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
@@ -16,7 +16,15 @@ from shim.model.container import Container, Phase, Ref, container_name
 from shim.model.ids import FrameworkId, Pid, TaskId, TaskKey
 from shim.model.orders import Order
 from shim.protos import messages_pb2 as m
-from shim.protos.mesos_pb2 import FrameworkInfo, SlaveInfo, TaskInfo, TaskState, TaskStatus
+from shim.protos.mesos_pb2 import (
+    ContainerInfo,
+    FrameworkInfo,
+    SlaveInfo,
+    TaskInfo,
+    TaskState,
+    TaskStatus,
+    Value,
+)
 from tests.sim.disk import Disk
 
 MASTER = Pid("master", "10.0.0.1", 5050)
@@ -50,7 +58,7 @@ class FakeEntropy:
 
 def agent_info() -> SlaveInfo:
     info = SlaveInfo(hostname="shim", port=5051, checkpoint=True)
-    info.resources.add(name="cpus", type=0, role="*").scalar.value = 8.0
+    info.resources.add(name="cpus", type=Value.SCALAR, role="*").scalar.value = 8.0
     return info
 
 
@@ -66,11 +74,11 @@ def task_info(name: str = "t", agent: str = AGENT_ID) -> TaskInfo:
     info = TaskInfo(name=f"task {name}")
     info.task_id.value = name
     info.slave_id.value = agent
-    cpus = info.resources.add(name="cpus", type=0)
+    cpus = info.resources.add(name="cpus", type=Value.SCALAR)
     cpus.scalar.value = 1.0
     cpus.allocation_info.role = "prod"
     info.command.value = "true"
-    info.container.type = 1
+    info.container.type = ContainerInfo.DOCKER
     info.container.docker.image = "image"
     return info
 
@@ -79,13 +87,16 @@ def key_of(task: str = "t", framework: str = "F") -> TaskKey:
     return TaskKey(FrameworkId(framework), TaskId(task))
 
 
+M = TypeVar("M", bound=Message)
+
+
 class Shim:
     """A core and its disk. Each call returns the decision that it led to."""
 
-    def __init__(self, *, registered: bool = True, now: float = 0.0, **settings: object) -> None:
+    def __init__(self, *, registered: bool = True, now: float = 0.0, **settings: Any) -> None:
         self.settings = dataclasses.replace(
             Settings(AGENT, agent_info(), "1.11.0"),
-            **settings,  # type: ignore[arg-type]
+            **settings,
         )
         self.entropy = FakeEntropy()
         self.disk = Disk()
@@ -256,7 +267,7 @@ def of(kind: type[O], given: list[Order]) -> list[O]:
     return [order for order in given if isinstance(order, kind)]
 
 
-def sent(kind: type[Message], given: list[Order]) -> list[Message]:
+def sent(kind: type[M], given: list[Order]) -> list[M]:
     return [order.message for order in of(orders.Send, given) if isinstance(order.message, kind)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from google.protobuf.message import Message
 
@@ -22,7 +24,7 @@ from shim.model.orders import (
     Withdraw,
 )
 from shim.protos import messages_pb2 as m
-from shim.protos.mesos_pb2 import Resource, TaskInfo, TaskState, TaskStatus
+from shim.protos.mesos_pb2 import Resource, TaskInfo, TaskState, TaskStatus, Value
 from shim.wire.safety import check
 from tests.core.harness import (
     AGENT_ID,
@@ -244,7 +246,7 @@ def test_a_group_for_another_agent_is_ignored(agent: str | None) -> None:
 
 
 def volume(amount: float = 1.0) -> Resource:
-    resource = Resource(name="disk", type=0, role="prod")
+    resource = Resource(name="disk", type=Value.SCALAR, role="prod")
     resource.scalar.value = amount
     resource.reservation.principal = "p"
     resource.disk.persistence.id = "v1"
@@ -305,7 +307,7 @@ def test_reservations_outlive_the_agent_id() -> None:
     ],
 )
 def test_the_grace_period_of_a_kill(
-    asked: float | None, own: float | None, settings: dict[str, float], grace: float
+    asked: float | None, own: float | None, settings: dict[str, Any], grace: float
 ) -> None:
     shim = Shim(**settings)
     info = task_info()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from google.protobuf.message import Message
 
@@ -203,7 +205,7 @@ def test_an_answer_of_another_sender_is_ignored() -> None:
 
 def request(shim: Shim) -> m.RegisterSlaveMessage | m.ReregisterSlaveMessage:
     shim.detect()
-    (message,) = sent(object, shim.wait(1.0))  # type: ignore[arg-type]
+    (message,) = sent(object, shim.wait(1.0))  # type: ignore[type-var]
     assert isinstance(message, REQUEST)
     check(message)
     return message
@@ -564,7 +566,8 @@ def fill(message: Message, text: str) -> None:
             if field.is_required or field.name.endswith("_id"):
                 fill(getattr(message, field.name), text)
         elif field.is_required:
-            value = {str: text, bytes: text.encode()}.get(type(getattr(message, field.name)))
+            values: dict[type, Any] = {str: text, bytes: text.encode()}
+            value = values.get(type(getattr(message, field.name)))
             setattr(message, field.name, field.default_value if value is None else value)
 
 

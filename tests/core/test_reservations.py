@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from shim.core.reservations import missing
-from shim.protos.mesos_pb2 import Resource
+from shim.protos.mesos_pb2 import Resource, Value
 
 
 def cpus(amount: float, *, principal: str | None = None, role: str = "prod") -> Resource:
-    resource = Resource(name="cpus", type=0, role=role)
+    resource = Resource(name="cpus", type=Value.SCALAR, role=role)
     resource.scalar.value = amount
     if principal is not None:
         resource.reservation.principal = principal
@@ -17,14 +17,14 @@ def cpus(amount: float, *, principal: str | None = None, role: str = "prod") -> 
 
 
 def volume(name: str) -> Resource:
-    resource = Resource(name="disk", type=0, role="prod")
+    resource = Resource(name="disk", type=Value.SCALAR, role="prod")
     resource.scalar.value = 10.0
     resource.disk.persistence.id = name
     return resource
 
 
 def ports(begin: int, end: int) -> Resource:
-    resource = Resource(name="ports", type=1, role="prod")
+    resource = Resource(name="ports", type=Value.RANGES, role="prod")
     resource.ranges.range.add(begin=begin, end=end)
     resource.reservation.principal = "p"
     return resource

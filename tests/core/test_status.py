@@ -11,7 +11,15 @@ from shim.model import facts
 from shim.model.facts import Failure
 from shim.model.orders import Send
 from shim.protos import messages_pb2 as m
-from shim.protos.mesos_pb2 import CheckStatusInfo, NetworkInfo, TaskState, TaskStatus
+from shim.protos.mesos_pb2 import (
+    CheckInfo,
+    CheckStatusInfo,
+    HealthCheck,
+    NetworkInfo,
+    TaskState,
+    TaskStatus,
+    Value,
+)
 from tests.core.harness import Shim, of, task_info
 
 E, S = TaskStatus.SOURCE_EXECUTOR, TaskStatus.SOURCE_SLAVE
@@ -292,7 +300,7 @@ def test_a_task_without_a_container_has_no_container_status() -> None:
 def test_an_out_of_memory_update_names_the_limit() -> None:
     shim = Shim()
     info = task_info()
-    info.resources.add(name="mem", type=0).scalar.value = 64.0
+    info.resources.add(name="mem", type=Value.SCALAR).scalar.value = 64.0
     shim.running_task(info)
     shim.handle(facts.ContainerExited(shim.ref(), 137, oom_killed=True))
     sent = shim.last_status()
@@ -308,7 +316,7 @@ def test_an_out_of_memory_update_names_the_limit_and_not_the_request(
     limit: float, exhausted: float, words: str
 ) -> None:
     shim, info = Shim(), task_info()
-    info.resources.add(name="mem", type=0).scalar.value = 64.0
+    info.resources.add(name="mem", type=Value.SCALAR).scalar.value = 64.0
     info.limits["mem"].value = limit
     shim.running_task(info)
     shim.handle(facts.ContainerExited(shim.ref(), 137, oom_killed=True))
@@ -345,7 +353,7 @@ def test_a_container_without_an_address_reports_that_of_the_engine_host(host: st
 def test_task_running_carries_an_empty_check_status() -> None:
     shim = Shim()
     info = task_info()
-    info.check.type = 1
+    info.check.type = CheckInfo.COMMAND
     info.check.command.command.value = "true"
     shim.run(info)
     shim.started()
@@ -358,11 +366,11 @@ def test_task_running_carries_an_empty_check_status() -> None:
 def test_task_running_repeats_the_last_results_of_both_checks() -> None:
     shim = Shim()
     info = task_info()
-    info.check.type = 1
+    info.check.type = CheckInfo.COMMAND
     info.check.command.command.value = "true"
-    info.health_check.type = 1
+    info.health_check.type = HealthCheck.COMMAND
     shim.running_task(info)
-    result = CheckStatusInfo(type=1)
+    result = CheckStatusInfo(type=CheckInfo.COMMAND)
     result.command.exit_code = 3
     shim.handle(facts.CheckReported(shim.ref(), result.SerializeToString()))
     assert Reason.Name(shim.last_status().reason) == "REASON_TASK_CHECK_STATUS_UPDATED"

@@ -174,7 +174,8 @@ def test_a_resync_before_the_answer_of_a_write_causes_no_further_write() -> None
     (key,) = desired.publish(ref(), services(80))
     assert desired.next_write(key, NOW) is WriteOp.REGISTER
     resync(desired, registered(*services(80)))
-    desired.record_write(WriteOp.REGISTER, key, *services(80), None, NOW)
+    (service,) = services(80)
+    desired.record_write(WriteOp.REGISTER, key, service, None, NOW)
     assert desired.next_write(key, NOW) is None
 
 

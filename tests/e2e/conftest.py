@@ -61,7 +61,7 @@ class System:
 
     def containers(self) -> list[Any]:
         """All containers of this system, running or not."""
-        filters = {"label": LABEL_SHIM}
+        filters: dict[str, str | list[str] | bool] = {"label": LABEL_SHIM}
         found = self.engine.containers.list(all=True, filters=filters, ignore_removed=True)
         return [c for c in found if c.labels[LABEL_SHIM].startswith(self.shim_id)]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from typing import Any
 
 from shim.run import http_parser_compat
 
@@ -20,7 +21,9 @@ http_parser_compat.provide()
 
 from pymesos import MesosSchedulerDriver, Scheduler  # noqa: E402
 
-FRAMEWORK = {
+Json = dict[str, Any]
+
+FRAMEWORK: Json = {
     "user": "root",
     "name": "e2e",
     "roles": ["*"],
@@ -41,67 +44,67 @@ def say(event: str, **body: object) -> None:
         print(json.dumps({"event": event, **body}), flush=True)
 
 
-class Reporter(Scheduler):
+class Reporter(Scheduler):  # type: ignore[misc]
     """Tells everything that happens; launches when told to and offers are there."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.offers: dict[str, dict] = {}
-        self.waiting: list[dict] = []
+        self.offers: dict[str, Json] = {}
+        self.waiting: list[Json] = []
         self.acknowledge = True
 
     # ---- events -----------------------------------------------------------------------------
 
-    def registered(self, driver, frameworkId, masterInfo):
+    def registered(self, driver: Any, frameworkId: Json, masterInfo: Json) -> None:
         say("registered", framework_id=frameworkId["value"], master=masterInfo)
 
-    def reregistered(self, driver, masterInfo):
+    def reregistered(self, driver: Any, masterInfo: Json) -> None:
         with self.lock:
             self.offers.clear()
         say("reregistered", framework_id=driver.framework_id, master=masterInfo)
 
-    def disconnected(self, driver):
+    def disconnected(self, driver: Any) -> None:
         with self.lock:
             self.offers.clear()
         say("disconnected")
 
-    def processHeartBeat(self, driver):
+    def processHeartBeat(self, driver: Any) -> None:
         say("heartbeat")
 
-    def resourceOffers(self, driver, offers):
+    def resourceOffers(self, driver: Any, offers: list[Json]) -> None:
         say("offers", offers=offers)
         with self.lock:
             self.offers.update({offer["id"]["value"]: offer for offer in offers})
             self.use(driver)
 
-    def offerRescinded(self, driver, offerId):
+    def offerRescinded(self, driver: Any, offerId: Json) -> None:
         with self.lock:
             self.offers.pop(offerId["value"], None)
         say("rescinded", offer_id=offerId["value"])
 
-    def statusUpdate(self, driver, update):
+    def statusUpdate(self, driver: Any, update: Json) -> None:
         say("update", status=update)
         if self.acknowledge:
             driver.acknowledgeStatusUpdate(update)
 
-    def operationStatusUpdate(self, driver, update):
+    def operationStatusUpdate(self, driver: Any, update: Json) -> None:
         say("operation", status=update)
 
-    def frameworkMessage(self, driver, executorId, slaveId, message):
+    def frameworkMessage(self, driver: Any, executorId: Json, slaveId: Json, message: str) -> None:
         say("message", executor_id=executorId["value"], agent_id=slaveId["value"], data=message)
 
-    def slaveLost(self, driver, slaveId):
+    def slaveLost(self, driver: Any, slaveId: Json) -> None:
         say("agent_lost", agent_id=slaveId["value"])
 
-    def executorLost(self, driver, executorId, slaveId, status):
+    def executorLost(self, driver: Any, executorId: Json, slaveId: Json, status: int) -> None:
         say("executor_lost", executor_id=executorId["value"], status=status)
 
-    def error(self, driver, message):
+    def error(self, driver: Any, message: str) -> None:
         say("error", message=message)
 
     # ---- commands ---------------------------------------------------------------------------
 
-    def use(self, driver) -> None:
+    def use(self, driver: Any) -> None:
         """Spend held offers on waiting operations, all of a command on one offer."""
         for command in list(self.waiting):
             fitting = [o for o in self.offers.values() if meets(o, command.get("where", {}))]
@@ -115,7 +118,7 @@ class Reporter(Scheduler):
             for task_id in command.get("kill", ()):
                 driver.killTask({"value": task_id})
 
-    def obey(self, driver, command: dict) -> bool:
+    def obey(self, driver: Any, command: Json) -> bool:
         """False: the end."""
         do = command["do"]
         with self.lock:
@@ -153,7 +156,7 @@ class Reporter(Scheduler):
         return True
 
 
-def kill(driver, task_id: str, policy: dict | None) -> None:
+def kill(driver: Any, task_id: str, policy: Json | None) -> None:
     """With a kill policy, which pymesos has no word for."""
     if policy is None:
         driver.killTask({"value": task_id})
@@ -163,13 +166,13 @@ def kill(driver, task_id: str, policy: dict | None) -> None:
     driver._send({"type": "KILL", "framework_id": framework_id, "kill": wanted})
 
 
-def meets(offer: dict, where: dict[str, str]) -> bool:
+def meets(offer: Json, where: dict[str, str]) -> bool:
     """Whether the offer's agent has these attributes, as Marathon's CLUSTER demands it."""
     texts = {a["name"]: a["text"]["value"] for a in offer.get("attributes", ()) if "text" in a}
     return where.items() <= texts.items()
 
 
-def place(operation: dict, agent_id: dict) -> dict:
+def place(operation: Json, agent_id: Json) -> Json:
     """The operation with the offer's agent filled in where a TaskInfo needs it."""
     for task in operation.get("launch", {}).get("task_infos", []):
         task["agent_id"] = agent_id

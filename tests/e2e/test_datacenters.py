@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.agents import AgentProcess
 from tests.e2e.client import Framework, task
 from tests.support.wait import until
-from tests.triton.datacenter import Options
+from tests.triton.options import Options
 from tests.triton.simulator import TritonSimulator, run_simulator
 
 NAMES = ("us-east-1", "eu-ams-1")

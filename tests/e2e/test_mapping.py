@@ -36,7 +36,7 @@ def entry_image(docker_client: docker.DockerClient) -> Iterator[str]:
 @pytest.fixture
 def network(docker_client: docker.DockerClient) -> Iterator[str]:
     made = docker_client.networks.create(f"mesos-shim-test-{uuid.uuid4().hex[:8]}")
-    yield made.name
+    yield str(made.name)
     made.remove()
 
 
@@ -92,7 +92,7 @@ async def test_every_form_of_command(shared: System, entry_image: str) -> None:
 
 async def test_environment_secrets_and_labels(shared: System) -> None:
     secret = {"type": "VALUE", "value": {"data": base64.b64encode(b"s3cret=").decode()}}
-    command = {
+    command: Json = {
         "value": 'test "$PASSWORD" = s3cret= && test "$TWICE" = last && test "$IN_PARAMETER" = x=y',
         "environment": variables(TWICE="first"),
     }

@@ -199,7 +199,7 @@ async def test_statistics_and_metrics_of_a_running_task(system: System) -> None:
         async def measured() -> bool:
             (entry,) = await at.get("/slave(1)/monitor/statistics")
             used = entry["statistics"]
-            return used["cpus_user_time_secs"] > 0 and used["mem_rss_bytes"] > 0
+            return bool(used["cpus_user_time_secs"] > 0 and used["mem_rss_bytes"] > 0)
 
         await until(measured, "a sample of the busy task")
         (entry,) = await at.get("/containers")

@@ -98,9 +98,8 @@ async def test_an_id_is_used_again_right_after_its_end(shared: System) -> None:
             await framework.launch(a_task(shared, "again", f"exit {turn}"))
 
             def ended(event: Json, wanted: str = f"status {turn}") -> bool:
-                return event["event"] == "update" and event["status"].get("message", "").endswith(
-                    wanted
-                )
+                message = str(event.get("status", {}).get("message", ""))
+                return event["event"] == "update" and message.endswith(wanted)
 
             await framework.until(ended)
         assert framework.states("again") == ["TASK_STARTING", "TASK_RUNNING", "TASK_FAILED"] * 8

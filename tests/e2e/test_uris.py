@@ -30,7 +30,7 @@ async def test_files_are_in_the_sandbox(shared: System) -> None:
             "settings?v=2": b"some settings",
             "kept.tar": a_tar(),
         }
-        everything = [
+        everything: list[Json] = [
             {"value": server.url("app.tgz")},
             {"value": server.url("app.zip"), "cache": True},
             {"value": server.url("run"), "executable": True},

@@ -55,7 +55,8 @@ class Daemon:
 async def served(
     daemon: Daemon, tmp_path: Path, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[str]:
-    runner = web.ServerRunner(web.Server(daemon.serve), shutdown_timeout=0.1)
+    server = web.Server(daemon.serve)  # type: ignore[arg-type]
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
     await runner.setup()
     site: web.BaseSite
     if tls is None:
@@ -310,7 +311,11 @@ def test_an_identity_token_replaces_user_and_password() -> None:
 async def test_an_event_stream_that_breaks_is_transient(
     daemon: Daemon, engine: DockerEngine
 ) -> None:
-    event = {"Type": "container", "Action": "die", "Actor": {"Attributes": {"name": "mesos-1"}}}
+    event: dict[str, object] = {
+        "Type": "container",
+        "Action": "die",
+        "Actor": {"Attributes": {"name": "mesos-1"}},
+    }
     daemon.handlers["events"] = chunks(event, cut=True)
     got: list[str] = []
 
@@ -436,8 +441,13 @@ async def test_a_daemon_certified_by_another_authority_is_rejected(
 async def test_the_disk_size_of_a_remote_engine_is_a_default(
     daemon: Daemon, engine: DockerEngine
 ) -> None:
-    info = {"Name": "there", "NCPU": 4, "MemTotal": 8 * 2**30, "DockerRootDir": "/nowhere/at/all"}
-    daemon.answer("info", text=json.dumps(info))
+    described = {
+        "Name": "there",
+        "NCPU": 4,
+        "MemTotal": 8 * 2**30,
+        "DockerRootDir": "/nowhere/at/all",
+    }
+    daemon.answer("info", text=json.dumps(described))
     info = await engine.info()
     assert (info.name, info.cpus, info.memory_mb) == ("there", 4.0, 8192)
     assert (info.kind, info.version, info.api_version) == ("docker", "99", "1.41")

@@ -11,7 +11,9 @@ from shim.protos.mesos_pb2 import (
     Parameter,
     Resource,
     Task,
+    TaskState,
     TaskStatus,
+    Value,
 )
 
 to_json = Writer().to_json
@@ -30,7 +32,7 @@ def test_explicit_defaults_are_written_and_others_are_not() -> None:
     docker = ContainerInfo.DockerInfo(image="i")
     assert to_json(docker) == {"image": "i", "network": "HOST", "privileged": False}
     assert "role" not in to_json(FrameworkInfo())
-    assert "role" not in to_json(Resource(name="x", type=0))
+    assert "role" not in to_json(Resource(name="x", type=Value.SCALAR))
 
 
 def test_numbers_texts_and_bytes() -> None:
@@ -49,7 +51,7 @@ def test_maps_are_objects_and_infinity_is_a_text() -> None:
 
 
 def test_an_enum_value_is_its_name() -> None:
-    assert to_json(TaskStatus(state=1))["state"] == "TASK_RUNNING"
+    assert to_json(TaskStatus(state=TaskState.TASK_RUNNING))["state"] == "TASK_RUNNING"
 
 
 def test_a_dialect_has_its_own_names_and_hides() -> None:
@@ -57,6 +59,6 @@ def test_a_dialect_has_its_own_names_and_hides() -> None:
         parameter["VALUE"] = "***"
 
     writer = Writer(key=str.upper, enum_value=str.lower, redactions={"mesos.Parameter": hide})
-    assert writer.to_json(TaskStatus(state=1)) == {"STATE": "task_running"}
+    assert writer.to_json(TaskStatus(state=TaskState.TASK_RUNNING)) == {"STATE": "task_running"}
     docker = ContainerInfo.DockerInfo(image="i", parameters=[Parameter(key="k", value="v")])
     assert writer.to_json(docker)["PARAMETERS"] == [{"KEY": "k", "VALUE": "***"}]

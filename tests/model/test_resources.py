@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from shim.model.resources import is_checkpointed, joined, role_of
-from shim.protos.mesos_pb2 import Resource
+from shim.protos.mesos_pb2 import Resource, Value
 
 STATIC, DYNAMIC = Resource.ReservationInfo.STATIC, Resource.ReservationInfo.DYNAMIC
 
 
 def old(role: str | None = None, *, reserved: bool = False, volume: bool = False) -> Resource:
     """In the format with ``role``."""
-    resource = Resource(name="disk", type=0, role=role)
+    resource = Resource(name="disk", type=Value.SCALAR, role=role)
     if reserved:
         resource.reservation.principal = "p"
     if volume:
@@ -20,7 +20,7 @@ def old(role: str | None = None, *, reserved: bool = False, volume: bool = False
 
 def new(*reservations: tuple[str, Resource.ReservationInfo.Type.ValueType]) -> Resource:
     """In the format with ``reservations``."""
-    resource = Resource(name="disk", type=0)
+    resource = Resource(name="disk", type=Value.SCALAR)
     for role, kind in reservations:
         resource.reservations.add(role=role, type=kind)
     return resource

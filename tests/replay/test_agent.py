@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import pytest
 from google.protobuf.message import Message
 
@@ -25,7 +27,10 @@ PORTS = {
 """A shim offers no ports by default."""
 
 
-def of_agent(name: str, kind: type[Message]) -> list[Message]:
+M = TypeVar("M", bound=Message)
+
+
+def of_agent(name: str, kind: type[M]) -> list[M]:
     return [r.message for r in recorded(name) if r.by_agent and isinstance(r.message, kind)]
 
 

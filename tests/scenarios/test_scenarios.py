@@ -11,6 +11,7 @@ import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ class Player:
     def do_restart(self, *found: str) -> Decision:
         return self.shim.restart(*map(self._container, found))
 
-    def _container(self, text: str) -> container.__class__:
+    def _container(self, text: str) -> Any:
         name, _, phase = text.partition(":")
         seen, _, code = phase.partition("/")
         return container(self.refs[name], Phase(seen), int(code) if code else None)

@@ -67,7 +67,7 @@ class SimulatedContainer:
             self.oom_killed,
             "",
             ("172.17.0.2",),
-            b"[{}]",
+            inspect=b"[{}]",
         )
 
 

@@ -145,8 +145,8 @@ class Invariants:
                 continue
             states = list(self.delivered.get(key, {}).values())
             if not states or states[-1] not in TERMINAL:
-                states = [TaskState.Name(state) for state in states]
-                raise Violation(f"{key} was accepted, but its framework got only {states}")
+                names = [TaskState.Name(state) for state in states]
+                raise Violation(f"{key} was accepted, but its framework got only {names}")
 
 
 def _without_early_end(message: StatusUpdateMessage) -> StatusUpdateMessage:

@@ -7,7 +7,8 @@ crash can come between any two of them.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shim import limits
 from shim.agent.barrier import Barrier
@@ -20,6 +21,8 @@ from tests.sim.containerizer import Containerizer
 
 if TYPE_CHECKING:
     from tests.sim.world import World
+
+T = TypeVar("T")
 
 
 class Process:
@@ -47,7 +50,7 @@ class Process:
     def _list(self) -> None:
         self.world.engine.request("list", None, self._containers_listed)
 
-    def _containers_listed(self, found: tuple, error: Exception | None) -> None:
+    def _containers_listed(self, found: tuple[Any, ...], error: Exception | None) -> None:
         if self.dead:
             return
         if error is not None:
@@ -83,7 +86,7 @@ class Process:
             self._carry_out(order)
         self._arm()
 
-    def _guarded(self, call, *args):
+    def _guarded(self, call: Callable[..., T], *args: Any) -> T:
         try:
             return call(*args)
         except (Crash, Violation):

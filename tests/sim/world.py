@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from random import Random
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -15,7 +16,15 @@ from shim.model import facts, orders
 from shim.model.ids import Pid, TaskId, TaskKey
 from shim.model.records import Record
 from shim.protos import messages_pb2 as m
-from shim.protos.mesos_pb2 import DrainConfig, Resource, SlaveInfo
+from shim.protos.mesos_pb2 import (
+    ContainerInfo,
+    DrainConfig,
+    HealthCheck,
+    Resource,
+    SlaveInfo,
+    TaskInfo,
+    Value,
+)
 from tests.sim.clock import Clock, Crash, Violation
 from tests.sim.disk import Disk
 from tests.sim.engine import Behaviour, Engine
@@ -78,6 +87,7 @@ class World:
     def run(self) -> None:
         """Raises Violation when an invariant does not hold."""
         self._new_master()
+        assert self.master is not None
         self.detected = self.master.pid
         self._boot()
         start = self.clock.now
@@ -104,7 +114,7 @@ class World:
             text = " ".join(_brief(word) for word in words)
             self.trace.append(f"{self.clock.now - 1000:10.4f}  {text}")
 
-    def _run_event(self, name: str, arguments: dict) -> None:
+    def _run_event(self, name: str, arguments: dict[str, Any]) -> None:
         if self.settling:
             return
         self.say("EVENT", name, arguments)
@@ -298,7 +308,7 @@ class World:
         grace: float | None,
         limit: float | None,
         checked: bool,
-        **behaviour: object,
+        **behaviour: Any,
     ) -> None:
         scheduler = self._scheduler(framework)
         key = TaskKey(scheduler.id, TaskId(f"t{task}"))
@@ -312,13 +322,14 @@ class World:
             return
         self.say("launched:", key, kind)
         self.engine.behaviours[key] = Behaviour(**behaviour)
+        assert master.agent is not None
         info = task_info(key, master.agent.id)
         if grace is not None:
             info.kill_policy.grace_period.nanoseconds = int(grace * 1e9)
         if limit is not None:
             info.max_completion_time.nanoseconds = int(limit * 1e9)
         if checked:
-            info.health_check.type = 1
+            info.health_check.type = HealthCheck.COMMAND
             info.health_check.command.value = "true"
         scheduler.launched[key] = info
         master.launch(scheduler, key, _launch_message(scheduler, info, kind))
@@ -432,6 +443,7 @@ class World:
         if self.master is None:
             self._elected(0.1)
         self._unblink()
+        assert self.master is not None
         if self.detected != self.master.pid:
             self.clock.after(0.2, self._leads, self.master)
         if self.wiped:
@@ -446,6 +458,7 @@ class World:
         for container in list(self.engine.containers.values()):
             self.engine.exit(container.ref.name, 0)
         master = self.master
+        assert master is not None
         for scheduler in self.schedulers.values():
             if scheduler.gone and scheduler.id in master.known - master.completed:
                 master.remove_framework(scheduler.id)
@@ -458,6 +471,7 @@ class World:
         process, disk, master = self.process, self.disk, self.master
         if process is None or process.dead:
             return ["the shim is down"]
+        assert master is not None
         core = process.core
         undeliverable = self._undeliverable()
         return [
@@ -558,20 +572,20 @@ def _brief(word: object) -> str:
 def _agent_info() -> SlaveInfo:
     info = SlaveInfo(hostname="shim", port=5051, checkpoint=True)
     for name, value in (("cpus", 8.0), ("mem", 1024.0)):
-        resource = info.resources.add(name=name, type=0, role="*")
+        resource = info.resources.add(name=name, type=Value.SCALAR, role="*")
         resource.scalar.value = value
     return info
 
 
 def _reservation() -> Resource:
-    resource = Resource(name="cpus", type=0, role="prod")
+    resource = Resource(name="cpus", type=Value.SCALAR, role="prod")
     resource.scalar.value = 1.0
     resource.reservation.principal = "p"
     return resource
 
 
 def _launch_message(
-    scheduler: Scheduler, info: object, kind: str
+    scheduler: Scheduler, info: TaskInfo, kind: str
 ) -> m.RunTaskMessage | m.RunTaskGroupMessage:
     if kind == "group":
         group = m.RunTaskGroupMessage()
@@ -590,6 +604,6 @@ def _launch_message(
         message.task.resources[-1].allocation_info.role = "prod"
     if kind != "executor":
         message.task.command.value = "true"
-        message.task.container.type = 1
+        message.task.container.type = ContainerInfo.DOCKER
         message.task.container.docker.image = "image"
     return message

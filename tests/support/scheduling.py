@@ -73,7 +73,7 @@ def scheduler(config: Any, log: Any) -> Any:
     """For ``pytest_xdist_make_scheduler``."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByGroup(LoadScopeScheduling):
+    class ByGroup(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             return group(nodeid)
 

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -52,7 +52,9 @@ async def _holds(condition: Condition) -> object:
     return await found if inspect.isawaitable(found) else found
 
 
-def first(look: Callable[[], T], what: str, *, seconds: float = PATIENCE) -> T:
+def first(
+    look: Callable[[], T | Literal[False] | None], what: str, *, seconds: float = 2 * PATIENCE
+) -> T:
     """The first result of ``look`` that is true, without an event loop."""
     deadline = time.monotonic() + seconds
     while not (found := look()):

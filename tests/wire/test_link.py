@@ -28,6 +28,9 @@ class Master:
         self.stalled = False
         self.changed = asyncio.Event()
 
+    server: asyncio.Server
+    port: int
+
     @classmethod
     async def listen(cls, port: int = 0) -> Master:
         self = cls()

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import aiohttp
@@ -62,7 +61,7 @@ async def strict_master(request: pytest.FixtureRequest, tmp_path: Path) -> Async
 @pytest.fixture(params=BOTH)
 async def restarts(
     request: pytest.FixtureRequest, tmp_path: Path
-) -> Callable[[], AbstractAsyncContextManager[Embedded | RealMaster]]:
+) -> Callable[[], Embedded] | Callable[[], RealMaster]:
     """Each call starts a new master process with the same registry and port."""
     port = free_port()
     if request.param == "embedded":

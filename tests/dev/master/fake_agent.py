@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 from google.protobuf.message import Message
@@ -173,7 +173,7 @@ class FakeAgent:
         self,
         run: internal.RunTaskMessage,
         state: mesos.TaskState.ValueType,
-        **fields: object,
+        **fields: Any,
     ) -> internal.StatusUpdateMessage:
         """A status update as a stock agent sends it. This method does not send it."""
         message = internal.StatusUpdateMessage(pid=str(self.pid))
@@ -194,7 +194,7 @@ class FakeAgent:
         return message
 
     async def report(
-        self, run: internal.RunTaskMessage, state: mesos.TaskState.ValueType, **fields: object
+        self, run: internal.RunTaskMessage, state: mesos.TaskState.ValueType, **fields: Any
     ) -> internal.StatusUpdateMessage:
         """Send an update and wait for its acknowledgement."""
         message = self.update(run, state, **fields)

@@ -64,7 +64,7 @@ async def test_an_invalid_registration_is_dropped_with_a_reason(master: str, wor
         assert state.get("refusals", True)
 
 
-Change = Callable[[internal.ReregisterSlaveMessage], None]
+ReregistrationChange = Callable[[internal.ReregisterSlaveMessage], None]
 
 
 def _task(message: internal.ReregisterSlaveMessage) -> mesos.Task:
@@ -108,7 +108,7 @@ def _stray_executor(message: internal.ReregisterSlaveMessage) -> None:
     executor.framework_id.value = "nobody"
 
 
-REREGISTRATIONS: dict[str, Change] = {
+REREGISTRATIONS: dict[str, ReregistrationChange] = {
     "not an id": _bad_task_id,
     "slave_id": _another_agent,
     "not in the message": _no_framework,

@@ -237,7 +237,7 @@ def _offer(event: Json) -> Json:
     (offer,) = event["offers"]["offers"]
     del offer["id"]
     offer["resources"].sort(key=lambda r: r["name"])
-    return offer
+    return dict(offer)
 
 
 def test_calls_are_answered_with_the_recorded_status() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from tests.dev.master.fake_agent import FakeAgent, task_of
 from tests.dev.master.http import get, post
 from tests.e2e.client import Framework, task
 
-Lives = Callable[[], AbstractAsyncContextManager[Embedded | RealMaster]]
+Lives = Callable[[], Embedded] | Callable[[], RealMaster]
 
 
 async def test_the_agent_reregisters_with_its_id_and_tasks(restarts: Lives) -> None:

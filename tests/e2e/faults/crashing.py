@@ -135,7 +135,8 @@ def tell_tasks() -> None:
     """Where everything stands, for whoever sends SIGUSR2 to an agent that does not get on."""
     faulthandler.dump_traceback(all_threads=True)
     for task in asyncio.all_tasks():
-        lines, waits = [], task.get_coro()
+        lines: list[str] = []
+        waits: Any = task.get_coro()
         while waits is not None and (frame := getattr(waits, "cr_frame", None)) is not None:
             lines.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
             waits = waits.cr_await

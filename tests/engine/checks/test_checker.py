@@ -74,7 +74,9 @@ class CheckerRun:
 
     @property
     def codes(self) -> list[int | None]:
-        found = [CheckStatusInfo.FromString(f.status) for f in self.facts if not is_health(f)]
+        found = [
+            CheckStatusInfo.FromString(f.status) for f in self.facts if isinstance(f, CheckReported)
+        ]
         return [s.command.exit_code if s.command.HasField("exit_code") else None for s in found]
 
 

@@ -89,7 +89,7 @@ async def test_a_container_may_end_while_its_inspect_is_answered() -> None:
                 await asyncio.sleep(1)
             return seen
 
-        h.engine.inspect = late  # type: ignore[method-assign,assignment]
+        h.engine.inspect = late
         h.relaunch(ref)
         exited = await h.until(ContainerExited, ref, seconds=limits.RELIST_INTERVAL / 2)
         assert exited.exit_code == 5
@@ -576,9 +576,10 @@ async def test_waiting_for_a_slot_moves_the_deadline_while_the_endpoint_answers(
 
         async def slow(spec: object) -> str:
             await asyncio.sleep(100)
-            return await create(spec)  # type: ignore[arg-type]
+            container_id: str = await create(spec)
+            return container_id
 
-        h.engine.create = slow  # type: ignore[method-assign]
+        h.engine.create = slow
         refs = [h.launch(f"task-{n}") for n in range(30)]
         for ref in refs:
             await h.until(ContainerStarted, ref)

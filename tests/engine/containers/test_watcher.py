@@ -117,14 +117,15 @@ async def test_a_bug_that_one_container_triggers_leaves_the_others_watched(
         async def inspect(name: str) -> Container:
             if name == poison.name:
                 raise KeyError("State")
-            return await inspected(name)
+            found: Container = await inspected(name)
+            return found
 
-        h.engine.inspect = inspect  # type: ignore[method-assign]
+        h.engine.inspect = inspect
         h.engine.end(poison.name, 3)
         h.engine.end(good.name, 4)
         assert (await h.until(ContainerExited, good, seconds=SOON)).exit_code == 4
         assert f"{poison} could not be inspected" in caplog.text
-        h.engine.inspect = inspected  # type: ignore[method-assign]
+        h.engine.inspect = inspected
         assert (await h.until(ContainerExited, poison, seconds=NEXT_LIST)).exit_code == 3
 
 
@@ -224,7 +225,7 @@ async def test_a_list_older_than_a_start_ends_no_container() -> None:
             await asyncio.sleep(1)
             return seen
 
-        h.engine.list = stale  # type: ignore[method-assign,assignment]
+        h.engine.list = stale
         await asyncio.sleep(60)
         assert h.kinds(first) == ["LaunchAdvanced", "ContainerStarted"]
 

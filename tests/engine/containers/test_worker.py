@@ -103,7 +103,7 @@ async def test_a_container_that_still_runs_after_a_stop_is_stopped_again() -> No
             if len(asked) > 2:
                 await stop(name, grace)
 
-        h.engine.stop = deaf  # type: ignore[method-assign]
+        h.engine.stop = deaf
         h.containerizer.carry_out(Stop(ref, 1.0))
         await h.until(ContainerExited, ref)
         assert asked == [1.0, 1.0, 1.0]

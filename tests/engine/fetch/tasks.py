@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Any
 
 from shim.engine.api import ContainerSpec, Engine
 from shim.engine.fetch.fetcher import Fetcher
@@ -30,7 +31,7 @@ def launch(*uris: CommandInfo.URI | str, image: str = "busybox:1", script: str =
     return Launch(ref, task, "agent", "t")
 
 
-def as_uri(url: str, **fields: object) -> CommandInfo.URI:
+def as_uri(url: str, **fields: Any) -> CommandInfo.URI:
     return CommandInfo.URI(value=url, **fields)
 
 

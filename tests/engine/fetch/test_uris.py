@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,16 +13,16 @@ from shim.errors import Permanent
 from shim.protos.mesos_pb2 import CommandInfo
 
 
-def uri(value: str, **fields: object) -> CommandInfo.URI:
+def uri(value: str, **fields: Any) -> CommandInfo.URI:
     return CommandInfo.URI(value=value, **fields)
 
 
-def one(value: str, file_root: Path | None = None, **fields: object) -> FetchItem:
+def one(value: str, file_root: Path | None = None, **fields: Any) -> FetchItem:
     (item,) = fetch_items([uri(value, **fields)], file_root)
     return item
 
 
-def refusal(value: str, **fields: object) -> str:
+def refusal(value: str, **fields: Any) -> str:
     with pytest.raises(Permanent) as caught:
         one(value, **fields)
     return str(caught.value)
@@ -40,7 +41,7 @@ def test_by_default_an_archive_is_unpacked_and_nothing_is_cached() -> None:
         ({"extract": True}, ArchiveKind.ZIP),
     ],
 )
-def test_files_that_are_not_unpacked(fields: dict[str, object], kind: ArchiveKind | None) -> None:
+def test_files_that_are_not_unpacked(fields: dict[str, Any], kind: ArchiveKind | None) -> None:
     assert one("http://h/a.zip", **fields).kind is kind
 
 
@@ -155,7 +156,7 @@ def test_the_name_is_the_output_file_or_the_text_after_the_last_slash() -> None:
     ],
 )
 def test_a_wrong_uri_is_refused_with_its_reason(
-    value: str, fields: dict[str, object], message: str
+    value: str, fields: dict[str, Any], message: str
 ) -> None:
     assert refusal(value, **fields) == message
 

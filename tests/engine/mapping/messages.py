@@ -56,7 +56,9 @@ def _values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
 
 def _one(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
     if field.message_type is not None:
-        return st.deferred(lambda: messages(field.message_type, depth - 1))
+        kind = field.message_type
+        assert kind is not None
+        return st.deferred(lambda: messages(kind, depth - 1))
     if field.enum_type is not None:
         return st.sampled_from([value.number for value in field.enum_type.values])
     if field.type == _Field.TYPE_STRING:

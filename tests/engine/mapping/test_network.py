@@ -101,7 +101,7 @@ def test_the_network_is_checked_before_a_parameter_replaces_it() -> None:
 # ---- ports: none, virtual, real -------------------------------------------------------------
 
 HOST_PORT = "container.docker.port_mappings[0].host_port"
-EXPOSED = {"80/tcp": {}}
+EXPOSED: dict[str, dict[str, str]] = {"80/tcp": {}}
 
 
 @pytest.mark.parametrize("mode", ["none", "virtual"])

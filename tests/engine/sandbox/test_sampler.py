@@ -89,6 +89,8 @@ def test_networks_are_summed_and_missing_values_are_zero() -> None:
     two = {"networks": {"eth0": {"rx_bytes": 1, "tx_errors": 2}, "eth1": {"rx_bytes": 10}}}
     assert usage_of(two, 1.0).network["rx_bytes"] == 11
     assert usage_of(two, 1.0).network["tx_errors"] == 2
-    for odd in ({}, {"memory_stats": None, "networks": None, "cpu_stats": []}):
+    no_values: dict[str, Any] = {"memory_stats": None, "networks": None, "cpu_stats": []}
+    samples: tuple[dict[str, Any], ...] = ({}, no_values)
+    for odd in samples:
         assert usage_of(odd, 1.0).mem_rss_bytes == 0
         assert not usage_of(odd, 1.0).network

@@ -41,7 +41,7 @@ def say(box: Box, text: str, stream: int = 1, at: float | None = None) -> None:
 
 @asynccontextmanager
 async def open_store(engine: FakeEngine, directory: Path) -> AsyncIterator[SandboxStore]:
-    store = SandboxStore(engine, directory)  # type: ignore[arg-type]
+    store = SandboxStore(engine, directory)
     await store.load()
     try:
         yield store
