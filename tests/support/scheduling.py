@@ -17,6 +17,7 @@ SLOWEST_FIRST = (
     "tests/discovery/test_real_consul.py",
     "tests/wire/test_detect.py",
     "tests/e2e",
+    "tests/test_documents.py",
     "tests/dev/master",
     "tests/run",
     "tests/sim",
@@ -32,7 +33,13 @@ SERVICES = {
 }
 """Modules whose tests share a session's service, by its name: one worker starts it."""
 
-ONE_BY_ONE = ("tests/e2e", "tests/compose/test_compose.py", "tests/dev/master", "tests/run")
+ONE_BY_ONE = (
+    "tests/compose/test_compose.py",
+    "tests/dev/master",
+    "tests/e2e",
+    "tests/run",
+    "tests/test_documents.py",
+)
 """Their tests share nothing: each may run on any worker."""
 
 PROCESSES = (
@@ -40,6 +47,7 @@ PROCESSES = (
     "tests/dev",
     "tests/e2e",
     "tests/run/test_command.py",
+    "tests/test_documents.py",
     "tests/test_start.py",
 )
 """Their tests start agents, frameworks or scripts as processes: they are no unit tests."""
