@@ -84,8 +84,14 @@ class AddressGate:
         try:
             async with (
                 asyncio.timeout(limits.ADDRESS_CHANGE_TIMEOUT),
-                session.get(url, params=query, headers=self._headers()) as response,
+                session.get(
+                    url, params=query, headers=self._headers(), allow_redirects=False
+                ) as response,
             ):
+                # A master that does not lead points to the leader: before the election, to itself.
+                if response.status in (307, 503):
+                    log.info("%s: %d: this master does not lead yet", url, response.status)
+                    return False
                 if response.status != 200:
                     log.error(
                         "%s: %d %s: cannot ask whether the master still knows the agent; "

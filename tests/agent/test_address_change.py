@@ -30,7 +30,7 @@ class Master:
         self.requests.append(request)
         self.asked.set()
         if self.status != 200:
-            return web.Response(status=self.status)
+            return web.Response(status=self.status, headers={"Location": "/slaves"})
         return web.json_response({"slaves": self.known, "recovered_slaves": []})
 
 
@@ -85,6 +85,25 @@ async def test_a_master_that_does_not_tell_is_asked_again(
     assert detected.masters == [pid]
     assert f"{status} " in caplog.text
     assert "start with --advertise_ip=10.0.0.1" in caplog.text
+
+
+@pytest.mark.parametrize("status", [307, 503])
+async def test_a_master_that_does_not_lead_yet_is_asked_again(
+    master: tuple[Master, Pid], status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a master answers between its start and the election: a redirect to itself, or 503."""
+    fake, pid = master
+    fake.status = status
+    detected = Detected()
+    gate = AddressGate(CHANGE, None, detected)
+    with caplog.at_level("INFO"):
+        gate.master_changed(pid)
+        await fake.asked.wait()
+        fake.status, fake.known = 200, []
+        await asyncio.wait_for(detected.event.wait(), 10)
+    gate.close()
+    assert "does not lead yet" in caplog.text
+    assert not [record for record in caplog.records if "cannot ask" in record.message]
 
 
 async def test_it_asks_as_the_agents_principal(master: tuple[Master, Pid]) -> None:
