@@ -176,7 +176,7 @@ def _try(new: Path, endpoint: LoginEndpoint, owner: str, must_work: bool) -> str
             return f"not tried: {error}"
         raise ConfigError(
             f"nothing was replaced, the new certificate could not be tried: {error}. Try again "
-            "later; where the endpoint or its CA has changed, --url looks it up anew"
+            "later; where the endpoint or its CA has changed, --url looks it up again"
         ) from error
     return "accepted by the endpoint"
 

@@ -23,7 +23,7 @@ class LoginRefused(ConfigError):
 
 
 def fetch_ca(docker_host: str) -> bytes | None:
-    """The endpoint's CA; None when it has none of its own (then the system's CAs are used).
+    """The endpoint's CA; None when the endpoint serves none (then the system's CAs are used).
 
     The CA is trusted on this first contact, as it is by Triton's own tools. NoAnswer.
     """

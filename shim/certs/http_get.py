@@ -1,4 +1,4 @@
-"""One HTTP GET in an event loop of its own, so that Ctrl-C always ends it."""
+"""One HTTP GET in a new event loop, so that Ctrl-C always ends it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def get(
     try:
         return asyncio.run(_get(url, headers or {}, tls))
     except aiohttp.ClientConnectorCertificateError as error:
-        raise NoAnswer(f"{url}: {explain(error)} (--insecure does without)") from error
+        raise NoAnswer(f"{url}: {explain(error)} (--insecure skips the verification)") from error
     except NETWORK_ERRORS as error:
         raise NoAnswer(f"{url}: {explain(error)}") from error
 

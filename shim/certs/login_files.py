@@ -31,12 +31,6 @@ class LoginEndpoint:
     """PEM; None: the system's CAs are used."""
 
 
-def write(directory: Path, login: ClientCertificate, endpoint: LoginEndpoint) -> None:
-    """Write the files, replacing any that exist. ConfigError when they cannot be written."""
-    with staged(directory, login, endpoint) as new:
-        install(new, directory)
-
-
 @contextmanager
 def staged(directory: Path, login: ClientCertificate, endpoint: LoginEndpoint) -> Iterator[Path]:
     """A temporary directory with the files, mode 0600, to be tried and then installed.
@@ -75,7 +69,7 @@ def https_url(docker_host: str) -> str:
     """``tcp://host[:port]`` -> ``https://host:port``. ValueError for any other form."""
     parts = urlsplit(docker_host)
     if parts.scheme not in ("tcp", "https") or not parts.hostname:
-        raise ValueError("tcp://host:port is one")
+        raise ValueError("expected tcp://host:port")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"https://{host}:{parts.port or TLS_PORT}"
 
@@ -105,7 +99,7 @@ def read_endpoint(directory: Path) -> LoginEndpoint:
         ca = authority.read_bytes() if authority.exists() else None
     except OSError as error:
         raise ConfigError(
-            f"--renew: {error.filename}: {error.strerror}: --url asks CloudAPI anew"
+            f"--renew: {error.filename}: {error.strerror}: --url asks CloudAPI again"
         ) from error
     return LoginEndpoint(_docker_host(path, text), "export DOCKER_TLS_VERIFY=1" in text, ca)
 
@@ -113,14 +107,14 @@ def read_endpoint(directory: Path) -> LoginEndpoint:
 def _docker_host(path: Path, text: str) -> str:
     match = re.search(r"^export DOCKER_HOST=(.*)$", text, re.MULTILINE)
     if match is None:
-        raise ConfigError(f"--renew: {path} does not set DOCKER_HOST: --url asks CloudAPI anew")
+        raise ConfigError(f"--renew: {path} does not set DOCKER_HOST: --url asks CloudAPI again")
     try:
         (docker_host,) = shlex.split(match[1])
         https_url(docker_host)
     except ValueError as error:
         raise ConfigError(
             f"--renew: {path}: DOCKER_HOST={match[1]} is no endpoint ({error}): --url asks "
-            "CloudAPI anew"
+            "CloudAPI again"
         ) from None
     return docker_host
 

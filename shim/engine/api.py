@@ -60,7 +60,7 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an endpoint says about itself; zero or empty where it says nothing."""
+    """An endpoint's description of itself. Values that it does not report are zero or empty."""
 
     kind: str
     """``docker`` or ``triton``."""
@@ -160,7 +160,7 @@ class Engine(Protocol):
         """``(stream, timestamp, line)`` with stream 1 stdout, 2 stderr; seconds since the epoch.
 
         Lines keep their newline; a long one may come in several pieces. ``since`` is inclusive.
-        With ``tail``, only the last so many lines.
+        ``tail`` is the number of last lines to which the answer is limited.
         """
 
     async def exec(
@@ -179,7 +179,7 @@ class CreateNotifier(Protocol):
     """An optional extension of an engine whose creates take minutes: it calls back."""
 
     async def create_or_notify(self, spec: ContainerSpec, on_ready: Callable[[], None]) -> str:
-        """:meth:`Engine.create`, or InProgress when the create goes on without the caller.
+        """:meth:`Engine.create`, or InProgress while the endpoint works on the create.
 
         After InProgress, ``on_ready`` is called once. The caller then asks for the same create
         again, and gets its outcome or InProgress once more. A caller that does not ask again

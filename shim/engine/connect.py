@@ -36,9 +36,9 @@ async def connect(
 ) -> Engine:
     """The engine behind the flags, the environment or the docker context.
 
-    ``observe_call`` is told of every call that ended. Raises ConfigError naming what cannot be
-    used. Only with ``--engine=auto`` is an endpoint asked what it is, and only one with TLS:
-    Transient when it does not answer.
+    ``observe_call`` is called after each engine call. Raises ConfigError that names an unusable
+    flag. With ``--engine=auto`` an endpoint with TLS is asked for its kind: Transient when it does
+    not answer.
     """
     endpoint = resolve(flags.docker_host, flags.docker_cert_path, flags.docker_tls_verify)
     may_be_triton = flags.engine == "auto" and endpoint.tls is not None
@@ -55,7 +55,7 @@ async def connect(
 def _client_login(endpoint: Endpoint) -> ClientLogin:
     if not endpoint.certificates:
         raise ConfigError(
-            f"{endpoint} is Triton's, which wants a client certificate, and there is none: set "
+            f"{endpoint} is a Triton endpoint, which requires a client certificate: set "
             "--docker_cert_path to a directory that `mesos-shim certs` made"
         )
     return ClientLogin(Path(endpoint.certificates), verify=endpoint.verified)

@@ -15,14 +15,15 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from shim.certs import command, login_files, ssh_wire
+from shim.certs import command, ssh_wire
 from shim.certs.account_key import PASSPHRASE
 from shim.certs.certificate import new_style
 from shim.engine.connect import connect
-from shim.engine.triton.certificate_info import days_left, read_certificate
+from shim.engine.triton.certificate_info import read_certificate
 from tests.certs.conftest import KEYS, WriteKey, public_line
 from tests.certs.test_login_files import sourced
 from tests.engine.test_connect import Wanted
+from tests.support.login import write_login
 from tests.triton.cloudapi import CloudApi
 from tests.triton.simulator import ACCOUNT, TritonSimulator, client, login_endpoint, run_simulator
 from tests.triton.tls import write_server_certificate
@@ -85,7 +86,8 @@ async def test_a_key_becomes_a_certificate_that_is_accepted(
     assert "accepted by the endpoint" in output
     assert "not verified" not in output
     assert ("key.pem is the account's SSH key itself, unencrypted" in warnings) is bool(style)
-    assert round(days_left((out / "cert.pem").read_bytes())) == (365 if style else 3650)
+    certificate = read_certificate((out / "cert.pem").read_bytes())
+    assert round(certificate.days_left(datetime.now(UTC))) == (365 if style else 3650)
 
 
 async def test_renewing_keeps_account_endpoint_and_style(
@@ -224,7 +226,7 @@ async def test_ca_pem_is_loaded_again_with_url_only(
     (triton.certs / "ca.pem").write_bytes(another_ca(tmp_path))
     renewal = ["--key", write_key("rsa"), "--out", triton.certs, "--renew"]
     assert await certs(*renewal) == 2
-    assert "its CA has changed, --url looks it up anew" in capsys.readouterr().err
+    assert "its CA has changed, --url looks it up again" in capsys.readouterr().err
     assert await certs(*renewal, "--url", cloudapi.url) == 0
     assert (triton.certs / "ca.pem").read_bytes() == triton.endpoint.ca.read_bytes()
 
@@ -293,7 +295,7 @@ async def test_insecure_applies_to_cloudapi(
     )
     async with CloudApi(triton.datacenter.accounts, services, server_pem=pem) as api:
         assert await certs(*common, api.url) == 2
-        assert "--insecure does without" in capsys.readouterr().err
+        assert "--insecure skips the verification" in capsys.readouterr().err
         assert await certs(*common, api.url, "--insecure") == 0
 
 
@@ -302,7 +304,7 @@ async def test_insecure_applies_to_a_renewal(
 ) -> None:
     key = write_key("rsa")
     login = new_style(ACCOUNT, KEYS["rsa"], datetime.now(UTC))
-    login_files.write(
+    write_login(
         triton.certs, login, replace(login_endpoint(triton.endpoint), ca=another_ca(tmp_path))
     )
     assert await certs("--key", key, "--out", triton.certs, "--renew", "--insecure") == 0

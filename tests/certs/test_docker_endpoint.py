@@ -66,7 +66,7 @@ async def test_a_login_is_tried_with_the_agent_s_tls(scripted: Scripted, tmp_pat
     scripted.answers[INFO] = (200, b"{}")
     await tried(scripted, tmp_path, scripted.ca.read_bytes())
     await tried(scripted, tmp_path, None, verify=False)
-    with pytest.raises(NoAnswer, match=r"does not verify.*--insecure does without"):
+    with pytest.raises(NoAnswer, match=r"does not verify.*--insecure skips the verification"):
         await tried(scripted, tmp_path, None)
 
 

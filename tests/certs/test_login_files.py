@@ -17,6 +17,7 @@ from shim.certs.login_files import LoginEndpoint
 from shim.engine.triton.login import ClientLogin as Agent
 from shim.errors import ConfigError
 from tests.certs.conftest import KEYS
+from tests.support.login import write_login
 
 WHERE = LoginEndpoint("tcp://localhost:1", True, None)
 
@@ -35,7 +36,7 @@ def sourced(directory: Path, **before: str) -> dict[str, str]:
 def test_a_new_directory_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        login_files.write(tmp_path / "out", login(), WHERE)
+        write_login(tmp_path / "out", login(), WHERE)
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
@@ -47,7 +48,7 @@ def test_a_reader_never_sees_a_new_certificate_with_an_old_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ca = new_style("ca", KEYS["p256"], datetime.now(UTC)).certificate_pem
-    login_files.write(tmp_path, login("alice"), WHERE)
+    write_login(tmp_path, login("alice"), WHERE)
     agent, seen = Agent(tmp_path), []
     replace = Path.replace
 
@@ -58,7 +59,7 @@ def test_a_reader_never_sees_a_new_certificate_with_an_old_key(
         return result
 
     monkeypatch.setattr(Path, "replace", watched)
-    login_files.write(tmp_path, login("bob"), LoginEndpoint("tcp://localhost:1", True, ca))
+    write_login(tmp_path, login("bob"), LoginEndpoint("tcp://localhost:1", True, ca))
     assert seen == [
         ("ca.pem", "alice"),
         ("key.pem", "alice"),
@@ -78,7 +79,7 @@ def test_files_that_were_not_installed_are_removed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted(out)
     assert not out.exists()
-    login_files.write(out, login(), WHERE)
+    write_login(out, login(), WHERE)
     before = (out / "cert.pem").read_bytes()
     with login_files.staged(out, login(), WHERE):
         pass
@@ -87,23 +88,23 @@ def test_files_that_were_not_installed_are_removed(tmp_path: Path) -> None:
 
 
 def test_a_ca_that_is_not_used_any_more_is_removed(tmp_path: Path) -> None:
-    login_files.write(tmp_path, login(), LoginEndpoint("tcp://localhost:1", True, b"ca"))
+    write_login(tmp_path, login(), LoginEndpoint("tcp://localhost:1", True, b"ca"))
     assert (tmp_path / "ca.pem").read_bytes() == b"ca"
     assert login_files.read_endpoint(tmp_path).ca == b"ca"
-    login_files.write(tmp_path, login(), WHERE)
+    write_login(tmp_path, login(), WHERE)
     assert not (tmp_path / "ca.pem").exists()
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"--out=.*/file: cannot be written: File exists"):
-        login_files.write(tmp_path / "file", login(), WHERE)
+        write_login(tmp_path / "file", login(), WHERE)
 
 
 @pytest.mark.parametrize("verify", [True, False])
 def test_the_variables_that_env_sh_sets(tmp_path: Path, verify: bool) -> None:
     out = tmp_path / "it's a directory"
-    login_files.write(out, login(), LoginEndpoint("tcp://[::1]:2376", verify, None))
+    write_login(out, login(), LoginEndpoint("tcp://[::1]:2376", verify, None))
     found = sourced(out, DOCKER_TLS_VERIFY="before")
     assert found["DOCKER_HOST"] == "tcp://[::1]:2376"
     assert found["DOCKER_CERT_PATH"] == str(out)

@@ -193,7 +193,7 @@ async def test_volumes(volume: str, shared: System, tmp_path: Path) -> None:
         found |= await ends(framework, again)
     assert found == dict.fromkeys([t["name"] for t in (*tasks, again)], "TASK_FINISHED")
     assert (host / "out").read_text() == "out\n"
-    assert "/data is an anonymous volume, gone with the container" in agent.log
+    assert "/data is an anonymous volume, removed with the container" in agent.log
 
 
 async def test_terminal_limits_and_rights(shared: System) -> None:

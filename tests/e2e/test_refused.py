@@ -96,7 +96,7 @@ async def test_what_is_refused_and_in_which_words(system: System) -> None:
     )
     case(
         "secret",
-        f"{OPTIONS}There is no secret store to look it up in:"
+        f"{OPTIONS}Secrets by reference are not supported:"
         " command.environment.variables[PW].secret.reference 'vault/pw'",
         command={"value": "true", "environment": secret},
     )
@@ -111,7 +111,7 @@ async def test_what_is_refused_and_in_which_words(system: System) -> None:
         ("health-interval", "soon", "Not a duration (like 1m30s or 250ms)"),
         ("init", "", "Not a boolean (true or false)"),
         ("ulimit", "nofiles=1", "Unknown ulimit 'nofiles'"),
-        ("volume", "./here:/there", "A relative path is nowhere: there is no client to be"),
+        ("volume", "./here:/there", "Relative paths are not supported; give an absolute path"),
         ("detach", "true", "Option detach is for the docker client: the agent always watches"),
         ("memroy", "1g", "Unknown option of docker run (did you mean 'memory'?)"),
         ("publish", "99999:80", "Ports must be in 1..65535"),

@@ -126,8 +126,8 @@ async def test_an_alarm_for_a_container_without_task_and_no_other(
         await docker.run("stray", Labels={LABEL_SHIM: "one", LABEL_CONTAINER: "stray"})
         await until(shows(agent, "triton_containers_without_task 1.0"), "the alarm")
         assert (await money(agent))["containers_without_task"] == ["stray"]
-        assert agent.log.count("is paid for, and no task is known for it") == 1
-        assert "stray is paid for, and no task is known for it" in agent.log
+        assert agent.log.count("belongs to no task and is still charged") == 1
+        assert "stray belongs to no task and is still charged" in agent.log
         assert "stray" in triton.remaining
         await restart(master, agent)
         await until(lambda: "stray" not in triton.remaining, "the removal at the next start")

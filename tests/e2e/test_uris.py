@@ -89,7 +89,7 @@ async def test_what_cannot_be_fetched_is_named(shared: System) -> None:
         told = words.pop(name)
         assert told.startswith(f"{every} container '")
         assert told.endswith(f"{bad[name]['value']}{said}")
-    here = "Could not fetch: There is no agent host whose files could be fetched:"
+    here = "Could not fetch: Local files need file:// and --fetcher_file_root:"
     assert words == {
         "file": f"{here} command.uris[0].value 'file:///etc/passwd'",
         "path": f"{here} command.uris[0].value '/etc/passwd'",

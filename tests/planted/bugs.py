@@ -54,7 +54,7 @@ BUGS = (
     Bug(
         "a parked launch gives its slot back",
         "shim/engine/containers/launch.py",
-        """            # The create goes on at the endpoint, and keeps its slot until it has ended.
+        """            # The endpoint still works on the create, which keeps its slot until it has ended.
             raise""",
         """            self._release_slot()
             raise""",

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from shim.certs import login_files
 from shim.certs.certificate import new_style
+from tests.support.login import write_login
 from tests.triton.accounts import Account
 from tests.triton.backends import Backend, SimulatedBackend
 from tests.triton.datacenter import Datacenter
@@ -90,7 +91,7 @@ async def run_simulator(
     server_directory.mkdir(exist_ok=True)
     async with Endpoint(datacenter, server_directory, port) as endpoint:
         certificate = new_style(ACCOUNT, key, datetime.now(UTC))
-        login_files.write(directory, certificate, login_endpoint(endpoint))
+        write_login(directory, certificate, login_endpoint(endpoint))
         simulator = TritonSimulator(endpoint, account, key, directory)
         yield simulator
         if must_end_empty:

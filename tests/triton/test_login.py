@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shim.certs import login_files
 from shim.certs.certificate import ClientCertificate, new_style, old_style
+from tests.support.login import write_login
 from tests.triton.simulator import ACCOUNT, Answer, Client, TritonSimulator, client, login_endpoint
 
 UNAUTHORIZED = re.compile(r"Unauthorized \([0-9a-f-]{36}\)")
@@ -23,7 +23,7 @@ TEXT = re.compile(r"(\(\w+\) )?.+ \([0-9a-f-]{36}\)")
 
 async def ask_with(triton: TritonSimulator, login: ClientCertificate, tmp_path: Path) -> Answer:
     other = tmp_path / "other"
-    login_files.write(other, login, login_endpoint(triton.endpoint))
+    write_login(other, login, login_endpoint(triton.endpoint))
     triton.certs = other
     async with client(triton) as ask:
         return await ask("GET", "/v1.21/info")

@@ -1,7 +1,7 @@
 """Runs the health checks and checks of all tasks.
 
 One timer queue knows when each check is due. A bounded number of probes runs at once, and only a
-running probe has an asyncio task. Probes in containers have a queue of their own: network probes
+running probe has an asyncio task. Probes in containers have a separate queue: network probes
 never wait for them.
 
 A failure counts only when the endpoint confirms that the container runs. An endpoint without an
@@ -132,7 +132,7 @@ class Checker:
     def start(self, order: StartChecks) -> None:
         """Start the checks of a container. Does nothing when they are started already.
 
-        A check that cannot be understood is not made: a warning in the log says so.
+        An invalid check is not started, and the log has a warning.
         """
         if order.ref in self._checks:
             return
@@ -141,7 +141,7 @@ class Checker:
             try:
                 checks += checks_of(order)
             except InvalidTask as error:
-                log.warning("%s runs unchecked: %s", order.ref, error)
+                log.warning("check of %s is disabled: %s", order.ref, error)
         if checks:
             self._checks[order.ref] = checks
             self._wake.set()
@@ -175,7 +175,7 @@ class Checker:
         for ref in list(self._checks):
             self.stop(ref)
         await asyncio.gather(*probes, return_exceptions=True)
-        await self._tools.close()
+        await self._tools.network.close()
 
     # --- setting up -----------------------------------------------------------------------
 

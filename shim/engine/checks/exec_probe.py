@@ -18,10 +18,11 @@ from shim.engine.checks.spec import CheckTarget, CommandCheck, HttpCheck, TcpChe
 from shim.errors import NotFound, Permanent, Transient
 
 _HTTP = r"""
-host=$1 port=$2 scheme=$3 path=$4 seconds=$5 bare=$6
+host=$1 port=$2 scheme=$3 path=$4 seconds=$5 bare=$6 redirects=$7
 url="$scheme://$host:$port$path"
 with_curl() {
-  curl -s -S -L -k -g -m "$seconds" -o /dev/null -w '\nHTTP/ %{http_code}\n' "$url"
+  curl -s -S -L --max-redirs "$redirects" -k -g -m "$seconds" -o /dev/null \
+    -w '\nHTTP/ %{http_code}\n' "$url"
 }
 with_wget() {
   set -- -S -t 1 -T "$seconds" -O /dev/null
@@ -69,6 +70,10 @@ fi
 _LAST = re.compile(rb"^= (\w+) (\d+)\s*\Z", re.MULTILINE)
 _STATUS = re.compile(rb"HTTP/[\d.]* +([1-5]\d\d)\b")
 _REFUSED = re.compile(rb"connection refused", re.IGNORECASE)
+_TOO_MANY_REDIRECTS = re.compile(
+    rb"maximum .*redirects followed|redirections exceeded|too many redirections", re.IGNORECASE
+)
+"""The errors of curl, GNU wget and busybox wget. The limits of wget are its own."""
 
 
 class ExecProbe:
@@ -118,7 +123,11 @@ def script(target: HttpCheck | TcpCheck, timeout: float) -> tuple[str, ...]:
     seconds = str(max(1, math.ceil(timeout)))
     scheme, path = (target.scheme, target.path) if isinstance(target, HttpCheck) else ("", "")
     text = _HTTP if isinstance(target, HttpCheck) else _TCP
-    return ("/bin/sh", "-c", text, "sh", host, str(target.port), scheme, path, seconds, bare)
+    redirects = str(limits.CHECK_REDIRECTS)
+    return (
+        *("/bin/sh", "-c", text, "sh"),
+        *(host, str(target.port), scheme, path, seconds, bare, redirects),
+    )
 
 
 def parse_output(target: HttpCheck | TcpCheck, output: bytes) -> ProbeResult:
@@ -129,9 +138,11 @@ def parse_output(target: HttpCheck | TcpCheck, output: bytes) -> ProbeResult:
     printed = output[: last.start()]
     if isinstance(target, TcpCheck):
         return ProbeResult(ProbeStatus.ANSWERED if b"connected" in printed else ProbeStatus.REFUSED)
+    text = " ".join(printed.decode("utf-8", "replace").split())[:200]
+    if _TOO_MANY_REDIRECTS.search(printed):
+        return ProbeResult(ProbeStatus.NO_ANSWER, detail=text)
     statuses = _STATUS.findall(printed)
     if statuses:
         return ProbeResult(ProbeStatus.ANSWERED, int(statuses[-1]))
-    text = " ".join(printed.decode("utf-8", "replace").split())[:200]
     refused = _REFUSED.search(printed) or (last[1], last[2]) in ((b"curl", b"7"), (b"bash", b"7"))
     return ProbeResult(ProbeStatus.REFUSED if refused else ProbeStatus.NO_ANSWER, detail=text)

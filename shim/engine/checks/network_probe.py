@@ -59,7 +59,7 @@ class NetworkProbe:
     async def _get(self, url: URL, connecting: float) -> ProbeResult:
         """Follow redirects within the container. A redirect to another host is the answer."""
         limit = aiohttp.ClientTimeout(sock_connect=connecting)
-        for _ in range(limits.CHECK_REDIRECTS):
+        for _ in range(limits.CHECK_REDIRECTS + 1):
             async with self._session.get(url, allow_redirects=False, timeout=limit) as response:
                 await _read(response)
                 target_url = _redirect(response, url)

@@ -31,7 +31,7 @@ from shim.model.container import Ref
 log = logging.getLogger(__name__)
 
 _PORTS = range(1, 65_536)
-_NO_ADDRESS = ProbeResult(ProbeStatus.UNREACHABLE, detail="it has no address of its own")
+_NO_ADDRESS = ProbeResult(ProbeStatus.UNREACHABLE, detail="the container has no address of its own")
 
 
 class ProbePlace(enum.Enum):
@@ -51,9 +51,6 @@ class ProbeTools:
         self.host = host
         self.network = NetworkProbe()
         self.exec = ExecProbe(engine, execs_at_once)
-
-    async def close(self) -> None:
-        await self.network.close()
 
 
 class ProbeRoute:
@@ -135,7 +132,9 @@ class ProbeRoute:
         host = self._tools.host
         port = await self._host_port(target.port) if host else 0
         if not port:
-            return ProbeResult(ProbeStatus.IMPOSSIBLE, detail="it publishes no such port")
+            return ProbeResult(
+                ProbeStatus.IMPOSSIBLE, detail="the container publishes no such port"
+            )
         return await self._tools.network.probe(target, host, port, self._timeout)
 
     async def _host_port(self, port: int) -> int:

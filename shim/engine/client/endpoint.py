@@ -29,8 +29,6 @@ class Endpoint:
     socket: str = ""
     """Path of the unix socket, empty for TCP."""
     tls: ssl.SSLContext | None = field(default=None, repr=False, compare=False)
-    source: str = "default"
-    """The flag, variable or context it came from, for error messages."""
     certificates: str = ""
     """Directory with the client certificate, whose files may be replaced; empty without one."""
 
@@ -73,16 +71,16 @@ def resolve(
     choice = _choose(host, cert_path, tls_verify, environ)
     parts = _split(choice)
     if parts.scheme == "unix":
-        return Endpoint(choice.host, "http://docker", parts.path, None, choice.source)
+        return Endpoint(choice.host, "http://docker", parts.path)
     secure = parts.scheme == "https" or bool(choice.cert_path) or choice.verify is True
     scheme, port = ("https", TLS_PORT) if secure else ("http", PLAIN_PORT)
     name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     url = f"{scheme}://{name}:{parts.port or port}{parts.path.rstrip('/')}"
     if not secure:
-        return Endpoint(choice.host, url, source=choice.source)
+        return Endpoint(choice.host, url)
     directory = Path(choice.cert_path or _config_directory(environ))
     certificates = str(directory) if (directory / "cert.pem").exists() else ""
-    return Endpoint(choice.host, url, "", _tls(choice, environ), choice.source, certificates)
+    return Endpoint(choice.host, url, "", _tls(choice, environ), certificates)
 
 
 def _choose(
@@ -130,7 +128,7 @@ def _split(choice: _Choice) -> _Parts:
     text = choice.host
     wrong = ConfigError(
         f"{choice.source}: {text!r} is not a Docker endpoint: "
-        "unix:///path, tcp://host:port or https://host:port is"
+        "expected unix:///path, tcp://host:port or https://host:port"
     )
     if text.startswith("/"):
         text = f"unix://{text}"

@@ -1,8 +1,8 @@
 """What an answer of 4xx or 5xx means: the one place that maps Docker's answers to error classes.
 
 Pure. A 400 or a 404 is about the request. A 500 may be about anything: Docker sends it both for a
-host port in use and for a containerd that went away. So the words of the answer decide. Where the
-words do not, the error is Ambiguous, which is worth a few attempts and no more.
+host port in use and for a containerd that went away. So the text of the answer decides. An
+answer whose text is unknown is Ambiguous: the call is repeated a few times.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def error_for(verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> ShimError:
     """The error for an answer of 4xx or 5xx to ``verb`` (``create``, ``start``, ...)."""
-    message = message_of(body) or f"{verb}: the endpoint answered {status} without a word"
+    message = message_of(body) or f"{verb}: the endpoint answered {status} with an empty body"
     if status == 429 or status in GATEWAY:
         return Transient(message, retry_after=retry_after(headers))
     if status >= 500:
@@ -86,7 +86,7 @@ def error_for(verb: str, status: int, body: bytes, headers: Mapping[str, str]) -
     if status == 409:
         return _conflict(verb, message)
     if status in (401, 407):
-        return Permanent(f"the endpoint does not know us: {message}")
+        return Permanent(f"the endpoint rejected the credentials: {message}")
     return Permanent(message)
 
 

@@ -27,25 +27,25 @@ class RetryPolicy:
 
     retried: type[ShimError]
     not_retried: tuple[type[ShimError], ...] = ()
-    """Of those, the ones that are raised at once."""
+    """Subclasses of ``retried`` that are raised at once."""
     ambiguous_attempts: int | None = None
-    """After so many :class:`Ambiguous` errors the next one counts as permanent."""
+    """The number of :class:`Ambiguous` errors at which the call fails. None: no such number."""
     attempts: int | None = None
-    """In all. None: until one succeeds."""
+    """The number of all attempts after which the call fails. None: no such number."""
     shortest_pause: float = limits.ENGINE_RETRY_MIN
     longest_asked: float = limits.ENGINE_RETRY_MAX / 2
     """A pause that the endpoint asks for (``retry_after``) counts up to this length."""
 
     def retries(self, error: BaseException, ambiguous: int) -> bool:
-        """Whether another attempt follows, after so many ambiguous errors with this one."""
+        """Whether another attempt follows. ``ambiguous`` counts Ambiguous errors, with this one."""
         if not isinstance(error, self.retried) or isinstance(error, self.not_retried):
             return False
         return self.ambiguous_attempts is None or ambiguous < self.ambiguous_attempts
 
     def pause(self, state: tenacity.RetryCallState) -> float:
-        """Doubling, and no shorter than the endpoint asked for.
+        """Return the seconds to the next attempt: doubling, at least what the endpoint asked for.
 
-        Chance is part of both, so that thousands of repeated calls do not arrive at once.
+        Both are randomized, so that thousands of repeated calls do not arrive at once.
         """
         error = state.outcome.exception() if state.outcome else None
         retry_after = error.retry_after if isinstance(error, Transient) else None

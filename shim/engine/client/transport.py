@@ -173,7 +173,7 @@ class Transport:
         return aiohttp.TCPConnector(limit=connections)
 
     def _tls(self) -> ssl.SSLContext | bool:
-        """Whom to trust on the next connection; True: the system's certificate authorities."""
+        """The authorities to trust on the next connection; True: those of the system."""
         return self.endpoint.tls or True
 
     async def _version_prefix(self) -> str:

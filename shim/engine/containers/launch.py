@@ -37,11 +37,14 @@ log = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
-    """A newer order makes what is under way pointless."""
+    """A newer order ended the work under way."""
 
 
 class LaunchFailure(Exception):
-    """The launch failed for good."""
+    """The launch failed and is not repeated.
+
+    ``core.status`` turns ``failure`` into the reason of the status update.
+    """
 
     def __init__(self, failure: Failure, message: str) -> None:
         super().__init__(message)
@@ -60,10 +63,10 @@ class LaunchOwner(Protocol):
         """Return once it is durable that the container may exist."""
 
     def interruptible(self, seconds: float | None = None) -> AbstractAsyncContextManager[None]:
-        """A block that a cancel ends by Interrupted, and ``seconds`` by TimeoutError."""
+        """A context manager. Raises Interrupted on a cancel, TimeoutError after ``seconds``."""
 
     def on_ready(self) -> None:
-        """Called by the engine when a parked launch can go on."""
+        """Called by the engine when a parked launch can continue."""
 
 
 class LaunchAttempt:
@@ -94,7 +97,7 @@ class LaunchAttempt:
         self._deps = deps
         self._owner = owner
         self._ordered_at = ordered_at
-        """The launch has waited in the queue since then."""
+        """When the launch entered the queue, on the clock of ``deps``."""
         self._deadline = deps.clock() + deps.launch_timeout
         self._holds_slot = False
         self._failures = FailureCount()
@@ -106,7 +109,7 @@ class LaunchAttempt:
         """Seconds waited so far because the endpoint asked for it."""
 
     async def run(self) -> Container | LaunchFailed | None:
-        """The container, which runs or ran; or why it never did; None: the launch is parked."""
+        """Return the container once it runs or ran, a failure, or None for a parked launch."""
         try:
             return await self._run()
         except InProgress:
@@ -187,7 +190,7 @@ class LaunchAttempt:
         try:
             found = await self._bring_up(spec)
         except InProgress:
-            # The create goes on at the endpoint, and keeps its slot until it has ended.
+            # The endpoint still works on the create, which keeps its slot until it has ended.
             raise
         except BaseException:
             self._release_slot()

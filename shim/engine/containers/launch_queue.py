@@ -20,7 +20,7 @@ class PrioritySemaphore:
     """
 
     def __init__(self, count: int, on_dequeue: Callable[[], None] = lambda: None) -> None:
-        """``on_dequeue`` is called whenever one request fewer waits."""
+        """``on_dequeue`` is called whenever a request stops waiting."""
         self._free = count
         self._on_dequeue = on_dequeue
         self.waiting = 0
@@ -69,7 +69,7 @@ class PrioritySemaphore:
 
 class QueuedLaunch(Protocol):
     def begin(self) -> None:
-        """Go on in an asyncio task of its own."""
+        """Start the launch in a new asyncio task."""
 
 
 class LaunchQueue:
@@ -97,9 +97,9 @@ class LaunchQueue:
         self.slots = PrioritySemaphore(max_inflight, self._pacer.wake)
         self._queued: OrderedDict[str, QueuedLaunch] = OrderedDict()
         self._length_before = 0
-        """Of the queue, at the last batch."""
+        """The length of the queue at the last batch."""
         self._intervals_held = 0
-        """How long no launch was begun because of a burst."""
+        """Intervals in a row in which a burst held back all launches."""
 
     @property
     def waiting(self) -> int:
@@ -107,12 +107,12 @@ class LaunchQueue:
         return len(self._queued) + self.slots.waiting
 
     def add(self, name: str, launch: QueuedLaunch) -> None:
-        """``launch.begin`` is called when its turn has come."""
+        """Queue a launch. ``launch.begin`` is called when the launch is admitted."""
         self._queued[name] = launch
         self._pacer.wake()
 
     def discard(self, name: str) -> None:
-        """The launch, if it is queued, is begun by the caller."""
+        """Take a launch out of the queue: its caller begins it."""
         self._queued.pop(name, None)
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class LaunchQueue:
         return True
 
     def _is_burst(self) -> bool:
-        """Whether so many launches arrive that none is begun in this interval."""
+        """Whether the launches that arrived in this interval are a burst: none begins then."""
         grown = len(self._queued) - self._length_before
         self._length_before = len(self._queued)
         if not self._queued:

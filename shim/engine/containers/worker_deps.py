@@ -30,7 +30,7 @@ class LaunchHook(Protocol):
     async def before_create(self, order: Launch) -> None:
         """Before the image is looked up. Permanent ends the launch as a failed fetch.
 
-        Cancelled when the launch is given up or takes too long.
+        Cancelled when the launch is cancelled or takes too long.
         """
 
     async def after_create(self, order: Launch) -> None:
@@ -40,13 +40,13 @@ class LaunchHook(Protocol):
         """
 
     def after_launch(self, ref: Ref) -> None:
-        """The launch is over, whatever its outcome: what was kept for it may go."""
+        """The launch is over, whatever its outcome: release what was kept for it."""
 
 
 class Leftovers:
     """What launches may have left at the endpoint, by container name.
 
-    A worker ends with its launch; the removal comes later, and has to know this.
+    A worker ends with its launch. A later removal needs these records.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -78,11 +78,11 @@ class Leftovers:
 
 @dataclass(frozen=True, slots=True)
 class WorkerDeps:
-    """What every worker works with."""
+    """The dependencies that all workers share."""
 
     engine: Engine
     notifier: CreateNotifier | None
-    """The same engine, if its creates take so long that it calls back."""
+    """The same engine, if it implements CreateNotifier."""
     post: Callable[[Fact], None]
     watcher: ContainerWatcher
     slots: PrioritySemaphore
@@ -93,7 +93,7 @@ class WorkerDeps:
     auth_for: Callable[[Launch, ImageRef], Auth | None]
     hooks: Sequence[LaunchHook]
     launch_timeout: float
-    """Seconds until a launch that makes no progress is given up."""
+    """Seconds after which a launch without progress fails."""
     collect_final_logs: Callable[[Ref], Awaitable[None]]
     """Take a container's last output; returns in bounded time. Its removal waits for it."""
     log_throttle: LogThrottle

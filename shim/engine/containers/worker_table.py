@@ -23,11 +23,11 @@ was seen, or the launch failed, or it was interrupted. The phase at the end deci
 * Any other: the outcome is posted, and the core orders what comes next.
 
 A create waits for AllowCreate. The core gives that order once it is durable that the container may
-exist. An agent that dies at any later moment therefore never creates the container anew.
+exist. An agent that dies at any later moment therefore never creates the container again.
 
-Until a start is sent, a launch may be cancelled or begun again. From then on only the endpoint's
-word about this very container counts, however long it takes. So a container is never started
-after its kill was answered, and never started twice.
+Until a start is sent, a launch may be cancelled or begun again. After a start call only an inspect
+of that container decides the outcome, however long the inspect takes. So a container is never
+started after its kill was answered, and never started twice.
 
 The steps of a worker, one at a time; of several waiting orders the first of this list is next::
 
@@ -68,7 +68,7 @@ class LaunchEvent(enum.Enum):
     PARK = "the engine answered InProgress: it calls back"
     READY = "the engine called back"
     START = "a start is about to be sent"
-    REFUSED = "the endpoint admitted nobody, so the start had no effect"
+    REFUSED = "the endpoint denied access, so the start had no effect"
     ANSWERED = "the start call ended in any other way"
     CANCEL = "the launch is to end without a container"
 

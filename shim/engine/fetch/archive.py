@@ -79,7 +79,7 @@ class UnpackQuota:
         if self._left < 0:
             raise Permanent(f"unpacked, the files have more than {self._size} bytes")
         if self._cancelled:
-            raise Permanent("given up")
+            raise Permanent("cancelled")
 
     def use_member(self) -> None:
         self._members_left -= 1

@@ -1,4 +1,4 @@
-"""The fetcher cache: files of URIs with ``cache: true``, downloaded once and file on disk.
+"""The fetcher cache: files of URIs with ``cache: true``, downloaded once and kept on disk.
 
 A full cache evicts the least recently used file. A start of the agent empties the cache. A file
 that is open can be read to its end after its eviction.
@@ -91,7 +91,7 @@ class FetcherCache:
         self._add(key, _CachedFile(path, path.stat().st_size))
 
     def _add(self, key: Key, fetched: _CachedFile) -> None:
-        """Add a file and evict others. A file larger than the cache is not file."""
+        """Add a file and evict others. A file larger than the cache is not kept."""
         self._files[key] = fetched
         while self._files and self.used > self.size:
             evicted = key if fetched.size > self.size else next(iter(self._files))

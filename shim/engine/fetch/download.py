@@ -142,7 +142,7 @@ def _local(url: str, root: Path | None) -> Path:
     parts = urlsplit(url)
     path = Path(unquote(parts.path)).resolve()
     if root is None or parts.netloc not in ("", "localhost"):
-        raise Permanent("there is no agent host whose files could be fetched")
+        raise Permanent("local files need file:/// and --fetcher_file_root")
     if not path.is_relative_to(root.resolve()) or not path.is_file():
         raise Permanent(f"no file below {root}")
     return path

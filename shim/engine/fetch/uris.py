@@ -82,11 +82,11 @@ def _check_scheme(url: str, field: str, file_root: Path | None) -> None:
             _reject("Malformed URI (missing path)", field, _USERINFO.sub("", url))
     elif scheme == "file" and separator:
         if file_root is None:
-            _reject("There is no agent host whose files could be fetched", field, url)
+            _reject("Local files need file:// and --fetcher_file_root", field, url)
     elif separator:
         _reject("Only http and https URIs can be fetched", field, _USERINFO.sub("", url))
     else:
-        _reject("There is no agent host whose files could be fetched", field, url)
+        _reject("Local files need file:// and --fetcher_file_root", field, url)
 
 
 def _has_path(url: str, field: str) -> bool:

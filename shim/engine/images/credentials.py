@@ -55,7 +55,7 @@ def docker_config_of_task(task: TaskInfo, sandbox: Mapping[str, bytes]) -> Docke
 def _config_of_image(secret: Secret) -> DockerConfig:
     field = "container.mesos.image.docker.config"
     if secret.type == Secret.REFERENCE:
-        raise InvalidTask(f"There is no secret store to look it up in: {field}.reference")
+        raise InvalidTask(f"Secrets by reference are not supported: {field}.reference")
     if not secret.HasField("value"):
         raise InvalidTask(f"Secret without a value: {field}")
     return _config_of_task(secret.value.data, field)

@@ -13,7 +13,7 @@ from shim.engine.client.retry import PULL, retry
 
 log = logging.getLogger(__name__)
 
-Report = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class _Pull:
     """One pull, or the question whether one is needed, and the launches that wait for it."""
 
     task: asyncio.Task[None] | None = None
-    waiters: set[Report] = field(default_factory=set)
+    waiters: set[ReportProgress] = field(default_factory=set)
     text: str = ""
     """The last report; empty as long as nothing is being pulled."""
     reported_at: float = 0.0
@@ -63,7 +63,7 @@ class ImagePuller:
         *,
         force: bool,
         platform: str,
-        report: Report,
+        report: ReportProgress,
     ) -> None:
         """Return when the engine has the image. ``report`` is called with a pull's progress.
 
@@ -77,7 +77,7 @@ class ImagePuller:
         """The engine no longer has the image, as a create found."""
         self._present.pop(image.text, None)
 
-    async def _join(self, key: _PullKey, report: Report) -> None:
+    async def _join(self, key: _PullKey, report: ReportProgress) -> None:
         pull = self._pulls.get(key)
         if pull is None:
             pull = self._pulls[key] = _Pull()
@@ -107,7 +107,7 @@ class ImagePuller:
             )
             log.info("pulled %s in %.1f s", key.image.text, self._clock() - began)
 
-    def _progress(self, key: _PullKey, pull: _Pull) -> Report:
+    def _progress(self, key: _PullKey, pull: _Pull) -> ReportProgress:
         """Passes on the engine's progress to all waiters, once in PULL_REPORT_INTERVAL."""
 
         def progress(text: str) -> None:

@@ -4,8 +4,9 @@ Each module maps one part of a task. Its table (``FIELDS``, ``OPTIONS``) stands 
 does the mapping, and ``scripts/mapping-table`` writes all tables into ``shim/engine/README.md``.
 
 The package imports model, errors, protos, ``engine.api`` and ``engine.images``. The agent's wiring,
-the fetcher and the flags import it. Begin to read at ``spec.container_spec``, then
-``spec_builder``; ``options`` holds every option of ``docker run``.
+the fetcher, launches and the flags import it; ``discovery`` imports the parser of ports. Begin to
+read at ``spec.container_spec``, then ``spec_builder``. ``options`` holds every option of ``docker
+run``, and ``parameters`` applies them to a task.
 """
 
 from __future__ import annotations

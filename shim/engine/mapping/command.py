@@ -51,7 +51,7 @@ FIELDS = (
     FieldRow(
         "command.environment.variables.secret",
         "Env",
-        "`VALUE` is resolved; `REFERENCE` is refused, there is no secret store",
+        "`VALUE` is resolved; `REFERENCE` is refused",
     ),
     FieldRow(
         "(agent)",
@@ -145,7 +145,7 @@ def _secret(secret: Secret, field: str) -> str:
     """Return the secret's text. No error text holds any part of a secret."""
     if secret.type == Secret.REFERENCE:
         reject(
-            "There is no secret store to look it up in", f"{field}.reference", secret.reference.name
+            "Secrets by reference are not supported", f"{field}.reference", secret.reference.name
         )
     if secret.type != Secret.VALUE or not secret.HasField("value"):
         reject("Secret without a value", field)

@@ -39,7 +39,7 @@ FIELDS = (
     FieldRow(
         "container.linux_info.seccomp",
         "HostConfig.SecurityOpt",
-        "`unconfined`; a profile's name is refused, it names a file of a host",
+        "`unconfined`; the name of a profile is refused",
         TritonSupport.UNSUPPORTED,
     ),
     FieldRow(
@@ -73,7 +73,8 @@ def map_isolation(builder: SpecBuilder) -> None:
         builder.body["Tty"] = True
         if container.tty_info.HasField("window_size"):
             builder.warn(
-                "container.tty_info.window_size: not used, the terminal of a task has no viewer"
+                "container.tty_info.window_size: not used,"
+                " no client attaches to the task's terminal"
             )
 
 
@@ -124,7 +125,11 @@ def _map_seccomp(builder: SpecBuilder, linux: LinuxInfo) -> None:
     field = "container.linux_info.seccomp"
     if linux.seccomp.profile_name:
         name = linux.seccomp.profile_name
-        reject("A seccomp profile is a file of a host", f"{field}.profile_name", name)
+        reject(
+            "Seccomp profile names are not supported, only unconfined",
+            f"{field}.profile_name",
+            name,
+        )
     if linux.seccomp.unconfined and builder.check_support(
         TritonSupport.UNSUPPORTED, f"{field}.unconfined", True
     ):

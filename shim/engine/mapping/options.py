@@ -73,7 +73,7 @@ OPTIONS = (
         "`k=v`",
         "1.43",
     ),
-    _client("attach", "nobody is attached"),
+    _client("attach", "no client attaches to a task"),
     Option(
         "blkio-weight",
         f"{_HC}.BlkioWeight",
@@ -102,7 +102,7 @@ OPTIONS = (
         "",
         "1.41",
     ),
-    _client("cidfile", "it would write a file"),
+    _client("cidfile", "the agent writes no such file"),
     Option("cpu-count", f"{_HC}.CpuCount", scalars.whole, set_value, IGNORED, "Windows"),
     Option("cpu-percent", f"{_HC}.CpuPercent", scalars.whole, set_value, IGNORED, "Windows"),
     Option("cpu-period", f"{_HC}.CpuPeriod", scalars.whole, set_value, IGNORED, "microseconds"),
@@ -143,7 +143,7 @@ OPTIONS = (
     Option("cpuset-cpus", f"{_HC}.CpusetCpus", str, set_value, IGNORED),
     Option("cpuset-mems", f"{_HC}.CpusetMems", str, set_value, IGNORED),
     _client("detach", "the agent always watches its tasks", scalars.boolean),
-    _client("detach-keys", "nobody is attached"),
+    _client("detach-keys", "no client attaches to a task"),
     Option(
         "device",
         f"{_HC}.Devices",
@@ -193,7 +193,11 @@ OPTIONS = (
         IGNORED,
         "`path:number`",
     ),
-    _client("disable-content-trust", "signatures are the client's matter", scalars.boolean),
+    _client(
+        "disable-content-trust",
+        "image signatures are verified by the docker client",
+        scalars.boolean,
+    ),
     Option(
         "dns",
         f"{_HC}.Dns",
@@ -236,7 +240,7 @@ OPTIONS = (
         "one word; empty: none",
     ),
     Option("env", "Env", str, setters.set_env, YES, "`K=V`; a bare `K` is dropped with a warning"),
-    _client("env-file", "there is no host whose file it could be"),
+    _client("env-file", "the agent cannot read files of the docker client"),
     Option(
         "expose",
         "ExposedPorts",
@@ -301,7 +305,7 @@ OPTIONS = (
         "duration",
         "1.24",
     ),
-    _client("help", "it starts nothing"),
+    _client("help", "it starts no container"),
     Option(
         "hostname",
         "Hostname",
@@ -364,7 +368,7 @@ OPTIONS = (
         "`k=v`, or `k`; the agent's own labels are refused; on Triton `triton.*` and `com.joyent.*`"
         " have a meaning",
     ),
-    _client("label-file", "there is no host whose file it could be"),
+    _client("label-file", "the agent cannot read files of the docker client"),
     Option(
         "link",
         f"{_HC}.Links or {NET}.Links",
@@ -518,7 +522,7 @@ OPTIONS = (
         structured.restart,
         setters.drop_restart,
         SEE_NOTE,
-        "dropped with a warning: restarting a task is the framework's",
+        "dropped with a warning: the framework restarts tasks, not the engine",
         local="not used",
     ),
     _client("rm", "the agent removes its containers", scalars.boolean),
@@ -588,7 +592,7 @@ OPTIONS = (
         UNSUPPORTED,
         "`name=soft[:hard]`",
     ),
-    _client("use-api-socket", "the engine's socket is not given away", scalars.boolean),
+    _client("use-api-socket", "tasks get no access to the engine's socket", scalars.boolean),
     Option("user", "User", str, set_value, YES),
     Option(
         "userns",

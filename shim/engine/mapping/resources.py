@@ -168,5 +168,5 @@ def _refuse_persistence(task: TaskInfo) -> None:
 
 def _int64(value: float, name: str, asked: float) -> int:
     if abs(value) > INT64_MAX:
-        reject("Larger than the engine can count", f"resources: {name}", asked)
+        reject("Larger than a 64-bit integer", f"resources: {name}", asked)
     return int(value)

@@ -42,7 +42,7 @@ def publish_ports(builder: SpecBuilder, path: str, value: list[PublishedPort]) -
 
 def _check_triton_port(item: PublishedPort) -> None:
     if item.host_ip:
-        raise ValueError("On Triton a port is published on an address of the container's own")
+        raise ValueError("On Triton a port is published on the container's own address")
     if item.host_port not in ("", item.port.partition("/")[0]):
         raise ValueError(
             "Remapping of port numbers not allowed: on Triton every container has its own address"
@@ -64,7 +64,7 @@ def set_label(builder: SpecBuilder, path: str, text: str) -> None:
     if not key:
         raise ValueError("A label needs a key")
     if key in AGENT_LABELS:
-        raise ValueError("This label is the agent's own")
+        raise ValueError("This label is reserved for the agent")
     builder.labels[key] = value
 
 
@@ -78,7 +78,7 @@ def add_volume(builder: SpecBuilder, path: str, text: str) -> None:
         raise ValueError("Not a volume (source:destination[:mode] or destination)")
     source, target = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
     if not target.startswith("/") or source.startswith((".", "~")):
-        raise ValueError("A relative path is nowhere: there is no client to be relative to")
+        raise ValueError("Relative paths are not supported; give an absolute path")
     if source.startswith("/") and builder.rules.triton:
         raise ValueError("Triton has no host directories")
     if source:
@@ -107,7 +107,7 @@ def add_security_opt(builder: SpecBuilder, path: str, text: str) -> None:
         builder.set("HostConfig.ReadonlyPaths", [])
         return
     if name == "seccomp" and value not in ("unconfined", "builtin") and not value.startswith("{"):
-        raise ValueError("A seccomp profile is a file of the client, and there is none")
+        raise ValueError("seccomp=FILE is not supported; give the profile as JSON")
     builder.append(path, text)
 
 
@@ -121,7 +121,9 @@ def add_network(builder: SpecBuilder, path: str, value: tuple[str, dict[str, Any
 
 def drop_restart(builder: SpecBuilder, path: str, name: str) -> None:
     if name not in ("", "no"):
-        builder.warn(f"parameter restart {name!r} is dropped: restarting a task is the framework's")
+        builder.warn(
+            f"parameter restart {name!r} is dropped: the framework restarts tasks, not the engine"
+        )
 
 
 def set_no_healthcheck(builder: SpecBuilder, path: str, value: bool) -> None:

@@ -71,7 +71,11 @@ def container_spec(
 
 def _image(builder: SpecBuilder) -> ImageRef:
     if not builder.task.HasField("container"):
-        reject("A task without a container needs a host, and there is none", "container", "unset")
+        reject(
+            "The agent runs Docker containers only; TaskInfo.container is required",
+            "container",
+            "unset",
+        )
     if not builder.is_docker:
         return _mesos_image(builder)
     docker = builder.container.docker

@@ -32,7 +32,7 @@ FIELDS = (
     FieldRow(
         "(agent)",
         "Volumes",
-        "the sandbox directory is an anonymous volume, gone with the container; files and, for"
+        "the sandbox directory is an anonymous volume, removed with the container; files and, for"
         " containers that do not run as root, its mode are put there by archive. On Triton the"
         " directory itself is put there too",
         TritonSupport.SEE_NOTE,
@@ -186,7 +186,7 @@ def _bind(
 def _anonymous(builder: SpecBuilder, volume: Volume, field: str) -> None:
     path = _sandbox_path(volume, builder.container.docker.volume_driver) or ""
     if volume.source.sandbox_path.type == _Source.SandboxPath.PARENT:
-        reject("A task has no parent whose sandbox it could see", f"{field}.source.sandbox_path")
+        reject("The sandbox of a parent container is not supported", f"{field}.source.sandbox_path")
     if not volume.container_path.startswith("/"):
         reject(
             f"Both host_path {quoted(path)} and container_path {quoted(volume.container_path)} of a"
@@ -197,15 +197,16 @@ def _anonymous(builder: SpecBuilder, volume: Volume, field: str) -> None:
         reject("The path leaves the sandbox", f"{field}.host_path", path)
     if volume.mode == Volume.RO and not builder.task.command.uris:
         reject(
-            "A read-only sandbox directory into which nothing is fetched has nothing to read",
+            "Read-only sandbox volume would be empty: the task has no URIs",
             f"{field}.host_path",
             path,
         )
     builder.update("Volumes", {volume.container_path: {}})
     mode = ", and writable" if volume.mode == Volume.RO else ""
     builder.warn(
-        f"{field}.host_path {quoted(path)}: there is no host to keep the sandbox, so"
-        f" {printable(volume.container_path)} is an anonymous volume, gone with the container{mode}"
+        f"{field}.host_path {quoted(path)}: no host keeps the sandbox, so"
+        f" {printable(volume.container_path)} is an anonymous volume, removed with the"
+        f" container{mode}"
     )
 
 

@@ -5,7 +5,10 @@
 - ``container_files``: other files of a sandbox, fetched out of a running container.
 - ``sampler``: CPU, memory and network usage of running containers.
 
-All of them work only while a client reads. The package imports model, errors, limits,
-``engine.api`` and ``engine.client``. The agent's HTTP service imports it. Begin to read at
-``store``.
+Logs are followed and usage is sampled only while a client reads. The store also collects the final
+logs of ended containers, and sweeps its directories: ``limits.SANDBOX_AGE`` and the other SANDBOX
+bounds say how long output is kept.
+
+The package imports model, errors, limits, ``engine.api`` and ``engine.client``. The agent and
+``telemetry.catalogue`` import it. Begin to read at ``store``.
 """

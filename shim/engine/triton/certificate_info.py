@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -61,11 +61,6 @@ def read_certificate(pem: bytes) -> CertificateInfo:
     return CertificateInfo(
         account, _is_new_style(certificate), certificate.not_valid_after_utc, issuer
     )
-
-
-def days_left(pem: bytes, now: datetime | None = None) -> float:
-    """Days until the certificate expires, negative afterwards."""
-    return read_certificate(pem).days_left(now or datetime.now(UTC))
 
 
 def _common_name(name: x509.Name) -> str:

@@ -1,15 +1,17 @@
 """Creates, each of which takes as long as its provisioning: seconds to many minutes.
 
-Triton answers a create when the machine is provisioned, and goes on when the connection is closed
-meanwhile. A create keeps its connection while few are under way, and so learns Triton's own words
-if it fails. When many arrive, the oldest are detached: their connections are closed, and one list
-for all of them shows what became of each, by its name.
+Triton answers a create when the machine is provisioned, and continues when the connection is closed
+meanwhile. A create keeps its connection while few are under way: a failure then has Triton's own
+error text. When many arrive, the oldest are detached: their connections are closed, and one list
+for all of them shows the outcome of each, by its name.
+
+A create on a connection takes one of CREATES_HELD connection slots.
 
 The states of a create, each in a collection of :class:`CreateTracker`::
 
-    create() --> no place free --> queued --> place reserved --on_ready--> create()
+    create() --> no slot free --> queued --> slot reserved --on_ready--> create()
         |
-        +------> place free -----> connected --> answered: its id, or Triton's error
+        +------> slot free ------> connected --> answered: its id, or Triton's error
                                        |
                                        | released, or the connection broke
                                        v
@@ -115,7 +117,7 @@ class CreateTracker:
             if isinstance(outcome, str):
                 return outcome
             raise outcome
-        self._take_place(name, on_ready)
+        self._take_slot(name, on_ready)
         identity = await self._await_answer(spec)
         if identity is None:
             self.watch(name, on_ready)
@@ -125,7 +127,7 @@ class CreateTracker:
     def watch(
         self, name: str, on_ready: Callable[[], None], conflict: NameTaken | None = None
     ) -> None:
-        """Call ``on_ready`` when lists show what became of the create of ``name``.
+        """Call ``on_ready`` when lists show the outcome of the create of ``name``.
 
         The next :meth:`create` raises ``conflict`` then, if there is one.
         """
@@ -134,11 +136,11 @@ class CreateTracker:
             self._poller = asyncio.create_task(self._poll(), name="triton-creates")
 
     def forget(self, name: str) -> None:
-        """The container is removed: its create is not asked for again."""
+        """The container is removed: drop the outcome of its create."""
         self._outcomes.pop(name, None)
         if name in self._reserved:
             self._reserved.remove(name)
-            self._reserve_places()
+            self._reserve_slots()
 
     def close(self) -> None:
         self._callback_pacer.stop()
@@ -197,30 +199,30 @@ class CreateTracker:
         finally:
             self._poller = None
 
-    # --- places on connections --------------------------------------------------------------
+    # --- connection slots -------------------------------------------------------------------
 
-    def _free_places(self) -> int:
+    def _free_slots(self) -> int:
         return limits.CREATES_HELD - len(self._connected) - len(self._reserved)
 
-    def _take_place(self, name: str, on_ready: Callable[[], None]) -> None:
-        """InProgress when there is none: the create is queued."""
+    def _take_slot(self, name: str, on_ready: Callable[[], None]) -> None:
+        """Take a connection slot. InProgress when none is free: the create is queued."""
         if name in self._reserved:
             self._reserved.remove(name)
-        elif self._queued or self._free_places() <= 0:
+        elif self._queued or self._free_slots() <= 0:
             self._queued[name] = on_ready
             self._schedule_release()
             raise InProgress
 
-    def _reserve_places(self) -> None:
-        """Call back queued creates, as many as there are free places."""
-        while self._queued and self._free_places() > 0:
+    def _reserve_slots(self) -> None:
+        """Call back queued creates, as many as there are free slots."""
+        while self._queued and self._free_slots() > 0:
             name, on_ready = self._queued.popitem(last=False)
             self._reserved.add(name)
             asyncio.get_running_loop().call_soon(on_ready)
 
     def _schedule_release(self) -> None:
         """As long as creates are queued, look for connections to release at intervals."""
-        if self._release_timer is None and len(self._queued) > self._free_places():
+        if self._release_timer is None and len(self._queued) > self._free_slots():
             loop = asyncio.get_running_loop()
             interval = limits.CREATE_RELEASE_INTERVAL
             self._release_timer = loop.call_later(interval, self.release_connections)
@@ -228,7 +230,7 @@ class CreateTracker:
     def release_connections(self) -> None:
         """Detach the oldest creates, as many as are queued, if Triton had time to refuse them."""
         self._release_timer = None
-        missing = len(self._queued) - self._free_places()
+        missing = len(self._queued) - self._free_slots()
         for create in self._connected.values():
             if missing <= 0:
                 break
@@ -263,7 +265,7 @@ class CreateTracker:
             return None
         finally:
             self._connected.pop(name, None)
-            self._reserve_places()
+            self._reserve_slots()
 
     async def _post(self, name: str, body: bytes, create: _Connected) -> str:
         async with self._handshake() as end_handshake:

@@ -105,12 +105,12 @@ def error_for(
     if status == 401:
         return AccessDenied(
             f"Triton does not accept {login}. Is the key still listed under the account, and not "
-            f"expired? A new key can take two minutes. {renewal}, which is taken up without a "
+            f"expired? A new key can take two minutes. {renewal}, which the agent loads without a "
             f"restart. {error}"
         )
     if status == 403 and not error.code:
         return AccessDenied(
-            f"Triton does not let {login} in: the account is disabled, or may not use this "
+            f"Triton denies access to {login}: the account is disabled, or may not use this "
             f"data center. {error}"
         )
     wait = retry_after(headers)
@@ -131,7 +131,7 @@ def _error_text(verb: str, status: int, body: bytes, headers: Mapping[str, str])
     error = parse_error(body)
     return replace(
         error,
-        message=error.message or f"{verb}: Triton answered {status} without a word",
+        message=error.message or f"{verb}: Triton answered {status} with an empty body",
         request_id=error.request_id or headers.get("x-request-id", ""),
     )
 

@@ -16,7 +16,6 @@ PROVISIONING_ID = 32
 CLOCK_SKEW = 1.0
 """Seconds by which the end of a run may be dated before its start."""
 
-
 _BETWEEN = re.compile(r"[\s,]*")
 _DECODER = json.JSONDecoder()
 

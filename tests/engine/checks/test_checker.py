@@ -256,7 +256,7 @@ def _no_type(caplog: pytest.LogCaptureFixture) -> Callable[[], None]:
 
 def test_a_check_without_a_type_is_a_warning_and_not_made(caplog: pytest.LogCaptureFixture) -> None:
     _no_type(caplog)()
-    assert "runs unchecked: No type: health_check.type" in caplog.text
+    assert "is disabled: No type: health_check.type" in caplog.text
 
 
 @timeless

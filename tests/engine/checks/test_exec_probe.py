@@ -67,6 +67,12 @@ def outputs() -> Iterator[tuple[str, ProbeStatus, int]]:
     yield "\nHTTP/ 200\n= curl 0\n", ProbeStatus.ANSWERED, 200
     yield "curl: (7) Failed to connect\n\nHTTP/ 000\n= curl 7\n", ProbeStatus.REFUSED, 0
     yield "curl: (28) timed out\n\nHTTP/ 000\n= curl 28\n", ProbeStatus.NO_ANSWER, 0
+    for tool, error in (
+        ("curl 47", "curl: (47) Maximum (10) redirects followed"),
+        ("wget 8", "20 redirections exceeded."),
+        ("wget 1", "wget: too many redirections"),
+    ):
+        yield f"  HTTP/1.1 302 Found\n{error}\n= {tool}\n", ProbeStatus.NO_ANSWER, 0
     yield "  HTTP/1.1 302 Found\n  HTTP/1.1 200 OK\n= wget 0\n", ProbeStatus.ANSWERED, 200
     yield (
         "wget: server returned error: HTTP/1.0 404 Not Found\n= wget 1\n",

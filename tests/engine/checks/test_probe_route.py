@@ -53,7 +53,7 @@ def engine() -> Engine:
 async def tools(engine: Engine) -> AsyncIterator[ProbeTools]:
     made = ProbeTools(engine, "127.0.0.1", 8)
     yield made
-    await made.close()
+    await made.network.close()
 
 
 def route(target: CheckTarget, tools: ProbeTools, *addresses: str) -> ProbeRoute:
@@ -81,7 +81,7 @@ async def test_the_host_may_be_a_name(engine: Engine) -> None:
     tools = ProbeTools(engine, "localhost", 8)
     async with serving() as port:
         assert (await route(HttpCheck(port, "/status/204"), tools).probe()).value == 204
-    await tools.close()
+    await tools.network.close()
 
 
 async def test_a_server_on_loopback_only_is_found_inside_the_container(

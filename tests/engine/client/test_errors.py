@@ -70,7 +70,8 @@ def test_an_answer_without_message_is_quoted(body: bytes) -> None:
 
 def test_an_answer_without_text_names_call_and_status() -> None:
     assert (
-        str(error_for("start", 418, b"", {})) == "start: the endpoint answered 418 without a word"
+        str(error_for("start", 418, b"", {}))
+        == "start: the endpoint answered 418 with an empty body"
     )
 
 

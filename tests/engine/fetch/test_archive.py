@@ -206,4 +206,4 @@ def test_a_wrong_checksum_is_named() -> None:
 def test_a_cancelled_quota_ends_the_reading() -> None:
     quota = UnpackQuota()
     quota.cancel()
-    assert refusal(ArchiveKind.TAR, a_tar(), quota) == "given up"
+    assert refusal(ArchiveKind.TAR, a_tar(), quota) == "cancelled"

@@ -163,7 +163,7 @@ async def test_file_uris_read_below_the_root_only(got: Got, tmp_path: Path) -> N
     assert await got.bytes(f"file://localhost{root}/good%20one") == b"1"
     for bad in (f"{root}/link", f"{root}/../secret", f"{tmp_path}/secret", f"{root}/none", root):
         assert f"no file below {root}" in await got.refusal(f"file://{bad}")
-    assert "no agent host" in await got.refusal(f"file://mounted{root}/good%20one")
+    assert "--fetcher_file_root" in await got.refusal(f"file://mounted{root}/good%20one")
 
 
 # --- work in threads ------------------------------------------------------------------------

@@ -138,13 +138,13 @@ def test_the_name_is_the_output_file_or_the_text_after_the_last_slash() -> None:
         (
             "file:///etc/passwd",
             {},
-            "Could not fetch: There is no agent host whose files could be fetched:"
+            "Could not fetch: Local files need file:// and --fetcher_file_root:"
             " command.uris[0].value 'file:///etc/passwd'",
         ),
         (
             "/etc/passwd",
             {},
-            "Could not fetch: There is no agent host whose files could be fetched:"
+            "Could not fetch: Local files need file:// and --fetcher_file_root:"
             " command.uris[0].value '/etc/passwd'",
         ),
         (

@@ -134,7 +134,8 @@ def test_secret_references_are_rejected() -> None:
     secret = task.container.mesos.image.docker.config
     secret.type, secret.reference.name = Secret.REFERENCE, "vault"
     with pytest.raises(
-        InvalidTask, match=r"no secret store .* container\.mesos\.image\.docker\.config"
+        InvalidTask,
+        match=r"by reference are not supported: container\.mesos\.image\.docker\.config",
     ):
         docker_config_of_task(task, {})
 

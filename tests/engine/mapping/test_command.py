@@ -179,7 +179,7 @@ FIELD = "command.environment.variables[PW]"
     [
         (
             'type: SECRET secret { type: REFERENCE reference { name: "vault" } }',
-            f"There is no secret store to look it up in: {FIELD}.secret.reference 'vault'",
+            f"Secrets by reference are not supported: {FIELD}.secret.reference 'vault'",
         ),
         ("type: SECRET", f"Secret without a value: {FIELD}.secret"),
         (

@@ -72,7 +72,7 @@ def test_tty_info_allocates_a_terminal(kind: str) -> None:
     assert body("container { tty_info { } }", kind=kind)["Tty"] is True
     made = spec("container { tty_info { window_size { rows: 2 columns: 3 } } }", kind=kind)
     assert made.warnings == (
-        "container.tty_info.window_size: not used, the terminal of a task has no viewer",
+        "container.tty_info.window_size: not used, no client attaches to the task's terminal",
     )
 
 
@@ -95,7 +95,8 @@ FIELD = "container.linux_info"
     [
         (
             linux('seccomp { profile_name: "p.json" }'),
-            f"A seccomp profile is a file of a host: {FIELD}.seccomp.profile_name 'p.json'",
+            "Seccomp profile names are not supported, only unconfined:"
+            f" {FIELD}.seccomp.profile_name 'p.json'",
         ),
         (linux("ipc_mode: UNKNOWN"), f"Unknown IPC mode: {FIELD}.ipc_mode 'UNKNOWN'"),
         (

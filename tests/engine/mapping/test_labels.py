@@ -70,7 +70,7 @@ def test_all_placement_filters_of_one_label_are_sent(text: str, sent: list[str])
 @pytest.mark.parametrize("key", OURS)
 def test_a_parameter_cannot_set_an_identity_label(key: str) -> None:
     assert refusal(parameters(f"label={key}=x")) == (
-        f"This label is the agent's own: container.docker.parameters[0] 'label={key}'"
+        f"This label is reserved for the agent: container.docker.parameters[0] 'label={key}'"
     )
 
 

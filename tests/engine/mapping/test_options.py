@@ -242,20 +242,20 @@ def test_one_letter_names(letter: str, key: str) -> None:
 @pytest.mark.parametrize(
     ("option", "why"),
     [
-        ("attach=stdout", "nobody is attached"),
-        ("cidfile=/x", "it would write a file"),
+        ("attach=stdout", "no client attaches to a task"),
+        ("cidfile=/x", "the agent writes no such file"),
         ("detach=true", "the agent always watches its tasks"),
-        ("detach-keys=a", "nobody is attached"),
-        ("disable-content-trust=true", "signatures are the client's matter"),
-        ("env-file=/x", "there is no host whose file it could be"),
-        ("help=", "it starts nothing"),
-        ("label-file=/x", "there is no host whose file it could be"),
+        ("detach-keys=a", "no client attaches to a task"),
+        ("disable-content-trust=true", "image signatures are verified by the docker client"),
+        ("env-file=/x", "the agent cannot read files of the docker client"),
+        ("help=", "it starts no container"),
+        ("label-file=/x", "the agent cannot read files of the docker client"),
         ("name=web", "the agent names its containers"),
         ("pull=always", "use force_pull_image"),
         ("quiet=true", "nothing is printed"),
         ("rm=true", "the agent removes its containers"),
         ("sig-proxy=true", "signals come from the agent"),
-        ("use-api-socket=true", "the engine's socket is not given away"),
+        ("use-api-socket=true", "tasks get no access to the engine's socket"),
     ],
 )
 @pytest.mark.parametrize("kind", ["docker", "triton"])
@@ -277,8 +277,8 @@ def test_restart_is_dropped_with_a_warning(policy: str, kind: str) -> None:
     made = spec(parameters(f"restart={policy}"), kind=kind)
     assert made.body == spec(kind=kind).body
     assert made.warnings == (
-        f"parameter restart {policy.partition(':')[0]!r} is dropped: restarting a task is the"
-        " framework's",
+        f"parameter restart {policy.partition(':')[0]!r} is dropped: the framework restarts tasks,"
+        " not the engine",
     )
     assert spec(parameters("restart=no")).warnings == ()
 
@@ -312,11 +312,11 @@ def test_a_log_driver_that_cannot_be_read_back_is_a_warning() -> None:
         ("restart=on-failure:x", "Not a whole number"),
         ("sysctl=a", "Not of the form key=value"),
         ("tmpfs=run", "Not an absolute path"),
-        ("volume=./a:/b", "A relative path is nowhere: there is no client to be relative to"),
+        ("volume=./a:/b", "Relative paths are not supported; give an absolute path"),
         ("volume=a:/b:ro:z", "Not a volume (source:destination[:mode] or destination)"),
         (
             "mount=type=bind,source=./a,target=/b",
-            "A relative path is nowhere: there is no client to be relative to",
+            "Relative paths are not supported; give an absolute path",
         ),
         ("mount=type=bind,source,target=/b", "Key 'source' of a mount needs a value"),
         ("mount=source=a,target=/b,tmpfs-mode=9", "Not an octal file mode"),
@@ -329,11 +329,11 @@ def test_a_log_driver_that_cannot_be_read_back_is_a_warning() -> None:
         ("device=/dev/a:/dev/b:q", "Device permissions are made of r, w and m"),
         (
             "security-opt=seccomp=/etc/profile.json",
-            "A seccomp profile is a file of the client, and there is none",
+            "seccomp=FILE is not supported; give the profile as JSON",
         ),
         (
             "security-opt=seccomp:profile.json",
-            "A seccomp profile is a file of the client, and there is none",
+            "seccomp=FILE is not supported; give the profile as JSON",
         ),
     ],
 )
@@ -453,7 +453,7 @@ def test_options_that_triton_reads_are_sent(key: str) -> None:
         ),
         (
             ["publish=10.0.0.1:80:80"],
-            "On Triton a port is published on an address of the container's own:"
+            "On Triton a port is published on the container's own address:"
             f" {PARAMETER} 'publish=10.0.0.1:80:80'",
         ),
         (["volume=/a:/b"], f"Triton has no host directories: {PARAMETER} 'volume=/a:/b'"),

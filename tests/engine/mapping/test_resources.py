@@ -106,7 +106,7 @@ def test_gpus_are_given_to_the_container() -> None:
             "The engine's API is older than 1.40: resources: gpus '1'",
         ),
         (resources(gpus=1), {"kind": "triton"}, "Not possible on Triton: resources: gpus '1'"),
-        (resources(mem=1e300), {}, "Larger than the engine can count: resources: mem '1e+300'"),
+        (resources(mem=1e300), {}, "Larger than a 64-bit integer: resources: mem '1e+300'"),
         (resources(cpus=float("nan")), {}, "Not a finite number: resources: cpus 'nan'"),
         (resources(mem=float("inf")), {}, "Not a finite number: resources: mem 'inf'"),
         (limits(mem=float("nan")), {}, "Not a number: limits: mem 'nan'"),

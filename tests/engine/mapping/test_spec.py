@@ -91,7 +91,7 @@ def test_a_task_without_a_container_is_refused() -> None:
     with pytest.raises(InvalidTask) as caught:
         spec_of(without_container())
     assert str(caught.value) == (
-        "A task without a container needs a host, and there is none: container 'unset'"
+        "The agent runs Docker containers only; TaskInfo.container is required: container 'unset'"
     )
 
 

@@ -92,15 +92,15 @@ def test_a_sandbox_directory_is_an_anonymous_volume() -> None:
     made = spec(volume("/b", path("conf/x/")))
     assert made.body["Volumes"] == {"/b": {}}
     assert made.warnings == (
-        "container.volumes[0].host_path 'conf/x/': there is no host to keep the sandbox, so /b is"
-        " an anonymous volume, gone with the container",
+        "container.volumes[0].host_path 'conf/x/': no host keeps the sandbox, so /b is"
+        " an anonymous volume, removed with the container",
     )
 
 
 def test_a_read_only_sandbox_directory_needs_uris() -> None:
     made = spec(volume("/b", path("conf"), "RO") + URI)
     assert made.body["Volumes"] == {"/b": {}}
-    assert made.warnings[0].endswith("gone with the container, and writable")
+    assert made.warnings[0].endswith("removed with the container, and writable")
 
 
 def test_sandbox_volumes_lists_directories_mounted_elsewhere() -> None:
@@ -132,8 +132,7 @@ FIELD = "container.volumes[0]"
         ),
         (
             volume("/b", path("a"), "RO"),
-            "A read-only sandbox directory into which nothing is fetched has nothing to read:"
-            f" {FIELD}.host_path 'a'",
+            f"Read-only sandbox volume would be empty: the task has no URIs: {FIELD}.host_path 'a'",
         ),
         (
             volume("/b", docker_volume("x", "one")) + volume("/c", docker_volume("y", "two")),
@@ -167,7 +166,7 @@ FIELD = "container.volumes[0]"
         ),
         (
             volume("/b", 'source { type: SANDBOX_PATH sandbox_path { type: PARENT path: "x" } }'),
-            f"A task has no parent whose sandbox it could see: {FIELD}.source.sandbox_path",
+            f"The sandbox of a parent container is not supported: {FIELD}.source.sandbox_path",
         ),
         (volume("/b", path("/a\\000")), f"NUL byte: {FIELD}.host_path"),
         (volume("/b\\000", path("/a")), f"NUL byte: {FIELD}.container_path"),

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from shim.certs.certificate import new_style, old_style
-from shim.engine.triton.certificate_info import CertificateInfo, days_left, read_certificate
+from shim.engine.triton.certificate_info import CertificateInfo, read_certificate
 from shim.errors import ConfigError
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -20,8 +20,8 @@ def test_account_style_issuer_and_days_left() -> None:
     info = read_certificate(pem)
     assert (info.account, info.new_style) == ("alice", True)
     assert info.issuer.startswith("MD5:")
-    assert days_left(pem, NOW + timedelta(days=10)) == pytest.approx(30)
-    assert days_left(pem, NOW + timedelta(days=41)) == pytest.approx(-1)
+    assert info.days_left(NOW + timedelta(days=10)) == pytest.approx(30)
+    assert info.days_left(NOW + timedelta(days=41)) == pytest.approx(-1)
     assert not read_certificate(old_style("bob", KEY, NOW).certificate_pem).new_style
 
 

@@ -16,7 +16,6 @@ import pytest
 from aiohttp import web
 
 from shim import limits
-from shim.certs import login_files
 from shim.certs.certificate import new_style
 from shim.engine.api import Auth
 from shim.engine.client.endpoint import resolve
@@ -26,6 +25,7 @@ from shim.engine.triton.login import ClientLogin
 from shim.errors import NotFound, Permanent, Transient
 from shim.model.container import Container, Phase
 from tests.engine.triton.conftest import OWNER, Spec
+from tests.support.login import write_login
 from tests.support.wait import PATIENCE, until
 from tests.triton.machines import State
 from tests.triton.server import Endpoint
@@ -258,7 +258,7 @@ async def test_a_revoked_key_is_named_and_a_renewed_certificate_is_used(
     assert str(triton.certs / "cert.pem") in str(caught.value)
     triton.account.keys.append(triton.key.public_key())
     triton.datacenter.accounts["bob"] = triton.account
-    login_files.write(
+    write_login(
         triton.certs,
         new_style("bob", triton.key, datetime.now(UTC)),
         login_endpoint(triton.endpoint),

@@ -88,7 +88,7 @@ def test_a_refused_certificate_is_named_with_the_way_to_renew_it() -> None:
     renewal = "`mesos-shim certs --renew` makes a new certificate"
     unknown = str(error_for("list", 401, b"Unauthorized", {}, "the certificate C", renewal))
     assert "does not accept the certificate C" in unknown
-    assert f"{renewal}, which is taken up without a restart" in unknown
+    assert f"{renewal}, which the agent loads without a restart" in unknown
     assert "account is disabled" in str(error_for("list", 403, b"Forbidden", {}, "C"))
 
 
@@ -110,9 +110,12 @@ def test_maintenance_says_until_when() -> None:
 
 
 def test_an_answer_without_text_names_call_and_status() -> None:
-    assert str(error_for("start", 500, b"", {}, "C")) == "start: Triton answered 500 without a word"
+    assert (
+        str(error_for("start", 500, b"", {}, "C"))
+        == "start: Triton answered 500 with an empty body"
+    )
     silent = error_for("start", 500, b"", {"x-request-id": ID}, "C")
-    assert str(silent).endswith(f"without a word (Triton request {ID})")
+    assert str(silent).endswith(f"with an empty body (Triton request {ID})")
 
 
 def test_the_request_id_of_the_header_is_used_if_the_text_has_none() -> None:

@@ -15,6 +15,7 @@ from shim.certs import login_files, ssh_wire
 from shim.certs.certificate import new_style, old_style
 from shim.engine.triton.login import ClientLogin
 from shim.errors import ConfigError
+from tests.support.login import write_login
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -30,7 +31,7 @@ class Clock:
 
 
 def write(directory: Path, days: int = 365, account: str = "alice") -> None:
-    login_files.write(directory, new_style(account, KEY, NOW, days), WHERE)
+    write_login(directory, new_style(account, KEY, NOW, days), WHERE)
 
 
 def test_a_login_shows_its_account_signer_and_last_day(tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_a_login_shows_its_account_signer_and_last_day(tmp_path: Path) -> None:
     assert str(login).startswith(text), "as `mesos-shim certs` prints it"
     assert "expires 2027-05-01" in str(login)
     assert login.days_left == 365
-    login_files.write(tmp_path, old_style("bob", KEY, NOW - timedelta(400)), WHERE)
+    write_login(tmp_path, old_style("bob", KEY, NOW - timedelta(400)), WHERE)
     assert "self-signed, expired 2026-03-27" in str(ClientLogin(tmp_path, now=Clock()))
 
 

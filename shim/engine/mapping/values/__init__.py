@@ -6,6 +6,6 @@
   request, network endpoint).
 
 Every parser takes a text and returns what the Engine API takes. A parser raises ValueError with a
-reason for the task's status message. The package is pure and imports nothing of shim; only
-``shim.engine.mapping`` imports the package. Begin to read at ``scalars``.
+reason for the task's status message. The package is pure and imports nothing of shim;
+``engine.mapping`` and ``discovery.task_ports`` import it. Begin to read at ``scalars``.
 """

@@ -209,7 +209,7 @@ def _one(convert: Callable[[str], str]) -> Callable[[str], list[str]]:
 
 def _absolute(text: str) -> str:
     if text.startswith((".", "~")):
-        raise ValueError("A relative path is nowhere: there is no client to be relative to")
+        raise ValueError("Relative paths are not supported; give an absolute path")
     return text
 
 

@@ -1,5 +1,6 @@
 """What the containers of a datacenter cost: machine-seconds and, with prices, money.
 
-Imports ``engine.triton`` and ``telemetry``; imported by ``agent`` alone. Begin with
-``usage_meter.py``, which is pure; ``exporter.py`` feeds it and shows its sums.
+Imports ``engine.triton``, ``telemetry.metrics`` and the common packages; only ``agent``
+imports it. Begin with ``usage_meter.py``, which is pure; ``exporter.py`` feeds it and shows its
+sums.
 """

@@ -69,7 +69,7 @@ class BillingExporter:
         """Until cancelled: inspect one container of each listed package of unknown memory.
 
         Only an inspect shows the memory of a package, and a restarted agent inspects no container
-        that goes on running.
+        that keeps running.
         """
         while True:
             await self._inspect_wanted.wait()
@@ -163,7 +163,7 @@ class BillingExporter:
         found = self._meter.without_task(self._task_containers(), now, self._alarm_after)
         without_task = frozenset(found)
         for name in sorted(without_task - self._without_task):
-            log.error("%s is paid for, and no task is known for it", name)
+            log.error("container %s belongs to no task and is still charged", name)
         self._without_task = without_task
 
     def _log_unpriced(self) -> None:

@@ -161,7 +161,7 @@ async def test_a_container_without_task_is_logged_once(
     await engine.list()
     await engine.list()
     assert costs.state()["containers_without_task"] == ["mesos-1"]
-    assert caplog.text.count("mesos-1 is paid for, and no task is known for it") == 1
+    assert caplog.text.count("container mesos-1 belongs to no task and is still charged") == 1
     await engine.remove("mesos-1")
     await engine.list()
     assert costs.state()["containers_without_task"] == []

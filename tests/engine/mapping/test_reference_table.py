@@ -6,35 +6,35 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor import Descriptor
 
-from shim.engine.mapping import table
+from shim.engine.mapping import reference_table
 from shim.engine.mapping.options import OPTIONS
 from shim.protos.mesos_pb2 import CommandInfo, ContainerInfo
 
-README = Path(table.__file__).parents[1] / "README.md"
+README = Path(reference_table.__file__).parents[1] / "README.md"
 
 
 def test_the_readme_holds_the_generated_table() -> None:
     text = README.read_text(encoding="utf-8")
-    assert table.insert(text) == text
+    assert reference_table.insert(text) == text
 
 
 def test_check_fails_when_the_readme_differs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
-    assert table.main([str(path), "--check"]) == 1
+    path.write_text(f"before\n{reference_table.BEGIN}\nold\n{reference_table.END}\nafter\n")
+    assert reference_table.main([str(path), "--check"]) == 1
     assert "differs from the code" in capsys.readouterr().err
-    assert table.main([str(path)]) == 0
-    assert table.main([str(path), "--check"]) == 0
+    assert reference_table.main([str(path)]) == 0
+    assert reference_table.main([str(path), "--check"]) == 0
     assert path.read_text().startswith("before\n")
     assert path.read_text().endswith("\nafter\n")
     with pytest.raises(ValueError, match="no markers"):
-        table.insert("nothing")
+        reference_table.insert("nothing")
 
 
 def test_every_option_is_in_the_table() -> None:
-    text = table.render()
+    text = reference_table.render()
     assert all(f"| `{option.key}` |" in text for option in OPTIONS)
 
 
@@ -66,7 +66,9 @@ GROUPS = {
 def covered(name: str) -> bool:
     return (
         name in GROUPS
-        or any(name in row.name or row.name.startswith(f"{name}.") for row in table.FIELDS)
+        or any(
+            name in row.name or row.name.startswith(f"{name}.") for row in reference_table.FIELDS
+        )
         or ("parameters" in name)
         or name.startswith("container.volumes.image.")
     )

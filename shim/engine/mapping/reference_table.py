@@ -1,6 +1,6 @@
 """Generates the reference table of ``shim/engine/README.md`` from the tables of this package.
 
-``python -m shim.engine.mapping.table README`` writes the table between its markers. With
+``python -m shim.engine.mapping.reference_table README`` writes the table between its markers. With
 ``--check`` the command only compares: exit code 1 when the README differs from the code.
 """
 
