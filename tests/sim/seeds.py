@@ -24,6 +24,9 @@ CORPUS: dict[int, str] = {
     20253: "a master admits an agent by a request that is older than a reservation",
     29620: "a launch is ignored while no master leads, and a first registration hides it",
     49768: "a master falls back to an old request, and a failed task is reported as lost",
+    53589: "a reservation arrives between two partitions, and an older request admits the agent",
+    68813: "two partitions deliver old requests, and an expired launch is reported as lost",
+    71235: "a run ends between the answer to a restarted agent and its reservations",
     72810: "a re-registration authenticates twice, and the second failure comes late",
     108597: "an acknowledgement crosses a re-registration",
 }
