@@ -51,9 +51,9 @@ class Transient(ShimError):
 
 
 class AccessDenied(Transient):
-    """The remote side answered, and admits no client now, or not this one.
+    """The remote side denies access, to all clients for now or to this one.
 
-    ``str()`` says what would help.
+    ``str()`` names the remedy.
     """
 
 
@@ -62,7 +62,7 @@ class InProgress(ShimError):
 
 
 class Ambiguous(Transient):
-    """The remote side failed in words that may be about itself or about the request.
+    """The error text does not tell a server fault from a bad request.
 
     Retry a few times; then treat it as :class:`Permanent`. ``str()`` holds the remote side's words.
     """

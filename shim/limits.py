@@ -1,4 +1,7 @@
-"""Every limit with its reason. Sizes in bytes, times in seconds."""
+"""The limits of the agent, each with its reason. Sizes in bytes, times in seconds.
+
+The commands, the embedded master, and the rules of one format keep theirs beside their code.
+"""
 
 from __future__ import annotations
 
@@ -41,17 +44,18 @@ LINK_BACKOFF_MAX = 5.0
 """Between attempts to reach a peer; doubles. The protocol's own retries wait far longer."""
 
 LINK_STALL = 30.0
-"""Bytes without a TCP acknowledgement for so long: the path is gone. Well below the 75 s after
-which a master gives up an agent without pongs, so that a new link carries pongs in time."""
+"""A path is lost when sent bytes have no TCP acknowledgement for this time. Well below the 75 s
+after which a master gives up an agent without pongs, so that a new link carries pongs in time."""
 
 LINK_IDLE = 600.0
-"""A link without messages for so long is closed: pings come every 15 s, at most every 15 min."""
+"""A link without messages is closed after this time. Pings come every 15 s, at most every 15
+min."""
 
 LINK_FLUSH = 2.0
 """At exit, for queued messages to be sent."""
 
 ZK_SESSION_TIMEOUT = 10.0
-"""Without ZooKeeper for so long, no leader is known. As mesos-agent."""
+"""The leader counts as unknown after this time without ZooKeeper. As mesos-agent."""
 
 ZK_RETRY = 2.0
 """After an error of ZooKeeper other than a lost connection. As mesos-agent."""
@@ -92,10 +96,10 @@ REREGISTER_DELAY = 10.0
 """Delay of a re-registration that settles which tasks the agent has. Messages on their way have
 arrived by then."""
 REJECTION_AGE = 14 * 24 * 3600.0
-"""A rejection that is not acknowledged for so long is forgotten. A master does not tell the agent
-that a framework is gone whose tasks were all rejected. Twice the usual failover timeout."""
+"""A rejection is forgotten after this time without an acknowledgement. A master sends no message
+when a framework is gone whose tasks were all rejected. Twice the usual failover timeout."""
 PING_TIMEOUT = 75.0
-"""Without a ping for so long, the master is lost. A master's own value replaces this default."""
+"""The master is lost after this time without a ping. A master's own value replaces this default."""
 
 EARLY_KILLS = 10_000
 """Kills remembered that arrived before their launch: one per task of the largest agent."""
@@ -164,7 +168,7 @@ ENGINE_ANSWER_BYTES = 256 * 1024 * 1024
 """One answer: a list of 10,000 containers has about 20 MB."""
 ENGINE_ERROR_BYTES = 65_536
 EXEC_OUTPUT_BYTES = 65_536
-"""The output of an exec that is kept: that of a health check, for people."""
+"""Kept output of an exec: that of a health check, shown to people."""
 LOG_LINE_BYTES = 1024 * 1024
 """One frame of a log stream; engines cut lines at 16 kB."""
 
@@ -174,26 +178,27 @@ ENGINE_RETRY_MIN = 0.2
 ENGINE_RETRY_MAX = 30.0
 """Between two attempts at an endpoint that does not answer; doubles."""
 RETRY_SPREAD = 30.0
-"""Retries that are due at the same moment are spread over so long: thousands of launches then make
-a hundred calls a second."""
+"""Retries that are due at the same moment are spread over this time. Thousands of launches then
+make a hundred calls a second."""
 MAINTENANCE_WAIT_MAX = 4 * 3600.0
 """How long a launch waits for the end of an announced maintenance, beyond its own timeout. Most
 windows take an hour or two. After a longer wait the launch fails, and the framework decides."""
 LAUNCH_BATCH = 4
 LAUNCH_BATCH_INTERVAL = 0.02
-"""So many launches are begun in each interval, half a millisecond each: a ping may wait behind
-thousands. No endpoint takes 200 launches a second."""
+"""LAUNCH_BATCH launches begin in each interval. Each takes half a millisecond of the event loop,
+and a ping must not wait for thousands. No endpoint takes 200 launches a second."""
 LAUNCH_BURST = 16
 LAUNCH_BURST_INTERVALS = 50
-"""While so many launches arrive in an interval, none is begun, for so many intervals at most.
-Beginning them takes half of the loop, and taking them all takes a second or so."""
+"""New launches wait while a burst arrives, for at most LAUNCH_BURST_INTERVALS intervals. A burst is
+LAUNCH_BURST launches or more in one interval. To begin launches takes half of the event loop's
+time; to accept a whole burst takes about a second."""
 LAUNCHES_WAITING = 64
-"""For a slot; further launches stay queued. A begun launch takes 8 kB more than an order, and slots
-change hands a hundred times a second at most."""
+"""Begun launches that wait for a slot; further launches stay queued. A begun launch takes 8 kB more
+than an order. At most a hundred slots a second become free."""
 AMBIGUOUS_ATTEMPTS = 3
-"""An error that may be about the endpoint or about this container: after so many it is final."""
+"""Number of Ambiguous errors after which a launch fails."""
 FINAL_LOGS_ATTEMPTS = 3
-"""To read a task's last output: within a second or so, since other ended tasks wait."""
+"""Attempts to read a task's last output, within about a second: other ended tasks wait."""
 AMBIGUOUS_PAUSE = 5.0
 """At least, after an ambiguous error of Triton or of a registry: most of their failures pass in
 seconds. Those of a local engine are mostly about the container, so they have no pause."""
@@ -245,7 +250,7 @@ TRITON_EXECS_AT_ONCE = 128
 CHECK_CONNECT_TIMEOUT = 5.0
 """After this the next way to the container is tried; a handshake takes milliseconds."""
 CHECK_SETTLE = 0.5
-"""From a failed probe to the inspect of its container: an engine needs so long to notice an
+"""From a failed probe to the inspect of its container: the time in which an engine notices an
 exit."""
 CHECK_INTERVAL_MIN = 0.1
 """In place of an interval of 0: probes follow each other without blocking the event loop."""
@@ -271,7 +276,7 @@ XZ_MEMORY = 128 * 1024 * 1024
 FETCH_REDIRECTS = 10
 """A longer chain of redirects is most likely a loop."""
 FETCH_STALL = 60.0
-"""Without a byte for so long, a download fails. As mesos-agent."""
+"""A download fails after this time without a byte. As mesos-agent."""
 FETCH_CONNECT_TIMEOUT = 15.0
 FETCHES_AT_ONCE = 16
 """Downloads at once; more only share the link."""
@@ -303,27 +308,27 @@ outcome of all others."""
 CREATES_SENT_AT_ONCE = 32
 """TLS handshakes under way: each takes about 2 ms of the loop, which has pings to answer."""
 CREATE_HELD_MIN = 0.5
-"""A create keeps its connection at least so long: most refusals come before provisioning begins. A
-later refusal is the answer when the create is tried again. With CREATES_HELD this bounds the
-creates sent in a second: 2,000 are under way before the first has its machine."""
+"""A create keeps its connection for at least this time: most refusals come before provisioning
+begins. A later refusal is the answer when the create is tried again. With CREATES_HELD this bounds
+the creates sent in a second: 2,000 are under way before the first has its machine."""
 CREATE_RELEASE_INTERVAL = 0.1
-"""Between two looks for connections to release, while queued creates wait for one."""
+"""Between two searches for connections to release, while queued creates wait for one."""
 CREATE_POLL = 2.0
 """Between two lists while creates wait for their outcome."""
 CREATE_CALLBACK_INTERVAL = 0.002
 """Between two callbacks for creates that have ended: each is followed by 1 to 3 ms of work."""
 CREATE_UNSEEN_MAX = 60.0
-"""A create without an answer that no list has shown for so long did not arrive."""
+"""A create without an answer did not arrive if no list shows its container for this time."""
 EXIT_STATUS_WAIT = 15.0
-"""Triton's own wait call asks so long for the exit status of a machine that stopped."""
+"""Time to wait for the exit status of a stopped machine. As Triton's own wait call."""
 NO_STATUS_WAIT = 300.0
-"""A machine that is listed without status for so long counts as ended: its server failed."""
+"""A machine that is listed without a status for this time counts as ended: its server failed."""
 STOP_POLL = 2.0
 """Between two inspects of a container whose stop was cut off."""
 BILLS_KEPT = 10_000
 """Bills of removed containers: one per task of the largest agent."""
 WITHOUT_TASK_ALARM = 120.0
-"""A container of this agent that belongs to no task for so long: a removal takes seconds."""
+"""Age at which a container without a task is reported. A removal takes seconds."""
 LOGIN_WARN_DAYS = 30.0
 LOGIN_WARN_INTERVAL = 86_400.0
 """Between two warnings that the certificate expires soon."""
@@ -360,7 +365,7 @@ agent is down."""
 CONSUL_AGENT_TTL = 60.0
 """TTL of the agent's own check, also updated at a third of it."""
 CONSUL_DEREGISTER_AFTER = 6 * 3600
-"""Consul removes a service that is critical for so long: well above a restart or an upgrade."""
+"""Consul removes a service that is critical for this time: well above a restart or an upgrade."""
 CONSUL_BLOCK = 60
 """Seconds of one blocking query. Consul adds up to a sixteenth."""
 CONSUL_BLOCK_PAUSE = 1.0
@@ -384,7 +389,7 @@ LOG_FETCH_BYTES = 8 * 1024 * 1024
 """Read from an engine in one call, about half a second of the event loop. Of a larger output only
 the end is read."""
 LOG_TAIL_LINES = 5000
-"""Read of a larger output. Engines find the end without reading the whole output."""
+"""Lines read of a larger output. Engines find the end without reading the whole output."""
 LOG_FETCHES_AT_ONCE = 4
 """For ended containers on a local engine. Launches need the daemon and the event loop as well."""
 TRITON_LOG_FETCHES_AT_ONCE = 64
@@ -415,7 +420,7 @@ ARCHIVES_HELD_BYTES = 64 * 1024 * 1024
 ARCHIVES_AT_ONCE = 2
 
 STATS_AGE = 10.0
-"""Older samples are taken anew at the next request."""
+"""Older samples are replaced at the next request."""
 STATS_AT_ONCE = 64
 """Stats calls under way: a Docker daemon answers with its next collection, up to 1 s later."""
 STATS_TIMEOUT = 0.25
@@ -424,7 +429,7 @@ STATS_PAUSE = 0.05
 """After each sample, for an endpoint that answers or fails at once."""
 
 SUPERVISE_RETRY = 5.0
-"""Before background work that failed (pages, sandboxes, Consul) is restarted."""
+"""Pause before failed background work (pages, sandboxes, Consul) is restarted."""
 
 # --- http -----------------------------------------------------------------------------------
 
@@ -437,12 +442,12 @@ PAGE_WARM_INTERVAL = 2.0
 FILE_READ_BYTES = 65_536
 """In one answer of /files/read, as a stock agent (16 pages of memory)."""
 HEALTH_RELIST_AGE = 90.0
-"""Without an answered list for so long, /health answers 503. A list is due every 10 s."""
+"""/health answers 503 after this time without an answered list. A list is due every 10 s."""
 AGENT_LOG_BYTES = 1024 * 1024
 """Of the agent's own log kept in memory for /slave/log; up to twice as much between two cuts."""
 
 # --- the embedded master --------------------------------------------------------------------
 
 STREAM_EVENTS = 100_000
-"""Queued for one framework: ten for each of ten thousand tasks. A framework with more does not
-read."""
+"""Queued for one framework: ten for each of ten thousand tasks. A framework with more is
+disconnected, since it does not read."""

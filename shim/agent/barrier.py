@@ -14,7 +14,7 @@ from shim.model.orders import Order, Pong
 
 
 class Barrier:
-    """True while a batch is waiting."""
+    """Collects decisions into batches; truthy while a batch waits."""
 
     def __init__(self) -> None:
         self._next = Decision()

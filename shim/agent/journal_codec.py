@@ -7,7 +7,7 @@ Table ``meta`` holds one row for each of the agent's own records::
     agent               shim.journal.Agent
     resources           shim.journal.Resources
     drain               mesos.DrainConfig
-    doomed/CONTAINER    FRAMEWORK "\\n" TASK      a container to be removed
+    doomed/CONTAINER    FRAMEWORK "\\n" TASK      a pending removal of this container
 
 Table ``frameworks`` holds one ``shim.journal.Framework`` per framework. The values of tables
 ``tasks`` and ``updates`` are bytes already in their records.
@@ -33,6 +33,7 @@ _AGENT = "agent"
 _RESOURCES = "resources"
 _DRAIN = "drain"
 _PENDING_REMOVAL = "doomed/"
+"""Prefix of the rows of pending removals."""
 
 
 def meta_row(record: AgentRecord) -> tuple[str, bytes | None]:

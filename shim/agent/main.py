@@ -12,13 +12,14 @@ from collections.abc import Coroutine
 from dataclasses import replace
 
 from shim import limits
-from shim.agent import runtime, startup
+from shim.agent import startup
 from shim.agent.address_change import AddressChange, AddressGate
 from shim.agent.container_host import bridge_gateway
 from shim.agent.frontend import Frontend, PingResponder
 from shim.agent.http_service import basic_auth
 from shim.agent.identity import address_change, check_reservations, keep_hostname, shim_id
 from shim.agent.journal import Journal
+from shim.agent.runtime import Runtime, SystemEntropy, now
 from shim.agent.startup import StartupContext
 from shim.agent.supervise import supervise
 from shim.agent.wiring import AgentServices
@@ -124,7 +125,7 @@ class _Agent:
             return working.result()
         working.cancel()
         await asyncio.wait({working})
-        return Exit(0, "stopped; tasks go on and are taken up again at the next start")
+        return Exit(0, "stopped; tasks keep running, and the next start adopts them")
 
     # --- the start ------------------------------------------------------------------------
 
@@ -189,17 +190,17 @@ class _Agent:
     async def _run_services(
         self, context: StartupContext, settings: Settings, frontend: Frontend
     ) -> Exit:
-        core = Core(settings, runtime.SystemEntropy(), self._snapshot, runtime.now())
+        core = Core(settings, SystemEntropy(), self._snapshot, now())
         # The core holds what it needs; 10,000 tasks in memory twice would be a waste.
         self._snapshot = Snapshot.empty()
-        loop = runtime.Runtime(core, self._journal)
-        services = AgentServices(context, core, loop)
+        runtime = Runtime(core, self._journal)
+        services = AgentServices(context, core, runtime)
         frontend.replace(services.http.router, services.messenger)
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._follow_master(loop), name="master detector"),
-                group.create_task(self._recover(context, core, loop, services), name="recovery"),
-                group.create_task(self._leave_on_signal(loop), name="leave signal"),
+                group.create_task(self._follow_master(runtime), name="master detector"),
+                group.create_task(self._recover(context, core, runtime, services), name="recovery"),
+                group.create_task(self._leave_on_signal(runtime), name="leave signal"),
             ]
             try:
                 return await services.run()
@@ -208,12 +209,12 @@ class _Agent:
                     task.cancel()
                 await services.close(leaving=self._leave.is_set())
 
-    async def _follow_master(self, loop: runtime.Runtime) -> None:
+    async def _follow_master(self, runtime: Runtime) -> None:
         """Post each leading master that is detected, once the agent may register with it."""
         detector = detector_for(self._config.master)
 
         def post(master: Pid | None) -> None:
-            loop.post(MasterDetected(master))
+            runtime.post(MasterDetected(master))
 
         gate = AddressGate(self._address_change, self._config.credential, post)
         try:
@@ -221,18 +222,18 @@ class _Agent:
         finally:
             gate.close()
 
-    async def _leave_on_signal(self, loop: runtime.Runtime) -> None:
+    async def _leave_on_signal(self, runtime: Runtime) -> None:
         await self._leave.wait()
-        loop.post(LeaveRequested())
+        runtime.post(LeaveRequested())
 
     async def _recover(
-        self, context: StartupContext, core: Core, loop: runtime.Runtime, services: AgentServices
+        self, context: StartupContext, core: Core, runtime: Runtime, services: AgentServices
     ) -> None:
         """Post the containers that exist: the core compares them with the journal, once."""
         needs_inspect = core.recovery.needs_inspect()
         found = await startup.existing_containers(context.engine, needs_inspect)
-        loop.post(ContainersFound(tuple(found)))
-        await loop.settled()
+        runtime.post(ContainersFound(tuple(found)))
+        await runtime.settled()
         if services.discovery is not None:
             services.discovery.enable_orphan_removal()
 

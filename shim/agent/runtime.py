@@ -8,8 +8,8 @@
 
 Facts are handled one after the other in the order of arrival. The loop goes on with the next facts
 while a commit is under way: a slow disk delays orders, but no fact and no answer to a ping. A disk
-that does not take a batch (full, gone) is asked again until it does; meanwhile nothing is sent and
-nothing is lost.
+that cannot be written (full, gone) is retried until it can. Until then nothing is sent and nothing
+is lost.
 """
 
 from __future__ import annotations
@@ -171,11 +171,11 @@ class Runtime:
                 break
             except Transient as error:
                 if not self.disk_failing:
-                    log.error("%s; nothing is sent until the journal takes the records", error)
+                    log.error("%s; nothing is sent until the journal can be written", error)
                 self.disk_failing = True
                 await asyncio.sleep(limits.DISK_RETRY)
         if self.disk_failing:
-            log.warning("the journal takes records again")
+            log.warning("the journal can be written again")
             self.disk_failing = False
 
     def _carry_out_order(self, order: Order) -> None:

@@ -66,7 +66,7 @@ async def connect_engine(
             return await connect(config, shim_id, observe_call)
         except Transient as error:
             on_failure(str(error))
-            log.error("the Docker endpoint does not say what it is: %s", error)
+            log.error("the kind of the Docker endpoint cannot be determined: %s", error)
             await asyncio.sleep(limits.ENDPOINT_RETRY)
 
 
@@ -77,7 +77,7 @@ async def engine_info(engine: Engine, on_failure: OnFailure) -> EngineInfo:
             info = await engine.info()
         except Transient as error:
             on_failure(str(error))
-            log.error("the Docker endpoint %s gives no answer: %s", engine, error)
+            log.error("the Docker endpoint %s does not answer: %s", engine, error)
             await asyncio.sleep(limits.ENDPOINT_RETRY)
             continue
         log.info("Docker endpoint %s: %s", engine, info)

@@ -40,7 +40,8 @@ def offered_ports(ports: Ports) -> str:
         case "virtual":
             return (
                 "virtual, never bound: every Marathon app starts; use MESOS_HTTP and MESOS_TCP "
-                "health checks, as Marathon's own HTTP and TCP checks ask at a port nothing has"
+                "health checks, as Marathon's own HTTP and TCP checks contact a port on which "
+                "nothing listens"
             )
         case "real":
             return "a range, bound on the engine's host: every Marathon app starts"

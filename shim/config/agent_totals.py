@@ -32,7 +32,7 @@ def agent_totals(config: Config, info: EngineInfo) -> AgentTotals:
     """Pure. ``info`` is the endpoint's own answer. Raises ConfigError for an endpoint without a
     name when ``--domain`` needs one."""
     if info.kind == "triton":
-        defaults, origin = TRITON_BUDGET, "a budget, not a measurement: say more with --resources"
+        defaults, origin = TRITON_BUDGET, "a default, since Triton reports no size; set --resources"
     else:
         defaults = default_resources(info.cpus, info.memory_mb, info.disk_mb)
         origin = _measured(info)

@@ -119,13 +119,14 @@ GROUPS = (
                 "registration_backoff_factor",
                 DURATION,
                 "1secs",
-                "the first registration waits a random time up to this; then it doubles to 1mins",
+                "longest random delay before the first registration; retries double it, up to "
+                "1mins",
             ),
             Flag(
                 "authentication_backoff_factor",
                 DURATION,
                 "1secs",
-                "the same between attempts to authenticate",
+                "base of the random delay between authentication attempts",
             ),
             Flag(
                 "credential",
@@ -180,7 +181,7 @@ GROUPS = (
                 "recover",
                 one_of("reconnect", "cleanup"),
                 "reconnect",
-                "the tasks of an earlier life: take them over, or end them and exit",
+                "the tasks of the previous process: adopt them, or kill them and exit",
             ),
             Flag(
                 "executor_registration_timeout",
@@ -192,7 +193,7 @@ GROUPS = (
                 "executor_shutdown_grace_period",
                 DURATION,
                 "5secs",
-                "between the first signal and the kill, for tasks whose framework shuts down",
+                "time between the first signal and the kill of a task",
             ),
         ),
     ),
@@ -224,7 +225,7 @@ GROUPS = (
                 "engine",
                 one_of("auto", "docker", "triton"),
                 "auto",
-                "what the endpoint is; `auto` asks it",
+                "kind of the endpoint; `auto` asks it",
             ),
             Flag(
                 "max_inflight",
@@ -256,15 +257,15 @@ GROUPS = (
                 "shim_id",
                 Kind("NAME", identifier),
                 None,
-                "owner mark on our containers: shims that share an endpoint never touch each "
-                "other's, if each has its own; stays what it was once the work_dir has been used",
+                "owner label on containers: shims that share an endpoint need different ids; "
+                "the id of a used work_dir does not change",
                 absent="`<hostname>-<port>-<hash of this machine>`",
             ),
             Flag(
                 "docker_kill_orphans",
                 BOOLEAN,
                 "true",
-                "remove containers of ours that no record knows",
+                "remove containers with this shim's id that belong to no known task",
             ),
             Flag(
                 "sandbox_directory",
@@ -282,19 +283,19 @@ GROUPS = (
                 "cgroups_enable_cfs",
                 BOOLEAN,
                 "false",
-                "cpus are a hard limit, beside being shares",
+                "cpus are a hard limit as well as shares",
             ),
             Flag(
                 "fetcher_cache_size",
                 SIZE,
                 "2GB",
-                "files of `command.uris` kept for the next task that wants them",
+                "size limit of the fetcher cache",
             ),
             Flag(
                 "fetcher_cache_dir",
                 PATH,
                 None,
-                "where they are kept",
+                "directory of the fetcher cache",
                 absent="`fetch` below `--work_dir`",
             ),
             Flag(
@@ -313,7 +314,7 @@ GROUPS = (
                 "triton_unsupported",
                 one_of("refuse", "warn"),
                 "refuse",
-                "tasks with options that Triton would ignore silently",
+                "whether tasks with options that Triton ignores fail or run with a warning",
             ),
             Flag(
                 "triton_prices",
@@ -344,7 +345,7 @@ GROUPS = (
                 "consul_checks",
                 one_of("mesos", "consul"),
                 "mesos",
-                "`mesos`: Consul is told what the task's health check says; `consul`: Consul's "
+                "`mesos`: the agent reports the task's health check to Consul; `consul`: Consul's "
                 "agent reaches the containers and runs HTTP and TCP checks itself",
             ),
         ),
@@ -356,16 +357,24 @@ GROUPS = (
                 "http_credentials",
                 Kind("PATH|JSON", http_credentials, from_file=False),
                 None,
-                'who may use the agent\'s pages: a file with `{"credentials": [{"principal": '
+                'accounts for the agent\'s pages: a file with `{"credentials": [{"principal": '
                 '..., "secret": ...}]}`, or that JSON itself',
                 secret=True,
             ),
-            Flag("authenticate_http_readonly", BOOLEAN, "false", "reading needs a password"),
-            Flag("authenticate_http_readwrite", BOOLEAN, "false", "changing needs a password"),
+            Flag("authenticate_http_readonly", BOOLEAN, "false", "pages that read need a password"),
             Flag(
-                "log_level", one_of("debug", "info", "warning", "error"), "info", "what is logged"
+                "authenticate_http_readwrite",
+                BOOLEAN,
+                "false",
+                "pages that change something need a password",
             ),
-            Flag("log_format", one_of("text", "json"), "text", "how, on stderr"),
+            Flag(
+                "log_level",
+                one_of("debug", "info", "warning", "error"),
+                "info",
+                "lowest level of the log",
+            ),
+            Flag("log_format", one_of("text", "json"), "text", "format of the log on stderr"),
         ),
     ),
 )

@@ -161,7 +161,7 @@ class Core:
             return
         reported: dict[FrameworkId, None] = {}
         for key, task in self.tasks.table.items():
-            if task.cause != Cause.MUTED:
+            if task.cause != Cause.WITHOUT_UPDATES:
                 request.tasks.append(task.wire)
                 reported[key.framework_id] = None
         request.frameworks.extend(self.frameworks.table[id_].info for id_ in reported)

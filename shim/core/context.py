@@ -71,7 +71,7 @@ class Context:
         self.now = now
         self.timers = Timers()
         self.counters: Counter[str] = Counter()
-        """Ignored messages and late facts, by kind."""
+        """Event counts by kind, for the metric ``oddities``."""
         self.agent_id: AgentId | None = None
         self.master: Pid | None = None
         self.connected = False

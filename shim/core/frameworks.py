@@ -62,7 +62,10 @@ class Frameworks:
         return known
 
     def release(self, key: TaskKey) -> None:
-        """The task left nothing here. A framework is forgotten with its last task."""
+        """The task has no record and no pending update left.
+
+        A framework is forgotten with its last task.
+        """
         framework = self.table.get(key.framework_id)
         if framework is None:
             return

@@ -50,20 +50,20 @@ class Event(enum.Enum):
 class Action(enum.Enum):
     """What the core does on a transition; each is one method of :class:`shim.core.tasks.Tasks`."""
 
-    IGNORE = enum.auto()
-    BEGIN = enum.auto()
-    ALLOW_CREATE = enum.auto()
-    RUN = enum.auto()
-    FAIL = enum.auto()
-    END = enum.auto()
-    VANISH = enum.auto()
-    CANCEL = enum.auto()
-    CANCEL_AGAIN = enum.auto()
-    GIVE_UP = enum.auto()
-    STOP = enum.auto()
-    STOP_LATE = enum.auto()
-    STOP_AGAIN = enum.auto()
-    REPORT = enum.auto()
+    IGNORE = "do nothing"
+    BEGIN = "report TASK_STARTING, then allow the create"
+    ALLOW_CREATE = "allow the create once more, after a restart"
+    RUN = "report TASK_RUNNING, publish the task, start its checks"
+    FAIL = "end the task: its launch failed"
+    END = "end the task: its container exited"
+    VANISH = "end the task: its container is gone, and with it the exit code"
+    CANCEL = "cancel the launch"
+    CANCEL_AGAIN = "record another cause or grace period of the cancellation"
+    GIVE_UP = "end the task: its container never ran"
+    STOP = "take the task out of service discovery, then stop its container"
+    STOP_LATE = "stop a container that started before the cancellation"
+    STOP_AGAIN = "stop the container with another grace period"
+    REPORT = "report a check's result as TASK_RUNNING"
 
 
 _IGNORE = Action.IGNORE

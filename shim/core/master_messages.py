@@ -26,7 +26,7 @@ from shim.protos import journal_pb2, messages_pb2
 from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo
 
-_SETTLED_BY_REREGISTRATION: frozenset[type[Message]] = frozenset(
+_REREGISTER_IF_IGNORED: frozenset[type[Message]] = frozenset(
     {
         messages_pb2.RunTaskMessage,
         messages_pb2.RunTaskGroupMessage,
@@ -36,7 +36,7 @@ _SETTLED_BY_REREGISTRATION: frozenset[type[Message]] = frozenset(
         messages_pb2.DrainSlaveMessage,
     }
 )
-"""A master sends these once, and counts on their effect until a re-registration shows otherwise.
+"""The master never repeats these messages; an ignored one requires a re-registration.
 
 Other messages need no re-registration when they are ignored: an acknowledgement follows every
 repetition of its update, and each re-registration is followed by UpdateFrameworkMessages anyway.
@@ -103,8 +103,8 @@ class MasterMessageHandler:
         handler(message)
 
     def _ignored(self, message: Message) -> None:
-        """The message had no effect here: settle what its sender counts on."""
-        if type(message) in _SETTLED_BY_REREGISTRATION:
+        """The message had no effect here: schedule a re-registration if it needs one."""
+        if type(message) in _REREGISTER_IF_IGNORED:
             self._registration.schedule_reregistration()
 
     def _warn_foreign_sender(self, sender: Pid, message: Message) -> None:

@@ -68,7 +68,10 @@ class Recovery:
         found: dict[ContainerId, Container] = {}
         for container in containers:
             if container.container_id is None:
-                self._ctx.notice(Level.WARNING, f"{container.name} has no container id; left")
+                self._ctx.notice(
+                    Level.WARNING,
+                    f"container {container.name} lacks the container_id label and is kept",
+                )
             else:
                 found[container.container_id] = container
         live = [task for task in self._tasks.table.values() if task.live]
@@ -92,10 +95,14 @@ class Recovery:
             # The process ends only when all pending removals are done.
             self._tasks.pending_removals.add(Ref(key, container_id))
         elif self._ctx.settings.kill_orphans:
-            self._ctx.notice(Level.WARNING, f"removing {container.name}: it belongs to no task")
+            self._ctx.notice(
+                Level.WARNING, f"removing container {container.name}: it belongs to no task"
+            )
             self._ctx.order(RemoveOrphan(container.name))
         else:
-            self._ctx.notice(Level.WARNING, f"{container.name} belongs to no task; left")
+            self._ctx.notice(
+                Level.WARNING, f"container {container.name} belongs to no task and is kept"
+            )
 
     def _resume_task(self, task: Task, container: Container | None) -> None:
         tasks = self._tasks

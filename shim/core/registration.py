@@ -77,7 +77,10 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 
 
 class Registration:
-    """``add_agent_state`` adds tasks, frameworks and resources to a request."""
+    """The agent's side of the registration; see the module's docstring.
+
+    ``add_agent_state`` adds tasks, frameworks and resources to a request.
+    """
 
     def __init__(self, ctx: Context, add_agent_state: Callable[[_Request], None]) -> None:
         self._ctx = ctx
@@ -97,7 +100,7 @@ class Registration:
         self._backoff = 0.0
         self._ping_timeout = limits.PING_TIMEOUT
         self._reregistration_due = False
-        """The master may count on other tasks than the agent has."""
+        """Master and agent may disagree about the agent's tasks."""
         self._asks_for_id = False
         """Whether the newest request is a first registration, whose answer assigns an agent id."""
         self._id_is_new = False
@@ -177,11 +180,11 @@ class Registration:
             self._requested_from, self._unanswered = master, 0
         self._unanswered += 1
         if isinstance(request, ReregisterSlaveMessage):
-            # This request settles what was ignored before it, unless an older one is answered.
+            # Ignored messages before this request need no other one, unless an older one is answered.
             self._reregistration_due = False
 
     def schedule_reregistration(self) -> None:
-        """The master may count on other tasks than the agent has: re-registration settles it.
+        """Master and agent may disagree about the agent's tasks: schedule a re-registration.
 
         The request is delayed. Otherwise the answer to an older request, still on its way, would
         be taken for the answer to this one.
@@ -258,7 +261,7 @@ class Registration:
 
     def _warn_no_master(self) -> None:
         self._ctx.timers.cancel(RegistrationTimer.NO_ANSWER)
-        self._ctx.notice(Level.WARNING, "no leading master is known; tasks go on")
+        self._ctx.notice(Level.WARNING, "no leading master is known; tasks keep running")
 
     def warn_no_answer(self) -> None:
         """A master rejects requests silently: name the usual reasons in the log."""
@@ -272,9 +275,9 @@ class Registration:
         ctx.notice(
             Level.WARNING,
             f"no answer from {ctx.master} to the registration for {since:.0f} s. A master rejects "
-            f"without an answer: look in its log for {pid}. Is {ctx.master} the leader, and its "
-            f"own name for itself? Can it reach {pid.ip}:{pid.port}? Does it want authentication "
-            "(--credential) or a domain (--domain)?",
+            f"without an answer: look in its log for {pid}. Does --master name the leader exactly "
+            f"as the master's own pid does? Can it reach {pid.ip}:{pid.port}? Does it want "
+            "authentication (--credential) or a domain (--domain)?",
         )
 
     # --- answers --------------------------------------------------------------------------
@@ -327,8 +330,9 @@ class Registration:
         ctx.counters["wrong_agent_ids"] += 1
         self._id_disputed = self._id_disputed or self._id_is_new
         if not self._reregistration_due:
-            text = f"ignoring an answer of {ctx.master} for {agent_id}: this agent's id is "
-            ctx.notice(Level.WARNING, f"{text}{ctx.agent_id or 'not assigned yet'}")
+            own = f"is {ctx.agent_id}" if ctx.agent_id else "has no id yet"
+            text = f"registration answer of {ctx.master} ignored: it names agent {agent_id}, "
+            ctx.notice(Level.WARNING, f"{text}this agent {own}")
         self.schedule_reregistration()
 
     def _connect(self, connection: MasterSlaveConnection) -> None:

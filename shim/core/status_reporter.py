@@ -39,7 +39,7 @@ class StatusReporter:
 
         A task whose updates are suppressed is recorded only.
         """
-        if task.cause == Cause.MUTED:
+        if task.cause == Cause.WITHOUT_UPDATES:
             self.save(task)
             return
         if report.state == TaskState.TASK_RUNNING:
@@ -60,6 +60,7 @@ class StatusReporter:
     ) -> None:
         """Send a terminal update about a task that was not accepted, unless one is pending."""
         if key in self._accepted or self._status_updates.closed(key):
+            # The name of the counter is part of /metrics.
             self._ctx.counters["refusals_repeated"] += 1
             return
         framework.task_keys.add(key)

@@ -23,7 +23,7 @@ class Task:
     accepted: float
     """Seconds since the epoch."""
     cause: Cause.ValueType = Cause.NONE
-    """Why the agent ends the task; MUTED also suppresses its status updates."""
+    """Why the agent ends the task. WITHOUT_UPDATES: as KILL, for a task that the master gave up."""
     grace: float = 0.0
     """Seconds between the signals of the stop under way."""
     addresses: tuple[str, ...] = ()

@@ -120,13 +120,14 @@ class Tasks:
         *,
         drained: bool = False,
     ) -> None:
-        """End the task for ``cause``. The first cause stays, MUTED replaces it.
+        """End the task for ``cause``.
 
+        The first cause is kept; only WITHOUT_UPDATES replaces an earlier cause.
         ``policy`` is the kill policy of the request. A later kill may change the grace period.
         """
         if not task.live:
             return
-        if cause == Cause.MUTED or task.cause == Cause.NONE:
+        if cause == Cause.WITHOUT_UPDATES or task.cause == Cause.NONE:
             task.cause = cause
         task.drained = task.drained or drained
         task.grace = self._grace(task, cause, policy)
@@ -234,7 +235,7 @@ class Tasks:
         self._ctx.order(CancelLaunch(task.ref))
 
     def _cancel_again(self, task: Task, detail: object) -> None:
-        """Another cause or grace period."""
+        """Record the new cause and grace period of a running cancellation."""
         self.reporter.save(task)
 
     def _give_up(self, task: Task, detail: object) -> None:
@@ -246,7 +247,7 @@ class Tasks:
 
     def _stop(self, task: Task, detail: object) -> None:
         framework = self._frameworks.table[task.key.framework_id]
-        if framework.wants_killing and task.cause not in (Cause.EXPIRED, Cause.MUTED):
+        if framework.wants_killing and task.cause not in (Cause.EXPIRED, Cause.WITHOUT_UPDATES):
             self.reporter.report(task, self._with_drain_reason(task, status.killing()))
         else:
             self.reporter.save(task)
@@ -288,21 +289,21 @@ class Tasks:
         ctx.order(Withdraw(task.ref))
         ctx.order(StopChecks(task.ref))
         self.pending_removals.add(task.ref)
-        if task.cause == Cause.MUTED:
+        if task.cause == Cause.WITHOUT_UPDATES:
             self._forget(task.key)
 
     def end_without_updates(self, task: Task) -> None:
         """End the task and drop its updates: no acknowledgement will come for them."""
         self._status_updates.drop(task.key)
         if task.live:
-            self.kill(task, Cause.MUTED, None)
+            self.kill(task, Cause.WITHOUT_UPDATES, None)
         else:
             self._forget(task.key)
 
     def resume_updates(self, key: TaskKey) -> None:
         """The master still knows the task: send it the terminal update after all."""
         task = self.table.get(key)
-        if task is not None and task.cause == Cause.MUTED:
+        if task is not None and task.cause == Cause.WITHOUT_UPDATES:
             task.cause = Cause.KILL
             self.reporter.save(task)
 

@@ -1,4 +1,4 @@
-"""What the core sets deadlines for: one type per kind of timer, handled in ``Core._deadlines``."""
+"""The kinds of timer in the core, one type each. ``Core._timer_fired`` handles each kind."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class AgentView:
         self.pending_removals: Mapping[ContainerId, Ref] = tasks.pending_removals
         """Containers of ended tasks that the endpoint may still have."""
         self.counters: Mapping[str, int] = MappingProxyType(ctx.counters)
-        """Ignored messages and late facts, by kind, since the start of the process."""
+        """Event counts by kind, since the start of the process."""
 
     # --- the agent ------------------------------------------------------------------------
 

@@ -86,13 +86,17 @@ class ConsulDetector:
                 return next_index, Pid("master", await _resolve(address[0]), address[1])
         except (KeyError, TypeError, ValueError) as error:
             raise Transient(f"the answer is not one of Consul's: {error!r}") from error
-        self._warn("service %r in Consul: %s", self._service, f"{len(nodes)} passing, none leads")
+        self._warn("service %r in Consul: %s", self._service, _no_leader(nodes))
         return next_index, None
 
     def _warn(self, text: str, *values: object) -> None:
         """A warning once until a master is found; debug level after that."""
         log.log(logging.DEBUG if self._warned else logging.WARNING, text, *values)
         self._warned = True
+
+
+def _no_leader(nodes: Sequence[object]) -> str:
+    return f"{len(nodes)} passing instances, no single one tagged {LEADER}"
 
 
 def leading_address(nodes: Sequence[Mapping[str, Any]]) -> tuple[str, int] | None:

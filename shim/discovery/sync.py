@@ -204,7 +204,7 @@ class ConsulSync:
     def _resync_failed(self, reason: str) -> float:
         self._failures += 1
         if not self._failed_resyncs:
-            log.warning("Consul: %s (tasks go on, registrations wait)", reason)
+            log.warning("Consul: %s (tasks keep running, registrations wait)", reason)
         self._failed_resyncs += 1
         self._mark_down()
         return _backoff(self._failed_resyncs)

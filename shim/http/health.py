@@ -52,7 +52,7 @@ class EndpointWait:
         age = self._clock() - self._began
         if age <= limits.HEALTH_RELIST_AGE:
             return []
-        late = f"the Docker endpoint has not said what it is for {age:.0f} s"
+        late = f"the kind of the Docker endpoint has been unknown for {age:.0f} s"
         return [_with_reason(late, self._reason)]
 
 

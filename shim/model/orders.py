@@ -75,7 +75,7 @@ class CancelLaunch:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Observe a running container after a restart: its end, its logs."""
+    """Watch for the end of a container that an earlier process started."""
 
     ref: Ref
     task: TaskInfo

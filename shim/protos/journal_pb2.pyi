@@ -30,8 +30,8 @@ class _CauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cause.ValueType
     KILL: _Cause.ValueType  # 1
     UNHEALTHY: _Cause.ValueType  # 2
     EXPIRED: _Cause.ValueType  # 3
-    MUTED: _Cause.ValueType  # 4
-    """Without status updates: no acknowledgement would come for them."""
+    WITHOUT_UPDATES: _Cause.ValueType  # 4
+    """Killed without status updates: the master gave up the task and acknowledges none."""
 
 class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
     """Why the agent ends a task."""
@@ -40,8 +40,8 @@ NONE: Cause.ValueType  # 0
 KILL: Cause.ValueType  # 1
 UNHEALTHY: Cause.ValueType  # 2
 EXPIRED: Cause.ValueType  # 3
-MUTED: Cause.ValueType  # 4
-"""Without status updates: no acknowledgement would come for them."""
+WITHOUT_UPDATES: Cause.ValueType  # 4
+"""Killed without status updates: the master gave up the task and acknowledges none."""
 Global___Cause: _TypeAlias = Cause  # noqa: Y015
 
 @_typing.final

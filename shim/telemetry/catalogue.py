@@ -64,7 +64,7 @@ GAUGES: tuple[tuple[str, str, _Read], ...] = (
     ),
     (
         "engine_calls_waiting",
-        "Engine calls that wait for a free slot",
+        "Queued launches, plus calls that wait for a slot",
         lambda s: s.containerizer.waiting,
     ),
     (
@@ -121,7 +121,7 @@ CONSUL_GAUGES: tuple[tuple[str, str, Callable[[SyncStats], float]], ...] = (
     ("consul_connected", "1 while Consul answers", lambda s: s.connected),
     ("consul_services", "Services registered in Consul", lambda s: s.registered),
     ("consul_pending", "Services that wait for a write to Consul", lambda s: s.pending),
-    ("consul_refused", "Services that Consul refuses", lambda s: s.refused),
+    ("consul_refused", "Services whose write is delayed after a failure", lambda s: s.refused),
 )
 
 
@@ -152,11 +152,9 @@ def install(metrics: Metrics, sources: MetricSources) -> None:
     probes = sources.checker.results
     metrics.counters("probes", "Probes of checks, by result", "result", lambda: probes)
     counters = sources.agent.counters
-    metrics.counters(
-        "oddities", "Unexpected messages and facts that were ignored", "what", lambda: counters
-    )
+    metrics.counters("oddities", "Event counts of the core, by kind", "what", lambda: counters)
     if (sync := sources.discovery) is not None:
         for name, text, stat in CONSUL_GAUGES:
             metrics.gauge(name, text, lambda stat=stat: stat(sync.stats))  # type: ignore[misc]
         metrics.counter("consul_writes", "Writes to Consul", lambda: sync.stats.writes)
-        metrics.counter("consul_failures", "Calls without answer", lambda: sync.stats.failures)
+        metrics.counter("consul_failures", "Failed writes and resyncs", lambda: sync.stats.failures)

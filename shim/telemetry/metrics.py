@@ -33,7 +33,7 @@ class Metrics:
         )
         self.engine_seconds = Histogram(
             "mesos_shim_engine_call_seconds",
-            "Calls to the Docker endpoint; outcome is ok or the class of the error",
+            "Calls to the Docker endpoint by outcome: ok, or the kind of the error",
             ["call", "outcome"],
             buckets=LAUNCH_BUCKETS,
             registry=self.registry,

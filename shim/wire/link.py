@@ -128,7 +128,7 @@ class _Link:
         self._queue.append(data)
         self._bytes += len(data)
         if len(self._queue) > limits.LINK_QUEUE_MESSAGES or self._bytes > limits.LINK_QUEUE_BYTES:
-            self._break("does not keep up")
+            self._break("reads too slowly: the send queue is full")
         self._wake.set()
 
     def finish(self) -> None:
@@ -189,7 +189,7 @@ class _Link:
         not_mesos = _ACCEPTED.match(answer) is None
         if not_mesos and not self._not_mesos:
             line = answer.splitlines()[0].decode("ascii", "backslashreplace")
-            text = "%s:%d answers a message with %r: is that a Mesos process, is --master right?"
+            text = "no libprocess answer from %s:%d, but %r; check --master"
             log.warning(text, *self.address, line)
         self._not_mesos = not_mesos
 

@@ -115,7 +115,7 @@ STOPPING = ref(MARATHON, "web.stopping", 0x0B)
 CANCELLING = ref(MARATHON, "web.cancelling", 0x0F)
 FINISHED = ref(CHRONOS, "batch.finished", 0x11)
 REMOVED = ref(CHRONOS, "batch.removed", 0x15)
-MUTED = ref(ADHOC, "adhoc.muted", 0x1A)
+WITHOUT_UPDATES = ref(ADHOC, "adhoc.muted", 0x1A)
 REJECTED = TaskKey(CHRONOS, TaskId("pod.rejected"))
 PHASES = {
     RUNNING: TaskPhase.RUNNING,
@@ -125,7 +125,7 @@ PHASES = {
     STOPPING: TaskPhase.STOPPING,
     CANCELLING: TaskPhase.CANCELLING,
     FINISHED: TaskPhase.ENDED,
-    MUTED: TaskPhase.STOPPING,
+    WITHOUT_UPDATES: TaskPhase.STOPPING,
 }
 
 
@@ -175,7 +175,7 @@ def recovered(snapshot: Snapshot) -> Shim:
         container(CANCELLING, Phase.CREATED),
         container(FINISHED, Phase.EXITED, 0),
         container(REMOVED, Phase.EXITED, 3),
-        container(MUTED, Phase.RUNNING),
+        container(WITHOUT_UPDATES, Phase.RUNNING),
     )
     return shim
 
@@ -211,7 +211,7 @@ def test_tasks_of_an_old_journal_keep_names_phases_and_containers(snapshot: Snap
     assert running.addresses == ("172.17.0.2",)
     assert core.tasks.table[STOPPING.key].grace == 30.0
     assert core.tasks.table[STOPPING.key].cause == Cause.KILL
-    assert core.tasks.table[MUTED.key].cause == Cause.MUTED
+    assert core.tasks.table[WITHOUT_UPDATES.key].cause == Cause.WITHOUT_UPDATES
 
 
 def test_tasks_of_an_old_journal_go_on(snapshot: Snapshot) -> None:
@@ -222,7 +222,7 @@ def test_tasks_of_an_old_journal_go_on(snapshot: Snapshot) -> None:
         UNACKNOWLEDGED,
         STARTING,
         STOPPING,
-        MUTED,
+        WITHOUT_UPDATES,
     }
     assert [order.ref for order in of(orders.Launch, given)] == [STAGING]
     assert of(orders.Stop, given)[0] == orders.Stop(STOPPING, 30.0)

@@ -156,7 +156,7 @@ async def test_a_waiting_agent_answers_pings_and_says_why_it_waits(
         await until(agent.is_registered)
         assert (await agent.state())["id"] == master.agent_id
         _, log = await agent.get("/files/read?path=/slave/log&offset=0")
-        assert "gives no answer: Unauthorized" in log
+        assert "does not answer: Unauthorized" in log
         assert await agent.end() == 0
 
 

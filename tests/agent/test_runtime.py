@@ -149,7 +149,7 @@ async def test_a_commit_is_retried_until_the_disk_takes_it(
         assert not r.runtime.disk_failing
         assert r.journal.batches == [["10"]]
         assert caplog.text.count("disk full") == 1, "logged once"
-        assert "takes records again" in caplog.text
+        assert "can be written again" in caplog.text
 
 
 @pytest.mark.parametrize("error", [FatalError("damaged"), RuntimeError("damaged")])

@@ -42,8 +42,8 @@ async def test_each_failed_question_is_reported_and_logged(
     assert info.name == "us-east-1"
     assert reasons == ["Unauthorized (1)", "Unauthorized (2)"]
     assert [record.getMessage() for record in caplog.records] == [
-        "the Docker endpoint https://dc:2376 gives no answer: Unauthorized (1)",
-        "the Docker endpoint https://dc:2376 gives no answer: Unauthorized (2)",
+        "the Docker endpoint https://dc:2376 does not answer: Unauthorized (1)",
+        "the Docker endpoint https://dc:2376 does not answer: Unauthorized (2)",
         "Docker endpoint https://dc:2376: triton 1.9.0 (API 1.21) on us-east-1, account bob",
     ]
 

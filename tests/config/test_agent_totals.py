@@ -41,7 +41,7 @@ def test_unknown_amounts_are_guessed_and_noted() -> None:
 def test_triton_offers_a_budget_with_a_note() -> None:
     found = totals(TRITON)
     assert scalars(found) == {"cpus": 100.0, "mem": 245_760.0, "disk": 4096.0}
-    assert "a budget, not a measurement" in found.notes[0]
+    assert "a default, since Triton reports no size" in found.notes[0]
 
 
 def test_given_resources_are_not_completed() -> None:

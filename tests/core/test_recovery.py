@@ -61,4 +61,4 @@ def test_a_container_without_a_container_id_label_is_left(shim: Shim) -> None:
     removed = [order.name for order in decision.orders if isinstance(order, RemoveOrphan)]
     assert removed == ["mesos-x"]
     notices = [order.text for order in decision.orders if isinstance(order, Notice)]
-    assert "stray has no container id; left" in notices
+    assert "container stray lacks the container_id label and is kept" in notices

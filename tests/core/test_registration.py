@@ -20,7 +20,7 @@ from shim.wire.codec import TO_AGENT
 from shim.wire.safety import check
 from tests.core.harness import AGENT_ID, OBSERVER, Shim, framework_info, of, sent
 
-NO_MASTER = "no leading master is known; tasks go on"
+NO_MASTER = "no leading master is known; tasks keep running"
 REQUEST = (m.RegisterSlaveMessage, m.ReregisterSlaveMessage)
 
 

@@ -102,7 +102,7 @@ async def test_an_agent_that_is_refused_from_the_start_says_so_and_waits(
                 return figure is not None and float(figure[1]) == pytest.approx(3650, abs=0.1)
 
             await until(shown, "days of the certificate")
-            refused = "gives no answer: Triton does not accept the certificate"
+            refused = "does not answer: Triton does not accept the certificate"
             await until(lambda: refused in agent.log, "the refusal in the log")
             triton.account.keys.append(triton.key.public_key())
             await asyncio.wait_for(master.registered.wait(), PATIENCE)

@@ -184,7 +184,7 @@ async def test_health_says_why_the_endpoint_has_not_answered_yet() -> None:
         now += 9
         answer = await client.get("/health")
         assert answer.status == 503
-        reason = "the Docker endpoint has not said what it is for 99 s: Unauthorized\n"
+        reason = "the kind of the Docker endpoint has been unknown for 99 s: Unauthorized\n"
         assert await answer.text() == reason
 
 

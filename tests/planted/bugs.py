@@ -168,8 +168,8 @@ BUGS = (
     Bug(
         "another cause while a launch is cancelled is not recorded",
         "shim/core/tasks.py",
-        '        """Another cause or grace period."""\n        self.reporter.save(task)',
-        '        """Another cause or grace period."""',
+        '        """Record the new cause and grace period of a running cancellation."""\n        self.reporter.save(task)',
+        '        """Record the new cause and grace period of a running cancellation."""',
     ),
     Bug(
         "an accepted task is not recorded",
@@ -409,7 +409,7 @@ BUGS = (
     Bug(
         "a removed framework still gets updates",
         "shim/core/tasks.py",
-        "        if task.live:\n            self.kill(task, Cause.MUTED, None)",
+        "        if task.live:\n            self.kill(task, Cause.WITHOUT_UPDATES, None)",
         "        if task.live:\n            self.kill(task, Cause.KILL, None)",
     ),
     Bug(
@@ -421,13 +421,13 @@ BUGS = (
     Bug(
         "tasks are not reported while they end",
         "shim/core/agent.py",
-        "            if task.cause != Cause.MUTED:\n",
-        "            if task.live and task.cause != Cause.MUTED:\n",
+        "            if task.cause != Cause.WITHOUT_UPDATES:\n",
+        "            if task.live and task.cause != Cause.WITHOUT_UPDATES:\n",
     ),
     Bug(
         "tasks without updates are reported at re-registration",
         "shim/core/agent.py",
-        "            if task.cause != Cause.MUTED:\n",
+        "            if task.cause != Cause.WITHOUT_UPDATES:\n",
         "            if True:\n",
     ),
     Bug(

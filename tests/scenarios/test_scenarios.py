@@ -196,7 +196,7 @@ def _words(value: object) -> str:
 
 def _state(value: bytes) -> str:
     kept = journal_pb2.TaskState.FromString(value)
-    cause = journal_pb2.Cause.Name(kept.cause).lower()
+    cause = journal_pb2.Cause.Name(kept.cause).lower().replace("_", " ")
     return kept.phase if kept.cause == journal_pb2.NONE else f"{kept.phase} ({cause})"
 
 

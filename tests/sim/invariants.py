@@ -104,7 +104,7 @@ class Invariants:
             if key in disk.touched:
                 continue
             kept = journal_pb2.TaskState.FromString(state)
-            if kept.cause == journal_pb2.MUTED:
+            if kept.cause == journal_pb2.WITHOUT_UPDATES:
                 if key in reported:
                     raise Violation(f"{key} is reported to the master, which gave the task up")
                 continue

@@ -236,7 +236,7 @@ async def test_a_peer_that_is_not_mesos_is_logged_once(
 
     await say("first")
     await say("second")
-    warning = f"127.0.0.1:{master.port} answers a message with 'HTTP/1.1 404"
+    warning = f"no libprocess answer from 127.0.0.1:{master.port}, but 'HTTP/1.1 404"
     assert caplog.text.count(warning) == 1
     master.answer = accepted
     await say("third")

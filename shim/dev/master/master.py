@@ -37,7 +37,10 @@ _AGENT_HANDLERS: dict[type[Message], Callable[..., None]] = {
 
 
 class Master:
-    """``secrets``: the secret of each agent's principal."""
+    """The embedded master: messages, calls and timers in, effects out.
+
+    ``secrets`` holds the secret of each agent's principal.
+    """
 
     def __init__(self, state: MasterState, secrets: dict[str, bytes] | None = None) -> None:
         self.state = state

@@ -21,7 +21,7 @@ from shim.model.states import TERMINAL
 from shim.protos import mesos_pb2 as mesos
 
 VERSION = "1.12.0"
-"""The Mesos release whose behaviour the embedded master follows."""
+"""The Mesos development version whose behaviour the embedded master follows."""
 
 AgentCapability = mesos.SlaveInfo.Capability
 FrameworkCapability = mesos.FrameworkInfo.Capability

@@ -97,7 +97,7 @@ async def test_a_full_disk(system: System, small_disk: Path) -> None:
             except OSError:
                 pass
         await framework.launch(a_task(system, "late"))
-        await agent.logged("nothing is sent until the journal takes the records")
+        await agent.logged("nothing is sent until the journal can be written")
         await asyncio.sleep(1)
         assert framework.states("late") == []
         assert len(system.containers()) == 1
