@@ -180,7 +180,7 @@ class Registration:
             self._requested_from, self._unanswered = master, 0
         self._unanswered += 1
         if isinstance(request, ReregisterSlaveMessage):
-            # Ignored messages before this request need no other one, unless an older one is answered.
+            # This request covers messages ignored before it, unless an older one is answered.
             self._reregistration_due = False
 
     def schedule_reregistration(self) -> None:
