@@ -64,10 +64,15 @@ demo_is_up() {
   esac
 }
 
-# services_running: the services whose container runs; one that restarts over and over does not.
+# services_running: the services whose container runs. One that has restarted several times and is
+# not healthy restarts over and over: it does not run.
 services_running() {
-  docker ps --filter status=running --filter "label=com.docker.compose.project=$PROJECT" \
-    --format '{{.Label "com.docker.compose.service"}}' 2>/dev/null | sort -u
+  local ids
+  ids=$(docker ps -q --filter status=running --filter "label=com.docker.compose.project=$PROJECT")
+  [ -n "$ids" ] || return 0
+  # shellcheck disable=SC2086  # one word a container
+  docker inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.RestartCount}} {{with .State.Health}}{{.Status}}{{else}}healthy{{end}}' $ids 2>/dev/null |
+    awk '$2 <= 3 || $3 == "healthy" { print $1 }' | sort -u
 }
 
 # Whether every service that was started runs: what is missing is started again. SERVICES was saved.

@@ -11,7 +11,7 @@ import pytest
 
 from tests.compose import images
 from tests.support.locks import machine_lock
-from tests.support.ports import offered_ports
+from tests.support.ports import free_ports
 from tests.test_start import Demo, copy_tree
 
 PORTS = (
@@ -56,7 +56,7 @@ def demo_tree(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 @pytest.fixture
 def demo(demo_tree: Demo, stand_ins: Mapping[str, str]) -> Iterator[Demo]:
     """Not started; taken down after each test in any case."""
-    ports = dict(zip(PORTS, map(str, offered_ports(len(PORTS))), strict=True))
+    ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     project = f"shimtest{uuid.uuid4().hex[:8]}"
     demo = Demo(demo_tree.root, demo_tree.environ | dict(stand_ins) | ports, project)
     yield demo

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import random
 import socket
 import sys
 import threading
@@ -70,10 +71,10 @@ def host_ports(app: Json) -> list[int]:
 
 
 def with_ports(app: Json, offer: Json) -> Json:
-    """The app with a port of the offer for each 0."""
-    ranges = ports_of(offer)
-    taken = {port for port in host_ports(app) if port}
-    free = (p for r in ranges for p in range(r["begin"], r["end"] + 1) if p not in taken)
+    """The app with a port of the offer for each 0, at random as Marathon chooses them."""
+    offered = {p for r in ports_of(offer) for p in range(r["begin"], r["end"] + 1)}
+    left = sorted(offered - set(host_ports(app)))
+    free = iter(random.sample(left, min(len(left), len(host_ports(app)))))
     made = copy.deepcopy(app)
     if mode(app) == "host":
         definitions = made.setdefault("portDefinitions", [{}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -76,7 +77,11 @@ def sample(demo: Demo, name: str, client: docker.DockerClient) -> dict[str, Any]
 def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) -> None:
     project = ("-p", demo.project)
     second = "--datacenters=second=unix:///var/run/docker.sock"
-    started = demo("--compose", second, *project)
+    image = busybox.build(client)
+    started = demo("--compose", second, *project, SAMPLE_IMAGE=image)
+    rendered = demo.root / ".run" / demo.project / "apps/nginx.json"
+    assert str(rendered.relative_to(demo.root)) in started.stdout
+    assert json.loads(rendered.read_text())["container"]["docker"]["image"] == image
     addresses = {
         name: f"127.0.0.1:{demo.environ[f'{name}_PORT']}"
         for name in ("CONSUL", "MASTER", "MARATHON")
@@ -307,6 +312,10 @@ def test_three_of_each_and_one_of_each_killed(demo: Demo, client: docker.DockerC
     with pytest.raises(OSError, match=r"certificate|alert|reset|closed"):
         urllib.request.urlopen(url, timeout=PATIENCE, context=nobody).read()
     (agent,) = agents(masters)
+    slaves = re.search(r"http://127\.0\.0\.1:(\d+)/slaves", started.stdout)
+    assert slaves
+    assert agents([slaves[1]]) == [agent], "the printed address is the leader's own"
+    assert "open to others" not in demo("logs", *project).stdout
     assert refused(f"http://127.0.0.1:{demo.environ['AGENT_PORT']}/state") in (401, 404)
 
     leader = next(port for port in masters if agents([port]))
