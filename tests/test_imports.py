@@ -48,8 +48,8 @@ ALLOWED = {
     | {"wire.link", "wire.server"},
     "telemetry.launch_stats": COMMON,
     "config": COMMON,
-    "config.config": COMMON | {"engine.images.credentials", "engine.mapping.rules"},
-    "config.flags": COMMON | {"engine.mapping.rules"},
+    "config.config": COMMON | {"engine.images.credentials", "engine.mapping.mapping_settings"},
+    "config.flags": COMMON | {"engine.mapping.mapping_settings"},
     "config.file_values": COMMON | {"engine.images.credentials"},
     "config.agent_totals": COMMON | {"engine.api"},
     "config.resources": {"protos", "model"},
@@ -78,10 +78,10 @@ INSIDE_ENGINE = {
     "engine.images": {"engine.api", "engine.client.retry"},
     "engine.mapping": {"engine.api", "engine.images.image_reference"},
     "engine.mapping.values": set[str](),
-    "engine.containers": {"engine.api", "engine.client.retry", "engine.images.puller"}
-    | {"engine.mapping.command"},
+    "engine.containers": {"engine.api", "engine.client.pacing", "engine.client.retry"}
+    | {"engine.images.puller", "engine.mapping.command"},
     "engine.fetch": {"engine.api", "engine.client.transport", "engine.images.credentials"}
-    | {"engine.mapping.rules", "engine.mapping.volumes"},
+    | {"engine.mapping.mapping_settings", "engine.mapping.volumes"},
     "engine.sandbox": {"engine.api", "engine.client.retry"},
     "engine.checks": {"engine.api", "engine.client.transport"},
 }

@@ -24,7 +24,7 @@ from shim.engine.connect import remote_host
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.fetch.sandbox_archive import with_sandbox_volume
-from shim.engine.mapping import Rules, container_spec
+from shim.engine.mapping import MappingSettings, container_spec
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.billing.exporter import BillingExporter
 from shim.engine.triton.billing.usage_meter import UsageMeter
@@ -42,12 +42,12 @@ class AgentServices:
         agent, config = core.view, context.config
         launch_seconds = context.metrics.launch_seconds
         stats = LaunchStats(lambda stage, s: launch_seconds.labels(stage).observe(s))
-        rules = _rules(context)
+        settings = _mapping_settings(context)
         self._runtime = runtime
         self._sandboxes = context.sandboxes
-        self._fetcher = _fetcher(context, rules)
+        self._fetcher = _fetcher(context, settings)
         self._containerizer = _containerizer(
-            context, rules, self._fetcher, stats.counted_post(runtime.post)
+            context, settings, self._fetcher, stats.counted_post(runtime.post)
         )
         self._checker = _checker(context, runtime)
         self._billing = _billing(context, agent)
@@ -112,9 +112,9 @@ class AgentServices:
         await self._fetcher.close()
 
 
-def _rules(context: StartupContext) -> Rules:
+def _mapping_settings(context: StartupContext) -> MappingSettings:
     config, info = context.config, context.info
-    return Rules(
+    return MappingSettings(
         shim_id=context.shim_id,
         kind="triton" if info.kind == "triton" else "docker",
         api_version=info.api_version,
@@ -127,11 +127,11 @@ def _rules(context: StartupContext) -> Rules:
     )
 
 
-def _fetcher(context: StartupContext, rules: Rules) -> Fetcher:
+def _fetcher(context: StartupContext, settings: MappingSettings) -> Fetcher:
     config = context.config
     return Fetcher(
         context.engine,
-        rules,
+        settings,
         config.work_dir / "fetch",
         cache_directory=config.fetcher_cache_dir,
         cache_size=config.fetcher_cache_size,
@@ -141,7 +141,10 @@ def _fetcher(context: StartupContext, rules: Rules) -> Fetcher:
 
 
 def _containerizer(
-    context: StartupContext, rules: Rules, fetcher: Fetcher, post: Callable[[Fact], None]
+    context: StartupContext,
+    settings: MappingSettings,
+    fetcher: Fetcher,
+    post: Callable[[Fact], None],
 ) -> Containerizer:
     config = context.config
 
@@ -151,9 +154,9 @@ def _containerizer(
             order.task,
             agent_id=order.agent_id,
             executor_id=order.executor_id,
-            rules=rules,
+            settings=settings,
         )
-        return spec if rules.triton else with_sandbox_volume(spec, rules.sandbox_directory)
+        return spec if settings.triton else with_sandbox_volume(spec, settings.sandbox_directory)
 
     return Containerizer(
         context.engine,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from shim.config.resources import Ports
 from shim.engine.images.credentials import DockerConfig
-from shim.engine.mapping.rules import DnsDefault, Unsupported
+from shim.engine.mapping.mapping_settings import DnsDefault, Unsupported
 from shim.model.settings import ConsulConfig, Credential, Master, ZooKeeperMaster
 from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
 

@@ -26,7 +26,7 @@ from shim.config.values import (
     identifier,
     one_of,
 )
-from shim.engine.mapping.rules import parse_default_container_dns
+from shim.engine.mapping.mapping_settings import parse_default_container_dns
 
 PREFIX = "MESOS_"
 

@@ -11,9 +11,10 @@ from shim.config.config import Config
 from shim.config.consul import consul_config
 from shim.config.flags import FLAGS
 from shim.config.parser import Given, parse
-from shim.config.resources import Ports, PortsMode, parse_resources
+from shim.config.resources import Ports, parse_resources
 from shim.config.values import boolean
 from shim.errors import ConfigError
+from shim.model.settings import PortsMode
 from shim.protos.mesos_pb2 import Resource
 
 

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import Literal
 
 from shim.errors import ConfigError
+
+PortsMode = Literal["none", "virtual", "real"]
+"""Meaning of the ``ports`` resource: ``none`` is offered, ``virtual`` ports are numbers that are
+never bound, ``real`` ports are bound on the engine's host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.dev.master.v1_json import from_json
-from shim.engine.mapping import Rules, container_spec
+from shim.engine.mapping import MappingSettings, container_spec
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from shim.model.validation import id_problem
@@ -113,7 +113,9 @@ def test_the_agent_honours_every_option() -> None:
     v1 = task_info(spec, "id", {"value": "S1"}, with_ports=False)
     task = from_json(v1, TaskInfo())
     ref = Ref(TaskKey(FrameworkId("F"), TaskId("id")), ContainerId("c"))
-    made = container_spec(ref, task, agent_id="S1", executor_id="id", rules=Rules("shim"))
+    made = container_spec(
+        ref, task, agent_id="S1", executor_id="id", settings=MappingSettings("shim")
+    )
     body, host = made.body, made.body["HostConfig"]
     assert (made.force_pull, made.warnings) == (True, ())
     assert body["User"] == "nobody"

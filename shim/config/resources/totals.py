@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from shim.config.resources.value_parsers import (
     NUMBER,
@@ -17,6 +17,7 @@ from shim.config.resources.value_parsers import (
     parse_ranges,
 )
 from shim.model.resources import value_field, value_fields
+from shim.model.settings import PortsMode
 from shim.model.validation import role_problem
 from shim.protos.mesos_pb2 import Resource, Value
 
@@ -209,15 +210,12 @@ def _with_ranges(resource: Resource, spans: Ranges) -> Resource:
 # --- --ports ----------------------------------------------------------------------------------
 
 VIRTUAL_PORTS: Ranges = ((1, 65535),)
-PortsMode = Literal["none", "virtual", "real"]
 
 
 class Ports(NamedTuple):
     """The value of ``--ports``: the meaning of port numbers, and the offered ports."""
 
     mode: PortsMode
-    """``none``: no ports; ``virtual``: numbers that are never bound; ``real``: ports that are bound
-    on the engine's host."""
     ranges: Ranges
 
 

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from shim import limits
 from shim.engine.api import Auth, ContainerSpec, CreateNotifier, Engine, ImageRef
+from shim.engine.client.pacing import LogThrottle
 from shim.engine.client.retry import UNTIL_DONE, retry
 from shim.engine.containers.launch_queue import LaunchQueue
-from shim.engine.containers.pacing import LogThrottle
 from shim.engine.containers.watcher import ContainerWatcher
 from shim.engine.containers.worker import ContainerWorker
 from shim.engine.containers.worker_deps import LaunchHook, Leftovers, WorkerDeps

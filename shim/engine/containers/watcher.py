@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 
 from shim import limits
 from shim.engine.api import Engine
-from shim.engine.containers.pacing import LogThrottle
+from shim.engine.client.pacing import LogThrottle
 from shim.errors import NotFound, ShimError
 from shim.model.container import Container, Phase, Ref
 from shim.model.facts import ContainerExited, ContainerVanished, Fact

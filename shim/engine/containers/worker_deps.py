@@ -8,8 +8,8 @@ from typing import Protocol
 
 from shim import limits
 from shim.engine.api import Auth, ContainerSpec, CreateNotifier, Engine, ImageRef
-from shim.engine.containers.launch_queue import PrioritySemaphore
-from shim.engine.containers.pacing import LogThrottle
+from shim.engine.client.pacing import LogThrottle
+from shim.engine.containers.priority_semaphore import PrioritySemaphore
 from shim.engine.containers.watcher import ContainerWatcher
 from shim.engine.images.puller import ImagePuller
 from shim.model.container import Ref

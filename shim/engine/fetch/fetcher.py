@@ -27,7 +27,7 @@ from shim.engine.fetch.sandbox_archive import (
 )
 from shim.engine.fetch.uris import FetchItem, fetch_items
 from shim.engine.images.credentials import DockerConfig, docker_config_of_task
-from shim.engine.mapping.rules import Rules
+from shim.engine.mapping.mapping_settings import MappingSettings
 from shim.engine.mapping.volumes import sandbox_volumes
 from shim.errors import Permanent
 from shim.model.container import Ref
@@ -51,7 +51,7 @@ class Fetcher:
     def __init__(
         self,
         engine: Engine,
-        rules: Rules,
+        settings: MappingSettings,
         directory: Path,
         *,
         cache_directory: Path,
@@ -64,7 +64,7 @@ class Fetcher:
         ``docker_config`` holds the agent's credentials, ``file_root`` is for ``file://`` URIs.
         """
         self._engine = engine
-        self._rules = rules
+        self._settings = settings
         self._directory = directory / "containers"
         self._cache = FetcherCache(cache_directory / "cache", cache_size)
         self._docker_config = docker_config
@@ -121,19 +121,19 @@ class Fetcher:
             self._prepared[order.ref] = await self._prepare(order, items, directory)
         except (Permanent, OSError) as error:
             self.failed += 1
-            self._forget(order.ref)
+            self.after_launch(order.ref)
             what = f"Failed to fetch all URIs for container '{order.ref.container_id}'"
             raise Permanent(f"{what}: {error}") from None
         self.succeeded += 1
 
     async def after_create(self, order: Launch) -> None:
         """Make the sandbox writable for every user and upload the fetched files."""
-        name, sandbox = order.ref.name, self._rules.sandbox_directory
+        name, sandbox = order.ref.name, self._settings.sandbox_directory
         described = await self._describe(name)
         config, host = described.get("Config") or {}, described.get("HostConfig") or {}
         open_to_all = is_root(config.get("User") or "")
-        if self._rules.triton or not (open_to_all or host.get("ReadonlyRootfs")):
-            tar = directory_tar(sandbox, parents=self._rules.triton)
+        if self._settings.triton or not (open_to_all or host.get("ReadonlyRootfs")):
+            tar = directory_tar(sandbox, parents=self._settings.triton)
             await self._engine.put_archive(name, "/", tar)
         prepared = self._prepared.get(order.ref)
         for path, sandbox_tar in (prepared.tars if prepared else {}).items():
@@ -145,11 +145,6 @@ class Fetcher:
                 await self._engine.put_archive(name, "/" if from_root else path, data)
 
     def after_launch(self, ref: Ref) -> None:
-        self._forget(ref)
-
-    # --- inside -----------------------------------------------------------------------------
-
-    def _forget(self, ref: Ref) -> None:
         """Delete the files of a container in a thread: gigabytes take a while."""
         self._prepared.pop(ref, None)
         directory = self._directory / ref.container_id
@@ -157,14 +152,16 @@ class Fetcher:
             renamed = directory.rename(self._directory / f"deleted-{next(self._serial)}")
             self._pool.submit(shutil.rmtree, renamed, ignore_errors=True)
 
+    # --- inside -----------------------------------------------------------------------------
+
     async def _describe(self, name: str) -> Mapping[str, Any]:
         inspect = (await self._engine.inspect(name)).inspect
         (described,) = json.loads(inspect) if inspect else ({},)
         return dict(described)
 
     async def _prepare(self, order: Launch, items: list[FetchItem], directory: Path) -> _Prepared:
-        destinations = {"": self._rules.sandbox_directory}
-        for volume in sandbox_volumes(order.task, self._rules):
+        destinations = {"": self._settings.sandbox_directory}
+        for volume in sandbox_volumes(order.task, self._settings):
             destinations[volume.directory] = volume.destination
         quota = UnpackQuota()
         sandbox = SandboxArchive(directory, [part for part in destinations if part], quota)

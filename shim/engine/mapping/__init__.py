@@ -11,14 +11,19 @@ run``, and ``parameters`` applies them to a task.
 
 from __future__ import annotations
 
-from shim.engine.mapping.rules import Dns, DnsDefault, Rules, parse_default_container_dns
+from shim.engine.mapping.mapping_settings import (
+    Dns,
+    DnsDefault,
+    MappingSettings,
+    parse_default_container_dns,
+)
 from shim.engine.mapping.spec import container_spec
 from shim.engine.mapping.volumes import SandboxVolume, sandbox_volumes
 
 __all__ = [
     "Dns",
     "DnsDefault",
-    "Rules",
+    "MappingSettings",
     "SandboxVolume",
     "container_spec",
     "parse_default_container_dns",

@@ -119,7 +119,7 @@ def map_environment(builder: SpecBuilder, container_name: str) -> None:
             builder.set_env(name, _value(variable))
         else:
             variables[name] = _value(variable)
-    variables["MESOS_SANDBOX"] = builder.rules.sandbox_directory
+    variables["MESOS_SANDBOX"] = builder.settings.sandbox_directory
     variables["MESOS_CONTAINER_NAME"] = container_name
     variables["MESOS_ALLOCATION_ROLE"] = _role(builder)
     for name in sorted(variables):

@@ -49,7 +49,7 @@ def map_labels(builder: SpecBuilder, ref: Ref, agent_id: str, executor_id: str) 
     """Set the identity labels, which no label or parameter of a task can change."""
     builder.labels.update(
         {
-            LABEL_SHIM: builder.rules.shim_id,
+            LABEL_SHIM: builder.settings.shim_id,
             LABEL_AGENT: agent_id,
             LABEL_FRAMEWORK: ref.key.framework_id,
             LABEL_EXECUTOR: executor_id,
@@ -57,7 +57,7 @@ def map_labels(builder: SpecBuilder, ref: Ref, agent_id: str, executor_id: str) 
             LABEL_CONTAINER: ref.container_id,
         }
     )
-    if builder.rules.triton:
+    if builder.settings.triton:
         _map_placement(builder)
 
 

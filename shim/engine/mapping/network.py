@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shim.engine.mapping.rules import Dns
+from shim.engine.mapping.mapping_settings import Dns
 from shim.engine.mapping.spec_builder import (
     FieldRow,
     SpecBuilder,
@@ -71,11 +71,11 @@ FIELDS = (
 def map_network(builder: SpecBuilder) -> None:
     """Set network, hostname, ports and DNS. Parameters, applied later, may replace each of them."""
     requested = _requested_network(builder)
-    if builder.rules.triton:
+    if builder.settings.triton:
         if requested == "none":
             reject("Triton has no containers without a network", "container.docker.network", "NONE")
         builder.network = (
-            builder.rules.default_network if requested in ("host", "bridge") else requested
+            builder.settings.default_network if requested in ("host", "bridge") else requested
         )
     else:
         builder.network = requested
@@ -115,14 +115,14 @@ def _map_hostname(builder: SpecBuilder, requested: str) -> None:
     if not builder.container.HasField("hostname"):
         return
     hostname = without_nul("container.hostname", builder.container.hostname)
-    if requested == "host" and not builder.rules.triton:
+    if requested == "host" and not builder.settings.triton:
         reject("Unable to set hostname with host network mode", "container.hostname", hostname)
     builder.body["Hostname"] = hostname
 
 
 def _map_ports(builder: SpecBuilder, requested: str) -> None:
     field, mappings = _mappings(builder)
-    if mappings and requested in ("host", "none") and not builder.rules.triton:
+    if mappings and requested in ("host", "none") and not builder.settings.triton:
         ports = ", ".join(f"{m.host_port}:{m.container_port}" for m in mappings)
         reject(
             "Port mappings are only supported for bridge and user-defined networks", field, ports
@@ -149,7 +149,7 @@ def _map_port(builder: SpecBuilder, field: str, mapping: _PortMapping) -> None:
     _check_host_port(builder, field, mapping)
     port = f"{mapping.container_port}/{protocol}"
     builder.update("ExposedPorts", {port: {}})
-    if builder.rules.binds_ports:
+    if builder.settings.binds_ports:
         bindings = {"HostIp": "", "HostPort": str(mapping.host_port)}
         builder.append(f"HostConfig.PortBindings.{port}", bindings)
 
@@ -160,11 +160,11 @@ def _check_host_port(builder: SpecBuilder, field: str, mapping: _PortMapping) ->
     Host port 0 is accepted where the engine binds no ports. A stock agent refuses port 0.
     """
     host_port = mapping.host_port
-    if host_port == 0 and not builder.rules.binds_ports:
+    if host_port == 0 and not builder.settings.binds_ports:
         return
-    if builder.rules.triton and host_port == mapping.container_port:
+    if builder.settings.triton and host_port == mapping.container_port:
         return
-    if builder.rules.triton and builder.rules.ports != "virtual":
+    if builder.settings.triton and builder.settings.ports != "virtual":
         reject(
             "Remapping of port numbers not allowed: on Triton every container has its own address,"
             f" so the host port must be {mapping.container_port}, 0 or absent",
@@ -176,7 +176,7 @@ def _check_host_port(builder: SpecBuilder, field: str, mapping: _PortMapping) ->
         reject("Port mappings require port resources", f"{field}.host_port", host_port)
     if not any(r.begin <= host_port <= r.end for p in ranges for r in p.ranges.range):
         reject(f"Port [{host_port}] not included in resources", f"{field}.host_port", host_port)
-    if builder.rules.triton:
+    if builder.settings.triton:
         builder.warn(
             f"{field}.host_port {host_port} is virtual: the container answers on its own address,"
             f" port {mapping.container_port}"
@@ -190,7 +190,7 @@ def _map_dns(builder: SpecBuilder, requested: str) -> None:
         return
     values = {"Dns": dns.nameservers, "DnsSearch": dns.search, "DnsOptions": dns.options}
     for name, value in values.items():
-        read = name != "DnsOptions" or not builder.rules.triton
+        read = name != "DnsOptions" or not builder.settings.triton
         if value and read:
             builder.set(f"HostConfig.{name}", list(value))
 
@@ -201,7 +201,7 @@ def _default_dns(builder: SpecBuilder, requested: str) -> Dns | None:
         mode = {"bridge": "BRIDGE", "host": "", "none": ""}.get(requested, "USER")
     else:
         mode = "HOST" if requested == "host" else "CNI"
-    entries = [entry for entry in builder.rules.default_container_dns if entry.mode == mode]
+    entries = [entry for entry in builder.settings.default_container_dns if entry.mode == mode]
     for wanted in (requested, ""):
         for entry in entries:
             if mode == "BRIDGE" or entry.network == wanted:

@@ -71,22 +71,22 @@ def _apply(builder: SpecBuilder, i: int, key: str, text: str, setter: Setter) ->
 def _is_off_anyway(builder: SpecBuilder, option: Option, value: Any) -> bool:
     """Whether a parameter switches off a feature that Triton does not have."""
     without_effect = (TritonSupport.IGNORED, TritonSupport.UNSUPPORTED)
-    return value is False and builder.rules.triton and option.triton in without_effect
+    return value is False and builder.settings.triton and option.triton in without_effect
 
 
 def _check_version(builder: SpecBuilder, option: Option) -> None:
-    if not builder.rules.triton and not builder.rules.supports_api(option.since):
+    if not builder.settings.triton and not builder.settings.supports_api(option.since):
         raise ValueError(
-            f"Needs Docker API {option.since}, this engine speaks {builder.rules.api_version}"
+            f"Needs Docker API {option.since}, this engine speaks {builder.settings.api_version}"
         )
 
 
 def _replace_network(builder: SpecBuilder, path: str, value: tuple[str, dict[str, Any]]) -> None:
     name, options = value
-    if builder.rules.triton:
+    if builder.settings.triton:
         if name == "none" or name.startswith("container:"):
             raise ValueError("Triton has no containers without a network of their own")
-        name = builder.rules.default_network if name in ("host", "bridge", "default") else name
+        name = builder.settings.default_network if name in ("host", "bridge", "default") else name
         if options and not builder.check_support(
             TritonSupport.UNSUPPORTED,
             f"network options of {printable(name)}",

@@ -99,14 +99,14 @@ def _limit(task: TaskInfo, name: str) -> float | None:
 
 def _map_cpus(builder: SpecBuilder) -> None:
     cpus, limit = total_scalar(builder.task, "cpus"), _limit(builder.task, "cpus")
-    if builder.rules.triton:
+    if builder.settings.triton:
         if limit is not None:
             builder.check_support(TritonSupport.IGNORED, "limits: cpus", limit)
         return
     if cpus is not None:
         shares = int(min(SHARES_PER_CPU * cpus, MAX_SHARES))
         builder.set("HostConfig.CpuShares", max(shares, MIN_SHARES))
-    quota = limit if limit is not None else cpus if builder.rules.enable_cfs else None
+    quota = limit if limit is not None else cpus if builder.settings.enable_cfs else None
     if quota is not None and math.isfinite(quota):
         value = _int64(QUOTA_PER_CPU * quota, "cpus", quota)
         builder.set("HostConfig.CpuQuota", max(value, MIN_QUOTA))
@@ -114,7 +114,7 @@ def _map_cpus(builder: SpecBuilder) -> None:
 
 def _map_memory(builder: SpecBuilder) -> None:
     request, limit = total_scalar(builder.task, "mem"), _limit(builder.task, "mem")
-    if builder.rules.triton:
+    if builder.settings.triton:
         if limit is not None and math.isinf(limit):
             builder.warn(
                 "limits: mem inf: Triton has no container without a limit, the request counts"
@@ -127,8 +127,10 @@ def _map_memory(builder: SpecBuilder) -> None:
         return
     soft = _bytes(request)
     builder.set("HostConfig.MemoryReservation", soft)
-    if request < limit and builder.rules.host_memory_mb > 0:
-        builder.set("HostConfig.OomScoreAdj", _oom_score(soft, builder.rules.host_memory_mb * MIB))
+    if request < limit and builder.settings.host_memory_mb > 0:
+        builder.set(
+            "HostConfig.OomScoreAdj", _oom_score(soft, builder.settings.host_memory_mb * MIB)
+        )
 
 
 def _put_memory(builder: SpecBuilder, mem: float | None) -> None:
@@ -152,7 +154,7 @@ def _map_gpus(builder: SpecBuilder) -> None:
     if gpus < 0 or not gpus.is_integer():
         reject("The 'gpus' resource must be an unsigned integer", "resources: gpus", gpus)
     builder.check_support(TritonSupport.REFUSED, "resources: gpus", int(gpus))
-    if not builder.rules.supports_api("1.40"):
+    if not builder.settings.supports_api("1.40"):
         reject("The engine's API is older than 1.40", "resources: gpus", int(gpus))
     count = _int64(gpus, "gpus", gpus)
     request = {"Driver": "nvidia", "Count": count, "Capabilities": [["gpu"]]}

@@ -33,7 +33,7 @@ def update_object(builder: SpecBuilder, path: str, value: Any) -> None:
 def publish_ports(builder: SpecBuilder, path: str, value: list[PublishedPort]) -> None:
     for item in value:
         binding = {"HostIp": item.host_ip, "HostPort": item.host_port}
-        if builder.rules.triton:
+        if builder.settings.triton:
             _check_triton_port(item)
             binding = {"HostIp": "", "HostPort": ""}
         builder.update("ExposedPorts", {item.port: {}})
@@ -79,7 +79,7 @@ def add_volume(builder: SpecBuilder, path: str, text: str) -> None:
     source, target = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
     if not target.startswith("/") or source.startswith((".", "~")):
         raise ValueError("Relative paths are not supported; give an absolute path")
-    if source.startswith("/") and builder.rules.triton:
+    if source.startswith("/") and builder.settings.triton:
         raise ValueError("Triton has no host directories")
     if source:
         builder.append("HostConfig.Binds", text)
@@ -88,7 +88,7 @@ def add_volume(builder: SpecBuilder, path: str, text: str) -> None:
 
 
 def set_volume_driver(builder: SpecBuilder, path: str, text: str) -> None:
-    if builder.rules.triton and text not in (NFS, "local"):
+    if builder.settings.triton and text not in (NFS, "local"):
         raise ValueError(f"Triton has no volume driver but {NFS}")
     builder.set(path, text)
 
@@ -114,7 +114,7 @@ def add_security_opt(builder: SpecBuilder, path: str, text: str) -> None:
 def add_network(builder: SpecBuilder, path: str, value: tuple[str, dict[str, Any]]) -> None:
     """Connect a further network. The first one of a task is handled by ``apply_parameters``."""
     name, options = value
-    if builder.rules.triton:
+    if builder.settings.triton:
         raise ValueError("A container is on one network on Triton")
     builder.more_networks[name] = options
 

@@ -8,8 +8,8 @@ from typing import Any
 from shim.engine.api import ContainerSpec, ImageRef
 from shim.engine.images.image_reference import parse_image
 from shim.engine.mapping import command, isolation, labels, network, resources, volumes
+from shim.engine.mapping.mapping_settings import MappingSettings
 from shim.engine.mapping.parameters import apply_parameters
-from shim.engine.mapping.rules import Rules
 from shim.engine.mapping.spec_builder import NET, FieldRow, SpecBuilder, TritonSupport, reject
 from shim.model.container import Ref
 from shim.protos.mesos_pb2 import Image, TaskInfo
@@ -39,14 +39,14 @@ FIELDS = (
 
 
 def container_spec(
-    ref: Ref, task: TaskInfo, *, agent_id: str, executor_id: str, rules: Rules
+    ref: Ref, task: TaskInfo, *, agent_id: str, executor_id: str, settings: MappingSettings
 ) -> ContainerSpec:
-    """Return the create request of a task on an endpoint with these rules. Deterministic.
+    """Return the create request of a task on an endpoint with these settings. Deterministic.
 
     InvalidTask names the field and the value that cannot be honoured, and is the only exception.
     Fields that are dropped without harm are in the spec's warnings.
     """
-    builder = SpecBuilder(rules, task)
+    builder = SpecBuilder(settings, task)
     image = _image(builder)
     _put_defaults(builder)
     command.map_command(builder)
@@ -112,10 +112,10 @@ def _finish(builder: SpecBuilder, image: ImageRef) -> None:
     builder.set("HostConfig.NetworkMode", builder.network)
     _finish_links(builder)
     _finish_endpoints(builder)
-    if builder.rules.triton and _asks_for_public_address(builder):
+    if builder.settings.triton and _asks_for_public_address(builder):
         _publish_exposed(builder)
     if builder.get("HostConfig.ReadonlyRootfs"):
-        builder.update("Volumes", {builder.rules.sandbox_directory: {}})
+        builder.update("Volumes", {builder.settings.sandbox_directory: {}})
     for path in _nul_paths(builder.body):
         reject("NUL byte", path)
 
@@ -123,7 +123,7 @@ def _finish(builder: SpecBuilder, image: ImageRef) -> None:
 def _finish_links(builder: SpecBuilder) -> None:
     if not builder.links:
         return
-    if builder.rules.triton and builder.network not in ("bridge", "default"):
+    if builder.settings.triton and builder.network not in ("bridge", "default"):
         names = ", ".join(builder.links)
         reject(
             "Triton links only on its default network", "container.docker.parameters link", names

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from shim.engine.mapping.rules import Rules
+from shim.engine.mapping.mapping_settings import MappingSettings
 from shim.errors import InvalidTask
 from shim.protos.mesos_pb2 import ContainerInfo, TaskInfo
 
@@ -76,7 +76,7 @@ class SpecBuilder:
     Paths into the body are dotted: ``HostConfig.Memory``. Missing objects on the way are created.
     """
 
-    rules: Rules
+    settings: MappingSettings
     task: TaskInfo
     body: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
@@ -178,12 +178,12 @@ class SpecBuilder:
         On Triton an option without effect adds a warning and returns False. InvalidTask for an
         option that Triton refuses, or that ``--triton_unsupported=refuse`` does.
         """
-        if not self.rules.triton or triton in (TritonSupport.YES, TritonSupport.SEE_NOTE):
+        if not self.settings.triton or triton in (TritonSupport.YES, TritonSupport.SEE_NOTE):
             return True
         text = f"{name}" + ("" if value is None else f" {quoted(value)}")
         if triton is TritonSupport.REFUSED:
             raise InvalidTask(f"Not possible on Triton: {text}")
-        if triton is TritonSupport.UNSUPPORTED and self.rules.triton_unsupported == "refuse":
+        if triton is TritonSupport.UNSUPPORTED and self.settings.triton_unsupported == "refuse":
             raise InvalidTask(f"Triton would ignore it (--triton_unsupported=refuse): {text}")
         self.warn(f"Triton ignores it: {text}")
         return False

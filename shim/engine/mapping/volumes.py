@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 
-from shim.engine.mapping.rules import Rules
+from shim.engine.mapping.mapping_settings import MappingSettings
 from shim.engine.mapping.spec_builder import (
     FieldRow,
     SpecBuilder,
@@ -96,11 +96,11 @@ class SandboxVolume:
     """Absolute, in the container."""
 
 
-def sandbox_volumes(task: TaskInfo, rules: Rules) -> tuple[SandboxVolume, ...]:
+def sandbox_volumes(task: TaskInfo, settings: MappingSettings) -> tuple[SandboxVolume, ...]:
     """Return the sandbox directories that a task mounts elsewhere. The task is a mappable one."""
     driver = task.container.docker.volume_driver
     return tuple(
-        SandboxVolume(posixpath.normpath(path), _destination(rules, volume))
+        SandboxVolume(posixpath.normpath(path), _destination(settings, volume))
         for volume in task.container.volumes
         if (path := _sandbox_path(volume, driver)) is not None
     )
@@ -161,8 +161,8 @@ def _reject_source(volume: Volume, field: str) -> None:
     reject("Host path or volume source is required", field, volume.container_path)
 
 
-def _destination(rules: Rules, volume: Volume) -> str:
-    return posixpath.join(rules.sandbox_directory, volume.container_path)
+def _destination(settings: MappingSettings, volume: Volume) -> str:
+    return posixpath.join(settings.sandbox_directory, volume.container_path)
 
 
 def _bind(
@@ -172,7 +172,7 @@ def _bind(
     if not path.startswith("/"):
         reject("Not an absolute path of the engine's host", field, path)
     builder.check_support(TritonSupport.REFUSED, field, path)
-    target, read_only = _destination(builder.rules, volume), volume.mode == Volume.RO
+    target, read_only = _destination(builder.settings, volume), volume.mode == Volume.RO
     if ":" in path or ":" in target:
         mount = {"Type": "bind", "Source": path, "Target": target, "ReadOnly": read_only}
         if propagation:
@@ -216,12 +216,12 @@ def _named(builder: SpecBuilder, volume: Volume, source: _Source.DockerVolume, f
         reject("Not a volume's name", f"{field}.source.docker_volume.name", name)
     if source.driver:
         _set_driver(builder, source.driver, f"{field}.source.docker_volume.driver")
-    target, read_only = _destination(builder.rules, volume), volume.mode == Volume.RO
+    target, read_only = _destination(builder.settings, volume), volume.mode == Volume.RO
     options = {option.key: option.value for option in source.driver_options.parameter}
     field = f"{field}.source.docker_volume.driver_options"
     if options and not builder.check_support(TritonSupport.UNSUPPORTED, field, ", ".join(options)):
         options = {}
-    if not builder.rules.triton and (options or ":" in target):
+    if not builder.settings.triton and (options or ":" in target):
         config = {
             "Name": source.driver or builder.container.docker.volume_driver,
             "Options": options,
@@ -235,7 +235,7 @@ def _named(builder: SpecBuilder, volume: Volume, source: _Source.DockerVolume, f
 def _set_driver(builder: SpecBuilder, driver: str, field: str) -> None:
     """Set the one driver per container with which the engine creates named volumes."""
     without_nul(field, driver)
-    if builder.rules.triton and driver not in (NFS, "local"):
+    if builder.settings.triton and driver not in (NFS, "local"):
         reject(f"Triton has no volume driver but {NFS}", field, driver)
     present = builder.get("HostConfig.VolumeDriver")
     if present is not None and present != driver:

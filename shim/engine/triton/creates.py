@@ -38,8 +38,8 @@ from dataclasses import dataclass
 
 from shim import limits
 from shim.engine.api import ContainerSpec
+from shim.engine.client.pacing import Pacer
 from shim.engine.client.transport import parsing, time_limit
-from shim.engine.containers.pacing import Pacer
 from shim.engine.triton.transport import AnswerLost, TritonTransport
 from shim.errors import Ambiguous, InProgress, NameTaken, ShimError, Transient
 from shim.model.container import Container, Phase

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from shim import limits
-from shim.engine.containers.launch_queue import LaunchQueue, PrioritySemaphore
+from shim.engine.containers.launch_queue import LaunchQueue
+from shim.engine.containers.priority_semaphore import PrioritySemaphore
 from shim.model.facts import ContainerStarted
 from shim.model.orders import CancelLaunch
 from tests.engine.containers.harness import LAUNCH_TIMEOUT, harness, tasks_of

@@ -9,7 +9,7 @@ from typing import Any
 from shim.engine.api import ContainerSpec, Engine
 from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.fetch.sandbox_archive import with_sandbox_volume
-from shim.engine.mapping import Rules, container_spec
+from shim.engine.mapping import MappingSettings, container_spec
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from shim.model.orders import Launch
@@ -35,14 +35,16 @@ def as_uri(url: str, **fields: Any) -> CommandInfo.URI:
     return CommandInfo.URI(value=url, **fields)
 
 
-def fetcher(engine: Engine, rules: Rules, directory: Path, **options: object) -> Fetcher:
-    settings: dict[str, object] = {
+def fetcher(
+    engine: Engine, settings: MappingSettings, directory: Path, **options: object
+) -> Fetcher:
+    defaults: dict[str, object] = {
         "cache_directory": directory / "cache-of-fetch",
         "cache_size": 1_000_000,
     }
-    return Fetcher(engine, rules, directory, **(settings | options))  # type: ignore[arg-type]
+    return Fetcher(engine, settings, directory, **(defaults | options))  # type: ignore[arg-type]
 
 
-def spec(order: Launch, rules: Rules) -> ContainerSpec:
-    made = container_spec(order.ref, order.task, agent_id="a", executor_id="t", rules=rules)
-    return made if rules.triton else with_sandbox_volume(made, rules.sandbox_directory)
+def spec(order: Launch, settings: MappingSettings) -> ContainerSpec:
+    made = container_spec(order.ref, order.task, agent_id="a", executor_id="t", settings=settings)
+    return made if settings.triton else with_sandbox_volume(made, settings.sandbox_directory)

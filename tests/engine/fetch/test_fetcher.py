@@ -15,7 +15,7 @@ import pytest
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.images.credentials import docker_config_of_agent
-from shim.engine.mapping import Rules
+from shim.engine.mapping import MappingSettings
 from shim.errors import Transient
 from shim.model.facts import (
     ContainerStarted,
@@ -42,14 +42,16 @@ CONFIG = json.dumps({"auths": {"r:5000": {"auth": "bWU6bXk="}}}).encode()
 class World:
     def __init__(self, directory: Path, kind: str, **options: Any) -> None:
         self.engine = FakeEngine()
-        self.rules = Rules(shim_id="fake", kind="triton" if kind == "triton" else "docker")
+        self.settings = MappingSettings(
+            shim_id="fake", kind="triton" if kind == "triton" else "docker"
+        )
         self.directory = directory
-        self.fetcher: Fetcher = fetcher(self.engine, self.rules, directory, **options)
+        self.fetcher: Fetcher = fetcher(self.engine, self.settings, directory, **options)
         self.facts: list[Fact] = []
         self.containerizer = Containerizer(
             self.engine,
             self._post,
-            lambda order: spec(order, self.rules),
+            lambda order: spec(order, self.settings),
             auth_for=self.fetcher.auth_for,
             hooks=[self.fetcher],
         )

@@ -13,7 +13,7 @@ import pytest
 from shim.engine.client.endpoint import resolve
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.docker import DockerEngine
-from shim.engine.mapping import Rules
+from shim.engine.mapping import MappingSettings
 from shim.model.facts import ContainerStarted, Fact, Failure, LaunchFailed
 from shim.model.orders import Launch
 from tests.engine.containers.harness import allow_create
@@ -33,14 +33,14 @@ class World:
     def __init__(self, shim_id: str, image: str, directory: Path) -> None:
         self.image = image
         self.engine = DockerEngine(resolve(), shim_id=shim_id)
-        rules = Rules(shim_id=shim_id)
-        self.fetcher = fetcher(self.engine, rules, directory)
+        settings = MappingSettings(shim_id=shim_id)
+        self.fetcher = fetcher(self.engine, settings, directory)
         self.facts: list[Fact] = []
         self.made: list[str] = []
         self.containerizer = Containerizer(
             self.engine,
             self._post,
-            lambda order: spec(order, rules),
+            lambda order: spec(order, settings),
             auth_for=self.fetcher.auth_for,
             hooks=[self.fetcher],
         )

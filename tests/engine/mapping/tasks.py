@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import text_format
 
 from shim.engine.api import ContainerSpec
-from shim.engine.mapping import Rules, container_spec
+from shim.engine.mapping import MappingSettings, container_spec
 from shim.errors import InvalidTask
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
@@ -29,27 +29,27 @@ def task(text: str = "") -> TaskInfo:
     return text_format.Merge(text, result)
 
 
-def spec(text: str = "", **rules: Any) -> ContainerSpec:
-    return spec_of(task(text), **rules)
+def spec(text: str = "", **settings: Any) -> ContainerSpec:
+    return spec_of(task(text), **settings)
 
 
-def spec_of(info: TaskInfo, **rules: Any) -> ContainerSpec:
-    settings = Rules(**({"shim_id": "shim-1"} | rules))
-    return container_spec(REF, info, agent_id="A-S1", executor_id="web.1", rules=settings)
+def spec_of(info: TaskInfo, **settings: Any) -> ContainerSpec:
+    made = MappingSettings(**({"shim_id": "shim-1"} | settings))
+    return container_spec(REF, info, agent_id="A-S1", executor_id="web.1", settings=made)
 
 
-def body(text: str = "", **rules: Any) -> Any:
-    return spec(text, **rules).body
+def body(text: str = "", **settings: Any) -> Any:
+    return spec(text, **settings).body
 
 
-def host(text: str = "", **rules: Any) -> Any:
-    return body(text, **rules)["HostConfig"]
+def host(text: str = "", **settings: Any) -> Any:
+    return body(text, **settings)["HostConfig"]
 
 
-def refusal(text: str, **rules: Any) -> str:
+def refusal(text: str, **settings: Any) -> str:
     """Return the text of the InvalidTask for the task."""
     with pytest.raises(InvalidTask) as caught:
-        spec(text, **rules)
+        spec(text, **settings)
     return str(caught.value)
 
 

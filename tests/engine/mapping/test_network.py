@@ -323,11 +323,11 @@ def test_default_dns(text: str, server: list[str] | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "names"),
+    ("settings", "names"),
     [({}, {"Dns", "DnsSearch", "DnsOptions"}), ({"kind": "triton"}, {"Dns", "DnsSearch"})],
 )
-def test_dns_settings_that_each_endpoint_reads(rules: dict[str, Any], names: set[str]) -> None:
-    made = host(default_container_dns=DEFAULTS, **rules)
+def test_dns_settings_that_each_endpoint_reads(settings: dict[str, Any], names: set[str]) -> None:
+    made = host(default_container_dns=DEFAULTS, **settings)
     assert {name for name in made if name.startswith("Dns")} == names
 
 

@@ -16,8 +16,8 @@ def limits(**values: float) -> str:
     )
 
 
-def numbers(text: str, **rules: Any) -> dict[str, int]:
-    made = host(text, **rules)
+def numbers(text: str, **settings: Any) -> dict[str, int]:
+    made = host(text, **settings)
     return {name: made[name] for name in NUMBERS if name in made}
 
 
@@ -93,7 +93,7 @@ def test_gpus_are_given_to_the_container() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "rules", "message"),
+    ("text", "settings", "message"),
     [
         (
             resources(gpus=0.5),
@@ -117,8 +117,8 @@ def test_gpus_are_given_to_the_container() -> None:
         ),
     ],
 )
-def test_refused(text: str, rules: dict[str, Any], message: str) -> None:
-    assert refusal(text, **rules) == message
+def test_refused(text: str, settings: dict[str, Any], message: str) -> None:
+    assert refusal(text, **settings) == message
 
 
 def test_on_triton_memory_selects_the_package_and_cpus_follow() -> None:

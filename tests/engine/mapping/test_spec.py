@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shim.engine.api import ContainerSpec
-from shim.engine.mapping import Dns, DnsDefault, Rules, container_spec
+from shim.engine.mapping import Dns, DnsDefault, MappingSettings, container_spec
 from shim.errors import InvalidTask
 from shim.protos.mesos_pb2 import ContainerInfo, Image, TaskInfo
 from tests.engine.mapping.messages import KEYS, TEXT, messages
@@ -119,8 +119,8 @@ def test_a_nul_byte_anywhere_in_the_body_is_refused() -> None:
 
 # ---- whatever a framework writes ------------------------------------------------------------
 
-RULES = st.builds(
-    Rules,
+SETTINGS = st.builds(
+    MappingSettings,
     shim_id=st.just("me"),
     kind=st.sampled_from(["docker", "triton"]),
     api_version=st.sampled_from(["", "1.21", "1.41"]),
@@ -150,9 +150,9 @@ ANYTHING = settings(
 )
 
 
-def attempt(info: Any, rules: Rules) -> ContainerSpec | None:
+def attempt(info: Any, chosen: MappingSettings) -> ContainerSpec | None:
     try:
-        made = container_spec(REF, info, agent_id="A", executor_id="e", rules=rules)
+        made = container_spec(REF, info, agent_id="A", executor_id="e", settings=chosen)
         assert "".join(made.warnings).isprintable()
         return made
     except InvalidTask as error:
@@ -161,12 +161,12 @@ def attempt(info: Any, rules: Rules) -> ContainerSpec | None:
         return None
 
 
-def check(info: Any, rules: Rules) -> None:
-    """Assert what holds for every task under every set of rules."""
+def check(info: Any, chosen: MappingSettings) -> None:
+    """Assert what holds for every task under all settings."""
     before = info.SerializeToString(deterministic=True)
-    made = attempt(info, rules)
+    made = attempt(info, chosen)
     assert info.SerializeToString(deterministic=True) == before
-    assert attempt(info, rules) == made
+    assert attempt(info, chosen) == made
     if made is None:
         return
     text = json.dumps(made.body, allow_nan=False)
@@ -176,7 +176,7 @@ def check(info: Any, rules: Rules) -> None:
     assert f"MESOS_CONTAINER_NAME={made.name}" in made.body["Env"] or "MESOS_CONTAINER_NAME" in str(
         info
     )
-    if rules.triton:
+    if chosen.triton:
         assert set(made.body) <= TRITON_READS
         assert set(made.body["HostConfig"]) <= TRITON_READS_OF_HOST
         bindings = made.body["HostConfig"].get("PortBindings", {})
@@ -184,20 +184,20 @@ def check(info: Any, rules: Rules) -> None:
 
 
 @ANYTHING
-@given(st.lists(TASKS, min_size=1, max_size=4), RULES)
-def test_any_task_maps_or_is_invalid(extras: list[Any], rules: Rules) -> None:
+@given(st.lists(TASKS, min_size=1, max_size=4), SETTINGS)
+def test_any_task_maps_or_is_invalid(extras: list[Any], chosen: MappingSettings) -> None:
     info = task()
     for extra in extras:
         info.MergeFrom(extra)
-    check(with_image(info), rules)
+    check(with_image(info), chosen)
 
 
 @ANYTHING
-@given(CONTAINERS, RULES)
-def test_any_container_maps_or_is_invalid(extra: Any, rules: Rules) -> None:
+@given(CONTAINERS, SETTINGS)
+def test_any_container_maps_or_is_invalid(extra: Any, chosen: MappingSettings) -> None:
     info = task()
     info.container.MergeFrom(extra)
-    check(with_image(info), rules)
+    check(with_image(info), chosen)
 
 
 def with_image(info: TaskInfo) -> TaskInfo:
@@ -208,12 +208,14 @@ def with_image(info: TaskInfo) -> TaskInfo:
 
 
 @ANYTHING
-@given(PARAMETERS, RULES)
-def test_any_parameters_map_or_are_invalid(pairs: list[tuple[str, str]], rules: Rules) -> None:
+@given(PARAMETERS, SETTINGS)
+def test_any_parameters_map_or_are_invalid(
+    pairs: list[tuple[str, str]], chosen: MappingSettings
+) -> None:
     info = task()
     for key, value in pairs:
         info.container.docker.parameters.add(key=key, value=value)
-    check(info, rules)
+    check(info, chosen)
 
 
 SCALARS = st.sampled_from(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shim.engine.mapping import Rules, SandboxVolume, sandbox_volumes
+from shim.engine.mapping import MappingSettings, SandboxVolume, sandbox_volumes
 from tests.engine.mapping.tasks import body, host, parameters, refusal, spec, task
 
 URI = 'command { uris { value: "http://x/conf.tgz" } }'
@@ -106,11 +106,11 @@ def test_a_read_only_sandbox_directory_needs_uris() -> None:
 def test_sandbox_volumes_lists_directories_mounted_elsewhere() -> None:
     sandbox_path = 'source { type: SANDBOX_PATH sandbox_path { type: SELF path: "two" } }'
     text = volume("/b", path("conf/x/")) + volume("/c", sandbox_path) + volume("/d", path("/host"))
-    assert sandbox_volumes(task(text), Rules("me")) == (
+    assert sandbox_volumes(task(text), MappingSettings("me")) == (
         SandboxVolume("conf/x", "/b"),
         SandboxVolume("two", "/c"),
     )
-    assert sandbox_volumes(task(volume("/b", path("data")) + DRIVER), Rules("me")) == ()
+    assert sandbox_volumes(task(volume("/b", path("data")) + DRIVER), MappingSettings("me")) == ()
 
 
 FIELD = "container.volumes[0]"

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["docker", "triton"]
-PortsMode = Literal["none", "virtual", "real"]
+from shim.model.settings import PortsMode
+
+EngineKind = Literal["docker", "triton"]
 Unsupported = Literal["refuse", "warn"]
 
 
@@ -33,18 +34,17 @@ class DnsDefault:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class MappingSettings:
     """Constant settings of the mapping."""
 
     shim_id: str
     """Value of the label ``mesos-shim.id``, which marks the containers of one agent."""
-    kind: Kind = "docker"
+    kind: EngineKind = "docker"
     api_version: str = ""
     """The negotiated API version, ``1.41``. Empty: unknown, every option is accepted."""
     sandbox_directory: str = "/mnt/mesos/sandbox"
     default_container_dns: tuple[DnsDefault, ...] = ()
     ports: PortsMode = "none"
-    """Meaning of the ``ports`` resource: none offered, numbers only, or ports that are bound."""
     host_memory_mb: int = 0
     """The engine host's memory in MiB, for the OOM score. 0: unknown, no score is set."""
     enable_cfs: bool = False

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from shim import limits
-from shim.engine.containers.pacing import LogThrottle, Pacer
+from shim.engine.client.pacing import LogThrottle, Pacer
 from tests.fakes.clock import timeless
 
 INTERVAL = 0.01

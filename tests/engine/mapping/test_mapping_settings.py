@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shim.engine.mapping import Dns, DnsDefault, Rules, parse_default_container_dns
+from shim.engine.mapping import Dns, DnsDefault, MappingSettings, parse_default_container_dns
 
 
 def test_default_dns_is_read_as_by_the_stock_agent() -> None:
@@ -42,9 +42,9 @@ def test_a_wrong_default_dns_is_refused_with_its_reason(text: str, reason: str) 
 
 
 def test_versions_are_compared_as_numbers() -> None:
-    assert Rules("me", api_version="1.100").supports_api("1.41")
-    assert not Rules("me", api_version="1.9").supports_api("1.41")
-    assert Rules("me").supports_api("9.99")
+    assert MappingSettings("me", api_version="1.100").supports_api("1.41")
+    assert not MappingSettings("me", api_version="1.9").supports_api("1.41")
+    assert MappingSettings("me").supports_api("9.99")
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,4 @@ def test_versions_are_compared_as_numbers() -> None:
 def test_ports_are_bound_only_on_a_local_engine_with_real_ports(
     kind: str, ports: str, binds: bool
 ) -> None:
-    assert Rules("me", kind=kind, ports=ports).binds_ports is binds  # type: ignore[arg-type]
+    assert MappingSettings("me", kind=kind, ports=ports).binds_ports is binds  # type: ignore[arg-type]
