@@ -81,6 +81,6 @@ def _json_object(body: bytes) -> Mapping[str, object] | None:
 
 
 def _reason(document: Mapping[str, object] | None, body: bytes) -> str:
-    """CloudAPI's own words, else the beginning of the body: a proxy may have answered."""
+    """CloudAPI's error text, else the beginning of the body: a proxy may have answered."""
     fields = document or {}
     return str(fields.get("message") or fields.get("code") or excerpt(body))

@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """0 and a few lines about what was written; 2 and one line that says what is wrong."""
+    """Return 0 and print what was written, or return 2 and print what is wrong."""
     try:
         print(_run(args))
     except ConfigError as error:
@@ -160,10 +160,10 @@ def _ca(args: argparse.Namespace, docker_host: str) -> bytes | None:
 
 
 def _try(new: Path, endpoint: LoginEndpoint, owner: str, must_work: bool) -> str:
-    """Log in with the new files; the result, for the summary. ConfigError: install nothing.
+    """Log in with the new files. Return the result for the summary. ConfigError: install nothing.
 
-    ``must_work``: they replace a certificate that another key signed, or of another account, and
-    that may work. Any other certificate is installed even while the endpoint does not answer.
+    ``must_work``: the files replace a certificate of another key or account, which may still work.
+    Any other certificate is installed even while the endpoint does not answer.
     """
     try:
         try_login(new, endpoint)

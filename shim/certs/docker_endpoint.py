@@ -39,14 +39,14 @@ def fetch_ca(docker_host: str) -> bytes | None:
 def try_login(directory: Path, endpoint: LoginEndpoint) -> None:
     """Log in with the files in ``directory``, as the agent will.
 
-    LoginRefused: the endpoint says no. NoAnswer: no usable answer. ConfigError: TLS does not take
-    the files.
+    LoginRefused: the endpoint denies access. NoAnswer: no usable answer. ConfigError: TLS does not
+    accept the files.
     """
     try:
         tls = tls_context(directory, certificate=True, verify=endpoint.verify)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"TLS on this machine does not take the new certificate and key: {error}; without "
+            f"TLS on this machine does not accept the new certificate and key: {error}; without "
             "--old-style the SSH key only signs, and need not be fit for TLS"
         ) from error
     url = f"{https_url(endpoint.docker_host)}/v1.21/info"

@@ -212,7 +212,7 @@ def _parsing() -> Iterator[None]:
     try:
         yield
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"the ssh-agent sent what cannot be read: {error}") from error
+        raise ConfigError(f"the answer of the ssh-agent cannot be read: {error}") from error
 
 
 def _public_blob(line: bytes) -> bytes | None:

@@ -4,7 +4,7 @@ The contract of every engine (``tests/contract`` runs one suite on each of them)
 
 * A call may be repeated with the same name; twice has the effect of once.
 * :class:`~shim.errors.Transient` means "no certain answer": the caller assumes nothing and
-  inspects the container. :class:`~shim.errors.Permanent` carries the endpoint's own words.
+  inspects the container. :class:`~shim.errors.Permanent` has the endpoint's error text.
 * No call touches a container without this shim's ``mesos-shim.id`` label, unless its caller gives
   the exact name of a container that the shim named.
 * No call takes a thread; any number may be under way at once.

@@ -28,7 +28,7 @@ from shim.errors import NotFound
 from shim.model.container import LABEL_CONTAINER, LABEL_SHIM, Container, container_name
 
 DISK_UNKNOWN_MB = 100 * 1024
-"""A remote engine does not tell the size of its disk; a budget, to be set by --resources."""
+"""The disk of a remote engine, which does not report its size. --resources overrides it."""
 
 
 class DockerEngine(HttpEngine):

@@ -43,7 +43,7 @@ HTML_MARKUP = re.compile(r"<(head|style|script)\b.*?</\1>|<[^>]*>", re.IGNORECAS
 
 
 def message_of(body: bytes) -> str:
-    """The endpoint's own words: ``message`` of a JSON answer, else the body as text."""
+    """The error text of an answer: ``message`` of a JSON answer, else the body as text."""
     text = body.decode("utf-8", "replace").strip()
     try:
         answer = json.loads(text)

@@ -86,7 +86,7 @@ def measured(
     """Reports each call of an engine's verb to the engine's call observer when the call ends.
 
     A cancelled call is not reported. Streams (events, logs) are not measured: they last as long
-    as their reader wants.
+    as their reader reads.
     """
     return measured_as(verb.__name__)(verb)
 

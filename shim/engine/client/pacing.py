@@ -1,4 +1,4 @@
-"""Limits over time: work that is done in small portions, and log lines that are not repeated."""
+"""Limits over time: work in small portions, and log lines at most once an interval."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Pacer:
 
 
 class LogThrottle:
-    """A problem that thousands of containers have at once is one line in the log."""
+    """Limits the log lines about a problem that thousands of containers may have at once."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -65,7 +65,7 @@ PULL = RetryPolicy(
     Transient, not_retried=(AccessDenied,), ambiguous_attempts=limits.AMBIGUOUS_ATTEMPTS
 )
 """A pull that several launches wait for, whose deadlines the pull does not know. When access is
-denied each launch waits by itself, as long as its own deadline allows."""
+denied each launch retries by itself until its own deadline."""
 
 FINAL_LOGS = RetryPolicy(
     Transient, attempts=limits.FINAL_LOGS_ATTEMPTS, shortest_pause=0.0, longest_asked=0.0

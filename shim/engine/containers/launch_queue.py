@@ -31,7 +31,7 @@ class LaunchQueue:
       more. So a launch is begun only while fewer than LAUNCHES_WAITING wait for a slot.
     * LAUNCH_BATCH launches are begun each LAUNCH_BATCH_INTERVAL: a ping may wait behind thousands.
     * While more than LAUNCH_BURST arrive in an interval, none is begun: taking a burst comes
-      first. After LAUNCH_BURST_INTERVALS of them launches begin all the same.
+      first. Launches begin again after LAUNCH_BURST_INTERVALS such intervals.
     * Removals take their slots from the same semaphore, ahead of launches.
     """
 

@@ -94,7 +94,7 @@ class ContainerWorker:
             self._task = asyncio.create_task(self._run(), name=f"worker {self._ref.name}")
 
     def on_ready(self) -> None:
-        """The engine calls back: a parked launch can go on."""
+        """The engine calls back: a parked launch can continue."""
         if self.phase is not None:
             self.apply(LaunchEvent.READY)
 

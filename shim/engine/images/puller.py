@@ -1,4 +1,4 @@
-"""Provides images: ten tasks of one image pull it once."""
+"""Provides images. Launches that need the same image share one pull."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _PullKey:
 
 @dataclass(slots=True)
 class _Pull:
-    """One pull, or the question whether one is needed, and the launches that wait for it."""
+    """A lookup of an image and the pull that may follow, with the launches that wait for it."""
 
     task: asyncio.Task[None] | None = None
     waiters: set[ReportProgress] = field(default_factory=set)
@@ -74,7 +74,7 @@ class ImagePuller:
         self._remember(image)
 
     def forget(self, image: ImageRef) -> None:
-        """The engine no longer has the image, as a create found."""
+        """Forget an image that a create did not find."""
         self._present.pop(image.text, None)
 
     async def _join(self, key: _PullKey, report: ReportProgress) -> None:

@@ -204,7 +204,8 @@ class SandboxStore:
     async def sweep(self, now: float) -> None:
         """Delete sandboxes that are too old or too many. ``now`` is in seconds since the epoch.
 
-        Ended ones go first, the oldest of them first. Then those without a follower go.
+        Ended sandboxes are deleted first, from the oldest on. Then sandboxes without a running
+        follower are.
         """
         self._drop_empty_followers()
         self._drop_old_silent(now)

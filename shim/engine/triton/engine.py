@@ -174,7 +174,7 @@ class TritonEngine(HttpEngine):
             await self._wait_until_down(name, began + whole + limits.ENGINE_STOP_SLACK, lost)
 
     async def _wait_until_down(self, name: str, deadline: float, lost: Transient) -> None:
-        """A stop whose answer was lost goes on. Sending it again would begin a new grace."""
+        """A stop whose answer was lost continues. A second stop would begin a new grace period."""
         while True:
             container = await self.inspect(name)
             if container.phase is not Phase.RUNNING:

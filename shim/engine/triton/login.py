@@ -1,4 +1,4 @@
-"""The client certificate in use: loaded, reloaded when its files change, warned about by age."""
+"""The client certificate in use: reloaded when its files change, with a warning before expiry."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ClientLogin:
     def context(self) -> ssl.SSLContext:
         """For the next connection. Files that changed are read again.
 
-        While the changed files do not fit together (yet), what was loaded before stays in use.
+        While the changed files do not match one another, the certificate in use stays.
         """
         state = self._file_states()
         if state != self._loaded_state:

@@ -103,8 +103,8 @@ def shrink_read_buffer(transport: asyncio.BaseTransport | None) -> None:
 
     asyncio allocates 256 KiB per connection, of which a create that waits for its answer uses
     nothing. The size is an attribute of asyncio's private ``SSLProtocol``, so each connection is
-    changed by itself, once its handshake is over. A transport without that attribute stays as it
-    is: it costs memory, and works.
+    changed by itself, once its handshake is over. A transport without that attribute keeps
+    its larger buffer.
     """
     protocol: Any = getattr(transport, "_ssl_protocol", None)
     if protocol is not None and protocol.max_size > limits.TRITON_TLS_BUFFER:

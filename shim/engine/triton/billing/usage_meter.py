@@ -94,7 +94,7 @@ class UsageMeter:
         self._now_ms = 0
 
     def listed(self, containers: Iterable[Container], now: float, took: float = 0.0) -> None:
-        """All of the agent's containers, as seen by a list that took ``took`` seconds."""
+        """All of the agent's containers, from a list that took ``took`` seconds."""
         now_ms = self._to_ms(now)
         asked_ms = now_ms - int(took * 1000)
         listed = {each.name: each for each in containers}
