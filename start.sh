@@ -115,7 +115,7 @@ start() {
 
 stop() {
   if [ ! -d "$(demo_dir)" ]; then
-    say "project $PROJECT does not run$(other_projects)"
+    say "nothing runs in project $PROJECT$(other_projects)"
     return
   fi
   "${KIND:-embedded}_stop"
@@ -137,7 +137,7 @@ start | stop)
   ;;
 *)
   if ! demo_is_up; then
-    echo "project $PROJECT does not run$(other_projects): bash start.sh -p $PROJECT starts it"
+    echo "project $PROJECT is not running$(other_projects): bash start.sh -p $PROJECT starts it"
     exit 3
   fi
   "${KIND}_$VERB" ${FOLLOW[@]+"${FOLLOW[@]}"}

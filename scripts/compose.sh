@@ -162,8 +162,8 @@ compose_start() {
   say "starting containers (at most $UP_SECONDS s)"
   if ! { ha_close_secrets && ha_consul && compose "$UP_SECONDS" up -d && join_default_network "$(service_container consul)" &&
     compose_wait; }; then
-    compose 30 ps || true
-    compose 30 logs --tail=3 || true
+    compose 120 ps || true
+    compose 120 logs --tail=3 || true
     die "not everything came up; look: bash start.sh logs -p $PROJECT; take it down:" \
       "bash start.sh stop -p $PROJECT"
   fi
@@ -286,7 +286,7 @@ compose_stop() {
 compose_status() {
   find_compose || die "$WHY"
   compose_environment
-  compose 30 ps 2>&1
+  compose 120 ps 2>&1
   tell "Consul has a leader: $(consul_url)/ui/" "Consul does NOT answer" consul_leads
   tell "$AGENTS agent(s) registered: http://$MESOS_MASTER/" "NOT all agents are registered" agents_are_there
   tell "Marathon answers: http://$MARATHON/ui/" "Marathon does NOT answer" marathon_answers

@@ -2,6 +2,7 @@
 # Sourced by start.sh: can the demo be containers here? Each check that fails sets WHY.
 # shellcheck disable=SC2034  # start.sh reads WHY, compose.sh COMPOSE
 
+ASK_SECONDS=60
 PULL_SECONDS=1800
 BUILD_SECONDS=900
 
@@ -36,9 +37,9 @@ engine_host() {
 # Sets COMPOSE. 1.27 is the first that knows the file's format.
 find_compose() {
   local version
-  if limit 20 docker compose version >/dev/null 2>&1; then
+  if limit "$ASK_SECONDS" docker compose version >/dev/null 2>&1; then
     COMPOSE=(docker compose)
-  elif version=$(limit 20 docker-compose version --short 2>/dev/null); then
+  elif version=$(limit "$ASK_SECONDS" docker-compose version --short 2>/dev/null); then
     COMPOSE=(docker-compose)
     case $version in
     1.[0-9] | 1.[0-9].* | 1.1[0-9].* | 1.2[0-6].*)

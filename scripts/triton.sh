@@ -2,7 +2,7 @@
 # Sourced by start.sh: what is different where DOCKER_HOST is a Triton data center.
 
 # Only Triton's engine tells an account.
-triton_account() { limit 20 docker info 2>/dev/null | sed -n 's/^ *SDCAccount: *//p'; }
+triton_account() { limit 60 docker info 2>/dev/null | sed -n 's/^ *SDCAccount: *//p'; }
 
 # Asked once: TRITON is yes or no from then on.
 on_triton() {

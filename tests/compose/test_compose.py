@@ -270,7 +270,7 @@ def test_what_happens_to_demos(demo: Demo, client: docker.DockerClient) -> None:
 
     assert "\x1b" not in demo("logs", *project).stdout
     elsewhere = demo("stop", "-p", f"{demo.project}-other").stderr
-    assert f"project {demo.project}-other does not run" in elsewhere
+    assert f"nothing runs in project {demo.project}-other" in elsewhere
     assert f" {demo.project} " in elsewhere
 
     shim = client.containers.get(container_of(client, demo.project, "shim"))
