@@ -145,8 +145,8 @@ def test_the_embedded_demo(demo: Demo, client: docker.DockerClient) -> None:
     assert "nothing is left" in stopped.stderr
     assert ours(client, demo) == []
     assert not (demo.root / ".run/mesos").exists()
-    assert "nothing runs" in demo("stop").stderr
-    assert "not running" in demo("status", code=3).stdout
+    assert "project mesos does not run" in demo("stop").stderr
+    assert "project mesos does not run" in demo("status", code=3).stdout
 
 
 @pytest.mark.needs_docker
@@ -167,13 +167,13 @@ def test_a_demo_that_was_killed_is_cleared_up(demo: Demo, client: docker.DockerC
 @pytest.mark.needs_docker
 @pytest.mark.timeout(SECONDS)
 def test_a_pid_that_became_another_process_is_left_alone(demo: Demo) -> None:
-    bystander = subprocess.Popen(["sleep", "60"])
+    bystander = subprocess.Popen(["sleep", "3600"])
     try:
         run = demo.root / ".run/mesos"
         run.mkdir(parents=True)
         for name in ("web", "dev"):
             (run / f"{name}.pid").write_text(f"{bystander.pid} 1\n")
-        assert "not running" in demo("status", code=3).stdout
+        assert "project mesos does not run" in demo("status", code=3).stdout
         demo("stop")
         assert bystander.poll() is None
     finally:

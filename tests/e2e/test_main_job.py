@@ -288,10 +288,19 @@ async def test_ports_of_a_local_engine_are_bound(system: System) -> None:
     async with system.framework() as framework:
         await framework.launch(info)
         await framework.state("web", "TASK_RUNNING")
-        reader, writer = await asyncio.open_connection("127.0.0.1", 31505)
-        writer.write(b"GET /index.html HTTP/1.0\r\n\r\n")
-        assert b"it works" in await reader.read()
-        writer.close()
+
+        async def works() -> bool:
+            """The engine takes connections before the server in the container does."""
+            reader, writer = await asyncio.open_connection("127.0.0.1", 31505)
+            try:
+                writer.write(b"GET /index.html HTTP/1.0\r\n\r\n")
+                return b"it works" in await reader.read()
+            except ConnectionError:
+                return False
+            finally:
+                writer.close()
+
+        await until(works, "the page")
         await framework.kill("web")
         await framework.end("web")
 

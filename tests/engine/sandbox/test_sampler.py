@@ -10,6 +10,7 @@ from shim.engine.sandbox.sampler import Sampler, usage_of
 from shim.errors import Transient
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from tests.support.wait import until
 
 
 class Engine:
@@ -55,16 +56,17 @@ async def test_old_samples_are_returned_while_new_ones_are_taken(
     monkeypatch.setattr(limits, "STATS_AGE", 0.0)
     engine, there = Engine(took=0.1), refs(2)
     sampler = Sampler(engine, lambda: there)  # type: ignore[arg-type]
+
+    async def all_are_sampled() -> bool:
+        return set(await sampler.usages()) == set(there)
+
     assert await sampler.usages() == {}
-    await asyncio.sleep(0.15)
-    before = await sampler.usages()
-    assert set(before) == set(there)
+    await until(all_are_sampled, "both samples")
     engine.away = True
     await asyncio.sleep(0.15)
     assert set(await sampler.usages()) == set(there)
     there.pop()
-    await asyncio.sleep(0.15)
-    assert set(await sampler.usages()) == set(there)
+    await until(all_are_sampled, "the sample of the one that is left")
     await sampler.close()
 
 
