@@ -123,13 +123,13 @@ async def test_an_alarm_for_a_container_without_task_and_no_other(
         launch_ending(master, "b", 0.1)
         await master.until(master.reached(["a"], RUNNING))
         await master.until(master.reached(["b"], FINISHED))
-        await docker.run("stray", Labels={LABEL_SHIM: "one", LABEL_CONTAINER: "stray"})
+        await docker.run("mesos-stray", Labels={LABEL_SHIM: "one", LABEL_CONTAINER: "stray"})
         await until(shows(agent, "triton_containers_without_task 1.0"), "the alarm")
-        assert (await money(agent))["containers_without_task"] == ["stray"]
+        assert (await money(agent))["containers_without_task"] == ["mesos-stray"]
         assert agent.log.count("belongs to no task and is still charged") == 1
-        assert "stray belongs to no task and is still charged" in agent.log
-        assert "stray" in triton.remaining
+        assert "mesos-stray belongs to no task and is still charged" in agent.log
+        assert "mesos-stray" in triton.remaining
         await restart(master, agent)
-        await until(lambda: "stray" not in triton.remaining, "the removal at the next start")
+        await until(lambda: "mesos-stray" not in triton.remaining, "the removal at the next start")
         master.kill("a")
         await until(lambda: triton.remaining == [], "nothing left")
