@@ -66,9 +66,6 @@ ZK_NEW_SESSION = 0.5
 DNS_RETRY = 2.0
 """Between two attempts to resolve the master's name."""
 
-MASTER_FILE_BYTES = 65_536
-"""A file with the value of --master."""
-
 KEEPALIVE = 10 * 365 * 24 * 3600.0
 """The server never closes an idle connection. When the master's connection breaks, the master
 counts the agent as disconnected, and tasks of frameworks without checkpointing are lost."""
@@ -127,8 +124,8 @@ ENDPOINT_RETRY = 5.0
 
 ADDRESS_CHANGE_POLL = 2.0
 ADDRESS_CHANGE_TIMEOUT = 10.0
-"""How often a master is asked whether it still knows the agent at its old address. A master
-forgets an agent that does not answer after 75 s by default."""
+"""Interval and timeout of requests to a master that may still list the agent at its old address. A
+master forgets an agent that does not answer after 75 s by default."""
 
 FOREIGN_SENDERS_LOGGED = 16
 """Foreign senders named in the log, each once."""

@@ -38,7 +38,7 @@ ALLOWED = {
     "engine.triton.billing": COMMON | {"telemetry.metrics"},
     "discovery": COMMON,
     "discovery.task_ports": COMMON | {"engine.mapping.values"},
-    "discovery.consul_detector": COMMON | {"wire.detect", "wire.zookeeper"},
+    "discovery.master_detector": COMMON | {"wire.detect", "wire.zookeeper"},
     "http": COMMON
     | {"core.history", "core.lifecycle", "core.task", "core.view"}
     | {"telemetry.launch_stats", "telemetry.log", "telemetry.metrics", "__version__"},
@@ -57,7 +57,7 @@ ALLOWED = {
     | {"engine.triton.certificate_info"},
     "run": {"errors"},
     "check": COMMON
-    | {"config", "discovery.consul_client", "discovery.consul_detector", "telemetry"}
+    | {"config", "discovery.consul_client", "discovery.master_detector", "telemetry"}
     | {"engine.client.endpoint", "engine.client.transport", "engine.connect"}
     | {"engine.triton.certificate_info", "engine.triton.login"},
     "dev": COMMON | {"agent.main", "config", "telemetry"},

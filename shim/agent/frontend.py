@@ -18,8 +18,8 @@ from shim.wire import codec
 from shim.wire.link import Links
 from shim.wire.server import Inbox
 
-PING = codec.name_of(PingSlaveMessage())
-PONG = codec.name_of(PongSlaveMessage())
+PING_MESSAGE = codec.name_of(PingSlaveMessage())
+PONG_MESSAGE = codec.name_of(PongSlaveMessage())
 
 
 class MessageReceiver(Protocol):
@@ -72,6 +72,6 @@ class PingResponder:
         return process == self._pid.id
 
     def deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:
-        if name in (PING, codec.PING):
-            pong = codec.PONG if name == codec.PING else PONG
+        if name in (PING_MESSAGE, codec.PING):
+            pong = codec.PONG if name == codec.PING else PONG_MESSAGE
             self._links.send(sender, self._pid, pong, b"")

@@ -30,7 +30,7 @@ def basic_auth(config: Config) -> BasicAuth:
 
 
 class HttpService:
-    """``router`` answers requests; ``run`` keeps the JSON of tasks ready."""
+    """``router`` answers requests; ``cache`` keeps the JSON of tasks ready."""
 
     def __init__(
         self,
@@ -67,13 +67,9 @@ class HttpService:
             fetch_stats=fetcher,
             billing=billing,
         )
-        self._cache = TaskJsonCache(view)
-        pages = agent_pages(view, self._cache, context.log_ring)
+        self.cache = TaskJsonCache(view)
+        pages = agent_pages(view, self.cache, context.log_ring)
         self.router = Router(pages, context.metrics, basic_auth(config), context.pid.id)
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        await self._cache.keep_warm()
 
     async def close(self) -> None:
         await self._sampler.close()

@@ -123,7 +123,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _load(db: sqlite3.Connection) -> Snapshot:
-    snapshot = Snapshot.empty()
+    snapshot = Snapshot()
     journal_codec.read_meta(db.execute("SELECT name, value FROM meta"), snapshot)
     for framework_id, value in db.execute("SELECT id, value FROM frameworks"):
         snapshot.frameworks[FrameworkId(framework_id)] = journal_codec.read_framework(value)

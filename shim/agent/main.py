@@ -27,8 +27,8 @@ from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
 from shim.config.agent_totals import agent_totals
 from shim.core.agent import Core
-from shim.core.context import Settings
-from shim.discovery.consul_detector import detector_for
+from shim.core.context import CoreSettings
+from shim.discovery.master_detector import detector_for
 from shim.engine.api import EngineInfo
 from shim.engine.connect import remote_host
 from shim.engine.sandbox.store import SandboxStore
@@ -164,13 +164,13 @@ class _Agent:
     def _observe_call(self, call: str, outcome: str, seconds: float) -> None:
         self._metrics.engine_seconds.labels(call, outcome).observe(seconds)
 
-    async def _settings(self, address: Addresses, pid: Pid, info: EngineInfo) -> Settings:
+    async def _settings(self, address: Addresses, pid: Pid, info: EngineInfo) -> CoreSettings:
         """What the core needs to know. Raises FatalError if less is offered than is reserved."""
         config = self._config
         described = _describe(config, info, address.hostname, pid.port)
         self._address_change = address_change(self._snapshot, described, pid.ip)
         check_reservations(self._snapshot, described)
-        return Settings(
+        return CoreSettings(
             pid=pid,
             info=described,
             version=MESOS_VERSION,
@@ -188,11 +188,11 @@ class _Agent:
     # --- the running agent ----------------------------------------------------------------
 
     async def _run_services(
-        self, context: StartupContext, settings: Settings, frontend: Frontend
+        self, context: StartupContext, settings: CoreSettings, frontend: Frontend
     ) -> Exit:
         core = Core(settings, SystemEntropy(), self._snapshot, now())
         # The core holds what it needs; 10,000 tasks in memory twice would be a waste.
-        self._snapshot = Snapshot.empty()
+        self._snapshot = Snapshot()
         runtime = Runtime(core, self._journal)
         services = AgentServices(context, core, runtime)
         frontend.replace(services.http.router, services.messenger)

@@ -11,7 +11,7 @@ from itertools import count
 from google.protobuf.message import Message
 
 from shim import limits
-from shim.agent.frontend import PONG
+from shim.agent.frontend import PONG_MESSAGE
 from shim.errors import PeerError, UnsafeMessage
 from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.facts import Authenticated, AuthenticationFailed, Fact, MessageReceived
@@ -80,7 +80,7 @@ class Messenger:
             self._links.send(to, self._pid, codec.name_of(message), body)
 
     def pong(self, to: Pid) -> None:
-        name = codec.PONG if to in self._old_pings else PONG
+        name = codec.PONG if to in self._old_pings else PONG_MESSAGE
         self._links.send(to, self._pid, name, b"")
 
     # --- in -------------------------------------------------------------------------------

@@ -6,8 +6,8 @@
                                              |
                                              +-> carry_out(Pong) at once
 
-Facts are handled one after the other in the order of arrival. The loop goes on with the next facts
-while a commit is under way: a slow disk delays orders, but no fact and no answer to a ping. A disk
+Facts are handled one after the other in the order of arrival. The loop handles the next facts while
+a commit is under way: a slow disk delays orders, but no fact and no answer to a ping. A disk
 that cannot be written (full, gone) is retried until it can. Until then nothing is sent and nothing
 is lost.
 """

@@ -80,7 +80,7 @@ class AgentServices:
         background: dict[str, Callable[[], Awaitable[None]]] = {
             "the containerizer": self._containerizer.run,
             "the checker": self._checker.run,
-            "the page cache": self.http.run,
+            "the page cache": self.http.cache.keep_warm,
             "the sandbox store": self._sandboxes.run,
         }
         if self._billing is not None:
@@ -153,7 +153,7 @@ def _containerizer(
             order.ref,
             order.task,
             agent_id=order.agent_id,
-            executor_id=order.executor_id,
+            executor_id=order.ref.key.task_id,  # as Mesos names a command task's executor
             settings=settings,
         )
         return spec if settings.triton else with_sandbox_volume(spec, settings.sandbox_directory)

@@ -10,10 +10,10 @@ import aiohttp
 
 from shim import limits
 from shim.check.report import CheckFailed
-from shim.discovery.consul_detector import detector_for
+from shim.discovery.master_detector import detector_for
 from shim.engine.client.transport import unreachable
 from shim.model.ids import Pid
-from shim.model.settings import ConsulMaster, Master, StaticMaster
+from shim.model.settings import ConsulMaster, MasterLocation, StaticMaster
 
 _FIELD = r'"{}"\s*:\s*"([^"]*)"'
 
@@ -21,7 +21,7 @@ _FIELD = r'"{}"\s*:\s*"([^"]*)"'
 class MasterProbe:
     """Two checks. The second one asks the leader that the first one detected."""
 
-    def __init__(self, master: Master) -> None:
+    def __init__(self, master: MasterLocation) -> None:
         self._master = master
         self.leader: Pid | None = None
 

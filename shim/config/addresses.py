@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from shim.config.config import Config
 from shim.errors import ConfigError
-from shim.model.settings import Master, StaticMaster
+from shim.model.settings import MasterLocation, StaticMaster
 
 ANY = "0.0.0.0"
 _DEFAULT_ROUTE = ("192.0.2.1", 9)
@@ -56,7 +56,7 @@ def source_address(peer: tuple[str, int]) -> str | None:
         return str(probe.getsockname()[0])
 
 
-def _resolve(master: Master) -> str | None:
+def _resolve(master: MasterLocation) -> str | None:
     """A fixed master's address; None for a detected master or an unknown name."""
     if not isinstance(master, StaticMaster):
         return None

@@ -10,7 +10,7 @@ from typing import Literal
 from shim.config.resources import Ports
 from shim.engine.images.credentials import DockerConfig
 from shim.engine.mapping.mapping_settings import DnsDefault, Unsupported
-from shim.model.settings import ConsulConfig, Credential, Master, ZooKeeperMaster
+from shim.model.settings import ConsulConfig, Credential, MasterLocation, ZooKeeperMaster
 from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
 
 
@@ -21,7 +21,7 @@ class Config:
     An unset flag is None or an empty text. ``repr`` shows no secret.
     """
 
-    master: Master
+    master: MasterLocation
     ip: str
     port: int
     advertise_ip: str

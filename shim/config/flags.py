@@ -22,7 +22,7 @@ from shim.config.values import (
     PORT,
     SIZE,
     TEXT,
-    Kind,
+    ValueKind,
     identifier,
     one_of,
 )
@@ -36,7 +36,7 @@ class Flag:
     """One flag of the agent."""
 
     name: str
-    kind: Kind
+    kind: ValueKind
     default: str | None
     """As a user writes it; None: not set."""
     help: str
@@ -73,7 +73,7 @@ GROUPS = (
         (
             Flag(
                 "master",
-                Kind("MASTER", parse_master),
+                ValueKind("MASTER", parse_master),
                 None,
                 "the master: `host:port`, `zk://[user:password@]h1:p1,h2:p2/path`, "
                 "`consul://host:port/service/NAME`, or a `file://` that holds one of them",
@@ -130,7 +130,7 @@ GROUPS = (
             ),
             Flag(
                 "credential",
-                Kind("PATH|JSON", credential, from_file=False),
+                ValueKind("PATH|JSON", credential, from_file=False),
                 None,
                 'principal and secret for the master: a file with `{"principal": ..., "secret": '
                 "...}` or with the two words, or that JSON itself",
@@ -144,7 +144,7 @@ GROUPS = (
         (
             Flag(
                 "resources",
-                Kind("RESOURCES", TEXT.parse),
+                ValueKind("RESOURCES", TEXT.parse),
                 None,
                 "total resources, as `cpus:100;mem(role):4096` or JSON; cpus, mem and disk that "
                 "are not named come from the endpoint",
@@ -152,21 +152,21 @@ GROUPS = (
             ),
             Flag(
                 "ports",
-                Kind("none|virtual|[FIRST-LAST,...]", parse_ports),
+                ValueKind("none|virtual|[FIRST-LAST,...]", parse_ports),
                 "none",
                 "`none`: no `ports` resource; `virtual`: ports 1-65535 that are never bound; "
                 "ranges: bound on a local engine",
             ),
             Flag(
                 "attributes",
-                Kind("ATTRIBUTES", parse_attributes),
+                ValueKind("ATTRIBUTES", parse_attributes),
                 None,
                 "attributes, as `rack:r1;level:10;keys:[1-5]`",
             ),
-            Flag("default_role", Kind("ROLE", role), "*", "role of resources without one"),
+            Flag("default_role", ValueKind("ROLE", role), "*", "role of resources without one"),
             Flag(
                 "domain",
-                Kind("JSON", parse_domain),
+                ValueKind("JSON", parse_domain),
                 None,
                 'fault domain: `{"fault_domain": {"region": {"name": ...}, "zone": ...}}`, or '
                 "`REGION/endpoint`: the zone is the endpoint's datacenter",
@@ -202,14 +202,14 @@ GROUPS = (
         (
             Flag(
                 "docker_host",
-                Kind("URL", TEXT.parse),
+                ValueKind("URL", TEXT.parse),
                 None,
                 "the endpoint: `unix:///path`, `tcp://host:port` or `https://host:port`",
                 absent="`DOCKER_HOST`, else the current docker context",
             ),
             Flag(
                 "docker_cert_path",
-                Kind("PATH", TEXT.parse, from_file=False),
+                ValueKind("PATH", TEXT.parse, from_file=False),
                 None,
                 "directory of ca.pem, cert.pem and key.pem",
                 absent="`DOCKER_CERT_PATH`",
@@ -236,7 +236,7 @@ GROUPS = (
             ),
             Flag(
                 "docker_config",
-                Kind("PATH|JSON", docker_config, from_file=False),
+                ValueKind("PATH|JSON", docker_config, from_file=False),
                 None,
                 "registry credentials for every pull: a docker `config.json`, as path or JSON",
                 secret=True,
@@ -255,7 +255,7 @@ GROUPS = (
             ),
             Flag(
                 "shim_id",
-                Kind("NAME", identifier),
+                ValueKind("NAME", identifier),
                 None,
                 "owner label on containers: shims that share an endpoint need different ids; "
                 "the id of a used work_dir does not change",
@@ -275,7 +275,7 @@ GROUPS = (
             ),
             Flag(
                 "default_container_dns",
-                Kind("JSON", parse_default_container_dns),
+                ValueKind("JSON", parse_default_container_dns),
                 None,
                 "resolvers of containers whose task names none, as mesos-agent's JSON",
             ),
@@ -318,7 +318,7 @@ GROUPS = (
             ),
             Flag(
                 "triton_prices",
-                Kind("PATH", prices, from_file=False),
+                ValueKind("PATH", prices, from_file=False),
                 None,
                 "JSON file, package -> price per hour, for the running cost in state and metrics",
             ),
@@ -329,7 +329,7 @@ GROUPS = (
         (
             Flag(
                 "consul",
-                Kind("URL", TEXT.parse),
+                ValueKind("URL", TEXT.parse),
                 None,
                 "a Consul agent, `http(s)://host:8500`; token, CA and certificate come from "
                 "Consul's own `CONSUL_*` variables",
@@ -355,7 +355,7 @@ GROUPS = (
         (
             Flag(
                 "http_credentials",
-                Kind("PATH|JSON", http_credentials, from_file=False),
+                ValueKind("PATH|JSON", http_credentials, from_file=False),
                 None,
                 'accounts for the agent\'s pages: a file with `{"credentials": [{"principal": '
                 '..., "secret": ...}]}`, or that JSON itself',

@@ -5,43 +5,35 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from shim import limits
 from shim.config.consul import consul_config
 from shim.errors import ConfigError
-from shim.model.settings import ConsulMaster, Master, StaticMaster, ZooKeeperMaster
+from shim.model.settings import ConsulMaster, MasterLocation, StaticMaster, ZooKeeperMaster
 
-_FORMS = "host:port, master@ip:port or zk://[user:password@]host:port,.../path"
+_FORMS = (
+    "host:port, master@ip:port, zk://[user:password@]host:port,.../path "
+    "or consul://host:port/service/NAME"
+)
 _HOST_PORT = re.compile(r"(?:(?P<id>[^@/]+)@)?(?P<host>[^@/:\s]+):(?P<port>\d{1,5})")
 _ZK = re.compile(r"zk://(?:(?P<auth>.+)@)?(?P<hosts>[^@/\s]+)(?P<path>/\S*)?")
 _ZK_PORT = 2181
 
 
-def parse_master(text: str, environ: Mapping[str, str] = os.environ) -> Master:
-    """The value of ``--master``. ``file:///path`` names a file that holds one of the other forms.
+def parse_master(text: str, environ: Mapping[str, str] = os.environ) -> MasterLocation:
+    """The value of ``--master``. The caller has read a ``file:///path`` already.
 
     ``consul://`` URLs take token, TLS and a missing address from the ``CONSUL_*`` variables of
     ``environ``. Raises ConfigError with the value, without its password.
     """
-    value = _read_file(text) if text.startswith("file://") else text.strip()
-    if text.startswith("consul://"):
-        return _consul(text, environ)
+    value = text.strip()
+    if value.startswith("consul://"):
+        return _consul(value, environ)
     if found := _ZK.fullmatch(value):
         return _zookeeper(value, found)
     if (found := _HOST_PORT.fullmatch(value)) and 0 < int(found["port"]) <= 65535:
         return StaticMaster(found["host"], int(found["port"]), found["id"] or "master")
     raise ConfigError(f"--master={_redacted(value)}: not {_FORMS}")
-
-
-def _read_file(text: str) -> str:
-    path = Path(text.removeprefix("file://"))
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(limits.MASTER_FILE_BYTES).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--master={text}: {error}") from None
 
 
 def _consul(url: str, environ: Mapping[str, str]) -> ConsulMaster:
@@ -51,7 +43,9 @@ def _consul(url: str, environ: Mapping[str, str]) -> ConsulMaster:
         raise ConfigError(f"--master={url!r} is not consul://host:port/service/NAME")
     consul = consul_config(parts.netloc or None, "none", "mesos", environ)
     if consul is None:
-        raise ConfigError(f"--master={url!r} names no Consul, nor does CONSUL_HTTP_ADDR")
+        raise ConfigError(
+            f"--master={url!r} names no Consul agent; set CONSUL_HTTP_ADDR or give host:port"
+        )
     return ConsulMaster(url, name, consul)
 
 

@@ -31,7 +31,7 @@ _HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueKind:
     """A kind of value: its placeholder in help texts, and its parser."""
 
     placeholder: str
@@ -114,7 +114,7 @@ def text(value: str) -> str:
     return value
 
 
-def one_of(*words: str) -> Kind:
+def one_of(*words: str) -> ValueKind:
     """A kind that accepts one of these words."""
 
     def parse(value: str) -> str:
@@ -122,15 +122,15 @@ def one_of(*words: str) -> Kind:
             raise ValueError(f"none of {', '.join(words)}")
         return value
 
-    return Kind("|".join(words), parse)
+    return ValueKind("|".join(words), parse)
 
 
-BOOLEAN = Kind("true|false", boolean)
-DURATION = Kind("DURATION", duration)
-SIZE = Kind("SIZE", size)
-COUNT = Kind("NUMBER", count)
-PORT = Kind("PORT", port)
-IPV4 = Kind("IP", ipv4)
-HOSTNAME = Kind("NAME", hostname)
-PATH = Kind("PATH", path, from_file=False)
-TEXT = Kind("TEXT", text)
+BOOLEAN = ValueKind("true|false", boolean)
+DURATION = ValueKind("DURATION", duration)
+SIZE = ValueKind("SIZE", size)
+COUNT = ValueKind("NUMBER", count)
+PORT = ValueKind("PORT", port)
+IPV4 = ValueKind("IP", ipv4)
+HOSTNAME = ValueKind("NAME", hostname)
+PATH = ValueKind("PATH", path, from_file=False)
+TEXT = ValueKind("TEXT", text)

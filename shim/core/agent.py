@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, assert_never
 
-from shim.core.context import Context, Decision, Entropy, Now, Settings
+from shim.core.context import Context, CoreSettings, Decision, Entropy, Now
 from shim.core.draining import Draining
 from shim.core.frameworks import Frameworks
 from shim.core.lifecycle import Event
@@ -35,7 +35,9 @@ from shim.protos.messages_pb2 import RegisterSlaveMessage, ReregisterSlaveMessag
 class Core:
     """The agent's decisions. See the module's docstring."""
 
-    def __init__(self, settings: Settings, entropy: Entropy, snapshot: Snapshot, now: Now) -> None:
+    def __init__(
+        self, settings: CoreSettings, entropy: Entropy, snapshot: Snapshot, now: Now
+    ) -> None:
         self.ctx = ctx = Context(settings, entropy, now)
         self.frameworks = Frameworks(ctx)
         self.status_updates = StatusUpdateManager(ctx)
@@ -119,7 +121,7 @@ class Core:
         if self.ctx.settings.cleanup:
             self.shutdown.begin(Mode.CLEANUP, Mode.CLEANUP.value, forget=True)
         else:
-            self.registration.recovered()
+            self.registration.start_round()
         if self._leave_when_recovered:
             self._leave()
 

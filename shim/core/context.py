@@ -33,7 +33,7 @@ class Entropy(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class CoreSettings:
     """What the core needs of the configuration. Times in seconds."""
 
     pid: Pid
@@ -65,7 +65,7 @@ class Decision:
 class Context:
     """One per core. Its parts read the shared state here and add to the decision under way."""
 
-    def __init__(self, settings: Settings, entropy: Entropy, now: Now) -> None:
+    def __init__(self, settings: CoreSettings, entropy: Entropy, now: Now) -> None:
         self.settings = settings
         self.entropy = entropy
         self.now = now

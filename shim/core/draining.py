@@ -1,6 +1,6 @@
 """Draining: on the master's request all tasks are killed, and launches rejected until none is left.
 
-The drain is durable: a restarted agent goes on with it. It is over when no framework has a task or
+The drain is durable: a restarted agent continues it. It is over when no framework has a task or
 an unacknowledged update here.
 """
 

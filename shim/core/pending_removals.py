@@ -29,7 +29,7 @@ class PendingRemovals(Mapping[ContainerId, Ref]):
         return len(self._refs)
 
     def add(self, ref: Ref) -> None:
-        """Order the removal, after ``Settings.remove_delay`` seconds."""
+        """Order the removal, after ``CoreSettings.remove_delay`` seconds."""
         self._refs[ref.container_id] = ref
         self._ctx.record(AddPendingRemoval(ref))
         self._ctx.order(Remove(ref, self._ctx.settings.remove_delay))

@@ -3,7 +3,7 @@
 ======================  =================================================================
 the container is        then
 ======================  =================================================================
-running                 a task that ran goes on; an unfinished launch is adopted: it runs
+running                 a task that ran continues; an unfinished launch is adopted: it runs
 created, provisioning   an unfinished launch is ordered again, and finds the container by
                         its name; a launch under cancellation is cancelled, since nothing
                         started; a task that ran lost its container, since this one did

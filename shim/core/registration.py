@@ -120,16 +120,12 @@ class Registration:
 
     # --- rounds ---------------------------------------------------------------------------
 
-    def recovered(self) -> None:
-        """The tasks are known: registration may begin."""
-        self._start_round()
-
     def detected(self, master: Pid | None) -> None:
         """The leading master changed; None: there is no leader."""
         lost = master is None and self._ctx.master is not None
         self._ctx.master = master
         if self.state in (State.DISCONNECTED, State.CONNECTED):
-            self._start_round()
+            self.start_round()
         if lost and self.state is State.DISCONNECTED:
             self._warn_no_master()
 
@@ -141,9 +137,10 @@ class Registration:
         """The master may have given this agent up: register again."""
         if self.state is State.CONNECTED:
             self._ctx.notice(Level.WARNING, f"registration lost: {why}")
-            self._start_round()
+            self.start_round()
 
-    def _start_round(self) -> None:
+    def start_round(self) -> None:
+        """Begin a registration round. The agent's tasks must be known."""
         ctx, settings = self._ctx, self._ctx.settings
         self._change_state(State.DISCONNECTED)
         self._authenticated = False
@@ -200,7 +197,7 @@ class Registration:
     def reregister_now(self) -> None:
         """The delay of a scheduled re-registration is over."""
         if self.state is State.CONNECTED:
-            self._start_round()
+            self.start_round()
             self.send_request()
 
     def _request(self) -> _Request:

@@ -60,9 +60,6 @@ class StatusUpdateManager:
         """How many tasks have unacknowledged updates."""
         return len(self._streams)
 
-    def __contains__(self, key: TaskKey) -> bool:
-        return key in self._streams
-
     @property
     def pending(self) -> int:
         """How many updates are not acknowledged."""

@@ -89,7 +89,7 @@ class Tasks:
 
     def launch_order(self, task: Task) -> Launch:
         assert self._ctx.agent_id is not None
-        return Launch(task.ref, task.info, self._ctx.agent_id, task.key.task_id)
+        return Launch(task.ref, task.info, self._ctx.agent_id)
 
     def start_expiry_timer(self, task: Task) -> None:
         """Start the timer of ``TaskInfo.max_completion_time``, counted from the acceptance."""
@@ -152,10 +152,6 @@ class Tasks:
         task = self.table.get(ref.key)
         if task is not None and task.ref == ref and task.cause == Cause.NONE:
             self.kill(task, Cause.EXPIRED, None)
-
-    def acknowledged(self, key: TaskKey) -> None:
-        """The terminal update was acknowledged: forget the task."""
-        self._forget(key)
 
     def set_launch_stage(self, fact: facts.LaunchAdvanced) -> None:
         """Note the step of the launch, for pages."""
@@ -290,7 +286,7 @@ class Tasks:
         ctx.order(StopChecks(task.ref))
         self.pending_removals.add(task.ref)
         if task.cause == Cause.WITHOUT_UPDATES:
-            self._forget(task.key)
+            self.forget(task.key)
 
     def end_without_updates(self, task: Task) -> None:
         """End the task and drop its updates: no acknowledgement will come for them."""
@@ -298,7 +294,7 @@ class Tasks:
         if task.live:
             self.kill(task, Cause.WITHOUT_UPDATES, None)
         else:
-            self._forget(task.key)
+            self.forget(task.key)
 
     def resume_updates(self, key: TaskKey) -> None:
         """The master still knows the task: send it the terminal update after all."""
@@ -323,7 +319,8 @@ class Tasks:
             self.drop_framework(framework)
         self._status_updates.forget_ends()
 
-    def _forget(self, key: TaskKey) -> None:
+    def forget(self, key: TaskKey) -> None:
+        """Drop the task's record: no update about it is pending any more."""
         if self.table.pop(key, None) is not None:
             self._ctx.record(DropTask(key))
         self._frameworks.release(key)
@@ -339,7 +336,7 @@ class Tasks:
 
     def watch(self, task: Task) -> None:
         """Have the end of a running container observed."""
-        self._ctx.order(Watch(task.ref, task.info))
+        self._ctx.order(Watch(task.ref))
 
     def resume(self, task: Task) -> None:
         """Continue with a task whose container runs, as before the restart."""

@@ -1,4 +1,4 @@
-"""Detection of the leading master by its service name in Consul, and the choice of a detector."""
+"""Detection of the leading master by its service name in Consul."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from shim import limits
 from shim.errors import Permanent, Transient
 from shim.model.ids import Pid
-from shim.model.settings import ConsulMaster, Master, StaticMaster
-from shim.wire.detect import Detector, StaticDetector
 
 if TYPE_CHECKING:
     from shim.discovery.consul_client import ConsulClient
@@ -21,23 +19,6 @@ log = logging.getLogger(__name__)
 
 LEADER = "leader"
 """The tag of the leading master among several instances."""
-
-
-def detector_for(master: Master) -> Detector:
-    """The detector for a value of ``--master``. Opens no connection.
-
-    Raises ConfigError for a token or certificate file of Consul that cannot be read.
-    """
-    # kazoo and python-consul are imported only by the agents that need them.
-    if isinstance(master, StaticMaster):
-        return StaticDetector(master)
-    if isinstance(master, ConsulMaster):
-        from shim.discovery.consul_client import ConsulClient
-
-        return ConsulDetector(ConsulClient(master.consul), master.service)
-    from shim.wire.zookeeper import ZooKeeperDetector
-
-    return ZooKeeperDetector(master)
 
 
 class ConsulDetector:

@@ -40,7 +40,6 @@ class SyncStats:
     """Figures for metrics and pages."""
 
     connected: bool
-    desired: int
     registered: int
     pending: int
     refused: int
@@ -112,7 +111,6 @@ class ConsulSync:
     def stats(self) -> SyncStats:
         return SyncStats(
             connected=self._connected.is_set(),
-            desired=len(self._desired.services),
             registered=len(self._desired.registered),
             pending=len(self._queue),
             refused=len(self._backing_off),

@@ -20,7 +20,7 @@ class TimeSlicer:
         self._lock = asyncio.Lock()
 
     def begin(self, pause: float = 0.0) -> TimeSlice:
-        """``pause``: seconds between two slices, for work that nobody waits for."""
+        """``pause``: seconds between two slices, for background work."""
         return TimeSlice(self._lock, pause)
 
 

@@ -53,7 +53,6 @@ class Launch:
     ref: Ref
     task: TaskInfo
     agent_id: str
-    executor_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,6 @@ class Watch:
     """Watch for the end of a container that an earlier process started."""
 
     ref: Ref
-    task: TaskInfo
 
 
 @dataclass(frozen=True, slots=True)

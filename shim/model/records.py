@@ -181,7 +181,3 @@ class Snapshot:
     """``(info, state)`` of each task, as in :class:`AddTask`, oldest first."""
     updates: dict[TaskKey, list[bytes]] = field(default_factory=dict)
     """Unacknowledged updates of each task, as in :class:`AddUpdate`, oldest first."""
-
-    @classmethod
-    def empty(cls) -> Snapshot:
-        return cls()

@@ -113,8 +113,8 @@ class ConsulMaster:
         return self.url
 
 
-Master = StaticMaster | ZooKeeperMaster | ConsulMaster
-"""The value of ``--master``."""
+MasterLocation = StaticMaster | ZooKeeperMaster | ConsulMaster
+"""The value of ``--master``: where the leading master is found."""
 
 
 def header_value(source: str, value: str) -> str:

@@ -17,7 +17,7 @@ class TimerQueue(Generic[K]):
     """At most one deadline per key; setting a key again replaces its deadline.
 
     Times are seconds of any one clock. A replaced or cancelled deadline stays in the heap until it
-    comes to the top, or until such entries outnumber the live ones.
+    reaches the top, or until such entries outnumber the live ones.
     """
 
     def __init__(self) -> None:

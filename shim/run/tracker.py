@@ -73,16 +73,6 @@ def addresses(status: Json) -> list[str]:
     return [address for address in found if address]
 
 
-def ports(status: Json) -> list[str]:
-    """``host:container`` port pairs of the container status."""
-    infos: Iterable[Json] = status.get("container_status", {}).get("network_infos", [])
-    return [
-        f"{m['host_port']}:{m['container_port']}"
-        for info in infos
-        for m in info.get("port_mappings", [])
-    ]
-
-
 def describe(status: Json) -> str:
     """``web-1 TASK_RUNNING at 172.17.0.2``, with the reason and message where there are any."""
     parts = [status["task_id"]["value"], status["state"]]

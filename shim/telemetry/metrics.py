@@ -33,7 +33,8 @@ class Metrics:
         )
         self.engine_seconds = Histogram(
             "mesos_shim_engine_call_seconds",
-            "Calls to the Docker endpoint by outcome: ok, or the kind of the error",
+            "Calls to the Docker endpoint by outcome: ok, or the kind of the error "
+            "(Unwelcome: access denied, Doubtful: ambiguous, Lost: no answer, Later: in progress)",
             ["call", "outcome"],
             buckets=LAUNCH_BUCKETS,
             registry=self.registry,

@@ -72,11 +72,6 @@ class Links:
         self.sent += 1
         self._links[to.address][0].push(data)
 
-    @property
-    def addresses(self) -> frozenset[Address]:
-        """Peers with a link that is connected or connecting."""
-        return frozenset(self._links)
-
     async def _run_link(self, link: _Link) -> None:
         try:
             await link.run()

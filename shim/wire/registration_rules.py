@@ -16,7 +16,7 @@ from shim.wire import field_rules
 from shim.wire.field_rules import Problems
 from shim.wire.resource_rules import checkpoint_problems, total_problems
 
-Registration = internal.RegisterSlaveMessage | internal.ReregisterSlaveMessage
+RegistrationRequest = internal.RegisterSlaveMessage | internal.ReregisterSlaveMessage
 _MULTI_ROLE = mesos.SlaveInfo.Capability.MULTI_ROLE
 _RESOURCE_PROVIDER = mesos.SlaveInfo.Capability.RESOURCE_PROVIDER
 
@@ -36,7 +36,7 @@ def reregister_problems(message: internal.ReregisterSlaveMessage) -> Problems:
     yield from _allocations(message)
 
 
-def _common(message: Registration) -> Problems:
+def _common(message: RegistrationRequest) -> Problems:
     slave = message.slave
     if not slave.hostname:
         yield "slave.hostname: empty"
@@ -53,7 +53,7 @@ def _common(message: Registration) -> Problems:
         yield "resource_version_uuid: missing, but RESOURCE_PROVIDER is claimed"
 
 
-def _claims(message: Registration, capability: int) -> bool:
+def _claims(message: RegistrationRequest, capability: int) -> bool:
     return any(claimed.type == capability for claimed in message.agent_capabilities)
 
 

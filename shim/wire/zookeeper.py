@@ -45,7 +45,7 @@ class Leader(NamedTuple):
     pid: Pid
 
 
-Report = Callable[[Leader | None], None]
+OnLeader = Callable[[Leader | None], None]
 
 
 def leader_of(children: Iterable[str]) -> str | None:
@@ -132,7 +132,7 @@ class _ZooKeeperSession:
         )
         self._client.add_listener(self._on_state)
 
-    async def follow(self, report: Report) -> None:
+    async def follow(self, report: OnLeader) -> None:
         """Report the leader until the session is lost."""
         self._client.start_async()
         deadline: float | None = None
@@ -152,7 +152,7 @@ class _ZooKeeperSession:
             if deadline is None:
                 await self._report_leader(report)
 
-    async def _report_leader(self, report: Report) -> None:
+    async def _report_leader(self, report: OnLeader) -> None:
         try:
             report(await self._leader())
         except _CONNECTION_LOST:

@@ -87,8 +87,8 @@ async def test_messages_go_to_the_messenger() -> None:
 async def test_without_consul_the_containerizer_gets_orders_at_once() -> None:
     services = Services()
     expected: list[orders.Order] = [
-        orders.Launch(REF, TASK, "S", "T"),
-        orders.Watch(REF, TASK),
+        orders.Launch(REF, TASK, "S"),
+        orders.Watch(REF),
         orders.Stop(REF, 5.0),
         orders.AllowCreate(REF),
         orders.CancelLaunch(REF),

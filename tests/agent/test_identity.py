@@ -32,14 +32,14 @@ def with_reservation(amount: float) -> Snapshot:
     resource = cpus(amount)
     resource.role = "eng"
     resource.reservation.principal = "p"
-    snapshot = Snapshot.empty()
+    snapshot = Snapshot()
     snapshot.resources = journal_pb2.Resources(resources=[resource])
     return snapshot
 
 
 def test_reservations_that_fit_are_accepted() -> None:
     check_reservations(with_reservation(1), SlaveInfo(resources=[cpus(1)]))
-    check_reservations(Snapshot.empty(), SlaveInfo(resources=[cpus(1)]))
+    check_reservations(Snapshot(), SlaveInfo(resources=[cpus(1)]))
 
 
 def test_offering_less_than_is_reserved_is_refused() -> None:
@@ -49,7 +49,7 @@ def test_offering_less_than_is_reserved_is_refused() -> None:
 
 def snapshot(shim: str = "", *, hostname: str = "", ip: str = "") -> Snapshot:
     """The journal of an earlier start."""
-    found = Snapshot.empty()
+    found = Snapshot()
     if shim:
         found.shim_id = shim
     if hostname:

@@ -71,7 +71,7 @@ async def committed(path: Path, *batches: list[Record]) -> Snapshot:
 
 
 def test_a_new_journal_is_empty(path: Path) -> None:
-    assert reopened(path) == Snapshot.empty()
+    assert reopened(path) == Snapshot()
 
 
 async def test_all_records_are_loaded_again(path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from shim.agent.journal import Journal
 from shim.agent.journal_codec import framework_row, meta_row, read_framework, read_meta
 from shim.core.agent import Core
-from shim.core.context import Settings
+from shim.core.context import CoreSettings
 from shim.core.lifecycle import TaskPhase
 from shim.errors import FatalError
 from shim.model import orders, records
@@ -63,7 +63,7 @@ def test_each_agent_record_is_one_row(
 
 
 def test_rows_come_back_as_a_snapshot() -> None:
-    snapshot = Snapshot.empty()
+    snapshot = Snapshot()
     saved: list[records.AgentRecord] = [
         records.SaveShimId("host-5051"),
         records.SaveAgent(AGENT_RECORD),
@@ -153,7 +153,7 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def core_of(snapshot: Snapshot) -> Core:
-    settings = Settings(AGENT, agent_info(), "1.11.0")
+    settings = CoreSettings(AGENT, agent_info(), "1.11.0")
     return Core(settings, FakeEntropy(), snapshot, Shim(registered=False).now)
 
 

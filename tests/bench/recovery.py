@@ -27,7 +27,7 @@ from shim.agent.journal import Journal
 from shim.agent.messenger import Messenger
 from shim.agent.runtime import Runtime
 from shim.core.agent import Core
-from shim.core.context import Settings
+from shim.core.context import CoreSettings
 from shim.model import facts, orders
 from shim.model.container import (
     LABEL_CONTAINER,
@@ -57,7 +57,7 @@ async def live_before(directory: Path, master: ThinMaster, port: int, count: int
     """Write the journal of an agent with ``count`` running tasks; the containers' labels."""
     journal = Journal(directory / "journal.db")
     info = SlaveInfo(hostname="localhost", port=port, checkpoint=True)
-    settings = Settings(Pid("slave(1)", "127.0.0.1", port), info, "1.11.0")
+    settings = CoreSettings(Pid("slave(1)", "127.0.0.1", port), info, "1.11.0")
     core = Core(settings, runtime.SystemEntropy(), journal.load(), runtime.now())
     records: list[Any] = []
 

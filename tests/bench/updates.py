@@ -23,7 +23,7 @@ from shim.agent import runtime
 from shim.agent.journal import Journal
 from shim.agent.messenger import Messenger
 from shim.core.agent import Core
-from shim.core.context import Settings
+from shim.core.context import CoreSettings
 from shim.model import facts, orders
 from shim.model.container import Container, Phase
 from shim.model.ids import Pid
@@ -164,7 +164,7 @@ async def agent(master: int, directory: Path) -> None:
     listening = bind("127.0.0.1", 0)
     pid = Pid("slave(1)", "127.0.0.1", listening.getsockname()[1])
     info = SlaveInfo(hostname="localhost", port=pid.port, checkpoint=True)
-    settings = Settings(pid, info, "1.11.0", registration_backoff=0.01)
+    settings = CoreSettings(pid, info, "1.11.0", registration_backoff=0.01)
     core = Core(settings, runtime.SystemEntropy(), journal.load(), runtime.now())
     loop = runtime.Runtime(core, journal)
     messenger = Messenger(pid, None, Links(lambda address: None), loop.post)

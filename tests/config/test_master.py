@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from shim.config.consul import consul_config
 from shim.config.master import parse_master
 from shim.errors import ConfigError
-from shim.model.settings import ConsulMaster, Master, StaticMaster, ZooKeeperMaster
+from shim.model.settings import ConsulMaster, MasterLocation, StaticMaster, ZooKeeperMaster
 
 
 @pytest.mark.parametrize(
@@ -21,11 +19,9 @@ from shim.model.settings import ConsulMaster, Master, StaticMaster, ZooKeeperMas
         ("zk://u:p@ss/w@h1:1/m", ZooKeeperMaster(("h1:1",), "/m", "u:p@ss/w")),
     ],
 )
-def test_forms_of_master(text: str, expected: Master, tmp_path: Path) -> None:
+def test_forms_of_master(text: str, expected: MasterLocation) -> None:
     assert parse_master(text) == expected
-    file = tmp_path / "master"
-    file.write_text(f"{text}\n")
-    assert parse_master(f"file://{file}") == expected
+    assert parse_master(f"{text}\n") == expected
 
 
 @pytest.mark.parametrize(
@@ -45,7 +41,6 @@ def test_forms_of_master(text: str, expected: Master, tmp_path: Path) -> None:
         "zk://h1:x/mesos",
         "zk://h1,,h2/mesos",
         "zk://user@h1/mesos",
-        "file:///nowhere/at/all",
     ],
 )
 def test_other_texts_are_errors_that_name_the_value(text: str) -> None:

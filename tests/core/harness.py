@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from shim.core.agent import Core
-from shim.core.context import Decision, Now, Settings
+from shim.core.context import CoreSettings, Decision, Now
 from shim.core.task import Task
 from shim.model import facts, orders
 from shim.model.container import Container, Phase, Ref, container_name
@@ -95,7 +95,7 @@ class Shim:
 
     def __init__(self, *, registered: bool = True, now: float = 0.0, **settings: Any) -> None:
         self.settings = dataclasses.replace(
-            Settings(AGENT, agent_info(), "1.11.0"),
+            CoreSettings(AGENT, agent_info(), "1.11.0"),
             **settings,
         )
         self.entropy = FakeEntropy()

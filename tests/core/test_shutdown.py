@@ -34,7 +34,7 @@ def test_a_leaving_agent_kills_waits_unregisters_and_exits() -> None:
     assert isinstance(goodbye, m.UnregisterSlaveMessage)
     assert goodbye.slave_id.value == AGENT_ID
     assert shim.last(Exit).code == 0
-    assert shim.disk.snapshot() == Snapshot.empty()
+    assert shim.disk.snapshot() == Snapshot()
 
 
 def test_a_leaving_agent_stops_waiting_for_acknowledgements() -> None:
@@ -147,7 +147,7 @@ def test_an_agent_marked_gone_drops_its_id() -> None:
     shim = Shim()
     shim.receive(m.ShutdownMessage(message=GONE))
     assert shim.last(Exit).code == 1
-    assert shim.disk.snapshot() == Snapshot.empty()
+    assert shim.disk.snapshot() == Snapshot()
 
 
 def test_after_a_shutdown_message_other_messages_are_ignored() -> None:
@@ -196,7 +196,7 @@ def test_a_cleanup_removes_all_containers_and_exits() -> None:
     assert not of(Exit, shim.decision.orders), "the orphan is still there"
     shim.removed(orphan())
     assert shim.last(Exit).code == 0
-    assert shim.disk.snapshot() == Snapshot.empty()
+    assert shim.disk.snapshot() == Snapshot()
     assert not shim.disk.tasks
 
 

@@ -41,4 +41,5 @@ async def running(
 
 def in_sync(sync: ConsulSync) -> bool:
     stats = sync.stats
-    return stats.connected and not stats.pending and stats.desired == stats.registered
+    desired = len(sync._desired.services)
+    return stats.connected and not stats.pending and stats.registered == desired

@@ -7,7 +7,8 @@ import pytest
 
 from shim import limits
 from shim.config.master import parse_master
-from shim.discovery.consul_detector import ConsulDetector, detector_for, leading_address
+from shim.discovery.consul_detector import ConsulDetector, leading_address
+from shim.discovery.master_detector import detector_for
 from shim.model.ids import Pid
 from shim.wire.detect import StaticDetector
 from shim.wire.zookeeper import ZooKeeperDetector

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shim.core.agent import Core
-from shim.core.context import Now, Settings
+from shim.core.context import CoreSettings, Now
 from shim.core.lifecycle import Event
 from shim.core.registration import State
 from shim.errors import NotFound
@@ -52,8 +52,8 @@ def registered_core() -> Core:
     for name, amount in (("cpus", 64.0), ("mem", 131072.0)):
         info.resources.add(name=name, type=Value.SCALAR).scalar.value = amount
     info.attributes.add(name="rack", type=Value.TEXT).text.value = "r1"
-    settings = Settings(pid=Pid("slave(1)", "10.1.2.3", 5051), info=info, version="1.11.0")
-    core = Core(settings, CountingEntropy(), Snapshot.empty(), Now(0.0, 1_700_000_000.0))
+    settings = CoreSettings(pid=Pid("slave(1)", "10.1.2.3", 5051), info=info, version="1.11.0")
+    core = Core(settings, CountingEntropy(), Snapshot(), Now(0.0, 1_700_000_000.0))
     core.ctx.agent_id = AgentId(AGENT)
     core.ctx.master = Pid("master", "10.0.0.1", 5050)
     core.registration.state = State.CONNECTED
@@ -115,7 +115,7 @@ def end_task(core: Core, ref: Ref, *, acknowledged: bool = False) -> None:
     core.tasks.apply(ref, Event.EXITED, facts.ContainerExited(ref, 0))
     if acknowledged:
         core.status_updates.drop(ref.key)
-        core.tasks.acknowledged(ref.key)
+        core.tasks.forget(ref.key)
     core.ctx.take()
 
 

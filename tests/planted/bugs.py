@@ -481,8 +481,8 @@ BUGS = (
     Bug(
         "the agent registers before the containers are known",
         "shim/core/registration.py",
-        "        if self.state in (State.DISCONNECTED, State.CONNECTED):\n            self._start_round()",
-        "        self._start_round()",
+        "        if self.state in (State.DISCONNECTED, State.CONNECTED):\n            self.start_round()",
+        "        self.start_round()",
     ),
     Bug(
         "an agent with an id registers as a new agent",
@@ -602,7 +602,7 @@ BUGS = (
     Bug(
         "a starting agent answers no pings",
         "shim/agent/frontend.py",
-        "        if name in (PING, codec.PING):\n",
+        "        if name in (PING_MESSAGE, codec.PING):\n",
         "        if name == codec.PING:\n",
         ("tests/agent/test_frontend.py",),
     ),

@@ -17,7 +17,7 @@ from pathlib import Path
 from google.protobuf.message import Message
 
 from shim.core.agent import Core
-from shim.core.context import Now, Settings
+from shim.core.context import CoreSettings, Now
 from shim.errors import PeerError
 from shim.model import facts, orders
 from shim.model.container import Container, Phase
@@ -89,7 +89,7 @@ class ReplayedAgent:
     """``sent`` holds the messages to masters."""
 
     scripts: dict[str, Script] = field(default_factory=dict)
-    snapshot: Snapshot = field(default_factory=Snapshot.empty)
+    snapshot: Snapshot = field(default_factory=Snapshot)
     sent: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -151,7 +151,7 @@ class ReplayedAgent:
             self.handle(facts.ContainerExited(order.ref, script.exit_code))
 
 
-def settings() -> Settings:
+def settings() -> CoreSettings:
     """The settings of the recorded agent, as far as a shim has them."""
     info = SlaveInfo(hostname="127.0.0.1", port=5051, checkpoint=True)
     for name, amount in (("cpus", 64.0), ("mem", 65536.0), ("disk", 100000.0)):
@@ -160,7 +160,7 @@ def settings() -> Settings:
     info.attributes.append(
         Attribute(name="dc", type=Value.TEXT, text=Value.Text(value="us-east-1"))
     )
-    return Settings(AGENT, info, "1.12.0", engine_ip="127.0.0.1", registration_backoff=0.0)
+    return CoreSettings(AGENT, info, "1.12.0", engine_ip="127.0.0.1", registration_backoff=0.0)
 
 
 def fields(message: Message, prefix: str = "") -> set[str]:

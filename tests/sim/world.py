@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from shim.core.context import Settings
+from shim.core.context import CoreSettings
 from shim.core.timers import RegistrationTimer, ShutdownTimer, Timer, UpdateRetry
 from shim.model import facts, orders
 from shim.model.ids import Pid, TaskId, TaskKey
@@ -59,7 +59,7 @@ class World:
         for i, traits in enumerate(plan.frameworks):
             scheduler = Scheduler(self, i, traits)
             self.schedulers[scheduler.id] = scheduler
-        self.settings = Settings(AGENT, _agent_info(), "1.11.0", authenticate=plan.authenticate)
+        self.settings = CoreSettings(AGENT, _agent_info(), "1.11.0", authenticate=plan.authenticate)
         self.process: Process | None = None
         self.detected: Pid | None = None
         self.master: Master | None = None

@@ -33,7 +33,7 @@ def sources() -> MetricSources:
         "inbox": SimpleNamespace(failed=14, answered=Counter({202: 15})),
         "links": SimpleNamespace(sent=18, dropped=19),
         "launch_stats": SimpleNamespace(launches=20, launches_failed=21, kills=22, updates=23),
-        "discovery": SimpleNamespace(stats=SyncStats(True, 24, 25, 26, 27, 28, 29)),
+        "discovery": SimpleNamespace(stats=SyncStats(True, 25, 26, 27, 28, 29)),
         "fetcher": SimpleNamespace(succeeded=30, failed=31, cache_used=32),
         "checker": SimpleNamespace(
             checks=33, under_way=34, waiting=35, results=Counter(passed=36, unknown=37)

@@ -11,7 +11,7 @@ from shim.protos.messages_pb2 import PingSlaveMessage, StatusUpdateMessage
 from shim.telemetry.launch_stats import LaunchStats
 
 REF = Ref(TaskKey(FrameworkId("f"), TaskId("t")), ContainerId("c"))
-LAUNCH = orders.Launch(REF, TaskInfo(), "S0", "t")
+LAUNCH = orders.Launch(REF, TaskInfo(), "S0")
 STARTED = facts.ContainerStarted(REF, Container(REF.name, "id", Phase.RUNNING))
 
 

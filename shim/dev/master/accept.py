@@ -9,7 +9,7 @@ from shim.dev.master.master_state import (
     HTTP_FRAMEWORK_PID,
     Agent,
     AgentCapability,
-    Framework,
+    MasterFramework,
     MasterState,
     Offer,
 )
@@ -24,7 +24,7 @@ Status = mesos.TaskStatus
 
 def accept(
     master: MasterState,
-    framework: Framework,
+    framework: MasterFramework,
     offer_ids: Sequence[str],
     requested: Iterable[mesos.Offer.Operation],
     refuse_seconds: float,
@@ -46,7 +46,7 @@ def accept(
 
 
 def decline(
-    master: MasterState, framework: Framework, offer_ids: Sequence[str], refuse_seconds: float
+    master: MasterState, framework: MasterFramework, offer_ids: Sequence[str], refuse_seconds: float
 ) -> None:
     for offer_id in offer_ids:
         if _belongs_to(master, framework, offer_id):
@@ -55,13 +55,13 @@ def decline(
             offers.add_filter(master, framework, offer, offer.resources, refuse_seconds)
 
 
-def _belongs_to(master: MasterState, framework: Framework, offer_id: str) -> bool:
+def _belongs_to(master: MasterState, framework: MasterFramework, offer_id: str) -> bool:
     offer = master.offers.get(offer_id)
     return offer is not None and offer.framework_id == framework.id
 
 
 def _invalid_offers(
-    master: MasterState, framework: Framework, offer_ids: Sequence[str]
+    master: MasterState, framework: MasterFramework, offer_ids: Sequence[str]
 ) -> str | None:
     if not offer_ids:
         return "No offers specified"
@@ -82,7 +82,10 @@ def _infos(operation: mesos.Offer.Operation) -> list[mesos.TaskInfo]:
 
 
 def _drop_tasks(
-    master: MasterState, framework: Framework, requested: Iterable[mesos.Offer.Operation], why: str
+    master: MasterState,
+    framework: MasterFramework,
+    requested: Iterable[mesos.Offer.Operation],
+    why: str,
 ) -> None:
     state = mesos.TASK_DROPPED if framework.partition_aware else mesos.TASK_LOST
     for operation in requested:
@@ -93,7 +96,7 @@ def _drop_tasks(
 
 def _send_status(
     master: MasterState,
-    framework: Framework,
+    framework: MasterFramework,
     info: mesos.TaskInfo,
     state: tasks.State,
     reason: tasks.Reason,
@@ -113,7 +116,7 @@ def _send_status(
 
 def _apply(
     master: MasterState,
-    framework: Framework,
+    framework: MasterFramework,
     agent: Agent,
     role: str,
     remaining: Resources,
@@ -139,7 +142,7 @@ def _allocate(resources: Iterable[mesos.Resource], role: str) -> list[mesos.Reso
     return result
 
 
-def _prepare(info: mesos.TaskInfo, framework: Framework, role: str) -> None:
+def _prepare(info: mesos.TaskInfo, framework: MasterFramework, role: str) -> None:
     """Add what a master adds to a TaskInfo before its resource checks."""
     resources = _allocate(info.resources, role)
     del info.resources[:]
@@ -157,7 +160,7 @@ def _complete_health_check(info: mesos.TaskInfo) -> None:
         check.type = check.COMMAND if check.HasField("command") else check.HTTP
 
 
-def _prepare_executor(executor: mesos.ExecutorInfo, framework: Framework, role: str) -> None:
+def _prepare_executor(executor: mesos.ExecutorInfo, framework: MasterFramework, role: str) -> None:
     resources = _allocate(executor.resources, role)
     del executor.resources[:]
     executor.resources.extend(resources)
@@ -165,13 +168,13 @@ def _prepare_executor(executor: mesos.ExecutorInfo, framework: Framework, role: 
         executor.framework_id.value = framework.id
 
 
-def _new_executor(agent: Agent, framework: Framework, executor: mesos.ExecutorInfo) -> bool:
+def _new_executor(agent: Agent, framework: MasterFramework, executor: mesos.ExecutorInfo) -> bool:
     return (framework.id, ExecutorId(executor.executor_id.value)) not in agent.executors
 
 
 def _launch(
     master: MasterState,
-    framework: Framework,
+    framework: MasterFramework,
     agent: Agent,
     role: str,
     remaining: Resources,
@@ -202,7 +205,7 @@ def _launch(
 
 def _launch_group(
     master: MasterState,
-    framework: Framework,
+    framework: MasterFramework,
     agent: Agent,
     role: str,
     remaining: Resources,
@@ -232,7 +235,7 @@ def _launch_group(
 
 def _start_group(
     master: MasterState,
-    framework: Framework,
+    framework: MasterFramework,
     agent: Agent,
     group: mesos.Offer.Operation.LaunchGroup,
     new: bool,
@@ -256,7 +259,7 @@ def _start_group(
 
 def _send_run_task(
     master: MasterState,
-    framework: Framework,
+    framework: MasterFramework,
     agent: Agent,
     info: mesos.TaskInfo,
     launch_executor: bool,

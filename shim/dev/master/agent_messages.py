@@ -7,7 +7,7 @@ from shim.dev.master.master_state import (
     HTTP_FRAMEWORK_PID,
     Agent,
     AgentCapability,
-    Framework,
+    MasterFramework,
     MasterState,
 )
 from shim.model.ids import FrameworkId, Pid, TaskKey
@@ -46,7 +46,7 @@ def checkpointed(master: MasterState, agent: Agent) -> None:
     master.send(agent, internal.CheckpointResourcesMessage(resources=kept))
 
 
-def update_framework(framework: Framework) -> internal.UpdateFrameworkMessage:
+def update_framework(framework: MasterFramework) -> internal.UpdateFrameworkMessage:
     message = internal.UpdateFrameworkMessage(pid=HTTP_FRAMEWORK_PID, framework_info=framework.info)
     message.framework_id.value = framework.id
     return message

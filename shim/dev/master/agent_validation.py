@@ -125,9 +125,7 @@ def _invalid_task(
 # ---- what ends a master's process ---------------------------------------------------------------
 
 
-def fatal_info(
-    slave: mesos.SlaveInfo, checkpointed: Iterable[mesos.Resource], capabilities: Iterable[int]
-) -> str | None:
+def fatal_info(slave: mesos.SlaveInfo, checkpointed: Iterable[mesos.Resource]) -> str | None:
     """For a first registration, and a re-registration of an agent that is not in memory."""
     if any(len(r.reservations) > 1 for r in slave.resources):
         return "slave.resources has a refined reservation"
@@ -155,7 +153,7 @@ def fatal_reregistration(
     if not taken:
         return None
     capabilities = {c.type for c in message.agent_capabilities}
-    if reason := fatal_info(message.slave, message.checkpointed_resources, capabilities):
+    if reason := fatal_info(message.slave, message.checkpointed_resources):
         return reason
     return _fatal_tasks(message, master, AgentCapability.MULTI_ROLE in capabilities)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shim.dev.master import agent_messages, draining, offers, operations, tasks
-from shim.dev.master.master_state import Framework, MasterState
+from shim.dev.master.master_state import MasterFramework, MasterState
 from shim.model.ids import AgentId, ExecutorId, TaskId, TaskKey
 from shim.model.states import TERMINAL
 from shim.protos import mesos_pb2 as mesos
@@ -14,7 +14,7 @@ Status = mesos.TaskStatus
 
 def kill(
     master: MasterState,
-    framework: Framework,
+    framework: MasterFramework,
     task_id: TaskId,
     agent_id: AgentId | None,
     policy: mesos.KillPolicy | None,
@@ -31,7 +31,7 @@ def kill(
 
 
 def acknowledge(
-    master: MasterState, framework: Framework, agent_id: AgentId, task_id: TaskId, uuid: bytes
+    master: MasterState, framework: MasterFramework, agent_id: AgentId, task_id: TaskId, uuid: bytes
 ) -> None:
     """Forward to a connected agent. The acknowledgement of a terminal update removes the task."""
     agent = master.agents.get(agent_id)
@@ -55,7 +55,7 @@ def acknowledge(
 
 
 def reconcile(
-    master: MasterState, framework: Framework, queried: list[tuple[TaskId, AgentId | None]]
+    master: MasterState, framework: MasterFramework, queried: list[tuple[TaskId, AgentId | None]]
 ) -> None:
     """Send the latest state of the tasks in question; of all tasks when ``queried`` is empty."""
     if not queried:
@@ -91,7 +91,7 @@ def _latest(master: MasterState, task: mesos.Task) -> mesos.TaskStatus:
 
 
 def _unknown_task_status(
-    master: MasterState, framework: Framework, task_id: TaskId, agent_id: AgentId | None
+    master: MasterState, framework: MasterFramework, task_id: TaskId, agent_id: AgentId | None
 ) -> mesos.TaskStatus | None:
     """None while a recovered agent that may run the task has not re-registered."""
     aware = framework.partition_aware
@@ -121,7 +121,7 @@ def _unknown_task_status(
 
 
 def shutdown_executor(
-    master: MasterState, framework: Framework, agent_id: AgentId, executor_id: ExecutorId
+    master: MasterState, framework: MasterFramework, agent_id: AgentId, executor_id: ExecutorId
 ) -> None:
     agent = master.agents.get(agent_id)
     if agent is None or not agent.connected:
@@ -134,7 +134,7 @@ def shutdown_executor(
 
 def send_message(
     master: MasterState,
-    framework: Framework,
+    framework: MasterFramework,
     agent_id: AgentId,
     executor_id: ExecutorId,
     data: bytes,
@@ -149,7 +149,7 @@ def send_message(
     master.send(agent, message)
 
 
-def revive(master: MasterState, framework: Framework, roles: set[str]) -> None:
+def revive(master: MasterState, framework: MasterFramework, roles: set[str]) -> None:
     """Remove the filters of these roles, or of all roles, and allocate."""
     chosen = roles or set(framework.roles)
     framework.suppressed -= chosen
@@ -157,12 +157,16 @@ def revive(master: MasterState, framework: Framework, roles: set[str]) -> None:
     offers.allocate(master)
 
 
-def suppress(framework: Framework, roles: set[str]) -> None:
+def suppress(framework: MasterFramework, roles: set[str]) -> None:
     framework.suppressed |= roles or set(framework.roles)
 
 
 def acknowledge_operation(
-    master: MasterState, framework: Framework, agent_id: AgentId, operation_id: str, uuid: bytes
+    master: MasterState,
+    framework: MasterFramework,
+    agent_id: AgentId,
+    operation_id: str,
+    uuid: bytes,
 ) -> None:
     agent = master.agents.get(agent_id)
     if agent is None or not agent.connected:

@@ -7,8 +7,8 @@ from shim.dev.master.effects import CloseStream, SendEvent
 from shim.dev.master.master_state import (
     KEPT_COMPLETED_FRAMEWORKS,
     VERSION,
-    Framework,
     FrameworkCapability,
+    MasterFramework,
     MasterState,
 )
 from shim.dev.master.v1_json import Json, to_json
@@ -60,7 +60,7 @@ def subscribe(
         info.id.value = framework_id
     framework = master.frameworks.get(framework_id)
     if framework is None:
-        framework = Framework(framework_id, info, master.now)
+        framework = MasterFramework(framework_id, info, master.now)
         master.frameworks[framework_id] = framework
     else:
         _fail_over(master, framework, info)
@@ -84,7 +84,7 @@ def _send_error(master: MasterState, stream_id: str, reason: str) -> None:
     master.out.append(CloseStream(stream_id))
 
 
-def _fail_over(master: MasterState, framework: Framework, info: mesos.FrameworkInfo) -> None:
+def _fail_over(master: MasterState, framework: MasterFramework, info: mesos.FrameworkInfo) -> None:
     if framework.stream_id is not None:
         _send_error(master, framework.stream_id, "Framework failed over")
     master.cancel_timer("failover", framework.id)
@@ -94,7 +94,7 @@ def _fail_over(master: MasterState, framework: Framework, info: mesos.FrameworkI
     update(master, framework, info)
 
 
-def update(master: MasterState, framework: Framework, info: mesos.FrameworkInfo) -> None:
+def update(master: MasterState, framework: MasterFramework, info: mesos.FrameworkInfo) -> None:
     """Adopt the FrameworkInfo, except for immutable fields, and send it to every agent."""
     kept = framework.info
     info.id.value = framework.id
@@ -110,7 +110,7 @@ def update(master: MasterState, framework: Framework, info: mesos.FrameworkInfo)
             master.send(agent, agent_messages.update_framework(framework))
 
 
-def immutable_change(framework: Framework, info: mesos.FrameworkInfo) -> str | None:
+def immutable_change(framework: MasterFramework, info: mesos.FrameworkInfo) -> str | None:
     """Why UPDATE_FRAMEWORK refuses this FrameworkInfo; None when it does not."""
     for name in ("user", "checkpoint", "principal"):
         if getattr(info, name) != getattr(framework.info, name):
@@ -144,7 +144,7 @@ def failover_timed_out(master: MasterState, framework_id: FrameworkId) -> None:
         remove(master, framework)
 
 
-def remove(master: MasterState, framework: Framework) -> None:
+def remove(master: MasterState, framework: MasterFramework) -> None:
     """Tear the framework down: every agent kills its tasks and executors."""
     for agent in master.agents.values():
         if agent.connected:
@@ -160,7 +160,7 @@ def remove(master: MasterState, framework: Framework) -> None:
     if framework.stream_id is not None:
         master.out.append(CloseStream(framework.stream_id))
         framework.stream_id = None
-    for kind in ("heartbeat", "failover", "refused"):
+    for kind in ("heartbeat", "failover", "offer_filters"):
         master.cancel_timer(kind, framework.id)
     framework.removed_at = master.now
     del master.frameworks[framework.id]

@@ -125,7 +125,7 @@ class Master:
                 frameworks.send_heartbeat(self.state, FrameworkId(name))
             case "failover":
                 frameworks.failover_timed_out(self.state, FrameworkId(name))
-            case "refused":
+            case "offer_filters":
                 offers.filter_expired(self.state, FrameworkId(name))
             case "allocate":
                 offers.allocate(self.state)

@@ -150,7 +150,7 @@ class Filter:
 
 
 @dataclass(slots=True)
-class Framework:
+class MasterFramework:
     """A framework that has subscribed, or that a re-registering agent reported."""
 
     id: FrameworkId
@@ -211,8 +211,8 @@ class MasterState:
     agents: dict[AgentId, Agent] = field(default_factory=dict)
     recovered: dict[AgentId, mesos.SlaveInfo] = field(default_factory=dict)
     """Agents of the registry that have not re-registered since the master started."""
-    frameworks: dict[FrameworkId, Framework] = field(default_factory=dict)
-    completed: dict[FrameworkId, Framework] = field(default_factory=dict)
+    frameworks: dict[FrameworkId, MasterFramework] = field(default_factory=dict)
+    completed: dict[FrameworkId, MasterFramework] = field(default_factory=dict)
     offers: dict[str, Offer] = field(default_factory=dict)
     authenticated: dict[Pid, str] = field(default_factory=dict)
     authenticating: dict[Pid, list[Message]] = field(default_factory=dict)
@@ -229,7 +229,7 @@ class MasterState:
     def send(self, agent: Agent, message: Message, *, sender: str = "master") -> None:
         self.out.append(SendMessage(agent.pid, sender, message))
 
-    def send_event(self, framework: Framework, kind: str, body: Json | None = None) -> None:
+    def send_event(self, framework: MasterFramework, kind: str, body: Json | None = None) -> None:
         """Send an event to the framework if it is connected."""
         if framework.stream_id is not None:
             event: Json = {"type": kind}

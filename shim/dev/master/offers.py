@@ -8,8 +8,8 @@ from shim.dev.master.master_state import (
     Agent,
     AgentCapability,
     Filter,
-    Framework,
     FrameworkCapability,
+    MasterFramework,
     MasterState,
     Offer,
 )
@@ -35,7 +35,7 @@ def allocate(master: MasterState) -> None:
             _offer(master, agent, framework, role)
 
 
-def _candidates(master: MasterState, agent: Agent) -> Iterator[tuple[Framework, str]]:
+def _candidates(master: MasterState, agent: Agent) -> Iterator[tuple[MasterFramework, str]]:
     """Connected frameworks with their roles, the smallest dominant share first."""
     candidates = [f for f in master.frameworks.values() if f.connected and _can_use(f, agent)]
     if len(candidates) > 1:
@@ -46,7 +46,7 @@ def _candidates(master: MasterState, agent: Agent) -> Iterator[tuple[Framework, 
                 yield framework, role
 
 
-def _can_use(framework: Framework, agent: Agent) -> bool:
+def _can_use(framework: MasterFramework, agent: Agent) -> bool:
     multi = framework.can(FrameworkCapability.MULTI_ROLE)
     if multi and not agent.can(AgentCapability.MULTI_ROLE):
         return False
@@ -54,7 +54,7 @@ def _can_use(framework: Framework, agent: Agent) -> bool:
     return not gpus or framework.can(FrameworkCapability.GPU_RESOURCES)
 
 
-def _dominant_share(master: MasterState, framework: Framework) -> tuple[float, float]:
+def _dominant_share(master: MasterState, framework: MasterFramework) -> tuple[float, float]:
     held = sum(
         (entry.resources for entry in framework.tasks.values() if not entry.terminal), Resources()
     )
@@ -81,7 +81,7 @@ def ancestors(role: str) -> frozenset[str]:
     return frozenset("/".join(parts[: n + 1]) for n in range(len(parts)))
 
 
-def _offer(master: MasterState, agent: Agent, framework: Framework, role: str) -> None:
+def _offer(master: MasterState, agent: Agent, framework: MasterFramework, role: str) -> None:
     resources = available(master, agent).for_roles(ancestors(role))
     if not framework.can(FrameworkCapability.RESERVATION_REFINEMENT):
         resources = resources.without_refined()
@@ -103,14 +103,14 @@ def _is_allocatable(resources: Resources) -> bool:
 
 
 def _filtered(
-    master: MasterState, agent: Agent, framework: Framework, role: str, resources: Resources
+    master: MasterState, agent: Agent, framework: MasterFramework, role: str, resources: Resources
 ) -> bool:
     filters = [f for f in framework.filters.get((agent.id, role), ()) if f.until > master.now]
     framework.filters[agent.id, role] = filters
     return any(f.resources.contains(resources) for f in filters)
 
 
-def _json(agent: Agent, framework: Framework, offer: Offer) -> Json:
+def _json(agent: Agent, framework: MasterFramework, offer: Offer) -> Json:
     refined = framework.can(FrameworkCapability.RESERVATION_REFINEMENT)
     body: Json = {
         "id": {"value": offer.id},
@@ -148,7 +148,11 @@ def remove(master: MasterState, offer_id: str) -> None:
 
 
 def add_filter(
-    master: MasterState, framework: Framework, offer: Offer, resources: Resources, seconds: float
+    master: MasterState,
+    framework: MasterFramework,
+    offer: Offer,
+    resources: Resources,
+    seconds: float,
 ) -> None:
     """Filter: for ``seconds`` the agent's ``resources``, or a part of them, are not offered."""
     if seconds <= 0 or not resources:
@@ -158,8 +162,8 @@ def add_filter(
     key = (offer.agent_id, offer.role)
     framework.filters.setdefault(key, []).append(Filter(master.now + seconds, resources))
     due = master.now + seconds + 0.001
-    master.timers["refused", framework.id] = min(
-        due, master.timers.get(("refused", framework.id), due)
+    master.timers["offer_filters", framework.id] = min(
+        due, master.timers.get(("offer_filters", framework.id), due)
     )
 
 
@@ -170,7 +174,7 @@ def filter_expired(master: MasterState, framework_id: FrameworkId) -> None:
         return
     later = [f.until for fs in framework.filters.values() for f in fs if f.until > master.now]
     if later:
-        master.timers["refused", framework_id] = min(later) + 0.001
+        master.timers["offer_filters", framework_id] = min(later) + 0.001
     allocate(master)
 
 
@@ -186,7 +190,7 @@ def rescind_agent_offers(master: MasterState, agent: Agent) -> None:
         rescind(master, offer)
 
 
-def recover_framework_offers(master: MasterState, framework: Framework) -> None:
+def recover_framework_offers(master: MasterState, framework: MasterFramework) -> None:
     """The framework is disconnected: its offers become available again."""
     for offer in [o for o in master.offers.values() if o.framework_id == framework.id]:
         remove(master, offer.id)

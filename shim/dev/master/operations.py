@@ -13,7 +13,7 @@ from shim.dev.master import agent_messages, agent_validation, offers
 from shim.dev.master.master_state import (
     Agent,
     AgentCapability,
-    Framework,
+    MasterFramework,
     MasterState,
     OperationEntry,
 )
@@ -79,7 +79,7 @@ def _plain_disk(resource: mesos.Resource) -> mesos.Resource:
 
 def accept(
     master: MasterState,
-    framework: Framework,
+    framework: MasterFramework,
     agent: Agent,
     remaining: Resources,
     operation: mesos.Offer.Operation,
@@ -117,7 +117,7 @@ def _resource_lists(operation: mesos.Offer.Operation) -> list[Iterable[mesos.Res
 
 def _send_operation_status(
     master: MasterState,
-    framework: Framework,
+    framework: MasterFramework,
     operation: mesos.Offer.Operation,
     state: mesos.OperationState.ValueType,
     text: str,

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from shim.dev.master import agent_messages, agent_validation, agents, offers, tasks
 from shim.dev.master.effects import HoldConnection, SaveRegistry
-from shim.dev.master.master_state import Agent, AgentCapability, Framework, MasterState
+from shim.dev.master.master_state import Agent, AgentCapability, MasterFramework, MasterState
 from shim.dev.master.resources import Resources, without_dynamic
 from shim.model.ids import AgentId, FrameworkId, Pid, TaskId, TaskKey
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 
-Registration = internal.RegisterSlaveMessage | internal.ReregisterSlaveMessage
+RegistrationRequest = internal.RegisterSlaveMessage | internal.ReregisterSlaveMessage
 
 
-def _awaits_authentication(master: MasterState, sender: Pid, message: Registration) -> bool:
+def _awaits_authentication(master: MasterState, sender: Pid, message: RegistrationRequest) -> bool:
     """Whether the message is held back, or dropped, until the agent has authenticated."""
     if sender in master.authenticating:
         master.authenticating[sender].append(message)
@@ -29,7 +29,7 @@ def _awaits_authentication(master: MasterState, sender: Pid, message: Registrati
     return False
 
 
-def _invalid(master: MasterState, message: Registration) -> str | None:
+def _invalid(master: MasterState, message: RegistrationRequest) -> str | None:
     return agent_validation.invalid_version(message.version) or agent_validation.invalid_domain(
         message.slave, master
     )
@@ -51,10 +51,7 @@ def register(master: MasterState, sender: Pid, message: internal.RegisterSlaveMe
     if known is not None and known.connected:
         _send_registered(master, known)
         return
-    capabilities = {c.type for c in message.agent_capabilities}
-    if fatal := agent_validation.fatal_info(
-        message.slave, message.checkpointed_resources, capabilities
-    ):
+    if fatal := agent_validation.fatal_info(message.slave, message.checkpointed_resources):
         master.abort(sender, message, fatal)
         return
     if known is not None:
@@ -71,7 +68,9 @@ def _send_registered(master: MasterState, agent: Agent) -> None:
     master.send(agent, message)
 
 
-def _admit(master: MasterState, agent_id: AgentId, sender: Pid, message: Registration) -> Agent:
+def _admit(
+    master: MasterState, agent_id: AgentId, sender: Pid, message: RegistrationRequest
+) -> Agent:
     """Add the agent, open a connection to it and ping it."""
     agent = Agent(
         id=agent_id,
@@ -93,7 +92,7 @@ def _admit(master: MasterState, agent_id: AgentId, sender: Pid, message: Registr
     return agent
 
 
-def _update_info(master: MasterState, agent: Agent, message: Registration) -> None:
+def _update_info(master: MasterState, agent: Agent, message: RegistrationRequest) -> None:
     """Adopt the agent's SlaveInfo and capabilities, and save the registry."""
     agent.info.CopyFrom(message.slave)
     agent.info.id.value = agent.id
@@ -241,7 +240,7 @@ def _recover_frameworks(master: MasterState, message: internal.ReregisterSlaveMe
     for info in message.frameworks:
         framework_id = FrameworkId(info.id.value)
         if framework_id not in master.frameworks and framework_id not in master.completed:
-            master.frameworks[framework_id] = Framework(framework_id, info, master.now)
+            master.frameworks[framework_id] = MasterFramework(framework_id, info, master.now)
 
 
 def _readmit(

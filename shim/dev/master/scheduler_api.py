@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shim.dev.master import accept, calls, frameworks
-from shim.dev.master.master_state import Framework, MasterState
+from shim.dev.master.master_state import MasterFramework, MasterState
 from shim.dev.master.offers import DEFAULT_REFUSE_SECONDS
 from shim.dev.master.v1_json import InvalidJson, Json, from_json
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, TaskId
@@ -97,7 +97,7 @@ def subscription(call: Json) -> Subscription:
     return Subscription(info, frozenset(_list(subscribe, "suppressed_roles")))
 
 
-def framework_of(master: MasterState, call: Json, stream_id: str | None) -> Framework:
+def framework_of(master: MasterState, call: Json, stream_id: str | None) -> MasterFramework:
     """The calling framework. Raises CallRejected with a master's own answer."""
     if "framework_id" not in call:
         raise _bad("Expecting 'framework_id' to be present")
@@ -131,13 +131,13 @@ def carry_out(master: MasterState, call: Json, stream_id: str | None) -> int:
         raise _bad(f"Failed to convert JSON into Call protobuf: {error}") from None
 
 
-def _accept(master: MasterState, framework: Framework, body: Json) -> None:
+def _accept(master: MasterState, framework: MasterFramework, body: Json) -> None:
     wanted = [from_json(o, mesos.Offer.Operation()) for o in _list(body, "operations")]
     ids = [str(o.get("value")) for o in _list(body, "offer_ids")]
     accept.accept(master, framework, ids, wanted, _refuse_seconds(body))
 
 
-def _decline(master: MasterState, framework: Framework, body: Json) -> None:
+def _decline(master: MasterState, framework: MasterFramework, body: Json) -> None:
     ids = [str(o.get("value")) for o in _list(body, "offer_ids")]
     accept.decline(master, framework, ids, _refuse_seconds(body))
 
@@ -146,15 +146,15 @@ def _roles(body: Json) -> set[str]:
     return {str(role) for role in _list(body, "roles")}
 
 
-def _revive(master: MasterState, framework: Framework, body: Json) -> None:
+def _revive(master: MasterState, framework: MasterFramework, body: Json) -> None:
     calls.revive(master, framework, _roles(body))
 
 
-def _suppress(master: MasterState, framework: Framework, body: Json) -> None:
+def _suppress(master: MasterState, framework: MasterFramework, body: Json) -> None:
     calls.suppress(framework, _roles(body))
 
 
-def _kill(master: MasterState, framework: Framework, body: Json) -> None:
+def _kill(master: MasterState, framework: MasterFramework, body: Json) -> None:
     policy = from_json(body["kill_policy"], mesos.KillPolicy()) if "kill_policy" in body else None
     agent = _maybe(body, "agent_id")
     calls.kill(
@@ -166,7 +166,7 @@ def _kill(master: MasterState, framework: Framework, body: Json) -> None:
     )
 
 
-def _acknowledge(master: MasterState, framework: Framework, body: Json) -> None:
+def _acknowledge(master: MasterState, framework: MasterFramework, body: Json) -> None:
     uuid = _bytes(body.get("uuid"))
     if len(uuid) != 16:
         raise _bad("Expecting 'uuid' to be a UUID")
@@ -179,7 +179,7 @@ def _acknowledge(master: MasterState, framework: Framework, body: Json) -> None:
     )
 
 
-def _reconcile(master: MasterState, framework: Framework, body: Json) -> None:
+def _reconcile(master: MasterState, framework: MasterFramework, body: Json) -> None:
     asked = []
     for task in _list(body, "tasks"):
         agent = _maybe(task, "agent_id")
@@ -188,29 +188,29 @@ def _reconcile(master: MasterState, framework: Framework, body: Json) -> None:
     calls.reconcile(master, framework, asked)
 
 
-def _shutdown(master: MasterState, framework: Framework, body: Json) -> None:
+def _shutdown(master: MasterState, framework: MasterFramework, body: Json) -> None:
     agent, executor = identifier(body, "agent_id"), identifier(body, "executor_id")
     calls.shutdown_executor(master, framework, AgentId(agent), ExecutorId(executor))
 
 
-def _message(master: MasterState, framework: Framework, body: Json) -> None:
+def _message(master: MasterState, framework: MasterFramework, body: Json) -> None:
     agent, executor = identifier(body, "agent_id"), identifier(body, "executor_id")
     data = _bytes(body.get("data"))
     calls.send_message(master, framework, AgentId(agent), ExecutorId(executor), data)
 
 
-def _acknowledge_operation(master: MasterState, framework: Framework, body: Json) -> None:
+def _acknowledge_operation(master: MasterState, framework: MasterFramework, body: Json) -> None:
     agent = _maybe(body, "agent_id") or ""
     uuid = _bytes(field(body, "uuid").get("value"))
     operation = identifier(body, "operation_id")
     calls.acknowledge_operation(master, framework, AgentId(agent), operation, uuid)
 
 
-def _teardown(master: MasterState, framework: Framework, body: Json) -> None:
+def _teardown(master: MasterState, framework: MasterFramework, body: Json) -> None:
     frameworks.remove(master, framework)
 
 
-def _update_framework(master: MasterState, framework: Framework, body: Json) -> int:
+def _update_framework(master: MasterState, framework: MasterFramework, body: Json) -> int:
     info = from_json(field(body, "framework_info", "update_framework."), mesos.FrameworkInfo())
     reason = frameworks.refused(master, info) or frameworks.immutable_change(framework, info)
     if reason:
@@ -220,11 +220,11 @@ def _update_framework(master: MasterState, framework: Framework, body: Json) -> 
     return 200
 
 
-def _nothing(master: MasterState, framework: Framework, body: Json) -> None:
+def _nothing(master: MasterState, framework: MasterFramework, body: Json) -> None:
     """Accepted and ignored, as by the allocator of Mesos."""
 
 
-_CALLS: dict[str, Callable[[MasterState, Framework, Json], int | None]] = {
+_CALLS: dict[str, Callable[[MasterState, MasterFramework, Json], int | None]] = {
     "ACCEPT": _accept,
     "DECLINE": _decline,
     "REVIVE": _revive,

@@ -10,7 +10,7 @@ from shim.dev.master.master_state import (
     VERSION,
     Agent,
     AgentCapability,
-    Framework,
+    MasterFramework,
     MasterState,
     TaskEntry,
 )
@@ -111,7 +111,7 @@ def _tasks(entries: Iterable[TaskEntry]) -> list[Json]:
     return [task_json(entry.task) for entry in entries]
 
 
-def framework_json(master: MasterState, framework: Framework) -> Json:
+def framework_json(master: MasterState, framework: MasterFramework) -> Json:
     info = framework.info
     used = sum((e.resources for e in framework.tasks.values() if not e.terminal), Resources())
     offered = sum(

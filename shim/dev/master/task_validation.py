@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from google.protobuf.message import Message
 
-from shim.dev.master.master_state import Agent, AgentCapability, Framework
+from shim.dev.master.master_state import Agent, AgentCapability, MasterFramework
 from shim.dev.master.resources import InvalidResource, Resources, validate
 from shim.model.ids import TaskId
 from shim.model.validation import id_problem
@@ -16,7 +16,7 @@ from shim.protos import mesos_pb2 as mesos
 Variable = mesos.Environment.Variable
 
 
-def invalid_task(task: mesos.TaskInfo, framework: Framework, agent: Agent) -> str | None:
+def invalid_task(task: mesos.TaskInfo, framework: MasterFramework, agent: Agent) -> str | None:
     """Why the task becomes TASK_ERROR: the first reason, as in Mesos."""
     return (
         id_problem(task.task_id.value)
@@ -41,7 +41,7 @@ def has(message: Message, name: str) -> bool:
     return bool(message.HasField(name))
 
 
-def invalid_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str | None:
+def invalid_executor(executor: mesos.ExecutorInfo, framework: MasterFramework) -> str | None:
     """Checks of an executor, of a group or of a task."""
     if reason := id_problem(executor.executor_id.value):
         return reason
@@ -52,7 +52,7 @@ def invalid_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str 
     return _resource_list(executor.resources)
 
 
-def invalid_group_executor(executor: mesos.ExecutorInfo, framework: Framework) -> str | None:
+def invalid_group_executor(executor: mesos.ExecutorInfo, framework: MasterFramework) -> str | None:
     """Checks of a group's executor. The master completes only a task's own executor."""
     if not executor.HasField("framework_id"):
         return "'ExecutorInfo.framework_id' must be set"
@@ -64,7 +64,7 @@ def invalid_group_executor(executor: mesos.ExecutorInfo, framework: Framework) -
     return reason or (f"the executor uses no {missing[0]}" if missing else None)
 
 
-def _duplicate(task: mesos.TaskInfo, framework: Framework) -> str | None:
+def _duplicate(task: mesos.TaskInfo, framework: MasterFramework) -> str | None:
     task_id = TaskId(task.task_id.value)
     if task_id in framework.tasks or task_id in framework.unreachable_tasks:
         return f"Task has duplicate ID: {task_id}"

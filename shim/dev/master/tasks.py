@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from shim.dev.master.master_state import Agent, Framework, MasterState, TaskEntry
+from shim.dev.master.master_state import Agent, MasterFramework, MasterState, TaskEntry
 from shim.dev.master.resources import Resources
 from shim.dev.master.v1_json import to_json
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, TaskId
@@ -124,7 +124,7 @@ def master_status(
     return status
 
 
-def forward(master: MasterState, framework: Framework, status: mesos.TaskStatus) -> None:
+def forward(master: MasterState, framework: MasterFramework, status: mesos.TaskStatus) -> None:
     master.send_event(framework, "UPDATE", {"status": to_json(status)})
 
 

@@ -89,7 +89,7 @@ class Harness:
         return ref
 
     def relaunch(self, ref: Ref) -> None:
-        self.containerizer.carry_out(Launch(ref, TaskInfo(), "agent", ref.key.task_id))
+        self.containerizer.carry_out(Launch(ref, TaskInfo(), "agent"))
 
     async def running(self, task: str = "task", command: Sequence[str] = ("sleep",)) -> Ref:
         from shim.model.facts import ContainerStarted

@@ -19,7 +19,6 @@ from shim.model.facts import (
 )
 from shim.model.orders import Remove, RemoveOrphan, Stop
 from shim.model.orders import Watch as WatchOrder
-from shim.protos.mesos_pb2 import TaskInfo
 from tests.engine.containers.harness import harness
 from tests.fakes.clock import timeless
 
@@ -308,7 +307,7 @@ async def test_an_adopted_container_is_watched() -> None:
         refs = [h.ref(f"task-{n}") for n in range(100)]
         for ref in refs:
             h.engine.add(ref.name, h.labels(ref))
-            h.containerizer.carry_out(WatchOrder(ref, TaskInfo()))
+            h.containerizer.carry_out(WatchOrder(ref))
         await asyncio.sleep(1)
         assert h.containerizer.watched == 100
         assert h.engine.calls["inspect"] == 0
@@ -322,7 +321,7 @@ async def test_the_end_of_a_container_before_its_adoption_is_found_at_once() -> 
     async with harness() as h:
         ref = h.ref()
         h.engine.add(ref.name, h.labels(ref), Phase.EXITED).exit_code = 3
-        h.containerizer.carry_out(WatchOrder(ref, TaskInfo()))
+        h.containerizer.carry_out(WatchOrder(ref))
         exited = await h.until(ContainerExited, ref, seconds=1)
         assert exited.exit_code == 3
 

@@ -31,7 +31,7 @@ from shim.protos.mesos_pb2 import TaskInfo
 from tests.fakes.clock import timeless
 
 REF = Ref(TaskKey(FrameworkId("f"), TaskId("t")), ContainerId("c"))
-A_LAUNCH = Launch(REF, TaskInfo(), "agent", "t")
+A_LAUNCH = Launch(REF, TaskInfo(), "agent")
 AN_ALLOWANCE = AllowCreate(REF)
 A_CANCEL, A_REMOVE, A_STOP = CancelLaunch(REF), Remove(REF), Stop(REF, 5.0)
 

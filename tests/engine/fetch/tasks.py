@@ -28,7 +28,7 @@ def launch(*uris: CommandInfo.URI | str, image: str = "busybox:1", script: str =
     for uri in uris:
         task.command.uris.append(uri if isinstance(uri, CommandInfo.URI) else as_uri(uri))
     ref = Ref(TaskKey(FrameworkId("F"), TaskId("t")), ContainerId(str(uuid.uuid4())))
-    return Launch(ref, task, "agent", "t")
+    return Launch(ref, task, "agent")
 
 
 def as_uri(url: str, **fields: Any) -> CommandInfo.URI:
