@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Mesos on one Docker endpoint, in moments. `bash start.sh --help` says what it can do.
+# Starts Mesos on one Docker endpoint. `bash start.sh --help` lists the commands and flags.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/scripts/lib.sh"
@@ -17,26 +17,26 @@ usage() {
   cat <<'END'
 usage: bash start.sh [start] [FLAGS]   set everything up and start it
        bash start.sh status [-p NAME]  what runs
-       bash start.sh logs [-f]         the newest lines of all logs; -f goes on
+       bash start.sh logs [-f]         the newest lines of all logs; -f follows them
        bash start.sh stop [-p NAME]    take everything down, containers included
 
   --compose            Mesos master, Marathon, Consul, ZooKeeper and the shim as containers
-  --embedded           only a small master of our own and the agent, as one process here
-                       (without either: --compose where its images can be had)
-  --ha                 --compose with three of each, TLS, passwords and tokens
-  -p, --project NAME   several can run side by side, on ports of their own (mesos)
-  --datacenters LIST   one more agent each: NAME=ENDPOINT,... (on Triton: NAME,...)
-  --agents N           N agents at one Docker Engine, each with its share (1)
+  --embedded           only an embedded master and the agent, as one process on this machine
+                       (without either: --compose if its images are available)
+  --ha                 --compose with three of each server, TLS, passwords and tokens
+  -p, --project NAME   the name of the demo; several can run on different ports (mesos)
+  --datacenters LIST   one more agent for each NAME=ENDPOINT,... (on Triton: NAME,...)
+  --agents N           N agents at one Docker Engine, each with a part of its resources (1)
   --no-install         install no system packages (NO_INSTALL=1)
 
   --master-port N --agent-port N --marathon-port N --consul-port N --web-port N
-                       ports of this machine; they, every image and every memory limit stand
-                       in compose/.env, and can be set in the environment: MASTER_PORT=6050
+                       ports of this machine. compose/.env has their defaults, and every image
+                       and memory limit; the environment overrides them: MASTER_PORT=6050
 END
 }
 
 wrong() {
-  say "$*; bash start.sh --help says what there is"
+  say "$*; see bash start.sh --help"
   exit 2
 }
 
@@ -45,7 +45,7 @@ parse() {
   while [ $# -gt 0 ]; do
     case $1 in
     start | status | logs | stop)
-      [ -z "$VERB" ] || wrong "one of start, status, logs and stop, not $VERB and $1"
+      [ -z "$VERB" ] || wrong "$VERB and $1: give one of start, status, logs and stop"
       VERB=$1
       ;;
     -h | --help) usage && exit ;;
@@ -85,7 +85,8 @@ take() {
   esac
 }
 
-# Sets MODE. What was asked for must be possible; what was not asked for is said.
+# Sets MODE. A mode that a flag names must be possible. Without a flag, the log says why compose is
+# not possible.
 choose_mode() {
   case $MODE in
   embedded) ;;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by start.sh: small questions and their answers.
+# Sourced by start.sh: checks of ports, pages and services.
 
 probe() {
   local python=$VENV/bin/python
@@ -14,7 +14,7 @@ need_free_port() {
   die "port $2, wanted for $3, is taken by another program; give another one: $4 N (or $5=N)"
 }
 
-# tell YES NO COMMAND…
+# tell YES NO COMMAND…: prints YES if COMMAND succeeds, else NO.
 tell() {
   local yes=$1 no=$2
   shift 2

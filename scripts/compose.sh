@@ -19,7 +19,7 @@ compose_files() {
   done
 }
 
-# compose SECONDS ARGS…: all it says goes to stderr.
+# compose SECONDS ARGS…: all its output goes to stderr.
 compose() {
   local seconds=$1 file files=()
   shift
@@ -30,7 +30,7 @@ compose() {
     "${files[@]}" "$@" </dev/null >&2 9>&-
 }
 
-# What the compose files want to know of this endpoint.
+# Exports the variables that the compose files read.
 compose_environment() {
   local socket
   SHIM_ID=$(demo_owner)
@@ -48,11 +48,11 @@ compose_environment() {
   socket=$(engine_socket)
   if [ -n "$socket" ]; then
     export DOCKER_SOCKET=$socket
-    # Docker Desktop's is root's, as its own machine sees it.
+    # In the virtual machine of Docker Desktop the socket belongs to root.
     [ "$(uname -s)" != Linux ] || DOCKER_GID=$(stat -L -c %g "$socket")
     export DOCKER_GID=${DOCKER_GID:-0}
   else
-    # Published to that machine's loopback it could not be reached from here.
+    # Ports published on the loopback address of that machine cannot be reached from here.
     export BIND_ADDRESS=${BIND_ADDRESS:-0.0.0.0}
   fi
   choose_network
@@ -73,7 +73,7 @@ compose_ports() {
   need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MASTER3_PORT" "a master" "in compose/.env" MASTER3_PORT
 }
 
-# address SERVICE PORT PUBLISHED: where it answers, as seen from here.
+# address SERVICE PORT PUBLISHED: the address of the service for clients on this machine.
 address() {
   if on_triton; then
     triton_address "$1" "$2"
@@ -96,10 +96,10 @@ agents_are_there() {
   return 1
 }
 
-# Registered, or never to be.
+# All agents are registered, or the shim cannot start.
 agents_are_settled() { agents_are_there || shim_crashes; }
 
-# Compose's restart policy would hide it until the wait is over.
+# Compose restarts a crashing shim, so its exit alone does not show.
 shim_crashes() {
   local container restarts
   container=$(docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$PROJECT" \
@@ -118,7 +118,7 @@ came_up() {
   show "$url"
 }
 
-# Only where somebody looks at a screen.
+# Opens the page in a browser, on a machine with a desktop.
 show() {
   [ -z "${CI:-}${NO_BROWSER:-}" ] || return 0
   if [ "$(uname -s)" = Darwin ]; then
@@ -154,7 +154,7 @@ compose_start() {
   write_datacenters
   write_agents
   write_samples
-  # Where an earlier start got half way, the ports are taken by ourselves.
+  # After a start that failed half way, containers of this project have the ports.
   [ -n "$(project_containers)" ] || compose_ports
   # shellcheck disable=SC2034  # demo_is_whole reads it
   SERVICES=$(compose_services)
@@ -164,7 +164,7 @@ compose_start() {
     compose_wait; }; then
     compose 120 ps || true
     compose 120 logs --tail=3 || true
-    die "not everything came up; look: bash start.sh logs -p $PROJECT; take it down:" \
+    die "not all services started; logs: bash start.sh logs -p $PROJECT; remove them:" \
       "bash start.sh stop -p $PROJECT"
   fi
   compose_summary
@@ -191,12 +191,12 @@ write_samples() {
   done
 }
 
-# A link reaches no further than the default network, where BRIDGE puts its containers.
+# Docker links work only within the default network, which BRIDGE containers use.
 join_default_network() {
   on_triton || [ "${HA:-}" = 1 ] || docker network connect bridge "$1" 2>/dev/null || true
 }
 
-# As lines of the summary: what is different where everybody has to prove who they are.
+# Lines of the summary that differ with --ha, where clients need passwords and certificates.
 consul_lines() {
   if [ "${HA:-}" = 1 ]; then
     cat <<END
@@ -234,13 +234,13 @@ Look          $start status$project
 Stop          $start stop$project
 END
   if on_triton; then
-    say "master, Marathon and Consul ask for no password and have public addresses: for trying only"
+    say "master, Marathon and Consul need no password and have public addresses: for tests only"
   fi
 }
 
 shim_is_over() { [ -z "$(service_container "$1")" ]; }
 
-# A drained agent kills its tasks and ends; the policy would start it again.
+# SIGUSR1 makes an agent kill its tasks and exit; the restart policy would start it again.
 ask_to_drain() {
   local container
   container=$(service_container "$1")
@@ -249,8 +249,8 @@ ask_to_drain() {
   docker kill --signal USR1 "$container" >/dev/null
 }
 
-# All agents at once, so that nothing starts again at another one; and with their frameworks
-# there, which acknowledge the ends.
+# All agents at once, so that no task starts again at another agent. The frameworks still run and
+# acknowledge the ends.
 drain() {
   local service
   for service; do
@@ -268,18 +268,18 @@ compose_stop() {
   services="$(datacenter_services) $(agent_services)"
   # shellcheck disable=SC2086  # one word a service
   drain shim $services
-  # No agent may start a task again; and a network goes only when no task is left in it.
+  # No agent may start a task again. A network can be removed only after its last container.
   # shellcheck disable=SC2086  # one word a service
   compose "$DOWN_SECONDS" rm -s -f shim $services || true
-  # An agent's tasks bear its name: the service's, but for the first.
+  # The label of a task's container ends with the name of its agent's service; empty for the first.
   for service in shim $services; do
     left=$(docker ps -aq --filter "label=mesos-shim.id=$SHIM_ID${service#shim}")
     [ -n "$left" ] || continue
-    say "removing $(wc -l <<<"$left") containers that $service left over"
+    say "removing $(wc -l <<<"$left") containers of tasks of $service"
     # shellcheck disable=SC2086  # one word a container
     docker rm -f -v $left >/dev/null
   done
-  compose "$DOWN_SECONDS" down -v --remove-orphans || die "could not take everything down; run this again"
+  compose "$DOWN_SECONDS" down -v --remove-orphans || die "some containers could not be removed; run this again"
   rm -rf "$(demo_dir)"
 }
 

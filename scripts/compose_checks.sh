@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by start.sh: can the demo be containers here? Each check that fails sets WHY.
+# Sourced by start.sh: checks whether the demo can run as containers. A failing check sets WHY.
 # shellcheck disable=SC2034  # start.sh reads WHY, compose.sh COMPOSE
 
 ASK_SECONDS=60
@@ -17,7 +17,7 @@ engine_url() {
     echo unix:///var/run/docker.sock)}"
 }
 
-# Where published ports answer, as seen from here.
+# The address of published ports for clients on this machine.
 engine_host() {
   local url host
   url=$(engine_url)
@@ -34,7 +34,7 @@ engine_host() {
   esac
 }
 
-# Sets COMPOSE. 1.27 is the first that knows the file's format.
+# Sets COMPOSE. 1.27 is the first version that supports the file format.
 find_compose() {
   local version
   if limit "$ASK_SECONDS" docker compose version >/dev/null 2>&1; then
@@ -64,7 +64,7 @@ compose_images() {
 
 shim_is_built() { [ "${SHIM_IMAGE##*:}" = local ]; }
 
-# have_image IMAGE: there, or pulled.
+# have_image IMAGE: the engine has it, or pulls it.
 have_image() {
   local said
   ! docker image inspect "$1" >/dev/null 2>&1 || return 0
@@ -88,7 +88,7 @@ build_shim() {
   return 1
 }
 
-# Everything that must be so before a container is started.
+# All checks before a container is started.
 compose_is_possible() {
   local image
   have docker || { WHY="there is no docker command (Debian: docker.io or docker-cli)" && return 1; }

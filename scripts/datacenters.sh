@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Sourced by start.sh: --datacenters, one more shim for each endpoint, at the same master.
 
-# datacenter_pairs: one line NAME|ENDPOINT each, of NAME=ENDPOINT,…; a Triton data center's
-# name alone stands for its endpoint: the one we use, with that name for its first label.
+# datacenter_pairs: a line NAME|ENDPOINT for each NAME=ENDPOINT,…. A Triton data center may be given
+# by name only: its endpoint is DOCKER_HOST with NAME as the first label.
 datacenter_pairs() {
   local word words
   IFS=, read -r -a words <<<"${DATACENTERS:-}"
@@ -21,8 +21,8 @@ datacenter_services() {
   [ ! -r "$file" ] || sed -n 's/^  \(shim-[a-z0-9-]*\):$/\1/p' "$file"
 }
 
-# A service of its own each, so that Compose starts, restarts and removes it with the others.
-# Sets AGENTS: how many agents the master is to know.
+# One Compose service for each, so that Compose starts, restarts and removes it with the others.
+# Sets AGENTS: how many agents shall register.
 write_datacenters() {
   local name endpoint file
   file=$(demo_dir)/datacenters.yml
@@ -41,7 +41,7 @@ write_datacenters() {
   mv "$file.new" "$file"
 }
 
-# The ports of an endpoint that another agent offers already are not offered twice.
+# Only one agent offers the ports of an endpoint.
 datacenter_ports() {
   if [ "$1" = "unix://$(engine_socket)" ]; then
     echo none
@@ -51,7 +51,7 @@ datacenter_ports() {
   fi
 }
 
-# Where ports that its tasks publish answer.
+# The address of the ports that its tasks publish.
 datacenter_host() {
   local host=${1#*://}
   if [ "${1#unix://}" != "$1" ]; then

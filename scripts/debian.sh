@@ -18,7 +18,7 @@ apt_run() {
   done
 }
 
-# Once a run; a source that fails does not matter if the package is in another one.
+# Once in a run. A failing source is no error: another source may have the package.
 apt_refresh() {
   [ -z "${APT_REFRESHED:-}" ] || return 0
   APT_REFRESHED=1
@@ -27,7 +27,7 @@ apt_refresh() {
 
 why_not_installed() {
   if [ "${NO_INSTALL:-}" = 1 ]; then
-    echo "installing is off"
+    echo "--no-install is set"
   elif ! on_debian; then
     echo "no apt-get here"
   elif ! is_root; then
@@ -48,9 +48,9 @@ apt_install() {
 
 # --- Consul: Debian dropped it after bullseye
 
-# Takes one package from an older suite of the mirror this machine already uses. apt's own
-# configuration stays as it is: the old suite may leave the mirror one day, and must not
-# break every later `apt-get update`; nor may anything else come from it.
+# Installs one package from an older suite of this machine's mirror. apt's own configuration is not
+# changed: when the mirror drops the old suite, `apt-get update` must still work, and no other
+# package may come from that suite.
 apt_fetch_from_suite() {
   local suite=$1 package=$2 dir=$3 mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
   # shellcheck disable=SC2016  # apt's variable, not the shell's
@@ -65,13 +65,13 @@ apt_fetch_from_suite() {
   apt_run "$@" update && (cd "$dir" && apt_run "$@" download "$package")
 }
 
-# Installed if this machine's own suite has what it depends on, else only unpacked.
+# Installed if this machine's suite has its dependencies, else only unpacked.
 install_old_consul() {
   local dir=$RUN/bullseye
   rm -rf "$dir"
   say "fetching consul from Debian bullseye"
   if ! apt_fetch_from_suite bullseye consul "$dir"; then
-    say "Debian bullseye gave no consul: $(tail -n 1 "$RUN/apt.log" 2>/dev/null)"
+    say "consul could not be fetched from Debian bullseye: $(tail -n 1 "$RUN/apt.log" 2>/dev/null)"
     return 1
   fi
   apt_install "$dir"/consul_*.deb || dpkg -x "$dir"/consul_*.deb "$RUN/consul"

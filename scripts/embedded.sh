@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# Sourced by start.sh: the demo without any image but the sample's. `mesos-shim dev` (embedded
-# master and agent in one process) and a web task, all of it under .run/PROJECT.
+# Sourced by start.sh: the demo that needs only the sample's image. It runs `mesos-shim dev` (embedded
+# master and agent in one process) and a web task. All files are in .run/PROJECT.
 
 AGENT_SECONDS=60
 WEB_SECONDS=60
 IMAGE_SECONDS=600
-# A task may ask for a longer grace period: then it is cut short.
+# A longer grace period of a task is cut to this time.
 DRAIN_SECONDS=60
 FRAMEWORK_SECONDS=60
 
-# What the agent offers as ports; the web task takes one of them.
+# The ports that the agent offers; the web task uses one of them.
 FIRST_PORT=31000
 LAST_PORT=32000
 
@@ -25,16 +25,16 @@ embedded_ports() {
   fi
 }
 
-# Sets WEB_IMAGE: from a registry, else built from what Debian has.
+# Sets WEB_IMAGE: pulled from a registry, else built from Debian's busybox.
 embedded_image() {
   local said
-  say "looking for $SAMPLE_IMAGE, at most $IMAGE_SECONDS s"
+  say "pulling $SAMPLE_IMAGE (at most $IMAGE_SECONDS s)"
   if said=$(limit "$IMAGE_SECONDS" "$VENV/bin/python" "$ROOT/scripts/demo_engine.py" \
     image "$SAMPLE_IMAGE" 9>&- 2>&1); then
     WEB_IMAGE=$(tail -n 1 <<<"$said")
     return
   fi
-  say "no $SAMPLE_IMAGE to be had ($(tail -n 1 <<<"$said")): building a tiny web server from busybox"
+  say "$SAMPLE_IMAGE is not available ($(tail -n 1 <<<"$said")): building a web server from busybox"
   busybox_is_static || apt_install busybox-static || true
   busybox_is_static || die "no image for the web task: $SAMPLE_IMAGE cannot be pulled, and there is" \
     "no static busybox (Debian: apt-get install busybox-static); or set SAMPLE_IMAGE to an image" \
@@ -58,7 +58,7 @@ embedded_master() {
   )
   wait_for "the agent to register with the master" "$AGENT_SECONDS" agent_or_end || true
   agent_is_there && return 0
-  say "master and agent did not come up; their last words:"
+  say "master and agent did not start; the end of their log:"
   tail -n 5 "$dir/dev.log" >&2
   return 1
 }
@@ -85,7 +85,7 @@ embedded_start() {
   ensure_engine || exit 1
   ensure_venv
   if [ -d "$dir" ]; then
-    say "an earlier demo ended without being stopped: clearing up after it"
+    say "an earlier demo was not stopped: removing what it left"
     embedded_stop
   fi
   embedded_ports
@@ -127,8 +127,8 @@ Stop          $again stop$project
 END
 }
 
-# Everything goes: frameworks first, so that they see their tasks end; then the agent kills
-# what is left and leaves; then the engine is asked whether anything was forgotten.
+# The frameworks stop first, so that they see their tasks end. Then the agent kills the remaining
+# tasks and leaves. Then containers that still exist are removed.
 embedded_stop() {
   local dir left
   dir=$(demo_dir)
@@ -136,8 +136,8 @@ embedded_stop() {
   end_process "the web task's framework" "$dir/web.pid" TERM "$FRAMEWORK_SECONDS"
   end_process "master and agent" "$dir/dev.pid" USR1 "$DRAIN_SECONDS"
   left=$(engine_do clear "$(demo_owner)") ||
-    die "could not ask the engine for containers that are left; run this again when it answers"
-  [ "$left" = 0 ] || say "removed $left containers that were left over"
+    die "the engine did not list the remaining containers; run this again when it answers"
+  [ "$left" = 0 ] || say "removed $left remaining containers"
   rm -rf "$dir"
 }
 

@@ -3,7 +3,7 @@
 
 ENGINE_SECONDS=60
 
-# For a machine without the docker command; TLS and contexts are the command's business.
+# For a machine without the docker command. Only that command supports TLS and contexts.
 engine_ping() {
   find_python || return 1
   "$PYTHON" - "${DOCKER_HOST:-unix:///var/run/docker.sock}" 2>/dev/null <<'PY'
@@ -30,8 +30,8 @@ runs_as() {
   pid=$(cat "$1" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ]
 }
 
-# After a crash or a reboot another process may have the old id, and dockerd would refuse
-# to start or wait for a containerd that is not there.
+# After a crash or a reboot another process may have the id in such a file. dockerd would then not
+# start, or wait for a containerd that does not run.
 forget_dead_engine() {
   runs_as /var/run/docker.pid dockerd || rm -f /var/run/docker.pid
   runs_as /var/run/docker/containerd/containerd.pid containerd ||
@@ -47,7 +47,7 @@ spawn_engine() {
   echo $! >"$RUN/dockerd.pid"
 }
 
-# A second dockerd, started at the same moment from elsewhere, ends ours: its answer will do.
+# A dockerd that another program starts at the same moment ends this one; its answer counts as well.
 engine_settled() {
   engine_answers || ! { kill -0 "$(cat "$RUN/dockerd.pid")" 2>/dev/null ||
     runs_as /var/run/docker.pid dockerd; }
@@ -65,12 +65,12 @@ start_engine() {
       say "dockerd answers (pid $(cat "$RUN/dockerd.pid")); it is left running"
     return 0
   fi
-  say "dockerd was started but does not answer; its last words:"
+  say "dockerd was started but does not answer; the end of its log:"
   tail -n 5 "$RUN/dockerd.log" >&2
   return 1
 }
 
-# Where the kernel has AppArmor on, dockerd starts no container without its parser.
+# With AppArmor enabled in the kernel, dockerd needs apparmor_parser to start a container.
 engine_packages() {
   echo docker.io
   if grep -qs Y /sys/module/apparmor/parameters/enabled && ! have apparmor_parser; then
@@ -78,7 +78,7 @@ engine_packages() {
   fi
 }
 
-# One line: why no engine answers, and the command that mends it.
+# One line: why no engine answers, and the command that helps.
 engine_trouble() {
   local start="systemctl start docker"
   [ -d /run/systemd/system ] || start="dockerd &"
@@ -111,7 +111,7 @@ is_local_engine() {
   esac
 }
 
-# With one line that says why not.
+# Starts or installs an engine if none answers. 1 with one line about the reason.
 ensure_engine() {
   engine_answers && return 0
   if is_local_engine && is_root; then

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# Sourced by start.sh: --ha, three of each kind that know one another by certificates,
+# Sourced by start.sh: --ha, three servers of each kind that authenticate with certificates,
 # credentials and tokens.
 
 HA_CONSUL_SECONDS=180
 
 ha_secrets_dir() { echo "$(demo_dir)/secrets"; }
 
-# Makes the secrets at the first start; sets what compose/docker-compose.ha.yml wants to know.
+# Creates the secrets at the first start; sets the variables of compose/docker-compose.ha.yml.
 ha_environment() {
   [ "${HA:-}" = 1 ] || return 0
   SECRETS=$(ha_secrets_dir)
@@ -32,7 +32,7 @@ ha_grant() {
     2>/dev/null
 }
 
-# The shim's user alone may read its passwords: the agent warns of secrets that are open to others.
+# Only the shim's user may read its passwords: the agent warns about secrets that others can read.
 ha_close_secrets() {
   [ "${HA:-}" = 1 ] || return 0
   docker run --rm --user 0 --network none --entrypoint /bin/sh -v "$SECRETS/shim:/secrets" "$SHIM_IMAGE" \
@@ -40,7 +40,7 @@ ha_close_secrets() {
     >/dev/null 9>&-
 }
 
-# Consul first: the shim's token must have its rights before the shim uses it.
+# Consul first: the shim's token needs its permissions before the shim uses it.
 ha_consul() {
   [ "${HA:-}" = 1 ] || return 0
   compose "$UP_SECONDS" up -d consul consul2 consul3 &&

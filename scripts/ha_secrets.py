@@ -31,7 +31,7 @@ RULES = 'service_prefix "" { policy = "write" }'
 
 
 class Authority:
-    """Signs with a key that is never written down: nobody can add to what it issued."""
+    """Signs with a key that is never written to disk, so no more certificates can be issued."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -86,7 +86,7 @@ def write(path: Path, content: bytes | str | dict[str, Any]) -> None:
     if isinstance(content, dict):
         content = json.dumps(content, indent=2)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    # For the container's user, whoever that is; the directory above lets nobody else in.
+    # Readable for any user of the container; only the owner can enter the directory above.
     path.chmod(0o644)
 
 

@@ -1,22 +1,22 @@
 # shellcheck shell=bash
-# Sourced by the scripts of this repository: what a machine needs, and how it gets it.
-# Everything said goes to stderr, so that a caller's stdout stays fit for eval.
+# Sourced by the scripts of this repository: finds or installs what they need on this machine.
+# All messages go to stderr, so that the stdout of a script can be passed to eval.
 # NO_INSTALL=1 forbids installing system packages; PYTHON names the interpreter to use.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 RUN=$ROOT/.run
-# dockerd and the iptables it calls live in sbin, which `su` without `-` leaves out.
+# dockerd and iptables are in sbin, which is not in the PATH after `su` without `-`.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
-# How long anything outside our hands may take stands as …_SECONDS where it is waited for.
+# Timeouts are variables named …_SECONDS, set in the script that waits.
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
-# quoted WORD: fit to be pasted into a shell.
+# quoted WORD: the word, quoted for a shell.
 quoted() { printf '%q' "$1"; }
-# The shim's id: of this checkout on this machine. Others may have a demo of this name at the same
-# endpoint, and of two shims with one id each removes the other's containers.
+# The shim's id, unique for this checkout on this machine. Two shims with one id at the same endpoint
+# remove each other's containers.
 # shellcheck disable=SC2153  # start.sh sets PROJECT
 demo_owner() { echo "demo-$PROJECT-$(printf '%s %s' "$(uname -n)" "$ROOT" | cksum | cut -d ' ' -f 1)"; }
 is_root() { [ "$(id -u)" = 0 ]; }
@@ -34,7 +34,7 @@ limit() {
   fi
 }
 
-# wait_for DESCRIPTION SECONDS COMMAND…: 1 when the time is up.
+# wait_for DESCRIPTION SECONDS COMMAND…: repeats COMMAND until it succeeds; 1 after SECONDS.
 wait_for() {
   local what=$1 seconds=$2 end=$((SECONDS + $2))
   shift 2
@@ -44,11 +44,11 @@ wait_for() {
     sleep 0.5
     "$@" && return 0
   done
-  say "gave up after $seconds s: $what"
+  say "timeout after $seconds s: $what"
   return 1
 }
 
-# --- one at a time: two runs in one checkout would make .venv under each other's feet
+# --- one run at a time: two runs in one checkout would both create .venv
 
 LOCK_SECONDS=1800
 

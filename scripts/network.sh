@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by start.sh: the demo's network on a Docker Engine, the addresses in it that stay the same,
-# and --agents N, several agents at one endpoint.
+# Sourced by start.sh: the demo's network on a Docker Engine with its fixed addresses, and --agents N,
+# several agents at one endpoint.
 
 layout() {
   local python=$VENV/bin/python
@@ -23,8 +23,9 @@ unused_subnets() {
   docker network rm "$@" >/dev/null
 }
 
-# Sets SUBNETS (one line: of the project and of each further agent) and what follows from the first.
-# A master knows an agent by its address: the shim gets the same one at every start.
+# Sets SUBNETS (one line: the subnet of the project and of each further agent) and the variables of
+# the first.
+# A master identifies an agent by its address, so the shim gets the same one at every start.
 choose_network() {
   local found wanted=${AGENTS_HERE:-1}
   # shellcheck disable=SC2086  # one word a network
@@ -39,14 +40,14 @@ choose_network() {
   export GATEWAY SHIM_ADDRESS DYNAMIC_RANGE HOST_ADDRESS
 }
 
-# Where published ports and HOST tasks answer: from containers, and from a browser on that host.
+# The address of published ports and HOST tasks, for containers and for a browser on that host.
 tasks_answer_at() {
   if [ -z "$(engine_socket)" ]; then
     engine_host
   elif [ "$(uname -s)" = Linux ]; then
     echo "$GATEWAY"
   else
-    # Docker Desktop has no address that answers in containers and in this machine's browser alike.
+    # On Docker Desktop no address works both in containers and in this machine's browser.
     echo host.docker.internal
   fi
 }
@@ -63,7 +64,7 @@ agent_services() {
   done
 }
 
-# Sets SHIM_RESOURCES and SHIM_PORTS, the first agent's share, and writes the services of the others.
+# Sets SHIM_RESOURCES and SHIM_PORTS of the first agent, and writes the services of the others.
 write_agents() {
   local count=${AGENTS_HERE:-1} number=0 resources ports subnet shares
   [ "$count" -gt 1 ] || return 0

@@ -4,7 +4,7 @@ probe.py get URL [PATH]   the answer's text, or the JSON value at PATH (a.b.0); 
 probe.py tasks URL        a line for each task of a master's /tasks
 probe.py agents URL       how many active agents a leading master's /slaves has; 1 at another master
 probe.py queue URL PORTS  a line for each app of Marathon's /v2/queue that waits: why, and the cure
-probe.py free ADDRESS PORT...   the first port that somebody listens on; 1 where all are free
+probe.py free ADDRESS PORT...   the first port that is in use; exit code 1 if all are free
 """
 
 from __future__ import annotations

@@ -1,24 +1,24 @@
 # shellcheck shell=bash
 # Sourced by lib.sh: processes in the background, known by pid files.
 
-# began PID: when it began, in whatever unit; fails for a process that is gone or a zombie.
+# began PID: the start time in clock ticks. Fails for a missing process or a zombie.
 began() {
   if [ ! -d /proc/self ]; then
     ps -o lstart= -p "$1"
     return
   fi
   local fields
-  # The name in brackets may hold blanks and brackets itself.
+  # The name in brackets may itself contain blanks and brackets.
   fields=$(sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null) && [ -n "$fields" ] || return 1
   # shellcheck disable=SC2086  # one word a field
   set -- $fields
   [ "$1" != Z ] && echo "${20}"
 }
 
-# A pid alone may be another process's by now: the file also says when ours began.
+# Another process may get the same pid later, so the file also holds the start time.
 remember() { echo "$2 $(began "$2")" >"$1"; }
 
-# pid_in FILE: the pid, if that very process is alive.
+# pid_in FILE: the pid, if the process that FILE describes is alive.
 pid_in() {
   local pid start
   read -r pid start 2>/dev/null <"$1" || return 1
@@ -27,7 +27,7 @@ pid_in() {
 
 is_over() { ! pid_in "$1" >/dev/null; }
 
-# spawn PIDFILE LOG COMMAND…: in a session of its own, so that Ctrl-C here does not reach it.
+# spawn PIDFILE LOG COMMAND…: runs COMMAND in its own session, so that Ctrl-C does not end it.
 spawn() {
   local file=$1 log=$2 detach=
   shift 2
@@ -36,7 +36,7 @@ spawn() {
   remember "$file" $!
 }
 
-# end_process NAME FILE SIGNAL SECONDS: asks, waits, and only then forces.
+# end_process NAME FILE SIGNAL SECONDS: sends SIGNAL, waits, then sends SIGKILL.
 end_process() {
   local name=$1 file=$2 signal=$3 seconds=$4 pid
   if pid=$(pid_in "$file"); then

@@ -5,7 +5,7 @@ VENV=$ROOT/.venv
 PIP_SECONDS=900
 PYMESOS=pymesos==0.3.15
 
-# Sets PYTHON to a Python that is new enough; a name on PATH may be a shim that does not run.
+# Sets PYTHON to a Python that is new enough. A name on the PATH may be a wrapper that does not run.
 find_python() {
   local candidate
   if [ -n "${PYTHON:-}" ]; then
@@ -40,12 +40,12 @@ make_venv() {
     package=$("$PYTHON" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
     apt_install "$package" || die "needs $PYTHON with venv and ensurepip (on Debian: $package)"
   fi
-  # --clear: one that was begun and never finished has no pip.
+  # --clear: an unfinished .venv has no pip.
   say "making .venv with $("$PYTHON" --version)"
   "$PYTHON" -m venv --clear "$VENV" || die "could not make .venv"
 }
 
-# The path is part of it: an editable install in a copied tree still points at the first one.
+# The path is included: an editable install in a copied tree refers to the original tree.
 venv_wants() {
   local file
   printf '%s\n%s\n' "$ROOT" "$PYMESOS"
@@ -54,8 +54,8 @@ venv_wants() {
   done
 }
 
-# pymesos asks for http-parser, whose C extension does not build on Python 3.11 and newer:
-# --no-deps, and shim/run brings a stand-in for it.
+# pymesos depends on http-parser, whose C extension does not build on Python 3.11 and newer. With
+# --no-deps it is left out, and shim/run has a replacement.
 pip_install() {
   (cd "$ROOT" && limit "$PIP_SECONDS" "$VENV/bin/python" -m pip install -q "$@") >&2
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by start.sh and env.sh: what a demo is made of, and what a running one was started with.
+# Sourced by start.sh and env.sh: the settings of a demo, and those of a running one.
 
 # Defaults for everything the environment does not set, for us and for Compose.
 load_defaults() {
@@ -20,7 +20,7 @@ need_project_name() {
 
 demo_dir() { echo "$RUN/$PROJECT"; }
 
-# save_settings KIND NAME…: for the commands that come later, from another shell.
+# save_settings KIND NAME…: saves variables for later commands, also from another shell.
 save_settings() {
   local name
   {
@@ -32,7 +32,7 @@ save_settings() {
   } >"$(demo_dir)/settings"
 }
 
-# Sets KIND and what was saved with it.
+# Sets KIND and the variables saved with it.
 load_settings() {
   KIND=
   # shellcheck source=/dev/null
@@ -45,7 +45,7 @@ service_container() {
     --filter "label=com.docker.compose.service=$1" 2>/dev/null | head -n 1
 }
 
-# As the end of a sentence: the projects of this checkout that run, if there are any.
+# The end of a sentence: the running projects of this checkout, if there are any.
 other_projects() {
   local file names=
   for file in "$RUN"/*/settings; do
@@ -75,7 +75,7 @@ services_running() {
     awk '$2 <= 3 || $3 == "healthy" { print $1 }' | sort -u
 }
 
-# Whether every service that was started runs: what is missing is started again. SERVICES was saved.
+# Whether every started service runs; start.sh starts missing ones again. SERVICES was saved.
 demo_is_whole() {
   [ "$KIND" != compose ] ||
     [ "$(services_running)" = "$(tr ' ' '\n' <<<"${SERVICES:-}" | sort -u)" ]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # bash scripts/test.sh [--no-install] [pytest args…]
-# Makes this machine ready for the tests, as far as it may, and runs them on several workers.
+# Installs what the tests need, as far as it may, and runs them on several workers.
 # Tests whose tools are missing are skipped: SHIM_TEST_HAVE tells pytest which ones are there.
 # `-m unit` selects those that need no tool; then nothing is installed. See tests/README.md.
 set -euo pipefail
@@ -51,7 +51,7 @@ lock_checkout
 ensure_venv test
 case " $* " in
 *" -m unit "*)
-  # Unit tests compute: a worker a core.
+  # Unit tests use the CPU: one worker for each core.
   export SHIM_TEST_HAVE=''
   workers=auto
   ;;
@@ -62,12 +62,12 @@ case " $* " in
     take_stock $TOOLS
   }
   report
-  # The end-to-end tests wait more than they compute: several workers a core.
+  # End-to-end tests mostly wait: several workers for each core.
   workers=$WORKERS
   ;;
 esac
 unlock_checkout
 case " $* " in *" -n"*) ;; *) set -- -n "$workers" "$@" ;; esac
-# Without bytecode every worker and every agent would compile all modules anew.
+# Without bytecode every worker and every agent would compile all modules again.
 unset PYTHONDONTWRITEBYTECODE
 exec "$VENV/bin/python" -m pytest tests "$@"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by lib.sh: the tools by name.
 
-# It is copied into images FROM scratch, where a dynamic one finds no libc.
+# busybox is copied into images FROM scratch. A dynamic binary finds no libc there.
 busybox_is_static() {
   local said
   have busybox && have ldd || return 1
@@ -40,7 +40,8 @@ missing_tools() {
   done
 }
 
-# All at once is quickest, but one that cannot be had must not cost the others.
+# All packages at once is fastest. If that fails, each alone: one missing package must not
+# prevent the others.
 apt_install_each() {
   local package
   apt_install "$@" && return 0
@@ -50,7 +51,7 @@ apt_install_each() {
   done
 }
 
-# ensure_tools NAME…: does what it can; ask missing_tools afterwards.
+# ensure_tools NAME…: installs what it can. missing_tools lists the rest.
 ensure_tools() {
   local tool packages=()
   for tool in $(missing_tools "$@"); do

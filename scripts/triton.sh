@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Sourced by start.sh: what is different where DOCKER_HOST is a Triton data center.
+# Sourced by start.sh: the differences when DOCKER_HOST is a Triton data center.
 
-# Only Triton's engine tells an account.
+# Only Triton's engine reports an account.
 triton_account() { limit 60 docker info 2>/dev/null | sed -n 's/^ *SDCAccount: *//p'; }
 
-# Asked once: TRITON is yes or no from then on.
+# Asked once; TRITON holds the answer, yes or no.
 on_triton() {
   if [ -z "${TRITON:-}" ]; then
     TRITON=no
@@ -13,7 +13,7 @@ on_triton() {
   [ "$TRITON" = yes ]
 }
 
-# Both tools must mean the same account and data center, or machines appear where nobody looks.
+# Both tools must use the same account and data center, or machines start in an unexpected one.
 triton_is_consistent() {
   local profile account url datacenter ours
   have triton || { say "no triton command: its profile is not compared with the Docker client" && return 0; }
@@ -42,7 +42,7 @@ triton_datacenter() {
   echo "${host%%.*}"
 }
 
-# No volume can carry them to a container there: as content, in the shim's environment.
+# Volumes cannot carry files of this machine to Triton, so the shim's environment has their content.
 triton_certificates() {
   local dir=${DOCKER_CERT_PATH:-$HOME/.docker}
   [ -r "$dir/key.pem" ] || die "DOCKER_CERT_PATH=$dir: no key.pem there; make one with mesos-shim certs"
@@ -50,7 +50,7 @@ triton_certificates() {
   export TLSCA TLSCERT TLSKEY
 }
 
-# The account's id where CNS is on, else nothing.
+# The account's id if CNS is enabled, else nothing.
 cns_account() {
   have triton || return 0
   limit 20 triton account get 2>/dev/null |

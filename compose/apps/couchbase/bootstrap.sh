@@ -79,7 +79,7 @@ bootstrap() {
   fi
   say "first node: making the cluster"
   make_cluster "$own" || {
-    # Or nobody ever would.
+    # Give up the claim to be the first node, or no node would make the cluster.
     curl -sf -X DELETE "$FIRST"
     return 1
   }

@@ -5,5 +5,5 @@ events and returns effects. ``master_state`` is its memory. The other modules ar
 they handle: ``registration`` and ``agents``, ``frameworks`` and ``offers``, ``accept``, ``tasks``
 and ``operations``. ``agent_validation`` and ``task_validation`` decide what a master rejects.
 ``dev_master`` puts the machine on the network; ``http_api``, ``scheduler_api`` and
-``operator_api`` parse calls. ``master`` follows the behaviour of Mesos 1.12.
+``operator_api`` parse calls. ``master`` follows the development version 1.12.0 of Mesos.
 """
