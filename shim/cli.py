@@ -43,7 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def usage() -> str:
     rows = [f"  {name:8}{text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(
-        ["usage: mesos-shim COMMAND FLAGS", "", *rows, "", "mesos-shim COMMAND --help says more."]
+        [
+            "usage: mesos-shim COMMAND FLAGS",
+            "",
+            *rows,
+            "",
+            "mesos-shim COMMAND --help lists the flags.",
+        ]
     )
 
 

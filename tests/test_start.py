@@ -145,8 +145,8 @@ def test_the_embedded_demo(demo: Demo, client: docker.DockerClient) -> None:
     assert "nothing is left" in stopped.stderr
     assert ours(client, demo) == []
     assert not (demo.root / ".run/mesos").exists()
-    assert "project mesos does not run" in demo("stop").stderr
-    assert "project mesos does not run" in demo("status", code=3).stdout
+    assert "nothing runs in project mesos" in demo("stop").stderr
+    assert "nothing runs in project mesos" in demo("status", code=3).stdout
 
 
 @pytest.mark.needs_docker
@@ -158,7 +158,7 @@ def test_a_demo_that_was_killed_is_cleared_up(demo: Demo, client: docker.DockerC
         os.kill(demo.pid(name), signal.SIGKILL)
     assert len(ours(client, demo)) == 1
     assert demo.evaluated("mesos").returncode != 0
-    assert "clearing up" in demo("--embedded", "--no-install").stderr
+    assert "an earlier demo was not stopped" in demo("--embedded", "--no-install").stderr
     assert len(ours(client, demo)) == 1
     demo("stop")
     assert ours(client, demo) == []
@@ -173,7 +173,7 @@ def test_a_pid_that_became_another_process_is_left_alone(demo: Demo) -> None:
         run.mkdir(parents=True)
         for name in ("web", "dev"):
             (run / f"{name}.pid").write_text(f"{bystander.pid} 1\n")
-        assert "project mesos does not run" in demo("status", code=3).stdout
+        assert "nothing runs in project mesos" in demo("status", code=3).stdout
         demo("stop")
         assert bystander.poll() is None
     finally:

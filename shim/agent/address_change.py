@@ -68,11 +68,11 @@ class AddressGate:
             self._waiting.cancel()
 
     async def _wait_until_forgotten(self, master: Pid, change: AddressChange) -> None:
-        log.warning("%s; waiting until %s has forgotten it", change, master)
+        log.warning("%s; waiting until %s no longer lists the agent", change, master)
         async with aiohttp.ClientSession() as session:
             while not await self._is_forgotten(session, master, change):  # noqa: ASYNC110
                 await asyncio.sleep(limits.ADDRESS_CHANGE_POLL)
-        log.info("%s does not know agent %s any more", master, change.agent_id)
+        log.info("%s no longer lists agent %s", master, change.agent_id)
         self._detected(master)
 
     async def _is_forgotten(
@@ -94,15 +94,17 @@ class AddressGate:
                     return False
                 if response.status != 200:
                     log.error(
-                        "%s: %d %s: cannot ask whether the master still knows the agent; "
-                        "start with %s=%s, or give --credential one that may read it",
+                        "%s: %d %s: cannot find out whether the master still lists the agent; "
+                        "start with %s=%s, or give a --credential that may read this page",
                         *(url, response.status, response.reason),
                         *(change.flag, change.old),
                     )
                     return False
                 known: list[dict[str, Any]] = (await response.json(content_type=None))["slaves"]
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s: %r: cannot ask whether the master still knows the agent", url, error)
+            log.warning(
+                "%s: %r: cannot find out whether the master still lists the agent", url, error
+            )
             return False
         return not any(agent.get("id") == change.agent_id for agent in known)
 

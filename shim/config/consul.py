@@ -65,7 +65,7 @@ def _choice(kind: type[_Choice], flag: str, value: str) -> _Choice:
         return kind(value)
     except ValueError:
         known = ", ".join(str(member.value) for member in kind)
-        raise ConfigError(f"{flag}={value!r} is none of {known}") from None
+        raise ConfigError(f"{flag}={value!r} is not one of {known}") from None
 
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})

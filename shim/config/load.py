@@ -27,7 +27,9 @@ def load(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Config
     values: dict[str, Any] = dict.fromkeys(FLAGS)
     values |= {name: _value(one) for name, one in given.items()}
     if values["master"] is None:
-        raise ConfigError("--master is missing: host:port or zk://host:port,.../path")
+        raise ConfigError(
+            "--master is missing: give host:port, zk://host:port,.../path or consul://..."
+        )
     resources = _resources(given.get("resources"), values["default_role"])
     ports, kept, notes = _ports(given["ports"], values["ports"], resources)
     consul, register, checks = (

@@ -110,7 +110,7 @@ def path(text: str) -> Path:
 
 def text(value: str) -> str:
     if "\0" in value:
-        raise ValueError("holds a NUL")
+        raise ValueError("contains a NUL character")
     return value
 
 
@@ -119,7 +119,7 @@ def one_of(*words: str) -> ValueKind:
 
     def parse(value: str) -> str:
         if value not in words:
-            raise ValueError(f"none of {', '.join(words)}")
+            raise ValueError(f"not one of {', '.join(words)}")
         return value
 
     return ValueKind("|".join(words), parse)

@@ -36,7 +36,7 @@ from shim.protos.messages_pb2 import UnregisterSlaveMessage
 
 
 class Mode(enum.Enum):
-    """Why the agent ends. The values are for the log."""
+    """Why the agent ends. The values appear in the log."""
 
     MASTER_SHUTDOWN = "the master sent a ShutdownMessage"
     LEAVING = "the operator asked"

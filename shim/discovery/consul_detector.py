@@ -66,7 +66,7 @@ class ConsulDetector:
             if address is not None:
                 return next_index, Pid("master", await _resolve(address[0]), address[1])
         except (KeyError, TypeError, ValueError) as error:
-            raise Transient(f"the answer is not one of Consul's: {error!r}") from error
+            raise Transient(f"not an answer of a Consul agent: {error!r}") from error
         self._warn("service %r in Consul: %s", self._service, _no_leader(nodes))
         return next_index, None
 

@@ -92,7 +92,7 @@ class ConsulTransport(consul.base.HTTPClient):  # type: ignore[misc]  # python-c
             return callback(response)
         except (ValueError, KeyError) as error:
             raise Transient(
-                f"{method} {path}: the answer is not one of Consul's: {error!r}"
+                f"{method} {path}: not an answer of a Consul agent: {error!r}"
             ) from error
 
     async def _exchange(self, method: str, url: URL, data: str, blocking: bool) -> Any:

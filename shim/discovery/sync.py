@@ -177,7 +177,7 @@ class ConsulSync:
         except (Transient, Permanent) as error:
             return self._resync_failed(str(error))
         except (KeyError, TypeError, AttributeError) as error:
-            return self._resync_failed(f"the answer is not one of Consul's: {error!r}")
+            return self._resync_failed(f"not an answer of a Consul agent: {error!r}")
         await asyncio.sleep(0)  # With 10,000 services each half takes a tenth of a second.
         dirty = self._desired.finish_resync(listed, monotonic())
         if not self._connected.is_set():

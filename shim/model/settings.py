@@ -120,5 +120,5 @@ MasterLocation = StaticMaster | ZooKeeperMaster | ConsulMaster
 def header_value(source: str, value: str) -> str:
     """``value``, if an HTTP header can carry it. ConfigError names ``source``, not the value."""
     if not (value.isascii() and value.isprintable()):
-        raise ConfigError(f"{source} holds a character that an HTTP header cannot carry")
+        raise ConfigError(f"{source} contains a character that an HTTP header cannot carry")
     return value

@@ -32,9 +32,9 @@ def encode_request(to: Pid, sender: Pid, name: str, body: bytes) -> bytes:
     """
     for token in (to.id, name, sender.id):
         if not _TOKEN.fullmatch(token):
-            raise ValueError(f"not fit for a request line: {token!r}")
+            raise ValueError(f"{token!r} cannot be part of a request line")
     if "/" in to.id:
-        raise ValueError(f"a process id holds no slash: {to.id!r}")
+        raise ValueError(f"process id {to.id!r} contains a slash")
     head = (
         f"POST /{to.id}/{name} HTTP/1.1\r\n"
         f"User-Agent: {_AGENT_PREFIX}{sender}\r\n"

@@ -141,7 +141,9 @@ class _ZooKeeperSession:
                 async with asyncio.timeout_at(deadline):
                     event = await self._events.get()
             except TimeoutError:
-                log.warning("no ZooKeeper for %g s", self._timeout)
+                log.warning(
+                    "ZooKeeper has not answered for %g s: no leader is known", self._timeout
+                )
                 return
             if event == KazooState.LOST:
                 return
@@ -158,7 +160,7 @@ class _ZooKeeperSession:
         except _CONNECTION_LOST:
             return
         except (KazooException, PeerError) as error:
-            log.warning("ZooKeeper gives no leader: %r", error)
+            log.warning("the leader cannot be read from ZooKeeper: %r", error)
             report(None)
             self._loop.call_later(limits.ZK_RETRY, self._events.put_nowait, _READ_AGAIN)
 
@@ -202,7 +204,7 @@ class _ZooKeeperSession:
             self._client.stop()
             self._client.close()
         except (KazooException, OSError) as error:
-            log.warning("session not ended: %r", error)
+            log.warning("the ZooKeeper session cannot be closed: %r", error)
 
 
 def _copy_result(future: asyncio.Future[Any], done: IAsyncResult) -> None:

@@ -123,7 +123,7 @@ def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) 
 
     stopped = demo("stop", *project)
     assert "nothing is left" in stopped.stderr
-    assert "left over" not in stopped.stderr
+    assert "containers of tasks of" not in stopped.stderr
     assert left_over(client, demo.project) == []
     assert demo.evaluated(demo.project).returncode != 0
 

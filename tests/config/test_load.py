@@ -59,7 +59,7 @@ def test_a_master_is_required() -> None:
         ("--port=x", "--port=x: not a port"),
         ("--port=", "--port=: empty"),
         ("--registration_backoff_factor=1", "--registration_backoff_factor=1: not a duration"),
-        ("--engine=podman", "--engine=podman: none of auto, docker, triton"),
+        ("--engine=podman", "--engine=podman: not one of auto, docker, triton"),
         ("--resources=cpus", "--resources=cpus: 'cpus' is not name:value"),
         ("--resources=cpus:-1", "--resources=cpus:-1: cpus: -1.0 is not an amount"),
         ("--ports=[2-1]", r"--ports=\[2-1\]: ranges: 2-1"),
@@ -69,7 +69,7 @@ def test_a_master_is_required() -> None:
         ("--default_role=a b", "--default_role=a b: 'a b' is not a role"),
         ("--default_container_dns=[]", "--default_container_dns=..: "),
         ("--consul=ftp://x", "--consul='ftp://x'"),
-        ("--triton_unsupported=maybe", "none of refuse, warn"),
+        ("--triton_unsupported=maybe", "not one of refuse, warn"),
     ],
 )
 def test_errors_name_flag_and_value(argument: str, said: str) -> None:

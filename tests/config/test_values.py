@@ -91,5 +91,5 @@ def test_a_path_may_be_a_file_url() -> None:
 def test_one_of_accepts_only_its_words() -> None:
     kind = values.one_of("refuse", "warn")
     assert (kind.placeholder, kind.parse("warn")) == ("refuse|warn", "warn")
-    with pytest.raises(ValueError, match="none of refuse, warn"):
+    with pytest.raises(ValueError, match="not one of refuse, warn"):
         kind.parse("Warn")

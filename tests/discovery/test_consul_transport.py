@@ -107,7 +107,7 @@ async def test_deregistering_a_missing_service_succeeds(connect: Connect) -> Non
 @pytest.mark.parametrize("body", ["", "<html>", "[]"])
 async def test_an_answer_that_is_not_consuls_is_transient(connect: Connect, body: str) -> None:
     client = await connect(ScriptedServer((200, body)))
-    with pytest.raises(Transient, match="not one of Consul's"):
+    with pytest.raises(Transient, match="not an answer of a Consul agent"):
         await client.services("me")
 
 

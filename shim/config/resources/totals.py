@@ -228,5 +228,5 @@ def parse_ports(text: str) -> Ports:
     spans = parse_ranges(text)
     check_spans("ports", list(spans), 65535)
     if spans[0][0] == 0:
-        raise ValueError("there is no port 0")
+        raise ValueError("port 0 cannot be offered")
     return Ports("real", spans)

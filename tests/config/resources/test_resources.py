@@ -211,7 +211,7 @@ def test_ports(text: str, ports: Ports) -> None:
         ("", "is not none, virtual or"),
         ("all", "'all' is not none, virtual or .first-last"),
         ("31000-32000", "is not none, virtual or"),
-        ("[0-5]", "there is no port 0"),
+        ("[0-5]", "port 0 cannot be offered"),
         ("[1-65536]", "1-65536 is not within"),
         ("[a]", "'a' is not a range"),
     ],
