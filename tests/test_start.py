@@ -146,7 +146,7 @@ def test_the_embedded_demo(demo: Demo, client: docker.DockerClient) -> None:
     assert ours(client, demo) == []
     assert not (demo.root / ".run/mesos").exists()
     assert "nothing runs in project mesos" in demo("stop").stderr
-    assert "nothing runs in project mesos" in demo("status", code=3).stdout
+    assert "project mesos is not running" in demo("status", code=3).stdout
 
 
 @pytest.mark.needs_docker
@@ -173,7 +173,7 @@ def test_a_pid_that_became_another_process_is_left_alone(demo: Demo) -> None:
         run.mkdir(parents=True)
         for name in ("web", "dev"):
             (run / f"{name}.pid").write_text(f"{bystander.pid} 1\n")
-        assert "nothing runs in project mesos" in demo("status", code=3).stdout
+        assert "project mesos is not running" in demo("status", code=3).stdout
         demo("stop")
         assert bystander.poll() is None
     finally:
