@@ -107,6 +107,8 @@ class Registration:
         """Whether the agent id was assigned in this process."""
         self._id_disputed = False
         """Two answers assigned different ids to a new agent: one of them is forged."""
+        self.may_be_known = False
+        """An earlier process may have registered this agent and died before it kept the id."""
         self.requesting_since: float | None = None
         """When this round began, in monotonic seconds; None while CONNECTED."""
 
@@ -301,6 +303,10 @@ class Registration:
         elif self.state is State.DISCONNECTED:
             self._id_is_new = self._id_is_new or self._asks_for_id
             self._id_disputed = False
+            if self._unanswered > 1 or self.may_be_known:
+                # A master that has registered this agent before answers in the same words. A
+                # launch since then may be lost: a re-registration makes the master reconcile.
+                self._reregistration_due = True
             ctx.agent_id = agent_id
             ctx.notice(Level.INFO, f"registered with {ctx.master} as {agent_id}")
             self._connect(message.connection)

@@ -14,6 +14,7 @@ from shim.model import facts
 from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.ids import Pid
 from shim.model.orders import Authenticate, Exit, Level, Notice, Order, Pong, Send
+from shim.model.records import SaveShimId
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState
 from shim.wire.codec import TO_AGENT
@@ -186,6 +187,27 @@ def test_a_new_detection_starts_over() -> None:
 def test_an_answer_ends_the_requests() -> None:
     shim = Shim()
     assert requests(shim, 74.0) == []
+
+
+def test_an_answer_to_a_repeated_first_registration_is_followed_by_a_reregistration() -> None:
+    """The master may have registered the agent at the first request, and launched a task since."""
+    shim = Shim(registered=False)
+    shim.recover()
+    shim.detect()
+    assert len(requests(shim, 10.0)) > 1
+    shim.answer_registration()
+    (request,) = [s.message for s in of(Send, shim.wait(limits.REREGISTER_DELAY))]
+    assert isinstance(request, m.ReregisterSlaveMessage)
+
+
+def test_a_work_dir_without_agent_id_is_followed_by_a_reregistration() -> None:
+    """An earlier process may have died between the master's answer and its record."""
+    shim = Shim(registered=False)
+    shim.disk.commit([SaveShimId("shim")])
+    shim.restart()
+    shim.register()
+    (request,) = [s.message for s in of(Send, shim.wait(limits.REREGISTER_DELAY))]
+    assert isinstance(request, m.ReregisterSlaveMessage)
 
 
 def test_an_answer_of_another_sender_is_ignored() -> None:

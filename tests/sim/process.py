@@ -15,6 +15,7 @@ from shim.agent.barrier import Barrier
 from shim.core.agent import Core
 from shim.core.context import Decision, Now
 from shim.model import facts, orders
+from shim.model.records import SaveShimId
 from shim.protos.messages_pb2 import PingSlaveMessage
 from tests.sim.clock import Crash, Violation
 from tests.sim.containerizer import Containerizer
@@ -41,6 +42,8 @@ class Process:
         self.core = self._guarded(
             Core, world.settings, world.entropy, world.disk.snapshot(), self._now()
         )
+        # As the agent does at its start, before it asks the endpoint or a master.
+        world.disk.commit([SaveShimId("sim")])
         self._list()
 
     def _now(self) -> Now:
