@@ -42,7 +42,9 @@ class Core:
         self.frameworks = Frameworks(ctx)
         self.status_updates = StatusUpdateManager(ctx)
         self.tasks = Tasks(ctx, self.frameworks, self.status_updates)
-        self.registration = Registration(ctx, self._add_agent_state)
+        self.registration = Registration(
+            ctx, self._add_agent_state, lambda: len(self.status_updates) > 0
+        )
         self.shutdown = Shutdown(ctx, self.tasks, self.status_updates, self.registration)
         self.recovery = Recovery(ctx, self.tasks, self.frameworks)
         self.draining = Draining(ctx, self.tasks, self.frameworks)

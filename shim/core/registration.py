@@ -79,12 +79,19 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 class Registration:
     """The agent's side of the registration; see the module's docstring.
 
-    ``add_agent_state`` adds tasks, frameworks and resources to a request.
+    ``add_agent_state`` adds tasks, frameworks and resources to a request. ``has_updates`` tells
+    whether status updates under the present agent id are not yet acknowledged.
     """
 
-    def __init__(self, ctx: Context, add_agent_state: Callable[[_Request], None]) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        add_agent_state: Callable[[_Request], None],
+        has_updates: Callable[[], bool],
+    ) -> None:
         self._ctx = ctx
         self._add_agent_state = add_agent_state
+        self._has_updates = has_updates
         self.state = State.RECOVERING
         self._attempt = 0
         """Number of the newest authentication attempt; answers to older ones are ignored."""
@@ -215,7 +222,7 @@ class Registration:
             again.slave.id.value = self._ctx.agent_id
             self._complete(again)
             empty = not (again.frameworks or again.tasks or again.checkpointed_resources)
-            self._asks_for_id = self._id_disputed and empty
+            self._asks_for_id = self._id_disputed and empty and not self._has_updates()
             if not self._asks_for_id:
                 return again
         first = RegisterSlaveMessage(slave=settings.info, version=settings.version)

@@ -16,10 +16,10 @@ from shim.model.ids import Pid
 from shim.model.orders import Authenticate, Exit, Level, Notice, Order, Pong, Send
 from shim.model.records import SaveShimId
 from shim.protos import messages_pb2 as m
-from shim.protos.mesos_pb2 import TaskState
+from shim.protos.mesos_pb2 import Resource, TaskState, Value
 from shim.wire.codec import TO_AGENT
 from shim.wire.safety import check
-from tests.core.harness import AGENT_ID, OBSERVER, Shim, framework_info, of, sent
+from tests.core.harness import AGENT_ID, OBSERVER, Shim, framework_info, of, sent, task_info
 
 NO_MASTER = "no leading master is known; tasks keep running"
 REQUEST = (m.RegisterSlaveMessage, m.ReregisterSlaveMessage)
@@ -526,6 +526,25 @@ def test_a_new_agent_with_a_disputed_id_asks_for_its_id_again() -> None:
     (request,) = [s.message for s in of(Send, shim.wait(limits.REREGISTER_DELAY))]
     assert isinstance(request, m.ReregisterSlaveMessage)
     assert request.slave.id.value == AGENT_ID
+
+
+def test_a_disputed_id_stays_while_a_status_update_names_it() -> None:
+    """A rejected task is in no table, but its update would never be acknowledged for another id."""
+    shim = Shim(registered=False)
+    shim.recover()
+    shim.detect()
+    shim.wait(1.0)
+    shim.answer_registration()
+    rejected = task_info("t")
+    reserved = rejected.resources.add(name="cpus", type=Value.SCALAR)
+    reserved.scalar.value = 1.0
+    reserved.reservations.add(type=Resource.ReservationInfo.DYNAMIC, role="prod")
+    shim.run(rejected)
+    shim.receive(forged(m.SlaveRegisteredMessage, "S2"))
+    messages = [s.message for s in of(Send, shim.wait(limits.REREGISTER_DELAY))]
+    (request,) = [each for each in messages if isinstance(each, m.ReregisterSlaveMessage)]
+    assert request.slave.id.value == AGENT_ID
+    assert not any(isinstance(each, m.RegisterSlaveMessage) for each in messages)
 
 
 @pytest.mark.parametrize("kind", ANSWERS)

@@ -29,6 +29,7 @@ CORPUS: dict[int, str] = {
     71235: "a run ends between the answer to a restarted agent and its reservations",
     72810: "a re-registration authenticates twice, and the second failure comes late",
     108597: "an acknowledgement crosses a re-registration",
+    1135584: "an agent takes another id while a rejection under the first one is not acknowledged",
     1002249: "a registered agent restarts without its id, and a launch in between is lost",
     1004878: "an answer to a first registration is lost, and so is the launch that follows it",
 }
