@@ -228,7 +228,7 @@ async def test_under_another_hostname_it_waits_until_the_master_has_forgotten_it
         await agent.end()
     async with start(hostname="other") as agent:
         expected = "--hostname=other: agent"
-        await until(lambda: expected in caplog.text and "cannot ask" in caplog.text)
+        await until(lambda: expected in caplog.text and "cannot find out" in caplog.text)
         assert not await agent.is_registered()
 
 

@@ -111,13 +111,14 @@ async def test_unhealthy_well_again_and_killed(shared: System) -> None:
 
 async def test_failures_in_the_grace_period_do_not_count(shared: System) -> None:
     """The server comes late: without the grace period the task would have been killed."""
-    slow = f"sleep 2; {SERVER}"
+    slow = f"until [ -e /tmp/go ]; do sleep 0.1; done; {SERVER}"
     graceful = checked(shared, "graceful", slow, TCP, grace_period_seconds=60)
     hasty = checked(shared, "hasty", slow, TCP)
     await shared.agent()
     async with shared.framework() as framework:
         await framework.launch(graceful, hasty)
         assert (await framework.end("hasty"))["state"] == "TASK_KILLED"
+        await asyncio.to_thread(shared.container_of("graceful").exec_run, ["touch", "/tmp/go"])
         await healthy(framework, "graceful", True)
         told = [status.get("healthy") for status in framework.updates("graceful")]
         await framework.stop()
