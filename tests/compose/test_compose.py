@@ -254,7 +254,8 @@ def test_what_happens_to_demos(demo: Demo, client: docker.DockerClient) -> None:
     client.containers.get(container_of(client, demo.project, "master")).restart()
     first(lambda: agents(master) == [agent], "the same agent again")
 
-    together = [c for c in client.containers.list() if is_of_project(c, demo.project)]
+    listed = client.containers.list(ignore_removed=True)
+    together = [c for c in listed if is_of_project(c, demo.project)]
     for each in together:
         each.kill()
     for each in reversed(together):
@@ -377,7 +378,7 @@ def refused(url: str) -> int:
 
 def container_of(client: docker.DockerClient, project: str, service: str) -> str:
     labels = [f"com.docker.compose.project={project}", f"com.docker.compose.service={service}"]
-    (container,) = client.containers.list(filters={"label": labels})
+    (container,) = client.containers.list(filters={"label": labels}, ignore_removed=True)
     return str(container.id)
 
 

@@ -103,9 +103,11 @@ class Framework:
         self._process.stdin.write(json.dumps({"do": do, **command}).encode() + b"\n")
         await self._process.stdin.drain()
 
-    async def until(self, wanted: Callable[[Json], bool], timeout: float = PATIENCE) -> Json:
-        """The first event, past or future, that is wanted."""
-        seen = 0
+    async def until(
+        self, wanted: Callable[[Json], bool], timeout: float = PATIENCE, *, after: int = 0
+    ) -> Json:
+        """The first event, past or future, that is wanted; not among the first ``after`` events."""
+        seen = after
         try:
             async with asyncio.timeout(timeout), self._news:
                 while True:
