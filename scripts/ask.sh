@@ -1,11 +1,15 @@
 # shellcheck shell=bash
 # Sourced by start.sh: checks of ports, pages and services.
 
-probe() {
-  local python=$VENV/bin/python
+# python_script NAME ARGS…: with the project's Python, or any other: it needs the standard library only.
+python_script() {
+  local python=$VENV/bin/python name=$1
+  shift
   [ -x "$python" ] || python=${PYTHON:-python3}
-  "$python" "$ROOT/scripts/probe.py" "$@"
+  "$python" "$ROOT/scripts/$name" "$@"
 }
+
+probe() { python_script probe.py "$@"; }
 
 # need_free_port ADDRESS PORT WHAT FLAG VARIABLE
 need_free_port() {

@@ -2,11 +2,7 @@
 # Sourced by start.sh: the demo's network on a Docker Engine with its fixed addresses, and --agents N,
 # several agents at one endpoint.
 
-layout() {
-  local python=$VENV/bin/python
-  [ -x "$python" ] || python=${PYTHON:-python3}
-  "$python" "$ROOT/scripts/demo_layout.py" "$@"
-}
+layout() { python_script demo_layout.py "$@"; }
 
 # unused_subnets COUNT: as Docker would choose them, so that they overlap with no other network or route.
 unused_subnets() {
