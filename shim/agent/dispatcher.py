@@ -41,6 +41,7 @@ class OrderDispatcher:
             orders.Pong: lambda o: messenger.pong(o.to),
             orders.Authenticate: lambda o: self._start(messenger.authenticate(o)),
             orders.Launch: containerizer.carry_out,
+            orders.LaunchExecutor: containerizer.carry_out,
             orders.AllowCreate: containerizer.carry_out,
             orders.CancelLaunch: containerizer.carry_out,
             orders.Watch: containerizer.carry_out,

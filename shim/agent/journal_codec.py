@@ -8,6 +8,8 @@ Table ``meta`` holds one row for each of the agent's own records::
     resources           shim.journal.Resources
     drain               mesos.DrainConfig
     doomed/CONTAINER    FRAMEWORK "\\n" TASK      a pending removal of this container
+                        FRAMEWORK "\\n\\n" EXECUTOR    the same, of an executor's own container
+    executor/CONTAINER  shim.journal.Executor
 
 Table ``frameworks`` holds one ``shim.journal.Framework`` per framework. The values of tables
 ``tasks`` and ``updates`` are bytes already in their records.
@@ -23,7 +25,7 @@ from typing import assert_never
 
 from shim.model import records
 from shim.model.container import Ref
-from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
 from shim.model.records import AgentRecord, Snapshot
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import DrainConfig
@@ -34,6 +36,7 @@ _RESOURCES = "resources"
 _DRAIN = "drain"
 _PENDING_REMOVAL = "doomed/"
 """Prefix of the rows of pending removals."""
+_EXECUTOR = "executor/"
 
 
 def meta_row(record: AgentRecord) -> tuple[str, bytes | None]:
@@ -52,10 +55,13 @@ def meta_row(record: AgentRecord) -> tuple[str, bytes | None]:
         case records.DropDrain():
             return _DRAIN, None
         case records.AddPendingRemoval(ref):
-            value = f"{ref.key.framework_id}\n{ref.key.task_id}".encode()
-            return _PENDING_REMOVAL + ref.container_id, value
+            return _PENDING_REMOVAL + ref.container_id, _removal_value(ref.key)
         case records.DropPendingRemoval(container_id):
             return _PENDING_REMOVAL + container_id, None
+        case records.SaveExecutor(container_id, value):
+            return _EXECUTOR + container_id, value
+        case records.DropExecutor(container_id):
+            return _EXECUTOR + container_id, None
         case _:
             assert_never(record)
 
@@ -76,9 +82,24 @@ def read_meta(rows: Iterable[tuple[str, bytes]], snapshot: Snapshot) -> None:
             snapshot.drain = DrainConfig.FromString(value)
         elif name.startswith(_PENDING_REMOVAL):
             container_id = ContainerId(name.removeprefix(_PENDING_REMOVAL))
-            framework_id, _, task_id = value.decode().partition("\n")
-            key = TaskKey(FrameworkId(framework_id), TaskId(task_id))
-            snapshot.pending_removals[container_id] = Ref(key, container_id)
+            snapshot.pending_removals[container_id] = Ref(_removal_key(value), container_id)
+        elif name.startswith(_EXECUTOR):
+            snapshot.executors[ContainerId(name.removeprefix(_EXECUTOR))] = value
+
+
+def _removal_value(key: TaskKey | ExecutorKey) -> bytes:
+    """Neither id contains a line break, and no task id is empty."""
+    if isinstance(key, ExecutorKey):
+        return f"{key.framework_id}\n\n{key.executor_id}".encode()
+    return f"{key.framework_id}\n{key.task_id}".encode()
+
+
+def _removal_key(value: bytes) -> TaskKey | ExecutorKey:
+    framework_id, _, rest = value.decode().partition("\n")
+    task_id, _, executor_id = rest.partition("\n")
+    if not task_id:
+        return ExecutorKey(FrameworkId(framework_id), ExecutorId(executor_id))
+    return TaskKey(FrameworkId(framework_id), TaskId(task_id))
 
 
 def framework_row(record: records.SaveFramework) -> tuple[str, bytes]:

@@ -153,7 +153,7 @@ def _containerizer(
             order.ref,
             order.task,
             agent_id=order.agent_id,
-            executor_id=order.ref.key.task_id,  # as Mesos names a command task's executor
+            executor_id=order.ref.task_key.task_id,  # as Mesos names a command task's executor
             settings=settings,
         )
         return spec if settings.triton else with_sandbox_volume(spec, settings.sandbox_directory)

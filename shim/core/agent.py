@@ -103,7 +103,7 @@ class Core:
 
     def _health_reported(self, fact: facts.HealthReported) -> None:
         self.tasks.apply(fact.ref, Event.REPORT, fact)
-        task = self.tasks.table.get(fact.ref.key)
+        task = self.tasks.table.get(fact.ref.task_key)
         if task is None or task.ref != fact.ref:
             return
         if fact.kill and task.cause == Cause.NONE:

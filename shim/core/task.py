@@ -36,7 +36,7 @@ class Task:
 
     @property
     def key(self) -> TaskKey:
-        return self.ref.key
+        return self.ref.task_key
 
     @property
     def live(self) -> bool:

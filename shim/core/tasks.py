@@ -105,7 +105,7 @@ class Tasks:
 
         An event of another container of the same task is late: it is counted and ignored.
         """
-        task = self.table.get(ref.key)
+        task = self.table.get(ref.task_key)
         if task is None or task.ref != ref:
             self._ctx.counters["late_facts"] += 1
             return
@@ -149,13 +149,13 @@ class Tasks:
 
     def expire(self, ref: Ref) -> None:
         """The task's max_completion_time is over."""
-        task = self.table.get(ref.key)
+        task = self.table.get(ref.task_key)
         if task is not None and task.ref == ref and task.cause == Cause.NONE:
             self.kill(task, Cause.EXPIRED, None)
 
     def set_launch_stage(self, fact: facts.LaunchAdvanced) -> None:
         """Note the step of the launch, for pages."""
-        if (task := self.table.get(fact.ref.key)) is not None and task.ref == fact.ref:
+        if (task := self.table.get(fact.ref.task_key)) is not None and task.ref == fact.ref:
             task.stage = f"{fact.stage.value} {fact.detail}".strip()
 
     # --- actions --------------------------------------------------------------------------

@@ -206,7 +206,7 @@ def _id_suffix(port: TaskPort | None) -> str:
 
 def _task_meta(order: Publish, context: ServiceContext, check: ConsulCheck) -> dict[str, str]:
     return {
-        "mesos_task": order.ref.key.task_id,
+        "mesos_task": order.ref.task_key.task_id,
         "mesos_framework": order.ref.key.framework_id,
         "mesos_agent": order.task.slave_id.value,
         "mesos_container": order.ref.name,

@@ -35,7 +35,7 @@ def _cut(text: str) -> str:
 
 def sandbox_path(work_dir: str, agent_id: str, ref: Ref) -> str:
     """``directory`` of an executor. The path is virtual: only ``/files`` resolves it."""
-    key = ref.key
+    key = ref.task_key
     return (
         f"{work_dir}/slaves/{agent_id}/frameworks/{key.framework_id}"
         f"/executors/{key.task_id}/runs/{ref.container_id}"
@@ -51,9 +51,9 @@ def executor_json(
     """
     queued = wire.state == TaskState.TASK_STAGING and not ended
     body: Json = {
-        "id": ref.key.task_id,
+        "id": ref.task_key.task_id,
         "name": executor_name(info),
-        "source": ref.key.task_id,
+        "source": ref.task_key.task_id,
         "container": ref.container_id,
         "directory": sandbox_path(work_dir, wire.slave_id.value, ref),
         "resources": Amount(() if ended else wire.resources).json(),

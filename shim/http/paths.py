@@ -65,7 +65,7 @@ def _find(key: TaskKey, run: str, agent: AgentView, outputs: Outputs) -> Ref | N
 
 
 def _is_live(ref: Ref, agent: AgentView) -> bool:
-    task = agent.tasks.get(ref.key)
+    task = agent.tasks.get(ref.task_key)
     return ref.container_id in agent.pending_removals or (
         task is not None and task.ref == ref and task.live
     )

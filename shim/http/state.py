@@ -79,7 +79,7 @@ class StatePage:
     def _completed(self, framework_id: FrameworkId) -> Iterable[CompletedTask]:
         """Without ended tasks whose last update is unacknowledged: ``executors`` has those."""
         for completed in self._agent.completed_tasks(framework_id):
-            task = self._agent.tasks.get(completed.ref.key)
+            task = self._agent.tasks.get(completed.ref.task_key)
             if task is None or task.ref != completed.ref:
                 yield completed
 

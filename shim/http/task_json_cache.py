@@ -115,7 +115,7 @@ class TaskJsonCache:
 def _ids(ref: Ref, executor_name: str) -> Json:
     return {
         "framework_id": ref.key.framework_id,
-        "executor_id": ref.key.task_id,
+        "executor_id": ref.task_key.task_id,
         "executor_name": executor_name,
-        "source": ref.key.task_id,
+        "source": ref.task_key.task_id,
     }

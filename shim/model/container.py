@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
 
 LABEL_SHIM = "mesos-shim.id"
 LABEL_AGENT = "org.apache.mesos.agent_id"
@@ -60,11 +60,22 @@ class Container:
 
     @property
     def task_key(self) -> TaskKey | None:
-        """From its labels; None when one is missing."""
+        """From its labels; None when one is missing, as on an executor's own container."""
         framework_id, task_id = self.labels.get(LABEL_FRAMEWORK), self.labels.get(LABEL_TASK)
         if framework_id is None or task_id is None:
             return None
         return TaskKey(FrameworkId(framework_id), TaskId(task_id))
+
+    @property
+    def executor_key(self) -> ExecutorKey | None:
+        """From its labels, if it is an executor's own container: that has no task label."""
+        framework_id, executor_id = (
+            self.labels.get(LABEL_FRAMEWORK),
+            self.labels.get(LABEL_EXECUTOR),
+        )
+        if framework_id is None or executor_id is None or LABEL_TASK in self.labels:
+            return None
+        return ExecutorKey(FrameworkId(framework_id), ExecutorId(executor_id))
 
     @property
     def container_id(self) -> ContainerId | None:
@@ -81,14 +92,22 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """The container of a task that an order or a fact is about.
+    """The container that an order or a fact is about: a task's, or an executor's own.
 
-    A task id may be used again. The container id tells a late fact about an earlier container from
-    one about the present container.
+    An executor's own container is the infra container of a DEFAULT executor, or the container of a
+    CUSTOM one. An id may be used again. The container id tells a late fact about an earlier
+    container from one about the present container.
     """
 
-    key: TaskKey
+    key: TaskKey | ExecutorKey
     container_id: ContainerId
+
+    @property
+    def task_key(self) -> TaskKey:
+        """The key of a task's container. Raises TypeError for an executor's own container."""
+        if not isinstance(self.key, TaskKey):
+            raise TypeError(f"{self} is not the container of a task")
+        return self.key
 
     @property
     def name(self) -> str:

@@ -139,6 +139,15 @@ class ContainerVanished:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerUpdated:
+    """An UpdateContainer is carried out, or failed for good."""
+
+    ref: Ref
+    error: str = ""
+    """The endpoint's own words; empty when the container has the resources."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerRemoved:
     """The endpoint certainly has the container no more, and will not have it again."""
 

@@ -25,6 +25,20 @@ class TaskKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutorKey:
+    """An executor's identity: executor ids are unique only within their framework.
+
+    Not a NamedTuple: an executor never equals a task, even when their ids are the same.
+    """
+
+    framework_id: FrameworkId
+    executor_id: ExecutorId
+
+    def __str__(self) -> str:
+        return f"{self.framework_id}/executor {self.executor_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class Pid:
     """A libprocess address, ``id@ip:port``. ``ip`` is an IPv4 literal."""
 

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from shim.model.container import Ref
 from shim.model.ids import Pid
-from shim.protos.mesos_pb2 import TaskInfo
+from shim.protos.mesos_pb2 import ExecutorInfo, FrameworkInfo, Resource, TaskInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,19 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberOf:
+    """The executor of the task group that a launched task belongs to."""
+
+    ref: Ref
+    """The executor's own container, or what would be it: its volumes are named after it."""
+    executor: ExecutorInfo
+    infra: bool
+    """The executor has an infra container, which runs: the task joins its namespaces."""
+    addresses: tuple[str, ...] = ()
+    """Those of the infra container, IPv4 first; empty on the host's network."""
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """Start the task's container: fetch, pull, create (or adopt), start, inspect.
 
@@ -53,6 +66,24 @@ class Launch:
     ref: Ref
     task: TaskInfo
     agent_id: str
+    executor: MemberOf | None = None
+    """None: the task belongs to no task group."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchExecutor:
+    """Start the executor's own container. Answered as a Launch; every other order takes its ref.
+
+    A Remove of the ref removes the executor's named volumes as well, also when the executor never
+    had a container of its own.
+    """
+
+    ref: Ref
+    executor: ExecutorInfo
+    framework: FrameworkInfo
+    agent_id: str
+    resources: tuple[Resource, ...]
+    """Those of the executor and of its first task or task group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +131,14 @@ class Remove:
 
     ref: Ref
     delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateContainer:
+    """Give a running executor's container these resources. Answered by ContainerUpdated."""
+
+    ref: Ref
+    resources: tuple[Resource, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +213,7 @@ Order = (
     | Pong
     | Authenticate
     | Launch
+    | LaunchExecutor
     | AllowCreate
     | CancelLaunch
     | Watch

@@ -59,7 +59,7 @@ class DropDrain:
 
 @dataclass(frozen=True, slots=True)
 class AddPendingRemoval:
-    """The container of an ended task: it must be removed from the endpoint."""
+    """The container of an ended task or executor: it must be removed from the endpoint."""
 
     ref: Ref
 
@@ -68,6 +68,23 @@ class AddPendingRemoval:
 class DropPendingRemoval:
     """The endpoint no longer has the container."""
 
+    container_id: ContainerId
+
+
+@dataclass(frozen=True, slots=True)
+class SaveExecutor:
+    """An executor of a framework, from its launch until its last terminal update is acknowledged.
+
+    The executors of command tasks have no record.
+    """
+
+    container_id: ContainerId
+    value: bytes
+    """A serialized ``shim.journal.Executor``."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropExecutor:
     container_id: ContainerId
 
 
@@ -148,6 +165,8 @@ AgentRecord = (
     | DropDrain
     | AddPendingRemoval
     | DropPendingRemoval
+    | SaveExecutor
+    | DropExecutor
 )
 Record = (
     AgentRecord
@@ -176,6 +195,8 @@ class Snapshot:
     resources: journal_pb2.Resources = field(default_factory=journal_pb2.Resources)
     drain: DrainConfig | None = None
     pending_removals: dict[ContainerId, Ref] = field(default_factory=dict)
+    executors: dict[ContainerId, bytes] = field(default_factory=dict)
+    """As in :class:`SaveExecutor`."""
     frameworks: dict[FrameworkId, journal_pb2.Framework] = field(default_factory=dict)
     tasks: dict[TaskKey, tuple[bytes, bytes]] = field(default_factory=dict)
     """``(info, state)`` of each task, as in :class:`AddTask`, oldest first."""

@@ -25,21 +25,23 @@ _sym_db = _symbol_database.Default()
 from shim.protos import mesos_pb2 as shim_dot_protos_dot_mesos__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19shim/protos/journal.proto\x12\x0cshim.journal\x1a\x17shim/protos/mesos.proto\"3\n\x05\x41gent\x12\x1e\n\x04info\x18\x01 \x02(\x0b\x32\x10.mesos.SlaveInfo\x12\n\n\x02ip\x18\x02 \x02(\t\"/\n\tResources\x12\"\n\tresources\x18\x01 \x03(\x0b\x32\x0f.mesos.Resource\"<\n\tFramework\x12\"\n\x04info\x18\x01 \x02(\x0b\x32\x14.mesos.FrameworkInfo\x12\x0b\n\x03pid\x18\x02 \x01(\t\"\xeb\x01\n\tTaskState\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x02(\t\x12\r\n\x05phase\x18\x02 \x02(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x03 \x02(\x01\x12(\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32\x13.shim.journal.Cause:\x04NONE\x12\r\n\x05grace\x18\x05 \x01(\x01\x12#\n\x08statuses\x18\x06 \x03(\x0b\x32\x11.mesos.TaskStatus\x12\x11\n\taddresses\x18\x07 \x03(\t\x12\x0f\n\x07healthy\x18\x08 \x01(\x08\x12\x14\n\x0c\x63heck_status\x18\t \x01(\x0c\x12\x0f\n\x07\x64rained\x18\n \x01(\x08*L\n\x05\x43\x61use\x12\x08\n\x04NONE\x10\x00\x12\x08\n\x04KILL\x10\x01\x12\r\n\tUNHEALTHY\x10\x02\x12\x0b\n\x07\x45XPIRED\x10\x03\x12\x13\n\x0fWITHOUT_UPDATES\x10\x04')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19shim/protos/journal.proto\x12\x0cshim.journal\x1a\x17shim/protos/mesos.proto\"3\n\x05\x41gent\x12\x1e\n\x04info\x18\x01 \x02(\x0b\x32\x10.mesos.SlaveInfo\x12\n\n\x02ip\x18\x02 \x02(\t\"/\n\tResources\x12\"\n\tresources\x18\x01 \x03(\x0b\x32\x0f.mesos.Resource\"<\n\tFramework\x12\"\n\x04info\x18\x01 \x02(\x0b\x32\x14.mesos.FrameworkInfo\x12\x0b\n\x03pid\x18\x02 \x01(\t\"\x9e\x01\n\x08\x45xecutor\x12!\n\x04info\x18\x01 \x02(\x0b\x32\x13.mesos.ExecutorInfo\x12\x14\n\x0c\x63ontainer_id\x18\x02 \x02(\t\x12\r\n\x05phase\x18\x03 \x02(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x02(\x01\x12\x15\n\rhas_container\x18\x05 \x01(\x08\x12\x11\n\taddresses\x18\x06 \x03(\t\x12\x0e\n\x06groups\x18\x07 \x01(\r\"\x8f\x02\n\tTaskState\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x02(\t\x12\r\n\x05phase\x18\x02 \x02(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x03 \x02(\x01\x12(\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32\x13.shim.journal.Cause:\x04NONE\x12\r\n\x05grace\x18\x05 \x01(\x01\x12#\n\x08statuses\x18\x06 \x03(\x0b\x32\x11.mesos.TaskStatus\x12\x11\n\taddresses\x18\x07 \x03(\t\x12\x0f\n\x07healthy\x18\x08 \x01(\x08\x12\x14\n\x0c\x63heck_status\x18\t \x01(\x0c\x12\x0f\n\x07\x64rained\x18\n \x01(\x08\x12\x13\n\x0b\x65xecutor_id\x18\x0b \x01(\t\x12\r\n\x05group\x18\x0c \x01(\r*L\n\x05\x43\x61use\x12\x08\n\x04NONE\x10\x00\x12\x08\n\x04KILL\x10\x01\x12\r\n\tUNHEALTHY\x10\x02\x12\x0b\n\x07\x45XPIRED\x10\x03\x12\x13\n\x0fWITHOUT_UPDATES\x10\x04')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shim.protos.journal_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CAUSE']._serialized_start=470
-  _globals['_CAUSE']._serialized_end=546
+  _globals['_CAUSE']._serialized_start=667
+  _globals['_CAUSE']._serialized_end=743
   _globals['_AGENT']._serialized_start=68
   _globals['_AGENT']._serialized_end=119
   _globals['_RESOURCES']._serialized_start=121
   _globals['_RESOURCES']._serialized_end=168
   _globals['_FRAMEWORK']._serialized_start=170
   _globals['_FRAMEWORK']._serialized_end=230
-  _globals['_TASKSTATE']._serialized_start=233
-  _globals['_TASKSTATE']._serialized_end=468
+  _globals['_EXECUTOR']._serialized_start=233
+  _globals['_EXECUTOR']._serialized_end=391
+  _globals['_TASKSTATE']._serialized_start=394
+  _globals['_TASKSTATE']._serialized_end=665
 # @@protoc_insertion_point(module_scope)

@@ -116,6 +116,54 @@ class Framework(_message.Message):
 Global___Framework: _TypeAlias = Framework  # noqa: Y015
 
 @_typing.final
+class Executor(_message.Message):
+    """An executor of a framework."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INFO_FIELD_NUMBER: _builtins.int
+    CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    HAS_CONTAINER_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    container_id: _builtins.str
+    phase: _builtins.str
+    accepted: _builtins.float
+    """seconds since the epoch"""
+    has_container: _builtins.bool
+    """Its own container exists or will: not on the host's network, nor with --triton_pods=separate."""
+    groups: _builtins.int
+    """how many task groups it was given"""
+    @_builtins.property
+    def info(self) -> _mesos_pb2.ExecutorInfo:
+        """with its framework_id"""
+
+    @_builtins.property
+    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """of its own container"""
+
+    def __init__(
+        self,
+        *,
+        info: _mesos_pb2.ExecutorInfo | None = ...,
+        container_id: _builtins.str | None = ...,
+        phase: _builtins.str | None = ...,
+        accepted: _builtins.float | None = ...,
+        has_container: _builtins.bool | None = ...,
+        addresses: _abc.Iterable[_builtins.str] | None = ...,
+        groups: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "container_id", b"container_id", "groups", b"groups", "has_container", b"has_container", "info", b"info", "phase", b"phase"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "addresses", b"addresses", "container_id", b"container_id", "groups", b"groups", "has_container", b"has_container", "info", b"info", "phase", b"phase"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Executor: _TypeAlias = Executor  # noqa: Y015
+
+@_typing.final
 class TaskState(_message.Message):
     """The changing part of a task; the constant part is its TaskInfo."""
 
@@ -131,6 +179,8 @@ class TaskState(_message.Message):
     HEALTHY_FIELD_NUMBER: _builtins.int
     CHECK_STATUS_FIELD_NUMBER: _builtins.int
     DRAINED_FIELD_NUMBER: _builtins.int
+    EXECUTOR_ID_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
     container_id: _builtins.str
     phase: _builtins.str
     """the value of a core.lifecycle.TaskPhase"""
@@ -142,6 +192,10 @@ class TaskState(_message.Message):
     healthy: _builtins.bool
     check_status: _builtins.bytes
     drained: _builtins.bool
+    executor_id: _builtins.str
+    """of the framework's executor that runs it"""
+    group: _builtins.int
+    """its task group, counted from 1 for each executor"""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedCompositeFieldContainer[_mesos_pb2.TaskStatus]:
         """without data; of successive equal states the newest"""
@@ -161,10 +215,12 @@ class TaskState(_message.Message):
         healthy: _builtins.bool | None = ...,
         check_status: _builtins.bytes | None = ...,
         drained: _builtins.bool | None = ...,
+        executor_id: _builtins.str | None = ...,
+        group: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "drained", b"drained", "grace", b"grace", "healthy", b"healthy", "phase", b"phase"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "drained", b"drained", "executor_id", b"executor_id", "grace", b"grace", "group", b"group", "healthy", b"healthy", "phase", b"phase"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "addresses", b"addresses", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "drained", b"drained", "grace", b"grace", "healthy", b"healthy", "phase", b"phase", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "addresses", b"addresses", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "drained", b"drained", "executor_id", b"executor_id", "grace", b"grace", "group", b"group", "healthy", b"healthy", "phase", b"phase", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,7 +22,7 @@ from shim.core.lifecycle import TaskPhase
 from shim.errors import FatalError
 from shim.model import orders, records
 from shim.model.container import Phase, Ref
-from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
 from shim.model.records import Snapshot
 from shim.protos import journal_pb2
 from shim.protos import messages_pb2 as m
@@ -33,6 +33,7 @@ from tests.core.harness import AGENT, MASTER, FakeEntropy, Shim, agent_info, con
 OLD_JOURNAL = Path(__file__).parents[1] / "data" / "journal-5f6b6cb.db"
 
 REF = Ref(TaskKey(FrameworkId("F"), TaskId("t")), ContainerId("c-1"))
+EXECUTOR_REF = Ref(ExecutorKey(FrameworkId("F"), ExecutorId("e")), ContainerId("c-2"))
 AGENT_RECORD = journal_pb2.Agent(info=SlaveInfo(hostname="h", port=1), ip="10.0.0.1")
 RESOURCES = journal_pb2.Resources(resources=[Resource(name="cpus", type=Value.SCALAR)])
 DRAIN = DrainConfig(mark_gone=True)
@@ -53,6 +54,9 @@ FRAMEWORK = journal_pb2.Framework(info=FrameworkInfo(user="u", name="n"), pid="@
         (records.DropDrain(), ("drain", None)),
         (records.AddPendingRemoval(REF), ("doomed/c-1", b"F\nt")),
         (records.DropPendingRemoval(REF.container_id), ("doomed/c-1", None)),
+        (records.AddPendingRemoval(EXECUTOR_REF), ("doomed/c-2", b"F\n\ne")),
+        (records.SaveExecutor(EXECUTOR_REF.container_id, b"\x01"), ("executor/c-2", b"\x01")),
+        (records.DropExecutor(EXECUTOR_REF.container_id), ("executor/c-2", None)),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, tuple) else value[0],
 )
@@ -70,11 +74,18 @@ def test_rows_come_back_as_a_snapshot() -> None:
         records.SaveResources(RESOURCES),
         records.SaveDrain(DRAIN),
         records.AddPendingRemoval(REF),
+        records.AddPendingRemoval(EXECUTOR_REF),
+        records.SaveExecutor(EXECUTOR_REF.container_id, b"\x01"),
     ]
     rows = [(name, value or b"") for name, value in map(meta_row, saved)]
     read_meta([*rows, ("of a later version", b"")], snapshot)
     assert snapshot == Snapshot(
-        "host-5051", AGENT_RECORD, RESOURCES, DRAIN, {REF.container_id: REF}
+        "host-5051",
+        AGENT_RECORD,
+        RESOURCES,
+        DRAIN,
+        {ref.container_id: ref for ref in (REF, EXECUTOR_REF)},
+        {EXECUTOR_REF.container_id: b"\x01"},
     )
 
 
@@ -206,12 +217,12 @@ def test_tasks_of_an_old_journal_keep_names_phases_and_containers(snapshot: Snap
     for task in core.tasks.table.values():
         assert task.info.name == f"task {task.key.task_id}"
         assert task.info.command.environment.variables[0].value == f"/{task.key.task_id}"
-    running = core.tasks.table[RUNNING.key]
+    running = core.tasks.table[RUNNING.task_key]
     assert running.healthy is True
     assert running.addresses == ("172.17.0.2",)
-    assert core.tasks.table[STOPPING.key].grace == 30.0
-    assert core.tasks.table[STOPPING.key].cause == Cause.KILL
-    assert core.tasks.table[WITHOUT_UPDATES.key].cause == Cause.WITHOUT_UPDATES
+    assert core.tasks.table[STOPPING.task_key].grace == 30.0
+    assert core.tasks.table[STOPPING.task_key].cause == Cause.KILL
+    assert core.tasks.table[WITHOUT_UPDATES.task_key].cause == Cause.WITHOUT_UPDATES
 
 
 def test_tasks_of_an_old_journal_go_on(snapshot: Snapshot) -> None:

@@ -280,7 +280,7 @@ def running(ref: Ref) -> Container:
 
 
 def container(ref: Ref, phase: Phase, exit_code: int | None = None) -> Container:
-    key = ref.key
+    key = ref.task_key
     labels = {
         "mesos-shim.id": "mine",
         "org.apache.mesos.framework_id": key.framework_id,

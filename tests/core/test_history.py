@@ -25,7 +25,9 @@ class Past:
         self.history.add(ended, info, 5.0)
 
     def tasks(self, framework: str = "F") -> list[str]:
-        return [found.ref.key.task_id for found in self.history.tasks_of(FrameworkId(framework))]
+        return [
+            found.ref.task_key.task_id for found in self.history.tasks_of(FrameworkId(framework))
+        ]
 
 
 def test_the_newest_tasks_of_a_framework_are_kept_oldest_first() -> None:

@@ -247,6 +247,6 @@ def test_history_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     history = shim.core.tasks.history
     assert list(history.frameworks()) == ["G", "H"]
     completed = history.tasks_of(key_of("a", "H").framework_id)
-    assert [done.ref.key.task_id for done in completed] == ["b", "c"]
+    assert [done.ref.task_key.task_id for done in completed] == ["b", "c"]
     assert completed[-1].wire.state == TaskState.TASK_FINISHED
     assert history.tasks_of(key_of("a", "F").framework_id) == []

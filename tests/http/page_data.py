@@ -114,8 +114,8 @@ def run_task(core: Core, ref: Ref) -> None:
 def end_task(core: Core, ref: Ref, *, acknowledged: bool = False) -> None:
     core.tasks.apply(ref, Event.EXITED, facts.ContainerExited(ref, 0))
     if acknowledged:
-        core.status_updates.drop(ref.key)
-        core.tasks.forget(ref.key)
+        core.status_updates.drop(ref.task_key)
+        core.tasks.forget(ref.task_key)
     core.ctx.take()
 
 
@@ -124,7 +124,7 @@ def run_tasks(core: Core, count: int) -> list[Ref]:
     for ref in refs:
         run_task(core, ref)
         # Most updates of running tasks have been acknowledged.
-        core.status_updates.drop(ref.key)
+        core.status_updates.drop(ref.task_key)
     core.ctx.take()
     return refs
 

@@ -187,7 +187,7 @@ async def test_output_can_be_read_while_core_or_store_knows_the_task(
     assert (await read(client, latest, offset=0))["data"]
     assert page_data.outputs.last_live is True, "the container still exists"
     page_data.core.tasks.pending_removals.removed(ref)
-    page_data.core.tasks.forget(ref.key)
+    page_data.core.tasks.forget(ref.task_key)
     assert (await read(client, latest, offset=0))["data"]
     assert page_data.outputs.last_live is False
     old = Ref(TaskKey(FrameworkId("F"), TaskId("long-ago")), ContainerId("c"))

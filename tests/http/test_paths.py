@@ -13,7 +13,7 @@ WORK_DIR = "/var/lib/shim"
 
 
 def path(ref: Ref, run: str = "", base: str = WORK_DIR + "/slaves/any") -> str:
-    key = ref.key
+    key = ref.task_key
     run = run or ref.container_id
     return f"{base}/frameworks/{key.framework_id}/executors/{key.task_id}/runs/{run}"
 
@@ -61,7 +61,7 @@ def test_other_paths_are_not_found(page_data: PageData, wanted: str) -> None:
 def test_an_unknown_container_or_task_is_not_found(page_data: PageData) -> None:
     ref = running(page_data)
     assert find(page_data, path(ref, "other")) is None
-    assert find(page_data, path(Ref(ref.key._replace(task_id="x"), ref.container_id))) is None  # type: ignore[arg-type]
+    assert find(page_data, path(Ref(ref.task_key._replace(task_id="x"), ref.container_id))) is None  # type: ignore[arg-type]
 
 
 def test_the_sandbox_of_an_ended_task_is_found_and_not_live(page_data: PageData) -> None:
@@ -83,7 +83,7 @@ def test_latest_is_the_newest_run(page_data: PageData) -> None:
 
 
 def test_a_task_of_an_earlier_process_is_found_through_its_outputs(page_data: PageData) -> None:
-    old = Ref(running(page_data, "other").key._replace(task_id="old"), ContainerId("c"))  # type: ignore[arg-type]
+    old = Ref(running(page_data, "other").task_key._replace(task_id="old"), ContainerId("c"))  # type: ignore[arg-type]
     assert find(page_data, path(old)) is None
     page_data.outputs.known.add(old)
     assert find(page_data, path(old)) == SandboxPath(old, False, "")

@@ -156,11 +156,11 @@ async def test_a_starting_task_has_a_stage_until_it_runs(page_data: PageData) ->
     cache = TaskJsonCache(page_data.view)
     for detail in ("", "Back soon, until 12:00 UTC"):
         tasks.set_launch_stage(LaunchAdvanced(ref, Stage.CREATING, detail))
-        (task,) = json.loads(cache.executor_of(tasks.table[ref.key]))["tasks"]
+        (task,) = json.loads(cache.executor_of(tasks.table[ref.task_key]))["tasks"]
         assert task["state"] == "TASK_STARTING"
         assert task["stage"] == f"creating container {detail}".strip()
     run_task(page_data.core, ref)
-    (task,) = json.loads(cache.executor_of(tasks.table[ref.key]))["tasks"]
+    (task,) = json.loads(cache.executor_of(tasks.table[ref.task_key]))["tasks"]
     assert "stage" not in task
 
 

@@ -51,7 +51,7 @@ async def test_statistics_of_running_tasks(
 async def test_limits_of_a_task_with_its_own_limits(
     client: Client, page_data: PageData, refs: list[Ref]
 ) -> None:
-    wire = page_data.core.tasks.table[refs[0].key].wire
+    wire = page_data.core.tasks.table[refs[0].task_key].wire
     wire.limits["cpus"].value = 2.0
     wire.limits["mem"].value = float("inf")
     statistics = (await (await client.get("/monitor/statistics")).json())[0]["statistics"]

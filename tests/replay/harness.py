@@ -129,16 +129,16 @@ class ReplayedAgent:
             case orders.Launch():
                 self._launch(order)
             case orders.Stop():
-                script = self.scripts[order.ref.key.task_id]
+                script = self.scripts[order.ref.task_key.task_id]
                 self.handle(facts.ContainerExited(order.ref, script.stopped_code))
             case orders.StartChecks():
-                for healthy, kill in self.scripts[order.ref.key.task_id].health:
+                for healthy, kill in self.scripts[order.ref.task_key.task_id].health:
                     self.handle(facts.HealthReported(order.ref, healthy, kill))
             case orders.Remove():
                 self.handle(facts.ContainerRemoved(order.ref))
 
     def _launch(self, order: orders.Launch) -> None:
-        script = self.scripts[order.ref.key.task_id]
+        script = self.scripts[order.ref.task_key.task_id]
         if script.fails:
             self.handle(facts.LaunchFailed(order.ref, facts.Failure.PULL, script.fails))
             return

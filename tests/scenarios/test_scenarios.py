@@ -154,13 +154,13 @@ class Player:
             case orders.RemoveOrphan(name):
                 text = f"remove orphan {name}"
             case orders.Stop(ref, grace):
-                text = f"stop {ref.key.task_id} grace={grace:g}"
+                text = f"stop {ref.task_key.task_id} grace={grace:g}"
             case orders.Publish(ref, _, addresses, healthy):
-                text = f"publish {ref.key.task_id} {','.join(addresses)} healthy={healthy}"
+                text = f"publish {ref.task_key.task_id} {','.join(addresses)} healthy={healthy}"
             case orders.Authenticate(master, attempt, _):
                 text = f"authenticate with {master.ip}, attempt {attempt}"
             case _:
-                text = f"{_words(order)} {order.ref.key.task_id}"
+                text = f"{_words(order)} {order.ref.task_key.task_id}"
         return f"! {text}"
 
 
@@ -171,7 +171,7 @@ def _record(record: Record) -> str:
         case records.DropFramework(framework_id):
             text = f"drop framework {framework_id}"
         case records.AddPendingRemoval(ref):
-            text = f"add pending removal {ref.key.task_id}"
+            text = f"add pending removal {ref.task_key.task_id}"
         case records.AddTask(key, _, state):
             text = f"add task {key.task_id} {_state(state)}"
         case records.SaveTask(key, state):

@@ -257,7 +257,7 @@ class ContainerWorker:
         self._containerizer.observe(self.ref, found)
 
     def _launch(self) -> Steps:
-        behaviour = self._containerizer.world.engine.behaviours[self.ref.key]
+        behaviour = self._containerizer.world.engine.behaviours[self.ref.task_key]
         if behaviour.trouble == "invalid":
             return facts.LaunchFailed(self.ref, Failure.INVALID, "bad port")
         self._containerizer.post(facts.LaunchAdvanced(self.ref, Stage.PULLING))

@@ -23,6 +23,7 @@ class Disk:
         self.resources = journal_pb2.Resources()
         self.drain: DrainConfig | None = None
         self.pending_removals: dict[ContainerId, Ref] = {}
+        self.executors: dict[ContainerId, bytes] = {}
         self.frameworks: dict[FrameworkId, journal_pb2.Framework] = {}
         self.tasks: dict[TaskKey, tuple[bytes, bytes]] = {}
         self.updates: dict[TaskKey, dict[bytes, bytes]] = {}
@@ -49,6 +50,7 @@ class Disk:
                 self.resources,
                 self.drain,
                 self.pending_removals,
+                self.executors,
                 self.frameworks,
                 self.tasks,
                 {key: list(kept.values()) for key, kept in self.updates.items() if kept},
@@ -60,6 +62,7 @@ class Disk:
         self.shim_id, self.agent, self.drain = "", None, None
         self.resources = journal_pb2.Resources()
         self.pending_removals.clear()
+        self.executors.clear()
         self.frameworks.clear()
         self.tasks.clear()
         self.updates.clear()
@@ -90,6 +93,11 @@ class Disk:
             case records.DropPendingRemoval(container_id):
                 self._expect(container_id in self.pending_removals, record)
                 del self.pending_removals[container_id]
+            case records.SaveExecutor(container_id, value):
+                self.executors[container_id] = value
+            case records.DropExecutor(container_id):
+                self._expect(container_id in self.executors, record)
+                del self.executors[container_id]
             case records.SaveFramework(framework_id, framework):
                 self.frameworks[framework_id] = copy.deepcopy(framework)
             case records.DropFramework(framework_id):

@@ -52,7 +52,7 @@ class SimulatedContainer:
     started: int = 0
 
     def described(self) -> Container:
-        key = self.ref.key
+        key = self.ref.task_key
         return Container(
             self.ref.name,
             f"id-{self.ref.container_id}",
@@ -142,7 +142,7 @@ class Engine:
     def _create(self, ref: Ref) -> None:
         if ref.name in self.containers:
             raise NameTaken(f"Conflict: {ref.name}")
-        behaviour = self.behaviours[ref.key]
+        behaviour = self.behaviours[ref.task_key]
         if behaviour.trouble == "create":
             raise Permanent("invalid mount")
         self.containers[ref.name] = SimulatedContainer(ref, behaviour, Phase.CREATED)
@@ -160,7 +160,7 @@ class Engine:
         if container.ref.key in self.ran:
             before = self.ran[container.ref.key]
             raise Violation(f"{container.ref} is started, but the task ran before in {before}")
-        self.ran[container.ref.key] = name
+        self.ran[container.ref.task_key] = name
         container.started = 1
         container.phase = Phase.RUNNING
         if container.behaviour.ends is not None:

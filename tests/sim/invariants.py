@@ -58,7 +58,7 @@ class Invariants:
 
     def check_create(self, ref: Ref) -> None:
         """A restart launches a task in STAGING again, whatever was sent for it before."""
-        saved = self._world.disk.tasks.get(ref.key)
+        saved = self._world.disk.tasks.get(ref.task_key)
         phase = None if saved is None else journal_pb2.TaskState.FromString(saved[1]).phase
         if phase == TaskPhase.STAGING.value:
             raise Violation(f"{ref} is created, and a restart would launch it again")

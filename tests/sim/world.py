@@ -418,13 +418,13 @@ class World:
 
     def _containers_of(self, task: int) -> list[str]:
         containers = self.engine.containers
-        return [name for name in containers if containers[name].ref.key.task_id == f"t{task}"]
+        return [name for name in containers if containers[name].ref.task_key.task_id == f"t{task}"]
 
     def health(self, task: int, healthy: bool, kill: bool) -> None:
         if self.process is None:
             return
         for ref in list(self.process.containerizer.checked):
-            if ref.key.task_id == f"t{task}":
+            if ref.task_key.task_id == f"t{task}":
                 self._post(facts.HealthReported(ref, healthy, kill and not healthy))
 
     # --- the end ---------------------------------------------------------------------------

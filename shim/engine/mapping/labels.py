@@ -53,7 +53,7 @@ def map_labels(builder: SpecBuilder, ref: Ref, agent_id: str, executor_id: str) 
             LABEL_AGENT: agent_id,
             LABEL_FRAMEWORK: ref.key.framework_id,
             LABEL_EXECUTOR: executor_id,
-            LABEL_TASK: ref.key.task_id,
+            LABEL_TASK: ref.task_key.task_id,
             LABEL_CONTAINER: ref.container_id,
         }
     )

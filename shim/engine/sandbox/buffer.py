@@ -163,7 +163,7 @@ class OutputBuffer:
         self.mtime = now
         about: dict[str, Any] = {
             "framework": self.ref.key.framework_id,
-            "task": self.ref.key.task_id,
+            "task": self.ref.task_key.task_id,
             "ended": self.ended_s,
             "mtime": now,
         }

@@ -189,9 +189,9 @@ class SandboxStore:
     def _add_ended(self, buffer: OutputBuffer) -> None:
         ref = buffer.ref
         self._ended[ref.container_id] = _EndedSandbox(ref, buffer.ended_s, buffer.held)
-        latest = self._ended.get(self._latest.get(ref.key, ref.container_id))
+        latest = self._ended.get(self._latest.get(ref.task_key, ref.container_id))
         if latest is None or latest.ended_s <= buffer.ended_s:
-            self._latest[ref.key] = ref.container_id
+            self._latest[ref.task_key] = ref.container_id
 
     # --- bounds -----------------------------------------------------------------------------
 
@@ -276,8 +276,8 @@ class SandboxStore:
 
     def _remove_ended(self, container_id: ContainerId) -> None:
         sandbox = self._ended.pop(container_id)
-        if self._latest.get(sandbox.ref.key) == container_id:
-            del self._latest[sandbox.ref.key]
+        if self._latest.get(sandbox.ref.task_key) == container_id:
+            del self._latest[sandbox.ref.task_key]
 
     async def _delete(self, container_id: ContainerId) -> None:
         await asyncio.to_thread(shutil.rmtree, self._path(container_id), ignore_errors=True)

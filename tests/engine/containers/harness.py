@@ -58,7 +58,7 @@ class Harness:
     def spec(self, order: Launch) -> ContainerSpec:
         if self.spec_error is not None:
             raise self.spec_error
-        task = order.ref.key.task_id
+        task = order.ref.task_key.task_id
         image = parse_image(self.images.get(task, self.image))
         body = {
             "Image": image.text,

@@ -483,7 +483,7 @@ async def test_a_known_image_is_not_looked_up_again_until_a_create_misses_it() -
 @timeless
 async def test_a_pull_uses_the_credentials_of_the_launch() -> None:
     def auth_for(order: Launch, image: ImageRef) -> Auth:
-        return Auth("user", order.ref.key.task_id, server=image.registry)
+        return Auth("user", order.ref.task_key.task_id, server=image.registry)
 
     async with harness(auth_for=auth_for) as h:
         h.engine.registry.add("reg:5000/a:1")

@@ -106,7 +106,7 @@ async def test_a_bounded_number_of_logs_is_followed(
     async with open_store(engine, tmp_path) as store:
         refs = [a_ref(str(number)) for number in range(5)]
         for ref in refs:
-            say(box_of(engine, ref), f"{ref.key.task_id}\n")
+            say(box_of(engine, ref), f"{ref.task_key.task_id}\n")
             await text(store, ref)
             await asyncio.sleep(0.001)
         assert store.followed == 2
@@ -131,12 +131,12 @@ async def test_final_logs_outlive_the_container(tmp_path: Path) -> None:
         assert await text(store, ref, live=False) == "one\ntwo\n"
         assert await text(store, ref, "stderr", live=True) == "bad\n"
         assert await text(store, silent, live=False) == ""
-        assert store.latest(ref.key) == ref
+        assert store.latest(ref.task_key) == ref
         # One that wrote nothing costs no directory.
         assert kept_in(tmp_path) == {ref.container_id}
     async with open_store(engine, tmp_path) as store:
         assert await text(store, ref, live=False) == "one\ntwo\n"
-        assert store.latest(ref.key) == ref
+        assert store.latest(ref.task_key) == ref
 
 
 async def test_a_restart_resumes_a_log_at_its_cursor(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ async def test_a_sweep_deletes_the_oldest_ended_sandboxes_first(
         await store.sweep(time.time())
         left = kept_in(tmp_path)
         assert left == {refs[0].container_id, refs[4].container_id, refs[5].container_id}
-        assert store.latest(refs[1].key) is None
+        assert store.latest(refs[1].task_key) is None
         await store.sweep(time.time() + limits.SANDBOX_AGE + 1)
         assert kept_in(tmp_path) == {refs[0].container_id}
         assert await text(store, refs[0]) == "0123456789"
@@ -451,9 +451,13 @@ async def test_a_container_that_disappears_without_a_collection_has_ended(tmp_pa
             assert await text(store, ref) == "x\n"
     engine.destroy(gone.name)
     async with open_store(engine, tmp_path) as store:
-        assert (len(store), store.latest(gone.key)) == (0, None)
+        assert (len(store), store.latest(gone.task_key)) == (0, None)
         await store.sweep(time.time() + limits.LOG_WATCHED + 1)
-        assert (len(store), store.latest(gone.key), store.latest(runs.key)) == (1, gone, None)
+        assert (len(store), store.latest(gone.task_key), store.latest(runs.task_key)) == (
+            1,
+            gone,
+            None,
+        )
         assert await text(store, gone, live=False) == "x\n"
     async with open_store(engine, tmp_path) as store:
         await store.sweep(time.time() + 365 * 24 * 3600)
