@@ -1,4 +1,4 @@
-"""What the shim asks of a Docker endpoint: six calls about containers, and some extras.
+"""What the shim asks of a Docker endpoint: calls about containers, images and volumes.
 
 The contract of every engine (``tests/contract`` runs one suite on each of them):
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from shim.model.container import Container
+from shim.model.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,19 @@ class Engine(Protocol):
         platform: str = "",
     ) -> None:
         """Pull it. A cancelled coroutine cancels the pull. Permanent has the registry's words."""
+
+    async def create_volume(self, volume: Volume) -> None:
+        """Create it; creating it again succeeds, and changes nothing.
+
+        NameTaken: a volume of that name exists that another owner made. Permanent: another driver
+        made it, or the endpoint cannot make such a volume.
+        """
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove it with its files. It need not exist. Transient while a container has it."""
+
+    async def list_volumes(self) -> Sequence[Volume]:
+        """All volumes of this shim; none at an endpoint without volumes."""
 
     def events(self) -> AsyncGenerator[str, None]:
         """Names of this shim's containers that ended or were removed.

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
+from urllib.parse import quote
 
 from shim import limits
 from shim.engine.api import Auth, ContainerSpec, EngineInfo, ImageRef
@@ -24,8 +25,9 @@ from shim.engine.client.transport import (
     time_limit,
     without_empty,
 )
-from shim.errors import NotFound
+from shim.errors import NameTaken, NotFound
 from shim.model.container import LABEL_CONTAINER, LABEL_SHIM, Container, container_name
+from shim.model.volume import Volume
 
 DISK_UNKNOWN_MB = 100 * 1024
 """The disk of a remote engine, which does not report its size. --resources overrides it."""
@@ -116,6 +118,32 @@ class DockerEngine(HttpEngine):
         platform: str = "",
     ) -> None:
         await self._pull(image, auth, progress, platform, timeout=STREAM, error_for=pull_error)
+
+    @measured
+    async def create_volume(self, volume: Volume) -> None:
+        body = {
+            "Name": volume.name,
+            "Driver": volume.driver,
+            "DriverOpts": dict(volume.options),
+            "Labels": dict(volume.labels),
+        }
+        answer = await self._http.json("create_volume", "POST", "/volumes/create", json=body)
+        with parsing("create_volume"):
+            # The engine answers with the volume of that name, also where it existed already.
+            if parse.volume(answer).owner != volume.owner:
+                raise NameTaken(f"a volume {volume.name} exists that is not this agent's")
+
+    @measured
+    async def remove_volume(self, name: str) -> None:
+        with suppress(NotFound):
+            await self._http.call("remove_volume", "DELETE", f"/volumes/{quote(name, safe='')}")
+
+    @measured
+    async def list_volumes(self) -> Sequence[Volume]:
+        params = {"filters": json.dumps({"label": [self._label]})}
+        answer = await self._http.json("list_volumes", "GET", "/volumes", params=params)
+        with parsing("list_volumes"):
+            return [parse.volume(entry) for entry in answer["Volumes"] or []]
 
     async def events(self) -> AsyncGenerator[str, None]:
         filters = {"type": ["container"], "event": ["die", "destroy"], "label": [self._label]}

@@ -21,7 +21,7 @@ from tests.triton.simulator import run_simulator
 
 def _fake(shim_id: str) -> Rig:
     engine, other = FakeEngine(shim_id), FakeEngine(f"{shim_id}-other")
-    other.boxes = engine.boxes
+    other.boxes, other.volumes = engine.boxes, engine.volumes
     return Rig(
         engine=engine,
         other=other,
@@ -57,7 +57,10 @@ async def _triton(rig: Rig, certs: Path, backend: Backend) -> AsyncIterator[Rig]
     await rig.engine.close()
     await rig.other.close()
     async with run_simulator(
-        certs, Options(provision_seconds=0.1, stopping_seconds=0.3), backend, must_end_empty=True
+        certs,
+        Options(provision_seconds=0.1, stopping_seconds=0.3, volumes=True),
+        backend,
+        must_end_empty=True,
     ) as at:
         rig.engine, rig.other = (
             TritonEngine(at.endpoint.url, ClientLogin(certs), shim_id=owner)

@@ -12,6 +12,7 @@ from shim.engine.api import ContainerSpec, Engine, ImageRef
 from shim.engine.client.http_engine import HttpEngine
 from shim.engine.images.image_reference import parse_image
 from shim.model.container import LABEL_CONTAINER, LABEL_SHIM
+from shim.model.volume import Volume, volume_name
 from tests.support.wait import patience
 
 
@@ -37,6 +38,7 @@ class Rig:
     writable: str = "/tmp"
     network: str = "none"
     made: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
 
     def spec(self, command: Sequence[str], **body: Any) -> ContainerSpec:
         container_id = str(uuid.uuid4())
@@ -50,6 +52,12 @@ class Rig:
             "HostConfig": {"NetworkMode": self.network},
         }
         return ContainerSpec(name, self.image, {**wanted, **body})
+
+    def volume(self, **rest: Any) -> Volume:
+        """A volume to be made; removed at the end of the test."""
+        name = volume_name(self.shim_id, str(uuid.uuid4()))
+        self.volumes.append(name)
+        return Volume(name, {LABEL_SHIM: self.shim_id, "kind": "test"}, **rest)
 
     async def create(self, command: Sequence[str], **body: Any) -> str:
         spec = self.spec(command, **body)
@@ -76,6 +84,8 @@ class Rig:
     async def close(self) -> None:
         for name in self.made:
             await self.engine.remove(name)
+        for volume in self.volumes:
+            await self.engine.remove_volume(volume)
         await self.engine.close()
         await self.other.close()
 

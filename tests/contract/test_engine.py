@@ -14,7 +14,8 @@ import pytest
 
 from shim.engine.api import CreateNotifier, Engine
 from shim.errors import NameTaken, NotFound, Permanent, Transient
-from shim.model.container import Container, Phase
+from shim.model.container import LABEL_SHIM, Container, Phase
+from shim.model.volume import Volume
 from tests.contract.rigs import Rig, missing_image
 from tests.support.wait import PATIENCE, patience
 
@@ -234,6 +235,47 @@ async def test_the_config_of_an_image(rig: Rig) -> None:
 async def test_a_pull_fails_with_the_registrys_message(rig: Rig) -> None:
     with pytest.raises((Permanent, Transient), match=r"127\.0\.0\.1:1"):
         await rig.engine.pull(missing_image("127.0.0.1:1/missing:1"), None, lambda text: None)
+
+
+async def test_a_volume_is_made_once_and_listed_by_its_owner(rig: Rig) -> None:
+    volume = rig.volume()
+    await rig.engine.create_volume(volume)
+    await rig.engine.create_volume(volume)
+    (listed,) = await rig.engine.list_volumes()
+    assert listed.name == volume.name
+    if rig.engine.kind != "triton":  # Triton keeps no labels of volumes
+        assert listed.labels == volume.labels
+    assert list(await rig.other.list_volumes()) == []
+    await rig.engine.remove_volume(volume.name)
+    await rig.engine.remove_volume(volume.name)
+    assert list(await rig.engine.list_volumes()) == []
+
+
+async def test_a_volume_that_a_container_has_is_removed_after_it(rig: Rig) -> None:
+    volume = rig.volume()
+    await rig.engine.create_volume(volume)
+    host = {"NetworkMode": rig.network, "Binds": [f"{volume.name}:/data:rw"]}
+    name = await rig.create(rig.runs, HostConfig=host)
+    with pytest.raises(Transient, match="use"):
+        await rig.engine.remove_volume(volume.name)
+    await rig.engine.remove(name)
+    assert [each.name for each in await rig.engine.list_volumes()] == [volume.name]
+    await rig.engine.remove_volume(volume.name)
+    assert list(await rig.engine.list_volumes()) == []
+
+
+async def test_a_volume_that_cannot_be_made_is_refused(rig: Rig) -> None:
+    with pytest.raises(Permanent, match=r"mesos-shim-test-nosuch|invalid volume"):
+        await rig.engine.create_volume(rig.volume(driver="mesos-shim-test-nosuch"))
+
+
+async def test_a_volume_of_another_owner_is_not_taken(rig: Rig) -> None:
+    if rig.engine.kind == "triton":
+        pytest.skip("there the owner is in the name")
+    volume = rig.volume()
+    await rig.engine.create_volume(volume)
+    with pytest.raises(NameTaken, match=volume.name):
+        await rig.other.create_volume(Volume(volume.name, {LABEL_SHIM: "another"}))
 
 
 async def test_events_name_ended_and_removed_containers(rig: Rig) -> None:

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, TypeVar
 from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRef
 from shim.errors import InProgress, NameTaken, NotFound, Permanent, Transient
 from shim.model.container import LABEL_SHIM, Container, Phase, Ref
+from shim.model.volume import Volume
 
 KILLED = 137
 
@@ -35,6 +36,8 @@ class Box:
     image: str
     labels: Mapping[str, str]
     command: Sequence[str]
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """Of its create call."""
     phase: Phase = Phase.CREATED
     exit_code: int | None = None
     oom_killed: bool = False
@@ -44,6 +47,12 @@ class Box:
     files: dict[str, bytes] = field(default_factory=dict)
     output: list[tuple[int, float, bytes]] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def volumes(self) -> set[str]:
+        """The named volumes that it mounts."""
+        binds = self.body.get("HostConfig", {}).get("Binds") or []
+        return {bind.partition(":")[0] for bind in binds if not bind.startswith("/")}
 
     @property
     def obeys(self) -> bool:
@@ -71,6 +80,7 @@ class FakeEngine:
         self.shim_id = shim_id
         self.has_events = has_events
         self.boxes: dict[str, Box] = {}
+        self.volumes: dict[str, Volume] = {}
         self.images: set[str] = {"busybox:1"}
         self.image_configs: dict[str, Mapping[str, Any]] = {}
         self.registry: set[str] = set()
@@ -122,7 +132,7 @@ class FakeEngine:
     def add(self, name: str, labels: Mapping[str, str], phase: Phase = Phase.RUNNING) -> Box:
         """A container that exists already."""
         self._ids += 1
-        box = Box(name, f"{self._ids:064x}", "busybox:1", labels, ("sleep",), phase)
+        box = Box(name, f"{self._ids:064x}", "busybox:1", labels, ("sleep",), phase=phase)
         self.boxes[name] = box
         return box
 
@@ -141,6 +151,9 @@ class FakeEngine:
                 raise NotFound(f"No such image: {spec.image.text}")
             box = self.add(spec.name, spec.body["Labels"], Phase.CREATED)
             box.image, box.command = spec.image.text, spec.body.get("Cmd") or ("sleep",)
+            box.body = spec.body
+            for volume in box.volumes:
+                self.volumes.setdefault(volume, Volume(volume))
             return box.id
 
         return await self._call("create", effect)
@@ -227,6 +240,30 @@ class FakeEngine:
             self.pulls_cancelled += 1
             raise
         progress("1 of 1 layers")
+
+    async def create_volume(self, volume: Volume) -> None:
+        def effect() -> None:
+            if volume.driver not in ("", "local"):
+                raise Permanent(f"error looking up volume plugin {volume.driver}: not found")
+            made = self.volumes.setdefault(volume.name, volume)
+            if made.owner != volume.owner:
+                raise NameTaken(f"a volume {volume.name} exists that is not this agent's")
+
+        await self._call("create_volume", effect)
+
+    async def remove_volume(self, name: str) -> None:
+        def effect() -> None:
+            if any(name in box.volumes for box in self.boxes.values()):
+                raise Transient(f"remove {name}: volume is in use")
+            self.volumes.pop(name, None)
+
+        await self._call("remove_volume", effect)
+
+    async def list_volumes(self) -> Sequence[Volume]:
+        return await self._call(
+            "list_volumes",
+            lambda: [each for each in self.volumes.values() if each.owner == self.shim_id],
+        )
 
     async def events(self) -> AsyncGenerator[str, None]:
         await self._call("events", lambda: None)

@@ -279,6 +279,11 @@ async def list_volumes(call: Call) -> web.StreamResponse:
     return _json({"Volumes": call.datacenter.volumes.list(), "Warnings": []})
 
 
+async def remove_volume(call: Call) -> web.StreamResponse:
+    await call.datacenter.remove_volume(call.params["name"])
+    return _empty()
+
+
 async def refuse(call: Call) -> web.StreamResponse:
     raise not_implemented(call.request.path)
 
@@ -318,6 +323,7 @@ _ROUTES: list[tuple[str, str, Handler, float | None]] = [
     ("DELETE", r"/networks/[^/]+", refuse, None),
     ("GET", "/volumes", list_volumes, HOUR),
     ("POST", "/volumes/create", create_volume, HOUR),
+    ("DELETE", r"/volumes/(?P<name>[^/]+)", remove_volume, HOUR),
 ]
 ROUTES = [(method, re.compile(path), handler, idle) for method, path, handler, idle in _ROUTES]
 """Method, path, handler, and the seconds without a byte after which the call is cut off.

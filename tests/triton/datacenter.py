@@ -157,6 +157,10 @@ class Datacenter:
         await self.backend.remove(machine)
         self._drop(machine, State.DESTROYED)
 
+    async def remove_volume(self, name: str) -> None:
+        users = [machine.name for machine in self._visible.values() if name in machine.volumes]
+        await self.volumes.remove(name, users)
+
     async def crash(self, machine: Machine) -> None:
         """Its server fails: the machine is down and its exit code is unknown."""
         machine.stopped_by_call = True

@@ -104,6 +104,11 @@ class Machine:
         lenders = {each.partition(":")[0] for each in other.host_config.get("VolumesFrom") or []}
         return self.account == other.account and bool(lenders & {self.name, self.id})
 
+    @property
+    def volumes(self) -> set[str]:
+        """The NFS volumes that it mounts."""
+        return {bind.partition(":")[0] for bind in self.host_config.get("Binds") or []}
+
     def seconds(self, now: float) -> float:
         """Machine-seconds billed until ``now``."""
         if self.provisioned is None:

@@ -12,7 +12,9 @@ from tests.triton.simulator import Client, TritonSimulator
 
 async def test_volumes_are_off_by_default(call: Client) -> None:
     assert (await call("GET", "/volumes")).status == 500
-    assert (await call("POST", "/volumes/create", json={"Name": "data"})).status == 500
+    assert (
+        await call("POST", "/volumes/create", json={"Name": "data", "DriverOpts": {}})
+    ).status == 500
 
 
 async def test_a_second_volume_of_one_name_is_refused(
@@ -20,7 +22,7 @@ async def test_a_second_volume_of_one_name_is_refused(
 ) -> None:
     triton.options.volumes = True
     for status in (200, 409):
-        answer = await call("POST", "/volumes/create", json={"Name": "data"})
+        answer = await call("POST", "/volumes/create", json={"Name": "data", "DriverOpts": {}})
         assert answer.status == status
     assert answer.text.startswith("(VolumeAlreadyExists) ")
 
@@ -63,7 +65,9 @@ async def test_invalid_binds_are_refused(
     triton: TritonSimulator, call: Client, host: dict[str, Any], status: int, words: str
 ) -> None:
     triton.options.volumes = True
-    assert (await call("POST", "/volumes/create", json={"Name": "data"})).status == 200
+    assert (
+        await call("POST", "/volumes/create", json={"Name": "data", "DriverOpts": {}})
+    ).status == 200
     answer = await call.create(HostConfig=host)
     assert (answer.status, words in answer.text) == (status, True), answer.text
     assert triton.remaining == []
@@ -74,3 +78,16 @@ async def test_automounting_creates_a_missing_volume(triton: TritonSimulator, ca
     for name in ("one", "two"):
         assert (await call.create(name, HostConfig={"Binds": ["data:/data"]})).status == 200
     assert [each["Name"] for each in (await call("GET", "/volumes")).json["Volumes"]] == ["data"]
+
+
+async def test_a_volume_is_removed_unless_a_container_mounts_it(
+    triton: TritonSimulator, call: Client
+) -> None:
+    triton.options.volumes = triton.options.automount = True
+    made = (await call.create("one", HostConfig={"Binds": ["data:/data"]})).json["Id"]
+    refused = await call("DELETE", "/volumes/data")
+    assert (refused.status, refused.text.startswith("(VolumeInUse) ")) == (409, True)
+    assert (await call("DELETE", f"/containers/{made}")).status == 204
+    assert (await call("DELETE", "/volumes/data")).status == 204
+    missing = await call("DELETE", "/volumes/data")
+    assert (missing.status, "Could not find volume" in missing.text) == (500, True)

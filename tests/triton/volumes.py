@@ -25,7 +25,9 @@ class Volumes:
         driver = body.get("Driver", "tritonnfs")
         if not NAME.fullmatch(name) or driver not in ("tritonnfs", "local"):
             raise validation_error(f"invalid volume: {body}")
-        size = (body.get("DriverOpts") or {}).get("size", f"{SIZES[0]}G")
+        if "DriverOpts" not in body:
+            raise docker_error("Cannot read property 'size' of undefined")
+        size = body["DriverOpts"].get("size", f"{SIZES[0]}G")
         if size not in [f"{each}G" for each in SIZES]:
             sizes = ", ".join(f"{each}G" for each in SIZES)
             message = f"Volume size not available. Available sizes: {sizes}"
@@ -45,7 +47,17 @@ class Volumes:
             if name not in self._volumes:
                 if not self._options.automount:
                     raise docker_error("Support for automounting NFS volumes is not enabled")
-                await self.create({"Name": name})
+                await self.create({"Name": name, "DriverOpts": {}})
+
+    async def remove(self, name: str, users: Sequence[str]) -> None:
+        """``users``: the names of the machines that mount it."""
+        self._check_on()
+        if name not in self._volumes:
+            raise docker_error(f"Could not find volume with name: {name}")
+        if users:
+            raise ApiError(409, f"Volume with name {name} is used", "VolumeInUse")
+        await asyncio.sleep(self._options.volume_seconds)
+        del self._volumes[name]
 
     def list(self) -> list[dict[str, Any]]:
         self._check_on()

@@ -91,7 +91,7 @@ def error_for(verb: str, status: int, body: bytes, headers: Mapping[str, str]) -
 
 
 def _server_error(verb: str, message: str) -> ShimError:
-    if verb not in ("create", "start", "pull") or ENGINE_FAILURE.search(message):
+    if verb not in ("create", "start", "pull", "create_volume") or ENGINE_FAILURE.search(message):
         return Transient(message)
     return pull_error(message) if verb == "pull" else Ambiguous(message)
 
@@ -109,12 +109,16 @@ def _not_found(verb: str, message: str) -> ShimError:
         return NotFound(message) if NO_SUCH_IMAGE.search(message) else Permanent(message)
     if verb == "start":
         return NotFound(message) if NO_SUCH_CONTAINER.search(message) else Permanent(message)
-    return Permanent(message) if verb == "pull" else NotFound(message)
+    return Permanent(message) if verb in ("pull", "create_volume") else NotFound(message)
 
 
 def _conflict(verb: str, message: str) -> ShimError:
     if verb == "create" and NAME_IN_USE.search(message):
         return NameTaken(message)
-    if verb == "remove" or BEING_REMOVED.search(message) or ENGINE_FAILURE.search(message):
+    if (
+        verb in ("remove", "remove_volume")
+        or BEING_REMOVED.search(message)
+        or ENGINE_FAILURE.search(message)
+    ):
         return Transient(message)
     return Permanent(message)

@@ -1,4 +1,4 @@
-"""Turns Docker's JSON into :class:`~shim.model.container.Container`. Pure."""
+"""Turns Docker's JSON into :class:`~shim.model.container.Container` and ``Volume``. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shim.model.container import Container, Phase
+from shim.model.volume import Volume
 
 _PHASES = {
     "created": Phase.CREATED,
@@ -64,6 +65,11 @@ def from_list(entry: Mapping[str, Any]) -> Container:
         exit_code=int(ended[1]) if ended and phase is Phase.EXITED else None,
         addresses=_preferred(networks.values()),
     )
+
+
+def volume(entry: Mapping[str, Any]) -> Volume:
+    """From the description of one volume, in a list or in the answer of its create."""
+    return Volume(entry["Name"], entry.get("Labels") or {}, entry.get("Driver") or "")
 
 
 def _phase(state: Mapping[str, Any]) -> Phase:

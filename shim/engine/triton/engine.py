@@ -22,8 +22,10 @@ from shim.engine.triton.creates import CreateTracker
 from shim.engine.triton.errors import pull_error
 from shim.engine.triton.login import ClientLogin
 from shim.engine.triton.transport import AnswerLost, TritonTransport
+from shim.engine.triton.volumes import TritonVolumes
 from shim.errors import InProgress, NameTaken, NotFound, Permanent, Transient, error_text
 from shim.model.container import LABEL_SHIM, Container, Phase
+from shim.model.volume import Volume
 
 STREAM = time_limit(idle=limits.TRITON_CREATE_TIMEOUT)
 PULL = time_limit(idle=limits.TRITON_PULL_IDLE)
@@ -71,6 +73,7 @@ class TritonEngine(HttpEngine):
         self._clock = clock
         self._observers: list[EngineObserver] = []
         self._creates = CreateTracker(self._http, self.list, clock)
+        self._volumes = TritonVolumes(self._http, shim_id)
         self._not_running: dict[str, tuple[Phase, float]] = {}
         """The phase in which lists show a container that is not running, and since when."""
 
@@ -225,6 +228,18 @@ class TritonEngine(HttpEngine):
         if platform not in ("", "linux/amd64"):
             raise Permanent(f"Triton runs linux/amd64 images only, not {platform}")
         await self._pull(image, auth, progress, "", timeout=PULL, error_for=pull_error)
+
+    @measured
+    async def create_volume(self, volume: Volume) -> None:
+        await self._volumes.create(volume)
+
+    @measured
+    async def remove_volume(self, name: str) -> None:
+        await self._volumes.remove(name)
+
+    @measured
+    async def list_volumes(self) -> Sequence[Volume]:
+        return await self._volumes.list()
 
     async def events(self) -> AsyncGenerator[str, None]:
         """Triton has none; ``has_events`` says so."""

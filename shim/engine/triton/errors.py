@@ -30,9 +30,12 @@ TEXT = re.compile(
     r"(?:\((?P<code>[A-Za-z]\w*)\) )?(?P<message>.*?)(?: \((?P<request>[0-9a-fA-F-]{16,})\))?",
     re.DOTALL,
 )
-DUPLICATE = re.compile(r'"alias" \(Duplicate\)|Already exists for this owner')
+DUPLICATE = re.compile(
+    r'"alias" \(Duplicate\)|Already exists for this owner|Volume with name .* already exists'
+)
 PROVISIONING = re.compile(r"provisioning container|still provisioning", re.IGNORECASE)
 NO_IMAGE = re.compile(r"no such image", re.IGNORECASE)
+NO_VOLUME = re.compile(r"could not find volume|volume .*not found", re.IGNORECASE)
 NO_CONTAINER = re.compile(r"no such container", re.IGNORECASE)
 FINAL = re.compile(
     r"remapping of port numbers|No command specified|invalid value for com\.joyent\.package"
@@ -42,7 +45,7 @@ FINAL = re.compile(
     re.IGNORECASE,
 )
 """Sent with status 500 or any other; the same request gets the same answer the next time."""
-PASSING_CODES = frozenset({"CommandTimeout", "ServiceUnavailableError"})
+PASSING_CODES = frozenset({"CommandTimeout", "ServiceUnavailableError", "VolumeInUse"})
 FINAL_CODES = frozenset(
     {
         "NoAllocatableServersError",
@@ -151,10 +154,13 @@ def _by_words(verb: str, status: int, error: ErrorText) -> ShimError:
         return Transient(text)
     if error.code in FINAL_CODES or FINAL.search(error.message):
         return Permanent(text)
+    if verb == "remove_volume" and NO_VOLUME.search(error.message):
+        return NotFound(text)
     if status == 404:
         return _not_found(verb, error)
     if status >= 500:
-        return _ambiguous(text) if verb in ("create", "start", "pull") else Transient(text)
+        makes = verb in ("create", "start", "pull", "create_volume")
+        return _ambiguous(text) if makes else Transient(text)
     return Transient(text) if status == 409 and verb == "remove" else Permanent(text)
 
 

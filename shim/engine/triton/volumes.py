@@ -1,0 +1,54 @@
+"""Volumes of a Triton datacenter: NFS servers, which exist where the operator turned them on.
+
+Triton keeps no labels of volumes: this shim's are known by the beginning of their names. It has no
+answer for a create that repeats an earlier one but VolumeAlreadyExists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from urllib.parse import quote
+
+from shim import limits
+from shim.engine.client import parse
+from shim.engine.client.transport import Transport, parsing, time_limit
+from shim.errors import NameTaken, NotFound, Permanent
+from shim.model.volume import Volume, volume_prefix
+
+DRIVER = "tritonnfs"
+LONG = time_limit(limits.TRITON_CREATE_TIMEOUT)
+"""Triton answers when the server of the volume is made or gone."""
+
+
+class TritonVolumes:
+    """The calls about volumes of :class:`~shim.engine.api.Engine`."""
+
+    def __init__(self, http: Transport, shim_id: str) -> None:
+        self._http = http
+        self._prefix = volume_prefix(shim_id)
+
+    async def create(self, volume: Volume) -> None:
+        body = {
+            "Name": volume.name,
+            "Driver": volume.driver or DRIVER,
+            "DriverOpts": dict(volume.options),
+        }
+        with suppress(NameTaken):
+            await self._http.call(
+                "create_volume", "POST", "/volumes/create", json=body, timeout=LONG, long=True
+            )
+
+    async def remove(self, name: str) -> None:
+        path = f"/volumes/{quote(name, safe='')}"
+        with suppress(NotFound):
+            await self._http.call("remove_volume", "DELETE", path, timeout=LONG, long=True)
+
+    async def list(self) -> Sequence[Volume]:
+        try:
+            answer = await self._http.json("list_volumes", "GET", "/volumes")
+        except Permanent:
+            return []  # the operator has not turned volumes on
+        with parsing("list_volumes"):
+            volumes = [parse.volume(entry) for entry in answer["Volumes"] or []]
+        return [volume for volume in volumes if volume.name.startswith(self._prefix)]

@@ -1,0 +1,38 @@
+"""Volumes at the simulator: turned off by the operator, or slow, and known by name alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from shim.engine.triton import TritonEngine
+from shim.errors import Permanent
+from shim.model.volume import Volume, volume_name
+from tests.engine.triton.conftest import OWNER
+from tests.triton.simulator import TritonSimulator
+
+
+async def test_where_volumes_are_off_there_are_none(
+    triton: TritonSimulator, engine: TritonEngine
+) -> None:
+    assert list(await engine.list_volumes()) == []
+    with pytest.raises(Permanent, match="Volumes are not supported"):
+        await engine.create_volume(Volume(volume_name(OWNER, "a")))
+
+
+async def test_volumes_are_made_at_once_with_their_options(
+    triton: TritonSimulator, engine: TritonEngine
+) -> None:
+    triton.options.volumes, triton.options.volume_seconds = True, 0.3
+    names = [volume_name(OWNER, part) for part in "abc"]
+    began = time.monotonic()
+    made = (engine.create_volume(Volume(name, options={"size": "20G"})) for name in names)
+    await asyncio.gather(*made)
+    assert time.monotonic() - began < 0.9
+    assert {each.name for each in await engine.list_volumes()} == set(names)
+    with pytest.raises(Permanent, match="Available sizes"):
+        await engine.create_volume(Volume(volume_name(OWNER, "d"), options={"size": "15G"}))
+    await engine.create_volume(Volume("data"))
+    assert "data" not in {each.name for each in await engine.list_volumes()}, "no owner's prefix"
