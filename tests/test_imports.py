@@ -101,6 +101,7 @@ PURE = {
     "dataclasses",
     "enum",
     "google",
+    "hashlib",
     "heapq",
     "ipaddress",
     "itertools",
