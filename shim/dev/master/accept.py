@@ -13,8 +13,8 @@ from shim.dev.master.master_state import (
     MasterState,
     Offer,
 )
-from shim.dev.master.resources import Resources, upgraded
 from shim.model.ids import ExecutorId
+from shim.model.resource_sets import Resources, upgraded
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 

@@ -12,13 +12,13 @@ import uuid
 from collections.abc import Iterable
 
 from shim.dev.master.master_state import AgentCapability, FrameworkCapability, MasterState
-from shim.dev.master.resources import (
+from shim.model.ids import FrameworkId, Pid, TaskId
+from shim.model.resource_sets import (
     InvalidResource,
     Resources,
     validate,
     without_dynamic,
 )
-from shim.model.ids import FrameworkId, Pid, TaskId
 from shim.model.resources import is_checkpointed
 from shim.model.validation import id_problem, role_problem, version_problem
 from shim.protos import mesos_pb2 as mesos

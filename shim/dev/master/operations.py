@@ -17,9 +17,10 @@ from shim.dev.master.master_state import (
     MasterState,
     OperationEntry,
 )
-from shim.dev.master.resources import InvalidResource, Resources, downgraded, upgraded
 from shim.dev.master.v1_json import to_json
 from shim.model.ids import AgentId, FrameworkId, Pid
+from shim.model.offer_operations import conversion, resources_of
+from shim.model.resource_sets import InvalidResource, Resources, downgraded, upgraded
 from shim.model.resources import is_checkpointed
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
@@ -40,43 +41,6 @@ def convert_for(agent: Agent, resources: Iterable[mesos.Resource]) -> list[mesos
     return [upgraded(r) if refined else downgraded(upgraded(r)) for r in resources]
 
 
-def conversion(operation: mesos.Offer.Operation) -> tuple[Resources, Resources]:
-    """The resources that an operation consumes and creates. Raises InvalidResource."""
-    match operation.type:
-        case Operation.RESERVE:
-            created = [upgraded(r) for r in operation.reserve.resources]
-            return Resources.of(map(_unreserved, created)), Resources.of(created)
-        case Operation.UNRESERVE:
-            consumed = [upgraded(r) for r in operation.unreserve.resources]
-            return Resources.of(consumed), Resources.of(map(_unreserved, consumed))
-        case Operation.CREATE:
-            created = [upgraded(r) for r in operation.create.volumes]
-            return Resources.of(map(_plain_disk, created)), Resources.of(created)
-        case Operation.DESTROY:
-            consumed = [upgraded(r) for r in operation.destroy.volumes]
-            return Resources.of(consumed), Resources.of(map(_plain_disk, consumed))
-    raise InvalidResource(f"{Operation.Type.Name(operation.type)} is not supported")
-
-
-def _unreserved(resource: mesos.Resource) -> mesos.Resource:
-    if not is_checkpointed(resource) or not resource.reservations:
-        raise InvalidResource(f"{resource.name} has no dynamic reservation")
-    new = upgraded(resource)
-    del new.reservations[-1]
-    return new
-
-
-def _plain_disk(resource: mesos.Resource) -> mesos.Resource:
-    if not resource.disk.HasField("persistence"):
-        raise InvalidResource(f"{resource.name} is not a persistent volume")
-    new = upgraded(resource)
-    new.disk.ClearField("persistence")
-    new.disk.ClearField("volume")
-    if not new.disk.HasField("source"):
-        new.ClearField("disk")
-    return new
-
-
 def accept(
     master: MasterState,
     framework: MasterFramework,
@@ -85,9 +49,8 @@ def accept(
     operation: mesos.Offer.Operation,
 ) -> Resources:
     """A framework's operation on the rest of its offers. Returns the new rest."""
-    for resources in _resource_lists(operation):
-        for resource in resources:
-            resource.ClearField("allocation_info")
+    for resource in resources_of(operation):
+        resource.ClearField("allocation_info")
     if operation.HasField("id") and not agent.can(AgentCapability.AGENT_OPERATION_FEEDBACK):
         _send_operation_status(
             master, framework, operation, mesos.OPERATION_DROPPED, "no feedback possible"
@@ -103,16 +66,6 @@ def accept(
         return remaining
     apply(master, agent, operation, consumed, created, framework.id)
     return remaining - consumed + created
-
-
-def _resource_lists(operation: mesos.Offer.Operation) -> list[Iterable[mesos.Resource]]:
-    return [
-        operation.reserve.resources,
-        operation.reserve.source,
-        operation.unreserve.resources,
-        operation.create.volumes,
-        operation.destroy.volumes,
-    ]
 
 
 def _send_operation_status(

@@ -10,8 +10,8 @@ from __future__ import annotations
 from shim.dev.master import agent_messages, agent_validation, agents, offers, tasks
 from shim.dev.master.effects import HoldConnection, SaveRegistry
 from shim.dev.master.master_state import Agent, AgentCapability, MasterFramework, MasterState
-from shim.dev.master.resources import Resources, without_dynamic
 from shim.model.ids import AgentId, FrameworkId, Pid, TaskId, TaskKey
+from shim.model.resource_sets import Resources, without_dynamic
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 

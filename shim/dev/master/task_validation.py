@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from google.protobuf.message import Message
 
 from shim.dev.master.master_state import Agent, AgentCapability, MasterFramework
-from shim.dev.master.resources import InvalidResource, Resources, validate
 from shim.model.ids import TaskId
+from shim.model.resource_sets import InvalidResource, Resources, validate
 from shim.model.validation import id_problem
 from shim.protos import mesos_pb2 as mesos
 

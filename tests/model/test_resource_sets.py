@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.dev.master.resources import (
+from shim.model.resource_sets import (
     InvalidResource,
     Resources,
     downgraded,
@@ -188,3 +188,37 @@ def test_resources_as_text() -> None:
     resources = Resources.of([scalar("cpus", 0.5), web, ports((1, 2), (9, 9))])
     assert str(resources) == "cpus:0.5; mem(web):5; ports:[1-2, 9-9]"
     assert str(Resources()) == "nothing"
+
+
+def test_a_volume_is_the_same_wherever_it_is_mounted() -> None:
+    mounted, read_only = volume(), volume()
+    mounted.disk.volume.container_path = "/elsewhere"
+    mounted.disk.persistence.principal = "another"
+    read_only.disk.volume.mode = mesos.Volume.RO
+    assert Resources.of([volume()]) == Resources.of([mounted]) == Resources.of([read_only])
+    (kept,) = Resources.of([mounted]).resources()
+    assert kept.disk.volume.container_path == "/elsewhere"
+
+
+def test_volumes_differ_by_id_and_shared_ones_by_size() -> None:
+    other = volume()
+    other.disk.persistence.id = "v2"
+    assert not Resources.of([volume()]).contains(Resources.of([other]))
+    small, large = volume(10.0), volume(20.0)
+    small.shared.SetInParent()
+    large.shared.SetInParent()
+    assert not Resources.of([large]).contains(Resources.of([small]))
+
+
+def test_two_copies_of_a_shared_volume_are_one() -> None:
+    shared = volume()
+    shared.shared.SetInParent()
+    one, two = Resources.of([shared]), Resources.of([shared, shared])
+    assert one == two == one + one
+    assert one.contains(two)
+    assert one.exclusive() == Resources()
+    assert Resources.of([volume()]).exclusive() == Resources.of([volume()])
+
+
+def test_a_volume_is_named_in_texts() -> None:
+    assert str(Resources.of([volume()])) == "disk(web)[v1]:10"

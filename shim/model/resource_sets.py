@@ -2,14 +2,17 @@
 
 :class:`Resources` maps the kind of a resource (name, reservations, disk, ...) to its quantity. The
 allocation is not part of the kind: it is added when resources are sent to an agent or framework.
+Neither is the place where a persistent volume is mounted: each task may name another one.
 In memory resources have the ``reservations`` list (the post-reservation-refinement format).
 :func:`upgraded` and :func:`downgraded` convert from and to ``role`` and ``reservation``.
+
+A shared volume is there or not there: two copies are one.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from shim.model.resources import (
@@ -155,11 +158,28 @@ def _contains(a: Quantity, b: Quantity) -> bool:
     return False
 
 
-def _key(resource: Resource) -> bytes:
-    bare = upgraded(resource)
-    for name in ("scalar", "ranges", "set", "allocation_info"):
-        bare.ClearField(name)
+def kind_of(resource: Resource) -> bytes:
+    """What two resources have in common that Mesos adds up.
+
+    Of a persistent volume only its id counts: neither its principal nor where it is mounted. A
+    shared volume differs from one of another size.
+    """
+    bare = _without_quantity(resource)
+    if resource.HasField("shared"):
+        bare.scalar.CopyFrom(resource.scalar)
+    if bare.disk.HasField("persistence"):
+        bare.disk.ClearField("volume")
+        bare.disk.persistence.ClearField("principal")
     return bare.SerializeToString(deterministic=True)
+
+
+def _without_quantity(resource: Resource) -> Resource:
+    bare = upgraded(resource)
+    bare.ClearField("scalar")
+    bare.ClearField("ranges")
+    bare.ClearField("set")
+    bare.ClearField("allocation_info")
+    return bare
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,43 +187,60 @@ class Resources:
     """An immutable set of resources."""
 
     amounts: Mapping[bytes, Quantity] = field(default_factory=dict)
+    """Quantities by :func:`kind_of`."""
+    examples: Mapping[bytes, bytes] = field(default_factory=dict, compare=False)
+    """A serialized resource of each kind, without its quantity."""
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> Resources:
         """Raises InvalidResource for a resource that a master rejects."""
         amounts: dict[bytes, Quantity] = {}
+        examples: dict[bytes, bytes] = {}
         for resource in resources:
             validate(resource)
-            key, amount = _key(resource), quantity_of(resource)
-            amounts[key] = _plus(amounts[key], amount) if key in amounts else amount
-        return cls(amounts)
+            kind, amount = kind_of(resource), quantity_of(resource)
+            if kind not in amounts:
+                amounts[kind] = amount
+                examples[kind] = _without_quantity(resource).SerializeToString(deterministic=True)
+            elif not resource.HasField("shared"):
+                amounts[kind] = _plus(amounts[kind], amount)
+        return cls(amounts, examples)
 
     def __bool__(self) -> bool:
         return bool(self.amounts)
 
     def __add__(self, other: Resources) -> Resources:
         amounts = dict(self.amounts)
-        for key, amount in other.amounts.items():
-            amounts[key] = _plus(amounts[key], amount) if key in amounts else amount
-        return Resources(amounts)
+        for kind, amount in other.amounts.items():
+            if kind not in amounts:
+                amounts[kind] = amount
+            elif not other._is_shared(kind):
+                amounts[kind] = _plus(amounts[kind], amount)
+        return Resources(amounts, {**other.examples, **self.examples})
 
     def __sub__(self, other: Resources) -> Resources:
         """The difference, never negative: resources that are missing are not subtracted."""
         amounts = dict(self.amounts)
-        for key, amount in other.amounts.items():
-            if key not in amounts:
+        for kind, amount in other.amounts.items():
+            if kind not in amounts:
                 continue
-            left = _minus(amounts[key], amount)
+            left = _minus(amounts[kind], amount)
             if not left or (isinstance(left, int) and left <= 0):
-                del amounts[key]
+                del amounts[kind]
             else:
-                amounts[key] = left
-        return Resources(amounts)
+                amounts[kind] = left
+        return self._with(amounts)
+
+    def _with(self, amounts: Mapping[bytes, Quantity]) -> Resources:
+        return Resources(amounts, {kind: self.examples[kind] for kind in amounts})
+
+    def _is_shared(self, kind: bytes) -> bool:
+        return Resource.FromString(self.examples[kind]).HasField("shared")
 
     def contains(self, other: Resources) -> bool:
         return all(
-            key in self.amounts and _contains(self.amounts[key], amount)
-            for key, amount in other.amounts.items()
+            kind in self.amounts and _contains(self.amounts[kind], amount)
+            for kind, amount in other.amounts.items()
         )
 
     def scalar(self, name: str) -> float:
@@ -214,24 +251,26 @@ class Resources:
                 total += amount
         return total / THOUSAND
 
-    def for_roles(self, roles: frozenset[str]) -> Resources:
-        """The unreserved resources and those reserved for one of ``roles``."""
-        return Resources(
+    def only(self, wanted: Callable[[Resource], bool]) -> Resources:
+        """The resources that ``wanted`` selects. It sees them without their quantity."""
+        return self._with(
             {
-                key: amount
-                for key, amount in self.amounts.items()
-                if role_of(Resource.FromString(key)) in roles | {"*"}
+                kind: amount
+                for kind, amount in self.amounts.items()
+                if wanted(Resource.FromString(self.examples[kind]))
             }
         )
 
+    def for_roles(self, roles: frozenset[str]) -> Resources:
+        """The unreserved resources and those reserved for one of ``roles``."""
+        return self.only(lambda resource: role_of(resource) in roles | {"*"})
+
     def without_refined(self) -> Resources:
-        return Resources(
-            {
-                key: amount
-                for key, amount in self.amounts.items()
-                if len(Resource.FromString(key).reservations) < 2
-            }
-        )
+        return self.only(lambda resource: len(resource.reservations) < 2)
+
+    def exclusive(self) -> Resources:
+        """Without shared volumes, which any number of tasks may use at once."""
+        return self.only(lambda resource: not resource.HasField("shared"))
 
     def resources(self, *, role: str | None = None, refined: bool = True) -> list[Resource]:
         """As messages, allocated to ``role`` if given; without ``refined`` in the old format."""
@@ -244,8 +283,8 @@ class Resources:
         return result
 
     def _parts(self) -> Iterator[tuple[Resource, Quantity]]:
-        for key, amount in self.amounts.items():
-            yield Resource.FromString(key), amount
+        for kind, amount in self.amounts.items():
+            yield Resource.FromString(self.examples[kind]), amount
 
     def __str__(self) -> str:
         return "; ".join(_text(resource, amount) for resource, amount in self._parts()) or "nothing"
@@ -265,6 +304,8 @@ def _fill(resource: Resource, amount: Quantity) -> None:
 def _text(resource: Resource, amount: Quantity) -> str:
     role = role_of(resource)
     name = resource.name if role == "*" else f"{resource.name}({role})"
+    if resource.disk.HasField("persistence"):
+        name += f"[{resource.disk.persistence.id}]"
     if isinstance(amount, int):
         return f"{name}:{amount / THOUSAND:g}"
     if isinstance(amount, tuple):
