@@ -61,7 +61,7 @@ ALLOWED = {
     | {"engine.client.endpoint", "engine.client.transport", "engine.connect"}
     | {"engine.triton.certificate_info", "engine.triton.login"},
     "dev": COMMON | {"agent.main", "config", "telemetry"},
-    "dev.master": COMMON | {"wire"},
+    "dev.master": COMMON | {"http.recordio", "wire"},
     "agent": COMMON | {"config", "core", "discovery", "engine", "http", "telemetry", "wire"},
     "agent.journal": {"model", "errors"},
     "agent.journal_codec": {"model", "protos"},
@@ -90,7 +90,7 @@ PRIVATE = {
     "agent.main": {"agent", "cli", "dev"},
     "agent.wiring": {"agent"},
     "dev": {"cli", "dev"},
-    "http": {"agent", "http"},
+    "http": {"agent", "dev", "http"},
     "telemetry.catalogue": {"agent"},
 }
 PURE_PACKAGES = ("core", "model", "agent.barrier", "agent.journal_codec")

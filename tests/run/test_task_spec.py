@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.dev.master.v1_json import from_json
 from shim.engine.mapping import MappingSettings, container_spec
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.model.v1_json import from_json
 from shim.model.validation import id_problem
 from shim.protos.mesos_pb2 import TaskInfo
 from shim.run.task_spec import OfferedResources, PortMapping, TaskSpec, id_part, task_info

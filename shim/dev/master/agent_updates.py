@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from shim.dev.master import agent_validation, tasks
 from shim.dev.master.master_state import MasterState
-from shim.dev.master.v1_json import to_json
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, Pid, TaskId, TaskKey
+from shim.model.v1_json import to_json
 from shim.protos import messages_pb2 as internal
 
 

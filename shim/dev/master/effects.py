@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
-from shim.dev.master.v1_json import Json
 from shim.model.ids import Pid
+from shim.model.v1_json import Json
 
 
 @dataclass(frozen=True, slots=True)

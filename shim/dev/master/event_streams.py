@@ -10,7 +10,8 @@ import logging
 from aiohttp import web
 
 from shim import limits
-from shim.dev.master.v1_json import Json
+from shim.http.recordio import encode
+from shim.model.v1_json import Json
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,6 @@ async def _next_records(queue: Queue) -> bytes | None:
             if records:
                 queue.put_nowait(None)
             return records or None
-        text = json.dumps(event, separators=(",", ":")).encode()
-        records += b"%d\n%b" % (len(text), text)
+        records += encode(json.dumps(event, separators=(",", ":")).encode())
         if queue.empty():
             return records

@@ -11,8 +11,8 @@ from shim.dev.master.master_state import (
     MasterFramework,
     MasterState,
 )
-from shim.dev.master.v1_json import Json, to_json
 from shim.model.ids import FrameworkId
+from shim.model.v1_json import Json, to_json
 from shim.protos import mesos_pb2 as mesos
 
 

@@ -14,7 +14,7 @@ from shim.dev.master import frameworks, operator_api, scheduler_api, state_json
 from shim.dev.master.event_streams import EventStreams, write_events
 from shim.dev.master.master_state import VERSION, MasterState
 from shim.dev.master.scheduler_api import CallRejected
-from shim.dev.master.v1_json import Json
+from shim.model.v1_json import Json
 
 
 class MasterAccess(Protocol):

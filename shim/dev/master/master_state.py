@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from google.protobuf.message import Message
 
 from shim.dev.master.effects import Effect, Log, SendEvent, SendMessage
-from shim.dev.master.v1_json import Json
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, Pid, TaskId, TaskKey
 from shim.model.resource_sets import Resources
 from shim.model.states import TERMINAL
+from shim.model.v1_json import Json
 from shim.protos import mesos_pb2 as mesos
 
 VERSION = "1.12.0"

@@ -13,9 +13,9 @@ from shim.dev.master.master_state import (
     MasterState,
     Offer,
 )
-from shim.dev.master.v1_json import Json, to_json
 from shim.model.ids import FrameworkId
 from shim.model.resource_sets import Resources
+from shim.model.v1_json import Json, to_json
 
 DEFAULT_REFUSE_SECONDS = 5.0
 LONGEST_REFUSAL = 365 * 24 * 3600.0

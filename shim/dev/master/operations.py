@@ -17,11 +17,11 @@ from shim.dev.master.master_state import (
     MasterState,
     OperationEntry,
 )
-from shim.dev.master.v1_json import to_json
 from shim.model.ids import AgentId, FrameworkId, Pid
 from shim.model.offer_operations import conversion, resources_of
 from shim.model.resource_sets import InvalidResource, Resources, downgraded, upgraded
 from shim.model.resources import is_checkpointed
+from shim.model.v1_json import to_json
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from shim.dev.master import agents, draining, frameworks, operations
 from shim.dev.master.master_state import Agent, AgentCapability, MasterState
 from shim.dev.master.scheduler_api import CallRejected, field, identifier
-from shim.dev.master.v1_json import InvalidJson, Json, from_json
 from shim.model.ids import AgentId, FrameworkId
+from shim.model.v1_json import InvalidJson, Json, from_json
 from shim.protos import mesos_pb2 as mesos
 
 Operation = mesos.Offer.Operation

@@ -14,8 +14,8 @@ from typing import Any
 from shim.dev.master import accept, calls, frameworks
 from shim.dev.master.master_state import MasterFramework, MasterState
 from shim.dev.master.offers import DEFAULT_REFUSE_SECONDS
-from shim.dev.master.v1_json import InvalidJson, Json, from_json
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, TaskId
+from shim.model.v1_json import InvalidJson, Json, from_json
 from shim.protos import mesos_pb2 as mesos
 
 

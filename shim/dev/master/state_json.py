@@ -14,8 +14,8 @@ from shim.dev.master.master_state import (
     MasterState,
     TaskEntry,
 )
-from shim.dev.master.v1_json import Json, to_json
 from shim.model.resource_sets import Resources
+from shim.model.v1_json import Json, to_json
 from shim.protos import mesos_pb2 as mesos
 
 _SCALARS = ("cpus", "gpus", "mem", "disk")

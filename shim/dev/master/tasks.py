@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from shim.dev.master.master_state import Agent, MasterFramework, MasterState, TaskEntry
-from shim.dev.master.v1_json import to_json
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, TaskId
 from shim.model.resource_sets import Resources
+from shim.model.v1_json import to_json
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 

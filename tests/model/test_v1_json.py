@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from shim.dev.master.v1_json import InvalidJson, from_json, to_json
+from shim.model.v1_json import InvalidJson, from_json, to_json
 from shim.protos import mesos_pb2 as mesos
 
 TASK = {
