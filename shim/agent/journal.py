@@ -1,4 +1,4 @@
-"""The journal: an SQLite database with a write-ahead log and synchronous=FULL.
+"""The journal as an SQLite database with a write-ahead log and synchronous=FULL.
 
 A commit holds the records of many decisions. A commit that returned is on disk; a commit that
 failed left nothing. One thread of the journal's own does all disk work, so the event loop never
@@ -12,18 +12,16 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, assert_never
 
 from google.protobuf.message import DecodeError
 
-from shim.agent import journal_codec
+from shim.agent.journal_codec import TABLES, Change, Verb, changes_of, read_snapshot
 from shim.errors import FatalError, Transient
-from shim.model import records
-from shim.model.ids import FrameworkId, TaskId, TaskKey
-from shim.model.records import AgentRecord, Record, Snapshot
+from shim.model.records import Record, Snapshot
 
 SCHEMA_VERSION = 1
 
@@ -42,7 +40,7 @@ CREATE UNIQUE INDEX updates_by_uuid ON updates (framework, task, uuid);
 """
 
 
-class Journal:
+class SqliteJournal:
     """``load()`` once, then any number of ``commit()``, then ``close()``."""
 
     def __init__(self, path: Path) -> None:
@@ -123,30 +121,19 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _load(db: sqlite3.Connection) -> Snapshot:
-    snapshot = Snapshot()
-    journal_codec.read_meta(db.execute("SELECT name, value FROM meta"), snapshot)
-    for framework_id, value in db.execute("SELECT id, value FROM frameworks"):
-        snapshot.frameworks[FrameworkId(framework_id)] = journal_codec.read_framework(value)
-    for framework_id, task_id, info, state in db.execute(
-        "SELECT framework, task, info, state FROM tasks ORDER BY rowid"
-    ):
-        snapshot.tasks[_key(framework_id, task_id)] = (info, state)
-    for framework_id, task_id, value in db.execute(
-        "SELECT framework, task, value FROM updates ORDER BY seq"
-    ):
-        snapshot.updates.setdefault(_key(framework_id, task_id), []).append(value)
-    return snapshot
+    def rows(name: str) -> Iterable[Sequence[Any]]:
+        table = TABLES[name]
+        order = " ORDER BY rowid" if table.ordered else ""
+        return db.execute(f"SELECT {', '.join(table.key + table.values)} FROM {name}{order}")
 
-
-def _key(framework_id: str, task_id: str) -> TaskKey:
-    return TaskKey(FrameworkId(framework_id), TaskId(task_id))
+    return read_snapshot(rows)
 
 
 def _commit(db: sqlite3.Connection, batch: Sequence[Record]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
-        for record in batch:
-            _WRITERS[type(record)](db, record)
+        for change in changes_of(batch):
+            db.execute(*_statement(change))
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -154,60 +141,21 @@ def _commit(db: sqlite3.Connection, batch: Sequence[Record]) -> None:
         raise
 
 
-def _write_meta(db: sqlite3.Connection, r: AgentRecord) -> None:
-    name, value = journal_codec.meta_row(r)
-    if value is None:
-        db.execute("DELETE FROM meta WHERE name = ?", (name,))
-    else:
-        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
-
-
-def _save_framework(db: sqlite3.Connection, r: records.SaveFramework) -> None:
-    row = journal_codec.framework_row(r)
-    db.execute("INSERT OR REPLACE INTO frameworks VALUES (?, ?)", row)
-
-
-def _drop_framework(db: sqlite3.Connection, r: records.DropFramework) -> None:
-    db.execute("DELETE FROM frameworks WHERE id = ?", (r.framework_id,))
-
-
-def _add_task(db: sqlite3.Connection, r: records.AddTask) -> None:
-    db.execute("INSERT INTO tasks VALUES (?, ?, ?, ?)", (*r.key, r.info, r.state))
-
-
-def _save_task(db: sqlite3.Connection, r: records.SaveTask) -> None:
-    db.execute("UPDATE tasks SET state = ? WHERE framework = ? AND task = ?", (r.state, *r.key))
-
-
-def _drop_task(db: sqlite3.Connection, r: records.DropTask) -> None:
-    db.execute("DELETE FROM tasks WHERE framework = ? AND task = ?", r.key)
-
-
-def _add_update(db: sqlite3.Connection, r: records.AddUpdate) -> None:
-    db.execute(
-        "INSERT INTO updates (framework, task, uuid, value) VALUES (?, ?, ?, ?)",
-        (*r.key, r.uuid, r.value),
-    )
-
-
-def _drop_update(db: sqlite3.Connection, r: records.DropUpdate) -> None:
-    db.execute(
-        "DELETE FROM updates WHERE framework = ? AND task = ? AND uuid = ?", (*r.key, r.uuid)
-    )
-
-
-def _drop_updates(db: sqlite3.Connection, r: records.DropUpdates) -> None:
-    db.execute("DELETE FROM updates WHERE framework = ? AND task = ?", r.key)
-
-
-_WRITERS: dict[type, Callable[[sqlite3.Connection, Any], None]] = {
-    **dict.fromkeys(get_args(AgentRecord), _write_meta),
-    records.SaveFramework: _save_framework,
-    records.DropFramework: _drop_framework,
-    records.AddTask: _add_task,
-    records.SaveTask: _save_task,
-    records.DropTask: _drop_task,
-    records.AddUpdate: _add_update,
-    records.DropUpdate: _drop_update,
-    records.DropUpdates: _drop_updates,
-}
+def _statement(change: Change) -> tuple[str, Sequence[str | bytes]]:
+    """The statement and its parameters. The driver keeps the few texts that there are compiled."""
+    verb, name, key, values = change
+    columns = TABLES[name].key[: len(key)]
+    where = " AND ".join(f"{column} = ?" for column in columns)
+    match verb:
+        case Verb.DROP:
+            return f"DELETE FROM {name} WHERE {where}", key
+        case Verb.SET:
+            assigned = ", ".join(f"{column} = ?" for column in values)
+            return f"UPDATE {name} SET {assigned} WHERE {where}", (*values.values(), *key)
+        case Verb.ADD | Verb.PUT:
+            insert = "INSERT" if verb is Verb.ADD else "INSERT OR REPLACE"
+            written = ", ".join((*columns, *values))
+            marks = ", ".join("?" * (len(key) + len(values)))
+            return f"{insert} INTO {name} ({written}) VALUES ({marks})", (*key, *values.values())
+        case _:
+            assert_never(verb)

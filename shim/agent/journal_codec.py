@@ -1,5 +1,9 @@
 """Records as rows of the journal, and rows as a snapshot. The one place that knows both.
 
+Every store of the journal has the tables of :data:`TABLES`. :func:`changes_of` says what a record
+changes in their rows, :func:`read_snapshot` reads the rows. A store knows tables, keys and values,
+and nothing of records: a new kind of record needs no change in a store.
+
 Table ``meta`` holds one row for each of the agent's own records::
 
     name                value
@@ -20,15 +24,54 @@ migration.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import assert_never
+import enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, assert_never, get_args
 
 from shim.model import records
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
-from shim.model.records import AgentRecord, Snapshot
+from shim.model.records import AgentRecord, Record, Snapshot
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import DrainConfig
+
+Key = tuple[str | bytes, ...]
+
+
+class Table(NamedTuple):
+    """The columns of a table."""
+
+    key: tuple[str, ...]
+    values: tuple[str, ...]
+    ordered: bool = False
+    """Rows are read in the order in which they were added."""
+
+
+TABLES: Mapping[str, Table] = {
+    "meta": Table(("name",), ("value",)),
+    "frameworks": Table(("id",), ("value",)),
+    "tasks": Table(("framework", "task"), ("info", "state"), ordered=True),
+    "updates": Table(("framework", "task", "uuid"), ("value",), ordered=True),
+}
+
+
+class Verb(enum.Enum):
+    ADD = "add a row that does not exist"
+    PUT = "write a row over the one before"
+    SET = "write some values of a row; without effect when it does not exist"
+    DROP = "remove the rows whose key begins with this one"
+
+
+class Change(NamedTuple):
+    """One change of the rows of a table."""
+
+    verb: Verb
+    table: str
+    key: Key
+    """Of a DROP it may be the first columns only."""
+    values: Mapping[str, bytes] = {}
+    """By column; empty for a DROP."""
+
 
 _SHIM_ID = "shim_id"
 _AGENT = "agent"
@@ -110,3 +153,56 @@ def framework_row(record: records.SaveFramework) -> tuple[str, bytes]:
 def read_framework(value: bytes) -> journal_pb2.Framework:
     """Raises google's DecodeError on a damaged value."""
     return journal_pb2.Framework.FromString(value)
+
+
+def changes_of(batch: Iterable[Record]) -> Iterable[Change]:
+    """What the records change, in their order."""
+    for record in batch:
+        yield _CHANGES[type(record)](record)
+
+
+def _change_meta(r: AgentRecord) -> Change:
+    name, value = meta_row(r)
+    if value is None:
+        return Change(Verb.DROP, "meta", (name,))
+    return Change(Verb.PUT, "meta", (name,), {"value": value})
+
+
+def _save_framework(r: records.SaveFramework) -> Change:
+    framework_id, value = framework_row(r)
+    return Change(Verb.PUT, "frameworks", (framework_id,), {"value": value})
+
+
+_CHANGES: dict[type, Callable[[Any], Change]] = {
+    **dict.fromkeys(get_args(AgentRecord), _change_meta),
+    records.SaveFramework: _save_framework,
+    records.DropFramework: lambda r: Change(Verb.DROP, "frameworks", (r.framework_id,)),
+    records.AddTask: lambda r: Change(
+        Verb.ADD, "tasks", tuple(r.key), {"info": r.info, "state": r.state}
+    ),
+    records.SaveTask: lambda r: Change(Verb.SET, "tasks", tuple(r.key), {"state": r.state}),
+    records.DropTask: lambda r: Change(Verb.DROP, "tasks", tuple(r.key)),
+    records.AddUpdate: lambda r: Change(Verb.ADD, "updates", (*r.key, r.uuid), {"value": r.value}),
+    records.DropUpdate: lambda r: Change(Verb.DROP, "updates", (*r.key, r.uuid)),
+    records.DropUpdates: lambda r: Change(Verb.DROP, "updates", tuple(r.key)),
+}
+
+
+def read_snapshot(rows: Callable[[str], Iterable[Sequence[Any]]]) -> Snapshot:
+    """The snapshot of all rows; ``rows(table)`` gives keys and values, as :data:`TABLES` has them.
+
+    Raises google's DecodeError, or UnicodeDecodeError, on a damaged value.
+    """
+    snapshot = Snapshot()
+    read_meta(((name, value) for name, value in rows("meta")), snapshot)
+    for framework_id, value in rows("frameworks"):
+        snapshot.frameworks[FrameworkId(framework_id)] = read_framework(value)
+    for framework_id, task_id, info, state in rows("tasks"):
+        snapshot.tasks[_task_key(framework_id, task_id)] = (info, state)
+    for framework_id, task_id, _, value in rows("updates"):
+        snapshot.updates.setdefault(_task_key(framework_id, task_id), []).append(value)
+    return snapshot
+
+
+def _task_key(framework_id: str, task_id: str) -> TaskKey:
+    return TaskKey(FrameworkId(framework_id), TaskId(task_id))

@@ -18,7 +18,7 @@ from shim.agent.container_host import bridge_gateway
 from shim.agent.frontend import Frontend, PingResponder
 from shim.agent.http_service import basic_auth
 from shim.agent.identity import address_change, check_reservations, keep_hostname, shim_id
-from shim.agent.journal import Journal
+from shim.agent.journal import SqliteJournal
 from shim.agent.runtime import Runtime, SystemEntropy, now
 from shim.agent.startup import StartupContext
 from shim.agent.supervise import supervise
@@ -61,7 +61,7 @@ async def run_agent(config: Config) -> int:
     Raises ConfigError and FatalError with one line for the user.
     """
     gc.set_threshold(*limits.GC_THRESHOLDS)
-    journal = Journal(config.work_dir / "journal.db")
+    journal = SqliteJournal(config.work_dir / "journal.db")
     try:
         ended = await _Agent(config, journal, journal.load()).run()
     finally:
@@ -73,7 +73,7 @@ async def run_agent(config: Config) -> int:
 class _Agent:
     """One process. Its frontend answers while it waits for the endpoint, then serves tasks."""
 
-    def __init__(self, config: Config, journal: Journal, snapshot: Snapshot) -> None:
+    def __init__(self, config: Config, journal: SqliteJournal, snapshot: Snapshot) -> None:
         self._config = config
         self._journal = journal
         self._snapshot = snapshot

@@ -22,16 +22,17 @@ import random
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from shim import limits
 from shim.agent.barrier import Barrier
-from shim.agent.journal import Journal
 from shim.core.agent import Core
 from shim.core.context import Decision, Now
 from shim.errors import Transient
 from shim.model.facts import DeadlinePassed, Fact, MessageReceived
 from shim.model.orders import Exit, Order
+from shim.model.records import Record
 from shim.protos.messages_pb2 import PingSlaveMessage
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,17 @@ log = logging.getLogger(__name__)
 def now() -> Now:
     """A reading of both clocks."""
     return Now(time.monotonic(), time.time())
+
+
+class Journal(Protocol):
+    """Where records become durable."""
+
+    async def commit(self, batch: Sequence[Record]) -> None:
+        """Make the records durable, all or none.
+
+        Raises Transient when the journal does not take them now: retry with the same batch. Raises
+        FatalError when a retry cannot help.
+        """
 
 
 class SystemEntropy:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from shim.agent import journal as journal_module
-from shim.agent.journal import Journal
+from shim.agent.journal import SqliteJournal
 from shim.errors import FatalError, Transient
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
@@ -55,7 +55,7 @@ def python(code: str, path: Path) -> subprocess.CompletedProcess[str]:
 
 
 def reopened(path: Path) -> Snapshot:
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     try:
         return journal.load()
     finally:
@@ -63,7 +63,7 @@ def reopened(path: Path) -> Snapshot:
 
 
 async def committed(path: Path, *batches: list[Record]) -> Snapshot:
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     for batch in batches:
         await journal.commit(batch)
     journal.close()
@@ -138,7 +138,7 @@ async def test_ids_may_hold_any_character_and_values_any_bytes(path: Path) -> No
 
 
 async def test_a_contradicting_batch_is_fatal_and_leaves_nothing(path: Path) -> None:
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     await journal.commit([AddTask(A, b"", b"")])
     with pytest.raises(FatalError, match=r"journal.*UNIQUE"):
         await journal.commit([SaveShimId("x"), AddTask(A, b"", b"")])
@@ -170,7 +170,7 @@ def is_prefix(snapshot: Snapshot, count: int) -> int:
 
 async def test_a_torn_log_holds_a_prefix_of_the_commits(path: Path, tmp_path: Path) -> None:
     count = 40
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     for number in range(count):
         await journal.commit(batch_of(number))
     log = path.with_name(path.name + "-wal")
@@ -192,7 +192,7 @@ async def test_a_torn_log_holds_a_prefix_of_the_commits(path: Path, tmp_path: Pa
 
 async def test_a_damaged_tail_holds_a_prefix_of_the_commits(path: Path, tmp_path: Path) -> None:
     count = 20
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     for number in range(count):
         await journal.commit(batch_of(number))
     log = path.with_name(path.name + "-wal")
@@ -210,7 +210,7 @@ async def test_a_damaged_tail_holds_a_prefix_of_the_commits(path: Path, tmp_path
 
 async def test_a_returned_commit_survives_kill_9(path: Path, tmp_path: Path) -> None:
     """A copy of the open files is what kill -9 leaves."""
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     for number in range(10):
         await journal.commit(batch_of(number))
         copy = tmp_path / f"copy{number}"
@@ -225,7 +225,7 @@ _FULL = """
 import asyncio, resource, sys
 from pathlib import Path
 from shim.errors import Transient
-from shim.agent.journal import Journal
+from shim.agent.journal import SqliteJournal
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, TaskKey
 from shim.model.records import AddPendingRemoval, SaveShimId
@@ -238,7 +238,7 @@ def left(journal):
     return snapshot.shim_id, len(snapshot.pending_removals)
 
 async def main(path):
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     await journal.commit([SaveShimId("before")])
     size = max(file.stat().st_size for file in path.parent.iterdir()) + 40_000
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -267,7 +267,7 @@ def test_a_full_disk_is_transient_and_leaves_no_partial_commit(path: Path) -> No
 
 
 async def test_a_locked_database_is_transient(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     journal._thread.submit(journal._db.execute, "PRAGMA busy_timeout = 1").result()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -283,8 +283,8 @@ async def test_a_locked_database_is_transient(path: Path, monkeypatch: pytest.Mo
 _SECOND = """
 import sys
 from pathlib import Path
-from shim.agent.journal import Journal
-Journal(Path(sys.argv[1]))
+from shim.agent.journal import SqliteJournal
+SqliteJournal(Path(sys.argv[1]))
 """
 
 
@@ -292,11 +292,11 @@ Journal(Path(sys.argv[1]))
 
 
 def test_a_second_shim_is_rejected_with_the_pid_of_the_first(path: Path) -> None:
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     with pytest.raises(
         FatalError, match=rf"--work_dir .*in use by another shim \(pid {os.getpid()}\)"
     ):
-        Journal(path)
+        SqliteJournal(path)
     done = python(_SECOND, path)
     assert f"pid {os.getpid()}" in done.stderr
     journal.close()
@@ -304,13 +304,13 @@ def test_a_second_shim_is_rejected_with_the_pid_of_the_first(path: Path) -> None
 
 
 def test_a_newer_journal_is_rejected_and_unchanged(path: Path) -> None:
-    Journal(path).close()
+    SqliteJournal(path).close()
     db = sqlite3.connect(path)
     db.execute(f"PRAGMA user_version = {journal_module.SCHEMA_VERSION + 1}")
     db.close()
     for _ in range(2):
         with pytest.raises(FatalError, match="newer shim") as refused:
-            Journal(path)
+            SqliteJournal(path)
         assert str(path) in str(refused.value)
 
 
@@ -318,22 +318,22 @@ def test_a_file_that_is_no_database_is_rejected(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"not a database" * 1000)
     with pytest.raises(FatalError, match=r"journal .*not a database"):
-        Journal(path)
+        SqliteJournal(path)
 
 
 def test_a_work_dir_that_cannot_be_created_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FatalError, match="--work_dir"):
-        Journal(tmp_path / "file" / "journal.db")
+        SqliteJournal(tmp_path / "file" / "journal.db")
 
 
 def test_only_the_owner_may_read_the_file(path: Path) -> None:
-    Journal(path).close()
+    SqliteJournal(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_every_commit_is_synced(path: Path) -> None:
-    journal = Journal(path)
+    journal = SqliteJournal(path)
 
     def pragma(name: str) -> Any:
         return journal._db.execute(f"PRAGMA {name}").fetchone()[0]
@@ -344,7 +344,7 @@ def test_every_commit_is_synced(path: Path) -> None:
 
 
 async def test_the_event_loop_runs_while_a_commit_is_written(path: Path) -> None:
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     batch: list[Record] = [
         AddPendingRemoval(Ref(TaskKey(F, TaskId("x" * 500)), ContainerId(str(i))))
         for i in range(20_000)

@@ -11,11 +11,22 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from shim.agent.journal import Journal
-from shim.agent.journal_codec import framework_row, meta_row, read_framework, read_meta
+from shim.agent import journal_codec
+from shim.agent.journal import SqliteJournal
+from shim.agent.journal_codec import (
+    TABLES,
+    Change,
+    Verb,
+    changes_of,
+    framework_row,
+    meta_row,
+    read_framework,
+    read_meta,
+)
 from shim.core.agent import Core
 from shim.core.context import CoreSettings
 from shim.core.lifecycle import TaskPhase
@@ -95,14 +106,51 @@ def test_a_framework_is_one_row() -> None:
     assert read_framework(value) == FRAMEWORK
 
 
+KEY = TaskKey(FrameworkId("F"), TaskId("t"))
+
+
+@pytest.mark.parametrize(
+    ("record", "change"),
+    [
+        (records.SaveShimId("x"), Change(Verb.PUT, "meta", ("shim_id",), {"value": b"x"})),
+        (records.DropDrain(), Change(Verb.DROP, "meta", ("drain",))),
+        (records.DropFramework(KEY.framework_id), Change(Verb.DROP, "frameworks", ("F",))),
+        (
+            records.AddTask(KEY, b"i", b"s"),
+            Change(Verb.ADD, "tasks", ("F", "t"), {"info": b"i", "state": b"s"}),
+        ),
+        (records.SaveTask(KEY, b"s"), Change(Verb.SET, "tasks", ("F", "t"), {"state": b"s"})),
+        (records.DropTask(KEY), Change(Verb.DROP, "tasks", ("F", "t"))),
+        (
+            records.AddUpdate(KEY, b"u", b"v"),
+            Change(Verb.ADD, "updates", ("F", "t", b"u"), {"value": b"v"}),
+        ),
+        (records.DropUpdate(KEY, b"u"), Change(Verb.DROP, "updates", ("F", "t", b"u"))),
+        (records.DropUpdates(KEY), Change(Verb.DROP, "updates", ("F", "t"))),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_each_record_is_one_change_of_rows(record: records.Record, change: Change) -> None:
+    assert list(changes_of([record])) == [change]
+
+
+def test_every_kind_of_record_has_its_change() -> None:
+    assert set(journal_codec._CHANGES) == set(get_args(records.Record))
+
+
+def test_changes_use_the_columns_of_their_table() -> None:
+    for name, table in TABLES.items():
+        assert len(set(table.key + table.values)) == len(table.key) + len(table.values), name
+
+
 @pytest.mark.parametrize("row", [("agent", b"\xff"), ("shim_id", b"\xff"), ("drain", b"\xff")])
 def test_a_damaged_value_is_fatal(tmp_path: Path, row: tuple[str, bytes]) -> None:
     path = tmp_path / "journal.db"
-    Journal(path).close()
+    SqliteJournal(path).close()
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("INSERT INTO meta VALUES (?, ?)", row)
     db.close()
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     with pytest.raises(FatalError, match=str(path)):
         journal.load()
     journal.close()
@@ -150,7 +198,7 @@ def old_journal(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def snapshot(old_journal: Path) -> Iterator[Snapshot]:
-    journal = Journal(old_journal)
+    journal = SqliteJournal(old_journal)
     yield journal.load()
     journal.close()
 
@@ -293,7 +341,7 @@ def test_updates_of_an_old_journal_are_sent_with_the_same_bytes(
 async def test_this_version_writes_the_rows_of_an_old_journal(
     old_journal: Path, tmp_path: Path
 ) -> None:
-    journal = Journal(old_journal)
+    journal = SqliteJournal(old_journal)
     old = journal.load()
     journal.close()
     assert old.agent is not None
@@ -314,7 +362,7 @@ async def test_this_version_writes_the_rows_of_an_old_journal(
             uuid = m.StatusUpdateMessage.FromString(value).update.uuid
             batch.append(records.AddUpdate(key, uuid, value))
     new = tmp_path / "new" / "journal.db"
-    journal = Journal(new)
+    journal = SqliteJournal(new)
     await journal.commit(batch)
     journal.close()
     for query in (

@@ -11,7 +11,6 @@ from typing import cast
 import pytest
 
 from shim import limits
-from shim.agent.journal import Journal
 from shim.agent.runtime import Runtime, SystemEntropy, now
 from shim.core.agent import Core
 from shim.core.context import Decision, Now
@@ -82,7 +81,7 @@ class RuntimeUnderTest:
         self.core = ScriptedCore()
         self.journal = ScriptedJournal()
         self.carried: list[Order] = []
-        self.runtime = Runtime(cast(Core, self.core), cast(Journal, self.journal))
+        self.runtime = Runtime(cast(Core, self.core), self.journal)
 
     def carry_out(self, order: Order) -> None:
         if order == note(13):

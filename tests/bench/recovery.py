@@ -23,7 +23,7 @@ from aiohttp import web
 
 from shim import cli
 from shim.agent import runtime
-from shim.agent.journal import Journal
+from shim.agent.journal import SqliteJournal
 from shim.agent.messenger import Messenger
 from shim.agent.runtime import Runtime
 from shim.core.agent import Core
@@ -55,7 +55,7 @@ TOLD = "recovery: "
 
 async def live_before(directory: Path, master: ThinMaster, port: int, count: int) -> list[Any]:
     """Write the journal of an agent with ``count`` running tasks; the containers' labels."""
-    journal = Journal(directory / "journal.db")
+    journal = SqliteJournal(directory / "journal.db")
     info = SlaveInfo(hostname="localhost", port=port, checkpoint=True)
     settings = CoreSettings(Pid("slave(1)", "127.0.0.1", port), info, "1.11.0")
     core = Core(settings, runtime.SystemEntropy(), journal.load(), runtime.now())

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from shim import limits
 from shim.agent import runtime
-from shim.agent.journal import Journal
+from shim.agent.journal import SqliteJournal
 from shim.agent.messenger import Messenger
 from shim.core.agent import Core
 from shim.core.context import CoreSettings
@@ -160,7 +160,7 @@ class FreeEndpoint:
 
 async def agent(master: int, directory: Path) -> None:
     """The agent as :mod:`shim.agent.main` puts it together, less what talks to Docker."""
-    journal = Journal(directory / "journal.db")
+    journal = SqliteJournal(directory / "journal.db")
     listening = bind("127.0.0.1", 0)
     pid = Pid("slave(1)", "127.0.0.1", listening.getsockname()[1])
     info = SlaveInfo(hostname="localhost", port=pid.port, checkpoint=True)

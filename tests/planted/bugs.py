@@ -140,9 +140,9 @@ BUGS = (
     ),
     Bug(
         "an acknowledgement forgets all updates of its task on disk",
-        "shim/agent/journal.py",
-        'WHERE framework = ? AND task = ? AND uuid = ?", (*r.key, r.uuid)',
-        'WHERE framework = ? AND task = ?", r.key',
+        "shim/agent/journal_codec.py",
+        'Change(Verb.DROP, "updates", (*r.key, r.uuid))',
+        'Change(Verb.DROP, "updates", tuple(r.key))',
         (JOURNAL, "tests/sim/test_simulation.py"),
     ),
     Bug(

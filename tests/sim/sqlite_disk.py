@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from shim.agent.journal import Journal
+from shim.agent.journal import SqliteJournal
 from shim.model.records import Record, Snapshot
 from tests.sim.clock import Violation
 from tests.sim.disk import Disk
@@ -21,7 +21,7 @@ class SqliteDisk(Disk):
         self._directory = directory
         self._processes = 0
         self._loop = asyncio.new_event_loop()
-        self._journal: Journal | None = None
+        self._journal: SqliteJournal | None = None
 
     def commit(self, batch: Sequence[Record]) -> None:
         super().commit(batch)
@@ -44,7 +44,7 @@ class SqliteDisk(Disk):
         self._stop()
         self._loop.close()
 
-    def _open_copy(self) -> Journal:
+    def _open_copy(self) -> SqliteJournal:
         """Open a copy of the files, made while the earlier process still has them open.
 
         Such a copy is what a kill leaves.
@@ -55,7 +55,7 @@ class SqliteDisk(Disk):
         if before.exists():
             shutil.copytree(before, after)
         self._stop()
-        self._journal = Journal(after / "journal.db")
+        self._journal = SqliteJournal(after / "journal.db")
         return self._journal
 
     def _stop(self) -> None:

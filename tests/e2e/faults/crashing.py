@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from shim import cli
 from shim.agent import journal
-from shim.agent.journal import Journal
+from shim.agent.journal import SqliteJournal
 from shim.core.master_messages import MasterMessageHandler
 from shim.engine.docker import DockerEngine
 
@@ -83,7 +83,7 @@ def _tells_update(writer: asyncio.StreamWriter, data: bytes) -> bool:
 
 POINTS = {
     "accept": Point(MasterMessageHandler, "_run_task", 6),
-    "journal": Point(Journal, "commit", 12),
+    "journal": Point(SqliteJournal, "commit", 12),
     "transaction": Point(_Transaction, "commit", 12),
     "create": Point(DockerEngine, "create", 4),
     "start": Point(DockerEngine, "start", 4),
