@@ -102,8 +102,12 @@ EARLY_KILLS = 10_000
 """Kills remembered that arrived before their launch: one per task of the largest agent."""
 EARLY_KILL_AGE = 600.0
 
-ACKNOWLEDGED_ENDS = 1_000
-"""Terminal updates kept after their acknowledgement: about 1 kB each."""
+REQUEST_AGE = 3600.0
+"""A re-registration request has reached its master after this time, or was lost with its link. TCP
+gives a link up after half an hour at most."""
+ACKNOWLEDGED_ENDS = 10_000
+"""Terminal updates kept after their acknowledgement: one per task of the largest agent, about 1 kB
+each."""
 
 FACTS_PER_TURN = 256
 """Facts handled before other coroutines run: about 10 ms of work."""

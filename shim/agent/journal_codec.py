@@ -14,6 +14,7 @@ Table ``meta`` holds one row for each of the agent's own records::
     doomed/CONTAINER    FRAMEWORK "\\n" TASK      a pending removal of this container
                         FRAMEWORK "\\n\\n" EXECUTOR    the same, of an executor's own container
     executor/CONTAINER  shim.journal.Executor
+    acknowledged/UUID   mesos.internal.StatusUpdateMessage    an acknowledged terminal update
 
 Table ``frameworks`` holds one ``shim.journal.Framework`` per framework. The values of tables
 ``tasks`` and ``updates`` are bytes already in their records.
@@ -80,6 +81,8 @@ _DRAIN = "drain"
 _PENDING_REMOVAL = "doomed/"
 """Prefix of the rows of pending removals."""
 _EXECUTOR = "executor/"
+_ACKNOWLEDGED_END = "acknowledged/"
+"""Prefix of the rows of acknowledged terminal updates."""
 
 
 def meta_row(record: AgentRecord) -> tuple[str, bytes | None]:
@@ -105,6 +108,10 @@ def meta_row(record: AgentRecord) -> tuple[str, bytes | None]:
             return _EXECUTOR + container_id, value
         case records.DropExecutor(container_id):
             return _EXECUTOR + container_id, None
+        case records.AddAcknowledgedEnd(uuid, value):
+            return _ACKNOWLEDGED_END + uuid.hex(), value
+        case records.DropAcknowledgedEnd(uuid):
+            return _ACKNOWLEDGED_END + uuid.hex(), None
         case _:
             assert_never(record)
 
@@ -128,6 +135,8 @@ def read_meta(rows: Iterable[tuple[str, bytes]], snapshot: Snapshot) -> None:
             snapshot.pending_removals[container_id] = Ref(_removal_key(value), container_id)
         elif name.startswith(_EXECUTOR):
             snapshot.executors[ContainerId(name.removeprefix(_EXECUTOR))] = value
+        elif name.startswith(_ACKNOWLEDGED_END):
+            snapshot.acknowledged_ends.append(value)
 
 
 def _removal_value(key: TaskKey | ExecutorKey) -> bytes:

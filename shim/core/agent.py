@@ -163,9 +163,11 @@ class Core:
         request.checkpointed_resources.extend(self.tasks.checkpointed_resources)
         if isinstance(request, RegisterSlaveMessage):
             return
+        self.status_updates.acknowledged_ends.request_sent()
         reported: dict[FrameworkId, None] = {}
         for key, task in self.tasks.table.items():
             if task.cause != Cause.WITHOUT_UPDATES:
+                task.listed = True
                 request.tasks.append(task.wire)
                 reported[key.framework_id] = None
         request.frameworks.extend(self.frameworks.table[id_].info for id_ in reported)
@@ -178,6 +180,7 @@ class Core:
         if snapshot.agent is not None:
             self.ctx.agent_id = AgentId(snapshot.agent.info.id.value)
             self.status_updates.restore(snapshot.updates)
+            self.status_updates.acknowledged_ends.restore(snapshot.acknowledged_ends)
             for key in snapshot.updates:
                 self.frameworks.table[key.framework_id].task_keys.add(key)
             self.tasks.restore(snapshot.tasks)

@@ -282,7 +282,7 @@ class MasterMessageHandler:
         key = TaskKey(FrameworkId(message.framework_id.value), TaskId(message.task_id.value))
         done = self._status_updates.acknowledge(key, message.uuid)
         if done is not None and done.update.status.state in TERMINAL:
-            self._tasks.forget(key)
+            self._tasks.end_acknowledged(key, done)
 
     def _shutdown_framework(self, message: messages_pb2.ShutdownFrameworkMessage) -> None:
         if not self._ctx.connected:

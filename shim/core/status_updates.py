@@ -19,17 +19,18 @@ the master then frees the task's resources even while the framework is away.
 
 Nothing is sent while the agent is not registered. On registration every head is sent at once.
 
-The last terminal updates are kept in memory after their acknowledgement. A master that asks about
-such a task again gets the same update again, in a new CLOSED stream.
+A master may ask about a task whose terminal update was acknowledged. It gets the same update again,
+in a new CLOSED stream: see :mod:`shim.core.acknowledged_ends`.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from shim import limits
+from shim.core.acknowledged_ends import AcknowledgedEnds
 from shim.core.context import Context
 from shim.core.timers import UpdateRetry
 from shim.model.ids import TaskKey
@@ -53,8 +54,7 @@ class StatusUpdateManager:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._streams: dict[TaskKey, _Stream] = {}
-        self._acknowledged_ends: OrderedDict[TaskKey, StatusUpdateMessage] = OrderedDict()
-        """Terminal updates, the latest acknowledged one last."""
+        self.acknowledged_ends = AcknowledgedEnds(ctx)
 
     def __len__(self) -> int:
         """How many tasks have unacknowledged updates."""
@@ -83,7 +83,7 @@ class StatusUpdateManager:
 
     def add(self, key: TaskKey, update: StatusUpdateMessage) -> None:
         """Record an update and queue it. The stream must not be closed."""
-        self._acknowledged_ends.pop(key, None)
+        self.acknowledged_ends.pop(key)
         stream = self._streams.setdefault(key, _Stream())
         assert not stream.closed, f"an update after the terminal one of {key}"
         stream.closed = _is_terminal(update)
@@ -108,25 +108,14 @@ class StatusUpdateManager:
         else:
             self._ctx.timers.cancel(UpdateRetry(key))
             del self._streams[key]
-            if stream.closed:
-                self._keep_end(key, done)
         return done
-
-    def _keep_end(self, key: TaskKey, update: StatusUpdateMessage) -> None:
-        self._acknowledged_ends[key] = update
-        if len(self._acknowledged_ends) > limits.ACKNOWLEDGED_ENDS:
-            self._acknowledged_ends.popitem(last=False)
 
     def repeat_end(self, key: TaskKey) -> bool:
         """Queue the acknowledged terminal update of the task again; whether it is known."""
-        update = self._acknowledged_ends.get(key)
+        update = self.acknowledged_ends.pop(key)
         if update is not None:
             self.add(key, update)
         return update is not None
-
-    def forget_ends(self) -> None:
-        """The agent id is given up: a terminal update under it has no meaning any more."""
-        self._acknowledged_ends.clear()
 
     def drop(self, key: TaskKey) -> None:
         """Forget the task's updates: no acknowledgement will come."""

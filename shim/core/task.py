@@ -31,6 +31,8 @@ class Task:
     check_status: bytes | None = None
     drained: bool = False
     """A drain is the reason of the kill."""
+    listed: bool = False
+    """A re-registration request, perhaps of an earlier process, lists the task."""
     stage: str = ""
     """The present step of its launch, for pages."""
 

@@ -38,6 +38,7 @@ from shim.model.orders import (
 from shim.model.records import AddTask, DropTask
 from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import DrainConfig, KillPolicy, Resource, TaskInfo, TaskState
+from shim.protos.messages_pb2 import StatusUpdateMessage
 
 
 class Tasks:
@@ -317,7 +318,18 @@ class Tasks:
         """The agent id is given up: nothing of this id may be sent under another one."""
         for framework in list(self._frameworks.table.values()):
             self.drop_framework(framework)
-        self._status_updates.forget_ends()
+        self._status_updates.acknowledged_ends.clear()
+
+    def end_acknowledged(self, key: TaskKey, end: StatusUpdateMessage) -> None:
+        """The task's terminal update was acknowledged: forget the task.
+
+        ``end`` is kept if a re-registration request may list the task. A master asks about a
+        rejected one only because of such a request.
+        """
+        task = self.table.get(key)
+        if task is None or task.listed:
+            self._status_updates.acknowledged_ends.add(key, end)
+        self.forget(key)
 
     def forget(self, key: TaskKey) -> None:
         """Drop the task's record: no update about it is pending any more."""
@@ -331,6 +343,7 @@ class Tasks:
         assert self._ctx.agent_id is not None
         for key, (info, state) in tasks.items():
             task = Task.restore(key, self._ctx.agent_id, info, state)
+            task.listed = True
             self.table[key] = task
             self._frameworks.table[key.framework_id].task_keys.add(key)
 

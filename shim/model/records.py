@@ -88,6 +88,22 @@ class DropExecutor:
     container_id: ContainerId
 
 
+@dataclass(frozen=True, slots=True)
+class AddAcknowledgedEnd:
+    """A task's terminal update was acknowledged, but a master may still ask about the task."""
+
+    uuid: bytes
+    value: bytes
+    """A serialized ``mesos.internal.StatusUpdateMessage``, as in :class:`AddUpdate`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropAcknowledgedEnd:
+    """No master asks about the task any more, or its end is an update to be delivered again."""
+
+    uuid: bytes
+
+
 # --- frameworks and tasks -------------------------------------------------------------------
 
 
@@ -167,6 +183,8 @@ AgentRecord = (
     | DropPendingRemoval
     | SaveExecutor
     | DropExecutor
+    | AddAcknowledgedEnd
+    | DropAcknowledgedEnd
 )
 Record = (
     AgentRecord
@@ -202,3 +220,5 @@ class Snapshot:
     """``(info, state)`` of each task, as in :class:`AddTask`, oldest first."""
     updates: dict[TaskKey, list[bytes]] = field(default_factory=dict)
     """Unacknowledged updates of each task, as in :class:`AddUpdate`, oldest first."""
+    acknowledged_ends: list[bytes] = field(default_factory=list)
+    """As in :class:`AddAcknowledgedEnd`, in any order."""

@@ -68,6 +68,8 @@ FRAMEWORK = journal_pb2.Framework(info=FrameworkInfo(user="u", name="n"), pid="@
         (records.AddPendingRemoval(EXECUTOR_REF), ("doomed/c-2", b"F\n\ne")),
         (records.SaveExecutor(EXECUTOR_REF.container_id, b"\x01"), ("executor/c-2", b"\x01")),
         (records.DropExecutor(EXECUTOR_REF.container_id), ("executor/c-2", None)),
+        (records.AddAcknowledgedEnd(b"\x01\xff", b"end"), ("acknowledged/01ff", b"end")),
+        (records.DropAcknowledgedEnd(b"\x01\xff"), ("acknowledged/01ff", None)),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, tuple) else value[0],
 )
@@ -87,6 +89,7 @@ def test_rows_come_back_as_a_snapshot() -> None:
         records.AddPendingRemoval(REF),
         records.AddPendingRemoval(EXECUTOR_REF),
         records.SaveExecutor(EXECUTOR_REF.container_id, b"\x01"),
+        records.AddAcknowledgedEnd(b"u", b"end"),
     ]
     rows = [(name, value or b"") for name, value in map(meta_row, saved)]
     read_meta([*rows, ("of a later version", b"")], snapshot)
@@ -97,6 +100,7 @@ def test_rows_come_back_as_a_snapshot() -> None:
         DRAIN,
         {ref.container_id: ref for ref in (REF, EXECUTOR_REF)},
         {EXECUTOR_REF.container_id: b"\x01"},
+        acknowledged_ends=[b"end"],
     )
 
 

@@ -578,8 +578,12 @@ def test_a_task_only_the_master_knows_is_rejected(traits: tuple[str, ...], dropp
 
 
 def an_end_that_was_acknowledged(shim: Shim) -> bytes:
-    """The serialized terminal update of task ``t``, which the agent has forgotten."""
+    """The serialized terminal update of task ``t``, which the agent has forgotten.
+
+    A re-registration request listed the task.
+    """
     shim.running_task()
+    shim.register()
     shim.exited(code=1)
     (value,) = shim.disk.updates[key_of()].values()
     shim.acknowledge()
@@ -632,20 +636,18 @@ def test_the_end_of_an_earlier_task_of_the_same_id_is_not_repeated() -> None:
     assert shim.pending_states() == ["TASK_LOST"]
 
 
-def test_acknowledged_ends_are_bounded_and_belong_to_one_agent_id(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(limits, "ACKNOWLEDGED_ENDS", 1)
+def test_a_task_that_ended_in_an_earlier_process_is_answered_with_the_same_update() -> None:
     shim = Shim()
-    for name in ("first", "second"):
-        shim.running_task(name)
-        shim.exited(name)
-        shim.acknowledge(name)
-    reconcile(shim, "first", "second")
-    assert shim.pending_states("first") == ["TASK_LOST"]
-    assert shim.pending_states("second") == ["TASK_FINISHED"]
-    shim.core.tasks.drop_all_frameworks()
-    assert not shim.core.status_updates.repeat_end(key_of("second"))
+    value = an_end_that_was_acknowledged(shim)
+    shim.restart()
+    shim.register()
+    reconcile(shim, "t")
+    assert list(shim.disk.updates[key_of()].values()) == [value]
+    assert not shim.disk.acknowledged_ends, "it is kept once"
+    shim.restart()
+    shim.register()
+    shim.acknowledge()
+    assert list(shim.disk.acknowledged_ends.values()) == [value]
 
 
 def test_a_known_task_is_not_rejected_at_reconciliation() -> None:

@@ -27,6 +27,7 @@ class Disk:
         self.frameworks: dict[FrameworkId, journal_pb2.Framework] = {}
         self.tasks: dict[TaskKey, tuple[bytes, bytes]] = {}
         self.updates: dict[TaskKey, dict[bytes, bytes]] = {}
+        self.acknowledged_ends: dict[bytes, bytes] = {}
         self.commits = 0
         self.refuses_until = 0.0
         # For the judge: everything that was ever durable.
@@ -54,6 +55,7 @@ class Disk:
                 self.frameworks,
                 self.tasks,
                 {key: list(kept.values()) for key, kept in self.updates.items() if kept},
+                [value for _, value in sorted(self.acknowledged_ends.items())],
             )
         )
 
@@ -66,6 +68,7 @@ class Disk:
         self.frameworks.clear()
         self.tasks.clear()
         self.updates.clear()
+        self.acknowledged_ends.clear()
 
     def close(self) -> None:
         """Nothing to close."""
@@ -98,6 +101,13 @@ class Disk:
             case records.DropExecutor(container_id):
                 self._expect(container_id in self.executors, record)
                 del self.executors[container_id]
+            case records.AddAcknowledgedEnd(uuid, value):
+                self._expect(uuid not in self.acknowledged_ends, record)
+                self._expect(self.written.get(uuid) == value, record)
+                self.acknowledged_ends[uuid] = value
+            case records.DropAcknowledgedEnd(uuid):
+                self._expect(uuid in self.acknowledged_ends, record)
+                del self.acknowledged_ends[uuid]
             case records.SaveFramework(framework_id, framework):
                 self.frameworks[framework_id] = copy.deepcopy(framework)
             case records.DropFramework(framework_id):

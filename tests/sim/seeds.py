@@ -31,5 +31,6 @@ CORPUS: dict[int, str] = {
     108597: "an acknowledgement crosses a re-registration",
     1135584: "an agent takes another id while a rejection under the first one is not acknowledged",
     1002249: "a registered agent restarts without its id, and a launch in between is lost",
+    1138146: "an agent restarts, and a master falls back to what its earlier process requested",
     1004878: "an answer to a first registration is lost, and so is the launch that follows it",
 }
