@@ -76,6 +76,7 @@ ALLOWED = {
 INSIDE_ENGINE = {
     "engine.client": {"engine.api", "engine.images.pull_progress"},
     "engine.images": {"engine.api", "engine.client.retry"},
+    "engine.infra": set[str](),
     "engine.mapping": {"engine.api", "engine.images.image_reference"},
     "engine.mapping.values": set[str](),
     "engine.containers": {"engine.api", "engine.client.pacing", "engine.client.retry"}

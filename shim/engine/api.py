@@ -73,6 +73,8 @@ class EngineInfo:
     memory_mb: int = 0
     disk_mb: int = 0
     account: str = ""
+    architecture: str = ""
+    """``amd64``, ``arm64``, ...: of the images that it runs."""
 
     def __str__(self) -> str:
         """For people; fields without a value are left out."""
@@ -198,4 +200,23 @@ class CreateNotifier(Protocol):
         After InProgress, ``on_ready`` is called once. The caller then asks for the same create
         again, and gets its outcome or InProgress once more. A caller that does not ask again
         removes the container.
+        """
+
+
+@runtime_checkable
+class ImageLoader(Protocol):
+    """An optional extension of an engine that takes images by upload as well as from registries."""
+
+    async def load_image(self, archive: bytes) -> None:
+        """Load an archive as ``docker save`` writes it; loading it again succeeds."""
+
+
+@runtime_checkable
+class ContainerUpdater(Protocol):
+    """An optional extension of an engine that changes the limits of a running container."""
+
+    async def update(self, name: str, limits: Mapping[str, int]) -> None:
+        """Set ``Memory``, ``CpuShares``, ... as in HostConfig. NotFound.
+
+        Permanent: the engine or the kernel refuses them, such as less memory than is in use.
         """

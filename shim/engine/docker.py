@@ -15,8 +15,9 @@ from shim.engine.client import parse
 from shim.engine.client.endpoint import Endpoint
 from shim.engine.client.errors import pull_error
 from shim.engine.client.frames import Line
-from shim.engine.client.http_engine import CallObserver, HttpEngine, measured
+from shim.engine.client.http_engine import CallObserver, HttpEngine, measured, stream_error
 from shim.engine.client.transport import (
+    ARCHIVE,
     STREAM,
     Transport,
     as_list,
@@ -66,6 +67,7 @@ class DockerEngine(HttpEngine):
                 cpus=float(data.get("NCPU") or 0),
                 memory_mb=int(data.get("MemTotal") or 0) // 2**20,
                 disk_mb=self._disk_mb(data.get("DockerRootDir") or ""),
+                architecture=version.get("Arch") or "",
             )
 
     @measured
@@ -118,6 +120,28 @@ class DockerEngine(HttpEngine):
         platform: str = "",
     ) -> None:
         await self._pull(image, auth, progress, platform, timeout=STREAM, error_for=pull_error)
+
+    @measured
+    async def load_image(self, archive: bytes) -> None:
+        """As :class:`~shim.engine.api.ImageLoader` says."""
+        async with self._http.open(
+            "load_image",
+            "POST",
+            "/images/load",
+            params={"quiet": "1"},
+            data=archive,
+            headers={"Content-Type": "application/x-tar"},
+            timeout=ARCHIVE,
+            long=True,
+        ) as response:
+            async for piece in json_lines(response):
+                if error := stream_error(piece):
+                    raise pull_error(error)
+
+    @measured
+    async def update(self, name: str, limits: Mapping[str, int]) -> None:
+        """As :class:`~shim.engine.api.ContainerUpdater` says."""
+        await self._call("update", "POST", name, "/update", json=dict(limits))
 
     @measured
     async def create_volume(self, volume: Volume) -> None:

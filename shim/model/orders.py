@@ -50,9 +50,11 @@ class MemberOf:
     """The executor's own container, or what would be it: its volumes are named after it."""
     executor: ExecutorInfo
     infra: bool
-    """The executor has an infra container, which runs: the task joins its namespaces."""
+    """The executor has an infra container, which the task joins once it runs."""
     addresses: tuple[str, ...] = ()
     """Those of the infra container, IPv4 first; empty on the host's network."""
+    group: tuple[tuple[Ref, TaskInfo], ...] = ()
+    """The tasks of its task group in their order, itself included, with their containers."""
 
 
 @dataclass(frozen=True, slots=True)

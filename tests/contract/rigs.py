@@ -10,6 +10,7 @@ from typing import Any
 
 from shim.engine.api import ContainerSpec, Engine, ImageRef
 from shim.engine.client.http_engine import HttpEngine
+from shim.engine.docker import DockerEngine
 from shim.engine.images.image_reference import parse_image
 from shim.model.container import LABEL_CONTAINER, LABEL_SHIM
 from shim.model.volume import Volume, volume_name
@@ -39,6 +40,7 @@ class Rig:
     network: str = "none"
     made: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
 
     def spec(self, command: Sequence[str], **body: Any) -> ContainerSpec:
         container_id = str(uuid.uuid4())
@@ -86,6 +88,9 @@ class Rig:
             await self.engine.remove(name)
         for volume in self.volumes:
             await self.engine.remove_volume(volume)
+        if isinstance(self.engine, DockerEngine):
+            for image in self.images:
+                await self.engine._http.call("image", "DELETE", f"/images/{image}")
         await self.engine.close()
         await self.other.close()
 

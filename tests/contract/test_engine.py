@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
 import json
 import tarfile
@@ -12,7 +13,9 @@ from contextlib import aclosing
 
 import pytest
 
-from shim.engine.api import CreateNotifier, Engine
+from shim.engine.api import ContainerUpdater, CreateNotifier, Engine, ImageLoader
+from shim.engine.images.image_reference import parse_image
+from shim.engine.infra.image import image_archive
 from shim.errors import NameTaken, NotFound, Permanent, Transient
 from shim.model.container import LABEL_SHIM, Container, Phase
 from shim.model.volume import Volume
@@ -235,6 +238,62 @@ async def test_the_config_of_an_image(rig: Rig) -> None:
 async def test_a_pull_fails_with_the_registrys_message(rig: Rig) -> None:
     with pytest.raises((Permanent, Transient), match=r"127\.0\.0\.1:1"):
         await rig.engine.pull(missing_image("127.0.0.1:1/missing:1"), None, lambda text: None)
+
+
+def an_image(shim_id: str) -> tuple[str, bytes]:
+    """The agent's own image under another name, so that no agent's is touched."""
+    name = f"mesos-shim-test/{shim_id.lower()}:1"
+    archive = image_archive("amd64")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as old:
+        files = {each.name: old.extractfile(each) for each in old.getmembers()}
+        content = {name: file.read() for name, file in files.items() if file is not None}
+    manifest = json.loads(content["manifest.json"])
+    manifest[0]["RepoTags"] = [name]
+    content["manifest.json"] = json.dumps(manifest).encode()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as new:
+        for path, data in content.items():
+            member = tarfile.TarInfo(path)
+            member.size = len(data)
+            new.addfile(member, io.BytesIO(data))
+    return name, buffer.getvalue()
+
+
+async def test_an_image_is_loaded_and_its_program_ends_when_asked(rig: Rig) -> None:
+    if not isinstance(rig.engine, ImageLoader):
+        assert rig.engine.kind == "triton"
+        return
+    image, archive = an_image(rig.shim_id)
+    rig.images.append(image)
+    await asyncio.gather(*(rig.engine.load_image(archive) for _ in range(3)))
+    assert await rig.engine.has_image(parse_image(image))
+    with pytest.raises((Permanent, Transient), match="tar file"):
+        await rig.engine.load_image(b"x" * 1024)
+    spec = rig.spec([])
+    body = {key: value for key, value in spec.body.items() if key != "Cmd"}
+    spec = dataclasses.replace(spec, image=parse_image(image), body={**body, "Image": image})
+    await rig.engine.create(spec)
+    await rig.engine.start(spec.name)
+    await rig.engine.stop(spec.name, 2 * PATIENCE)
+    found = await ended(rig, spec.name)
+    assert found.exit_code == (0 if rig.engine.kind == "docker" else 143)
+
+
+async def test_limits_of_a_running_container_are_changed(rig: Rig) -> None:
+    if not isinstance(rig.engine, ContainerUpdater):
+        assert rig.engine.kind == "triton"
+        return
+    name = await rig.create(rig.runs, HostConfig={"NetworkMode": rig.network, "Memory": 2**26})
+    await rig.engine.start(name)
+    await rig.engine.update(name, {"Memory": 2**27, "MemorySwap": 2**28, "CpuShares": 512})
+    if rig.engine.kind == "docker":
+        (described,) = json.loads((await rig.engine.inspect(name)).inspect)
+        assert described["HostConfig"]["Memory"] == 2**27
+        assert described["HostConfig"]["CpuShares"] == 512
+    with pytest.raises(NotFound, match="No such container"):
+        await rig.engine.update("mesos-missing", {"CpuShares": 512})
+    with pytest.raises((Permanent, Transient), match=r"cannot update|Invalid|invalid|Minimum"):
+        await rig.engine.update(name, {"Memory": 2**60 if rig.engine.kind == "fake" else 1})
 
 
 async def test_a_volume_is_made_once_and_listed_by_its_owner(rig: Rig) -> None:

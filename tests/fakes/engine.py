@@ -140,7 +140,10 @@ class FakeEngine:
 
     async def info(self) -> EngineInfo:
         return await self._call(
-            "info", lambda: EngineInfo("fake", "1", "1.41", "fake", 2.0, 4096, 10_000)
+            "info",
+            lambda: EngineInfo(
+                "fake", "1", "1.41", "fake", 2.0, 4096, 10_000, architecture="amd64"
+            ),
         )
 
     async def create(self, spec: ContainerSpec) -> str:
@@ -240,6 +243,29 @@ class FakeEngine:
             self.pulls_cancelled += 1
             raise
         progress("1 of 1 layers")
+
+    async def load_image(self, archive: bytes) -> None:
+        def effect() -> None:
+            try:
+                with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                    manifest = tar.extractfile("manifest.json")
+                    assert manifest is not None
+                    for image in json.load(manifest):
+                        self.images.update(image["RepoTags"])
+            except (tarfile.TarError, KeyError) as error:
+                raise Permanent(f"Error processing tar file: {error}") from None
+
+        await self._call("load_image", effect)
+
+    async def update(self, name: str, limits: Mapping[str, int]) -> None:
+        def effect() -> None:
+            if limits.get("Memory", 0) > 2**53:
+                raise Permanent(f"cannot update container {name}: runc did not terminate")
+            box = self._box(name)
+            host = {**box.body.get("HostConfig", {}), **limits}
+            box.body = {**box.body, "HostConfig": host}
+
+        await self._call("update", effect)
 
     async def create_volume(self, volume: Volume) -> None:
         def effect() -> None:

@@ -253,7 +253,7 @@ class HttpEngine(ABC):
             long=True,
         ) as response:
             async for piece in json_lines(response):
-                if error := _stream_error(piece):
+                if error := stream_error(piece):
                     raise error_for(error)
                 progress(layers.update(piece))
 
@@ -286,7 +286,7 @@ def registry_auth(auth: Auth) -> str:
     return base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()
 
 
-def _stream_error(piece: Mapping[str, Any]) -> str:
+def stream_error(piece: Mapping[str, Any]) -> str:
     """The error inside a stream answered with 200, in the registry's words; empty without one."""
     detail = piece.get("errorDetail")
     message = detail.get("message") if isinstance(detail, dict) else None

@@ -1,15 +1,21 @@
-"""Provides images. Launches that need the same image share one pull."""
+"""Provides images. Launches that need the same image share one pull.
+
+The agent's own images come with the agent: they are loaded, not pulled, and again when they were
+removed.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from shim import limits
-from shim.engine.api import Auth, Engine, ImageRef
+from shim.engine.api import Auth, Engine, ImageLoader, ImageRef
 from shim.engine.client.retry import PULL, retry
+from shim.errors import Permanent
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +55,15 @@ class _Pull:
 class ImagePuller:
     """Remembers which images an engine has, and shares the pulls under way."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Callable[[], float],
+        own_images: Mapping[str, Callable[[], bytes]] = MappingProxyType({}),
+    ) -> None:
+        """``own_images``: what makes the archive of each, by reference; may raise Permanent."""
         self._engine = engine
+        self._own_images = own_images
         self._clock = clock
         self._present: dict[str, None] = {}
         self._pulls: dict[_PullKey, _Pull] = {}
@@ -100,12 +113,22 @@ class ImagePuller:
         async with self._slots:
             if not key.force and await self._engine.has_image(key.image):
                 return
+            if (archive := self._own_images.get(key.image.text)) is not None:
+                await self._load(key.image, archive())
+                return
             began, progress = self._clock(), self._progress(key, pull)
             pull.report(key.image.text)
             await retry(
                 PULL, lambda: self._engine.pull(key.image, key.auth, progress, key.platform)
             )
             log.info("pulled %s in %.1f s", key.image.text, self._clock() - began)
+
+    async def _load(self, image: ImageRef, archive: bytes) -> None:
+        engine = self._engine
+        if not isinstance(engine, ImageLoader):
+            raise Permanent(f"this endpoint takes no images by upload: {image.text}")
+        await retry(PULL, lambda: engine.load_image(archive))
+        log.info("loaded %s", image.text)
 
     def _progress(self, key: _PullKey, pull: _Pull) -> ReportProgress:
         """Passes on the engine's progress to all waiters, once in PULL_REPORT_INTERVAL."""

@@ -10,18 +10,19 @@ from shim import limits
 from shim.engine.api import Auth
 from shim.engine.images.image_reference import parse_image
 from shim.engine.images.puller import ImagePuller
+from shim.engine.infra.image import IMAGE, image_archive
 from shim.errors import Permanent
 from tests.fakes.clock import timeless
 from tests.fakes.engine import FakeEngine
 
-IMAGE = parse_image("web:1")
+WEB = parse_image("web:1")
 BOB, EVE = Auth("bob", "right"), Auth("eve", "wrong")
 
 
 class Pulls:
     def __init__(self) -> None:
         self.engine = FakeEngine()
-        self.engine.registry.add(IMAGE.text)
+        self.engine.registry.add(WEB.text)
         self.images = ImagePuller(self.engine, asyncio.get_running_loop().time)
         self.reports: list[str] = []
 
@@ -31,7 +32,7 @@ class Pulls:
         def report(text: str) -> None:
             self.reports.append(text)
 
-        await self.images.ensure(IMAGE, lambda: auth, force=force, platform=platform, report=report)
+        await self.images.ensure(WEB, lambda: auth, force=force, platform=platform, report=report)
 
     def begin(self, auth: Auth | None = None) -> asyncio.Task[None]:
         return asyncio.create_task(self.ensure(auth))
@@ -40,7 +41,7 @@ class Pulls:
 @timeless
 async def test_a_present_image_is_looked_up_once_and_not_pulled() -> None:
     pulls = Pulls()
-    pulls.engine.images.add(IMAGE.text)
+    pulls.engine.images.add(WEB.text)
     await pulls.ensure()
     await pulls.ensure()
     assert (pulls.engine.calls["has_image"], pulls.engine.pulls) == (1, [])
@@ -59,7 +60,7 @@ async def test_launches_of_one_image_share_its_pull_and_its_progress() -> None:
     assert len(pulls.reports) >= 11
     held.set()
     await asyncio.gather(*first, late)
-    assert pulls.engine.pulls == [(IMAGE.text, None)]
+    assert pulls.engine.pulls == [(WEB.text, None)]
 
 
 @timeless
@@ -94,7 +95,7 @@ async def test_the_last_waiter_that_is_cancelled_cancels_the_pull() -> None:
 @timeless
 async def test_force_pulls_a_present_image() -> None:
     pulls = Pulls()
-    pulls.engine.images.add(IMAGE.text)
+    pulls.engine.images.add(WEB.text)
     await pulls.ensure(force=True)
     await pulls.ensure(force=True)
     assert len(pulls.engine.pulls) == 2
@@ -105,7 +106,7 @@ async def test_a_forgotten_image_is_looked_up_again() -> None:
     pulls = Pulls()
     await pulls.ensure()
     pulls.engine.images.clear()
-    pulls.images.forget(IMAGE)
+    pulls.images.forget(WEB)
     await pulls.ensure()
     assert len(pulls.engine.pulls) == 2
 
@@ -145,3 +146,26 @@ async def test_the_number_of_remembered_images_is_bounded(monkeypatch: pytest.Mo
             parse_image(text), lambda: None, force=False, platform="", report=pulls.reports.append
         )
     assert pulls.engine.calls["has_image"] == 4
+
+
+@timeless
+async def test_an_image_of_the_agents_own_is_loaded_whenever_it_is_missing() -> None:
+    engine = FakeEngine()
+    own = {IMAGE: lambda: image_archive("amd64")}
+    images = ImagePuller(engine, asyncio.get_running_loop().time, own)
+    image = parse_image(IMAGE)
+
+    async def ensure() -> None:
+        await images.ensure(image, lambda: None, force=False, platform="", report=lambda text: None)
+
+    engine.fail("load_image")
+    await asyncio.gather(*(ensure() for _ in range(5)))
+    assert (engine.calls["load_image"], engine.pulls) == (2, [])
+    engine.images.clear()
+    images.forget(image)
+    await ensure()
+    assert engine.images == {IMAGE}
+    unknown = {IMAGE: lambda: image_archive("riscv64")}
+    images = ImagePuller(FakeEngine(), asyncio.get_running_loop().time, unknown)
+    with pytest.raises(Permanent, match="riscv64"):
+        await ensure()
