@@ -84,6 +84,20 @@ def test_without_a_master_all_messages_are_foreign() -> None:
     assert not of(Exit, shim.decision.orders)
 
 
+@pytest.mark.parametrize("leader", [None, STRANGER])
+def test_a_launch_before_the_first_registration_is_followed_by_a_reregistration(
+    leader: Pid | None,
+) -> None:
+    shim = Shim(registered=False)
+    shim.recover()
+    shim.detect(leader)
+    shim.run()
+    assert not shim.decision.records
+    shim.register()
+    (order,) = of(Send, shim.wait(limits.REREGISTER_DELAY))
+    assert isinstance(order.message, m.ReregisterSlaveMessage), "the master then reconciles"
+
+
 def test_messages_before_recovery_are_ignored() -> None:
     shim = Shim(registered=False)
     shim.detect()
