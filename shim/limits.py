@@ -39,6 +39,15 @@ LINK_QUEUE_BYTES = 512 * 1024 * 1024
 LINK_CONNECT_TIMEOUT = 10.0
 """A master answers within milliseconds, unless a firewall drops packets."""
 
+TLS_HANDSHAKE_TIMEOUT = 10.0
+"""For a peer to begin and to finish its handshake. As LINK_CONNECT_TIMEOUT."""
+
+TLS_FILES_AGE = 1.0
+"""The files of certificate and key are compared with those in use at most this often."""
+
+ACCEPT_PAUSE = 1.0
+"""After a connection that could not be taken, for want of file descriptors."""
+
 LINK_BACKOFF_MIN = 0.2
 LINK_BACKOFF_MAX = 5.0
 """Between attempts to reach a peer; doubles. The protocol's own retries wait far longer."""

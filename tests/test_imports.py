@@ -57,10 +57,10 @@ ALLOWED = {
     | {"engine.triton.certificate_info"},
     "run": {"errors"},
     "check": COMMON
-    | {"config", "discovery.consul_client", "discovery.master_detector", "telemetry"}
+    | {"config", "discovery.consul_client", "discovery.master_detector", "telemetry", "wire.tls"}
     | {"engine.client.endpoint", "engine.client.transport", "engine.connect"}
     | {"engine.triton.certificate_info", "engine.triton.login"},
-    "dev": COMMON | {"agent.main", "config", "telemetry"},
+    "dev": COMMON | {"agent.main", "config", "telemetry", "wire.tls"},
     "dev.master": COMMON | {"http.recordio", "wire"},
     "agent": COMMON | {"config", "core", "discovery", "engine", "http", "telemetry", "wire"},
     "agent.journal": {"model", "errors"},

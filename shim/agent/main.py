@@ -45,8 +45,10 @@ from shim.model.orders import Exit
 from shim.model.records import Snapshot
 from shim.protos.mesos_pb2 import SlaveInfo
 from shim.telemetry.metrics import Metrics
+from shim.wire.connect import connector
 from shim.wire.link import Links
 from shim.wire.server import bind, serve
+from shim.wire.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +82,11 @@ class _Agent:
         self._started = time.time()
         self._metrics = Metrics()
         self._log_ring = LogRing()
-        self._links = Links(lambda address: log.info("link to %s:%d broke", *address))
+        self._tls = None if config.tls is None else Tls(config.tls)
+        self._links = Links(
+            lambda address: log.info("link to %s:%d broke", *address),
+            connect=connector(self._tls),
+        )
         self._endpoint_wait = EndpointWait()
         self._address_change: AddressChange | None = None
         self._stop = asyncio.Event()
@@ -98,7 +104,7 @@ class _Agent:
         pid = Pid(PROCESS, address.advertise_ip, port)
         frontend = self._starting_frontend(pid)
         self._log_ring.attach()
-        listener = await serve(frontend.add_routes, frontend.inbox, listening)
+        listener = await serve(frontend.add_routes, frontend.inbox, listening, self._tls)
         try:
             return await self._until_stopped(self._start(address, pid, frontend))
         finally:

@@ -48,7 +48,7 @@ def offered_ports(ports: Ports) -> str:
 
 
 async def _run_checks(config: Config) -> list[CheckResult]:
-    master = MasterProbe(config.master)
+    master = MasterProbe(config.master, config.tls)
     detected = await Check("detection", "correct --master", master.detect)()
     others = [check() for check in _checks(config, master)]
     ports = CheckResult("ports", True, offered_ports(config.ports))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 
 import aiohttp
 
@@ -13,7 +14,8 @@ from shim.check.report import CheckFailed
 from shim.discovery.master_detector import detector_for
 from shim.engine.client.transport import unreachable
 from shim.model.ids import Pid
-from shim.model.settings import ConsulMaster, MasterLocation, StaticMaster
+from shim.model.settings import ConsulMaster, MasterLocation, StaticMaster, TlsSettings
+from shim.wire.tls import client_context
 
 _FIELD = r'"{}"\s*:\s*"([^"]*)"'
 
@@ -21,8 +23,9 @@ _FIELD = r'"{}"\s*:\s*"([^"]*)"'
 class MasterProbe:
     """Two checks. The second one asks the leader that the first one detected."""
 
-    def __init__(self, master: MasterLocation) -> None:
+    def __init__(self, master: MasterLocation, tls: TlsSettings | None = None) -> None:
         self._master = master
+        self._tls = tls
         self.leader: Pid | None = None
 
     async def detect(self) -> str:
@@ -48,9 +51,21 @@ class MasterProbe:
         """Ask the leader for its version and state over HTTP."""
         if self.leader is None:
             raise CheckFailed("not checked: no leading master was detected")
-        url = f"http://{self.leader.ip}:{self.leader.port}"
+        address = f"{self.leader.ip}:{self.leader.port}"
+        if self._tls is None:
+            return await self._ask(f"http://{address}")
         try:
-            async with aiohttp.ClientSession() as session:
+            return await self._ask(f"https://{address}", client_context(self._tls))
+        except CheckFailed:
+            if not self._tls.support_downgrade:
+                raise
+        return await self._ask(f"http://{address}")
+
+    async def _ask(self, url: str, tls: ssl.SSLContext | None = None) -> str:
+        try:
+            async with aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=tls or True)
+            ) as session:
                 version = await _version(session, f"{url}/version")
                 state = await _beginning(session, f"{url}/state")
         except aiohttp.ClientConnectorError as error:

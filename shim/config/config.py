@@ -10,7 +10,13 @@ from typing import Literal
 from shim.config.resources import Ports
 from shim.engine.images.credentials import DockerConfig
 from shim.engine.mapping.mapping_settings import DnsDefault, Unsupported
-from shim.model.settings import ConsulConfig, Credential, MasterLocation, ZooKeeperMaster
+from shim.model.settings import (
+    ConsulConfig,
+    Credential,
+    MasterLocation,
+    TlsSettings,
+    ZooKeeperMaster,
+)
 from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
 
 
@@ -34,6 +40,8 @@ class Config:
     require_peer_address_ip_match: bool
     """``LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH`` of the environment, as in Mesos: messages
     whose sender's pid has another IP address than their connection are rejected."""
+    tls: TlsSettings | None
+    """``LIBPROCESS_SSL_*`` of the environment, as in Mesos: links and pages over TLS."""
 
     resources: tuple[Resource, ...]
     """As given, without ports. The endpoint completes what is not given."""

@@ -10,9 +10,9 @@ from typing import Any
 from shim.config.config import Config
 from shim.config.consul import consul_config
 from shim.config.flags import FLAGS
+from shim.config.libprocess import peer_ip_match, tls_settings
 from shim.config.parser import Given, parse
 from shim.config.resources import Ports, parse_resources
-from shim.config.values import boolean
 from shim.errors import ConfigError
 from shim.model.settings import PortsMode
 from shim.protos.mesos_pb2 import Resource
@@ -41,26 +41,13 @@ def load(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Config
         | {
             "resources": kept,
             "ports": ports,
-            "require_peer_address_ip_match": _peer_ip_match(environ),
+            "require_peer_address_ip_match": peer_ip_match(environ),
+            "tls": tls_settings(environ),
             "discovery": consul_config(consul, register, checks, environ),
             "notes": notes,
             "texts": texts | {"master": str(values["master"])},
         }
     )
-
-
-_PEER_IP_MATCH = "LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH"
-
-
-def _peer_ip_match(environ: Mapping[str, str]) -> bool:
-    """libprocess ignores the case of the name behind its prefix ``LIBPROCESS_``."""
-    for name, value in environ.items():
-        if name.startswith("LIBPROCESS_") and name.upper() == _PEER_IP_MATCH and value:
-            try:
-                return boolean(value)
-            except ValueError as error:
-                raise ConfigError(f"{name}={value}: {error}") from None
-    return False
 
 
 def _value(given: Given) -> Any:

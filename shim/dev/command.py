@@ -18,6 +18,7 @@ from shim.config.values import ipv4, port
 from shim.dev.master.dev_master import DevMaster
 from shim.errors import ConfigError, FatalError
 from shim.telemetry import log
+from shim.wire.tls import Tls
 
 
 def main(argv: Sequence[str]) -> int:
@@ -79,6 +80,7 @@ async def _run(own: argparse.Namespace, config: Config) -> int:
         registry_path=config.work_dir / "master.json",
         hostname=own.ip,
         require_peer_ip_match=config.require_peer_address_ip_match,
+        tls=None if config.tls is None else Tls(config.tls),
         domain=domain_at(config.domain, "dev"),
     )
     try:

@@ -24,6 +24,35 @@ class Credential:
     secret: bytes = field(repr=False)
 
 
+TlsVersion = Literal["1.0", "1.1", "1.2", "1.3"]
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """TLS between libprocess processes, as ``LIBPROCESS_SSL_*`` of the environment sets it."""
+
+    cert_file: str
+    """PEM: this process's certificate and its chain."""
+    key_file: str
+    ca_file: str = ""
+    ca_dir: str = ""
+    """Both empty: the authorities of the system."""
+    verify_server_cert: bool = False
+    """Check the certificate of a process that this one connects to."""
+    require_client_cert: bool = False
+    """Take connections only from peers with a valid certificate."""
+    verify_ipadd: bool = False
+    """An IP address in a certificate may prove the peer."""
+    validation_scheme: Literal["legacy", "openssl"] = "legacy"
+    """``legacy``: a certificate has the name to which the peer's address resolves. ``openssl``:
+    only a server's certificate is compared, and with its address."""
+    support_downgrade: bool = False
+    """Take plain connections as well, and connect plainly to peers without TLS."""
+    ciphers: str = ""
+    ecdh_curve: str = "auto"
+    versions: tuple[TlsVersion, ...] = ("1.2",)
+
+
 class RegisterMode(enum.Enum):
     """Which tasks are registered in Consul. A label ``consul=false`` always opts out."""
 

@@ -11,34 +11,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import socket
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from shim import limits
+from shim.errors import PeerError, error_text
 from shim.model.ids import Pid
+from shim.wire.connect import Address, Connect, connect, end_of_stream
 from shim.wire.framing import encode_request
-
-Address = tuple[str, int]
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Connect = Callable[[Address], Awaitable[Streams]]
 
 log = logging.getLogger(__name__)
 
 _ACCEPTED = re.compile(rb"HTTP/1\.\d 202")
 _ANSWER = len(b"HTTP/1.1 202")
-
-
-async def connect(address: Address) -> Streams:
-    """Open a connection that detects a dead path within LINK_STALL seconds."""
-    reader, writer = await asyncio.open_connection(*address)
-    raw = writer.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        stall = int(limits.LINK_STALL)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, stall)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall * 1000)
-    return reader, writer
 
 
 class Links:
@@ -137,8 +122,8 @@ class _Link:
             try:
                 async with asyncio.timeout(limits.LINK_CONNECT_TIMEOUT):
                     reader, writer = await self._connect(self.address)
-            except OSError as error:
-                self._break(f"cannot be reached: {error or 'timeout'}")
+            except (OSError, PeerError) as error:
+                self._break(f"cannot be reached: {error_text(error)}")
                 continue
             try:
                 await self._read_and_write(reader, writer)
@@ -155,7 +140,7 @@ class _Link:
             await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
             if writing.done() and not reading.done() and writing.exception() is None:
                 # Wait for the peer to close: a reset could overtake the last message.
-                writer.write_eof()
+                end_of_stream(writer)
                 await asyncio.wait({reading}, timeout=limits.LINK_FLUSH)
                 return
             ended = writing if writing.done() else reading

@@ -12,7 +12,6 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import cast
 
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -21,6 +20,8 @@ from shim import limits
 from shim.errors import PeerError
 from shim.model.ids import Pid
 from shim.wire.framing import is_message, sender_of, target_of
+from shim.wire.listener import Acceptor
+from shim.wire.tls import Tls
 
 Deliver = Callable[[str, Pid, str, bytes], None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -123,12 +124,14 @@ async def _not_found(request: web.Request) -> web.StreamResponse:
 class Listener:
     """A listening server, returned by ``serve``."""
 
-    def __init__(self, runner: web.AppRunner, port: int) -> None:
+    def __init__(self, runner: web.AppRunner, acceptor: Acceptor) -> None:
         self._runner = runner
-        self.port = port
+        self._acceptor = acceptor
+        self.port = acceptor.port
         """The actual port, also when port 0 was requested."""
 
     async def close(self) -> None:
+        await self._acceptor.close()
         await self._runner.cleanup()
 
 
@@ -149,7 +152,10 @@ def bind(ip: str, port: int) -> socket.socket:
 
 
 async def serve(
-    setup: Callable[[web.Application], None], inbox: Inbox, listening: socket.socket
+    setup: Callable[[web.Application], None],
+    inbox: Inbox,
+    listening: socket.socket,
+    tls: Tls | None = None,
 ) -> Listener:
     """Answers on a socket of ``bind``; ``setup`` adds the ordinary routes."""
     app = web.Application(middlewares=[inbox.middleware])
@@ -164,5 +170,6 @@ async def serve(
         shutdown_timeout=limits.SERVER_CLOSE,
     )
     await runner.setup()
-    await web.SockSite(runner, listening).start()
-    return Listener(runner, cast(int, runner.addresses[0][1]))
+    acceptor = Acceptor(runner, listening, tls)
+    await acceptor.start()
+    return Listener(runner, acceptor)

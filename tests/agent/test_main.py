@@ -16,13 +16,19 @@ import pytest
 from shim import limits
 from shim.agent import startup
 from shim.agent.main import run_agent
+from shim.check.master_probe import MasterProbe
 from shim.config import load
+from shim.config.libprocess import tls_settings
+from shim.dev.master.dev_master import DevMaster
 from shim.errors import FatalError, Transient
 from shim.model.ids import Pid
+from shim.model.settings import StaticMaster
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState
+from shim.wire.tls import Tls
 from tests.bench.kit import ThinMaster, framework_info
 from tests.fakes.engine import FakeEngine
+from tests.support.certificates import libprocess_environment
 from tests.support.ports import free_port
 from tests.support.wait import patience, until
 
@@ -289,4 +295,21 @@ async def test_with_the_libprocess_variable_a_forged_sender_is_rejected(
         _, metrics = await agent.get("/metrics")
         assert "wrong_agent_ids" not in metrics
         assert 'messages_total{status="400"} 1.0' in metrics
+        assert await agent.end() == 0
+
+
+async def test_agent_and_master_talk_over_tls_and_prove_themselves(
+    start: Start, tmp_path: Path
+) -> None:
+    environ = libprocess_environment(tmp_path)
+    settings = tls_settings(environ)
+    assert settings is not None
+    async with (
+        DevMaster("127.0.0.1", 0, tls=Tls(settings)) as master,
+        start(environ=environ, master=master.address) as agent,
+    ):
+        await until(lambda: bool(master.state.agents))
+        probe = MasterProbe(StaticMaster("127.0.0.1", master.port), settings)
+        await probe.detect()
+        assert (await probe.ask()).startswith(f"{master.url}: Mesos ")
         assert await agent.end() == 0

@@ -72,6 +72,7 @@ def test_every_flag_has_a_field_in_config() -> None:
         "notes",
         "require_peer_address_ip_match",
         "texts",
+        "tls",
     }
 
 

@@ -154,24 +154,3 @@ def test_ports_come_from_either_flag(
 def test_ports_in_both_flags_are_an_error() -> None:
     with pytest.raises(ConfigError, match=r"--ports=\[1-2\]: --resources names ports too"):
         config(PORTS, "--ports=[1-2]")
-
-
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
-        ({}, False),
-        ({"LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH": "true"}, True),
-        ({"LIBPROCESS_require_peer_address_ip_match": "1"}, True),
-        ({"LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH": "0"}, False),
-        ({"LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH": ""}, False),
-    ],
-)
-def test_libprocess_variable_of_the_peer_address(environ: dict[str, str], expected: bool) -> None:
-    config = load(["--master=m:5050"], environ)
-    assert config.require_peer_address_ip_match is expected
-
-
-def test_an_invalid_libprocess_variable_is_an_error() -> None:
-    name = "LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH"
-    with pytest.raises(ConfigError, match=f"{name}=maybe"):
-        load(["--master=m:5050"], {name: "maybe"})

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 
@@ -37,8 +37,11 @@ from shim.dev.master.master_state import MasterState, Options, Registry
 from shim.errors import PeerError
 from shim.model.ids import Pid
 from shim.wire import codec
-from shim.wire.link import Address, Links
-from shim.wire.server import Inbox
+from shim.wire.connect import Address, connector
+from shim.wire.link import Links
+from shim.wire.listener import Acceptor
+from shim.wire.server import Inbox, bind
+from shim.wire.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +62,14 @@ class DevMaster:
         registry_path: Path | None = None,
         hostname: str = "localhost",
         require_peer_ip_match: bool = False,
+        tls: Tls | None = None,
         **options: Any,
     ) -> None:
         self._ip = ip
         self._port = port
         self._hostname = hostname
         self._require_peer_ip_match = require_peer_ip_match
+        self._tls = tls
         self._options = Options(**options)
         self._credentials = dict(credentials or {})
         self._registry_path = registry_path
@@ -73,6 +78,7 @@ class DevMaster:
         self._held_addresses: set[Address] = set()
         self._wake = asyncio.Event()
         self._runner: web.AppRunner | None = None
+        self._acceptor: Acceptor | None = None
         self._timers: asyncio.Task[None] | None = None
         self._stopped = False
         self.master: Master
@@ -91,8 +97,11 @@ class DevMaster:
             registry=known,
         )
         self.master = Master(state, self._credentials)
-        self._held_connections = Links(self._connection_lost, idle=limits.KEEPALIVE)
-        self._short_connections = Links(lambda address: None, idle=0.0)
+        connect = connector(self._tls)
+        self._held_connections = Links(
+            self._connection_lost, connect=connect, idle=limits.KEEPALIVE
+        )
+        self._short_connections = Links(lambda address: None, connect=connect, idle=0.0)
         self._perform(self.master.start(time.time()))
         self._timers = asyncio.create_task(self._run_timers(), name="embedded master timers")
         log.warning("development master (NOT FOR PRODUCTION) at %s", self.url)
@@ -100,9 +109,9 @@ class DevMaster:
     async def stop(self) -> None:
         """Stop like a killed process: connections break without a message."""
         self._stopped = True
-        for site in list(self._runner.sites) if self._runner else ():
+        if self._acceptor is not None:
             # The listener closes first: a framework reconnects as soon as its stream ends.
-            await site.stop()
+            await self._acceptor.close()
         if self._timers is not None:
             self._timers.cancel()
             await asyncio.gather(self._timers, return_exceptions=True)
@@ -129,13 +138,11 @@ class DevMaster:
             keepalive_timeout=limits.KEEPALIVE,
             shutdown_timeout=limits.SERVER_CLOSE,
         )
+        listening = bind(self._ip, self._port)
         await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._ip, self._port).start()
-        except OSError:
-            await self._runner.cleanup()
-            raise
-        return cast(int, self._runner.addresses[0][1])
+        self._acceptor = Acceptor(self._runner, listening, self._tls)
+        await self._acceptor.start()
+        return self._acceptor.port
 
     def _has_process(self, process: str) -> bool:
         return self.master.has_process(process)
@@ -163,7 +170,7 @@ class DevMaster:
 
     @property
     def url(self) -> str:
-        return f"http://{self.address}"
+        return f"{'http' if self._tls is None else 'https'}://{self.address}"
 
     # ---- decisions and messages --------------------------------------------------------------
 
