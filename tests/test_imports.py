@@ -56,6 +56,9 @@ ALLOWED = {
     "certs": {"engine.client.endpoint", "engine.client.transport", "errors"}
     | {"engine.triton.certificate_info"},
     "run": {"errors"},
+    "run.command": {"config.libprocess", "errors"},
+    "run.runner": {"errors", "model.settings", "wire.tls"},
+    "run.tls_tunnel": {"errors", "wire.connect", "wire.tls"},
     "check": COMMON
     | {"config", "discovery.consul_client", "discovery.master_detector", "telemetry", "wire.tls"}
     | {"engine.client.endpoint", "engine.client.transport", "engine.connect"}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from shim.config.libprocess import tls_settings
 from shim.errors import ConfigError, FatalError
 from shim.run import runner
 from shim.run.logs import TaskLogs
@@ -112,6 +113,7 @@ def main(arguments: argparse.Namespace) -> int:
         os.environ.get("MESOS_RUN_SECRET"),
         _report_ready,
         TaskLogs() if arguments.follow else None,
+        tls_settings(os.environ),
     )
 
 

@@ -14,10 +14,13 @@ from types import FrameType
 from typing import Any, Protocol
 
 from shim.errors import FatalError
+from shim.model.settings import TlsSettings
 from shim.run import http_parser_compat
 from shim.run.logs import TaskLogs
 from shim.run.task_spec import OfferedResources, TaskSpec, id_part
+from shim.run.tls_tunnel import TlsTunnel
 from shim.run.tracker import TERMINAL, TaskTracker
+from shim.wire.tls import Tls
 
 Json = dict[str, Any]
 
@@ -67,7 +70,9 @@ def framework_info(name: str, user: str, role: str, principal: str | None) -> Js
     return info
 
 
-def connect(run: Run, info: Json, master: str, secret: str | None) -> Driver:
+def connect(
+    run: Run, info: Json, master: str, secret: str | None, tunnel: TlsTunnel | None = None
+) -> Driver:
     """A driver for ``host:port`` or ``zk://``. Raises FatalError without pymesos."""
     http_parser_compat.provide()
     try:
@@ -75,7 +80,16 @@ def connect(run: Run, info: Json, master: str, secret: str | None) -> Driver:
     except ImportError as error:
         raise FatalError(f"mesos-shim run needs pymesos ({error}): {HINT}") from None
     logging.getLogger("pymesos").setLevel(logging.ERROR)
-    driver: Driver = MesosSchedulerDriver(
+
+    class TunnelledDriver(MesosSchedulerDriver):  # type: ignore[misc]
+        """pymesos has no TLS: it meets each new leader at a local port."""
+
+        def change_master(self, master: str | None) -> None:
+            if tunnel is not None and master:
+                master = tunnel.local_address(master)
+            super().change_master(master)
+
+    driver: Driver = TunnelledDriver(
         run, info, master, principal=info.get("principal"), secret=secret
     )
     return driver
@@ -93,6 +107,7 @@ class Run:
         instances: int,
         print_line: Callable[[str], None],
         logs: TaskLogs | None = None,
+        tunnel: TlsTunnel | None = None,
     ) -> None:
         unique = uuid.uuid4().hex[:8]
         self.spec = spec
@@ -102,6 +117,7 @@ class Run:
         self.updates: queue.SimpleQueue[Json] = queue.SimpleQueue()
         self._print = print_line
         self._logs = logs
+        self._tunnel = tunnel
         self._agents: dict[str, str] = {}
         self._framework_id = ""
         self._lock = threading.Lock()
@@ -133,7 +149,7 @@ class Run:
             if info is None:
                 break
             self._pending.remove(task_id)
-            self._agents[task_id] = _agent_url(offer)
+            self._agents[task_id] = self._agent_url(offer)
             placed.append(info)
         seconds = DECLINE_TOO_SMALL if self._pending else DECLINE_IDLE
         filters = {"refuse_seconds": seconds}
@@ -205,11 +221,11 @@ class Run:
                     _print_error(f"no logs of {task_id}: {error}")
         logs.poll()
 
-
-def _agent_url(offer: Json) -> str:
-    address = offer.get("url", {}).get("address", {})
-    host = address.get("ip") or address.get("hostname") or offer.get("hostname")
-    return f"http://{host}:{address.get('port', 5051)}"
+    def _agent_url(self, offer: Json) -> str:
+        found = offer.get("url", {}).get("address", {})
+        host = found.get("ip") or found.get("hostname") or offer.get("hostname")
+        address = f"{host}:{found.get('port', 5051)}"
+        return f"http://{self._tunnel.local_address(address) if self._tunnel else address}"
 
 
 def follow(
@@ -275,10 +291,12 @@ def run(
     secret: str | None,
     ready: Callable[[], None] = lambda: None,
     logs: TaskLogs | None = None,
+    tls: TlsSettings | None = None,
 ) -> int:
     """Run the framework. Returns the task's exit code, or that of the first failed task."""
-    this = Run(spec, instances, lambda line: print(line, flush=True), logs)
-    driver = connect(this, dict(info), master, secret)
+    tunnel = None if tls is None else TlsTunnel(Tls(tls))
+    this = Run(spec, instances, lambda line: print(line, flush=True), logs, tunnel)
+    driver = connect(this, dict(info), master, secret, tunnel)
     interrupted = threading.Event()
     catch_signals(interrupted)
     driver.start()

@@ -48,8 +48,9 @@ async def connect(address: Address) -> Streams:
 async def _open_tls(tls: Tls, address: Address) -> Streams:
     reader, writer = await asyncio.open_connection(*address, ssl=tls.client())
     try:
+        peer = writer.get_extra_info("peername") or address
         certificate = writer.get_extra_info("peercert")
-        await verify_peer(tls.settings, certificate, address[0], is_server=True)
+        await verify_peer(tls.settings, certificate, peer[0], is_server=True)
     except BaseException:
         writer.transport.abort()
         raise

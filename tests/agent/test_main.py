@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -312,4 +314,23 @@ async def test_agent_and_master_talk_over_tls_and_prove_themselves(
         probe = MasterProbe(StaticMaster("127.0.0.1", master.port), settings)
         await probe.detect()
         assert (await probe.ask()).startswith(f"{master.url}: Mesos ")
+        assert "TASK_RUNNING" in await run_one_task(master.address, environ)
         assert await agent.end() == 0
+
+
+async def run_one_task(master: str, environ: Mapping[str, str]) -> str:
+    """What ``mesos-shim run`` prints until its task runs."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "shim", "run", f"--master={master}", f"--image={IMAGE}"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **environ},
+    )
+    assert process.stdout is not None
+    printed = ""
+    async with patience():
+        while "TASK_RUNNING" not in printed and (line := await process.stdout.readline()):
+            printed += line.decode()
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    return printed
