@@ -41,17 +41,14 @@ def docker_client() -> Iterator[docker.DockerClient]:
     client = docker.from_env()
     yield client
     left = [
-        container
-        # Containers of other runs come and go meanwhile.
-        for container in client.containers.list(
-            all=True, filters={"label": LABEL_SHIM}, ignore_removed=True
-        )
-        if container.labels[LABEL_SHIM].startswith(TEST_SHIMS)
+        container["Names"][0]
+        for container in client.api.containers(all=True, filters={"label": LABEL_SHIM})
+        if container["Labels"][LABEL_SHIM].startswith(TEST_SHIMS)
     ]
-    for container in left:
-        container.remove(force=True, v=True)
+    for name in left:
+        client.api.remove_container(name, force=True, v=True)
     client.close()
-    assert not left, f"containers left over: {[container.name for container in left]}"
+    assert not left, f"containers left over: {left}"
 
 
 @pytest.fixture(scope="session")

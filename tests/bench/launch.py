@@ -26,7 +26,7 @@ import docker
 from shim import limits
 from shim.protos.mesos_pb2 import TaskState
 from tests.bench.kit import ThinMaster, children, rss_kb
-from tests.e2e.agents import AgentProcess
+from tests.e2e.agents import AgentProcess, ExecutedAgent
 from tests.support import busybox
 
 SOCKET = "/var/run/docker.sock"
@@ -131,7 +131,7 @@ async def measure(count: int, rounds: int, singles: int) -> None:
     shim_id = f"bench-{os.getpid()}"
     with tempfile.TemporaryDirectory() as directory:
         async with ThinMaster() as master, Straight(image) as straight:
-            agent = AgentProcess(master.address, Path(directory) / "agent", shim_id)
+            agent = ExecutedAgent(master.address, Path(directory) / "agent", shim_id)
             await agent.start()
             await asyncio.wait_for(master.registered.wait(), 20)
             try:

@@ -41,7 +41,7 @@ from shim.model.ids import Pid
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import SlaveInfo
 from tests.bench.kit import ThinMaster, rss_kb, run_task
-from tests.e2e.agents import AgentProcess
+from tests.e2e.agents import AgentProcess, ExecutedAgent
 from tests.support.ports import free_port
 
 SHIM_ID = "bench-recovery"
@@ -191,7 +191,7 @@ def _serve(labels: Path, socket: Path) -> None:
 # --- the agent --------------------------------------------------------------------------------
 
 
-class Watched(AgentProcess):
+class Watched(ExecutedAgent):
     """The agent with a clock beside it."""
 
     program = ("tests.bench.recovery", "--agent")

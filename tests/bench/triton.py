@@ -33,8 +33,8 @@ from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState
 from shim.wire import codec
 from tests.bench.kit import ThinMaster, rss_kb
-from tests.e2e.agents import AgentProcess
-from tests.e2e.client import ROOT
+from tests.e2e.agents import AgentProcess, ExecutedAgent
+from tests.support.forkserver import ROOT
 
 IMAGE = "busybox:latest"
 PING_EVERY = 0.02
@@ -229,7 +229,7 @@ async def measure(given: argparse.Namespace) -> None:
             resources = "--resources=cpus:1000;mem:100000000;disk:1000000"
             if given.max_inflight:
                 flags.append(f"--max_inflight={given.max_inflight}")
-            agent = AgentProcess(
+            agent = ExecutedAgent(
                 master.address, directory / "agent", f"bench-{os.getpid()}", *flags, resources
             )
             await agent.start()

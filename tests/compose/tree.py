@@ -40,9 +40,11 @@ class Tree:
     def directory(self, name: str, mode: int = 0o755) -> None:
         self._put(name, tarfile.DIRTYPE, mode)
 
-    def file(self, name: str, content: builtins.bytes, mode: int = 0o644) -> None:
+    def file(
+        self, name: str, content: builtins.bytes, mode: int = 0o644, modified: int = 0
+    ) -> None:
         member = tarfile.TarInfo(name)
-        member.size, member.mode = len(content), mode
+        member.size, member.mode, member.mtime = len(content), mode, modified
         self._seen.add(name)
         self._tar.addfile(member, io.BytesIO(content))
 
@@ -60,7 +62,8 @@ class Tree:
             return
         self._parents(name)
         real = path.resolve()
-        self.file(name, real.read_bytes(), 0o755 if os.access(real, os.X_OK) else 0o644)
+        mode = 0o755 if os.access(real, os.X_OK) else 0o644
+        self.file(name, real.read_bytes(), mode, int(real.stat().st_mtime))
 
     def copy_all(self, top: Path, skip: Skip = lambda path: False) -> None:
         """A directory at its own place, readable by all, links followed."""
@@ -137,17 +140,22 @@ _CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bu
 
 
 def _is_superfluous(path: Path) -> bool:
-    return path.name in {
-        "__pycache__",
-        "dist-packages",
-        "idlelib",
-        "lib2to3",
-        "site-packages",
-        "test",
-        "tests",
-        "tkinter",
-        "turtledemo",
-    } or path.name.startswith("config-")
+    """Bytecode stays: without it, each Python in a container would compile what it imports."""
+    return (
+        path.name
+        in {
+            "dist-packages",
+            "idlelib",
+            "lib2to3",
+            "site-packages",
+            "test",
+            "tests",
+            "tkinter",
+            "turtledemo",
+        }
+        or path.name.startswith("config-")
+        or ".opt-" in path.name
+    )
 
 
 def add_java(tree: Tree) -> None:

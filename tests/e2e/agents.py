@@ -10,10 +10,11 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.e2e.client import ROOT
+from tests.support import forkserver
 from tests.support.ports import free_port
 from tests.support.wait import PATIENCE, until
 
+Process = forkserver.ForkedProcess | asyncio.subprocess.Process
 BACKOFF = "--registration_backoff_factor="
 
 
@@ -36,7 +37,7 @@ class AgentProcess:
         self.env = {**os.environ, **env}
         self._log_path = work_dir.parent / f"{work_dir.name}.log"
         self._log_from = 0
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self.port = 0
 
     @property
@@ -56,18 +57,12 @@ class AgentProcess:
         """Returns when the process runs, not when it is registered."""
         self.port = self.port or free_port()
         with self._log_path.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                *self.program,
-                "agent",
-                *self._arguments,
-                f"--port={self.port}",
-                stdout=log,
-                stderr=log,
-                env=self.env,
-                cwd=ROOT,
-            )
+            arguments = (*self.program, "agent", *self._arguments, f"--port={self.port}")
+            self._process = await self._run(arguments, log.fileno())
+
+    async def _run(self, arguments: tuple[str, ...], log: int) -> Process:
+        """``python -m`` with these arguments."""
+        return await forkserver.spawn(*arguments, output=log, env=self.env)
 
     async def end(self, how: signal.Signals = signal.SIGTERM, timeout: float = PATIENCE) -> int:
         """Signal it and wait: its exit code."""
@@ -90,6 +85,20 @@ class AgentProcess:
     async def logged(self, text: str) -> None:
         """Wait until its log holds ``text``."""
         await until(lambda: text in self.log, lambda: f"{text!r} in the log:\n{self.log[-3000:]}")
+
+
+class ExecutedAgent(AgentProcess):
+    """In a new interpreter, which has its imports before it: where time or memory is measured."""
+
+    async def _run(self, arguments: tuple[str, ...], log: int) -> Process:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=self.env,
+            cwd=forkserver.ROOT,
+        )
 
 
 async def agents_of(master: str) -> list[dict[str, object]]:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
+import signal
+import socket
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
+from tests.support import forkserver
 from tests.support.wait import PATIENCE
 
 Json = dict[str, Any]
 
-ROOT = Path(__file__).resolve().parents[2]
 LINE = 64 * 1024 * 1024
 TERMINAL = {
     "TASK_FINISHED",
@@ -71,27 +71,25 @@ class Framework:
 
     async def start(self) -> None:
         """Without waiting for the subscription."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.e2e.scheduler",
-            json.dumps(self._settings),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            cwd=ROOT,
-            limit=LINE,
-        )
-        self._reading = asyncio.create_task(self._read())
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await forkserver.spawn(
+                "tests.e2e.scheduler",
+                json.dumps(self._settings),
+                output=theirs.fileno(),
+                standard_input=theirs.fileno(),
+            )
+        reader, self._commands = await asyncio.open_connection(sock=ours, limit=LINE)
+        self._reading = asyncio.create_task(self._read(reader))
 
     async def __aexit__(self, *_: object) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
+        self._process.send_signal(signal.SIGKILL)
         await self._process.wait()
         await self._reading
+        self._commands.close()
 
-    async def _read(self) -> None:
-        assert self._process.stdout
-        async for line in self._process.stdout:
+    async def _read(self, events: asyncio.StreamReader) -> None:
+        async for line in events:
             event = json.loads(line)
             async with self._news:
                 self.framework_id = event.get("framework_id") or self.framework_id
@@ -99,9 +97,8 @@ class Framework:
                 self._news.notify_all()
 
     async def do(self, do: str, **command: Any) -> None:
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps({"do": do, **command}).encode() + b"\n")
-        await self._process.stdin.drain()
+        self._commands.write(json.dumps({"do": do, **command}).encode() + b"\n")
+        await self._commands.drain()
 
     async def until(
         self, wanted: Callable[[Json], bool], timeout: float = PATIENCE, *, after: int = 0

@@ -59,29 +59,36 @@ class System:
     def framework(self, **info: Any) -> Framework:
         return Framework(self.direct or self.master, **info)
 
+    def listed(self) -> list[Any]:
+        """Its containers, running or not, as the engine's list describes them."""
+        found = self.engine.api.containers(all=True, filters={"label": LABEL_SHIM})
+        return [c for c in found if c["Labels"][LABEL_SHIM].startswith(self.shim_id)]
+
     def containers(self) -> list[Any]:
-        """All containers of this system, running or not."""
-        filters: dict[str, str | list[str] | bool] = {"label": LABEL_SHIM}
-        found = self.engine.containers.list(all=True, filters=filters, ignore_removed=True)
-        return [c for c in found if c.labels[LABEL_SHIM].startswith(self.shim_id)]
+        """Its containers, running or not, each inspected."""
+        found = []
+        for each in self.listed():
+            with contextlib.suppress(docker.errors.NotFound):
+                found.append(self.engine.containers.get(each["Id"]))
+        return found
 
     def container_of(self, task_id: str) -> Any:
         """The one container of a task."""
-        (found,) = [c for c in self.containers() if c.labels[LABEL_TASK] == task_id]
-        return found
+        (found,) = [c["Id"] for c in self.listed() if c["Labels"][LABEL_TASK] == task_id]
+        return self.engine.containers.get(found)
 
     async def no_containers(self) -> None:
         """Wait for the end of all: a stopped container costs money as well."""
 
         async def none() -> bool:
-            return not await asyncio.to_thread(self.containers)
+            return not await asyncio.to_thread(self.listed)
 
         def left() -> str:
-            names = [container.name for container in self.containers()]
+            names = [container["Names"] for container in self.listed()]
             logs = "\n".join(agent.log[-3000:] for agent in self.agents)
             return f"the end of all containers; left: {names}\n{logs}"
 
-        await until(none, left, interval=0.05)
+        await until(none, left)
 
     async def agent_id(self) -> str:
         (agent,) = await agents_of(self.direct or self.master)

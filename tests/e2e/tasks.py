@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.e2e.client import Framework, Json, task
 from tests.e2e.conftest import System
+from tests.support.wait import PATIENCE, until
 
 GENTLE = "trap 'exit 0' TERM; sleep 1000 & wait"
 """Runs until it is asked to end."""
@@ -48,7 +49,7 @@ def docker_task(
     return info
 
 
-async def ends(framework: Framework, *tasks: Json, timeout: float = 30) -> dict[str, str]:
+async def ends(framework: Framework, *tasks: Json, timeout: float = PATIENCE) -> dict[str, str]:
     """Launch them; each one's last state, with its message where it did not finish."""
     await framework.launch(*tasks)
     found = {}
@@ -61,13 +62,29 @@ async def ends(framework: Framework, *tasks: Json, timeout: float = 30) -> dict[
 
 
 async def running(
-    system: System, framework: Framework, *tasks: Json, timeout: float = 30
+    system: System, framework: Framework, *tasks: Json, timeout: float = PATIENCE
 ) -> dict[str, Json]:
-    """Launch them; what the engine says of each one's container, once it runs."""
+    """Launch them; what the engine says of each one's container, once it runs.
+
+    Tasks that trap signals have set their traps then.
+    """
     await framework.launch(*tasks)
     found = {}
     for info in tasks:
         name = info["task_id"]["value"]
         await framework.state(name, "TASK_RUNNING", timeout)
+        if info["command"].get("value", "").startswith("trap "):
+            await traps_are_set(system, name)
         found[name] = (await asyncio.to_thread(system.container_of, name)).attrs
     return found
+
+
+async def traps_are_set(system: System, task_id: str) -> None:
+    """Wait until the task's shell sleeps: a signal that comes before its trap is ignored."""
+
+    async def sleeps() -> bool:
+        container = await asyncio.to_thread(system.container_of, task_id)
+        processes = (await asyncio.to_thread(container.top))["Processes"] or []
+        return any(process[-1].startswith("sleep ") for process in processes)
+
+    await until(sleeps, f"the traps of {task_id}")

@@ -5,33 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.client import ROOT
 from tests.e2e.conftest import System
+from tests.support import forkserver
 from tests.support.ports import free_port
 from tests.support.wait import PATIENCE
 
 
 async def run_agent(*flags: str, timeout: float = PATIENCE, **env: str) -> tuple[int, str]:
-    """Exit code and stderr of an agent that ends by itself."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "shim",
-        "agent",
-        *flags,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **env},
-        cwd=ROOT,
-    )
-    async with asyncio.timeout(timeout):
-        _, stderr = await process.communicate()
-    return process.returncode or 0, stderr.decode()
+    """Exit code and output of an agent that ends by itself."""
+    with tempfile.TemporaryFile() as output:
+        process = await forkserver.spawn(
+            "shim", "agent", *flags, output=output.fileno(), env={**os.environ, **env}
+        )
+        async with asyncio.timeout(timeout):
+            code = await process.wait()
+        output.seek(0)
+        return code, output.read().decode()
 
 
 @pytest.mark.parametrize(

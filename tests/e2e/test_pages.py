@@ -18,8 +18,9 @@ from shim.telemetry.catalogue import COUNTERS, GAUGES
 from tests.dev.master.conftest import REAL, RealMaster
 from tests.e2e.agents import AgentProcess
 from tests.e2e.browser import text_of
-from tests.e2e.client import ROOT, Framework, Json, task
+from tests.e2e.client import Framework, Json, task
 from tests.e2e.conftest import System
+from tests.support.forkserver import ROOT
 from tests.support.wait import patience, until
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]

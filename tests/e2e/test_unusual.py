@@ -16,12 +16,13 @@ from tests.dev.master.raw_framework import RawFramework
 from tests.e2e.agents import AgentProcess, agents_of
 from tests.e2e.client import TERMINAL, Json
 from tests.e2e.conftest import System
-from tests.e2e.tasks import STUBBORN, a_task
+from tests.e2e.tasks import AT_ONCE, STUBBORN, a_task, running
 from tests.support.wait import until
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
 ONLY_REAL = BOTH[1]
+SPEAKS = "while :; do echo word; sleep 0.1; done"
 
 
 ODD_IDS = [
@@ -259,7 +260,7 @@ async def test_all_that_is_beside_the_journal_is_deleted(system: System) -> None
     agent = await system.agent()
     async with system.framework() as framework:
         await framework.launch(
-            a_task(system, "speaks", "while :; do echo word; sleep 0.1; done"),
+            a_task(system, "speaks", SPEAKS, kill_policy=AT_ONCE),
             a_task(system, "ends", "sleep 2; echo last; exit 3"),
         )
         await framework.state("speaks", "TASK_RUNNING")
@@ -337,9 +338,7 @@ async def test_what_an_operator_does_with_docker(shared: System) -> None:
     await shared.agent()
     async with shared.framework() as framework:
         names = ["paused", "stopped"]
-        await framework.launch(*(a_task(shared, name, mem=16) for name in names))
-        for name in names:
-            await framework.state(name, "TASK_RUNNING")
+        await running(shared, framework, *(a_task(shared, name, mem=16) for name in names))
         await asyncio.to_thread(shared.container_of("paused").pause)
         await framework.kill("paused")
         await asyncio.to_thread(shared.container_of("stopped").stop)

@@ -19,7 +19,7 @@ from shim.protos import messages_pb2 as internal
 from shim.run import command, runner
 from shim.run.task_spec import TaskSpec, task_info
 from tests.dev.master.fake_agent import FakeAgent
-from tests.e2e.client import ROOT
+from tests.support.forkserver import ROOT
 from tests.support.wait import patience
 
 

@@ -7,6 +7,7 @@ that share one expensive service stay together on one worker.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -38,7 +39,6 @@ ONE_BY_ONE = (
     "tests/dev/master",
     "tests/e2e",
     "tests/run",
-    "tests/test_documents.py",
 )
 """Their tests share nothing: each may run on any worker."""
 
@@ -47,6 +47,7 @@ PROCESSES = (
     "tests/dev",
     "tests/e2e",
     "tests/run/test_command.py",
+    "tests/support/test_forkserver.py",
     "tests/test_documents.py",
     "tests/test_start.py",
 )
@@ -54,27 +55,37 @@ PROCESSES = (
 
 
 def starts_processes(node_id: str) -> bool:
-    return any(_file(node_id).is_relative_to(folder) for folder in PROCESSES)
+    return _is_below(_file(node_id), PROCESSES)
 
 
 def rank(node_id: str) -> int:
     """The place of a test in the order of the run."""
-    for place, slow in enumerate(SLOWEST_FIRST):
-        if _file(node_id).is_relative_to(slow):
-            return place
-    return len(SLOWEST_FIRST)
+    return _place(_file(node_id))
 
 
 def group(node_id: str) -> str:
     """Tests of one group run on one worker, one after the other."""
     file = _file(node_id)
-    if any(file.is_relative_to(folder) for folder in ONE_BY_ONE):
-        return node_id
-    return SERVICES.get(str(file), str(file))
+    return node_id if _is_below(file, ONE_BY_ONE) else SERVICES.get(file, file)
 
 
-def _file(node_id: str) -> PurePosixPath:
-    return PurePosixPath(node_id.partition("::")[0])
+def _file(node_id: str) -> str:
+    return node_id.partition("::")[0]
+
+
+# Every worker asks for each of some thousand tests: the answers are kept by file.
+
+
+@cache
+def _place(file: str) -> int:
+    path = PurePosixPath(file)
+    places = (n for n, slow in enumerate(SLOWEST_FIRST) if path.is_relative_to(slow))
+    return next(places, len(SLOWEST_FIRST))
+
+
+@cache
+def _is_below(file: str, folders: tuple[str, ...]) -> bool:
+    return any(PurePosixPath(file).is_relative_to(folder) for folder in folders)
 
 
 def scheduler(config: Any, log: Any) -> Any:

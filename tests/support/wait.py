@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 PATIENCE = 90.0
 """Seconds. A busy machine takes twenty times as long as a quiet one."""
-INTERVAL = 0.01
-"""Seconds between two looks."""
+INTERVAL, LONGEST_INTERVAL = 0.01, 0.1
+"""Seconds between two looks, at first and after a while: a look may cost CPU that others need."""
 
 Condition = Callable[[], object] | Callable[[], Awaitable[object]]
 
@@ -32,7 +32,6 @@ async def until(
     what: str | Callable[[], str] = "the condition",
     *,
     seconds: float = PATIENCE,
-    interval: float = INTERVAL,
 ) -> None:
     """Wait until the condition, a function or a coroutine function, holds.
 
@@ -40,8 +39,10 @@ async def until(
     """
     try:
         async with asyncio.timeout(seconds):
+            interval = INTERVAL
             while not await _holds(condition):
                 await asyncio.sleep(interval)
+                interval = min(1.1 * interval, LONGEST_INTERVAL)
     except TimeoutError:
         text = what() if callable(what) else what
         raise AssertionError(f"not within {seconds:g} s: {text}") from None

@@ -31,6 +31,11 @@ def script(task_id: str, body: str) -> str:
     )
 
 
+def text(path: Path) -> str:
+    """A diary; empty until its task has begun."""
+    return path.read_text() if path.exists() else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Diary:
     """One task's own account."""
@@ -41,8 +46,7 @@ class Diary:
 
     @classmethod
     def read(cls, path: Path) -> Diary:
-        lines = path.read_text().splitlines() if path.exists() else []
-        words = [line.split() for line in lines]
+        words = [line.split() for line in text(path).splitlines()]
         codes = tuple(int(word[1]) for word in words if word[0] == "ended")
         return cls(sum(word[0] == "started" for word in words), codes)
 

@@ -23,7 +23,7 @@ from tests.e2e.client import TERMINAL, Framework, Json, task
 from tests.e2e.faults import evidence
 from tests.support.wait import until
 
-UNTIL_TERM = "trap 'leave 0' TERM; while :; do sleep 0.05; done"
+UNTIL_TERM = "trap 'leave 0' TERM; sleep 1000 & wait"
 KINDS = {
     "quick": "sleep 0.2; leave 0",
     "failing": "leave 3",
@@ -36,6 +36,8 @@ KILL_AGAIN = 2.0
 """Seconds until a kill is repeated, as frameworks do."""
 GRACE = {"grace_period": {"nanoseconds": 20_000_000_000}}
 """Long: on a busy machine a shell takes a second to write its first line."""
+NO_GRACE = {"grace_period": {"nanoseconds": 1_000_000_000}}
+"""For a kill that mostly comes before the shell has set its trap, and is then ignored."""
 
 
 class Load:
@@ -159,7 +161,7 @@ class Load:
             evidence.script(task_id, KINDS[kind]),
             image=self._image,
             cpus=0.01,
-            kill_policy=GRACE,
+            kill_policy=NO_GRACE if kind == "hasty" else GRACE,
         )
         container: dict[str, Any] = info["container"]
         container["docker"]["network"] = "NONE"

@@ -29,7 +29,7 @@ pytestmark = [
         os.geteuid() != 0 or shutil.which("dockerd") is None, reason="no dockerd of our own here"
     ),
 ]
-SAYS_GOODBYE = "trap 'leave 7' TERM; while :; do sleep 0.05; done"
+SAYS_GOODBYE = "trap 'leave 7' TERM; say waits; sleep 1000 & wait"
 
 
 class Dockerd:
@@ -103,7 +103,7 @@ async def dockerd() -> AsyncIterator[Dockerd]:
     made = Dockerd(place)
     await made.start()
     try:
-        await until(made.answers, "the first answer of a dockerd of our own", seconds=30)
+        await until(made.answers, "the first answer of a dockerd of our own")
     except AssertionError:
         pytest.skip(f"no dockerd can be started here: {made.log[-500:]}")
     else:
@@ -137,6 +137,8 @@ async def test_dockerd_restarts(system: System, dockerd: Dockerd) -> None:
         info["container"]["docker"]["network"] = "NONE"
         info["container"]["volumes"] = load.volumes
         await framework.launch(info)
+        # A signal that comes before the trap is ignored.
+        await until(lambda: "waits" in evidence.text(diaries / "goodbye"), "the task's trap")
         await framework.state("goodbye", "TASK_RUNNING")
         await dockerd.end()
         await asyncio.sleep(1)

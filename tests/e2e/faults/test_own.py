@@ -15,7 +15,7 @@ import pytest
 
 from shim.protos.mesos_pb2 import TaskState
 from tests.bench.kit import ThinMaster, rss_kb
-from tests.e2e.agents import AgentProcess
+from tests.e2e.agents import AgentProcess, ExecutedAgent
 from tests.e2e.conftest import LABEL_SHIM, System
 from tests.e2e.faults.proxy import DockerProxy
 from tests.e2e.faults.test_masters import a_task, kill, run, started
@@ -112,10 +112,10 @@ async def test_a_flood_while_the_engine_is_away(
     tmp_path: Path, shim_id: str, busybox_image: str, docker_client: docker.DockerClient
 ) -> None:
     """Memory stays bounded, and every task gets its update in the end."""
-    count, grown_kb_each = 3000, 40
+    count, grown_kb_each = 1500, 40
     names = [f"t{number}" for number in range(count)]
     async with DockerProxy(tmp_path / "docker.sock") as proxy, ThinMaster() as master:
-        agent = AgentProcess(
+        agent = ExecutedAgent(
             master.address,
             tmp_path / "agent",
             shim_id,
