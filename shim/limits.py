@@ -148,6 +148,8 @@ COMPLETED_FRAMEWORKS = 50
 COMPLETED_TASKS = 150
 """Completed tasks of one framework, as mesos-agent's completed executors."""
 
+DEFAULT_EXECUTOR_GRACE = 3.0
+"""Between the signals to a task of a task group: Mesos' default executor has this constant."""
 LEAVE_TIMEOUT = 60.0
 """How long a leaving agent waits for the last acknowledgements after its last task ended."""
 

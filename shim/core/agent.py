@@ -14,7 +14,9 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 from shim.core.context import Context, CoreSettings, Decision, Entropy, Now
+from shim.core.default_executor import ExecutorEvent
 from shim.core.draining import Draining
+from shim.core.executors import Executor, ExecutorPhase, Executors
 from shim.core.frameworks import Frameworks
 from shim.core.lifecycle import Event
 from shim.core.master_messages import MasterMessageHandler
@@ -22,11 +24,13 @@ from shim.core.recovery import Recovery
 from shim.core.registration import Registration, State
 from shim.core.shutdown import Mode, Shutdown
 from shim.core.status_updates import StatusUpdateManager
+from shim.core.task_groups import TaskGroups
 from shim.core.tasks import Tasks
 from shim.core.timers import RegistrationTimer, ShutdownTimer, TaskExpiry, Timer, UpdateRetry
 from shim.core.view import AgentView
 from shim.model import facts
-from shim.model.ids import AgentId, FrameworkId
+from shim.model.container import Ref
+from shim.model.ids import AgentId, FrameworkId, TaskKey
 from shim.model.records import Snapshot
 from shim.protos.journal_pb2 import Cause
 from shim.protos.messages_pb2 import RegisterSlaveMessage, ReregisterSlaveMessage
@@ -42,15 +46,19 @@ class Core:
         self.frameworks = Frameworks(ctx)
         self.status_updates = StatusUpdateManager(ctx)
         self.tasks = Tasks(ctx, self.frameworks, self.status_updates)
+        self.executors = Executors(ctx)
+        self.groups = TaskGroups(ctx, self.tasks, self.executors)
         self.registration = Registration(
             ctx, self._add_agent_state, lambda: len(self.status_updates) > 0
         )
         self.shutdown = Shutdown(ctx, self.tasks, self.status_updates, self.registration)
-        self.recovery = Recovery(ctx, self.tasks, self.frameworks)
+        self.recovery = Recovery(ctx, self.tasks, self.groups, self.executors, self.frameworks)
         self.draining = Draining(ctx, self.tasks, self.frameworks)
         self.master_messages = MasterMessageHandler(
             ctx,
             self.tasks,
+            self.groups,
+            self.executors,
             self.frameworks,
             self.status_updates,
             self.registration,
@@ -72,11 +80,11 @@ class Core:
             facts.LeaveRequested: lambda f: self._leave(),
             facts.ContainersFound: self._containers_found,
             facts.LaunchAdvanced: self._launch_advanced,
-            facts.ContainerStarted: lambda f: self.tasks.apply(f.ref, Event.STARTED, f.container),
-            facts.LaunchFailed: lambda f: self.tasks.apply(f.ref, Event.FAILED, f),
-            facts.LaunchCancelled: lambda f: self.tasks.apply(f.ref, Event.CANCELLED),
-            facts.ContainerExited: lambda f: self.tasks.apply(f.ref, Event.EXITED, f),
-            facts.ContainerVanished: lambda f: self.tasks.apply(f.ref, Event.VANISHED),
+            facts.ContainerStarted: lambda f: self._apply(f.ref, Event.STARTED, f.container),
+            facts.LaunchFailed: lambda f: self._apply(f.ref, Event.FAILED, f),
+            facts.LaunchCancelled: lambda f: self._apply(f.ref, Event.CANCELLED),
+            facts.ContainerExited: lambda f: self._apply(f.ref, Event.EXITED, f),
+            facts.ContainerVanished: lambda f: self._apply(f.ref, Event.VANISHED, f),
             facts.ContainerRemoved: lambda f: self.tasks.pending_removals.removed(f.ref),
             facts.HealthReported: self._health_reported,
             facts.CheckReported: lambda f: self.tasks.apply(f.ref, Event.REPORT, f),
@@ -86,8 +94,11 @@ class Core:
         """Apply the fact; return what must be recorded and done."""
         self.ctx.now = now
         self._handlers[type(fact)](fact)
+        self.groups.advance()
         self.draining.advance()
         self.shutdown.advance()
+        # A shutdown that is over has dropped all tasks.
+        self.groups.advance()
         return self.ctx.take()
 
     def deadline(self) -> float | None:
@@ -96,10 +107,18 @@ class Core:
 
     # --- facts ----------------------------------------------------------------------------
 
+    def _apply(self, ref: Ref, event: Event, detail: object = None) -> None:
+        """An event of a task's container, or of an executor's own."""
+        if isinstance(ref.key, TaskKey):
+            self.tasks.apply(ref, event, detail)
+        else:
+            self.groups.apply(ref, ExecutorEvent[event.name], detail)
+
     def _launch_advanced(self, fact: facts.LaunchAdvanced) -> None:
-        self.tasks.set_launch_stage(fact)
+        if isinstance(fact.ref.key, TaskKey):
+            self.tasks.set_launch_stage(fact)
         if fact.stage is facts.Stage.CREATING:
-            self.tasks.apply(fact.ref, Event.CREATING)
+            self._apply(fact.ref, Event.CREATING)
 
     def _health_reported(self, fact: facts.HealthReported) -> None:
         self.tasks.apply(fact.ref, Event.REPORT, fact)
@@ -107,6 +126,7 @@ class Core:
         if task is None or task.ref != fact.ref:
             return
         if fact.kill and task.cause == Cause.NONE:
+            self.groups.note_unhealthy(task)
             self.tasks.kill(task, Cause.UNHEALTHY, None)
 
     def _leave(self) -> None:
@@ -156,21 +176,27 @@ class Core:
     def _add_agent_state(self, request: RegisterSlaveMessage | ReregisterSlaveMessage) -> None:
         """Add to the request what the master must know of this agent.
 
-        Reservations and volumes outlive an agent id, so both requests carry them. Tasks and
-        frameworks belong to one agent id. Every task is reported until its terminal update is
-        acknowledged.
+        Reservations and volumes outlive an agent id, so both requests carry them. Tasks,
+        executors and frameworks belong to one agent id. Every task is reported until its terminal
+        update is acknowledged.
         """
         request.checkpointed_resources.extend(self.tasks.checkpointed_resources)
         if isinstance(request, RegisterSlaveMessage):
             return
         self.status_updates.acknowledged_ends.request_sent()
         reported: dict[FrameworkId, None] = {}
+        executors: dict[Executor, None] = {}
         for key, task in self.tasks.table.items():
             if task.cause != Cause.WITHOUT_UPDATES:
                 task.listed = True
                 request.tasks.append(task.wire)
                 reported[key.framework_id] = None
+                if task.group is not None:
+                    executors[task.group.executor] = None
         request.frameworks.extend(self.frameworks.table[id_].info for id_ in reported)
+        request.executor_infos.extend(
+            e.info for e in executors if e.phase is not ExecutorPhase.TERMINATED
+        )
 
     # --- restart --------------------------------------------------------------------------
 
@@ -183,7 +209,8 @@ class Core:
             self.status_updates.acknowledged_ends.restore(snapshot.acknowledged_ends)
             for key in snapshot.updates:
                 self.frameworks.table[key.framework_id].task_keys.add(key)
-            self.tasks.restore(snapshot.tasks)
+            self.executors.restore(snapshot.executors)
+            self.tasks.restore(snapshot.tasks, self.groups.group_of())
         self.tasks.pending_removals.restore(snapshot.pending_removals)
         self.tasks.drain = snapshot.drain
         self.tasks.checkpointed_resources = list(snapshot.resources.resources)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import enum
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from shim.core.timers import Timers
 from shim.model.ids import AgentId, Pid
-from shim.model.orders import Level, Notice, Order
+from shim.model.orders import Launch, Level, Notice, Order
 from shim.model.records import Record
 from shim.protos.mesos_pb2 import SlaveInfo
 
@@ -20,6 +22,13 @@ class Now(NamedTuple):
     """Monotonic: deadlines are in it."""
     wall: float
     """Since the epoch: timestamps are in it."""
+
+
+class PodNetwork(enum.Enum):
+    """Where the tasks of a task group meet."""
+
+    SHARED = "in the network of one infra container"
+    SEPARATE = "each container has an address of its own; they do not share localhost"
 
 
 class Entropy(Protocol):
@@ -50,6 +59,14 @@ class CoreSettings:
     cleanup: bool = False
     """``--recover=cleanup``: end all tasks and containers of an earlier process, then exit."""
     kill_orphans: bool = True
+    pod_network: PodNetwork | None = None
+    """None: task groups are rejected, with the text :attr:`pods_refused`."""
+    pods_refused: str = (
+        "TaskInfo in a task group: this agent has no host to run a group's executor on; "
+        "launch its tasks one by one"
+    )
+    launch_problem: Callable[[Launch], str | None] = lambda launch: None
+    """Pure: what the endpoint cannot do of a launch, with the name of the field; None: nothing."""
     engine_ip: str | None = None
     """Address of the engine's host, reported for containers without an address of their own."""
 

@@ -9,9 +9,15 @@
                          CANCELLING -(cancelled, failed)-> ENDED
                              +--(it started after all)---> STOPPING
 
+A task of a task group becomes RUNNING with its whole group::
+
+    STAGING, STARTING -(seen running)-> LAUNCHED -(all launches answered)-> RUNNING
+                                           +---- kill -> STOPPING
+
 ==========  ===========================================================================
 STAGING     accepted; no container has been asked for
 STARTING    the create is allowed, once this is recorded: the endpoint may have the container
+LAUNCHED    the container of a group's task was seen running; TASK_RUNNING waits for the group
 RUNNING     the container was seen running
 CANCELLING  the launch is being cancelled
 STOPPING    the container is being stopped
@@ -30,6 +36,7 @@ import enum
 class TaskPhase(enum.Enum):
     STAGING = "staging"
     STARTING = "starting"
+    LAUNCHED = "launched"
     RUNNING = "running"
     CANCELLING = "cancelling"
     STOPPING = "stopping"
@@ -39,6 +46,8 @@ class TaskPhase(enum.Enum):
 class Event(enum.Enum):
     CREATING = "the launch waits to send its create"
     STARTED = "the container was seen running"
+    STARTED_EARLY = "the container was seen running, before the task's group is launched"
+    RELEASED = "every launch of the task's group has answered"
     FAILED = "the launch failed permanently"
     CANCELLED = "the launch ended before the container ran"
     EXITED = "the container exited"
@@ -53,6 +62,7 @@ class Action(enum.Enum):
     IGNORE = "do nothing"
     BEGIN = "report TASK_STARTING, then allow the create"
     ALLOW_CREATE = "allow the create once more, after a restart"
+    HOLD = "note the addresses; TASK_RUNNING is reported with the group"
     RUN = "report TASK_RUNNING, publish the task, start its checks"
     FAIL = "end the task: its launch failed"
     END = "end the task: its container exited"
@@ -72,6 +82,8 @@ TABLE: dict[TaskPhase, dict[Event, tuple[TaskPhase, Action]]] = {
     TaskPhase.STAGING: {
         Event.CREATING: (TaskPhase.STARTING, Action.BEGIN),
         Event.STARTED: (TaskPhase.RUNNING, Action.RUN),
+        Event.STARTED_EARLY: (TaskPhase.LAUNCHED, Action.HOLD),
+        Event.RELEASED: (TaskPhase.STAGING, _IGNORE),
         Event.FAILED: (TaskPhase.ENDED, Action.FAIL),
         Event.CANCELLED: (TaskPhase.STAGING, _IGNORE),
         Event.EXITED: (TaskPhase.ENDED, Action.END),
@@ -83,6 +95,8 @@ TABLE: dict[TaskPhase, dict[Event, tuple[TaskPhase, Action]]] = {
         # The launch is repeated after a restart, and finds its container by name.
         Event.CREATING: (TaskPhase.STARTING, Action.ALLOW_CREATE),
         Event.STARTED: (TaskPhase.RUNNING, Action.RUN),
+        Event.STARTED_EARLY: (TaskPhase.LAUNCHED, Action.HOLD),
+        Event.RELEASED: (TaskPhase.STARTING, _IGNORE),
         Event.FAILED: (TaskPhase.ENDED, Action.FAIL),
         Event.CANCELLED: (TaskPhase.STARTING, _IGNORE),
         Event.EXITED: (TaskPhase.ENDED, Action.END),
@@ -90,9 +104,23 @@ TABLE: dict[TaskPhase, dict[Event, tuple[TaskPhase, Action]]] = {
         Event.KILL: (TaskPhase.CANCELLING, Action.CANCEL),
         Event.REPORT: (TaskPhase.STARTING, _IGNORE),
     },
+    TaskPhase.LAUNCHED: {
+        Event.CREATING: (TaskPhase.LAUNCHED, _IGNORE),
+        Event.STARTED: (TaskPhase.LAUNCHED, _IGNORE),
+        Event.STARTED_EARLY: (TaskPhase.LAUNCHED, _IGNORE),
+        Event.RELEASED: (TaskPhase.RUNNING, Action.RUN),
+        Event.FAILED: (TaskPhase.LAUNCHED, _IGNORE),
+        Event.CANCELLED: (TaskPhase.LAUNCHED, _IGNORE),
+        Event.EXITED: (TaskPhase.ENDED, Action.END),
+        Event.VANISHED: (TaskPhase.ENDED, Action.VANISH),
+        Event.KILL: (TaskPhase.STOPPING, Action.STOP),
+        Event.REPORT: (TaskPhase.LAUNCHED, _IGNORE),
+    },
     TaskPhase.RUNNING: {
         Event.CREATING: (TaskPhase.RUNNING, _IGNORE),
         Event.STARTED: (TaskPhase.RUNNING, _IGNORE),
+        Event.STARTED_EARLY: (TaskPhase.RUNNING, _IGNORE),
+        Event.RELEASED: (TaskPhase.RUNNING, _IGNORE),
         Event.FAILED: (TaskPhase.RUNNING, _IGNORE),
         Event.CANCELLED: (TaskPhase.RUNNING, _IGNORE),
         Event.EXITED: (TaskPhase.ENDED, Action.END),
@@ -103,6 +131,8 @@ TABLE: dict[TaskPhase, dict[Event, tuple[TaskPhase, Action]]] = {
     TaskPhase.CANCELLING: {
         Event.CREATING: (TaskPhase.CANCELLING, _IGNORE),
         Event.STARTED: (TaskPhase.STOPPING, Action.STOP_LATE),
+        Event.STARTED_EARLY: (TaskPhase.STOPPING, Action.STOP_LATE),
+        Event.RELEASED: (TaskPhase.CANCELLING, _IGNORE),
         Event.FAILED: (TaskPhase.ENDED, Action.GIVE_UP),
         Event.CANCELLED: (TaskPhase.ENDED, Action.GIVE_UP),
         Event.EXITED: (TaskPhase.ENDED, Action.END),
@@ -113,6 +143,8 @@ TABLE: dict[TaskPhase, dict[Event, tuple[TaskPhase, Action]]] = {
     TaskPhase.STOPPING: {
         Event.CREATING: (TaskPhase.STOPPING, _IGNORE),
         Event.STARTED: (TaskPhase.STOPPING, _IGNORE),
+        Event.STARTED_EARLY: (TaskPhase.STOPPING, _IGNORE),
+        Event.RELEASED: (TaskPhase.STOPPING, _IGNORE),
         Event.FAILED: (TaskPhase.STOPPING, _IGNORE),
         # The cancellation came after the start, and found no container any more.
         Event.CANCELLED: (TaskPhase.ENDED, Action.VANISH),

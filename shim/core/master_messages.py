@@ -12,19 +12,21 @@ from shim.core import rejections, status
 from shim.core.context import Context
 from shim.core.draining import Draining
 from shim.core.early_kills import EarlyKills
+from shim.core.executors import Executors
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.registration import Registration, State
 from shim.core.shutdown import Mode, Shutdown
 from shim.core.status import Report
 from shim.core.status_updates import StatusUpdateManager
+from shim.core.task_groups import TaskGroups, task_key
 from shim.core.tasks import Tasks
-from shim.model.ids import FrameworkId, Pid, TaskId, TaskKey
-from shim.model.orders import Level, Send
+from shim.model.ids import ExecutorId, ExecutorKey, FrameworkId, Pid, TaskId, TaskKey
+from shim.model.orders import Level
 from shim.model.records import SaveResources
 from shim.model.states import TERMINAL
 from shim.protos import journal_pb2, messages_pb2
 from shim.protos.journal_pb2 import Cause
-from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo
+from shim.protos.mesos_pb2 import TaskInfo
 
 _REREGISTER_IF_IGNORED: frozenset[type[Message]] = frozenset(
     {
@@ -50,6 +52,8 @@ class MasterMessageHandler:
         self,
         ctx: Context,
         tasks: Tasks,
+        groups: TaskGroups,
+        executors: Executors,
         frameworks: Frameworks,
         status_updates: StatusUpdateManager,
         registration: Registration,
@@ -58,6 +62,8 @@ class MasterMessageHandler:
     ) -> None:
         self._ctx = ctx
         self._tasks = tasks
+        self._groups = groups
+        self._executors = executors
         self._frameworks = frameworks
         self._status_updates = status_updates
         self._registration = registration
@@ -200,8 +206,9 @@ class MasterMessageHandler:
         if rejection is not None:
             executor_id = info.executor.executor_id.value if info.HasField("executor") else None
             self._tasks.reporter.reject(framework, key, rejection, executor_id)
-            if info.HasField("executor"):
-                self._executor_ended(key.framework_id, info.executor)
+            if executor_id is not None:
+                executor_key = ExecutorKey(key.framework_id, ExecutorId(executor_id))
+                self._executors.send_exited(executor_key)
             return
         self._allocate(framework, info.resources)
         self._tasks.accept(framework, key, info)
@@ -218,11 +225,18 @@ class MasterMessageHandler:
     def _rejection(self, framework: Framework, key: TaskKey, info: TaskInfo) -> Report | None:
         if self._early_kills.pop(key):
             return status.killed_during_launch("Killed before the launch arrived")
+        unsupported = rejections.unsupported
+        return self._unavailable(framework) or unsupported(
+            framework, info, self._tasks.checkpointed_resources
+        )
+
+    def _unavailable(self, framework: Framework) -> Report | None:
+        """Why the agent takes no launches at present; None when it does."""
         if self._shutdown.in_progress:
             return rejections.unavailable(framework, "leaving")
         if self._tasks.drain is not None:
             return rejections.unavailable(framework, "already draining")
-        return rejections.unsupported(framework, info, self._tasks.checkpointed_resources)
+        return None
 
     @staticmethod
     def _allocate(framework: Framework, resources: Any) -> None:
@@ -242,21 +256,13 @@ class MasterMessageHandler:
             return
         framework_id = FrameworkId(message.framework.id.value)
         framework = self._frameworks.update(message.framework, self._pid_of(framework_id))
-        report = rejections.task_group()
+        self._allocate(framework, message.executor.resources)
+        killed = False
         for info in tasks:
-            key = TaskKey(framework_id, TaskId(info.task_id.value))
-            self._tasks.reporter.reject(framework, key, report, message.executor.executor_id.value)
-        self._executor_ended(framework_id, message.executor)
-
-    def _executor_ended(self, framework_id: FrameworkId, executor: ExecutorInfo) -> None:
-        """Have the master free the resources that it set aside for the executor."""
-        assert self._ctx.agent_id is not None
-        assert self._ctx.master is not None
-        message = messages_pb2.ExitedExecutorMessage(status=-1)
-        message.slave_id.value = self._ctx.agent_id
-        message.framework_id.value = framework_id
-        message.executor_id.value = executor.executor_id.value
-        self._ctx.order(Send(self._ctx.master, message))
+            self._allocate(framework, info.resources)
+            killed = self._early_kills.pop(task_key(framework_id, info)) or killed
+        report = status.killed_in_queue() if killed else self._unavailable(framework)
+        self._groups.launch(framework, message, report)
 
     # --- kills and acknowledgements -------------------------------------------------------
 
@@ -296,8 +302,12 @@ class MasterMessageHandler:
 
     def _shutdown_executor(self, message: messages_pb2.ShutdownExecutorMessage) -> None:
         """The executor id of a command task is its task id."""
-        key = TaskKey(FrameworkId(message.framework_id.value), TaskId(message.executor_id.value))
-        task = self._tasks.table.get(key)
+        framework_id, executor_id = message.framework_id.value, message.executor_id.value
+        executor_key = ExecutorKey(FrameworkId(framework_id), ExecutorId(executor_id))
+        if (executor := self._executors.get(executor_key)) is not None:
+            self._groups.shut_down(executor)
+            return
+        task = self._tasks.table.get(TaskKey(FrameworkId(framework_id), TaskId(executor_id)))
         if task is not None:
             self._tasks.kill(task, Cause.KILL, None)
 

@@ -1,4 +1,4 @@
-"""Containers of ended tasks that the endpoint may still have.
+"""Containers of ended tasks and executors that the endpoint may still have.
 
 Durable: each is removed, after a restart if need be, until the endpoint certainly has it no more.
 """
@@ -28,11 +28,11 @@ class PendingRemovals(Mapping[ContainerId, Ref]):
     def __len__(self) -> int:
         return len(self._refs)
 
-    def add(self, ref: Ref) -> None:
-        """Order the removal, after ``CoreSettings.remove_delay`` seconds."""
+    def add(self, ref: Ref, delay: float | None = None) -> None:
+        """Order the removal, after ``delay`` seconds; None: ``CoreSettings.remove_delay``."""
         self._refs[ref.container_id] = ref
         self._ctx.record(AddPendingRemoval(ref))
-        self._ctx.order(Remove(ref, self._ctx.settings.remove_delay))
+        self._ctx.order(Remove(ref, self._ctx.settings.remove_delay if delay is None else delay))
 
     def removed(self, ref: Ref) -> None:
         """The endpoint no longer has the container."""

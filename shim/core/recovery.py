@@ -1,4 +1,4 @@
-"""Recovery after a restart: the journal's tasks against the endpoint's containers.
+"""Recovery after a restart: the journal's executors and tasks against the endpoint's containers.
 
 ======================  =================================================================
 the container is        then
@@ -15,7 +15,10 @@ missing                 the task had run: its container was removed by others. T
                         the launch is ordered again
 ======================  =================================================================
 
-A container with this shim's label that belongs to no task is removed
+An infra container that is gone has ended its executor, and all tasks of the executor with it. The
+launch of one is repeated at will: it runs nothing. Tasks of a queued group wait for it.
+
+A container with this shim's label that belongs to no task and no executor is removed
 (``--docker_kill_orphans``). A container without the label for its container id is left: no shim
 makes such containers. The master gave up the tasks of frameworks without checkpointing when the
 link broke, so those tasks end without status updates.
@@ -27,20 +30,31 @@ from collections.abc import Callable, Iterable
 
 from shim.core import rejections
 from shim.core.context import Context
+from shim.core.executors import ExecutorPhase, Executors
 from shim.core.frameworks import Frameworks
 from shim.core.lifecycle import Event, TaskPhase
 from shim.core.task import Task
+from shim.core.task_groups import TaskGroups
 from shim.core.tasks import Tasks
 from shim.model import facts
 from shim.model.container import Container, Phase, Ref
-from shim.model.ids import ContainerId
+from shim.model.ids import ContainerId, ExecutorKey, TaskKey
 from shim.model.orders import Level, Remove, RemoveOrphan
 
 
 class Recovery:
-    def __init__(self, ctx: Context, tasks: Tasks, frameworks: Frameworks) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        tasks: Tasks,
+        groups: TaskGroups,
+        executors: Executors,
+        frameworks: Frameworks,
+    ) -> None:
         self._ctx = ctx
         self._tasks = tasks
+        self._groups = groups
+        self._executors = executors
         self._frameworks = frameworks
 
     def needs_inspect(self) -> Callable[[Container], bool]:
@@ -54,6 +68,9 @@ class Recovery:
             for task in self._tasks.table.values()
             if task.live
         }
+        for executor in self._executors.values():
+            # The addresses of a launched container are known.
+            was_running[executor.container_id] = executor.phase is not ExecutorPhase.REGISTERING
 
         def needed(listed: Container) -> bool:
             if listed.container_id is None:
@@ -82,15 +99,20 @@ class Recovery:
         for ref in self._tasks.pending_removals.values():
             self._ctx.order(Remove(ref))
         known = set(self._tasks.pending_removals) | {task.ref.container_id for task in live}
+        known |= {executor.container_id for executor in self._executors.values()}
         for container_id, container in found.items():
             if container_id not in known:
                 self._remove_orphan(container)
-        for task in live:
-            self._resume_task(task, found.get(task.ref.container_id))
+        launched = [task for task in live if not task.queued]
+        self._groups.reconcile(found)
+        for task in launched:
+            if task.live:
+                self._resume_task(task, found.get(task.ref.container_id))
         self._drop_frameworks_without_checkpoint()
 
     def _remove_orphan(self, container: Container) -> None:
-        key, container_id = container.task_key, container.container_id
+        key: TaskKey | ExecutorKey | None = container.task_key or container.executor_key
+        container_id = container.container_id
         if self._ctx.settings.cleanup and key is not None and container_id is not None:
             # The process ends only when all pending removals are done.
             self._tasks.pending_removals.add(Ref(key, container_id))

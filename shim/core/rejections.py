@@ -22,21 +22,29 @@ def unsupported(framework: Framework, info: TaskInfo, known: Iterable[Resource])
             f"TaskInfo.executor {info.executor.executor_id.value!r}: this agent runs command "
             "tasks in Docker containers; it has no host for executors",
         )
-    missing = reservations.missing(info.resources, known)
-    if missing:
-        names = ", ".join(f"{r.name} of role {r.role}" for r in missing)
-        text = f"The task uses reservations or volumes unknown to the agent: {names}"
-        return _dropped(framework, Reason.REASON_RESOURCES_UNKNOWN, text)
-    return None
+    return unknown_resources(framework, info.resources, known)
 
 
-def task_group() -> Report:
-    """For each task of a task group."""
-    text = (
-        "TaskInfo in a task group: this agent has no host to run a group's executor on; "
-        "launch its tasks one by one"
-    )
-    return rejected(TaskState.TASK_FAILED, Reason.REASON_TASK_GROUP_INVALID, text)
+def unknown_resources(
+    framework: Framework, resources: Iterable[Resource], known: Iterable[Resource]
+) -> Report | None:
+    """The reserved resources and volumes of a launch must be known; None when they are."""
+    missing = reservations.missing(resources, known)
+    if not missing:
+        return None
+    names = ", ".join(f"{r.name} of role {r.role}" for r in missing)
+    text = f"The task uses reservations or volumes unknown to the agent: {names}"
+    return _dropped(framework, Reason.REASON_RESOURCES_UNKNOWN, text)
+
+
+def invalid_group(problem: str) -> Report:
+    """For each task of a task group of which something cannot run here."""
+    return rejected(TaskState.TASK_FAILED, Reason.REASON_TASK_GROUP_INVALID, problem)
+
+
+def executor_terminated(framework: Framework, text: str) -> Report:
+    """The executor of the launch is not there, or not the one that the master has in mind."""
+    return _dropped(framework, Reason.REASON_EXECUTOR_TERMINATED, text)
 
 
 def unavailable(framework: Framework, doing: str) -> Report:

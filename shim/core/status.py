@@ -13,6 +13,7 @@ from shim.model.facts import Failure
 from shim.model.ids import AgentId, Pid, TaskKey
 from shim.protos.mesos_pb2 import (
     CheckStatusInfo,
+    ContainerInfo,
     ContainerStatus,
     NetworkInfo,
     Resource,
@@ -22,6 +23,22 @@ from shim.protos.mesos_pb2 import (
     Value,
 )
 from shim.protos.messages_pb2 import StatusUpdateMessage
+
+_SIGNALS = {
+    1: "Hangup",
+    2: "Interrupt",
+    3: "Quit",
+    4: "Illegal instruction",
+    6: "Aborted",
+    7: "Bus error",
+    8: "Floating point exception",
+    9: "Killed",
+    11: "Segmentation fault",
+    13: "Broken pipe",
+    14: "Alarm clock",
+    15: "Terminated",
+}
+"""As strsignal(3) names those that end a program."""
 
 Reason = TaskStatus.Reason
 _EXECUTOR = TaskStatus.SOURCE_EXECUTOR
@@ -117,6 +134,52 @@ def killed_during_launch(message: str) -> Report:
     return Report(TaskState.TASK_KILLED, _AGENT, reason, message, launched=False)
 
 
+# --- tasks of task groups, as Mesos' default executor reports them -----------------------------
+
+
+def killed_in_queue() -> Report:
+    """For each task of a group one of which was killed while the group was queued."""
+    return killed_during_launch(
+        "A task within the task group was killed before delivery to the executor"
+    )
+
+
+def command_ended(info: TaskInfo, exit_code: int | None, *, oom_killed: bool, error: str) -> Report:
+    """A group's task ended by itself. Only a known exit code 0 is a success."""
+    message = command_text(exit_code, error)
+    if oom_killed and exit_code != 0:
+        limited = _out_of_memory(info, message)
+        return replace(limited, source=_EXECUTOR)
+    state = TaskState.TASK_FINISHED if exit_code == 0 else TaskState.TASK_FAILED
+    return Report(state, message=message)
+
+
+def command_text(exit_code: int | None, error: str) -> str:
+    """An exit code above 128 is Docker's way to tell of a signal."""
+    if exit_code is None:
+        text = "Command terminated with unknown status"
+    elif (name := _SIGNALS.get(exit_code - 128)) is not None:
+        text = f"Command terminated with signal {name}"
+    else:
+        text = f"Command exited with status {exit_code}"
+    return f"{text}: {error}" if error else text
+
+
+def command_not_launched(message: str) -> Report:
+    reason = Reason.REASON_CONTAINER_LAUNCH_FAILED
+    return Report(TaskState.TASK_FAILED, _EXECUTOR, reason, message, launched=False)
+
+
+def executor_terminated(why: str = "") -> Report:
+    """The executor ended before the task did."""
+    return Report(
+        TaskState.TASK_FAILED,
+        _AGENT,
+        Reason.REASON_EXECUTOR_TERMINATED,
+        f"Executor terminated: {why}" if why else "Executor terminated",
+    )
+
+
 def drained(kill: Report, *, gone: bool) -> Report:
     """The report of a kill that a drain caused; ``gone``: the agent is marked gone."""
     state = kill.state
@@ -164,15 +227,21 @@ def empty_check(info: TaskInfo) -> CheckStatusInfo | None:
 
 
 def container_status(
-    container_id: str, info: TaskInfo, addresses: Sequence[str]
+    container_id: str, container: ContainerInfo, addresses: Sequence[str], parent: str | None = None
 ) -> ContainerStatus:
-    """``container_status`` with the task's first NetworkInfo and the container's addresses."""
+    """``container_status`` with the first NetworkInfo and the container's addresses.
+
+    ``container`` is the one that owns the network: the task's, or that of a group's executor.
+    ``parent`` is the container id of that executor.
+    """
     status = ContainerStatus()
     status.container_id.value = container_id
+    if parent is not None:
+        status.container_id.parent.value = parent
     if addresses:
         network = status.network_infos.add()
-        if info.container.network_infos:
-            network.CopyFrom(info.container.network_infos[0])
+        if container.network_infos:
+            network.CopyFrom(container.network_infos[0])
             del network.ip_addresses[:]
         for address in addresses:
             entry = network.ip_addresses.add(ip_address=address)

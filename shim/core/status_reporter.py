@@ -15,7 +15,7 @@ from shim.core.task import Task
 from shim.model.ids import TaskKey
 from shim.model.records import SaveTask
 from shim.protos.journal_pb2 import Cause
-from shim.protos.mesos_pb2 import ContainerStatus, TaskState
+from shim.protos.mesos_pb2 import ContainerStatus, TaskState, TaskStatus
 from shim.protos.messages_pb2 import StatusUpdateMessage
 
 
@@ -45,8 +45,12 @@ class StatusReporter:
         if report.state == TaskState.TASK_RUNNING:
             # Every TASK_RUNNING repeats the last results of both kinds of check.
             report = replace(report, healthy=task.healthy, check_status=task.check_status)
+        elif task.group is not None and report.source == TaskStatus.SOURCE_EXECUTOR:
+            # The default executor sets it in every update.
+            empty = status.empty_check(task.info)
+            report = replace(report, check_status=empty and empty.SerializeToString())
         container = self._container_status(task) if report.launched else None
-        update = self._update(task.key, report, task.key.task_id, container)
+        update = self._update(task.key, report, task.executor_id, container)
         task.add_status(update.update.status)
         self.save(task)
         self._status_updates.add(task.key, update)
@@ -110,4 +114,10 @@ class StatusReporter:
         addresses, host = task.addresses, self._ctx.settings.engine_ip
         if not addresses and host is not None:
             addresses = (host,)
-        return status.container_status(task.ref.container_id, task.info, addresses)
+        container_id = task.ref.container_id
+        if task.group is None:
+            return status.container_status(container_id, task.info.container, addresses)
+        executor = task.group.executor
+        return status.container_status(
+            container_id, executor.info.container, addresses, executor.container_id
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from shim.core.default_executor import Group, GroupPhase
 from shim.core.lifecycle import TaskPhase
 from shim.model.container import Ref
 from shim.model.ids import AgentId, ContainerId, TaskKey
@@ -33,6 +35,10 @@ class Task:
     """A drain is the reason of the kill."""
     listed: bool = False
     """A re-registration request, perhaps of an earlier process, lists the task."""
+    group: Group | None = None
+    """The task group that it was launched in."""
+    running_since: float | None = None
+    """When a task of a group became TASK_RUNNING, in seconds since the epoch."""
     stage: str = ""
     """The present step of its launch, for pages."""
 
@@ -41,16 +47,26 @@ class Task:
         return self.ref.task_key
 
     @property
+    def executor_id(self) -> str:
+        """As status updates name it: the executor of a command task has the task's id."""
+        return self.wire.executor_id.value or self.key.task_id
+
+    @property
     def live(self) -> bool:
         return self.phase is not TaskPhase.ENDED
+
+    @property
+    def queued(self) -> bool:
+        """Its group waits for the executor: there is nothing of it at the endpoint."""
+        return self.group is not None and self.group.phase is GroupPhase.QUEUED
 
     @property
     def container_running(self) -> bool:
         """Its container was seen running and has not ended.
 
-        Only such a task is in service discovery and under checks.
+        Only such a task may be in service discovery and under checks.
         """
-        return self.phase in (TaskPhase.RUNNING, TaskPhase.STOPPING)
+        return self.phase in (TaskPhase.LAUNCHED, TaskPhase.RUNNING, TaskPhase.STOPPING)
 
     def add_status(self, status: TaskStatus) -> None:
         """Append a status to the task's statuses; it replaces a last one of the same state."""
@@ -83,23 +99,47 @@ class Task:
             saved.healthy = self.healthy
         if self.check_status is not None:
             saved.check_status = self.check_status
+        if self.group is not None:
+            saved.executor_id = self.wire.executor_id.value
+            saved.group = self.group.number
+        if self.running_since is not None:
+            saved.running = self.running_since
         return saved.SerializeToString()
 
     @classmethod
     def accept(
-        cls, key: TaskKey, info: TaskInfo, agent_id: AgentId, container_id: ContainerId, at: float
+        cls,
+        key: TaskKey,
+        info: TaskInfo,
+        agent_id: AgentId,
+        container_id: ContainerId,
+        at: float,
+        group: Group | None = None,
     ) -> Task:
         # A parsed message shares the memory of the whole message that it came in. A copy takes
         # half as much or less.
         own = TaskInfo()
         own.CopyFrom(info)
-        return cls(
-            Ref(key, container_id), own, wire_task(key, own, agent_id), TaskPhase.STAGING, at
-        )
+        wire = wire_task(key, own, agent_id)
+        if group is not None:
+            # All tasks of an executor share its one ExecutorInfo.
+            own.ClearField("executor")
+            wire.executor_id.value = group.executor.key.executor_id
+        return cls(Ref(key, container_id), own, wire, TaskPhase.STAGING, at, group=group)
 
     @classmethod
-    def restore(cls, key: TaskKey, agent_id: AgentId, info: bytes, state: bytes) -> Task:
-        """The task from its journal record. Raises google's DecodeError on a damaged record."""
+    def restore(
+        cls,
+        key: TaskKey,
+        agent_id: AgentId,
+        info: bytes,
+        state: bytes,
+        group_of: Callable[[TaskKey, journal_pb2.TaskState], Group | None],
+    ) -> Task:
+        """The task from its journal record. Raises google's DecodeError on a damaged record.
+
+        ``group_of`` finds the task group of a task.
+        """
         saved = journal_pb2.TaskState.FromString(state)
         task = cls.accept(
             key,
@@ -107,6 +147,7 @@ class Task:
             agent_id,
             ContainerId(saved.container_id),
             saved.accepted,
+            group_of(key, saved),
         )
         task.phase = TaskPhase(saved.phase)
         task.cause = saved.cause
@@ -120,11 +161,13 @@ class Task:
             task.healthy = saved.healthy
         if saved.HasField("check_status"):
             task.check_status = saved.check_status
+        if saved.HasField("running"):
+            task.running_since = saved.running
         return task
 
 
 def wire_task(key: TaskKey, info: TaskInfo, agent_id: AgentId) -> WireTask:
-    """A command task in the master's form: no executor id, resources exactly as received."""
+    """The task in the master's form: without an executor id, resources exactly as received."""
     task = WireTask(name=info.name, state=TaskState.TASK_STAGING)
     task.task_id.value = key.task_id
     task.framework_id.value = key.framework_id

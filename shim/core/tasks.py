@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import uuid as uuidlib
 from collections.abc import Callable
+from dataclasses import replace
 
+from shim import limits
 from shim.core import status
 from shim.core.context import Context
+from shim.core.default_executor import Group, GroupPhase
+from shim.core.executors import Executor
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.history import History
 from shim.core.lifecycle import Action, Event, TaskPhase, step
@@ -23,11 +27,12 @@ from shim.core.task import Task
 from shim.core.timers import TaskExpiry
 from shim.model import facts
 from shim.model.container import Container, Ref
-from shim.model.ids import ContainerId, TaskKey
+from shim.model.ids import ContainerId, FrameworkId, TaskKey
 from shim.model.orders import (
     AllowCreate,
     CancelLaunch,
     Launch,
+    MemberOf,
     Publish,
     StartChecks,
     Stop,
@@ -36,9 +41,13 @@ from shim.model.orders import (
     Withdraw,
 )
 from shim.model.records import AddTask, DropTask
+from shim.protos import journal_pb2
 from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import DrainConfig, KillPolicy, Resource, TaskInfo, TaskState
 from shim.protos.messages_pb2 import StatusUpdateMessage
+
+_LAUNCH_PHASES = (TaskPhase.STAGING, TaskPhase.STARTING, TaskPhase.LAUNCHED)
+"""Of a task whose launch, or whose group's launch, is under way."""
 
 
 class Tasks:
@@ -51,6 +60,8 @@ class Tasks:
         self.history = History()
         self.table: dict[TaskKey, Task] = {}
         """Accepted tasks, oldest first, until their terminal update is acknowledged."""
+        self.changed_members: list[Task] = []
+        """Tasks of groups that an event of this decision was about, for TaskGroups."""
         self.reporter = StatusReporter(ctx, frameworks, status_updates, self.table)
         self.pending_removals = PendingRemovals(ctx)
         self.drain: DrainConfig | None = None
@@ -61,6 +72,7 @@ class Tasks:
             Action.IGNORE: self._ignore,
             Action.BEGIN: self._begin,
             Action.ALLOW_CREATE: self._allow_create,
+            Action.HOLD: self._hold,
             Action.RUN: self._run,
             Action.FAIL: self._fail,
             Action.END: self._end,
@@ -77,25 +89,42 @@ class Tasks:
     # --- launches -------------------------------------------------------------------------
 
     def accept(self, framework: Framework, key: TaskKey, info: TaskInfo) -> None:
-        """Record the task and order its launch, under a new container id."""
+        """Record the task and order its launch."""
+        self._ctx.order(self.launch_order(self.add(framework, key, info)))
+
+    def add(
+        self, framework: Framework, key: TaskKey, info: TaskInfo, group: Group | None = None
+    ) -> Task:
+        """Record the task, under a new container id."""
         ctx = self._ctx
         assert ctx.agent_id is not None
         container_id = ContainerId(str(uuidlib.UUID(bytes=ctx.entropy.uuid())))
-        task = Task.accept(key, info, ctx.agent_id, container_id, ctx.now.wall)
+        task = Task.accept(key, info, ctx.agent_id, container_id, ctx.now.wall, group)
         self.table[key] = task
         framework.task_keys.add(key)
-        ctx.record(AddTask(key, info.SerializeToString(), task.journal_state()))
+        ctx.record(AddTask(key, task.info.SerializeToString(), task.journal_state()))
         self.start_expiry_timer(task)
-        ctx.order(self.launch_order(task))
+        return task
 
     def launch_order(self, task: Task) -> Launch:
         assert self._ctx.agent_id is not None
-        return Launch(task.ref, task.info, self._ctx.agent_id)
+        member = None if task.group is None else self._member_of(task.group.executor)
+        return Launch(task.ref, task.info, self._ctx.agent_id, member)
+
+    def _member_of(self, executor: Executor) -> MemberOf:
+        addresses, host = executor.addresses, self._ctx.settings.engine_ip
+        if not addresses and host is not None:
+            addresses = (host,)
+        return MemberOf(executor.ref, executor.info, executor.has_container, addresses)
 
     def start_expiry_timer(self, task: Task) -> None:
-        """Start the timer of ``TaskInfo.max_completion_time``, counted from the acceptance."""
-        if task.info.HasField("max_completion_time"):
-            left = task.accepted + task.info.max_completion_time.nanoseconds / 1e9
+        """Start the timer of ``TaskInfo.max_completion_time``.
+
+        It is counted from the acceptance, for a group's task from its TASK_RUNNING.
+        """
+        since = task.accepted if task.group is None else task.running_since
+        if since is not None and task.info.HasField("max_completion_time"):
+            left = since + task.info.max_completion_time.nanoseconds / 1e9
             at = self._ctx.now.mono + max(0.0, left - self._ctx.now.wall)
             self._ctx.timers.set(TaskExpiry(task.ref), at)
 
@@ -110,6 +139,18 @@ class Tasks:
         if task is None or task.ref != ref:
             self._ctx.counters["late_facts"] += 1
             return
+        if task.group is not None:
+            self.changed_members.append(task)
+            if task.group.phase is GroupPhase.LAUNCHING and task.phase in _LAUNCH_PHASES:
+                if event in (Event.FAILED, Event.EXITED, Event.VANISHED):
+                    task.group.ends.setdefault(task.key, (event, detail))
+                    return
+                if event is Event.STARTED:
+                    event = Event.STARTED_EARLY
+        self.step(task, event, detail)
+
+    def step(self, task: Task, event: Event, detail: object = None) -> None:
+        """Apply the event now, even one that would wait for the task's group."""
         task.phase, action = step(task.phase, event)
         self._actions[action](task, detail)
 
@@ -124,15 +165,41 @@ class Tasks:
         """End the task for ``cause``.
 
         The first cause is kept; only WITHOUT_UPDATES replaces an earlier cause.
-        ``policy`` is the kill policy of the request. A later kill may change the grace period.
+        ``policy`` is the kill policy of the request. A later kill may change the grace period,
+        that of a group's task only to a shorter one.
         """
         if not task.live:
             return
-        if cause == Cause.WITHOUT_UPDATES or task.cause == Cause.NONE:
+        repeated = task.cause != Cause.NONE
+        if cause == Cause.WITHOUT_UPDATES or not repeated:
             task.cause = cause
         task.drained = task.drained or drained
-        task.grace = self._grace(task, cause, policy)
-        self.apply(task.ref, Event.KILL)
+        grace = self._grace(task, cause, policy)
+        if task.group is not None and task.queued:
+            self._end_queued(task.group, task)
+        elif task.group is not None and task.key in task.group.ends:
+            # Its container is gone already: there is nothing to kill.
+            self.step(task, *task.group.ends.pop(task.key))
+        elif task.group is None or not repeated or grace < task.grace:
+            task.grace = grace
+            self.apply(task.ref, Event.KILL)
+        else:
+            self.reporter.save(task)
+
+    def kill_with_group(self, task: Task) -> None:
+        """The task's group or executor ends: kill the task with the grace of that end."""
+        policy = KillPolicy()
+        policy.grace_period.nanoseconds = int(limits.DEFAULT_EXECUTOR_GRACE * 1e9)
+        self.kill(task, Cause.KILL, policy)
+
+    def _end_queued(self, group: Group, killed: Task) -> None:
+        """A task of a group that waits for its executor was killed: the group ends at once."""
+        for key in group.members:
+            task = self.table.get(key)
+            if task is not None and task.live:
+                if task.cause == Cause.NONE:
+                    task.cause, task.drained = killed.cause, killed.drained
+                self.finish(task, self._with_drain_reason(task, status.killed_in_queue()))
 
     def _grace(self, task: Task, cause: Cause.ValueType, policy: KillPolicy | None) -> float:
         """Seconds from the first signal to SIGKILL."""
@@ -140,6 +207,11 @@ class Tasks:
         if cause == Cause.EXPIRED:
             return 0.0
         grace = max(settings.shutdown_grace, settings.stop_timeout)
+        if task.group is not None:
+            grace = limits.DEFAULT_EXECUTOR_GRACE
+            if cause == Cause.WITHOUT_UPDATES:
+                # The framework's executors are shut down: the tasks' kill policies do not count.
+                return grace
         for candidate in (policy, task.info.kill_policy):
             if candidate is not None and candidate.HasField("grace_period"):
                 grace = max(0.0, candidate.grace_period.nanoseconds / 1e9)
@@ -165,21 +237,44 @@ class Tasks:
         pass
 
     def _begin(self, task: Task, detail: object) -> None:
-        """STARTING is durable before the create is sent: a restart then repeats no launch."""
-        self.reporter.report(task, status.starting())
+        """STARTING is durable before the create is sent: a restart then repeats no launch.
+
+        TASK_STARTING of a group's task was reported when its group was delivered.
+        """
+        if task.group is None:
+            self.reporter.report(task, status.starting())
+        else:
+            self.reporter.save(task)
         self._allow_create(task, detail)
 
     def _allow_create(self, task: Task, detail: object) -> None:
         self._ctx.order(AllowCreate(task.ref))
 
-    def _run(self, task: Task, detail: object) -> None:
+    def _hold(self, task: Task, detail: object) -> None:
         assert isinstance(detail, Container)
-        task.addresses = detail.addresses
+        self._note_addresses(task, detail)
+        self.reporter.save(task)
+
+    def _run(self, task: Task, detail: object) -> None:
+        """``detail`` is the container; None for a group's task, whose container was seen before."""
+        inspect = b""
+        if task.group is None:
+            assert isinstance(detail, Container)
+            self._note_addresses(task, detail)
+            inspect = detail.inspect
+        else:
+            task.running_since = self._ctx.now.wall
+            self.start_expiry_timer(task)
         check = status.empty_check(task.info)
         if check is not None:
             task.check_status = check.SerializeToString()
-        self.reporter.report(task, status.running(detail.inspect, check))
+        self.reporter.report(task, status.running(inspect, check))
         self._publish_and_check(task)
+
+    def _note_addresses(self, task: Task, container: Container) -> None:
+        """A container in the network of an infra container has the addresses of that one."""
+        shared = () if task.group is None else task.group.executor.addresses
+        task.addresses = shared or container.addresses
 
     def _publish_and_check(self, task: Task) -> None:
         self._ctx.order(Publish(task.ref, task.info, task.addresses, task.healthy))
@@ -190,20 +285,22 @@ class Tasks:
 
     def _fail(self, task: Task, detail: object) -> None:
         assert isinstance(detail, facts.LaunchFailed)
-        self.finish(task, status.launch_failed(detail.failure, detail.message))
+        if task.group is not None:
+            self.finish(task, status.command_not_launched(detail.message))
+        else:
+            self.finish(task, status.launch_failed(detail.failure, detail.message))
 
     def _end(self, task: Task, detail: object) -> None:
         assert isinstance(detail, facts.ContainerExited)
-        text = status.exit_text(detail.exit_code, detail.error)
+        exit_text, exited = status.exit_text, status.exited
+        if task.group is not None:
+            exit_text, exited = status.command_text, status.command_ended
+        text = exit_text(detail.exit_code, detail.error)
         if task.cause == Cause.EXPIRED:
             self.finish(task, status.expired(text))
         elif task.cause == Cause.NONE:
-            self.finish(
-                task,
-                status.exited(
-                    task.info, detail.exit_code, oom_killed=detail.oom_killed, error=detail.error
-                ),
-            )
+            oom, error = detail.oom_killed, detail.error
+            self.finish(task, exited(task.info, detail.exit_code, oom_killed=oom, error=error))
         else:
             self.finish(task, self._kill_report(task, text))
 
@@ -255,7 +352,7 @@ class Tasks:
     def _stop_late(self, task: Task, detail: object) -> None:
         """The container started before the cancellation: stop it."""
         assert isinstance(detail, Container)
-        task.addresses = detail.addresses
+        self._note_addresses(task, detail)
         self._stop(task, detail)
 
     def _stop_again(self, task: Task, detail: object) -> None:
@@ -278,14 +375,20 @@ class Tasks:
     def finish(self, task: Task, report: Report) -> None:
         """End the task: report its terminal state and have its container removed."""
         ctx = self._ctx
+        delivered = not task.queued
         task.phase = TaskPhase.ENDED
+        if task.group is not None:
+            self.changed_members.append(task)
+            if task.group.executor.unhealthy:
+                report = replace(report, healthy=False)
         ctx.timers.cancel(TaskExpiry(task.ref))
         self.reporter.report(task, report)
         framework = self._frameworks.table[task.key.framework_id]
         self.history.add(task, framework.info, ctx.now.wall)
-        ctx.order(Withdraw(task.ref))
-        ctx.order(StopChecks(task.ref))
-        self.pending_removals.add(task.ref)
+        if delivered:
+            ctx.order(Withdraw(task.ref))
+            ctx.order(StopChecks(task.ref))
+            self.pending_removals.add(task.ref)
         if task.cause == Cause.WITHOUT_UPDATES:
             self.forget(task.key)
 
@@ -314,6 +417,10 @@ class Tasks:
                 self._status_updates.drop(key)
                 self._frameworks.release(key)
 
+    def framework_of(self, framework_id: FrameworkId) -> Framework:
+        """Of an accepted task or an executor."""
+        return self._frameworks.table[framework_id]
+
     def drop_all_frameworks(self) -> None:
         """The agent id is given up: nothing of this id may be sent under another one."""
         for framework in list(self._frameworks.table.values()):
@@ -333,16 +440,24 @@ class Tasks:
 
     def forget(self, key: TaskKey) -> None:
         """Drop the task's record: no update about it is pending any more."""
-        if self.table.pop(key, None) is not None:
+        if (task := self.table.pop(key, None)) is not None:
             self._ctx.record(DropTask(key))
+            if task.group is not None:
+                del task.group.executor.task_keys[key]
+                self.changed_members.append(task)
         self._frameworks.release(key)
 
     # --- after a restart ------------------------------------------------------------------
 
-    def restore(self, tasks: dict[TaskKey, tuple[bytes, bytes]]) -> None:
+    def restore(
+        self,
+        tasks: dict[TaskKey, tuple[bytes, bytes]],
+        group_of: Callable[[TaskKey, journal_pb2.TaskState], Group | None],
+    ) -> None:
+        """``group_of`` finds the task group of a task."""
         assert self._ctx.agent_id is not None
         for key, (info, state) in tasks.items():
-            task = Task.restore(key, self._ctx.agent_id, info, state)
+            task = Task.restore(key, self._ctx.agent_id, info, state, group_of)
             task.listed = True
             self.table[key] = task
             self._frameworks.table[key.framework_id].task_keys.add(key)
@@ -355,5 +470,5 @@ class Tasks:
         """Continue with a task whose container runs, as before the restart."""
         if task.phase is TaskPhase.STOPPING:
             self._ctx.order(Stop(task.ref, task.grace))
-        else:
+        elif task.phase is TaskPhase.RUNNING:
             self._publish_and_check(task)

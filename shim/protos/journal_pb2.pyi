@@ -128,14 +128,21 @@ class Executor(_message.Message):
     HAS_CONTAINER_FIELD_NUMBER: _builtins.int
     ADDRESSES_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
+    UNHEALTHY_FIELD_NUMBER: _builtins.int
+    EXIT_STATUS_FIELD_NUMBER: _builtins.int
     container_id: _builtins.str
     phase: _builtins.str
+    """the value of a core.executors.ExecutorPhase"""
     accepted: _builtins.float
     """seconds since the epoch"""
     has_container: _builtins.bool
     """Its own container exists or will: not on the host's network, nor with --triton_pods=separate."""
     groups: _builtins.int
     """how many task groups it was given"""
+    unhealthy: _builtins.bool
+    """a task of it was killed as unhealthy"""
+    exit_status: _builtins.int
+    """for ExitedExecutorMessage"""
     @_builtins.property
     def info(self) -> _mesos_pb2.ExecutorInfo:
         """with its framework_id"""
@@ -154,10 +161,12 @@ class Executor(_message.Message):
         has_container: _builtins.bool | None = ...,
         addresses: _abc.Iterable[_builtins.str] | None = ...,
         groups: _builtins.int | None = ...,
+        unhealthy: _builtins.bool | None = ...,
+        exit_status: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "container_id", b"container_id", "groups", b"groups", "has_container", b"has_container", "info", b"info", "phase", b"phase"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "container_id", b"container_id", "exit_status", b"exit_status", "groups", b"groups", "has_container", b"has_container", "info", b"info", "phase", b"phase", "unhealthy", b"unhealthy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "addresses", b"addresses", "container_id", b"container_id", "groups", b"groups", "has_container", b"has_container", "info", b"info", "phase", b"phase"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "addresses", b"addresses", "container_id", b"container_id", "exit_status", b"exit_status", "groups", b"groups", "has_container", b"has_container", "info", b"info", "phase", b"phase", "unhealthy", b"unhealthy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -181,6 +190,7 @@ class TaskState(_message.Message):
     DRAINED_FIELD_NUMBER: _builtins.int
     EXECUTOR_ID_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
     container_id: _builtins.str
     phase: _builtins.str
     """the value of a core.lifecycle.TaskPhase"""
@@ -196,6 +206,8 @@ class TaskState(_message.Message):
     """of the framework's executor that runs it"""
     group: _builtins.int
     """its task group, counted from 1 for each executor"""
+    running: _builtins.float
+    """of a group's task: when it became TASK_RUNNING"""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedCompositeFieldContainer[_mesos_pb2.TaskStatus]:
         """without data; of successive equal states the newest"""
@@ -217,10 +229,11 @@ class TaskState(_message.Message):
         drained: _builtins.bool | None = ...,
         executor_id: _builtins.str | None = ...,
         group: _builtins.int | None = ...,
+        running: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "drained", b"drained", "executor_id", b"executor_id", "grace", b"grace", "group", b"group", "healthy", b"healthy", "phase", b"phase"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "drained", b"drained", "executor_id", b"executor_id", "grace", b"grace", "group", b"group", "healthy", b"healthy", "phase", b"phase", "running", b"running"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "addresses", b"addresses", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "drained", b"drained", "executor_id", b"executor_id", "grace", b"grace", "group", b"group", "healthy", b"healthy", "phase", b"phase", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "addresses", b"addresses", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "drained", b"drained", "executor_id", b"executor_id", "grace", b"grace", "group", b"group", "healthy", b"healthy", "phase", b"phase", "running", b"running", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,14 +10,16 @@ from google.protobuf.message import Message
 
 from shim.core.agent import Core
 from shim.core.context import CoreSettings, Decision, Now
+from shim.core.executors import Executor
 from shim.core.task import Task
 from shim.model import facts, orders
 from shim.model.container import Container, Phase, Ref, container_name
-from shim.model.ids import FrameworkId, Pid, TaskId, TaskKey
+from shim.model.ids import ExecutorId, ExecutorKey, FrameworkId, Pid, TaskId, TaskKey
 from shim.model.orders import Order
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import (
     ContainerInfo,
+    ExecutorInfo,
     FrameworkInfo,
     SlaveInfo,
     TaskInfo,
@@ -80,6 +82,20 @@ def task_info(name: str = "t", agent: str = AGENT_ID) -> TaskInfo:
     info.command.value = "true"
     info.container.type = ContainerInfo.DOCKER
     info.container.docker.image = "image"
+    return info
+
+
+def executor_info(name: str = "e", *, host: bool = False) -> ExecutorInfo:
+    """A DEFAULT executor, on a network of its own unless ``host``."""
+    info = ExecutorInfo(type=ExecutorInfo.DEFAULT)
+    info.executor_id.value = name
+    for resource, amount in (("cpus", 0.1), ("mem", 32.0), ("disk", 10.0)):
+        added = info.resources.add(name=resource, type=Value.SCALAR)
+        added.scalar.value = amount
+        added.allocation_info.role = "prod"
+    if not host:
+        info.container.type = ContainerInfo.MESOS
+        info.container.network_infos.add(name="bridge")
     return info
 
 
@@ -172,6 +188,25 @@ class Shim:
         message.task.CopyFrom(task_info(task) if isinstance(task, str) else task)
         return self.receive(message)
 
+    def run_group(
+        self,
+        *tasks: TaskInfo | str,
+        executor: ExecutorInfo | str = "e",
+        framework: str = "F",
+        launch: bool | None = True,
+    ) -> Decision:
+        message = m.RunTaskGroupMessage()
+        message.framework.CopyFrom(self.frameworks.get(framework) or framework_info(framework))
+        info = executor_info(executor) if isinstance(executor, str) else executor
+        message.executor.CopyFrom(info)
+        for task in tasks:
+            added = message.task_group.tasks.add()
+            added.CopyFrom(task_info(task) if isinstance(task, str) else task)
+            added.executor.CopyFrom(info)
+        if launch is not None:
+            message.launch_executor = launch
+        return self.receive(message)
+
     def kill(self, task: str = "t", framework: str = "F", grace: float | None = None) -> Decision:
         message = m.KillTaskMessage()
         message.framework_id.value, message.task_id.value = framework, task
@@ -225,6 +260,30 @@ class Shim:
 
     def exited(self, task: str = "t", code: int | None = 0) -> Decision:
         return self.handle(facts.ContainerExited(self.ref(task), code))
+
+    def executor(self, executor: str = "e", framework: str = "F") -> Executor:
+        key = ExecutorKey(FrameworkId(framework), ExecutorId(executor))
+        return self.core.executors[key]
+
+    @property
+    def executor_ids(self) -> list[str]:
+        return [key.executor_id for key in self.core.executors]
+
+    def infra_started(self, executor: str = "e") -> Decision:
+        ref = self.executor(executor).ref
+        return self.handle(facts.ContainerStarted(ref, running(ref)))
+
+    def running_group(self, *tasks: TaskInfo | str, executor: str = "e") -> None:
+        """A group in TASK_RUNNING, in a new executor, with all updates acknowledged."""
+        self.run_group(*tasks, executor=executor)
+        self.infra_started(executor)
+        names = [task if isinstance(task, str) else task.task_id.value for task in tasks]
+        for name in names:
+            self.creating(name)
+        for name in names:
+            self.started(name)
+        for name in names:
+            self.acknowledge_all(name)
 
     def removed(self, ref: Ref) -> Decision:
         return self.handle(facts.ContainerRemoved(ref))
@@ -280,14 +339,17 @@ def running(ref: Ref) -> Container:
 
 
 def container(ref: Ref, phase: Phase, exit_code: int | None = None) -> Container:
-    key = ref.task_key
+    key = ref.key
     labels = {
         "mesos-shim.id": "mine",
         "org.apache.mesos.framework_id": key.framework_id,
-        "org.apache.mesos.task_id": key.task_id,
         "org.apache.mesos.container_id": ref.container_id,
     }
+    if isinstance(key, ExecutorKey):
+        labels["org.apache.mesos.executor_id"] = key.executor_id
+        addresses = ("172.17.0.9",)
+    else:
+        labels["org.apache.mesos.task_id"] = key.task_id
+        addresses = ("172.17.0.2",)
     name = container_name(ref.container_id)
-    return Container(
-        name, "0123", phase, labels, exit_code, addresses=("172.17.0.2",), inspect=b"[{}]"
-    )
+    return Container(name, "0123", phase, labels, exit_code, addresses=addresses, inspect=b"[{}]")

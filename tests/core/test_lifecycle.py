@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from shim.core.context import PodNetwork
 from shim.core.lifecycle import TABLE, Action, Event, TaskPhase, step
 from shim.core.tasks import Tasks
 from shim.model import facts
@@ -13,7 +14,7 @@ from shim.model.container import Phase
 from shim.model.orders import AllowCreate
 from shim.model.records import SaveTask
 from shim.protos import journal_pb2
-from tests.core.harness import Shim, container, running
+from tests.core.harness import Shim, container, executor_info, running
 
 PAIRS = list(itertools.product(TaskPhase, Event))
 
@@ -54,9 +55,13 @@ def test_no_transition_goes_back() -> None:
 
 def at(phase: TaskPhase) -> Shim:
     """A shim whose task is in the phase, with all updates acknowledged."""
-    shim = Shim()
+    shim = Shim(pod_network=PodNetwork.SHARED)
     shim.framework("F", "killing")
-    shim.run()
+    if phase is TaskPhase.LAUNCHED:
+        shim.run_group("t", "other", executor=executor_info(host=True))
+        shim.started()
+    else:
+        shim.run()
     if phase in (TaskPhase.STARTING, TaskPhase.RUNNING, TaskPhase.STOPPING, TaskPhase.ENDED):
         shim.creating()
     if phase in (TaskPhase.RUNNING, TaskPhase.STOPPING, TaskPhase.ENDED):
@@ -69,9 +74,21 @@ def at(phase: TaskPhase) -> Shim:
     return shim
 
 
+def step_now(shim: Shim, event: Event, detail: object) -> None:
+    """Apply an event that would wait for the task's group otherwise."""
+    shim.core.tasks.step(shim.task(), event, detail)
+    shim.decision = shim.core.ctx.take()
+    shim.disk.commit(shim.decision.records)
+
+
 def happen(shim: Shim, event: Event) -> None:
     ref = shim.ref()
+    if shim.task().phase is TaskPhase.LAUNCHED and event in (Event.EXITED, Event.VANISHED):
+        step_now(shim, event, facts.ContainerExited(ref, 1))
+        return
     match event:
+        case Event.STARTED_EARLY | Event.RELEASED:
+            step_now(shim, event, running(ref))
         case Event.CREATING:
             shim.creating()
         case Event.STARTED:
@@ -101,11 +118,16 @@ HEARD = {
     (TaskPhase.STARTING, Event.FAILED): ["TASK_FAILED"],
     (TaskPhase.STARTING, Event.EXITED): ["TASK_FAILED"],
     (TaskPhase.STARTING, Event.VANISHED): ["TASK_FAILED"],
+    (TaskPhase.LAUNCHED, Event.RELEASED): ["TASK_RUNNING"],
+    (TaskPhase.LAUNCHED, Event.EXITED): ["TASK_FAILED"],
+    (TaskPhase.LAUNCHED, Event.VANISHED): ["TASK_FAILED"],
+    (TaskPhase.LAUNCHED, Event.KILL): ["TASK_KILLING"],
     (TaskPhase.RUNNING, Event.EXITED): ["TASK_FAILED"],
     (TaskPhase.RUNNING, Event.VANISHED): ["TASK_FAILED"],
     (TaskPhase.RUNNING, Event.KILL): ["TASK_KILLING"],
     (TaskPhase.RUNNING, Event.REPORT): ["TASK_RUNNING"],
     (TaskPhase.CANCELLING, Event.STARTED): ["TASK_KILLING"],
+    (TaskPhase.CANCELLING, Event.STARTED_EARLY): ["TASK_KILLING"],
     (TaskPhase.CANCELLING, Event.FAILED): ["TASK_KILLED"],
     (TaskPhase.CANCELLING, Event.CANCELLED): ["TASK_KILLED"],
     (TaskPhase.CANCELLING, Event.EXITED): ["TASK_KILLED"],

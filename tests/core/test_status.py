@@ -331,7 +331,7 @@ def test_the_first_network_info_is_copied_with_the_real_addresses() -> None:
     network.ip_addresses.add(ip_address="9.9.9.9")
     network.labels.labels.add(key="k", value="v")
     info.container.network_infos.add(name="second")
-    name = status.container_status("cid", info, ["10.1.1.1", "fd00::1"])
+    name = status.container_status("cid", info.container, ["10.1.1.1", "fd00::1"])
     (copy,) = name.network_infos
     assert copy.name == "overlay"
     assert copy.labels.labels[0].key == "k"

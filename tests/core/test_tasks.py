@@ -220,7 +220,7 @@ def test_a_task_is_restored_unchanged() -> None:
     before = shim.task()
     before.stage = ""  # for people, and for this life
     kept_info, kept_state = shim.disk.tasks[key_of()]
-    after = Task.restore(key_of(), AgentId("S1"), kept_info, kept_state)
+    after = Task.restore(key_of(), AgentId("S1"), kept_info, kept_state, lambda key, saved: None)
     assert after == before
 
 
