@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,7 @@ import aiohttp
 import pytest
 
 from shim import limits
-from shim.agent import startup
-from shim.agent.main import run_agent
 from shim.check.master_probe import MasterProbe
-from shim.config import load
 from shim.config.libprocess import tls_settings
 from shim.dev.master.dev_master import DevMaster
 from shim.errors import FatalError, Transient
@@ -28,14 +24,13 @@ from shim.model.settings import StaticMaster
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState
 from shim.wire.tls import Tls
+from tests.agent.in_process import IMAGE, InProcessAgent, in_process_agent
 from tests.bench.kit import ThinMaster, framework_info
 from tests.fakes.engine import FakeEngine
 from tests.support.certificates import libprocess_environment
-from tests.support.ports import free_port
 from tests.support.wait import patience, until
 
-IMAGE = "busybox:1"
-Start = Callable[..., AbstractAsyncContextManager["Agent"]]
+Start = Callable[..., AbstractAsyncContextManager[InProcessAgent]]
 RUNNING, KILLED = TaskState.TASK_RUNNING, TaskState.TASK_KILLED
 
 
@@ -57,58 +52,11 @@ class RecordingMaster(ThinMaster):
         self.tell(message)
 
 
-class Agent:
-    """``run_agent`` as a task, and a client of its pages."""
-
-    def __init__(self, port: int, running: asyncio.Task[int], web: aiohttp.ClientSession) -> None:
-        self.port = port
-        self.running = running
-        self._web = web
-
-    async def get(self, path: str) -> tuple[int, str]:
-        """Status and text. The port may not be open yet."""
-        while True:
-            try:
-                async with self._web.get(f"http://127.0.0.1:{self.port}{path}") as answer:
-                    return answer.status, await answer.text()
-            except aiohttp.ClientConnectionError:
-                assert not self.running.done(), self.running.exception()
-                await asyncio.sleep(0.01)
-
-    async def state(self) -> Any:
-        async with self._web.get(f"http://127.0.0.1:{self.port}/state") as answer:
-            assert answer.status == 200
-            return await answer.json()
-
-    async def is_registered(self) -> bool:
-        return "mesos_shim_master_connected 1.0" in (await self.get("/metrics"))[1]
-
-    async def end(self, signal_number: int = signal.SIGTERM) -> int:
-        """The exit code."""
-        signal.raise_signal(signal_number)
-        async with patience():
-            return await self.running
-
-
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """What every agent of the test connects to."""
-    engine = FakeEngine()
-
-    async def connect(*_: object) -> FakeEngine:
-        return engine
-
-    monkeypatch.setattr(startup, "connect", connect)
     monkeypatch.setattr(limits, "ENDPOINT_RETRY", 0.01)
-    return engine
-
-
-@pytest.fixture(autouse=True)
-def _process_settings() -> Iterator[None]:
-    """What an agent changes of its process."""
-    thresholds = gc.get_threshold()
-    yield
-    gc.set_threshold(*thresholds)
+    return FakeEngine()
 
 
 @pytest.fixture
@@ -120,28 +68,12 @@ async def master() -> AsyncIterator[RecordingMaster]:
 
 @pytest.fixture
 def start(engine: FakeEngine, master: RecordingMaster, tmp_path: Path) -> Start:
-    @asynccontextmanager
-    async def starting(
-        environ: Mapping[str, str] | None = None, **changed: object
-    ) -> AsyncIterator[Agent]:
-        flags = {
-            "master": master.address,
-            "port": free_port(),
-            "work_dir": tmp_path,
-            "ip": "127.0.0.1",
-            "hostname": "localhost",
-            "shim_id": "fake",
-            "registration_backoff_factor": "10ms",
-        } | changed
-        argv = [f"--{name}={value}" for name, value in flags.items()]
-        config = load(argv, {"DOCKER_HOST": "unix:///nonexistent.sock", **(environ or {})})
-        async with aiohttp.ClientSession() as web:
-            agent = Agent(config.port, asyncio.create_task(run_agent(config)), web)
-            try:
-                yield agent
-            finally:
-                agent.running.cancel()
-                await asyncio.wait({agent.running})
+    def starting(
+        environ: Mapping[str, str] | None = None, **changed: Any
+    ) -> AbstractAsyncContextManager[InProcessAgent]:
+        """An agent that is just starting."""
+        given = {"master": master.address, "work_dir": tmp_path, "registered": False, **changed}
+        return in_process_agent(engine=engine, environ=environ, **given)
 
     return starting
 
@@ -222,7 +154,7 @@ async def test_a_drained_agent_kills_its_tasks_and_unregisters(
     await until(lambda: "UnregisterSlaveMessage" in master.received)
 
 
-async def ended(agent: Agent) -> int:
+async def ended(agent: InProcessAgent) -> int:
     async with patience():
         return await agent.running
 
@@ -249,7 +181,7 @@ async def test_a_port_in_use_is_refused(start: Start, tmp_path: Path) -> None:
 
 
 async def send_forged(
-    agent: Agent, master: RecordingMaster, message: m.SlaveRegisteredMessage
+    agent: InProcessAgent, master: RecordingMaster, message: m.SlaveRegisteredMessage
 ) -> int:
     """Post a message whose sender is the master's pid, from another address. The status."""
     url = f"http://127.0.0.1:{agent.port}/slave(1)/{message.DESCRIPTOR.full_name}"
