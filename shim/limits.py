@@ -124,6 +124,30 @@ ORDERS_PER_TURN = 64
 """Orders carried out before other coroutines run: a message takes a tenth of a millisecond."""
 DISK_RETRY = 1.0
 """Between two attempts to commit to a disk that does not take records."""
+JOURNAL_NODE_BYTES = 384 * 1024
+"""Of one node of a journal in ZooKeeper, which takes a request of a megabyte (jute.maxbuffer)."""
+JOURNAL_NODES = 1024
+"""Nodes of the journal before its old ones are cleaned: a thousand are read in half a second."""
+JOURNAL_SLACK_BYTES = 4 * 1024 * 1024
+"""Of outdated values in ZooKeeper, beside as many bytes as the valid ones have."""
+JOURNAL_CLEANED_BYTES = 64 * 1024
+"""Old values that one commit may write again while the log is cleaned: less than a millisecond."""
+JOURNAL_TASK_BYTES = 512 * 1024
+"""The largest TaskInfo that a journal in ZooKeeper takes. Real ones have kilobytes, and ZooKeeper
+holds everything in memory, beside the registry of its masters."""
+JOURNAL_DELETES = 500
+"""Nodes that are deleted in one request."""
+JOURNAL_LEASE_SHARE = 0.5
+JOURNAL_HOLD_OFF_SHARE = 0.2
+JOURNAL_RENEW_SHARE = 0.1
+"""Of the session timeout: how long a leader acts after ZooKeeper last confirmed that it leads, how
+long a new leader waits before it acts, and how often a leader asks. ZooKeeper ends a session at
+the earliest one tick (a fifth of the default timeout) and one renewal before a whole timeout has
+passed: the old leader has stopped for half a timeout by the time the new one acts."""
+JOURNAL_RELEASE_TIMEOUT = 2.0
+"""At exit, for the lock to be given back. Without an answer the session ends by itself."""
+JOURNAL_READS = 256
+"""Nodes of the journal that are asked for at once at a load."""
 DISK_CLOSE_TIMEOUT = 5.0
 """At exit, for a commit under way."""
 AUTHENTICATION_MESSAGES = 16

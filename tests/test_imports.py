@@ -68,6 +68,10 @@ ALLOWED = {
     "agent": COMMON | {"config", "core", "discovery", "engine", "http", "telemetry", "wire"},
     "agent.journal": {"model", "errors"},
     "agent.journal_codec": {"model", "protos"},
+    "agent.journal_log": COMMON,
+    "agent.lease": {"limits"},
+    "agent.journal_lock": COMMON | {"wire.zookeeper_client"},
+    "agent.zookeeper_journal": COMMON | {"wire.zookeeper_client"},
     "agent.barrier": {"core", "model"},
     "agent.dispatcher": COMMON | {"discovery", "engine"},
     "agent.frontend": COMMON | {"http.router", "wire"},
@@ -97,7 +101,14 @@ PRIVATE = {
     "http": {"agent", "dev", "http"},
     "telemetry.catalogue": {"agent"},
 }
-PURE_PACKAGES = ("core", "model", "agent.barrier", "agent.journal_codec")
+PURE_PACKAGES = (
+    "core",
+    "model",
+    "agent.barrier",
+    "agent.journal_codec",
+    "agent.journal_log",
+    "agent.lease",
+)
 PURE = {
     "__future__",
     "base64",
@@ -112,6 +123,7 @@ PURE = {
     "math",
     "re",
     "shim",
+    "struct",
     "types",
     "typing",
     "uuid",

@@ -115,8 +115,8 @@ class StaticMaster:
 
 
 @dataclass(frozen=True, slots=True)
-class ZooKeeperMaster:
-    """The leading master of the ZooKeeper group below ``path``."""
+class ZooKeeperUrl:
+    """``zk://[user:password@]host:port,.../path``."""
 
     hosts: tuple[str, ...]
     """``host:port``; the port is always given."""
@@ -127,6 +127,11 @@ class ZooKeeperMaster:
     def __str__(self) -> str:
         shown = "***@" if self.credentials else ""
         return f"zk://{shown}{','.join(self.hosts)}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ZooKeeperMaster(ZooKeeperUrl):
+    """The leading master of the ZooKeeper group below ``path``."""
 
 
 @dataclass(frozen=True, slots=True)

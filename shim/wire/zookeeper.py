@@ -1,25 +1,22 @@
 """The leading master in ZooKeeper: the child of the group with the smallest sequence number.
 
-kazoo runs threads of its own. They hand every event to the event loop, and the loop never waits
-for them. A lost connection does not change the leader. There is no leader when the session is
+A lost connection does not change the leader. There is no leader when the session is
 lost, or when the connection is lost for as long as a session lasts.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
-from kazoo.client import KazooClient, KazooState
+from kazoo.client import KazooState
 from kazoo.exceptions import ConnectionLoss, KazooException, NoNodeError, SessionExpiredError
 from kazoo.handlers.threading import KazooTimeoutError
-from kazoo.interfaces import IAsyncResult
 
 from shim import limits
 from shim.errors import PeerError
@@ -27,10 +24,9 @@ from shim.model.ids import Pid
 from shim.model.settings import ZooKeeperMaster
 from shim.protos import mesos_pb2 as mesos
 from shim.wire.detect import OnChange
+from shim.wire.zookeeper_client import ZooKeeperClient
 
 log = logging.getLogger(__name__)
-_kazoo_log = logging.getLogger(f"{__name__}.kazoo")
-_kazoo_log.setLevel(logging.INFO)  # DEBUG shows requests with the password.
 
 _CANDIDATE = re.compile(r"(?:(?P<label>.*)_)?(?P<sequence>-?\d+)", re.ASCII | re.DOTALL)
 _READ_AGAIN = "read again"
@@ -123,18 +119,13 @@ class _ZooKeeperSession:
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[str] = asyncio.Queue()
-        self._client = KazooClient(
-            hosts=",".join(master.hosts),
-            timeout=timeout,
-            auth_data=[("digest", master.credentials)] if master.credentials else [],
-            connection_retry={"max_tries": -1, "delay": 0.1, "max_delay": limits.ZK_RETRY},
-            logger=_kazoo_log,
+        self._client = ZooKeeperClient(
+            master.hosts, timeout, master.credentials, self._events.put_nowait
         )
-        self._client.add_listener(self._on_state)
 
     async def follow(self, report: OnLeader) -> None:
         """Report the leader until the session is lost."""
-        self._client.start_async()
+        self._client.start()
         deadline: float | None = None
         while True:
             try:
@@ -165,52 +156,25 @@ class _ZooKeeperSession:
             self._loop.call_later(limits.ZK_RETRY, self._events.put_nowait, _READ_AGAIN)
 
     async def _leader(self) -> Leader | None:
-        client, path, watch = self._client, self._path, self._on_change
+        kazoo, path, watch = self._client.kazoo, self._path, self._on_change
+        future = self._client.future
         while True:
             try:
-                node = leader_of(await self._future(client.get_children_async(path, watch=watch)))
+                node = leader_of(await future(kazoo.get_children_async(path, watch=watch)))
                 if node is None:
                     return None
-                data, _ = await self._future(client.get_async(f"{path}/{node}"))
+                data, _ = await future(kazoo.get_async(f"{path}/{node}"))
                 return Leader(node, pid_in(node, data))
             except NoNodeError:
                 # The leader left between two reads: read again. Or the group does not exist yet:
                 # watch for its creation.
-                if not await self._future(client.exists_async(path, watch=watch)):
+                if not await future(kazoo.exists_async(path, watch=watch)):
                     return None
 
-    def _future(self, result: IAsyncResult) -> asyncio.Future[Any]:
-        """A kazoo result as a future of the event loop."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        result.rawlink(lambda done: self._call_on_loop(_copy_result, future, done))
-        return future
-
-    # The following methods run in kazoo's threads.
-
-    def _on_state(self, state: str) -> None:
-        self._call_on_loop(self._events.put_nowait, state)
-
     def _on_change(self, _: object) -> None:
-        self._call_on_loop(self._events.put_nowait, _READ_AGAIN)
-
-    def _call_on_loop(self, function: Callable[..., None], *arguments: Any) -> None:
-        # RuntimeError: the loop ended before the thread.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(function, *arguments)
+        """Runs in a thread of kazoo's."""
+        self._client.call_on_loop(self._events.put_nowait, _READ_AGAIN)
 
     def end(self) -> None:
         """Close the client. Blocks for ten seconds or so at most."""
-        try:
-            self._client.stop()
-            self._client.close()
-        except (KazooException, OSError) as error:
-            log.warning("the ZooKeeper session cannot be closed: %r", error)
-
-
-def _copy_result(future: asyncio.Future[Any], done: IAsyncResult) -> None:
-    if future.done():
-        return
-    if done.exception is not None:
-        future.set_exception(done.exception)
-    else:
-        future.set_result(done.value)
+        self._client.end()
