@@ -9,6 +9,7 @@ Table ``meta`` holds one row for each of the agent's own records::
     name                value
     shim_id             the id's text
     agent               shim.journal.Agent
+    unanswered_request  "1" while a re-registration request has no answer
     resources           shim.journal.Resources
     drain               mesos.DrainConfig
     doomed/CONTAINER    FRAMEWORK "\\n" TASK      a pending removal of this container
@@ -76,6 +77,7 @@ class Change(NamedTuple):
 
 _SHIM_ID = "shim_id"
 _AGENT = "agent"
+_UNANSWERED_REQUEST = "unanswered_request"
 _RESOURCES = "resources"
 _DRAIN = "drain"
 _PENDING_REMOVAL = "doomed/"
@@ -94,6 +96,10 @@ def meta_row(record: AgentRecord) -> tuple[str, bytes | None]:
             return _AGENT, agent.SerializeToString()
         case records.DropAgent():
             return _AGENT, None
+        case records.AddUnansweredRequest():
+            return _UNANSWERED_REQUEST, b"1"
+        case records.DropUnansweredRequest():
+            return _UNANSWERED_REQUEST, None
         case records.SaveResources(resources):
             return _RESOURCES, resources.SerializeToString()
         case records.SaveDrain(config):
@@ -126,6 +132,8 @@ def read_meta(rows: Iterable[tuple[str, bytes]], snapshot: Snapshot) -> None:
             snapshot.shim_id = value.decode()
         elif name == _AGENT:
             snapshot.agent = journal_pb2.Agent.FromString(value)
+        elif name == _UNANSWERED_REQUEST:
+            snapshot.unanswered_request = True
         elif name == _RESOURCES:
             snapshot.resources = journal_pb2.Resources.FromString(value)
         elif name == _DRAIN:

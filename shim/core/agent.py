@@ -202,7 +202,7 @@ class Core:
 
     def _restore(self, snapshot: Snapshot) -> None:
         self.frameworks.restore(snapshot.frameworks)
-        self.registration.may_be_known = snapshot.agent is None and bool(snapshot.shim_id)
+        self.registration.restore(snapshot)
         if snapshot.agent is not None:
             self.ctx.agent_id = AgentId(snapshot.agent.info.id.value)
             self.status_updates.restore(snapshot.updates)

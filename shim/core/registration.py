@@ -31,6 +31,7 @@ ignores later ones. A re-registration is therefore scheduled after a registratio
 be out of date:
 
 * more than one request was sent to this master since its last answer;
+* an earlier process sent one, and ended before an answer settled it (which is durable);
 * tasks or reservations changed, or a message of the master was ignored, after the first of them.
 """
 
@@ -46,7 +47,12 @@ from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.facts import Authenticated, AuthenticationFailed
 from shim.model.ids import AgentId, Pid
 from shim.model.orders import Authenticate, Level, Pong, Send
-from shim.model.records import SaveAgent
+from shim.model.records import (
+    AddUnansweredRequest,
+    DropUnansweredRequest,
+    SaveAgent,
+    Snapshot,
+)
 from shim.protos import journal_pb2
 from shim.protos.messages_pb2 import (
     MasterSlaveConnection,
@@ -116,8 +122,17 @@ class Registration:
         """Two answers assigned different ids to a new agent: one of them is forged."""
         self.may_be_known = False
         """An earlier process may have registered this agent and died before it kept the id."""
+        self._request_recorded = False
+        """It is durable that a re-registration request may be on its way."""
+        self._requested_earlier = False
+        """An earlier process sent such a request, and no answer has settled it."""
         self.requesting_since: float | None = None
         """When this round began, in monotonic seconds; None while CONNECTED."""
+
+    def restore(self, snapshot: Snapshot) -> None:
+        self.may_be_known = snapshot.agent is None and bool(snapshot.shim_id)
+        self._request_recorded = snapshot.unanswered_request
+        self._requested_earlier = snapshot.unanswered_request and snapshot.agent is not None
 
     def _change_state(self, new: State) -> None:
         assert new in TRANSITIONS[self.state], f"registration: {self.state} -> {new}"
@@ -188,6 +203,9 @@ class Registration:
         if isinstance(request, ReregisterSlaveMessage):
             # This request covers messages ignored before it, unless an older one is answered.
             self._reregistration_due = False
+            if not self._request_recorded:
+                self._request_recorded = True
+                self._ctx.record(AddUnansweredRequest())
 
     def schedule_reregistration(self) -> None:
         """Master and agent may disagree about the agent's tasks: schedule a re-registration.
@@ -326,7 +344,7 @@ class Registration:
         elif self.state is State.DISCONNECTED:
             self._id_is_new = self._id_disputed = False
             ctx.notice(Level.INFO, f"re-registered with {ctx.master} as {agent_id}")
-            if self._unanswered > 1:
+            if self._unanswered > 1 or self._requested_earlier:
                 # The answer may be to an older request, which reported tasks that ended since.
                 self._reregistration_due = True
             self._connect(message.connection)
@@ -353,8 +371,12 @@ class Registration:
         if connection.HasField("total_ping_timeout_seconds"):
             self._ping_timeout = float(int(connection.total_ping_timeout_seconds))
         self._set_ping_timer()
+        self._requested_earlier = False
         if self._reregistration_due:
             self._set_reregister_timer()
+        elif self._request_recorded:
+            self._request_recorded = False
+            ctx.record(DropUnansweredRequest())
         assert ctx.agent_id is not None
         agent = journal_pb2.Agent(info=ctx.settings.info, ip=ctx.settings.pid.ip)
         agent.info.id.value = ctx.agent_id

@@ -39,6 +39,16 @@ class DropAgent:
 
 
 @dataclass(frozen=True, slots=True)
+class AddUnansweredRequest:
+    """A re-registration request is sent. It may reach a master after the end of this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropUnansweredRequest:
+    """A master's answer left no request in doubt."""
+
+
+@dataclass(frozen=True, slots=True)
 class SaveResources:
     """Dynamic reservations and persistent volumes, as the master last sent them."""
 
@@ -176,6 +186,8 @@ AgentRecord = (
     SaveShimId
     | SaveAgent
     | DropAgent
+    | AddUnansweredRequest
+    | DropUnansweredRequest
     | SaveResources
     | SaveDrain
     | DropDrain
@@ -222,3 +234,5 @@ class Snapshot:
     """Unacknowledged updates of each task, as in :class:`AddUpdate`, oldest first."""
     acknowledged_ends: list[bytes] = field(default_factory=list)
     """As in :class:`AddAcknowledgedEnd`, in any order."""
+    unanswered_request: bool = False
+    """As in :class:`AddUnansweredRequest`."""

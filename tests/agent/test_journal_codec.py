@@ -60,6 +60,8 @@ FRAMEWORK = journal_pb2.Framework(info=FrameworkInfo(user="u", name="n"), pid="@
         (records.SaveShimId("host-5051"), ("shim_id", b"host-5051")),
         (records.SaveAgent(AGENT_RECORD), ("agent", AGENT_RECORD.SerializeToString())),
         (records.DropAgent(), ("agent", None)),
+        (records.AddUnansweredRequest(), ("unanswered_request", b"1")),
+        (records.DropUnansweredRequest(), ("unanswered_request", None)),
         (records.SaveResources(RESOURCES), ("resources", RESOURCES.SerializeToString())),
         (records.SaveDrain(DRAIN), ("drain", DRAIN.SerializeToString())),
         (records.DropDrain(), ("drain", None)),
@@ -90,6 +92,7 @@ def test_rows_come_back_as_a_snapshot() -> None:
         records.AddPendingRemoval(EXECUTOR_REF),
         records.SaveExecutor(EXECUTOR_REF.container_id, b"\x01"),
         records.AddAcknowledgedEnd(b"u", b"end"),
+        records.AddUnansweredRequest(),
     ]
     rows = [(name, value or b"") for name, value in map(meta_row, saved)]
     read_meta([*rows, ("of a later version", b"")], snapshot)
@@ -101,6 +104,7 @@ def test_rows_come_back_as_a_snapshot() -> None:
         {ref.container_id: ref for ref in (REF, EXECUTOR_REF)},
         {EXECUTOR_REF.container_id: b"\x01"},
         acknowledged_ends=[b"end"],
+        unanswered_request=True,
     )
 
 

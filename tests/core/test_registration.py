@@ -673,6 +673,26 @@ def test_a_request_of_an_earlier_round_may_be_the_one_that_is_answered() -> None
     assert asked_again(shim)
 
 
+@pytest.mark.parametrize("requested", [True, False])
+def test_a_request_of_an_earlier_process_may_be_the_one_that_is_answered(requested: bool) -> None:
+    shim = Shim()
+    if requested:
+        shim.detect()
+        shim.wait(1.0)
+        assert shim.disk.unanswered_request
+    shim.restart()
+    shim.register()
+    assert asked_again(shim) is requested
+    shim.restart()
+    shim.register()
+    assert asked_again(shim) is requested, "the second request is not answered either"
+    shim.answer_registration()
+    assert not shim.disk.unanswered_request
+    shim.restart()
+    shim.register()
+    assert not asked_again(shim)
+
+
 def test_a_request_to_another_master_does_not_count() -> None:
     shim = Shim()
     shim.detect(Pid("master", "10.0.0.2", 5050))

@@ -505,8 +505,15 @@ BUGS = (
     Bug(
         "an answer counts though it may be to an older request",
         "shim/core/registration.py",
-        "            if self._unanswered > 1:\n",
+        "            if self._unanswered > 1 or self._requested_earlier:\n",
         "            if False:\n",
+    ),
+    Bug(
+        "a restart forgets that a request was sent",
+        "shim/core/registration.py",
+        "            if self._unanswered > 1 or self._requested_earlier:\n",
+        "            if self._unanswered > 1:\n",
+        (CORE,),
     ),
     Bug(
         "requests of earlier rounds are not counted as unanswered",

@@ -28,6 +28,7 @@ class Disk:
         self.tasks: dict[TaskKey, tuple[bytes, bytes]] = {}
         self.updates: dict[TaskKey, dict[bytes, bytes]] = {}
         self.acknowledged_ends: dict[bytes, bytes] = {}
+        self.unanswered_request = False
         self.commits = 0
         self.refuses_until = 0.0
         # For the judge: everything that was ever durable.
@@ -44,19 +45,19 @@ class Disk:
             self._apply(record)
 
     def snapshot(self) -> Snapshot:
-        return copy.deepcopy(
-            Snapshot(
-                self.shim_id,
-                self.agent,
-                self.resources,
-                self.drain,
-                self.pending_removals,
-                self.executors,
-                self.frameworks,
-                self.tasks,
-                {key: list(kept.values()) for key, kept in self.updates.items() if kept},
-                [value for _, value in sorted(self.acknowledged_ends.items())],
-            )
+        """A copy: a core may change what it is given."""
+        return Snapshot(
+            self.shim_id,
+            copy.deepcopy(self.agent),
+            copy.deepcopy(self.resources),
+            copy.deepcopy(self.drain),
+            dict(self.pending_removals),
+            dict(self.executors),
+            copy.deepcopy(self.frameworks),
+            dict(self.tasks),
+            {key: list(kept.values()) for key, kept in self.updates.items() if kept},
+            [value for _, value in sorted(self.acknowledged_ends.items())],
+            self.unanswered_request,
         )
 
     def wipe(self) -> None:
@@ -69,6 +70,7 @@ class Disk:
         self.tasks.clear()
         self.updates.clear()
         self.acknowledged_ends.clear()
+        self.unanswered_request = False
 
     def close(self) -> None:
         """Nothing to close."""
@@ -85,6 +87,10 @@ class Disk:
                 self.agent = copy.deepcopy(agent)
             case records.DropAgent():
                 self.agent = None
+            case records.AddUnansweredRequest() | records.DropUnansweredRequest():
+                adds = isinstance(record, records.AddUnansweredRequest)
+                self._expect(self.unanswered_request is not adds, record)
+                self.unanswered_request = adds
             case records.SaveResources(resources):
                 self.resources = copy.deepcopy(resources)
             case records.SaveDrain(config):

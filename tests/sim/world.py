@@ -531,6 +531,7 @@ class World:
             "streams": len(core.status_updates) - len(undeliverable),
             "frameworks in memory": core.frameworks.table if not undeliverable else None,
             "pending removals on disk": self.disk.pending_removals,
+            "an unanswered request on disk": self.disk.unanswered_request,
             "a drain on disk": self.disk.drain if not undeliverable else None,
             "timers": [timer for timer in core.ctx.timers if timer not in timers],
             "published": containerizer.published,
