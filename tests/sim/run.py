@@ -12,8 +12,12 @@ from tests.sim.world import World
 
 
 def violation(plan: Plan, trace: list[str] | None = None, disk: Disk | None = None) -> str | None:
-    """The invariant that a run of the plan breaks; None: all hold."""
-    world = World(copy.deepcopy(plan), trace, disk)
+    """The invariant that a run of the plan breaks; None: all hold. The plan stays as it is."""
+    return _violation(copy.deepcopy(plan), trace, disk)
+
+
+def _violation(plan: Plan, trace: list[str] | None, disk: Disk | None) -> str | None:
+    world = World(plan, trace, disk)
     try:
         world.run()
     except Violation as found:
@@ -23,7 +27,7 @@ def violation(plan: Plan, trace: list[str] | None = None, disk: Disk | None = No
 
 
 def run_seed(seed: int, trace: list[str] | None = None) -> str | None:
-    return violation(make(seed), trace)
+    return _violation(make(seed), trace, None)
 
 
 def shrink(plan: Plan) -> Plan:
