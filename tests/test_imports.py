@@ -49,6 +49,7 @@ ALLOWED = {
     "telemetry.launch_stats": COMMON,
     "config": COMMON,
     "config.config": COMMON | {"engine.images.credentials", "engine.mapping.mapping_settings"},
+    "config.container_info": COMMON | {"engine.images.image_reference"},
     "config.flags": COMMON | {"engine.mapping.mapping_settings"},
     "config.file_values": COMMON | {"engine.images.credentials"},
     "config.agent_totals": COMMON | {"engine.api"},
@@ -87,9 +88,10 @@ INSIDE_ENGINE = {
     "engine.mapping": {"engine.api", "engine.images.image_reference"},
     "engine.mapping.values": set[str](),
     "engine.containers": {"engine.api", "engine.client.pacing", "engine.client.retry"}
-    | {"engine.images.puller", "engine.mapping.command"},
+    | {"engine.images.puller", "engine.mapping.command", "engine.mapping.pod"},
     "engine.fetch": {"engine.api", "engine.client.transport", "engine.images.credentials"}
-    | {"engine.mapping.mapping_settings", "engine.mapping.volumes"},
+    | {"engine.mapping.mapping_settings", "engine.mapping.pod", "engine.mapping.shared_volumes"}
+    | {"engine.mapping.volumes"},
     "engine.sandbox": {"engine.api", "engine.client.retry"},
     "engine.checks": {"engine.api", "engine.client.transport"},
 }

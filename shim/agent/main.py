@@ -148,7 +148,8 @@ class _Agent:
             sandboxes = SandboxStore(engine, config.work_dir / "sandboxes")
             await sandboxes.load()
             info = await startup.engine_info(engine, wait.failed)
-            settings = await self._settings(address, pid, info)
+            engine_ip = await startup.engine_address(config, info, address)
+            settings = self._settings(address, pid, info, engine_ip)
             context = StartupContext(
                 config=config,
                 engine=engine,
@@ -156,6 +157,7 @@ class _Agent:
                 shim_id=owner,
                 pid=pid,
                 hostname=address.hostname,
+                engine_ip=engine_ip,
                 sandboxes=sandboxes,
                 links=self._links,
                 inbox=frontend.inbox,
@@ -170,7 +172,9 @@ class _Agent:
     def _observe_call(self, call: str, outcome: str, seconds: float) -> None:
         self._metrics.engine_seconds.labels(call, outcome).observe(seconds)
 
-    async def _settings(self, address: Addresses, pid: Pid, info: EngineInfo) -> CoreSettings:
+    def _settings(
+        self, address: Addresses, pid: Pid, info: EngineInfo, engine_ip: str | None
+    ) -> CoreSettings:
         """What the core needs to know. Raises FatalError if less is offered than is reserved."""
         config = self._config
         described = _describe(config, info, address.hostname, pid.port)
@@ -188,7 +192,7 @@ class _Agent:
             remove_delay=config.docker_remove_delay,
             cleanup=config.recover == "cleanup",
             kill_orphans=config.docker_kill_orphans,
-            engine_ip=await startup.engine_address(config, info, address),
+            engine_ip=engine_ip,
         )
 
     # --- the running agent ----------------------------------------------------------------

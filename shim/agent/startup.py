@@ -43,6 +43,8 @@ class StartupContext:
     pid: Pid
     """The agent's libprocess address."""
     hostname: str
+    engine_ip: str | None
+    """Of containers on the network of the engine's host; None: unknown, or there are none."""
     sandboxes: SandboxStore
     """Loaded: it knows the sandboxes of an earlier process."""
     links: Links

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from shim import limits
 from shim.agent.container_host import bridge_gateway
@@ -24,12 +25,16 @@ from shim.engine.connect import remote_host
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.fetch.sandbox_archive import with_sandbox_volume
+from shim.engine.infra.image import IMAGE, image_archive
 from shim.engine.mapping import MappingSettings, container_spec
+from shim.engine.mapping.executor import executor_launch
+from shim.engine.mapping.pod import is_infra
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.billing.exporter import BillingExporter
 from shim.engine.triton.billing.usage_meter import UsageMeter
 from shim.model.facts import Fact
-from shim.model.orders import Exit, Launch
+from shim.model.ids import ExecutorKey
+from shim.model.orders import Exit, Launch, LaunchExecutor
 from shim.telemetry import catalogue
 from shim.telemetry.launch_stats import LaunchStats
 
@@ -124,6 +129,9 @@ def _mapping_settings(context: StartupContext) -> MappingSettings:
         host_memory_mb=info.memory_mb,
         enable_cfs=config.cgroups_enable_cfs,
         triton_unsupported=config.triton_unsupported,
+        default_container_info=config.default_container_info,
+        pod_image=config.pod_image or IMAGE,
+        host_address=context.engine_ip or "",
     )
 
 
@@ -153,21 +161,37 @@ def _containerizer(
             order.ref,
             order.task,
             agent_id=order.agent_id,
-            executor_id=order.ref.task_key.task_id,  # as Mesos names a command task's executor
+            executor_id=_executor_id(order),
             settings=settings,
+            member=order.executor,
         )
-        return spec if settings.triton else with_sandbox_volume(spec, settings.sandbox_directory)
+        if settings.triton or is_infra(order.ref, order.task):
+            return spec
+        return with_sandbox_volume(spec, settings.sandbox_directory)
+
+    def launch_of(order: LaunchExecutor) -> Launch:
+        return executor_launch(order, settings, {})
 
     return Containerizer(
         context.engine,
         post,
         make_spec,
+        executor_launch=launch_of,
+        own_images={IMAGE: partial(image_archive, context.info.architecture)},
         auth_for=fetcher.auth_for,
         hooks=[fetcher],
         collect_final_logs=context.sandboxes.collect_final_logs,
         max_inflight=config.max_inflight or _max_inflight(context.info),
         registration_timeout=config.executor_registration_timeout,
     )
+
+
+def _executor_id(order: Launch) -> str:
+    if order.executor is not None:
+        return order.executor.executor.executor_id.value
+    # A command task's executor has its id, as in Mesos.
+    key = order.ref.key
+    return key.executor_id if isinstance(key, ExecutorKey) else key.task_id
 
 
 def _max_inflight(info: EngineInfo) -> int:

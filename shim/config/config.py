@@ -15,9 +15,10 @@ from shim.model.settings import (
     Credential,
     MasterLocation,
     TlsSettings,
+    TritonPods,
     ZooKeeperMaster,
 )
-from shim.protos.mesos_pb2 import Attribute, DomainInfo, Resource
+from shim.protos.mesos_pb2 import Attribute, ContainerInfo, DomainInfo, Resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +68,16 @@ class Config:
     shim_id: str
     sandbox_directory: str
     default_container_dns: tuple[DnsDefault, ...]
+    default_container_info: ContainerInfo | None
+    pod_image: str
+    """Empty: the agent's own image."""
     cgroups_enable_cfs: bool
     fetcher_cache_size: int
     fetcher_cache_dir: Path
     fetcher_file_root: Path | None
 
     triton_unsupported: Unsupported
+    triton_pods: TritonPods
     triton_prices: Mapping[str, float]
     """Price per hour by package; empty when no prices are known."""
 

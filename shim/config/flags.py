@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shim.config.container_info import image, parse_container_info
 from shim.config.file_values import credential, docker_config, http_credentials, prices
 from shim.config.master import parse_master
 from shim.config.resources import parse_attributes, parse_domain, parse_ports, role
@@ -280,6 +281,20 @@ GROUPS = (
                 "resolvers of containers whose task names none, as mesos-agent's JSON",
             ),
             Flag(
+                "default_container_info",
+                ValueKind("JSON", parse_container_info),
+                None,
+                "the container of tasks and executors that have none, as mesos-agent's JSON; its "
+                "image is also that of `MESOS` containers without one",
+            ),
+            Flag(
+                "pod_image",
+                ValueKind("IMAGE", image),
+                None,
+                "image of the container that holds the network of a task group",
+                absent="the agent's own, which needs no registry",
+            ),
+            Flag(
                 "cgroups_enable_cfs",
                 BOOLEAN,
                 "false",
@@ -315,6 +330,13 @@ GROUPS = (
                 one_of("refuse", "warn"),
                 "refuse",
                 "whether tasks with options that Triton ignores fail or run with a warning",
+            ),
+            Flag(
+                "triton_pods",
+                one_of("refuse", "separate"),
+                "refuse",
+                "whether task groups are refused, since containers cannot share a network there, "
+                "or each task gets an address of its own",
             ),
             Flag(
                 "triton_prices",

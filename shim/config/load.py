@@ -71,6 +71,7 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
         "docker_host": "",
         "docker_cert_path": "",
         "default_container_dns": (),
+        "pod_image": "",
         "fetcher_cache_dir": work_dir / "fetch",
         "triton_prices": {},
         "http_credentials": {},

@@ -53,6 +53,8 @@ class ContainerSpec:
     """JSON body of ``POST /containers/create``, names as in the Docker API."""
     force_pull: bool = False
     platform: str = ""
+    starts_after: str = ""
+    """The container that must run before this one is created; empty: none."""
     completes_image_command: bool = False
     """``Cmd`` holds arguments for the image's own program (``engine.mapping.command``)."""
     warnings: tuple[str, ...] = ()

@@ -54,7 +54,10 @@ class MemberOf:
     addresses: tuple[str, ...] = ()
     """Those of the infra container, IPv4 first; empty on the host's network."""
     group: tuple[tuple[Ref, TaskInfo], ...] = ()
-    """The tasks of its task group in their order, itself included, with their containers."""
+    """All tasks of its executor, of every task group, itself included, with their containers.
+
+    In the order in which they came. Of them depend limits that they share, and on Triton volumes.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,10 @@ PortsMode = Literal["none", "virtual", "real"]
 never bound, ``real`` ports are bound on the engine's host."""
 
 
+TritonPods = Literal["refuse", "separate"]
+"""What becomes of task groups on Triton: they are refused, or each task has its own address."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """The principal and the secret of an agent. ``repr`` does not show the secret."""

@@ -45,6 +45,9 @@ CONTRACT = [
     "log_level",
     "log_format",
     "consul_register",
+    "default_container_info",
+    "pod_image",
+    "triton_pods",
     "triton_unsupported",
     "triton_prices",
 ]

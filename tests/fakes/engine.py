@@ -50,9 +50,25 @@ class Box:
 
     @property
     def volumes(self) -> set[str]:
-        """The named volumes that it mounts."""
-        binds = self.body.get("HostConfig", {}).get("Binds") or []
-        return {bind.partition(":")[0] for bind in binds if not bind.startswith("/")}
+        """The names of the volumes that it mounts."""
+        return {volume.name for volume in self.mounts}
+
+    @property
+    def mounts(self) -> list[Volume]:
+        host = self.body.get("HostConfig", {})
+        binds = [bind.partition(":")[0] for bind in host.get("Binds") or []]
+        named = [Volume(name) for name in binds if not name.startswith("/")]
+        for mount in host.get("Mounts") or []:
+            if mount["Type"] == "volume":
+                options = mount.get("VolumeOptions") or {}
+                named.append(Volume(mount["Source"], options.get("Labels") or {}))
+        return named
+
+    @property
+    def network_of(self) -> str:
+        """The container whose network it joins; empty: none."""
+        mode = self.body.get("HostConfig", {}).get("NetworkMode", "")
+        return mode.removeprefix("container:") if mode.startswith("container:") else ""
 
     @property
     def obeys(self) -> bool:
@@ -155,8 +171,8 @@ class FakeEngine:
             box = self.add(spec.name, spec.body["Labels"], Phase.CREATED)
             box.image, box.command = spec.image.text, spec.body.get("Cmd") or ("sleep",)
             box.body = spec.body
-            for volume in box.volumes:
-                self.volumes.setdefault(volume, Volume(volume))
+            for volume in box.mounts:
+                self.volumes.setdefault(volume.name, volume)
             return box.id
 
         return await self._call("create", effect)
@@ -166,6 +182,9 @@ class FakeEngine:
             box = self._box(name)
             if box.phase is Phase.RUNNING:
                 return
+            joined = self.boxes.get(box.network_of)
+            if box.network_of and (joined is None or joined.phase is not Phase.RUNNING):
+                raise Permanent(f"cannot join network of a non running container: {box.network_of}")
             if box.command[0] in ("nosuch", "/nosuch"):
                 box.error = "OCI runtime create failed"
                 raise Permanent(box.error)

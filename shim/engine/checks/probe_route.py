@@ -138,11 +138,15 @@ class ProbeRoute:
         return await self._tools.network.probe(target, host, port, self._timeout)
 
     async def _host_port(self, port: int) -> int:
+        """The port is published by the container whose network a task of a task group shares."""
+        inspect = self._tools.engine.inspect
         try:
-            found = await self._tools.engine.inspect(self._ref.name)
+            found = (await inspect(self._ref.name)).inspect
+            if owner := network_owner(found):
+                found = (await inspect(owner)).inspect
         except ShimError:
             return 0
-        return published_port(found.inspect, port)
+        return published_port(found, port)
 
     def _move_to(self, place: ProbePlace, direct: ProbeResult) -> None:
         self._place = place
@@ -168,6 +172,15 @@ class ProbeRoute:
                 _port(self._target),
                 reason,
             )
+
+
+def network_owner(inspect: bytes) -> str:
+    """Return the name or id of the container whose network this one shares; empty: its own."""
+    if not inspect:
+        return ""
+    (described,) = json.loads(inspect)
+    mode = str((described.get("HostConfig") or {}).get("NetworkMode") or "")
+    return mode.removeprefix("container:") if mode.startswith("container:") else ""
 
 
 def published_port(inspect: bytes, port: int) -> int:

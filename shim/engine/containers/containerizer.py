@@ -10,25 +10,40 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from shim import limits
 from shim.engine.api import Auth, ContainerSpec, CreateNotifier, Engine, ImageRef
 from shim.engine.client.pacing import LogThrottle
 from shim.engine.client.retry import UNTIL_DONE, retry
+from shim.engine.containers.executor_volumes import ExecutorVolumes
 from shim.engine.containers.launch_queue import LaunchQueue
+from shim.engine.containers.running import RunningContainers
 from shim.engine.containers.watcher import ContainerWatcher
 from shim.engine.containers.worker import ContainerWorker
 from shim.engine.containers.worker_deps import LaunchHook, Leftovers, WorkerDeps
 from shim.engine.containers.worker_table import ContainerOrder
 from shim.engine.images.puller import ImagePuller
-from shim.errors import NotFound
+from shim.engine.mapping.pod import is_infra
+from shim.errors import InvalidTask, NotFound
 from shim.model.container import Ref
 from shim.model.facts import Fact
-from shim.model.orders import AllowCreate, CancelLaunch, Launch, Remove, RemoveOrphan, Stop
+from shim.model.ids import ContainerId, ExecutorKey
+from shim.model.orders import (
+    AllowCreate,
+    CancelLaunch,
+    Launch,
+    LaunchExecutor,
+    Remove,
+    RemoveOrphan,
+    Stop,
+)
 from shim.model.orders import Watch as WatchOrder
 
-EngineOrder = Launch | AllowCreate | CancelLaunch | WatchOrder | Stop | Remove | RemoveOrphan
+EngineOrder = (
+    Launch | LaunchExecutor | AllowCreate | CancelLaunch | WatchOrder | Stop | Remove | RemoveOrphan
+)
 
 
 def _anonymous(order: Launch, image: ImageRef) -> Auth | None:
@@ -37,6 +52,10 @@ def _anonymous(order: Launch, image: ImageRef) -> Auth | None:
 
 async def _no_logs(ref: Ref) -> None:
     return None
+
+
+def _no_executors(order: LaunchExecutor) -> Launch:
+    raise InvalidTask(f"{order.ref}: executors are not launched here")
 
 
 class Containerizer:
@@ -48,6 +67,8 @@ class Containerizer:
         post: Callable[[Fact], None],
         make_spec: Callable[[Launch], ContainerSpec],
         *,
+        executor_launch: Callable[[LaunchExecutor], Launch] = _no_executors,
+        own_images: Mapping[str, Callable[[], bytes]] = MappingProxyType({}),
         auth_for: Callable[[Launch, ImageRef], Auth | None] = _anonymous,
         hooks: Sequence[LaunchHook] = (),
         collect_final_logs: Callable[[Ref], Awaitable[None]] = _no_logs,
@@ -57,6 +78,8 @@ class Containerizer:
     ) -> None:
         """``make_spec`` may raise InvalidTask. ``registration_timeout`` is in seconds.
 
+        ``executor_launch`` makes a launch of an executor's own container. ``own_images`` are loaded
+        where others are pulled.
         Needs a running loop.
         """
         self._engine = engine
@@ -68,7 +91,7 @@ class Containerizer:
             post=post,
             watcher=self._watcher,
             slots=self._queue.slots,
-            images=ImagePuller(engine, clock),
+            images=ImagePuller(engine, clock, own_images),
             clock=clock,
             make_spec=make_spec,
             auth_for=auth_for,
@@ -77,7 +100,10 @@ class Containerizer:
             collect_final_logs=collect_final_logs,
             log_throttle=LogThrottle(clock),
             leftovers=Leftovers(clock),
+            running=RunningContainers(engine),
+            volumes=ExecutorVolumes(engine),
         )
+        self._executor_launch = executor_launch
         self._workers: dict[str, ContainerWorker] = {}
         self._delayed: dict[str, asyncio.TimerHandle] = {}
         """Removals that are not due yet."""
@@ -119,8 +145,11 @@ class Containerizer:
                 self._delay(order)
             case AllowCreate() if order.ref.name not in self._workers:
                 pass  # The launch has ended meanwhile.
-            case Launch() if order.ref.name not in self._workers:
-                self._queue.add(order.ref.name, self._worker_for(order))
+            case LaunchExecutor():
+                self._deps.volumes.begin(order.ref)
+                self._launch(self._executor_launch(order))
+            case Launch():
+                self._launch(order)
             case _:
                 self._work_on(order)
 
@@ -138,6 +167,20 @@ class Containerizer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(worker.close() for worker in list(self._workers.values())))
+
+    def _launch(self, order: Launch) -> None:
+        if order.ref.name in self._workers:
+            self._work_on(order)
+            return
+        if isinstance(order.ref.key, ExecutorKey) or order.executor is not None:
+            self._deps.running.launching(order.ref)
+        if is_infra(order.ref, order.task):
+            self._deps.leftovers.add_without_logs(order.ref.name)
+        self._queue.add(order.ref.name, self._worker_for(order))
+
+    async def sweep_volumes(self, is_known: Callable[[ContainerId], bool]) -> None:
+        """Remove the volumes of executors that the agent does not know, by their container id."""
+        await self._deps.volumes.sweep(is_known)
 
     def _work_on(self, order: ContainerOrder) -> None:
         self._queue.discard(order.ref.name)

@@ -18,6 +18,7 @@ from shim.engine.client.retry import LAUNCH, FailureCount, retry
 from shim.engine.containers.worker_deps import WorkerDeps
 from shim.engine.containers.worker_table import CANCELLED, LaunchEvent, LaunchPhase
 from shim.engine.mapping.command import complete_command
+from shim.engine.mapping.pod import with_address
 from shim.errors import (
     AccessDenied,
     Ambiguous,
@@ -186,6 +187,7 @@ class LaunchAttempt:
         else:
             if self._owner.phase is not LaunchPhase.CONFIRMING:
                 await self._ensure_image(spec)
+                spec = await self._join_executor(spec)
             await self._wait_for_slot()
         try:
             found = await self._bring_up(spec)
@@ -216,6 +218,24 @@ class LaunchAttempt:
                 )
         except (Ambiguous, Permanent) as error:
             raise LaunchFailure(Failure.PULL, f"Cannot pull {spec.image.text}: {error}") from None
+
+    async def _join_executor(self, spec: ContainerSpec) -> ContainerSpec:
+        """Wait for the container that must run first: without a slot, which that one may need.
+
+        The core is asked before, since it may allow the creates of a task group all at once.
+        """
+        executor = self._order.executor
+        if executor is None:
+            return spec
+        self._advance(Stage.CREATING)
+        async with self._within_deadline():
+            await self._owner.create_allowed()
+        self._deps.volumes.add(executor.ref, spec)
+        if not spec.starts_after:
+            return spec
+        async with self._within_deadline():
+            addresses = await self._deps.running.wait(spec.starts_after)
+        return with_address(spec, self._order, addresses)
 
     async def _wait_for_slot(self) -> None:
         """Waiting for a slot moves the deadline as long as the endpoint answers any call."""
@@ -280,6 +300,7 @@ class LaunchAttempt:
         owner = spec.body["Labels"][LABEL_SHIM]
         if found.owner != owner or found.container_id != self._order.ref.container_id:
             raise Permanent(f"name taken by a container that is not this task's: {conflict}")
+        self._deps.volumes.doubt(self._order.ref)
         return found
 
     async def _start(self) -> None:

@@ -40,6 +40,7 @@ from shim.model.facts import (
     LaunchCancelled,
     LaunchFailed,
 )
+from shim.model.ids import ExecutorKey
 from shim.model.orders import AllowCreate, CancelLaunch, Launch, Remove, Stop
 
 log = logging.getLogger(__name__)
@@ -150,6 +151,7 @@ class ContainerWorker:
                 if self._allowed is not None:
                     self._allowed.set()
             case LaunchAction.CANCEL:
+                self._deps.running.failed(self._ref, "its launch is cancelled")
                 self._deps.post(LaunchCancelled(self._ref))
                 self._interrupt()
             case LaunchAction.RESUME:
@@ -261,12 +263,13 @@ class ContainerWorker:
         if isinstance(outcome, Container):
             self._report_started(outcome)
         else:
+            self._deps.running.failed(self._ref, outcome.message)
             self._deps.post(outcome)
 
     def _end_launch(self, outcome: Container | LaunchFailed | None) -> None:
         """The launch is over: its phase outlives it only where something is to be cleaned up."""
         if self.phase not in MAY_RUN and not isinstance(outcome, Container):
-            self._deps.leftovers.add_never_started(self._ref.name)
+            self._deps.leftovers.add_without_logs(self._ref.name)
         self._launch = self._attempt = None
         if self.phase is not LaunchPhase.UNWANTED:
             self.phase = None
@@ -275,6 +278,7 @@ class ContainerWorker:
 
     def _report_started(self, container: Container) -> None:
         self._deps.leftovers.settle_create(self._ref.name)
+        self._deps.running.started(self._ref, container)
         self._deps.post(ContainerStarted(self._ref, container))
         self._deps.watcher.add(self._ref)
         self._deps.watcher.observe(self._ref, container)
@@ -295,10 +299,14 @@ class ContainerWorker:
             return None
 
     async def _carry_out_remove(self) -> None:
-        if self._ref.name not in self._deps.leftovers.never_started:
+        if self._ref.name not in self._deps.leftovers.without_logs:
             await self._deps.collect_final_logs(self._ref)
         await self._remove_for_certain()
         self._deps.leftovers.forget(self._ref.name)
+        self._deps.running.removed(self._ref)
+        if isinstance(self._ref.key, ExecutorKey):
+            remove_volumes = partial(self._deps.volumes.remove, self._ref)
+            await retry(UNTIL_DONE, remove_volumes, sleep=self._deps.watcher.wait_reachable)
 
     async def _remove_for_certain(self) -> None:
         """The endpoint has no such container afterwards, and will not make one."""

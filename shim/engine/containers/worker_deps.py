@@ -9,7 +9,9 @@ from typing import Protocol
 from shim import limits
 from shim.engine.api import Auth, ContainerSpec, CreateNotifier, Engine, ImageRef
 from shim.engine.client.pacing import LogThrottle
+from shim.engine.containers.executor_volumes import ExecutorVolumes
 from shim.engine.containers.priority_semaphore import PrioritySemaphore
+from shim.engine.containers.running import RunningContainers
 from shim.engine.containers.watcher import ContainerWatcher
 from shim.engine.images.puller import ImagePuller
 from shim.model.container import Ref
@@ -51,13 +53,13 @@ class Leftovers:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.never_started: set[str] = set()
+        self.without_logs: set[str] = set()
         self._unanswered: dict[str, float] = {}
         """Creates whose answer was lost, and since when."""
 
-    def add_never_started(self, name: str) -> None:
-        """If this container exists, no start was ever sent: it has no logs."""
-        self.never_started.add(name)
+    def add_without_logs(self, name: str) -> None:
+        """If this container exists, no start was ever sent, or it is an infra container."""
+        self.without_logs.add(name)
 
     def add_unanswered_create(self, name: str) -> None:
         """The endpoint may still make this container."""
@@ -73,7 +75,7 @@ class Leftovers:
 
     def forget(self, name: str) -> None:
         """Its removal is reported."""
-        self.never_started.discard(name)
+        self.without_logs.discard(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +101,5 @@ class WorkerDeps:
     log_throttle: LogThrottle
     """For warnings about launches that make no progress."""
     leftovers: Leftovers
+    running: RunningContainers
+    volumes: ExecutorVolumes

@@ -6,7 +6,7 @@ import itertools
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,8 @@ from shim.engine.fetch.sandbox_archive import (
 from shim.engine.fetch.uris import FetchItem, fetch_items
 from shim.engine.images.credentials import DockerConfig, docker_config_of_task
 from shim.engine.mapping.mapping_settings import MappingSettings
+from shim.engine.mapping.pod import is_infra
+from shim.engine.mapping.shared_volumes import shared_volumes
 from shim.engine.mapping.volumes import sandbox_volumes
 from shim.errors import Permanent
 from shim.model.container import Ref
@@ -128,12 +130,14 @@ class Fetcher:
 
     async def after_create(self, order: Launch) -> None:
         """Make the sandbox writable for every user and upload the fetched files."""
+        if is_infra(order.ref, order.task):
+            return  # nothing of it uses a sandbox
         name, sandbox = order.ref.name, self._settings.sandbox_directory
         described = await self._describe(name)
         config, host = described.get("Config") or {}, described.get("HostConfig") or {}
         open_to_all = is_root(config.get("User") or "")
         if self._settings.triton or not (open_to_all or host.get("ReadonlyRootfs")):
-            tar = directory_tar(sandbox, parents=self._settings.triton)
+            tar = directory_tar(sandbox, *self._shared(order), parents=self._settings.triton)
             await self._engine.put_archive(name, "/", tar)
         prepared = self._prepared.get(order.ref)
         for path, sandbox_tar in (prepared.tars if prepared else {}).items():
@@ -151,6 +155,11 @@ class Fetcher:
         if directory.exists():
             renamed = directory.rename(self._directory / f"deleted-{next(self._serial)}")
             self._pool.submit(shutil.rmtree, renamed, ignore_errors=True)
+
+    def _shared(self, order: Launch) -> Sequence[str]:
+        """The directories that the task writes and shares with others of its executor."""
+        shared = shared_volumes(order, self._settings)
+        return [volume.destination for volume in shared if not volume.read_only]
 
     # --- inside -----------------------------------------------------------------------------
 

@@ -42,18 +42,19 @@ def with_sandbox_volume(spec: ContainerSpec, directory: str) -> ContainerSpec:
     return dataclasses.replace(spec, body={**spec.body, "Volumes": volumes})
 
 
-def directory_tar(directory: str, *, parents: bool) -> bytes:
-    """Return a tar of the sandbox directory, writable for every user.
+def directory_tar(*directories: str, parents: bool) -> bytes:
+    """Return a tar of directories, writable for every user.
 
-    ``parents``: the tar holds the directories above as well.
+    ``parents``: the tar holds the directories above the first as well.
     """
     buffer = io.BytesIO()
-    path = directory.strip("/")
+    path = directories[0].strip("/")
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         above = path.split("/")[:-1] if parents else []
         for count in range(1, len(above) + 1):
             tar.addfile(_directory("/".join(above[:count]), 0o755))
-        tar.addfile(_directory(path, 0o1777))
+        for directory in directories:
+            tar.addfile(_directory(directory.strip("/"), 0o1777))
     return buffer.getvalue()
 
 

@@ -122,6 +122,9 @@ def map_environment(builder: SpecBuilder, container_name: str) -> None:
     variables["MESOS_SANDBOX"] = builder.settings.sandbox_directory
     variables["MESOS_CONTAINER_NAME"] = container_name
     variables["MESOS_ALLOCATION_ROLE"] = _role(builder)
+    host = builder.settings.host_address
+    if builder.member is not None and host and not builder.settings.triton and not builder.infra:
+        variables["MESOS_CONTAINER_IP"] = host
     for name in sorted(variables):
         builder.set_env(name, variables[name])
 

@@ -5,6 +5,7 @@ A stock agent ignores the first three fields for Docker containers. This agent h
 
 from __future__ import annotations
 
+from shim.engine.mapping.pod import map_namespaces
 from shim.engine.mapping.resources import MIB
 from shim.engine.mapping.spec_builder import FieldRow, SpecBuilder, TritonSupport, reject
 from shim.engine.mapping.values.scalars import INT64_MAX
@@ -67,6 +68,10 @@ def map_isolation(builder: SpecBuilder) -> None:
         builder.set("HostConfig.Privileged", True)
     if container.HasField("linux_info"):
         _map_linux(builder, container.linux_info)
+    if builder.member is not None:
+        map_namespaces(builder, builder.member)
+    elif container.HasField("linux_info"):
+        _map_namespaces(builder, container.linux_info)
     for i, limit in enumerate(container.rlimit_info.rlimits):
         _map_rlimit(builder, limit, f"container.rlimit_info.rlimits[{i}]")
     if container.HasField("tty_info"):
@@ -79,9 +84,13 @@ def map_isolation(builder: SpecBuilder) -> None:
 
 
 def _map_linux(builder: SpecBuilder, linux: LinuxInfo) -> None:
-    field = "container.linux_info"
     _map_capabilities(builder, linux)
     _map_seccomp(builder, linux)
+
+
+def _map_namespaces(builder: SpecBuilder, linux: LinuxInfo) -> None:
+    """Of a container that is in no task group."""
+    field = "container.linux_info"
     if linux.HasField("shm_size") and builder.check_support(
         TritonSupport.UNSUPPORTED, f"{field}.shm_size", linux.shm_size
     ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from shim.engine.mapping.spec_builder import (
     AFFINITY,
     FieldRow,
@@ -19,6 +21,8 @@ from shim.model.container import (
     LABEL_TASK,
     Ref,
 )
+from shim.model.ids import TaskKey
+from shim.protos.mesos_pb2 import Label
 
 AGENT_LABELS = frozenset(
     {LABEL_SHIM, LABEL_AGENT, LABEL_FRAMEWORK, LABEL_EXECUTOR, LABEL_TASK, LABEL_CONTAINER}
@@ -32,7 +36,7 @@ FIELDS = (
         "(agent)",
         "Labels",
         "`org.apache.mesos.{agent_id,framework_id,executor_id,task_id,container_id}`,"
-        " `mesos-shim.id`",
+        " `mesos-shim.id`; an executor's own container has no `task_id`",
     ),
     FieldRow(
         "labels",
@@ -53,10 +57,11 @@ def map_labels(builder: SpecBuilder, ref: Ref, agent_id: str, executor_id: str) 
             LABEL_AGENT: agent_id,
             LABEL_FRAMEWORK: ref.key.framework_id,
             LABEL_EXECUTOR: executor_id,
-            LABEL_TASK: ref.task_key.task_id,
             LABEL_CONTAINER: ref.container_id,
         }
     )
+    if isinstance(ref.key, TaskKey):
+        builder.labels[LABEL_TASK] = ref.key.task_id
     if builder.settings.triton:
         _map_placement(builder)
 
@@ -67,13 +72,20 @@ def asks_for_public_network(builder: SpecBuilder) -> bool:
 
 
 def _map_placement(builder: SpecBuilder) -> None:
-    for label in builder.task.labels.labels:
+    for label in _labels_of(builder):
         without_nul(f"labels[{printable(label.key)}]", label.value)
         if label.key.startswith(AFFINITY):
             name, value = affinity(label.key, label.value)
             builder.set_env(name, value)
         elif label.key == AFFINITIES or label.key.startswith(_PLACEMENT):
             builder.labels[label.key] = label.value
+
+
+def _labels_of(builder: SpecBuilder) -> Iterator[Label]:
+    """The task's labels, after those of the executor of its task group."""
+    if builder.member is not None:
+        yield from builder.member.executor.labels.labels
+    yield from builder.task.labels.labels
 
 
 def affinity(key: str, value: str) -> tuple[str, str]:

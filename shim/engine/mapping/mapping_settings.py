@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from shim.model.settings import PortsMode
+from shim.protos.mesos_pb2 import ContainerInfo
 
 EngineKind = Literal["docker", "triton"]
 Unsupported = Literal["refuse", "warn"]
@@ -51,6 +53,12 @@ class MappingSettings:
     triton_unsupported: Unsupported = "refuse"
     default_network: str = "bridge"
     """The network on Triton of tasks that ask for host or bridge networking."""
+    default_container_info: ContainerInfo | None = None
+    """``--default_container_info``: of tasks and executors without a container or an image."""
+    pod_image: str = ""
+    """The image of infra containers."""
+    host_address: str = ""
+    """The address of containers on the engine host's network. Empty: unknown."""
 
     @property
     def triton(self) -> bool:
@@ -60,6 +68,10 @@ class MappingSettings:
     def binds_ports(self) -> bool:
         """Whether the engine binds a task's host port on its host."""
         return self.ports == "real" and not self.triton
+
+    def in_sandbox(self, path: str) -> str:
+        """The absolute path in the container: a relative ``container_path`` is in the sandbox."""
+        return posixpath.join(self.sandbox_directory, path)
 
     def supports_api(self, version: str) -> bool:
         """Whether the endpoint's API version is at least ``version``. An unknown version is."""

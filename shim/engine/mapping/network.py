@@ -49,7 +49,10 @@ FIELDS = (
         "not used",
     ),
     FieldRow(
-        "container.hostname", "Hostname", "refused with host networking", TritonSupport.SEE_NOTE
+        "container.hostname",
+        "Hostname",
+        "refused with host networking; of a task in a task group a warning: the executor's counts",
+        TritonSupport.SEE_NOTE,
     ),
     FieldRow(
         "container.docker.port_mappings",
@@ -70,6 +73,9 @@ FIELDS = (
 
 def map_network(builder: SpecBuilder) -> None:
     """Set network, hostname, ports and DNS. Parameters, applied later, may replace each of them."""
+    if builder.infra and not _any_name(builder.container.network_infos):
+        _join_executor(builder)
+        return
     requested = _requested_network(builder)
     if builder.settings.triton:
         if requested == "none":
@@ -85,10 +91,25 @@ def map_network(builder: SpecBuilder) -> None:
     _warn_of_unused_fields(builder)
 
 
+def _join_executor(builder: SpecBuilder) -> None:
+    """Share the network of the executor's infra container, which has ports, DNS and host name."""
+    builder.network = f"container:{builder.infra}"
+    builder.starts_after = builder.infra
+    if builder.container.HasField("hostname"):
+        builder.warn("container.hostname: not used, the task shares its executor's host name")
+    field, mappings = _mappings(builder)
+    if mappings:
+        builder.warn(f"{field}: not used, the port mappings are the executor's")
+    _warn_of_unused_fields(builder)
+
+
 def _requested_network(builder: SpecBuilder) -> str:
     container = builder.container
     if not builder.is_docker:
-        return _name_of(container.network_infos) if _any_name(container.network_infos) else "host"
+        infos = container.network_infos
+        if builder.member is not None and not _any_name(infos):
+            infos = builder.member.executor.container.network_infos
+        return _name_of(infos) if _any_name(infos) else "host"
     if container.docker.network == _Network.USER:
         return _name_of(container.network_infos)
     return _MODES[container.docker.network]

@@ -10,7 +10,17 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from shim.engine.mapping import command, isolation, labels, network, resources, spec, volumes
+from shim.engine.mapping import (
+    command,
+    isolation,
+    labels,
+    network,
+    pod,
+    resources,
+    shared_volumes,
+    spec,
+    volumes,
+)
 from shim.engine.mapping.options import OPTIONS, SHORT, Option
 from shim.engine.mapping.spec_builder import FieldRow, TritonSupport
 
@@ -24,6 +34,8 @@ FIELDS: tuple[FieldRow, ...] = (
     *network.FIELDS,
     *volumes.FIELDS,
     *isolation.FIELDS,
+    *pod.FIELDS,
+    *shared_volumes.FIELDS,
 )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
+from shim.engine.mapping.mapping_settings import MappingSettings
 from shim.engine.mapping.spec_builder import FieldRow, SpecBuilder, TritonSupport, printable, reject
 from shim.engine.mapping.values.scalars import INT64_MAX
-from shim.protos.mesos_pb2 import TaskInfo
+from shim.protos.mesos_pb2 import Resource, TaskInfo
 
 MIB = 2**20
 SHARES_PER_CPU = 1024
@@ -34,8 +37,9 @@ FIELDS = (
     FieldRow(
         "resources: mem",
         "HostConfig.Memory, HostConfig.MemoryReservation",
-        "whole MiB, at least 32; the reservation only beside a limit. On Triton the memory selects"
-        " the package",
+        "whole MiB, at least 32; the reservation only beside a limit. Tasks in a task group with"
+        " `share_cgroups` (the default) may each use what the executor and all its tasks have. On"
+        " Triton the memory selects the package",
         TritonSupport.SEE_NOTE,
     ),
     FieldRow(
@@ -77,9 +81,34 @@ def map_resources(builder: SpecBuilder) -> None:
         builder.warn(f"limits: {printable(name)} has no effect")
 
 
-def total_scalar(task: TaskInfo, name: str) -> float | None:
+def limits_of(resources: Iterable[Resource], settings: MappingSettings) -> Mapping[str, int]:
+    """Return the fields of HostConfig that an update of a container's resources sets.
+
+    Raises InvalidTask.
+    """
+    builder = SpecBuilder(settings, TaskInfo(resources=resources))
+    _map_cpus(builder)
+    _map_memory(builder)
+    return dict(builder.body.get("HostConfig", {}))
+
+
+def _bounding(builder: SpecBuilder) -> Sequence[Resource]:
+    """Return the resources that bound the container.
+
+    Tasks in a task group that share their executor's cgroups have one bound for all of them: each
+    may use what the executor and all its tasks have. On Triton each has a package of its own.
+    """
+    own = builder.task.resources
+    linux, member = builder.container.linux_info, builder.member
+    if member is None or builder.settings.triton or not linux.share_cgroups:
+        return own
+    tasks = [task.resources for _, task in member.group] or [own]
+    return [*member.executor.resources, *chain.from_iterable(tasks)]
+
+
+def total_scalar(resources: Iterable[Resource], name: str) -> float | None:
     """Return the sum of a scalar resource over all roles and reservations, or None."""
-    values = [r.scalar.value for r in task.resources if r.name == name]
+    values = [r.scalar.value for r in resources if r.name == name]
     if not values:
         return None
     result = sum(values)
@@ -98,7 +127,7 @@ def _limit(task: TaskInfo, name: str) -> float | None:
 
 
 def _map_cpus(builder: SpecBuilder) -> None:
-    cpus, limit = total_scalar(builder.task, "cpus"), _limit(builder.task, "cpus")
+    cpus, limit = total_scalar(builder.task.resources, "cpus"), _limit(builder.task, "cpus")
     if builder.settings.triton:
         if limit is not None:
             builder.check_support(TritonSupport.IGNORED, "limits: cpus", limit)
@@ -106,14 +135,15 @@ def _map_cpus(builder: SpecBuilder) -> None:
     if cpus is not None:
         shares = int(min(SHARES_PER_CPU * cpus, MAX_SHARES))
         builder.set("HostConfig.CpuShares", max(shares, MIN_SHARES))
-    quota = limit if limit is not None else cpus if builder.settings.enable_cfs else None
+    bound = total_scalar(_bounding(builder), "cpus") if builder.settings.enable_cfs else None
+    quota = bound if limit is None else limit
     if quota is not None and math.isfinite(quota):
         value = _int64(QUOTA_PER_CPU * quota, "cpus", quota)
         builder.set("HostConfig.CpuQuota", max(value, MIN_QUOTA))
 
 
 def _map_memory(builder: SpecBuilder) -> None:
-    request, limit = total_scalar(builder.task, "mem"), _limit(builder.task, "mem")
+    request, limit = total_scalar(_bounding(builder), "mem"), _limit(builder.task, "mem")
     if builder.settings.triton:
         if limit is not None and math.isinf(limit):
             builder.warn(
@@ -148,7 +178,7 @@ def _oom_score(request: int, host_memory: int) -> int:
 
 
 def _map_gpus(builder: SpecBuilder) -> None:
-    gpus = total_scalar(builder.task, "gpus")
+    gpus = total_scalar(builder.task.resources, "gpus")
     if gpus is None or gpus == 0:
         return
     if gpus < 0 or not gpus.is_integer():

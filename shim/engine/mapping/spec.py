@@ -10,9 +10,11 @@ from shim.engine.images.image_reference import parse_image
 from shim.engine.mapping import command, isolation, labels, network, resources, volumes
 from shim.engine.mapping.mapping_settings import MappingSettings
 from shim.engine.mapping.parameters import apply_parameters
+from shim.engine.mapping.pod import is_infra, map_infra, refuse_own_network
 from shim.engine.mapping.spec_builder import NET, FieldRow, SpecBuilder, TritonSupport, reject
 from shim.model.container import Ref
-from shim.protos.mesos_pb2 import Image, TaskInfo
+from shim.model.orders import MemberOf
+from shim.protos.mesos_pb2 import ContainerInfo, Image, TaskInfo
 
 FIELDS = (
     FieldRow(
@@ -39,24 +41,37 @@ FIELDS = (
 
 
 def container_spec(
-    ref: Ref, task: TaskInfo, *, agent_id: str, executor_id: str, settings: MappingSettings
+    ref: Ref,
+    task: TaskInfo,
+    *,
+    agent_id: str,
+    executor_id: str,
+    settings: MappingSettings,
+    member: MemberOf | None = None,
 ) -> ContainerSpec:
     """Return the create request of a task on an endpoint with these settings. Deterministic.
+
+    ``member``: of a task in a task group. An executor's own container is mapped by a task that
+    stands for it (see ``executor``).
 
     InvalidTask names the field and the value that cannot be honoured, and is the only exception.
     Fields that are dropped without harm are in the spec's warnings.
     """
-    builder = SpecBuilder(settings, task)
+    builder = SpecBuilder(settings, with_default_container(task, settings), ref.name, member)
     image = _image(builder)
     _put_defaults(builder)
-    command.map_command(builder)
-    command.map_environment(builder, ref.name)
     labels.map_labels(builder, ref, agent_id, executor_id)
-    resources.map_resources(builder)
-    network.map_network(builder)
-    volumes.map_volumes(builder)
-    isolation.map_isolation(builder)
-    apply_parameters(builder)
+    if is_infra(ref, task):
+        network.map_network(builder)
+        map_infra(builder)
+    else:
+        command.map_command(builder)
+        command.map_environment(builder, ref.name)
+        resources.map_resources(builder)
+        network.map_network(builder)
+        volumes.map_volumes(builder)
+        isolation.map_isolation(builder)
+        apply_parameters(builder)
     _finish(builder, image)
     return ContainerSpec(
         name=ref.name,
@@ -64,9 +79,34 @@ def container_spec(
         body=builder.body,
         force_pull=builder.force_pull,
         platform=builder.platform,
+        starts_after=builder.starts_after,
         completes_image_command=builder.completes_image_command,
         warnings=tuple(builder.warnings),
     )
+
+
+def with_default_container(task: TaskInfo, settings: MappingSettings) -> TaskInfo:
+    """Return the task with the default container where it has none, or with its image.
+
+    The image counts for a ``MESOS`` container without one, which a stock agent runs on the file
+    system of its host.
+    """
+    default = settings.default_container_info
+    container = task.container
+    has_image = container.type == ContainerInfo.DOCKER or container.mesos.HasField("image")
+    if default is None or (task.HasField("container") and has_image):
+        return task
+    result = TaskInfo()
+    result.CopyFrom(task)
+    if not task.HasField("container"):
+        result.container.CopyFrom(default)
+    elif default.type == ContainerInfo.DOCKER:
+        image = result.container.mesos.image
+        image.type, image.cached = Image.DOCKER, not default.docker.force_pull_image
+        image.docker.name = default.docker.image
+    else:
+        result.container.mesos.image.CopyFrom(default.mesos.image)
+    return result
 
 
 def _image(builder: SpecBuilder) -> ImageRef:
@@ -90,7 +130,8 @@ def _mesos_image(builder: SpecBuilder) -> ImageRef:
     if image.type == Image.APPC and builder.container.mesos.HasField("image"):
         reject("Only Docker images can be run", "container.mesos.image.type", "APPC")
     if not image.docker.name:
-        reject("No image", "container.mesos.image.docker.name", "")
+        hint = ", and --default_container_info names none" if builder.member is not None else ""
+        reject(f"No image{hint}", "container.mesos.image.docker.name", "")
     if image.docker.HasField("credential"):
         builder.warn("container.mesos.image.docker.credential: not used; docker.config is")
     builder.force_pull = not image.cached
@@ -116,6 +157,8 @@ def _finish(builder: SpecBuilder, image: ImageRef) -> None:
         _publish_exposed(builder)
     if builder.get("HostConfig.ReadonlyRootfs"):
         builder.update("Volumes", {builder.settings.sandbox_directory: {}})
+    if builder.network.startswith("container:") and builder.infra:
+        refuse_own_network(builder)
     for path in _nul_paths(builder.body):
         reject("NUL byte", path)
 

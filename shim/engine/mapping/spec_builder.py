@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from shim.engine.mapping.mapping_settings import MappingSettings
 from shim.errors import InvalidTask
+from shim.model.orders import MemberOf
 from shim.protos.mesos_pb2 import ContainerInfo, TaskInfo
 
 NET = "NetworkingConfig.EndpointsConfig.<net>"
@@ -78,6 +79,10 @@ class SpecBuilder:
 
     settings: MappingSettings
     task: TaskInfo
+    name: str = ""
+    """The container's name."""
+    member: MemberOf | None = None
+    """Of a task in a task group."""
     body: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     """Variables in the order of the ``Env`` array."""
@@ -94,11 +99,18 @@ class SpecBuilder:
     force_pull: bool = False
     completes_image_command: bool = False
     platform: str = ""
+    starts_after: str = ""
+    """The container that must run before this one is created."""
     warnings: list[str] = field(default_factory=list)
 
     @property
     def container(self) -> ContainerInfo:
         return self.task.container
+
+    @property
+    def infra(self) -> str:
+        """The infra container whose namespaces the task may join. Empty: there is none."""
+        return self.member.ref.name if self.member is not None and self.member.infra else ""
 
     @property
     def is_docker(self) -> bool:

@@ -10,6 +10,7 @@ import posixpath
 from dataclasses import dataclass
 
 from shim.engine.mapping.mapping_settings import MappingSettings
+from shim.engine.mapping.shared_volumes import is_parents, map_parents
 from shim.engine.mapping.spec_builder import (
     FieldRow,
     SpecBuilder,
@@ -100,9 +101,9 @@ def sandbox_volumes(task: TaskInfo, settings: MappingSettings) -> tuple[SandboxV
     """Return the sandbox directories that a task mounts elsewhere. The task is a mappable one."""
     driver = task.container.docker.volume_driver
     return tuple(
-        SandboxVolume(posixpath.normpath(path), _destination(settings, volume))
+        SandboxVolume(posixpath.normpath(path), settings.in_sandbox(volume.container_path))
         for volume in task.container.volumes
-        if (path := _sandbox_path(volume, driver)) is not None
+        if not is_parents(volume) and (path := _sandbox_path(volume, driver)) is not None
     )
 
 
@@ -134,6 +135,10 @@ def _map_volume(builder: SpecBuilder, volume: Volume, field: str) -> None:
             f"{field}.source.host_path.path",
             _PROPAGATION.get(propagation, ""),
         )
+    elif builder.member is not None and is_parents(volume):
+        own = map_parents(builder, builder.member, volume, field)
+        if own is not None:
+            _map_volume(builder, own, field)
     elif _sandbox_path(volume, driver) is not None:
         _anonymous(builder, volume, field)
     elif volume.host_path.startswith("/"):
@@ -161,10 +166,6 @@ def _reject_source(volume: Volume, field: str) -> None:
     reject("Host path or volume source is required", field, volume.container_path)
 
 
-def _destination(settings: MappingSettings, volume: Volume) -> str:
-    return posixpath.join(settings.sandbox_directory, volume.container_path)
-
-
 def _bind(
     builder: SpecBuilder, volume: Volume, path: str, field: str, propagation: str = ""
 ) -> None:
@@ -172,7 +173,7 @@ def _bind(
     if not path.startswith("/"):
         reject("Not an absolute path of the engine's host", field, path)
     builder.check_support(TritonSupport.REFUSED, field, path)
-    target, read_only = _destination(builder.settings, volume), volume.mode == Volume.RO
+    target, read_only = builder.settings.in_sandbox(volume.container_path), volume.mode == Volume.RO
     if ":" in path or ":" in target:
         mount = {"Type": "bind", "Source": path, "Target": target, "ReadOnly": read_only}
         if propagation:
@@ -216,7 +217,7 @@ def _named(builder: SpecBuilder, volume: Volume, source: _Source.DockerVolume, f
         reject("Not a volume's name", f"{field}.source.docker_volume.name", name)
     if source.driver:
         _set_driver(builder, source.driver, f"{field}.source.docker_volume.driver")
-    target, read_only = _destination(builder.settings, volume), volume.mode == Volume.RO
+    target, read_only = builder.settings.in_sandbox(volume.container_path), volume.mode == Volume.RO
     options = {option.key: option.value for option in source.driver_options.parameter}
     field = f"{field}.source.docker_volume.driver_options"
     if options and not builder.check_support(TritonSupport.UNSUPPORTED, field, ", ".join(options)):

@@ -30,7 +30,7 @@ from typing import Any
 from shim import limits
 from shim.engine.sandbox.output_file import OutputFile
 from shim.model.container import STDERR, STDOUT, Ref
-from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
 
 ABOUT = "about.json"
 NAMES = {1: STDOUT, 2: STDERR}
@@ -163,7 +163,7 @@ class OutputBuffer:
         self.mtime = now
         about: dict[str, Any] = {
             "framework": self.ref.key.framework_id,
-            "task": self.ref.task_key.task_id,
+            **_id_of(self.ref),
             "ended": self.ended_s,
             "mtime": now,
         }
@@ -199,6 +199,17 @@ def read_about(directory: Path) -> dict[str, Any] | None:
 
 
 def ref_of(directory: Path, about: dict[str, Any]) -> Ref:
-    """Return the container of a sandbox directory. KeyError when ``about`` lacks the task."""
-    key = TaskKey(FrameworkId(about["framework"]), TaskId(about["task"]))
+    """Return the container of a sandbox directory. KeyError: ``about`` has no task or executor."""
+    framework_id = FrameworkId(about["framework"])
+    key: TaskKey | ExecutorKey
+    if "executor" in about:
+        key = ExecutorKey(framework_id, ExecutorId(about["executor"]))
+    else:
+        key = TaskKey(framework_id, TaskId(about["task"]))
     return Ref(key, ContainerId(directory.name))
+
+
+def _id_of(ref: Ref) -> dict[str, str]:
+    if isinstance(ref.key, ExecutorKey):
+        return {"executor": ref.key.executor_id}
+    return {"task": ref.key.task_id}

@@ -16,7 +16,7 @@ from shim.engine.sandbox.buffer import OutputBuffer, read_about, ref_of
 from shim.engine.sandbox.follower import LogFollower
 from shim.errors import NotFound, ShimError
 from shim.model.container import OUTPUTS, Entry, Ref
-from shim.model.ids import ContainerId, TaskKey
+from shim.model.ids import ContainerId, ExecutorKey, TaskKey
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class SandboxStore:
         """Oldest first."""
         self._silent: dict[ContainerId, float] = {}
         """When the final logs of a container without output were collected. Oldest first."""
-        self._latest: dict[TaskKey, ContainerId] = {}
+        self._latest: dict[TaskKey | ExecutorKey, ContainerId] = {}
         triton = engine.kind == "triton"
         self._collect_slots = asyncio.Semaphore(
             limits.TRITON_LOG_FETCHES_AT_ONCE if triton else limits.LOG_FETCHES_AT_ONCE
@@ -81,8 +81,8 @@ class SandboxStore:
 
     # --- reading ----------------------------------------------------------------------------
 
-    def latest(self, key: TaskKey) -> Ref | None:
-        """Return the last ended container of a task with a sandbox on disk."""
+    def latest(self, key: TaskKey | ExecutorKey) -> Ref | None:
+        """Return the last ended container of a task or executor with a sandbox on disk."""
         container_id = self._latest.get(key)
         return None if container_id is None else Ref(key, container_id)
 
@@ -189,9 +189,9 @@ class SandboxStore:
     def _add_ended(self, buffer: OutputBuffer) -> None:
         ref = buffer.ref
         self._ended[ref.container_id] = _EndedSandbox(ref, buffer.ended_s, buffer.held)
-        latest = self._ended.get(self._latest.get(ref.task_key, ref.container_id))
+        latest = self._ended.get(self._latest.get(ref.key, ref.container_id))
         if latest is None or latest.ended_s <= buffer.ended_s:
-            self._latest[ref.task_key] = ref.container_id
+            self._latest[ref.key] = ref.container_id
 
     # --- bounds -----------------------------------------------------------------------------
 
@@ -276,8 +276,8 @@ class SandboxStore:
 
     def _remove_ended(self, container_id: ContainerId) -> None:
         sandbox = self._ended.pop(container_id)
-        if self._latest.get(sandbox.ref.task_key) == container_id:
-            del self._latest[sandbox.ref.task_key]
+        if self._latest.get(sandbox.ref.key) == container_id:
+            del self._latest[sandbox.ref.key]
 
     async def _delete(self, container_id: ContainerId) -> None:
         await asyncio.to_thread(shutil.rmtree, self._path(container_id), ignore_errors=True)

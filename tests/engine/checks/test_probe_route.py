@@ -32,6 +32,8 @@ class Engine(FakeEngine):
         self.answer = INSIDE_200
         self.asked: list[Sequence[str]] = []
         self.ports: dict[str, list[dict[str, str]]] = {}
+        self.owners: dict[str, str] = {}
+        """The container whose network one shares, by its name."""
 
     async def exec(
         self, name: str, argv: Sequence[str], env: Mapping[str, str], timeout: float
@@ -40,7 +42,10 @@ class Engine(FakeEngine):
         return ExecResult(0, self.answer)
 
     async def inspect(self, name: str) -> Container:
-        described = [{"NetworkSettings": {"Ports": self.ports}}]
+        owner = self.owners.get(name)
+        mode, ports = (f"container:{owner}", {}) if owner else ("bridge", self.ports)
+        host = {"NetworkMode": mode}
+        described = [{"HostConfig": host, "NetworkSettings": {"Ports": ports}}]
         return Container(name, "1", Phase.RUNNING, inspect=json.dumps(described).encode())
 
 
@@ -116,10 +121,12 @@ async def test_an_unreachable_address_is_left_for_the_container_even_when_refuse
     assert made.uses_exec
 
 
+@pytest.mark.parametrize("owner", ["", "mesos-infra"])
 async def test_the_published_port_is_probed_when_the_image_has_no_tool(
-    engine: Engine, tools: ProbeTools
+    engine: Engine, tools: ProbeTools, owner: str
 ) -> None:
-    engine.answer = NO_TOOL
+    """That of the container itself, or of the one whose network it shares."""
+    engine.answer, engine.owners = NO_TOOL, {REF.name: owner}
     async with serving() as port:
         engine.ports = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": str(port)}]}
         made = route(HttpCheck(80, "/status/200", ipv6=True), tools)

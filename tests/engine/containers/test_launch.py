@@ -345,7 +345,7 @@ async def test_a_container_that_never_started_has_no_logs_to_collect() -> None:
             h.containerizer.carry_out(Remove(ref))
             await h.until(ContainerRemoved, ref)
         assert asked == [started, ended], "a start that was refused may have been carried out"
-        assert not h.containerizer._deps.leftovers.never_started
+        assert not h.containerizer._deps.leftovers.without_logs
 
 
 @pytest.mark.parametrize("verb", ["create", "start"])

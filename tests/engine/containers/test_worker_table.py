@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shim.engine.containers.launch import Interrupted
+from shim.engine.containers.running import RunningContainers
 from shim.engine.containers.worker import ContainerWorker
 from shim.engine.containers.worker_table import (
     CANCELLED,
@@ -29,6 +30,7 @@ from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from shim.model.orders import AllowCreate, CancelLaunch, Launch, Remove, Stop
 from shim.protos.mesos_pb2 import TaskInfo
 from tests.fakes.clock import timeless
+from tests.fakes.engine import FakeEngine
 
 REF = Ref(TaskKey(FrameworkId("f"), TaskId("t")), ContainerId("c"))
 A_LAUNCH = Launch(REF, TaskInfo(), "agent")
@@ -45,7 +47,8 @@ ORDER_PAIRS = [
 
 
 def a_worker(posted: list[Any]) -> ContainerWorker:
-    deps: Any = SimpleNamespace(clock=lambda: 0.0, post=posted.append)
+    running = RunningContainers(FakeEngine())
+    deps: Any = SimpleNamespace(clock=lambda: 0.0, post=posted.append, running=running)
     return ContainerWorker(REF, deps, lambda ref: None)
 
 

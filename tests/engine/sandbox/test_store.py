@@ -19,7 +19,7 @@ from shim.engine.sandbox.buffer import OutputBuffer
 from shim.engine.sandbox.store import SandboxStore
 from shim.errors import Ambiguous, NotFound, Permanent, Transient
 from shim.model.container import LABEL_SHIM, Container, Ref
-from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
 from tests.fakes.engine import Box, FakeEngine
 
 
@@ -513,3 +513,17 @@ async def test_a_sweep_leaves_a_collection_alone(
         await collecting
         assert await text(store, ref) == "x\n"
         assert engine.calls["logs"] == 1
+
+
+async def test_the_output_of_an_executor_is_kept_beside_that_of_tasks(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    key = ExecutorKey(FrameworkId("f"), ExecutorId("task"))
+    refs = [Ref(key, ContainerId(str(uuid.uuid4()))), a_ref("task")]
+    async with open_store(engine, tmp_path) as store:
+        for ref in refs:
+            say(box_of(engine, ref), f"{type(ref.key).__name__}\n")
+            await store.collect_final_logs(ref)
+    async with open_store(engine, tmp_path) as store:
+        for ref in refs:
+            assert store.latest(ref.key) == ref
+            assert await text(store, ref, live=False) == f"{type(ref.key).__name__}\n"
