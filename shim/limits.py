@@ -82,6 +82,15 @@ counts the agent as disconnected, and tasks of frameworks without checkpointing 
 SERVER_CLOSE = 1.0
 """At exit, for requests under way."""
 
+EXECUTOR_CALL_BYTES = 32 * 1024 * 1024
+"""One call or message of a custom executor. A status update or a framework message has some kB."""
+EXECUTOR_CALL_INLINE = 256 * 1024
+"""Larger calls are parsed in a thread: about 5 ms of work."""
+EXECUTOR_STREAM_BYTES = 64 * 1024 * 1024
+"""Queued for one executor that does not read its events; then it is disconnected."""
+EXECUTOR_HEARTBEAT = 30 * 60.0
+"""Between two events of an executor's stream, as mesos-agent."""
+
 # --- the core -------------------------------------------------------------------------------
 
 UPDATE_RETRY_MIN = 10.0
@@ -174,6 +183,13 @@ COMPLETED_TASKS = 150
 
 DEFAULT_EXECUTOR_GRACE = 3.0
 """Between the signals to a task of a task group: Mesos' default executor has this constant."""
+EXECUTOR_RECONNECT_INTERVAL = 1.0
+"""After a restart, between two requests to a v0 executor to register again."""
+EXECUTOR_SILENCE_TIMEOUT = 10.0
+"""For finding out why an executor did not register, before it is given up."""
+EXECUTOR_REGISTRATION = 60.0
+"""From the start of its container to the registration of a custom executor, as mesos-agent."""
+
 LEAVE_TIMEOUT = 60.0
 """How long a leaving agent waits for the last acknowledgements after its last task ended."""
 

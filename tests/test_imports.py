@@ -42,6 +42,7 @@ ALLOWED = {
     "http": COMMON
     | {"core.history", "core.lifecycle", "core.task", "core.view"}
     | {"telemetry.launch_stats", "telemetry.log", "telemetry.metrics", "__version__"},
+    "http.executor_api": COMMON | {"core.view", "wire.non_utf8"},
     "telemetry": set[str](),
     "telemetry.catalogue": COMMON
     | {"agent.messenger", "agent.runtime", "core.view", "discovery.sync", "engine"}
@@ -75,7 +76,9 @@ ALLOWED = {
     "agent.zookeeper_journal": COMMON | {"wire.zookeeper_client"},
     "agent.barrier": {"core", "model"},
     "agent.dispatcher": COMMON | {"discovery", "engine"},
-    "agent.frontend": COMMON | {"http.router", "wire"},
+    "agent.frontend": COMMON | {"agent.executor_silence", "http.router", "wire"},
+    "agent.executor_silence": COMMON | {"engine.api"},
+    "agent.executor_environment": COMMON | {"core.executor_ends"},
     "agent.messenger": COMMON | {"wire"},
     "agent.supervise": {"limits"},
     "agent.runtime": COMMON | {"core"},

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from shim import limits
+from shim.agent.executor_service import ExecutorService
 from shim.agent.messenger import Messenger
 from shim.discovery.sync import ConsulSync
 from shim.engine.checks.checker import Checker
@@ -30,6 +31,7 @@ class OrderDispatcher:
         containerizer: Containerizer,
         checker: Checker,
         discovery: ConsulSync | None,
+        executors: ExecutorService,
     ) -> None:
         self._containerizer = containerizer
         self._discovery = discovery
@@ -38,6 +40,9 @@ class OrderDispatcher:
         """Tasks whose services are being removed from Consul."""
         self._handlers: dict[type, Callable[[Any], object]] = {
             orders.Send: lambda o: messenger.send(o.to, o.message),
+            orders.SendEvent: lambda o: executors.streams.send(o.stream, o.event),
+            orders.EndStream: lambda o: executors.streams.end(o.stream),
+            orders.ExplainSilence: lambda o: self._start(executors.silence.explain(o)),
             orders.Pong: lambda o: messenger.pong(o.to),
             orders.Authenticate: lambda o: self._start(messenger.authenticate(o)),
             orders.Launch: containerizer.carry_out,
@@ -47,6 +52,7 @@ class OrderDispatcher:
             orders.Watch: containerizer.carry_out,
             orders.Stop: self._stop,
             orders.Remove: containerizer.carry_out,
+            orders.UpdateContainer: containerizer.carry_out,
             orders.RemoveOrphan: containerizer.carry_out,
             orders.StartChecks: checker.start,
             orders.StopChecks: lambda o: checker.stop(o.ref),

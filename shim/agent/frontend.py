@@ -11,6 +11,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from shim.agent.executor_silence import PeerAddresses
 from shim.http.router import Router
 from shim.model.ids import Pid
 from shim.protos.messages_pb2 import PingSlaveMessage, PongSlaveMessage
@@ -39,6 +40,8 @@ class Frontend:
     ) -> None:
         self._router = router
         self._receiver = receiver
+        self.peers = PeerAddresses()
+        """Who sends requests and messages."""
         self.inbox = Inbox(
             self._has_process, self._deliver, require_peer_ip_match=require_peer_ip_match
         )
@@ -52,12 +55,14 @@ class Frontend:
         app.router.add_route("*", "/{path:.*}", self._handle)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.peers.note(request.remote)
         return await self._router.handle(request)
 
     def _has_process(self, process: str) -> bool:
         return self._receiver.has_process(process)
 
     def _deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:
+        self.peers.note(sender.ip)
         self._receiver.deliver(process, sender, name, body)
 
 

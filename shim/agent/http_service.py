@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shim.agent import executor_service
+from shim.agent.executor_service import ExecutorService
 from shim.agent.runtime import Runtime
 from shim.agent.startup import StartupContext
 from shim.config import Config
@@ -41,6 +43,7 @@ class HttpService:
         fetcher: Fetcher,
         launch_stats: LaunchStats,
         billing: Billing | None,
+        executors: ExecutorService,
     ) -> None:
         """Needs a running event loop."""
         config = context.config
@@ -69,7 +72,8 @@ class HttpService:
         )
         self.cache = TaskJsonCache(view)
         pages = agent_pages(view, self.cache, context.log_ring)
-        self.router = Router(pages, context.metrics, basic_auth(config), context.pid.id)
+        apis = {executor_service.PATH: executors.api.handle}
+        self.router = Router(pages, context.metrics, basic_auth(config), context.pid.id, apis)
 
     async def close(self) -> None:
         await self._sampler.close()

@@ -161,6 +161,7 @@ class _Agent:
                 sandboxes=sandboxes,
                 links=self._links,
                 inbox=frontend.inbox,
+                peers=frontend.peers,
                 metrics=self._metrics,
                 log_ring=self._log_ring,
                 started=self._started,
@@ -192,6 +193,11 @@ class _Agent:
             remove_delay=config.docker_remove_delay,
             cleanup=config.recover == "cleanup",
             kill_orphans=config.docker_kill_orphans,
+            executor_registration_timeout=min(
+                config.executor_registration_timeout, limits.EXECUTOR_REGISTRATION
+            ),
+            executor_reregistration_timeout=config.executor_reregistration_timeout,
+            fixed_size=info.kind == "triton",
             engine_ip=engine_ip,
         )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from shim import limits
 from shim.agent.container_host import bridge_gateway
+from shim.agent.executor_silence import PeerAddresses
 from shim.config import Config
 from shim.config.addresses import Addresses
 from shim.engine.api import Engine, EngineInfo
@@ -49,6 +50,8 @@ class StartupContext:
     """Loaded: it knows the sandboxes of an earlier process."""
     links: Links
     inbox: Inbox
+    peers: PeerAddresses
+    """Who sends requests and messages to the agent."""
     metrics: Metrics
     log_ring: LogRing
     started: float

@@ -9,6 +9,7 @@ from functools import partial
 from shim import limits
 from shim.agent.container_host import bridge_gateway
 from shim.agent.dispatcher import OrderDispatcher
+from shim.agent.executor_service import ExecutorService
 from shim.agent.http_service import HttpService
 from shim.agent.messenger import Messenger
 from shim.agent.runtime import Runtime
@@ -51,19 +52,35 @@ class AgentServices:
         self._runtime = runtime
         self._sandboxes = context.sandboxes
         self._fetcher = _fetcher(context, settings)
+        self._executors = ExecutorService(context, agent, runtime.post)
         self._containerizer = _containerizer(
-            context, settings, self._fetcher, stats.counted_post(runtime.post)
+            context,
+            settings,
+            self._fetcher,
+            self._executors,
+            stats.counted_post(runtime.post),
         )
         self._checker = _checker(context, runtime)
         self._billing = _billing(context, agent)
         self.discovery = _discovery(context, agent)
         self.messenger = Messenger(context.pid, config.credential, context.links, runtime.post)
         self._dispatcher = OrderDispatcher(
-            self.messenger, self._containerizer, self._checker, self.discovery
+            self.messenger,
+            self._containerizer,
+            self._checker,
+            self.discovery,
+            self._executors,
         )
         self._dispatch = stats.counted_dispatch(self._dispatcher.dispatch)
         self.http = HttpService(
-            context, agent, runtime, self._containerizer, self._fetcher, stats, self._billing
+            context,
+            agent,
+            runtime,
+            self._containerizer,
+            self._fetcher,
+            stats,
+            self._billing,
+            self._executors,
         )
         sources = catalogue.MetricSources(
             agent=agent,
@@ -152,6 +169,7 @@ def _containerizer(
     context: StartupContext,
     settings: MappingSettings,
     fetcher: Fetcher,
+    executors: ExecutorService,
     post: Callable[[Fact], None],
 ) -> Containerizer:
     config = context.config
@@ -170,7 +188,7 @@ def _containerizer(
         return with_sandbox_volume(spec, settings.sandbox_directory)
 
     def launch_of(order: LaunchExecutor) -> Launch:
-        return executor_launch(order, settings, {})
+        return executor_launch(order, settings, executors.environment(order))
 
     return Containerizer(
         context.engine,

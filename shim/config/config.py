@@ -55,6 +55,7 @@ class Config:
     recover: Literal["reconnect", "cleanup"]
     executor_registration_timeout: float
     executor_shutdown_grace_period: float
+    executor_reregistration_timeout: float
 
     docker_host: str
     docker_cert_path: str
@@ -88,6 +89,8 @@ class Config:
     """Principal -> secret."""
     authenticate_http_readonly: bool
     authenticate_http_readwrite: bool
+    authenticate_http_executors: bool
+    jwt_secret_key: bytes | None = field(repr=False)
     log_level: str
     log_format: Literal["text", "json"]
 

@@ -74,6 +74,16 @@ def http_credentials(text: str) -> Mapping[str, str]:
     return {one.principal: one.secret.decode() for one in found}
 
 
+def secret_key(text: str) -> bytes:
+    """``--jwt_secret_key``: the bytes of a file, without a line break at its end."""
+    if text.lstrip().startswith("{"):
+        raise ValueError("not a path")
+    key = _contents(text).rstrip("\r\n").encode()
+    if not key:
+        raise ValueError("the file is empty")
+    return key
+
+
 def docker_config(text: str) -> DockerConfig:
     """``--docker_config``: a docker ``config.json`` (or ``.dockercfg``), inline or in a file."""
     return docker_config_of_agent(_object(_contents(text)))

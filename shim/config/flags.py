@@ -10,7 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shim.config.container_info import image, parse_container_info
-from shim.config.file_values import credential, docker_config, http_credentials, prices
+from shim.config.file_values import (
+    credential,
+    docker_config,
+    http_credentials,
+    prices,
+    secret_key,
+)
 from shim.config.master import parse_master
 from shim.config.resources import parse_attributes, parse_domain, parse_ports, role
 from shim.config.values import (
@@ -195,6 +201,13 @@ GROUPS = (
                 DURATION,
                 "5secs",
                 "time between the first signal and the kill of a task",
+            ),
+            Flag(
+                "executor_reregistration_timeout",
+                DURATION,
+                "20secs",
+                "after a restart, how long a custom executor has to come back before its "
+                "container is stopped; the agent takes launches meanwhile",
             ),
         ),
     ),
@@ -389,6 +402,21 @@ GROUPS = (
                 BOOLEAN,
                 "false",
                 "pages that change something need a password",
+            ),
+            Flag(
+                "authenticate_http_executors",
+                BOOLEAN,
+                "false",
+                "each call of a v1 executor needs the token that its container was given; "
+                "otherwise an executor that never sends it is accepted (pymesos)",
+            ),
+            Flag(
+                "jwt_secret_key",
+                ValueKind("PATH", secret_key, from_file=False),
+                None,
+                "file with the secret that signs the tokens of executors",
+                absent="a random one, kept in `--work_dir`",
+                secret=True,
             ),
             Flag(
                 "log_level",

@@ -14,8 +14,11 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 from shim.core.context import Context, CoreSettings, Decision, Entropy, Now
+from shim.core.custom_executors import CustomExecutors
 from shim.core.default_executor import ExecutorEvent
 from shim.core.draining import Draining
+from shim.core.executor_calls import ExecutorCalls
+from shim.core.executor_recovery import ExecutorRecovery
 from shim.core.executors import Executor, ExecutorPhase, Executors
 from shim.core.frameworks import Frameworks
 from shim.core.lifecycle import Event
@@ -26,7 +29,14 @@ from shim.core.shutdown import Mode, Shutdown
 from shim.core.status_updates import StatusUpdateManager
 from shim.core.task_groups import TaskGroups
 from shim.core.tasks import Tasks
-from shim.core.timers import RegistrationTimer, ShutdownTimer, TaskExpiry, Timer, UpdateRetry
+from shim.core.timers import (
+    ExecutorTimer,
+    RegistrationTimer,
+    ShutdownTimer,
+    TaskExpiry,
+    Timer,
+    UpdateRetry,
+)
 from shim.core.view import AgentView
 from shim.model import facts
 from shim.model.container import Ref
@@ -51,8 +61,18 @@ class Core:
         self.registration = Registration(
             ctx, self._add_agent_state, lambda: len(self.status_updates) > 0
         )
+        self.custom_executors = CustomExecutors(ctx, self.tasks, self.executors, self.frameworks)
+        self.executor_calls = ExecutorCalls(ctx, self.custom_executors, self.frameworks)
+        self.executor_recovery = ExecutorRecovery(ctx, self.custom_executors, self.frameworks)
         self.shutdown = Shutdown(ctx, self.tasks, self.status_updates, self.registration)
-        self.recovery = Recovery(ctx, self.tasks, self.groups, self.executors, self.frameworks)
+        self.recovery = Recovery(
+            ctx,
+            self.tasks,
+            self.groups,
+            self.executors,
+            self.frameworks,
+            self.executor_recovery,
+        )
         self.draining = Draining(ctx, self.tasks, self.frameworks)
         self.master_messages = MasterMessageHandler(
             ctx,
@@ -73,7 +93,9 @@ class Core:
         self._leave_when_recovered = False
         self._handlers: dict[type, Callable[[Any], None]] = {
             facts.MasterDetected: lambda f: self.registration.detected(f.pid),
-            facts.MessageReceived: lambda f: self.master_messages.handle(f.sender, f.message),
+            facts.MessageReceived: self._message_received,
+            facts.ExecutorCalled: self.executor_calls.called,
+            facts.SilenceExplained: self.custom_executors.silence_explained,
             facts.Authenticated: self.registration.authenticated,
             facts.AuthenticationFailed: self.registration.authentication_failed,
             facts.DeadlinePassed: lambda f: self._deadline_passed(),
@@ -85,6 +107,7 @@ class Core:
             facts.LaunchCancelled: lambda f: self._apply(f.ref, Event.CANCELLED),
             facts.ContainerExited: lambda f: self._apply(f.ref, Event.EXITED, f),
             facts.ContainerVanished: lambda f: self._apply(f.ref, Event.VANISHED, f),
+            facts.ContainerUpdated: self.custom_executors.container_updated,
             facts.ContainerRemoved: lambda f: self.tasks.pending_removals.removed(f.ref),
             facts.HealthReported: self._health_reported,
             facts.CheckReported: lambda f: self.tasks.apply(f.ref, Event.REPORT, f),
@@ -107,10 +130,18 @@ class Core:
 
     # --- facts ----------------------------------------------------------------------------
 
+    def _message_received(self, fact: facts.MessageReceived) -> None:
+        if self.executor_calls.takes(fact.message):
+            self.executor_calls.handle(fact.sender, fact.message)
+        else:
+            self.master_messages.handle(fact.sender, fact.message)
+
     def _apply(self, ref: Ref, event: Event, detail: object = None) -> None:
         """An event of a task's container, or of an executor's own."""
         if isinstance(ref.key, TaskKey):
             self.tasks.apply(ref, event, detail)
+        elif ref.key in self.custom_executors.table:
+            self.custom_executors.apply_to_container(ref, event, detail)
         else:
             self.groups.apply(ref, ExecutorEvent[event.name], detail)
 
@@ -158,6 +189,8 @@ class Core:
                     self.status_updates.retry(key)
             case TaskExpiry(ref):
                 self.tasks.expire(ref)
+            case ExecutorTimer(ref):
+                self.custom_executors.timer_fired(ref)
             case RegistrationTimer.SEND_REQUEST:
                 self.registration.send_request()
             case RegistrationTimer.NO_ANSWER:
@@ -193,6 +226,10 @@ class Core:
                 reported[key.framework_id] = None
                 if task.group is not None:
                     executors[task.group.executor] = None
+        for executor_key, custom in self.custom_executors.table.items():
+            if custom.live:
+                request.executor_infos.append(custom.info)
+                reported[executor_key.framework_id] = None
         request.frameworks.extend(self.frameworks.table[id_].info for id_ in reported)
         request.executor_infos.extend(
             e.info for e in executors if e.phase is not ExecutorPhase.TERMINATED
@@ -210,6 +247,7 @@ class Core:
             for key in snapshot.updates:
                 self.frameworks.table[key.framework_id].task_keys.add(key)
             self.executors.restore(snapshot.executors)
+            self.executor_recovery.restore(snapshot.executors)
             self.tasks.restore(snapshot.tasks, self.groups.group_of())
         self.tasks.pending_removals.restore(snapshot.pending_removals)
         self.tasks.drain = snapshot.drain

@@ -59,6 +59,13 @@ class CoreSettings:
     cleanup: bool = False
     """``--recover=cleanup``: end all tasks and containers of an earlier process, then exit."""
     kill_orphans: bool = True
+    custom_executors: bool = False
+    """Custom executors in containers are launched; otherwise refused."""
+    executor_registration_timeout: float = 60.0
+    """From the start of an executor's container."""
+    executor_reregistration_timeout: float = 20.0
+    fixed_size: bool = False
+    """A container keeps the size that it was created with, as on Triton."""
     pod_network: PodNetwork | None = None
     """None: task groups are rejected, with the text :attr:`pods_refused`."""
     pods_refused: str = (

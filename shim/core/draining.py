@@ -33,6 +33,7 @@ class Draining:
         self._ctx.notice(Level.WARNING, "draining: all tasks are killed, launches rejected")
         for task in list(self._tasks.table.values()):
             self._tasks.kill(task, Cause.KILL, None, drained=True)
+        self._tasks.custom_executors.shut_down_unused()
 
     def advance(self) -> None:
         """End the drain once no framework has anything here."""

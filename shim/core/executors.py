@@ -164,5 +164,11 @@ class Executors(Mapping[ExecutorKey, Executor]):
         ctx.order(Send(ctx.master, message))
 
     def restore(self, saved: Mapping[ContainerId, bytes]) -> None:
-        restored = sorted(map(Executor.restore, saved.values()), key=lambda e: e.accepted)
+        """Of the journal's executors, the DEFAULT ones."""
+        default = [
+            value
+            for value in saved.values()
+            if not journal_pb2.Executor.FromString(value).HasField("custom")
+        ]
+        restored = sorted(map(Executor.restore, default), key=lambda e: e.accepted)
         self._table.update((executor.key, executor) for executor in restored)

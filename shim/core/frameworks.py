@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shim.core.context import Context
-from shim.model.ids import FrameworkId, TaskKey
+from shim.model.ids import ExecutorId, ExecutorKey, FrameworkId, Pid, TaskKey
 from shim.model.records import DropFramework, SaveFramework
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import FrameworkInfo, TaskState
@@ -21,6 +21,17 @@ class Framework:
     pid: str
     task_keys: set[TaskKey] = field(default_factory=set)
     """Its tasks here, and its rejected tasks with an unacknowledged update."""
+    executor_ids: set[ExecutorId] = field(default_factory=set)
+    """Its executors here that have a record of their own."""
+
+    @property
+    def scheduler(self) -> Pid | None:
+        """The address of a v0 scheduler; None for one that subscribed over HTTP."""
+        try:
+            pid = Pid.parse(self.pid)
+        except ValueError:
+            return None
+        return pid if pid.id and pid.port and pid.ip != "0.0.0.0" else None
 
     def has(self, capability: _Capability.Type.ValueType) -> bool:
         return any(c.type == capability for c in self.info.capabilities)
@@ -62,14 +73,21 @@ class Frameworks:
         return known
 
     def release(self, key: TaskKey) -> None:
-        """The task has no record and no pending update left.
-
-        A framework is forgotten with its last task.
-        """
+        """The task has no record and no pending update left."""
         framework = self.table.get(key.framework_id)
-        if framework is None:
-            return
-        framework.task_keys.discard(key)
-        if not framework.task_keys:
-            del self.table[key.framework_id]
-            self._ctx.record(DropFramework(key.framework_id))
+        if framework is not None:
+            framework.task_keys.discard(key)
+            self._forget_unused(key.framework_id, framework)
+
+    def release_executor(self, key: ExecutorKey) -> None:
+        """The executor has no record left."""
+        framework = self.table.get(key.framework_id)
+        if framework is not None:
+            framework.executor_ids.discard(key.executor_id)
+            self._forget_unused(key.framework_id, framework)
+
+    def _forget_unused(self, framework_id: FrameworkId, framework: Framework) -> None:
+        """A framework is forgotten with its last task and its last executor."""
+        if not framework.task_keys and not framework.executor_ids:
+            del self.table[framework_id]
+            self._ctx.record(DropFramework(framework_id))

@@ -14,6 +14,10 @@ A task of a task group becomes RUNNING with its whole group::
     STAGING, STARTING -(seen running)-> LAUNCHED -(all launches answered)-> RUNNING
                                            +---- kill -> STOPPING
 
+A task of a custom executor has no container of its own::
+
+    RunTask -> QUEUED -(handed over)-> DELIVERED -(an update of its executor)-> ENDED
+
 ==========  ===========================================================================
 STAGING     accepted; no container has been asked for
 STARTING    the create is allowed, once this is recorded: the endpoint may have the container
@@ -21,6 +25,8 @@ LAUNCHED    the container of a group's task was seen running; TASK_RUNNING waits
 RUNNING     the container was seen running
 CANCELLING  the launch is being cancelled
 STOPPING    the container is being stopped
+QUEUED      accepted for a custom executor, which has not been given it yet
+DELIVERED   given to its custom executor, which reports its states
 ENDED       the terminal state is decided and recorded; later facts change nothing
 ==========  ===========================================================================
 
@@ -40,6 +46,8 @@ class TaskPhase(enum.Enum):
     RUNNING = "running"
     CANCELLING = "cancelling"
     STOPPING = "stopping"
+    QUEUED = "queued"
+    DELIVERED = "delivered"
     ENDED = "ended"
 
 
@@ -74,6 +82,7 @@ class Action(enum.Enum):
     STOP_LATE = "stop a container that started before the cancellation"
     STOP_AGAIN = "stop the container with another grace period"
     REPORT = "report a check's result as TASK_RUNNING"
+    KILL_INSIDE = "end a task of a custom executor"
 
 
 _IGNORE = Action.IGNORE
@@ -152,6 +161,14 @@ TABLE: dict[TaskPhase, dict[Event, tuple[TaskPhase, Action]]] = {
         Event.VANISHED: (TaskPhase.ENDED, Action.VANISH),
         Event.KILL: (TaskPhase.STOPPING, Action.STOP_AGAIN),
         Event.REPORT: (TaskPhase.STOPPING, _IGNORE),
+    },
+    TaskPhase.QUEUED: {
+        **dict.fromkeys(Event, (TaskPhase.QUEUED, _IGNORE)),
+        Event.KILL: (TaskPhase.QUEUED, Action.KILL_INSIDE),
+    },
+    TaskPhase.DELIVERED: {
+        **dict.fromkeys(Event, (TaskPhase.DELIVERED, _IGNORE)),
+        Event.KILL: (TaskPhase.DELIVERED, Action.KILL_INSIDE),
     },
     TaskPhase.ENDED: dict.fromkeys(Event, (TaskPhase.ENDED, _IGNORE)),
 }

@@ -12,6 +12,7 @@ from shim.core import rejections, status
 from shim.core.context import Context
 from shim.core.draining import Draining
 from shim.core.early_kills import EarlyKills
+from shim.core.executor_launches import ExecutorLaunches
 from shim.core.executors import Executors
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.registration import Registration, State
@@ -26,7 +27,7 @@ from shim.model.records import SaveResources
 from shim.model.states import TERMINAL
 from shim.protos import journal_pb2, messages_pb2
 from shim.protos.journal_pb2 import Cause
-from shim.protos.mesos_pb2 import TaskInfo
+from shim.protos.mesos_pb2 import ExecutorInfo
 
 _REREGISTER_IF_IGNORED: frozenset[type[Message]] = frozenset(
     {
@@ -68,6 +69,7 @@ class MasterMessageHandler:
         self._status_updates = status_updates
         self._registration = registration
         self._shutdown = shutdown
+        self._executor_launches = ExecutorLaunches(ctx, tasks, executors)
         self._early_kills = EarlyKills(ctx)
         self._warned: set[Pid] = set()
         """Foreign senders named in the log."""
@@ -81,7 +83,6 @@ class MasterMessageHandler:
             messages_pb2.ShutdownFrameworkMessage: self._shutdown_framework,
             messages_pb2.ShutdownExecutorMessage: self._shutdown_executor,
             messages_pb2.UpdateFrameworkMessage: self._update_framework,
-            messages_pb2.FrameworkToExecutorMessage: self._ignore,
             messages_pb2.CheckpointResourcesMessage: self._checkpoint_resources,
             messages_pb2.DrainSlaveMessage: draining.begin,
             messages_pb2.ShutdownMessage: self._shutdown_agent,
@@ -121,9 +122,6 @@ class MasterMessageHandler:
         name = message.DESCRIPTOR.name
         text = f"ignoring {name} from {sender}: the leading master is {self._ctx.master}"
         self._ctx.notice(Level.WARNING, text)
-
-    def _ignore(self, message: Message) -> None:
-        """Framework messages are for executors; a command task has none."""
 
     # --- registration ---------------------------------------------------------------------
 
@@ -202,16 +200,37 @@ class MasterMessageHandler:
             self._tasks.resume_updates(key)
             self._ctx.counters["duplicate_launches"] += 1
             return
-        rejection = self._rejection(framework, key, info)
-        if rejection is not None:
-            executor_id = info.executor.executor_id.value if info.HasField("executor") else None
-            self._tasks.reporter.reject(framework, key, rejection, executor_id)
-            if executor_id is not None:
-                executor_key = ExecutorKey(key.framework_id, ExecutorId(executor_id))
-                self._executors.send_exited(executor_key)
-            return
         self._allocate(framework, info.resources)
-        self._tasks.accept(framework, key, info)
+        killed = self._early_kills.pop(key)
+        if info.HasField("executor"):
+            self._run_in_executor(framework, message, killed=killed)
+            return
+        known = self._tasks.checkpointed_resources
+        rejection = (
+            self._killed_early(killed)
+            or self._unavailable(framework)
+            or rejections.unsupported(framework, info, known)
+        )
+        if rejection is not None:
+            self._tasks.reporter.reject(framework, key, rejection)
+        else:
+            self._tasks.accept(framework, key, info)
+
+    def _run_in_executor(
+        self, framework: Framework, message: messages_pb2.RunTaskMessage, *, killed: bool
+    ) -> None:
+        executor = message.task.executor
+        self._allocate(framework, executor.resources)
+        wanted = message.launch_executor if message.HasField("launch_executor") else None
+        rejection = self._killed_early(killed) or self._unavailable(framework)
+        self._executor_launches.run(
+            framework, executor, [message.task], rejection, grouped=False, launch_executor=wanted
+        )
+
+    @staticmethod
+    def _killed_early(killed: bool) -> Report | None:
+        text = "Killed before the launch arrived"
+        return status.killed_during_launch(text) if killed else None
 
     def _misdirected(self) -> None:
         """The launch names another agent id: it is ignored.
@@ -221,14 +240,6 @@ class MasterMessageHandler:
         self._ctx.counters["misdirected_launches"] += 1
         if self._ctx.agent_id is None:
             self._registration.schedule_reregistration()
-
-    def _rejection(self, framework: Framework, key: TaskKey, info: TaskInfo) -> Report | None:
-        if self._early_kills.pop(key):
-            return status.killed_during_launch("Killed before the launch arrived")
-        unsupported = rejections.unsupported
-        return self._unavailable(framework) or unsupported(
-            framework, info, self._tasks.checkpointed_resources
-        )
 
     def _unavailable(self, framework: Framework) -> Report | None:
         """Why the agent takes no launches at present; None when it does."""
@@ -262,7 +273,30 @@ class MasterMessageHandler:
             self._allocate(framework, info.resources)
             killed = self._early_kills.pop(task_key(framework_id, info)) or killed
         report = status.killed_in_queue() if killed else self._unavailable(framework)
-        self._groups.launch(framework, message, report)
+        is_custom = message.executor.type == ExecutorInfo.CUSTOM
+        if is_custom and self._ctx.settings.custom_executors:
+            self._run_group_in_executor(framework, message, report)
+        else:
+            self._groups.launch(framework, message, report)
+
+    def _run_group_in_executor(
+        self,
+        framework: Framework,
+        message: messages_pb2.RunTaskGroupMessage,
+        rejection: Report | None,
+    ) -> None:
+        framework_id, tasks = FrameworkId(framework.info.id.value), message.task_group.tasks
+        keys = [task_key(framework_id, info) for info in tasks]
+        known = [k for k in keys if k in self._tasks.table or self._status_updates.closed(k)]
+        for key in known:
+            self._tasks.resume_updates(key)
+            self._ctx.counters["duplicate_launches"] += 1
+        if known:
+            return
+        wanted = message.launch_executor if message.HasField("launch_executor") else None
+        self._executor_launches.run(
+            framework, message.executor, tasks, rejection, grouped=True, launch_executor=wanted
+        )
 
     # --- kills and acknowledgements -------------------------------------------------------
 
@@ -301,11 +335,15 @@ class MasterMessageHandler:
             self._tasks.drop_framework(framework)
 
     def _shutdown_executor(self, message: messages_pb2.ShutdownExecutorMessage) -> None:
-        """The executor id of a command task is its task id."""
+        """Of a group, a custom executor, or a command task: its executor id is its task id."""
         framework_id, executor_id = message.framework_id.value, message.executor_id.value
         executor_key = ExecutorKey(FrameworkId(framework_id), ExecutorId(executor_id))
         if (executor := self._executors.get(executor_key)) is not None:
             self._groups.shut_down(executor)
+            return
+        custom = self._tasks.custom_executors
+        if (custom_executor := custom.table.get(executor_key)) is not None:
+            custom.shut_down(custom_executor, "the scheduler asks for it")
             return
         task = self._tasks.table.get(TaskKey(FrameworkId(framework_id), TaskId(executor_id)))
         if task is not None:

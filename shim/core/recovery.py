@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterable
 
 from shim.core import rejections
 from shim.core.context import Context
+from shim.core.executor_recovery import ExecutorRecovery
 from shim.core.executors import ExecutorPhase, Executors
 from shim.core.frameworks import Frameworks
 from shim.core.lifecycle import Event, TaskPhase
@@ -50,12 +51,14 @@ class Recovery:
         groups: TaskGroups,
         executors: Executors,
         frameworks: Frameworks,
+        custom_executors: ExecutorRecovery,
     ) -> None:
         self._ctx = ctx
         self._tasks = tasks
         self._groups = groups
         self._executors = executors
         self._frameworks = frameworks
+        self._custom_executors = custom_executors
 
     def needs_inspect(self) -> Callable[[Container], bool]:
         """Which listed containers must be inspected: for their exit code or their addresses.
@@ -66,11 +69,13 @@ class Recovery:
         was_running = {
             task.ref.container_id: task.container_running
             for task in self._tasks.table.values()
-            if task.live
+            if task.live and not task.inside_executor
         }
         for executor in self._executors.values():
             # The addresses of a launched container are known.
             was_running[executor.container_id] = executor.phase is not ExecutorPhase.REGISTERING
+        for custom in self._tasks.custom_executors.table.values():
+            was_running[custom.ref.container_id] = custom.started
 
         def needed(listed: Container) -> bool:
             if listed.container_id is None:
@@ -100,14 +105,17 @@ class Recovery:
             self._ctx.order(Remove(ref))
         known = set(self._tasks.pending_removals) | {task.ref.container_id for task in live}
         known |= {executor.container_id for executor in self._executors.values()}
+        custom = self._tasks.custom_executors.table.values()
+        known |= {executor.ref.container_id for executor in custom}
         for container_id, container in found.items():
             if container_id not in known:
                 self._remove_orphan(container)
-        launched = [task for task in live if not task.queued]
+        launched = [task for task in live if not (task.queued or task.inside_executor)]
         self._groups.reconcile(found)
         for task in launched:
             if task.live:
                 self._resume_task(task, found.get(task.ref.container_id))
+        self._custom_executors.reconcile(found)
         self._drop_frameworks_without_checkpoint()
 
     def _remove_orphan(self, container: Container) -> None:

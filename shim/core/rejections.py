@@ -11,17 +11,10 @@ from shim.protos.mesos_pb2 import Resource, TaskInfo, TaskState
 
 
 def unsupported(framework: Framework, info: TaskInfo, known: Iterable[Resource]) -> Report | None:
-    """Why this agent cannot run the task; None when it can.
+    """Why this agent cannot run the command task; None when it can.
 
     ``known`` are the agent's dynamic reservations and persistent volumes.
     """
-    if info.HasField("executor"):
-        return rejected(
-            TaskState.TASK_FAILED,
-            Reason.REASON_TASK_INVALID,
-            f"TaskInfo.executor {info.executor.executor_id.value!r}: this agent runs command "
-            "tasks in Docker containers; it has no host for executors",
-        )
     return unknown_resources(framework, info.resources, known)
 
 

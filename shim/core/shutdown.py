@@ -91,13 +91,20 @@ class Shutdown:
                 self._tasks.kill(task, Cause.KILL, None)
             else:
                 self._tasks.end_without_updates(task)
+        if mode is not Mode.LEAVING:
+            self._tasks.custom_executors.shut_down_all()
 
     def advance(self) -> None:
         """Enter the next phases whose conditions hold. Called after every fact."""
         plan = self._plan
         if plan is None or plan.phase is _Phase.FINISHED:
             return
-        if self._tasks.pending_removals or any(task.live for task in self._tasks.table.values()):
+        if any(task.live for task in self._tasks.table.values()):
+            return
+        if self._tasks.custom_executors.live:
+            self._tasks.custom_executors.shut_down_all()
+            return
+        if self._tasks.pending_removals:
             return
         if plan.mode is Mode.LEAVING and len(self._status_updates):
             if plan.phase is _Phase.KILLING:

@@ -49,8 +49,14 @@ class StatusReporter:
             # The default executor sets it in every update.
             empty = status.empty_check(task.info)
             report = replace(report, check_status=empty and empty.SerializeToString())
-        container = self._container_status(task) if report.launched else None
+        container = self.container_status(task) if report.launched else None
         update = self._update(task.key, report, task.executor_id, container)
+        task.add_status(update.update.status)
+        self.save(task)
+        self._status_updates.add(task.key, update)
+
+    def forward(self, task: Task, update: StatusUpdateMessage) -> None:
+        """Record the task's change and an update that its executor made."""
         task.add_status(update.update.status)
         self.save(task)
         self._status_updates.add(task.key, update)
@@ -109,7 +115,7 @@ class StatusReporter:
             container=container,
         )
 
-    def _container_status(self, task: Task) -> ContainerStatus:
+    def container_status(self, task: Task) -> ContainerStatus:
         """With the container's own addresses, else with the address of the engine's host."""
         addresses, host = task.addresses, self._ctx.settings.engine_ip
         if not addresses and host is not None:

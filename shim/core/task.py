@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shim.core.default_executor import Group, GroupPhase
 from shim.core.lifecycle import TaskPhase
 from shim.model.container import Ref
-from shim.model.ids import AgentId, ContainerId, TaskKey
+from shim.model.ids import AgentId, ContainerId, ExecutorId, ExecutorKey, TaskKey
 from shim.protos import journal_pb2
 from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import Task as WireTask
@@ -39,6 +39,10 @@ class Task:
     """The task group that it was launched in."""
     running_since: float | None = None
     """When a task of a group became TASK_RUNNING, in seconds since the epoch."""
+    executor_key: ExecutorKey | None = None
+    """The custom executor that runs it."""
+    custom_group: int = 0
+    """Its task group of a custom executor, counted from 1; 0: it belongs to none."""
     stage: str = ""
     """The present step of its launch, for pages."""
 
@@ -54,6 +58,17 @@ class Task:
     @property
     def live(self) -> bool:
         return self.phase is not TaskPhase.ENDED
+
+    def join(self, key: ExecutorKey, group: int) -> None:
+        """The custom executor runs the task; all its tasks share its one ExecutorInfo."""
+        self.executor_key, self.custom_group = key, group
+        self.info.ClearField("executor")
+        self.wire.executor_id.value = key.executor_id
+
+    @property
+    def inside_executor(self) -> bool:
+        """It is live and of a custom executor: it has no container of its own."""
+        return self.phase in (TaskPhase.QUEUED, TaskPhase.DELIVERED)
 
     @property
     def queued(self) -> bool:
@@ -102,6 +117,9 @@ class Task:
         if self.group is not None:
             saved.executor_id = self.wire.executor_id.value
             saved.group = self.group.number
+        if self.executor_key is not None:
+            saved.executor_id = self.executor_key.executor_id
+            saved.custom_group = self.custom_group
         if self.running_since is not None:
             saved.running = self.running_since
         return saved.SerializeToString()
@@ -161,6 +179,9 @@ class Task:
             task.healthy = saved.healthy
         if saved.HasField("check_status"):
             task.check_status = saved.check_status
+        if saved.HasField("custom_group"):
+            executor_key = ExecutorKey(key.framework_id, ExecutorId(saved.executor_id))
+            task.join(executor_key, saved.custom_group)
         if saved.HasField("running"):
             task.running_since = saved.running
         return task

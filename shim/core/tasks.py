@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid as uuidlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from shim import limits
 from shim.core import status
@@ -27,7 +28,7 @@ from shim.core.task import Task
 from shim.core.timers import TaskExpiry
 from shim.model import facts
 from shim.model.container import Container, Ref
-from shim.model.ids import ContainerId, FrameworkId, TaskKey
+from shim.model.ids import ContainerId, ExecutorKey, FrameworkId, TaskKey
 from shim.model.orders import (
     AllowCreate,
     CancelLaunch,
@@ -43,8 +44,18 @@ from shim.model.orders import (
 from shim.model.records import AddTask, DropTask
 from shim.protos import journal_pb2
 from shim.protos.journal_pb2 import Cause
-from shim.protos.mesos_pb2 import DrainConfig, KillPolicy, Resource, TaskInfo, TaskState
+from shim.protos.mesos_pb2 import (
+    DrainConfig,
+    KillPolicy,
+    Resource,
+    TaskInfo,
+    TaskState,
+    TaskStatus,
+)
 from shim.protos.messages_pb2 import StatusUpdateMessage
+
+if TYPE_CHECKING:
+    from shim.core.custom_executors import CustomExecutors
 
 _LAUNCH_PHASES = (TaskPhase.STAGING, TaskPhase.STARTING, TaskPhase.LAUNCHED)
 """Of a task whose launch, or whose group's launch, is under way."""
@@ -64,6 +75,8 @@ class Tasks:
         """Tasks of groups that an event of this decision was about, for TaskGroups."""
         self.reporter = StatusReporter(ctx, frameworks, status_updates, self.table)
         self.pending_removals = PendingRemovals(ctx)
+        self.custom_executors: CustomExecutors
+        """They run the tasks in phases QUEUED and DELIVERED; set by themselves."""
         self.drain: DrainConfig | None = None
         """The drain under way."""
         self.checkpointed_resources: list[Resource] = []
@@ -84,6 +97,7 @@ class Tasks:
             Action.STOP_LATE: self._stop_late,
             Action.STOP_AGAIN: self._stop_again,
             Action.REPORT: self._report,
+            Action.KILL_INSIDE: self._kill_inside,
         }
 
     # --- launches -------------------------------------------------------------------------
@@ -105,6 +119,23 @@ class Tasks:
         ctx.record(AddTask(key, task.info.SerializeToString(), task.journal_state()))
         self.start_expiry_timer(task)
         return task
+
+    def enqueue(
+        self, framework: Framework, key: TaskKey, info: TaskInfo, executor: Ref, group: int
+    ) -> None:
+        """Record a task for a custom executor, which enforces ``max_completion_time`` itself.
+
+        Its ref has the executor's container. ``group`` is 0 for a task without a group.
+        """
+        ctx = self._ctx
+        assert ctx.agent_id is not None
+        assert isinstance(executor.key, ExecutorKey)
+        task = Task.accept(key, info, ctx.agent_id, executor.container_id, ctx.now.wall)
+        task.phase = TaskPhase.QUEUED
+        task.join(executor.key, group)
+        self.table[key] = task
+        framework.task_keys.add(key)
+        ctx.record(AddTask(key, task.info.SerializeToString(), task.journal_state()))
 
     def launch_order(self, task: Task) -> Launch:
         assert self._ctx.agent_id is not None
@@ -182,7 +213,7 @@ class Tasks:
             self.step(task, *task.group.ends.pop(task.key))
         elif task.group is None or not repeated or grace < task.grace:
             task.grace = grace
-            self.apply(task.ref, Event.KILL)
+            self.apply(task.ref, Event.KILL, policy)
         else:
             self.reporter.save(task)
 
@@ -199,7 +230,7 @@ class Tasks:
             if task is not None and task.live:
                 if task.cause == Cause.NONE:
                     task.cause, task.drained = killed.cause, killed.drained
-                self.finish(task, self._with_drain_reason(task, status.killed_in_queue()))
+                self.finish(task, self.with_drain_reason(task, status.killed_in_queue()))
 
     def _grace(self, task: Task, cause: Cause.ValueType, policy: KillPolicy | None) -> float:
         """Seconds from the first signal to SIGKILL."""
@@ -314,15 +345,21 @@ class Tasks:
 
     def _kill_report(self, task: Task, text: str) -> Report:
         report = status.killed(text, False if task.cause == Cause.UNHEALTHY else None)
-        return self._with_drain_reason(task, report)
+        return self.with_drain_reason(task, report)
 
-    def _with_drain_reason(self, task: Task, kill: Report) -> Report:
+    def with_drain_reason(self, task: Task, kill: Report) -> Report:
         """The report, with the drain's state and reason if a drain ends the task."""
         if not task.drained:
             return kill
         framework = self._frameworks.table[task.key.framework_id]
         gone = self.drain is not None and self.drain.mark_gone and framework.partition_aware
         return status.drained(kill, gone=gone)
+
+    def apply_drain(self, task: Task, reported: TaskStatus) -> None:
+        """The same for a kill that a custom executor reports."""
+        if task.drained and reported.state in (TaskState.TASK_KILLING, TaskState.TASK_KILLED):
+            reported.state = self.with_drain_reason(task, Report(reported.state)).state
+            reported.reason = status.Reason.REASON_SLAVE_DRAINING
 
     def _cancel(self, task: Task, detail: object) -> None:
         self.reporter.save(task)
@@ -337,12 +374,12 @@ class Tasks:
             self.finish(task, status.expired("Given up before the container was started"))
         else:
             report = status.killed_during_launch("Killed before the container was started")
-            self.finish(task, self._with_drain_reason(task, report))
+            self.finish(task, self.with_drain_reason(task, report))
 
     def _stop(self, task: Task, detail: object) -> None:
         framework = self._frameworks.table[task.key.framework_id]
         if framework.wants_killing and task.cause not in (Cause.EXPIRED, Cause.WITHOUT_UPDATES):
-            self.reporter.report(task, self._with_drain_reason(task, status.killing()))
+            self.reporter.report(task, self.with_drain_reason(task, status.killing()))
         else:
             self.reporter.save(task)
         self._ctx.order(Withdraw(task.ref))
@@ -370,25 +407,40 @@ class Tasks:
             reason = status.Reason.REASON_TASK_CHECK_STATUS_UPDATED
         self.reporter.report(task, Report(TaskState.TASK_RUNNING, reason=reason))
 
+    def _kill_inside(self, task: Task, detail: object) -> None:
+        assert detail is None or isinstance(detail, KillPolicy)
+        self.custom_executors.kill(task, detail)
+
     # --- ends -----------------------------------------------------------------------------
 
     def finish(self, task: Task, report: Report) -> None:
         """End the task: report its terminal state and have its container removed."""
-        ctx = self._ctx
-        delivered = not task.queued
+        has_container = not (task.queued or task.inside_executor)
         task.phase = TaskPhase.ENDED
         if task.group is not None:
             self.changed_members.append(task)
             if task.group.executor.unhealthy:
                 report = replace(report, healthy=False)
-        ctx.timers.cancel(TaskExpiry(task.ref))
         self.reporter.report(task, report)
+        self._close(task, has_container=has_container)
+
+    def finish_as_reported(self, task: Task, update: StatusUpdateMessage) -> None:
+        """End a task of a custom executor with the executor's own terminal update."""
+        task.phase = TaskPhase.ENDED
+        self.reporter.forward(task, update)
+        self._close(task, has_container=False)
+
+    def _close(self, task: Task, *, has_container: bool) -> None:
+        ctx = self._ctx
+        ctx.timers.cancel(TaskExpiry(task.ref))
         framework = self._frameworks.table[task.key.framework_id]
         self.history.add(task, framework.info, ctx.now.wall)
-        if delivered:
+        if has_container:
             ctx.order(Withdraw(task.ref))
             ctx.order(StopChecks(task.ref))
             self.pending_removals.add(task.ref)
+        if task.executor_key is not None:
+            self.custom_executors.task_ended(task)
         if task.cause == Cause.WITHOUT_UPDATES:
             self.forget(task.key)
 
@@ -416,6 +468,7 @@ class Tasks:
             else:
                 self._status_updates.drop(key)
                 self._frameworks.release(key)
+        self.custom_executors.shut_down_framework(framework)
 
     def framework_of(self, framework_id: FrameworkId) -> Framework:
         """Of an accepted task or an executor."""
@@ -446,6 +499,8 @@ class Tasks:
                 del task.group.executor.task_keys[key]
                 self.changed_members.append(task)
         self._frameworks.release(key)
+        if task is not None and task.executor_key is not None:
+            self.custom_executors.task_forgotten(task)
 
     # --- after a restart ------------------------------------------------------------------
 
@@ -461,6 +516,8 @@ class Tasks:
             task.listed = True
             self.table[key] = task
             self._frameworks.table[key.framework_id].task_keys.add(key)
+            if task.executor_key is not None:
+                self.custom_executors.restore_task(task.executor_key, key)
 
     def watch(self, task: Task) -> None:
         """Have the end of a running container observed."""

@@ -24,6 +24,13 @@ class TaskExpiry:
     ref: Ref
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutorTimer:
+    """A custom executor is overdue with its registration, or with its end."""
+
+    ref: Ref
+
+
 class RegistrationTimer(enum.Enum):
     SEND_REQUEST = "authenticate, or send the next (re-)registration request"
     NO_ANSWER = "warn that no master answers"
@@ -35,6 +42,6 @@ class ShutdownTimer(enum.Enum):
     ACKNOWLEDGEMENTS = "stop waiting for the last acknowledgements"
 
 
-Timer = UpdateRetry | TaskExpiry | RegistrationTimer | ShutdownTimer
+Timer = UpdateRetry | TaskExpiry | ExecutorTimer | RegistrationTimer | ShutdownTimer
 
 Timers = TimerQueue[Timer]

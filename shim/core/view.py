@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from shim.core.context import Context
+from shim.core.custom_executor import CustomExecutor
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.history import CompletedTask
 from shim.core.registration import Registration, State
@@ -17,7 +18,7 @@ from shim.core.status_updates import StatusUpdateManager
 from shim.core.task import Task
 from shim.core.tasks import Tasks
 from shim.model.container import Ref
-from shim.model.ids import AgentId, ContainerId, FrameworkId, Pid, TaskKey
+from shim.model.ids import AgentId, ContainerId, ExecutorKey, FrameworkId, Pid, TaskKey
 from shim.protos.mesos_pb2 import DrainConfig, FrameworkInfo, Resource, SlaveInfo, TaskState
 
 
@@ -91,6 +92,13 @@ class AgentView:
     def checkpointed_resources(self) -> Sequence[Resource]:
         """Dynamic reservations and persistent volumes, as the master last sent them."""
         return self._tasks.checkpointed_resources
+
+    # --- executors ------------------------------------------------------------------------
+
+    @property
+    def custom_executors(self) -> Mapping[ExecutorKey, CustomExecutor]:
+        """Executors of frameworks that run in a container of their own, oldest first."""
+        return MappingProxyType(self._tasks.custom_executors.table)
 
     # --- tasks ----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -18,6 +18,9 @@ from shim.http.pages import Page
 from shim.http.responses import HttpError, Response
 from shim.http.time_slicer import coalesce
 from shim.telemetry.metrics import Metrics
+
+Api = Callable[[web.Request], Awaitable[web.StreamResponse]]
+"""Reads the whole request and writes its answer itself, passwords and errors included."""
 
 WITHOUT_PASSWORD = frozenset({"/health", "/version"})
 """Pages that never need a password, as at a stock agent."""
@@ -32,15 +35,24 @@ class Router:
     """Answers all requests on the agent's port that are not libprocess messages."""
 
     def __init__(
-        self, pages: Mapping[str, Page], metrics: Metrics, auth: BasicAuth, process: str
+        self,
+        pages: Mapping[str, Page],
+        metrics: Metrics,
+        auth: BasicAuth,
+        process: str,
+        apis: Mapping[str, Api] | None = None,
     ) -> None:
-        """``pages`` maps paths without prefix; ``process`` is ``slave(1)``."""
+        """``pages`` and ``apis`` map paths without prefix; ``process`` is ``slave(1)``."""
         self._pages = pages
+        self._apis = apis or {}
         self._metrics = metrics
         self._auth = auth
         self._prefix = f"/{process}"
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        api = self._apis.get(request.path.removeprefix(self._prefix).rstrip("/"))
+        if api is not None:
+            return await api(request)
         try:
             if self._is_prometheus(request):
                 return self._prometheus(request)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from shim.model.container import Container, Ref
-from shim.model.ids import Pid
+from shim.model.ids import ExecutorKey, Pid
+from shim.protos.executor_pb2 import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,24 @@ class MessageReceived:
 
     sender: Pid
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorCalled:
+    """A custom executor made a valid call of the v1 API: SUBSCRIBE, UPDATE or MESSAGE."""
+
+    key: ExecutorKey
+    call: Call
+    stream: int | None = None
+    """The event stream that a SUBSCRIBE opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceExplained:
+    """Why an executor did not register, as far as could be found out."""
+
+    ref: Ref
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +194,8 @@ class CheckReported:
 Fact = (
     MasterDetected
     | MessageReceived
+    | ExecutorCalled
+    | SilenceExplained
     | Authenticated
     | AuthenticationFailed
     | DeadlinePassed
@@ -186,6 +207,7 @@ Fact = (
     | LaunchCancelled
     | ContainerExited
     | ContainerVanished
+    | ContainerUpdated
     | ContainerRemoved
     | HealthReported
     | CheckReported

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from shim.model.container import Ref
 from shim.model.ids import Pid
+from shim.protos.executor_pb2 import Event
 from shim.protos.mesos_pb2 import ExecutorInfo, FrameworkInfo, Resource, TaskInfo
 
 
@@ -23,6 +24,30 @@ class Send:
 
     to: Pid
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SendEvent:
+    """Send an event to the v1 executor that opened the stream; lost when the stream has ended."""
+
+    stream: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class EndStream:
+    """Close the event stream of a v1 executor, after the events ordered before."""
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainSilence:
+    """Find out why a running executor did not register. Answered by SilenceExplained."""
+
+    ref: Ref
+    addresses: tuple[str, ...]
+    """Of its container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +240,9 @@ class Exit:
 
 Order = (
     Send
+    | SendEvent
+    | EndStream
+    | ExplainSilence
     | Pong
     | Authenticate
     | Launch
@@ -224,6 +252,7 @@ Order = (
     | Watch
     | Stop
     | Remove
+    | UpdateContainer
     | RemoveOrphan
     | StartChecks
     | StopChecks

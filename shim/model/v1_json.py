@@ -49,10 +49,19 @@ def from_json(value: object, message: M) -> M:
 
 def _v0(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {_v0_key(k): _v0(v) for k, v in value.items()}
+        return {_v0_key(k): _v0_enum(v) if k in _ENUMS else _v0(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_v0(item) for item in value]
     return value
+
+
+_ENUMS = ("source", "reason")
+"""Fields whose enum values differ: SOURCE_AGENT, REASON_AGENT_RESTARTED ..."""
+
+
+def _v0_enum(value: Any) -> Any:
+    known = isinstance(value, str) and value.startswith(("SOURCE_AGENT", "REASON_AGENT"))
+    return value.replace("_AGENT", "_SLAVE", 1) if known else _v0(value)
 
 
 def _v0_key(key: str) -> str:

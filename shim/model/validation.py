@@ -33,6 +33,15 @@ def id_problem(value: str, size: int | None = None) -> str | None:
     return None
 
 
+def uuid_problem(value: bytes) -> str | None:
+    """Why ``value`` is not 16 bytes of a UUID of version 1 to 5, as a master accepts it."""
+    if len(value) != 16:
+        return f"{len(value)} bytes, a UUID has 16"
+    if not 1 <= value[6] >> 4 <= 5:
+        return "not a UUID of version 1 to 5"
+    return None
+
+
 _FORBIDDEN_IN_ROLE = re.compile(r"[\s\\\x00-\x20\x7f]")
 
 

@@ -130,6 +130,7 @@ class Executor(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     UNHEALTHY_FIELD_NUMBER: _builtins.int
     EXIT_STATUS_FIELD_NUMBER: _builtins.int
+    CUSTOM_FIELD_NUMBER: _builtins.int
     container_id: _builtins.str
     phase: _builtins.str
     """the value of a core.executors.ExecutorPhase"""
@@ -151,6 +152,10 @@ class Executor(_message.Message):
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """of its own container"""
 
+    @_builtins.property
+    def custom(self) -> Global___CustomExecutor:
+        """only of a CUSTOM executor"""
+
     def __init__(
         self,
         *,
@@ -163,14 +168,66 @@ class Executor(_message.Message):
         groups: _builtins.int | None = ...,
         unhealthy: _builtins.bool | None = ...,
         exit_status: _builtins.int | None = ...,
+        custom: Global___CustomExecutor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "container_id", b"container_id", "exit_status", b"exit_status", "groups", b"groups", "has_container", b"has_container", "info", b"info", "phase", b"phase", "unhealthy", b"unhealthy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "container_id", b"container_id", "custom", b"custom", "exit_status", b"exit_status", "groups", b"groups", "has_container", b"has_container", "info", b"info", "phase", b"phase", "unhealthy", b"unhealthy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "addresses", b"addresses", "container_id", b"container_id", "exit_status", b"exit_status", "groups", b"groups", "has_container", b"has_container", "info", b"info", "phase", b"phase", "unhealthy", b"unhealthy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "addresses", b"addresses", "container_id", b"container_id", "custom", b"custom", "exit_status", b"exit_status", "groups", b"groups", "has_container", b"has_container", "info", b"info", "phase", b"phase", "unhealthy", b"unhealthy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Executor: _TypeAlias = Executor  # noqa: Y015
+
+@_typing.final
+class CustomExecutor(_message.Message):
+    """What the agent knows of the process in a custom executor's container."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREATING_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
+    PID_FIELD_NUMBER: _builtins.int
+    SUBSCRIBED_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    CPUS_FIELD_NUMBER: _builtins.int
+    MEM_FIELD_NUMBER: _builtins.int
+    ENDED_BY_FIELD_NUMBER: _builtins.int
+    creating: _builtins.bool
+    """the create of its container is allowed"""
+    started: _builtins.bool
+    """its container was seen running"""
+    pid: _builtins.str
+    """of a v0 executor, once registered"""
+    subscribed: _builtins.bool
+    """a v1 executor had subscribed"""
+    used: _builtins.bool
+    """it was handed a task"""
+    cpus: _builtins.int
+    """What its container has, in thousandths of cpus and of MB."""
+    mem: _builtins.int
+    @_builtins.property
+    def ended_by(self) -> _mesos_pb2.TaskStatus:
+        """state, reason and message for its tasks at its end"""
+
+    def __init__(
+        self,
+        *,
+        creating: _builtins.bool | None = ...,
+        started: _builtins.bool | None = ...,
+        pid: _builtins.str | None = ...,
+        subscribed: _builtins.bool | None = ...,
+        used: _builtins.bool | None = ...,
+        cpus: _builtins.int | None = ...,
+        mem: _builtins.int | None = ...,
+        ended_by: _mesos_pb2.TaskStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "creating", b"creating", "ended_by", b"ended_by", "mem", b"mem", "pid", b"pid", "started", b"started", "subscribed", b"subscribed", "used", b"used"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "creating", b"creating", "ended_by", b"ended_by", "mem", b"mem", "pid", b"pid", "started", b"started", "subscribed", b"subscribed", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustomExecutor: _TypeAlias = CustomExecutor  # noqa: Y015
 
 @_typing.final
 class TaskState(_message.Message):
@@ -190,6 +247,7 @@ class TaskState(_message.Message):
     DRAINED_FIELD_NUMBER: _builtins.int
     EXECUTOR_ID_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
+    CUSTOM_GROUP_FIELD_NUMBER: _builtins.int
     RUNNING_FIELD_NUMBER: _builtins.int
     container_id: _builtins.str
     phase: _builtins.str
@@ -206,6 +264,8 @@ class TaskState(_message.Message):
     """of the framework's executor that runs it"""
     group: _builtins.int
     """its task group, counted from 1 for each executor"""
+    custom_group: _builtins.int
+    """its task group of a custom executor, counted from 1"""
     running: _builtins.float
     """of a group's task: when it became TASK_RUNNING"""
     @_builtins.property
@@ -229,11 +289,12 @@ class TaskState(_message.Message):
         drained: _builtins.bool | None = ...,
         executor_id: _builtins.str | None = ...,
         group: _builtins.int | None = ...,
+        custom_group: _builtins.int | None = ...,
         running: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "drained", b"drained", "executor_id", b"executor_id", "grace", b"grace", "group", b"group", "healthy", b"healthy", "phase", b"phase", "running", b"running"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "custom_group", b"custom_group", "drained", b"drained", "executor_id", b"executor_id", "grace", b"grace", "group", b"group", "healthy", b"healthy", "phase", b"phase", "running", b"running"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "addresses", b"addresses", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "drained", b"drained", "executor_id", b"executor_id", "grace", b"grace", "group", b"group", "healthy", b"healthy", "phase", b"phase", "running", b"running", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "addresses", b"addresses", "cause", b"cause", "check_status", b"check_status", "container_id", b"container_id", "custom_group", b"custom_group", "drained", b"drained", "executor_id", b"executor_id", "grace", b"grace", "group", b"group", "healthy", b"healthy", "phase", b"phase", "running", b"running", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

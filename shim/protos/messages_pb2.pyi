@@ -694,6 +694,156 @@ class ShutdownExecutorMessage(_message.Message):
 Global___ShutdownExecutorMessage: _TypeAlias = ShutdownExecutorMessage  # noqa: Y015
 
 @_typing.final
+class RegisterExecutorMessage(_message.Message):
+    """v0 executor to agent: its first message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAMEWORK_ID_FIELD_NUMBER: _builtins.int
+    EXECUTOR_ID_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def framework_id(self) -> _mesos_pb2.FrameworkID: ...
+    @_builtins.property
+    def executor_id(self) -> _mesos_pb2.ExecutorID: ...
+    def __init__(
+        self,
+        *,
+        framework_id: _mesos_pb2.FrameworkID | None = ...,
+        executor_id: _mesos_pb2.ExecutorID | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["executor_id", b"executor_id", "framework_id", b"framework_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["executor_id", b"executor_id", "framework_id", b"framework_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisterExecutorMessage: _TypeAlias = RegisterExecutorMessage  # noqa: Y015
+
+@_typing.final
+class ExecutorRegisteredMessage(_message.Message):
+    """Agent to v0 executor: registered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTOR_INFO_FIELD_NUMBER: _builtins.int
+    FRAMEWORK_ID_FIELD_NUMBER: _builtins.int
+    FRAMEWORK_INFO_FIELD_NUMBER: _builtins.int
+    SLAVE_ID_FIELD_NUMBER: _builtins.int
+    SLAVE_INFO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def executor_info(self) -> _mesos_pb2.ExecutorInfo: ...
+    @_builtins.property
+    def framework_id(self) -> _mesos_pb2.FrameworkID: ...
+    @_builtins.property
+    def framework_info(self) -> _mesos_pb2.FrameworkInfo: ...
+    @_builtins.property
+    def slave_id(self) -> _mesos_pb2.SlaveID: ...
+    @_builtins.property
+    def slave_info(self) -> _mesos_pb2.SlaveInfo: ...
+    def __init__(
+        self,
+        *,
+        executor_info: _mesos_pb2.ExecutorInfo | None = ...,
+        framework_id: _mesos_pb2.FrameworkID | None = ...,
+        framework_info: _mesos_pb2.FrameworkInfo | None = ...,
+        slave_id: _mesos_pb2.SlaveID | None = ...,
+        slave_info: _mesos_pb2.SlaveInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["executor_info", b"executor_info", "framework_id", b"framework_id", "framework_info", b"framework_info", "slave_id", b"slave_id", "slave_info", b"slave_info"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["executor_info", b"executor_info", "framework_id", b"framework_id", "framework_info", b"framework_info", "slave_id", b"slave_id", "slave_info", b"slave_info"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecutorRegisteredMessage: _TypeAlias = ExecutorRegisteredMessage  # noqa: Y015
+
+@_typing.final
+class ReconnectExecutorMessage(_message.Message):
+    """Agent to v0 executor, after a restart of the agent: register again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLAVE_ID_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def slave_id(self) -> _mesos_pb2.SlaveID: ...
+    def __init__(
+        self,
+        *,
+        slave_id: _mesos_pb2.SlaveID | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["slave_id", b"slave_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["slave_id", b"slave_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconnectExecutorMessage: _TypeAlias = ReconnectExecutorMessage  # noqa: Y015
+
+@_typing.final
+class ReregisterExecutorMessage(_message.Message):
+    """v0 executor to agent: what the agent may have lost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTOR_ID_FIELD_NUMBER: _builtins.int
+    FRAMEWORK_ID_FIELD_NUMBER: _builtins.int
+    TASKS_FIELD_NUMBER: _builtins.int
+    UPDATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def executor_id(self) -> _mesos_pb2.ExecutorID: ...
+    @_builtins.property
+    def framework_id(self) -> _mesos_pb2.FrameworkID: ...
+    @_builtins.property
+    def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_mesos_pb2.TaskInfo]:
+        """without an acknowledged update"""
+
+    @_builtins.property
+    def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatusUpdate]:
+        """not acknowledged by the agent"""
+
+    def __init__(
+        self,
+        *,
+        executor_id: _mesos_pb2.ExecutorID | None = ...,
+        framework_id: _mesos_pb2.FrameworkID | None = ...,
+        tasks: _abc.Iterable[_mesos_pb2.TaskInfo] | None = ...,
+        updates: _abc.Iterable[Global___StatusUpdate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["executor_id", b"executor_id", "framework_id", b"framework_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["executor_id", b"executor_id", "framework_id", b"framework_id", "tasks", b"tasks", "updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReregisterExecutorMessage: _TypeAlias = ReregisterExecutorMessage  # noqa: Y015
+
+@_typing.final
+class ExecutorReregisteredMessage(_message.Message):
+    """Agent to v0 executor: registered again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLAVE_ID_FIELD_NUMBER: _builtins.int
+    SLAVE_INFO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def slave_id(self) -> _mesos_pb2.SlaveID: ...
+    @_builtins.property
+    def slave_info(self) -> _mesos_pb2.SlaveInfo: ...
+    def __init__(
+        self,
+        *,
+        slave_id: _mesos_pb2.SlaveID | None = ...,
+        slave_info: _mesos_pb2.SlaveInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["slave_id", b"slave_id", "slave_info", b"slave_info"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["slave_id", b"slave_id", "slave_info", b"slave_info"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecutorReregisteredMessage: _TypeAlias = ExecutorReregisteredMessage  # noqa: Y015
+
+@_typing.final
 class ExitedExecutorMessage(_message.Message):
     """Agent to master: an executor has ended, free its resources."""
 

@@ -52,6 +52,10 @@ TO_AGENT: MessageTable = {
             internal.ReconcileOperationsMessage,
             internal.AcknowledgeOperationStatusMessage,
             internal.DrainSlaveMessage,
+            internal.RegisterExecutorMessage,
+            internal.ReregisterExecutorMessage,
+            internal.StatusUpdateMessage,
+            internal.ExecutorToFrameworkMessage,
             auth.AuthenticationMechanismsMessage,
             auth.AuthenticationStepMessage,
             auth.AuthenticationCompletedMessage,
@@ -61,7 +65,7 @@ TO_AGENT: MessageTable = {
     ),
     PING: internal.PingSlaveMessage,
 }
-"""The messages that an agent receives."""
+"""The messages that an agent receives: of a master, of v0 executors and of v0 schedulers."""
 
 TO_MASTER: MessageTable = {
     **_table(
@@ -83,6 +87,21 @@ TO_MASTER: MessageTable = {
     PONG: internal.PongSlaveMessage,
 }
 """The messages that a master receives."""
+
+
+TO_EXECUTOR: MessageTable = _table(
+    (
+        internal.ExecutorRegisteredMessage,
+        internal.ExecutorReregisteredMessage,
+        internal.ReconnectExecutorMessage,
+        internal.RunTaskMessage,
+        internal.KillTaskMessage,
+        internal.StatusUpdateAcknowledgementMessage,
+        internal.FrameworkToExecutorMessage,
+        internal.ShutdownExecutorMessage,
+    )
+)
+"""The messages that a v0 executor receives."""
 
 
 def name_of(message: Message) -> str:

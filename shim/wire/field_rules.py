@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from google.protobuf.message import Message
 
-from shim.model.validation import id_problem, version_problem
+from shim.model.validation import id_problem, uuid_problem, version_problem
 from shim.wire.framing import parse_pid
 from shim.wire.non_utf8 import unescape
 
@@ -31,10 +31,8 @@ def identifier(field: str, value: str) -> Problems:
 
 def uuid(field: str, value: bytes) -> Problems:
     """16 bytes of a UUID of version 1 to 5, as a master accepts it."""
-    if len(value) != 16:
-        yield f"{field}: {len(value)} bytes, a UUID has 16"
-    elif not 1 <= value[6] >> 4 <= 5:
-        yield f"{field}: not a UUID of version 1 to 5"
+    if problem := uuid_problem(value):
+        yield f"{field}: {problem}"
 
 
 def pid(field: str, text: str) -> Problems:

@@ -14,6 +14,7 @@ from shim.agent.dispatcher import OrderDispatcher
 from shim.model import orders
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, Pid, TaskId, TaskKey
+from shim.protos.executor_pb2 import Event
 from shim.protos.mesos_pb2 import TaskInfo
 from shim.protos.messages_pb2 import PongSlaveMessage
 from tests.support.wait import patience
@@ -51,13 +52,33 @@ class FakeMessenger(FakeService):
         self.calls.append(("authenticate", (order,)))
 
 
+class FakeExecutors:
+    def __init__(self) -> None:
+        self.streams, self.silence = FakeService(), FakeSilence()
+
+
+class FakeSilence:
+    def __init__(self) -> None:
+        self.asked: list[orders.ExplainSilence] = []
+
+    async def explain(self, order: orders.ExplainSilence) -> None:
+        self.asked.append(order)
+
+
 class Services:
     """A dispatcher in front of fakes."""
 
     def __init__(self, discovery: FakeDiscovery | None = None) -> None:
         self.messenger, self.containerizer = FakeMessenger(), FakeService()
         self.checker = FakeService()
-        fakes: Any = (self.messenger, self.containerizer, self.checker, discovery)
+        self.executors = FakeExecutors()
+        fakes: Any = (
+            self.messenger,
+            self.containerizer,
+            self.checker,
+            discovery,
+            self.executors,
+        )
         self.dispatcher = OrderDispatcher(*fakes)
         self.dispatch = self.dispatcher.dispatch
 
@@ -100,6 +121,16 @@ async def test_without_consul_the_containerizer_gets_orders_at_once() -> None:
     for order in expected:
         services.dispatch(order)
     assert services.containerizer_orders == expected
+
+
+async def test_events_and_questions_about_executors_go_to_their_service() -> None:
+    services, event = Services(), Event(type=Event.SHUTDOWN)
+    services.dispatch(orders.SendEvent(3, event))
+    services.dispatch(orders.EndStream(3))
+    services.dispatch(orders.ExplainSilence(REF, ()))
+    await asyncio.sleep(0)
+    assert services.executors.streams.calls == [("send", (3, event)), ("end", (3,))]
+    assert services.executors.silence.asked == [orders.ExplainSilence(REF, ())]
 
 
 async def test_checks_go_to_the_checker() -> None:

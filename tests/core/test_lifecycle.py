@@ -17,6 +17,9 @@ from shim.protos import journal_pb2
 from tests.core.harness import Shim, container, executor_info, running
 
 PAIRS = list(itertools.product(TaskPhase, Event))
+INSIDE = (TaskPhase.QUEUED, TaskPhase.DELIVERED)
+"""Phases of tasks of custom executors: ``test_custom_executors`` has their updates."""
+OWN_CONTAINER = [phase for phase in TaskPhase if phase not in INSIDE]
 
 
 @pytest.mark.parametrize(("phase", "event"), PAIRS, ids=lambda x: x.name)
@@ -139,7 +142,9 @@ HEARD = {
 }
 
 
-@pytest.mark.parametrize(("phase", "event"), PAIRS, ids=lambda x: x.name)
+@pytest.mark.parametrize(
+    ("phase", "event"), list(itertools.product(OWN_CONTAINER, Event)), ids=lambda x: x.name
+)
 def test_the_updates_of_every_pair_of_phase_and_event(phase: TaskPhase, event: Event) -> None:
     shim = at(phase)
     happen(shim, event)
@@ -153,7 +158,7 @@ def test_the_updates_of_every_pair_of_phase_and_event(phase: TaskPhase, event: E
     assert len(removals) == ended
 
 
-@pytest.mark.parametrize("phase", list(TaskPhase), ids=lambda x: x.name)
+@pytest.mark.parametrize("phase", OWN_CONTAINER, ids=lambda x: x.name)
 def test_a_create_is_allowed_together_with_the_record_of_starting(phase: TaskPhase) -> None:
     """The barrier carries the order out only once the record is durable."""
     shim = at(phase)
@@ -224,6 +229,12 @@ def test_the_updates_of_every_phase_and_container_after_a_restart(
     assert shim.pending_states() == updates
     kinds = [type(order).__name__ for order in shim.decision.orders]
     assert [kind for kind in kinds if kind != "Notice"] == ordered
+
+
+def test_a_task_inside_an_executor_has_no_container_to_hear_of() -> None:
+    for phase, event in itertools.product(INSIDE, Event):
+        expected = Action.KILL_INSIDE if event is Event.KILL else Action.IGNORE
+        assert step(phase, event) == (phase, expected)
 
 
 @pytest.mark.parametrize("removed", [True, False])

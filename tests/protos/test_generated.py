@@ -20,13 +20,8 @@ MODULES = [mesos_pb2, messages_pb2, authentication_pb2]
 LEFT_OUT = {
     "mesos.internal.StatusUpdateRecord",
     "mesos.internal.UpdateOperationStatusRecord",
-    "mesos.internal.RegisterExecutorMessage",
-    "mesos.internal.ExecutorRegisteredMessage",
-    "mesos.internal.ExecutorReregisteredMessage",
-    "mesos.internal.ReconnectExecutorMessage",
-    "mesos.internal.ReregisterExecutorMessage",
 }
-"""Records on a stock agent's disk, and what it says to v0 executors: we have neither."""
+"""Records on a stock agent's disk."""
 
 SCALARS = {
     FieldDescriptor.TYPE_DOUBLE: "double",

@@ -1,0 +1,97 @@
+"""Whether a launch for a custom executor is accepted. Pure.
+
+Source: Mesos' ``slave/slave.cpp`` (``__run``), and what an agent without a host cannot run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shim.core.custom_executor import CustomExecutor, Size, same_executor
+from shim.core.executors import ExecutorPhase
+from shim.core.frameworks import Framework
+from shim.core.status import Reason, Report, rejected
+from shim.protos.mesos_pb2 import ContainerInfo, ExecutorInfo, TaskInfo, TaskState
+
+
+def disabled(info: ExecutorInfo) -> Report:
+    """This agent runs no custom executors."""
+    return _invalid(
+        f"TaskInfo.executor {info.executor_id.value!r}: this agent runs command tasks in Docker "
+        "containers; it has no host for executors"
+    )
+
+
+def unfit(info: ExecutorInfo, framework_id: str, tasks: Sequence[TaskInfo]) -> Report | None:
+    """Why this agent can never run the executor; None when it can."""
+    name = f"ExecutorInfo {info.executor_id.value!r}"
+    if info.framework_id.value != framework_id:
+        text = f"{name}: its framework_id is {info.framework_id.value!r}, not {framework_id!r}"
+        return _invalid(text)
+    if not _has_image(info.container):
+        text = f"{name}: it has no container image, so it would be a process on the agent's host"
+        if any(_has_image(task.container) for task in tasks):
+            text += "; TaskInfo.container is not the executor's"
+        return _invalid(
+            f"{text}. This agent has no host: it runs containers at a Docker endpoint. Set "
+            "ExecutorInfo.container to DOCKER, or to MESOS with a Docker image, or launch command "
+            "tasks"
+        )
+    for task in tasks:
+        if task.HasField("container"):
+            text = f"TaskInfo.container of {task.task_id.value!r}: a task of {name} runs inside"
+            return _invalid(f"{text} the executor's container and has none of its own")
+    return None
+
+
+def refused(
+    executor: CustomExecutor | None,
+    info: ExecutorInfo,
+    framework: Framework,
+    *,
+    launch_executor: bool | None,
+) -> Report | None:
+    """Why the present state of the executor does not allow the launch; None when it does."""
+    if executor is None:
+        if launch_executor is False:
+            return _dropped(
+                framework, "No executor is expected to launch and there is none running"
+            )
+        return None
+    if launch_executor:
+        return _dropped(framework, "Master wants to launch executor, but one already exists")
+    if executor.phase in (ExecutorPhase.TERMINATING, ExecutorPhase.TERMINATED):
+        return _dropped(framework, f"Executor {executor.phase.value}")
+    if not same_executor(executor.info, info):
+        return _invalid(
+            f"ExecutorInfo {info.executor_id.value!r} differs from the one that runs already with "
+            "the same id"
+        )
+    return None
+
+
+def too_large(executor: CustomExecutor, needed: Size) -> Report | None:
+    """Why the tasks do not fit into a container whose size is fixed; None when they do."""
+    if executor.size.covers(needed):
+        return None
+    text = (
+        f"The container of {executor} has {executor.size}, and with this task it needs {needed}: "
+        "a container on Triton keeps the size of its first tasks. Give ExecutorInfo.resources what "
+        "all its tasks need"
+    )
+    return rejected(TaskState.TASK_FAILED, Reason.REASON_CONTAINER_UPDATE_FAILED, text)
+
+
+def _has_image(container: ContainerInfo) -> bool:
+    if container.type == ContainerInfo.DOCKER:
+        return bool(container.docker.image)
+    return bool(container.mesos.image.docker.name)
+
+
+def _invalid(text: str) -> Report:
+    return rejected(TaskState.TASK_FAILED, Reason.REASON_TASK_INVALID, text)
+
+
+def _dropped(framework: Framework, text: str) -> Report:
+    state = framework.state_or_lost(TaskState.TASK_DROPPED)
+    return rejected(state, Reason.REASON_EXECUTOR_TERMINATED, text)
