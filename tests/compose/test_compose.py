@@ -3,22 +3,20 @@ would have (see images.py)."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
-from docker.models.containers import Container
 
 from tests.compose import images
+from tests.compose.demo import agents, ask, container_of, left_over, sample
 from tests.support import busybox
 from tests.support.wait import PATIENCE, first
 from tests.test_start import Demo
@@ -32,53 +30,12 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-WEB = "trap 'exit 0' TERM; httpd -f -p 80 -h /www & wait"
-
-
-def ask(url: str, method: str = "GET", body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, method=method)
-    request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-        text = answer.read().decode()
-    return json.loads(text) if text.startswith(("{", "[")) else text
-
-
-def output_of(container: Container, command: str | list[str]) -> tuple[int, bytes]:
-    """The exit code and the output of a command in the container."""
-    code, output = container.exec_run(command)
-    assert isinstance(output, bytes)
-    return code or 0, output
-
-
-def left_over(client: docker.DockerClient, project: str) -> list[str]:
-    """Everything that bears the project's name, tasks included."""
-    label = f"com.docker.compose.project={project}"
-    containers = client.containers.list(all=True, ignore_removed=True)
-    found = [
-        container.name
-        for container in containers
-        if container.labels.get("com.docker.compose.project") == project
-        or container.labels.get("mesos-shim.id", "").startswith(f"demo-{project}")
-    ]
-    found += [network.name for network in client.networks.list(filters={"label": label})]
-    found += [volume.name for volume in client.volumes.list(filters={"label": label})]
-    return [str(name) for name in found]
-
-
-def sample(demo: Demo, name: str, client: docker.DockerClient) -> dict[str, Any]:
-    """A sample app, with an image that needs no registry in the place of its own."""
-    app: dict[str, Any] = json.loads((demo.root / f"compose/apps/{name}.json").read_text())
-    app["container"]["docker"]["image"] = busybox.build(client)
-    app["cmd"] = WEB
-    return app
-
 
 def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) -> None:
     project = ("-p", demo.project)
     second = "--datacenters=second=unix:///var/run/docker.sock"
     image = busybox.build(client)
-    started = demo("--compose", second, *project, SAMPLE_IMAGE=image)
+    started = demo("--compose", second, "--agents=3", *project, SAMPLE_IMAGE=image)
     rendered = demo.root / ".run" / demo.project / "apps/nginx.json"
     assert str(rendered.relative_to(demo.root)) in started.stdout
     assert json.loads(rendered.read_text())["container"]["docker"]["image"] == image
@@ -104,8 +61,9 @@ def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) 
     assert exports["MESOS_MASTER"] == addresses["MASTER"]
     assert exports["MARATHON"] == addresses["MARATHON"]
 
-    agents = ask(f"http://{addresses['MASTER']}/slaves")["slaves"]
-    assert len({agent["id"] for agent in agents}) == 2
+    found = ask(f"http://{addresses['MASTER']}/slaves")["slaves"]
+    assert len({agent["id"] for agent in found}) == 4
+    check_shares([a for a in found if a["attributes"].get("datacenter") != "second"], client)
 
     ask(f"http://{addresses['MARATHON']}/v2/apps", "POST", sample(demo, "nginx", client))
     passing = f"http://{addresses['CONSUL']}/v1/health/service/nginx?passing"
@@ -117,7 +75,7 @@ def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) 
     first(lambda: len(ask(passing)) == 3, "three of nginx healthy in Consul")
 
     status = demo("status", *project).stdout
-    assert "2 agent(s) registered" in status
+    assert "4 agent(s) registered" in status
     assert status.count("TASK_RUNNING") == 3
     assert "leading master" in demo("logs", *project).stdout
 
@@ -128,106 +86,9 @@ def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) 
     assert demo.evaluated(demo.project).returncode != 0
 
 
-@pytest.mark.needs_curl
-def test_couchbase_becomes_one_cluster(demo: Demo, client: docker.DockerClient) -> None:
-    project = ("-p", demo.project)
-    demo("--compose", *project)
-    marathon, consul = (f"127.0.0.1:{demo.environ[f'{n}_PORT']}" for n in ("MARATHON", "CONSUL"))
-    image = images.couchbase(client)
-    demo.script("compose/apps/couchbase.sh", marathon, consul, COUCHBASE_IMAGE=image)
-    nodes = first(
-        lambda: (
-            len(found := ask(f"http://{consul}/v1/health/service/couchbase?passing")) == 3 and found
-        ),
-        "three nodes healthy in Consul",
-    )
-    addresses = {node["Service"]["Address"] for node in nodes}
-    members = f"http://{consul}/v1/kv/stub/members?keys"
-    joined = first(lambda: len(keys := ask(members)) == 3 and keys, "three members")
-    assert {key.rpartition("/")[2] for key in joined} == addresses
-    load = first(lambda: answer_or_none(f"http://{consul}/v1/kv/stub/load?raw"), "load")
-    assert load.split()[1].removesuffix(":8091") in addresses
-    demo("stop", *project)
-    assert left_over(client, demo.project) == []
-
-
-def answer_or_none(url: str) -> Any:
-    try:
-        return ask(url)
-    except OSError:
-        return None
-
-
-WAITING = "app /waits waits: InsufficientPorts: it asks for a host port: the agent offers"
-
-
-def app_of(image: str, name: str, port: str = "80", **docker: Any) -> dict[str, Any]:
-    """An app that serves a page on ``port``, as people write one: without networks."""
-    serve = f"trap 'exit 0' TERM; httpd -f -p {port} -h /www & wait"
-    container = {"type": "DOCKER", "docker": {"image": image, **docker}}
-    return {"id": f"/{name}", "cmd": serve, "cpus": 0.1, "mem": 32, "container": container}
-
-
-def test_ordinary_apps_run_with_default_settings(demo: Demo, client: docker.DockerClient) -> None:
-    """Apps without networks, with BRIDGE, and the sample of 2015, twice, each with a host port."""
-    project = ("-p", demo.project)
-    demo("--compose", *project)
-    ports = {name: demo.environ[f"{name}_PORT"] for name in ("MARATHON", "CONSUL", "MASTER")}
-    marathon, consul, master = (f"http://127.0.0.1:{ports[n]}" for n in ports)
-    image = busybox.build(client)
-    mapping = {"containerPort": 80, "hostPort": 0}
-    old = sample(demo, "nginx-2015", client)
-    old["container"]["docker"]["parameters"][0]["value"] = f"{demo.project}_consul_1:consul"
-    for app in (
-        app_of(image, "plain", "$PORT0"),
-        app_of(image, "bridge", network="BRIDGE", portMappings=[mapping]),
-        old,
-        app_of(image, "waits", network="BRIDGE", portMappings=[{**mapping, "hostPort": 80}]),
-    ):
-        ask(f"{marathon}/v2/apps", "POST", app)
-
-    (agent,) = ask(f"{master}/slaves")["slaves"]
-    host = agent["hostname"]
-    assert "version" in ask(f"http://{host}:{demo.environ['AGENT_PORT']}/version")
-    seen_from_marathon = client.containers.get(container_of(client, demo.project, "marathon"))
-    for name in ("plain", "bridge", "nginx-2015"):
-        task = first(partial(running, f"{marathon}/v2/apps/{name}"), f"{name} runs")
-        (port,) = task["ports"]
-        assert 31000 <= port <= 32000
-        url = f"http://{host}:{port}/"
-        assert "it works" in first(partial(answer_or_none, url), f"{name} at {url}")
-        code, said = output_of(seen_from_marathon, ["busybox", "wget", "-q", "-O-", url])
-        assert (code, "it works" in said.decode()) == (0, True)
-
-    # A task on the host's network is registered where it answers.
-    found = first(lambda: ask(f"{consul}/v1/health/service/plain"), "the app in Consul")
-    assert found[0]["Service"]["Address"] == host
-    found = first(lambda: ask(f"{consul}/v1/health/service/nginx-2015"), "the app in Consul")
-    linked = "wget -q -O- http://consul:8500/v1/status/leader"
-    container = client.containers.get(found[0]["Service"]["Meta"]["mesos_container"])
-    assert output_of(container, linked)[1].startswith(b'"')
-
-    status = demo("status", *project).stdout
-    assert f"{WAITING} [31000-32000]" in status
-    assert status.count(" waits") == 1, status
-    (framework,) = ask(f"{master}/frameworks")["frameworks"]
-    assert framework["webui_url"] == f"{marathon}/"
-    demo("stop", *project)
-    assert left_over(client, demo.project) == []
-
-
-def running(url: str) -> dict[str, Any] | None:
-    """The app's one task, once it runs."""
-    tasks: list[dict[str, Any]] = ask(url)["app"]["tasks"]
-    states = [task["state"] for task in tasks]
-    return tasks[0] if states == ["TASK_RUNNING"] else None
-
-
-def test_several_agents_share_one_engine(demo: Demo, client: docker.DockerClient) -> None:
+def check_shares(agents: list[dict[str, Any]], client: docker.DockerClient) -> None:
     """Each has its own name, address, part of the ports and share of the resources."""
-    project = ("-p", demo.project)
-    demo("--compose", "--agents", "3", *project)
-    agents = ask(f"http://127.0.0.1:{demo.environ['MASTER_PORT']}/slaves")["slaves"]
+    assert len(agents) == 3
     assert len({agent["hostname"] for agent in agents}) == 3
     assert len({agent["pid"] for agent in agents}) == 3
     ports = sorted(str(agent["resources"]["ports"]) for agent in agents)
@@ -235,63 +96,6 @@ def test_several_agents_share_one_engine(demo: Demo, client: docker.DockerClient
     assert sum(agent["resources"]["cpus"] for agent in agents) <= client.info()["NCPU"]
     total = sum(agent["resources"]["mem"] for agent in agents) * 2**20
     assert total <= client.info()["MemTotal"]
-    assert "3 agent(s) registered" in demo("status", *project).stdout
-    demo("stop", *project)
-    assert left_over(client, demo.project) == []
-
-
-def test_what_happens_to_demos(demo: Demo, client: docker.DockerClient) -> None:
-    """A master that restarts, a reboot, containers that are removed and killed, in this order."""
-    project = ("-p", demo.project)
-    demo("--compose", *project)
-    master = [demo.environ["MASTER_PORT"]]
-    marathon = f"http://127.0.0.1:{demo.environ['MARATHON_PORT']}"
-    ask(f"{marathon}/v2/apps", "POST", sample(demo, "nginx", client))
-    first(lambda: running(f"{marathon}/v2/apps/nginx"), "the app runs")
-    (container,) = task_containers(client, demo.project)
-    (agent,) = agents(master)
-
-    client.containers.get(container_of(client, demo.project, "master")).restart()
-    first(lambda: agents(master) == [agent], "the same agent again")
-
-    listed = client.containers.list(ignore_removed=True)
-    together = [c for c in listed if is_of_project(c, demo.project)]
-    for each in together:
-        each.kill()
-    for each in reversed(together):
-        each.start()
-    first(lambda: agents(master) == [agent], "the same agent again")
-    container.reload()
-    assert container.status == "running"
-
-    client.containers.get(container_of(client, demo.project, "consul")).remove(force=True)
-    again = demo(*project)
-    assert "running already" not in again.stderr
-    assert container_of(client, demo.project, "consul")
-
-    assert "\x1b" not in demo("logs", *project).stdout
-    elsewhere = demo("stop", "-p", f"{demo.project}-other").stderr
-    assert f"nothing runs in project {demo.project}-other" in elsewhere
-    assert f" {demo.project} " in elsewhere
-
-    shim = client.containers.get(container_of(client, demo.project, "shim"))
-    never = {"Name": "no"}
-    client.api.update_container(str(shim.id), restart_policy=never)  # type: ignore[arg-type]
-    shim.kill()
-    first(lambda: agents(master) == [], "the master sees it")
-    assert "NOT all agents are registered" in demo("status", *project).stdout
-    demo("stop", *project)
-    assert left_over(client, demo.project) == []
-
-
-def is_of_project(container: Any, project: str) -> bool:
-    return bool(container.labels.get("com.docker.compose.project") == project)
-
-
-def task_containers(client: docker.DockerClient, project: str) -> list[Any]:
-    found = client.containers.list(ignore_removed=True)
-    owner = f"demo-{project}"
-    return [c for c in found if c.labels.get("mesos-shim.id", "").startswith(owner)]
 
 
 def test_three_of_each_and_one_of_each_killed(demo: Demo, client: docker.DockerClient) -> None:
@@ -358,28 +162,12 @@ class Secure:
             return None
 
 
-def agents(masters: list[str]) -> list[str]:
-    """Ids of the connected agents that these masters know."""
-    found = []
-    for port in masters:
-        with contextlib.suppress(OSError):
-            known = ask(f"http://127.0.0.1:{port}/slaves")["slaves"]
-            found += [agent["id"] for agent in known if agent["connected"]]
-    return found
-
-
 def refused(url: str) -> int:
     try:
         ask(url)
     except urllib.error.HTTPError as error:
         return error.code
     return 200
-
-
-def container_of(client: docker.DockerClient, project: str, service: str) -> str:
-    labels = [f"com.docker.compose.project={project}", f"com.docker.compose.service={service}"]
-    (container,) = client.containers.list(filters={"label": labels}, ignore_removed=True)
-    return str(container.id)
 
 
 def test_the_shims_image(client: docker.DockerClient, stand_ins: Mapping[str, str]) -> None:

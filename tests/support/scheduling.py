@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 SLOWEST_FIRST = (
+    "tests/compose/test_default_demo.py",
     "tests/compose/test_compose.py",
     "tests/test_start.py",
     "tests/e2e/faults",
