@@ -61,7 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cpus", type=_positive, default=0.1, help="(0.1)")
     add("--mem", type=_positive, default=64.0, metavar="MB", help="(64)")
     add("--env", type=_pair, action="append", default=[], metavar="K=V")
-    add("--label", type=_pair, action="append", default=[], metavar="K=V")
+    label = "label of the task (Consul, placement on Triton) and of its container"
+    add("--label", type=_pair, action="append", default=[], metavar="K=V", help=label)
     parameter = "a long flag of docker run, without its dashes; may be given again, also for one K"
     add("--parameter", type=_pair, action="append", default=[], metavar="K=V", help=parameter)
     add("--instances", type=_count, default=1, metavar="N", help="(1)")

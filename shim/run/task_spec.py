@@ -17,6 +17,8 @@ EPSILON = 1e-6
 """Tolerance for sums of thousandths as floats; smaller than any resource."""
 
 
+_AGENT_LABELS = ("org.apache.mesos.", "mesos-shim.")
+"""Prefixes of the labels that agents give their containers."""
 _ID_PART_BYTES = 200
 """The most bytes of a name in a task id. Mesos' ids have at most 255 bytes."""
 
@@ -133,7 +135,8 @@ def task_info(spec: TaskSpec, task_id: str, agent_id: Json, *, with_ports: bool)
     parameter ``publish`` asks the engine to publish them, which needs no resources.
     """
     resources = [_scalar("cpus", spec.cpus), _scalar("mem", spec.mem)]
-    parameters = [{"key": key, "value": value} for key, value in spec.parameters]
+    parameters = _label_parameters(spec.labels)
+    parameters += [{"key": key, "value": value} for key, value in spec.parameters]
     if spec.user is not None:
         # An agent runs a Docker container as the image's user and ignores CommandInfo.user.
         parameters.append({"key": "user", "value": spec.user})
@@ -164,6 +167,15 @@ def task_info(spec: TaskSpec, task_id: str, agent_id: Json, *, with_ports: bool)
         nanoseconds = round(spec.grace * 1e9)
         info["kill_policy"] = {"grace_period": {"nanoseconds": nanoseconds}}
     return info
+
+
+def _label_parameters(labels: Pairs) -> list[Json]:
+    """An agent gives a Docker container none of the task's labels; it takes them as parameters.
+
+    It refuses those that it sets itself.
+    """
+    given = [(key, value) for key, value in labels if not key.startswith(_AGENT_LABELS)]
+    return [{"key": "label", "value": f"{key}={value}"} for key, value in given]
 
 
 def _container(spec: TaskSpec, docker: Json) -> Json:

@@ -83,6 +83,7 @@ def test_every_option_is_in_the_task() -> None:
         "environment": {"variables": [{"name": "A", "value": "1"}]},
     }
     assert info["container"]["docker"]["parameters"] == [
+        {"key": "label", "value": "l=v"},
         {"key": "dns", "value": "8.8.8.8"},
         {"key": "user", "value": "nobody"},
     ]
@@ -102,7 +103,7 @@ def test_the_agent_honours_every_option() -> None:
         cpus=0.5,
         mem=100,
         env=[("A", "1")],
-        labels=[("l", "v")],
+        labels=[("l", "v"), ("empty", ""), ("mesos-shim.id", "a task's own")],
         network="blue",
         ports=[PortMapping(41080, 80)],
         user="nobody",
@@ -121,7 +122,9 @@ def test_the_agent_honours_every_option() -> None:
     assert body["User"] == "nobody"
     assert "echo $A" in [*body.get("Entrypoint", []), *body.get("Cmd", [])]
     assert "A=1" in body["Env"]
-    assert task.labels.labels[0].value == "v"
+    assert [label.value for label in task.labels.labels] == ["v", "", "a task's own"]
+    assert (body["Labels"]["l"], body["Labels"]["empty"]) == ("v", "")
+    assert body["Labels"]["mesos-shim.id"] == "shim"
     assert (host["CpuShares"], host["Memory"]) == (512, 100 * 2**20)
     assert host["NetworkMode"] == "blue"
     assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "41080"}]}
