@@ -145,6 +145,7 @@ class Recovery:
                 self._ctx.counters["launches_adopted"] += 1
                 tasks.apply(task.ref, Event.STARTED, container)
             else:
+                task.ports = container.ports
                 tasks.resume(task)
         elif container.phase is Phase.EXITED:
             exited = facts.ContainerExited(

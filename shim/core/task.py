@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shim.core.default_executor import Group, GroupPhase
 from shim.core.lifecycle import TaskPhase
-from shim.model.container import Ref
+from shim.model.container import ContainerPort, Ref
 from shim.model.ids import AgentId, ContainerId, ExecutorId, ExecutorKey, TaskKey
 from shim.protos import journal_pb2
 from shim.protos.journal_pb2 import Cause
@@ -29,6 +29,8 @@ class Task:
     grace: float = 0.0
     """Seconds between the signals of the stop under way."""
     addresses: tuple[str, ...] = ()
+    ports: tuple[ContainerPort, ...] = ()
+    """As the container has them; not durable, since a list of the containers tells them again."""
     healthy: bool | None = None
     check_status: bytes | None = None
     drained: bool = False

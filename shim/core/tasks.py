@@ -306,9 +306,13 @@ class Tasks:
         """A container in the network of an infra container has the addresses of that one."""
         shared = () if task.group is None else task.group.executor.addresses
         task.addresses = shared or container.addresses
+        task.ports = container.ports
+
+    def _publish(self, task: Task) -> None:
+        self._ctx.order(Publish(task.ref, task.info, task.addresses, task.healthy, task.ports))
 
     def _publish_and_check(self, task: Task) -> None:
-        self._ctx.order(Publish(task.ref, task.info, task.addresses, task.healthy))
+        self._publish(task)
         if task.info.HasField("health_check") or task.info.HasField("check"):
             self._ctx.order(
                 StartChecks(task.ref, task.info, task.addresses, task.healthy is not None)
@@ -400,7 +404,7 @@ class Tasks:
         reason = status.Reason.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED
         if isinstance(detail, facts.HealthReported):
             task.healthy = detail.healthy
-            self._ctx.order(Publish(task.ref, task.info, task.addresses, task.healthy))
+            self._publish(task)
         else:
             assert isinstance(detail, facts.CheckReported)
             task.check_status = detail.status

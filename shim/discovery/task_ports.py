@@ -1,7 +1,8 @@
 """The ports on which a task listens, as its TaskInfo declares them. Pure.
 
 The sources, in this order: DiscoveryInfo, port mappings, the docker parameters ``publish`` and
-``expose``; and, if none of them names a port, the ``ports`` resource.
+``expose``, with ``publish-all`` what the image exposes; and, if none of them names a port, the
+``ports`` resource.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from shim.engine.mapping.values import ports as port_values
+from shim.engine.mapping.values import scalars
+from shim.model.container import ContainerPort
 from shim.protos.mesos_pb2 import ContainerInfo, Labels, NetworkInfo, Port, TaskInfo
 
 _Mapping = ContainerInfo.DockerInfo.PortMapping | NetworkInfo.PortMapping
 _T = TypeVar("_T")
-_LONG_KEYS = {"p": "publish"}
+_LONG_KEYS = {"p": "publish", "P": "publish-all"}
 
 SCOPE = "network-scope"
 """Marathon's label on a discovery port: the number is a ``host`` or a ``container`` port."""
@@ -33,8 +36,11 @@ class TaskPort:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def task_ports(task: TaskInfo) -> tuple[TaskPort, ...]:
-    """All ports of a task. Ports of the same protocol and container port are given once."""
+def task_ports(task: TaskInfo, container: Iterable[ContainerPort] = ()) -> tuple[TaskPort, ...]:
+    """All ports of a task. Ports of the same protocol and container port are given once.
+
+    ``container`` are the ports of its container: with ``publish-all`` the image names them.
+    """
     mappings = _mappings(task)
     own_network = _has_own_network(task)
     named = [_discovery_port(port, mappings, own_network) for port in task.discovery.ports.ports]
@@ -42,6 +48,8 @@ def task_ports(task: TaskInfo) -> tuple[TaskPort, ...]:
         TaskPort(m.container_port, m.host_port, protocol=_protocol(m.protocol)) for m in mappings
     ]
     found = [*named, *mapped, *_published(task, own_network), *_exposed(task, own_network)]
+    if _publishes_all(task):
+        found += [TaskPort(port.number, port.host, protocol=port.protocol) for port in container]
     if not found:
         found = [TaskPort(number, number) for number in _port_resources(task)]
     unique: dict[tuple[int, str], TaskPort] = {}
@@ -92,6 +100,14 @@ def _published(task: TaskInfo, own_network: bool) -> Iterator[TaskPort]:
                 host = published.host_port if own_network else number
                 fixed = int(host) if host.isdecimal() and int(host) else None
                 yield TaskPort(int(number), fixed, protocol=protocol)
+
+
+def _publishes_all(task: TaskInfo) -> bool:
+    given = [value for key, value in _parameters(task) if key == "publish-all"]
+    try:
+        return bool(given) and scalars.boolean(given[-1])
+    except ValueError:
+        return False
 
 
 def _exposed(task: TaskInfo, own_network: bool) -> Iterator[TaskPort]:

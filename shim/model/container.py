@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
 
@@ -33,6 +34,16 @@ class Phase(enum.Enum):
     EXITED = "exited"
 
 
+class ContainerPort(NamedTuple):
+    """A port that the image or the create request exposes."""
+
+    number: int
+    protocol: str
+    """``tcp``, ``udp`` or ``sctp``."""
+    host: int | None
+    """The port of the engine's host that it is published at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Container:
     """One container as listed or inspected. Fields that the endpoint omits keep their defaults."""
@@ -48,6 +59,8 @@ class Container:
     """The endpoint's reason why it could not run, e.g. ``State.Error``."""
     addresses: tuple[str, ...] = ()
     """The container's own addresses, IPv4 first; empty on the host's network."""
+    ports: tuple[ContainerPort, ...] = ()
+    """Each number and protocol once. Only a running container has them."""
     created: float = 0.0
     """Seconds since the epoch; 0.0 when unknown."""
     inspect: bytes = b""

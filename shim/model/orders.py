@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
-from shim.model.container import Ref
+from shim.model.container import ContainerPort, Ref
 from shim.model.ids import Pid
 from shim.protos.executor_pb2 import Event
 from shim.protos.mesos_pb2 import ExecutorInfo, FrameworkInfo, Resource, TaskInfo
@@ -205,6 +205,8 @@ class Publish:
     addresses: tuple[str, ...]
     healthy: bool | None
     """None: the task has no health check, or no result yet."""
+    ports: tuple[ContainerPort, ...] = ()
+    """The container's ports, for a task that names none itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shim import limits
 from shim.core.task import Task
 from shim.core.timers import TaskExpiry
 from shim.model import facts
-from shim.model.container import Phase, Ref
+from shim.model.container import ContainerPort, Phase, Ref
 from shim.model.ids import AgentId, ContainerId
 from shim.model.orders import CancelLaunch, Publish, Remove, StartChecks, Stop, StopChecks, Watch
 from shim.protos.mesos_pb2 import CheckInfo, HealthCheck, TaskInfo, TaskState
@@ -161,6 +163,18 @@ def test_a_health_result_is_published() -> None:
     ref = shim.running_task()
     shim.handle(facts.HealthReported(ref, healthy=False))
     assert shim.last(Publish).healthy is False
+
+
+def test_the_ports_of_the_container_are_published_also_after_a_restart() -> None:
+    shim = Shim()
+    shim.run()
+    ref, ports = shim.ref(), (ContainerPort(80, "tcp", 49153),)
+    shim.creating()
+    started = replace(running(ref), ports=ports)
+    shim.handle(facts.ContainerStarted(ref, started))
+    assert shim.last(Publish).ports == ports
+    shim.restart(started)
+    assert shim.last(Publish).ports == ports
 
 
 def test_a_late_health_result_does_not_change_the_grace_of_a_kill() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from shim import limits
 from shim.discovery.services import ServiceContext, agent_service, task_services
+from shim.model.container import ContainerPort
 from shim.model.settings import CheckMode, RegisterMode
 from tests.discovery.tasks import CONTEXT, OWN, bridged, discovery, publish, ref, task
 
@@ -42,6 +43,19 @@ def test_a_port_published_by_a_parameter_has_a_service_port(
     text = f'container {{ type: DOCKER docker {{ image: "i" network: BRIDGE {parameter} }} }}'
     (service,) = task_services(publish(task(text), addresses), CONTEXT).services
     assert (service.address, service.port) == expected
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"), [(OWN, [80, 53]), ((), [49153])], ids=["own address", "none"]
+)
+def test_publish_all_registers_what_the_image_exposes(
+    addresses: tuple[str, ...], expected: list[int]
+) -> None:
+    parameter = 'parameters { key: "publish-all" value: "true" }'
+    text = f'container {{ type: DOCKER docker {{ image: "i" network: BRIDGE {parameter} }} }}'
+    exposed = (ContainerPort(80, "tcp", 49153), ContainerPort(53, "udp", None))
+    order = replace(publish(task(text), addresses), ports=exposed)
+    assert [service.port for service in task_services(order, CONTEXT).services] == expected
 
 
 def test_datacenters_without_a_dns_label_have_different_agent_services() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shim.discovery.task_ports import TaskPort, task_ports
+from shim.model.container import ContainerPort
 from tests.discovery.tasks import bridged, discovery, task
 
 
@@ -91,6 +92,25 @@ def test_ports_of_docker_parameters(key: str, value: str, expected: list[object]
 def test_exposed_ports_with_publish_all_are_ports() -> None:
     text = parameters(("publish-all", "true"), ("expose", "80"), ("expose", "53/udp"))
     assert ports(text) == [(80, None, "", "tcp"), (53, None, "", "udp")]
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ([("publish-all", "true")], True),
+        ([("P", "1")], True),
+        ([("publish-all", "true"), ("publish-all", "false")], False),
+        ([("publish-all", "x")], False),
+        ([], False),
+    ],
+)
+def test_the_ports_of_the_container_count_with_publish_all(
+    given: list[tuple[str, str]], used: bool
+) -> None:
+    exposed = [ContainerPort(80, "tcp", 49153), ContainerPort(53, "udp", None)]
+    found = task_ports(task(parameters(*given, ("expose", "80"))), exposed)
+    assert found[0] == TaskPort(80, 49153 if used else None)
+    assert found[1:] == ((TaskPort(53, None, protocol="udp"),) if used else ())
 
 
 @pytest.mark.parametrize(

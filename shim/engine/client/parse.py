@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shim.model.container import Container, Phase
+from shim.model.container import Container, ContainerPort, Phase
 from shim.model.volume import Volume
 
 _PHASES = {
@@ -45,6 +45,7 @@ def from_inspect(raw: bytes) -> Container:
         oom_killed=bool(state.get("OOMKilled")),
         error=state.get("Error") or "",
         addresses=addresses(data),
+        ports=inspected_ports(data),
         inspect=b"[" + raw.strip() + b"]",
     )
 
@@ -64,6 +65,7 @@ def from_list(entry: Mapping[str, Any]) -> Container:
         labels=entry.get("Labels") or {},
         exit_code=int(ended[1]) if ended and phase is Phase.EXITED else None,
         addresses=_preferred(networks.values()),
+        ports=listed_ports(entry),
     )
 
 
@@ -95,6 +97,29 @@ def addresses(data: Mapping[str, Any]) -> tuple[str, ...]:
     if mode in networks:
         return _addresses_on(networks[mode])
     return _addresses_on(settings) or _preferred(networks.values())
+
+
+def inspected_ports(data: Mapping[str, Any]) -> tuple[ContainerPort, ...]:
+    """The ports in an inspect. Entries that are none are left out."""
+    found = []
+    for text, bindings in ((data.get("NetworkSettings") or {}).get("Ports") or {}).items():
+        number, _, protocol = text.partition("/")
+        if number.isdecimal():
+            hosts = [str(binding.get("HostPort")) for binding in bindings or ()]
+            host = next((int(each) for each in hosts if each.isdecimal()), 0)
+            found.append(ContainerPort(int(number), protocol or "tcp", host or None))
+    return tuple(found)
+
+
+def listed_ports(entry: Mapping[str, Any]) -> tuple[ContainerPort, ...]:
+    """The ports in an entry of a list, which names a port once for each address of the host."""
+    found: dict[tuple[int, str], ContainerPort] = {}
+    for port in entry.get("Ports") or ():
+        number, protocol = port.get("PrivatePort"), port.get("Type") or "tcp"
+        if isinstance(number, int):
+            listed = ContainerPort(number, protocol, port.get("PublicPort") or None)
+            found.setdefault((number, protocol), listed)
+    return tuple(found.values())
 
 
 def _addresses_on(network: Mapping[str, Any]) -> tuple[str, ...]:

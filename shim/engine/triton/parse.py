@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shim.engine.client.frames import seconds
+from shim.engine.client.parse import inspected_ports, listed_ports
 from shim.model.container import Container, Phase
 
 EXITED = re.compile(r"Exited(?: \((-?\d+)\))?")
@@ -51,6 +52,7 @@ def from_list(entry: Mapping[str, Any]) -> Container:
         phase=phase,
         labels=entry.get("Labels") or {},
         exit_code=code,
+        ports=listed_ports(entry),
         created=float(entry.get("Created") or 0),
     )
 
@@ -70,6 +72,7 @@ def from_inspect(raw: bytes) -> Container:
             exit_code=_exit_code(state) if phase is Phase.EXITED else None,
             error=state.get("Error") or "",
             addresses=(address,) if address else (),
+            ports=inspected_ports(data),
             created=max(0.0, _timestamp(data.get("Created"))),
             inspect=b"[" + raw.strip() + b"]",
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shim.engine.client.parse import addresses, from_inspect, from_list
-from shim.model.container import Phase
+from shim.model.container import ContainerPort, Phase
 
 
 def inspect(state: dict[str, Any], **more: Any) -> bytes:
@@ -119,3 +119,24 @@ def test_a_list_entry(state: str, status: str, phase: Phase, code: int | None) -
 def test_a_bare_list_entry() -> None:
     found = from_list({"Id": "abc", "Names": None, "Labels": None})
     assert (found.name, dict(found.labels), found.addresses) == ("", {}, ())
+
+
+PORTS = (ContainerPort(80, "tcp", 49153), ContainerPort(53, "udp", None))
+
+
+def test_the_ports_of_an_inspect() -> None:
+    bound = [{"HostIp": "0.0.0.0", "HostPort": "49153"}, {"HostIp": "::", "HostPort": "49153"}]
+    ports = {"80/tcp": bound, "53/udp": None, "none": []}
+    raw = inspect({"Running": True}, NetworkSettings={"Ports": ports})
+    assert from_inspect(raw).ports == PORTS
+
+
+def test_the_ports_of_a_list_entry() -> None:
+    both = {"PrivatePort": 80, "PublicPort": 49153, "Type": "tcp"}
+    ports = [{"IP": "0.0.0.0", **both}, {"IP": "::", **both}, {"PrivatePort": 53, "Type": "udp"}]
+    assert from_list({"Id": "abc", "Ports": [*ports, {"Type": "tcp"}]}).ports == PORTS
+
+
+@pytest.mark.parametrize("settings", [{}, {"Ports": None}, {"Ports": {}}])
+def test_a_container_without_ports(settings: dict[str, Any]) -> None:
+    assert from_inspect(inspect({"Running": True}, NetworkSettings=settings)).ports == ()

@@ -9,7 +9,7 @@ import pytest
 
 from shim.engine.triton import parse
 from shim.engine.triton.parse import from_inspect, from_list, package
-from shim.model.container import Phase
+from shim.model.container import ContainerPort, Phase
 
 NEVER = "0001-01-01T00:00:00Z"
 EARLY, LATE = "2026-01-01T10:00:00.000Z", "2026-01-01T11:00:00.000Z"
@@ -52,7 +52,7 @@ def inspect(identity: str = "0" * 64, **state: Any) -> bytes:
             "State": shown,
             "Config": {"Labels": {"com.joyent.package": "p-1G"}},
             "HostConfig": {"Memory": 2**30},
-            "NetworkSettings": {"IPAddress": "10.0.0.7"},
+            "NetworkSettings": {"IPAddress": "10.0.0.7", "Ports": {"80/tcp": None}},
         }
     ).encode()
 
@@ -82,6 +82,7 @@ def test_a_short_id_means_provisioning() -> None:
 def test_other_fields_of_an_inspect() -> None:
     found = from_inspect(inspect())
     assert found.addresses == ("10.0.0.7",)
+    assert found.ports == (ContainerPort(80, "tcp", None),)
     assert found.created == 1767261600.0
     assert json.loads(found.inspect)[0]["Name"] == "/mesos-1"
     assert package(found) == ("p-1G", 1024)
