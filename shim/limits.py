@@ -155,6 +155,15 @@ the earliest one tick (a fifth of the default timeout) and one renewal before a 
 passed: the old leader has stopped for half a timeout by the time the new one acts."""
 JOURNAL_RELEASE_TIMEOUT = 2.0
 """At exit, for the lock to be given back. Without an answer the session ends by itself."""
+FAILOVER_TIMEOUT = 10.0
+"""For one run of --failover_command. The agent does not lead meanwhile."""
+FAILOVER_OUTPUT_BYTES = 16 * 1024
+"""Of its output in the log."""
+FAILOVER_ADDRESS_TIMEOUT = 15.0
+FAILOVER_ADDRESS_POLL = 0.5
+"""For the advertised address to lead to a new leader: neighbours and proxies need seconds."""
+STRAY_SWEEP = 60.0
+"""After a take-over, before containers are looked for that the old leader's last requests made."""
 JOURNAL_READS = 256
 """Nodes of the journal that are asked for at once at a load."""
 DISK_CLOSE_TIMEOUT = 5.0

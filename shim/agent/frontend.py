@@ -66,6 +66,16 @@ class Frontend:
         self._receiver.deliver(process, sender, name, body)
 
 
+class NoReceiver:
+    """Takes no message: of a standby. The agent that leads answers under another connection."""
+
+    def has_process(self, process: str) -> bool:
+        return False
+
+    def deliver(self, process: str, sender: Pid, name: str, body: bytes) -> None:
+        """Never called."""
+
+
 class PingResponder:
     """Answers pings and drops every other message. The master repeats what matters."""
 

@@ -17,7 +17,7 @@ from shim.http.health import Liveness
 from shim.http.pages import agent_pages
 from shim.http.router import Router
 from shim.http.task_json_cache import TaskJsonCache
-from shim.http.view import Billing, View
+from shim.http.view import Billing, View, alone
 from shim.telemetry.launch_stats import LaunchStats
 
 
@@ -46,7 +46,7 @@ class HttpService:
         executors: ExecutorService,
     ) -> None:
         """Needs a running event loop."""
-        config = context.config
+        config, standby = context.config, context.standby
         self._sampler = Sampler(
             context.engine, lambda: [task.ref for task in agent.running_tasks()]
         )
@@ -54,7 +54,10 @@ class HttpService:
 
         def liveness() -> Liveness:
             return Liveness(
-                containerizer.relist_age, containerizer.endpoint_trouble, runtime.disk_failing
+                containerizer.relist_age,
+                containerizer.endpoint_trouble,
+                runtime.disk_failing,
+                standby.journal.problem if standby else "",
             )
 
         view = View(
@@ -69,6 +72,7 @@ class HttpService:
             launch_stats=launch_stats,
             fetch_stats=fetcher,
             billing=billing,
+            leadership=standby.description if standby else alone,
         )
         self.cache = TaskJsonCache(view)
         pages = agent_pages(view, self.cache, context.log_ring)

@@ -9,7 +9,6 @@ schema is rejected.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -20,6 +19,7 @@ from typing import Any, assert_never
 from google.protobuf.message import DecodeError
 
 from shim.agent.journal_codec import TABLES, Change, Verb, changes_of, read_snapshot
+from shim.agent.work_dir_lock import lock_work_dir
 from shim.errors import FatalError, Transient
 from shim.model.records import Record, Snapshot
 
@@ -47,11 +47,7 @@ class SqliteJournal:
         """Open or create the journal. Raises FatalError naming the path and the reason."""
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(path.with_suffix(".lock"))
-        except OSError as error:
-            raise FatalError(f"--work_dir {path.parent}: {error.strerror}") from error
+        self._lock = lock_work_dir(path.parent)
         try:
             self._db = self._thread.submit(_open, path).result()
         except BaseException as error:
@@ -82,26 +78,18 @@ class SqliteJournal:
         except sqlite3.Error as error:
             raise FatalError(f"journal {self._path}: {error}") from error
 
+    def may_act(self) -> bool:
+        """Always: the lock file admits one process."""
+        return True
+
+    async def confirm(self) -> None:
+        """Nothing is to be confirmed."""
+
     def close(self) -> None:
         """After the last commit has returned."""
         self._thread.submit(self._db.close).result()
         self._thread.shutdown()
         os.close(self._lock)
-
-
-def _lock(path: Path) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(handle, 32).decode(errors="replace").strip()
-        os.close(handle)
-        raise FatalError(
-            f"--work_dir {path.parent} is in use by another shim (pid {owner or 'unknown'})"
-        ) from None
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-    return handle
 
 
 def _open(path: Path) -> sqlite3.Connection:

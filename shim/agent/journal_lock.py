@@ -63,8 +63,11 @@ class Client(Protocol):
 class Holder:
     """An agent that leads or waits, as it describes itself in ZooKeeper."""
 
-    address: str
-    """``ip:port`` at which the master reaches the agent."""
+    ip: str
+    port: int
+    """Where the master reaches the agent."""
+    hostname: str
+    """As ``--hostname`` gives it; else empty."""
     machine: str
     """A digest of the machine."""
     work_dir: str
@@ -74,7 +77,19 @@ class Holder:
     """Of this process."""
 
     def __str__(self) -> str:
-        return f"{self.address} (host {self.host}, pid {self.pid})"
+        return f"{self.ip}:{self.port} (host {self.host}, pid {self.pid})"
+
+    def is_on(self, other: Holder) -> bool:
+        """Of the same machine and work_dir: an earlier or a later process of the same agent."""
+        return (self.machine, self.work_dir) == (other.machine, other.work_dir)
+
+    def difference(self, other: Holder) -> str:
+        """How the agent's address would change if the other took over; empty if it would not."""
+        if self.ip != other.ip:
+            return f"--advertise_ip={other.ip}"
+        if self.hostname and other.hostname and self.hostname != other.hostname:
+            return f"--hostname={other.hostname}"
+        return ""
 
     @property
     def data(self) -> bytes:
@@ -173,7 +188,15 @@ class JournalLock:
         if leader != self.leader:
             log.info("standby: %s leads; waiting for its session in ZooKeeper to end", leader)
         self.leader = leader
-        if leader is not None and self._is_own_earlier(leader):
+        if leader is None:
+            return
+        if difference := leader.difference(self._holder):
+            raise FatalError(
+                f"{difference}: the agent of --journal={self._url} is registered as {leader}, and "
+                "a master dismisses an agent that comes back under another address, with all its "
+                "tasks: give both agents one --advertise_ip and --hostname (see --failover_command)"
+            )
+        if self._is_own_earlier(leader):
             log.info("the lock of the earlier process %d of this work_dir is removed", leader.pid)
             with unless(Refusal.NO_NODE):
                 await self.client.multi(Delete(self.path("leader")))
@@ -182,11 +205,7 @@ class JournalLock:
     def _is_own_earlier(self, other: Holder | None) -> bool:
         """An earlier process with this work_dir: the lock of the work_dir shows that it ended."""
         mine = self._holder
-        return (
-            other is not None
-            and other.token != mine.token
-            and (other.machine, other.work_dir) == (mine.machine, mine.work_dir)
-        )
+        return other is not None and other.token != mine.token and other.is_on(mine)
 
     async def _raise_epoch(self) -> bool:
         """From its answer on, no other agent's write has an effect."""

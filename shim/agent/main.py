@@ -8,18 +8,20 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
+from typing import Any
 
 from shim import limits
 from shim.agent import startup
 from shim.agent.address_change import AddressChange, AddressGate
 from shim.agent.container_host import bridge_gateway
-from shim.agent.frontend import Frontend, PingResponder
+from shim.agent.frontend import Frontend, MessageReceiver, NoReceiver, PingResponder
 from shim.agent.http_service import basic_auth
 from shim.agent.identity import address_change, check_reservations, keep_hostname, shim_id
 from shim.agent.journal import SqliteJournal
-from shim.agent.runtime import Runtime, SystemEntropy, now
+from shim.agent.runtime import Journal, Runtime, SystemEntropy, now
+from shim.agent.standby import Standby
 from shim.agent.startup import StartupContext
 from shim.agent.supervise import supervise
 from shim.agent.wiring import AgentServices
@@ -34,15 +36,16 @@ from shim.engine.connect import remote_host
 from shim.engine.sandbox.store import SandboxStore
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.billing.exporter import publish_certificate
-from shim.errors import FatalError
+from shim.errors import FatalError, Transient
 from shim.http.health import EndpointWait
 from shim.http.log_ring import LogRing
-from shim.http.pages import starting_pages
+from shim.http.pages import Page, standby_pages, starting_pages
 from shim.http.router import Router
+from shim.http.view import alone
 from shim.model.facts import ContainersFound, LeaveRequested, MasterDetected
 from shim.model.ids import Pid
 from shim.model.orders import Exit
-from shim.model.records import Snapshot
+from shim.model.records import Record, Snapshot
 from shim.protos.mesos_pb2 import SlaveInfo
 from shim.telemetry.metrics import Metrics
 from shim.wire.connect import connector
@@ -63,11 +66,14 @@ async def run_agent(config: Config) -> int:
     Raises ConfigError and FatalError with one line for the user.
     """
     gc.set_threshold(*limits.GC_THRESHOLDS)
-    journal = SqliteJournal(config.work_dir / "journal.db")
-    try:
-        ended = await _Agent(config, journal, journal.load()).run()
-    finally:
-        journal.close()
+    if config.journal is None:
+        journal = SqliteJournal(config.work_dir / "journal.db")
+        try:
+            ended = await _Agent(config, journal, journal.load()).run()
+        finally:
+            journal.close()
+    else:
+        ended = await _Agent(config, None, Snapshot()).run()
     (log.error if ended.code else log.info)("ended: %s", ended.reason)
     return ended.code
 
@@ -75,8 +81,10 @@ async def run_agent(config: Config) -> int:
 class _Agent:
     """One process. Its frontend answers while it waits for the endpoint, then serves tasks."""
 
-    def __init__(self, config: Config, journal: SqliteJournal, snapshot: Snapshot) -> None:
+    def __init__(self, config: Config, journal: Journal | None, snapshot: Snapshot) -> None:
+        """``journal`` None: it is in ZooKeeper, and loaded once this agent leads."""
         self._config = config
+        self._standby: Standby | None = None
         self._journal = journal
         self._snapshot = snapshot
         self._started = time.time()
@@ -98,49 +106,85 @@ class _Agent:
             loop.add_signal_handler(signal_number, self._stop.set)
         loop.add_signal_handler(signal.SIGUSR1, self._leave.set)
         address = await asyncio.to_thread(_find_addresses, self._config)
-        address = keep_hostname(self._snapshot, self._config.hostname, address)
         listening = _bind(address)
         port = address.advertise_port or listening.getsockname()[1]
         pid = Pid(PROCESS, address.advertise_ip, port)
-        frontend = self._starting_frontend(pid)
+        if self._config.journal is not None:
+            self._standby = Standby(self._config.journal, self._config, pid, self._tls)
+            self._journal = self._standby.journal
+        frontend = self._first_frontend(pid)
         self._log_ring.attach()
         listener = await serve(frontend.add_routes, frontend.inbox, listening, self._tls)
         try:
-            return await self._until_stopped(self._start(address, pid, frontend))
+            return await self._until_stopped(self._lead(address, pid, frontend))
         finally:
+            if self._standby is not None:
+                await self._standby.close()
             await self._links.close()
             await listener.close()
             self._log_ring.detach()
 
-    def _starting_frontend(self, pid: Pid) -> Frontend:
-        config = self._config
-        pages = starting_pages(MESOS_VERSION, config.texts, self._endpoint_wait)
-        router = Router(pages, self._metrics, basic_auth(config), PROCESS)
+    def _first_frontend(self, pid: Pid) -> Frontend:
+        """Of an agent that waits for its journal, or for its endpoint."""
+        config, standby = self._config, self._standby
+        receiver: MessageReceiver = NoReceiver()
+        if standby is None:
+            receiver = PingResponder(pid, self._links)
+            router = self._starting_router()
+        else:
+            router = self._router(
+                standby_pages(MESOS_VERSION, config.texts, standby.problems, standby.description)
+            )
         return Frontend(
-            router,
-            PingResponder(pid, self._links),
-            require_peer_ip_match=config.require_peer_address_ip_match,
+            router, receiver, require_peer_ip_match=config.require_peer_address_ip_match
         )
+
+    def _starting_router(self) -> Router:
+        leadership = self._standby.description if self._standby else alone
+        texts = self._config.texts
+        return self._router(starting_pages(MESOS_VERSION, texts, self._endpoint_wait, leadership))
+
+    def _router(self, pages: Mapping[str, Page]) -> Router:
+        return Router(pages, self._metrics, basic_auth(self._config), PROCESS)
 
     async def _until_stopped(self, work: Coroutine[None, None, Exit]) -> Exit:
         working = asyncio.create_task(work)
         stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        ends: set[asyncio.Future[Any]] = {working, stopping}
+        if self._standby is not None:
+            ends.add(self._standby.lost)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if working.done():
             return working.result()
         working.cancel()
         await asyncio.wait({working})
+        if self._standby is not None and self._standby.lost.done():
+            return Exit(1, self._standby.lost.result())
         return Exit(0, "stopped; tasks keep running, and the next start adopts them")
 
     # --- the start ------------------------------------------------------------------------
 
-    async def _start(self, address: Addresses, pid: Pid, frontend: Frontend) -> Exit:
+    async def _lead(self, address: Addresses, pid: Pid, frontend: Frontend) -> Exit:
+        """Wait until this agent leads, if others share its journal; then start."""
+        if self._standby is not None:
+            self._snapshot = await self._standby.take_over()
+            self._endpoint_wait = EndpointWait()
+            frontend.replace(self._starting_router(), PingResponder(pid, self._links))
+        address = keep_hostname(self._snapshot, self._config.hostname, address)
+        assert self._journal is not None
+        return await self._start(address, pid, frontend, self._journal)
+
+    async def _start(
+        self, address: Addresses, pid: Pid, frontend: Frontend, journal: Journal
+    ) -> Exit:
         """Wait for the endpoint, then run the services."""
         config, wait = self._config, self._endpoint_wait
         owner, record = shim_id(self._snapshot, config.shim_id, address.hostname, pid.port)
-        await self._journal.commit([record])
-        engine = await startup.connect_engine(config, owner, wait.failed, self._observe_call)
+        await _commit(journal, record)
+        engine = await startup.connect_engine(
+            config, owner, wait.failed, self._observe_call, journal.may_act
+        )
         try:
             if isinstance(engine, TritonEngine):
                 # Before the endpoint answers: it may refuse a certificate that has expired.
@@ -152,6 +196,8 @@ class _Agent:
             settings = self._settings(address, pid, info, engine_ip)
             context = StartupContext(
                 config=config,
+                journal=journal,
+                standby=self._standby,
                 engine=engine,
                 info=info,
                 shim_id=owner,
@@ -198,6 +244,7 @@ class _Agent:
             ),
             executor_reregistration_timeout=config.executor_reregistration_timeout,
             fixed_size=info.kind == "triton",
+            max_task_bytes=limits.JOURNAL_TASK_BYTES if self._standby else None,
             engine_ip=engine_ip,
         )
 
@@ -209,7 +256,7 @@ class _Agent:
         core = Core(settings, SystemEntropy(), self._snapshot, now())
         # The core holds what it needs; 10,000 tasks in memory twice would be a waste.
         self._snapshot = Snapshot()
-        runtime = Runtime(core, self._journal)
+        runtime = Runtime(core, context.journal)
         services = AgentServices(context, core, runtime)
         frontend.replace(services.http.router, services.messenger)
         async with asyncio.TaskGroup() as group:
@@ -246,12 +293,28 @@ class _Agent:
         self, context: StartupContext, core: Core, runtime: Runtime, services: AgentServices
     ) -> None:
         """Post the containers that exist: the core compares them with the journal, once."""
+        await startup.wait_to_act(context.journal)
         needs_inspect = core.recovery.needs_inspect()
         found = await startup.existing_containers(context.engine, needs_inspect)
         runtime.post(ContainersFound(tuple(found)))
         await runtime.settled()
         if services.discovery is not None:
             services.discovery.enable_orphan_removal()
+        if context.standby is not None:
+            await asyncio.sleep(limits.STRAY_SWEEP)
+            found = await startup.existing_containers(context.engine, lambda _: False)
+            runtime.post(ContainersFound(tuple(found)))
+
+
+async def _commit(journal: Journal, record: Record) -> None:
+    """Before there is a runtime: wait for a journal that takes no records now."""
+    batch = [record]
+    while True:
+        try:
+            return await journal.commit(batch)
+        except Transient as error:
+            log.error("%s", error)
+            await asyncio.sleep(limits.DISK_RETRY)
 
 
 def _find_addresses(config: Config) -> Addresses:

@@ -10,6 +10,9 @@ Facts are handled one after the other in the order of arrival. The loop handles 
 a commit is under way: a slow disk delays orders, but no fact and no answer to a ping. A disk
 that cannot be written (full, gone) is retried until it can. Until then nothing is sent and nothing
 is lost.
+
+A journal that several agents share also says whether this one may act: see ``lease.py``. It is
+asked before each order but the answers to pings.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from shim import limits
 from shim.agent.barrier import Barrier
 from shim.core.agent import Core
 from shim.core.context import Decision, Now
-from shim.errors import Transient
+from shim.errors import FatalError, Transient
 from shim.model.facts import DeadlinePassed, Fact, MessageReceived
 from shim.model.orders import Exit, Order
 from shim.model.records import Record
@@ -52,6 +55,12 @@ class Journal(Protocol):
         Raises Transient when the journal does not take them now: retry with the same batch. Raises
         FatalError when a retry cannot help.
         """
+
+    def may_act(self) -> bool:
+        """Whether orders may be carried out now: no other agent of this journal may act."""
+
+    async def confirm(self) -> None:
+        """Return once :meth:`may_act` is true. Raises Transient and FatalError as ``commit``."""
 
 
 class SystemEntropy:
@@ -165,21 +174,32 @@ class Runtime:
             batch = self._barrier.take()
             try:
                 await self._write(batch)
+                await self._carry_out_all(batch.orders)
             except Exception as error:
                 # These records are lost. Later decisions build on them and must not be carried out.
-                log.exception("records cannot be written to the journal")
+                if not isinstance(error, FatalError):
+                    log.exception("records cannot be written to the journal")
                 self._carry_out_order(Exit(1, str(error)))
                 return
-            for number, order in enumerate(batch.orders, 1):
-                self._carry_out_order(order)
-                if number % limits.ORDERS_PER_TURN == 0:
-                    await asyncio.sleep(0)
+
+    async def _carry_out_all(self, batch: Sequence[Order]) -> None:
+        for number, order in enumerate(batch, 1):
+            if not self._journal.may_act():
+                await self._write(Decision())
+            self._carry_out_order(order)
+            if number % limits.ORDERS_PER_TURN == 0:
+                await asyncio.sleep(0)
 
     async def _write(self, batch: Decision) -> None:
-        while batch.records:
+        """Make the records durable. Returns once the orders may be carried out."""
+        durable = not batch.records
+        while True:
             try:
-                await self._journal.commit(batch.records)
-                self.commits += 1
+                if not durable:
+                    await self._journal.commit(batch.records)
+                    self.commits += 1
+                    durable = True
+                await self._journal.confirm()
                 break
             except Transient as error:
                 if not self.disk_failing:

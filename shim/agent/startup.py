@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from shim import limits
 from shim.agent.container_host import bridge_gateway
 from shim.agent.executor_silence import PeerAddresses
+from shim.agent.runtime import Journal
+from shim.agent.standby import Standby
 from shim.config import Config
 from shim.config.addresses import Addresses
 from shim.engine.api import Engine, EngineInfo
+from shim.engine.client.guard import MayAct, always
 from shim.engine.client.http_engine import CallObserver
 from shim.engine.connect import connect, remote_host
 from shim.engine.sandbox.store import SandboxStore
@@ -37,6 +40,9 @@ class StartupContext:
     """What the services of a running agent are built from."""
 
     config: Config
+    journal: Journal
+    standby: Standby | None
+    """None: the agent shares its journal with no other."""
     engine: Engine
     info: EngineInfo
     shim_id: str
@@ -63,12 +69,16 @@ OnFailure = Callable[[str], None]
 
 
 async def connect_engine(
-    config: Config, shim_id: str, on_failure: OnFailure, observe_call: CallObserver | None = None
+    config: Config,
+    shim_id: str,
+    on_failure: OnFailure,
+    observe_call: CallObserver | None = None,
+    may_act: MayAct = always,
 ) -> Engine:
     """Ask the endpoint which kind of engine it is, until it answers."""
     while True:
         try:
-            return await connect(config, shim_id, observe_call)
+            return await connect(config, shim_id, observe_call, may_act)
         except Transient as error:
             on_failure(str(error))
             log.error("the kind of the Docker endpoint cannot be determined: %s", error)
@@ -87,6 +97,16 @@ async def engine_info(engine: Engine, on_failure: OnFailure) -> EngineInfo:
             continue
         log.info("Docker endpoint %s: %s", engine, info)
         return info
+
+
+async def wait_to_act(journal: Journal) -> None:
+    """Wait until no other agent of the journal may act."""
+    while not journal.may_act():
+        try:
+            await journal.confirm()
+        except Transient as error:
+            log.error("recovery waits for the journal: %s", error)
+            await asyncio.sleep(limits.DISK_RETRY)
 
 
 async def existing_containers(

@@ -256,4 +256,6 @@ def _discovery(context: StartupContext, agent: AgentView) -> ConsulSync | None:
         """The agent's own service. It is healthy while the agent is registered."""
         return agent_service(services, agent.agent_id or "", pid.ip, pid.port, agent.connected)
 
-    return ConsulSync(ConsulClient(consul), services, own_service=own_service)
+    return ConsulSync(
+        ConsulClient(consul), services, own_service=own_service, may_act=context.journal.may_act
+    )

@@ -16,7 +16,7 @@ from shim.model.settings import (
     MasterLocation,
     TlsSettings,
     TritonPods,
-    ZooKeeperMaster,
+    ZooKeeperUrl,
 )
 from shim.protos.mesos_pb2 import Attribute, ContainerInfo, DomainInfo, Resource
 
@@ -52,6 +52,10 @@ class Config:
     domain: DomainInfo | None
 
     work_dir: Path
+    journal: ZooKeeperUrl | None
+    """None: SQLite, below ``work_dir``."""
+    zk_session_timeout: float
+    failover_command: str
     recover: Literal["reconnect", "cleanup"]
     executor_registration_timeout: float
     executor_shutdown_grace_period: float
@@ -105,8 +109,8 @@ class Config:
         found = [*self.http_credentials.values()]
         if self.credential is not None:
             found.append(self.credential.secret.decode())
-        if isinstance(self.master, ZooKeeperMaster) and self.master.credentials:
-            found.append(_password(self.master.credentials))
+        urls = [url for url in (self.master, self.journal) if isinstance(url, ZooKeeperUrl)]
+        found += [_password(url.credentials) for url in urls if url.credentials]
         if self.discovery is not None:
             found += [self.discovery.token, _password(self.discovery.auth)]
         if self.docker_config is not None:

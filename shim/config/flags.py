@@ -17,7 +17,7 @@ from shim.config.file_values import (
     prices,
     secret_key,
 )
-from shim.config.master import parse_master
+from shim.config.master import parse_journal, parse_master
 from shim.config.resources import parse_attributes, parse_domain, parse_ports, role
 from shim.config.values import (
     BOOLEAN,
@@ -184,6 +184,30 @@ GROUPS = (
         "State",
         (
             Flag("work_dir", PATH, "/var/lib/mesos-shim", "journal and kept logs of tasks"),
+            Flag(
+                "journal",
+                ValueKind("sqlite|zk://...", parse_journal),
+                "sqlite",
+                "where the journal is: `sqlite`, below `--work_dir`; or "
+                "`zk://[user:password@]h1:p1,h2:p2/path`, which agents on several machines share: "
+                "one leads, the others take over",
+                secret=True,
+            ),
+            Flag(
+                "zk_session_timeout",
+                DURATION,
+                "10secs",
+                "with `--journal=zk://...`: how long the leader may be silent before another agent "
+                "takes over",
+            ),
+            Flag(
+                "failover_command",
+                TEXT,
+                None,
+                "shell command that takes or gives back `--advertise_ip`: run with `acquire` or "
+                "`release` as `$1` and `$FAILOVER`",
+                absent="the address leads to the leader by other means, or to all agents",
+            ),
             Flag(
                 "recover",
                 one_of("reconnect", "cleanup"),

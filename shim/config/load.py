@@ -45,7 +45,8 @@ def load(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Config
             "tls": tls_settings(environ),
             "discovery": consul_config(consul, register, checks, environ),
             "notes": notes,
-            "texts": texts | {"master": str(values["master"])},
+            "texts": texts
+            | {"master": str(values["master"]), "journal": str(values["journal"] or "sqlite")},
         }
     )
 
@@ -67,6 +68,7 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
         "advertise_ip": "",
         "hostname": "",
         "shim_id": "",
+        "failover_command": "",
         "attributes": (),
         "docker_host": "",
         "docker_cert_path": "",

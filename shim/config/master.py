@@ -1,4 +1,7 @@
-"""``--master`` -> the address of a master, or of the place that names the leading one."""
+"""``--master`` -> the address of a master, or of the place that names the leading one.
+
+``--journal`` -> the place of a shared journal: the same ``zk://`` URLs.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,13 @@ from urllib.parse import urlsplit
 
 from shim.config.consul import consul_config
 from shim.errors import ConfigError
-from shim.model.settings import ConsulMaster, MasterLocation, StaticMaster, ZooKeeperMaster
+from shim.model.settings import (
+    ConsulMaster,
+    MasterLocation,
+    StaticMaster,
+    ZooKeeperMaster,
+    ZooKeeperUrl,
+)
 
 _FORMS = (
     "host:port, master@ip:port, zk://[user:password@]host:port,.../path "
@@ -29,8 +38,8 @@ def parse_master(text: str, environ: Mapping[str, str] = os.environ) -> MasterLo
     value = text.strip()
     if value.startswith("consul://"):
         return _consul(value, environ)
-    if found := _ZK.fullmatch(value):
-        return _zookeeper(value, found)
+    if (found := _ZK.fullmatch(value)) and (url := _zookeeper(found)):
+        return ZooKeeperMaster(*url)
     if (found := _HOST_PORT.fullmatch(value)) and 0 < int(found["port"]) <= 65535:
         return StaticMaster(found["host"], int(found["port"]), found["id"] or "master")
     raise ConfigError(f"--master={_redacted(value)}: not {_FORMS}")
@@ -49,13 +58,25 @@ def _consul(url: str, environ: Mapping[str, str]) -> ConsulMaster:
     return ConsulMaster(url, name, consul)
 
 
-def _zookeeper(value: str, found: re.Match[str]) -> ZooKeeperMaster:
+def parse_journal(text: str) -> ZooKeeperUrl | None:
+    """The value of ``--journal``; None: ``sqlite``. Raises ConfigError without the password."""
+    value = text.strip()
+    if value == "sqlite":
+        return None
+    if (found := _ZK.fullmatch(value)) and (url := _zookeeper(found)):
+        return ZooKeeperUrl(*url)
+    shown = _redacted(value) if re.fullmatch(r"[\w-]*|zk://\S*", value) else "..."
+    raise ConfigError(f"--journal={shown}: not sqlite or zk://[user:password@]host:port,.../path")
+
+
+def _zookeeper(found: re.Match[str]) -> tuple[tuple[str, ...], str, str | None] | None:
+    """Hosts, path and credentials; None if one of them is wrong."""
     path = (found["path"] or "").rstrip("/")
     hosts = tuple(_with_port(host) for host in found["hosts"].split(","))
     credentials = found["auth"]
     if not path or "//" in path or None in hosts or (credentials and ":" not in credentials):
-        raise ConfigError(f"--master={_redacted(value)}: not {_FORMS}")
-    return ZooKeeperMaster(tuple(filter(None, hosts)), path, credentials)
+        return None
+    return tuple(filter(None, hosts)), path, credentials
 
 
 def _with_port(host: str) -> str | None:

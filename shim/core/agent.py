@@ -169,6 +169,7 @@ class Core:
 
     def _containers_found(self, fact: facts.ContainersFound) -> None:
         if self.registration.state is not State.RECOVERING:
+            self.recovery.remove_orphans(fact.containers)
             return
         self.recovery.reconcile(fact.containers)
         if self.ctx.settings.cleanup:

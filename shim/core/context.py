@@ -74,6 +74,8 @@ class CoreSettings:
     )
     launch_problem: Callable[[Launch], str | None] = lambda launch: None
     """Pure: what the endpoint cannot do of a launch, with the name of the field; None: nothing."""
+    max_task_bytes: int | None = None
+    """The largest TaskInfo that the journal takes; None: any."""
     engine_ip: str | None = None
     """Address of the engine's host, reported for containers without an address of their own."""
 

@@ -27,7 +27,7 @@ from shim.model.records import SaveResources
 from shim.model.states import TERMINAL
 from shim.protos import journal_pb2, messages_pb2
 from shim.protos.journal_pb2 import Cause
-from shim.protos.mesos_pb2 import ExecutorInfo
+from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo
 
 _REREGISTER_IF_IGNORED: frozenset[type[Message]] = frozenset(
     {
@@ -209,6 +209,7 @@ class MasterMessageHandler:
         rejection = (
             self._killed_early(killed)
             or self._unavailable(framework)
+            or self._too_large(info)
             or rejections.unsupported(framework, info, known)
         )
         if rejection is not None:
@@ -222,7 +223,11 @@ class MasterMessageHandler:
         executor = message.task.executor
         self._allocate(framework, executor.resources)
         wanted = message.launch_executor if message.HasField("launch_executor") else None
-        rejection = self._killed_early(killed) or self._unavailable(framework)
+        rejection = (
+            self._killed_early(killed)
+            or self._unavailable(framework)
+            or self._too_large(message.task)
+        )
         self._executor_launches.run(
             framework, executor, [message.task], rejection, grouped=False, launch_executor=wanted
         )
@@ -231,6 +236,10 @@ class MasterMessageHandler:
     def _killed_early(killed: bool) -> Report | None:
         text = "Killed before the launch arrived"
         return status.killed_during_launch(text) if killed else None
+
+    def _too_large(self, info: TaskInfo) -> Report | None:
+        problem = rejections.too_large(info, self._ctx.settings.max_task_bytes)
+        return rejections.invalid_task(problem) if problem else None
 
     def _misdirected(self) -> None:
         """The launch names another agent id: it is ignored.

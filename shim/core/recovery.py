@@ -103,13 +103,7 @@ class Recovery:
         )
         for ref in self._tasks.pending_removals.values():
             self._ctx.order(Remove(ref))
-        known = set(self._tasks.pending_removals) | {task.ref.container_id for task in live}
-        known |= {executor.container_id for executor in self._executors.values()}
-        custom = self._tasks.custom_executors.table.values()
-        known |= {executor.ref.container_id for executor in custom}
-        for container_id, container in found.items():
-            if container_id not in known:
-                self._remove_orphan(container)
+        self.remove_orphans(found.values())
         launched = [task for task in live if not (task.queued or task.inside_executor)]
         self._groups.reconcile(found)
         for task in launched:
@@ -117,6 +111,17 @@ class Recovery:
                 self._resume_task(task, found.get(task.ref.container_id))
         self._custom_executors.reconcile(found)
         self._drop_frameworks_without_checkpoint()
+
+    def remove_orphans(self, containers: Iterable[Container]) -> None:
+        """Also after recovery: requests of an earlier leader may have arrived late."""
+        live = (task for task in self._tasks.table.values() if task.live)
+        known = set(self._tasks.pending_removals) | {task.ref.container_id for task in live}
+        known |= {executor.container_id for executor in self._executors.values()}
+        custom = self._tasks.custom_executors.table.values()
+        known |= {executor.ref.container_id for executor in custom}
+        for container in containers:
+            if container.container_id is not None and container.container_id not in known:
+                self._remove_orphan(container)
 
     def _remove_orphan(self, container: Container) -> None:
         key: TaskKey | ExecutorKey | None = container.task_key or container.executor_key

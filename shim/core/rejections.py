@@ -30,6 +30,23 @@ def unknown_resources(
     return _dropped(framework, Reason.REASON_RESOURCES_UNKNOWN, text)
 
 
+def too_large(info: TaskInfo, limit: int | None) -> str:
+    """Why the journal does not take the task; empty when it does."""
+    if limit is None:
+        return ""
+    size = len(info.SerializePartialToString())
+    if size <= limit:
+        return ""
+    return (
+        f"TaskInfo {info.task_id.value!r} has {size} bytes, and the journal in ZooKeeper "
+        f"(--journal) takes {limit}: shorten its data, environment or labels"
+    )
+
+
+def invalid_task(problem: str) -> Report:
+    return rejected(TaskState.TASK_FAILED, Reason.REASON_TASK_INVALID, problem)
+
+
 def invalid_group(problem: str) -> Report:
     """For each task of a task group of which something cannot run here."""
     return rejected(TaskState.TASK_FAILED, Reason.REASON_TASK_GROUP_INVALID, problem)

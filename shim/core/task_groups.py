@@ -125,6 +125,8 @@ class TaskGroups:
         key = ExecutorKey(first.framework_id, ExecutorId(executor.executor_id.value))
         member = MemberOf(Ref(key, _UNUSED), executor, has_infra)
         for task, info in infos.items():
+            if too_large := rejections.too_large(info, ctx.settings.max_task_bytes):
+                return rejections.invalid_group(f"task {task.task_id!r}: {too_large}")
             launch = Launch(Ref(task, _UNUSED), info, agent_id, member)
             if problem := ctx.settings.launch_problem(launch):
                 return rejections.invalid_group(f"task {task.task_id!r}: {problem}")

@@ -57,8 +57,13 @@ class ConsulSync:
         *,
         own_service: Callable[[], Service] | None = None,
         interval: float = limits.CONSUL_RESYNC_INTERVAL,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``own_service`` gives the agent's own service with its present health."""
+        """``own_service`` gives the agent's own service with its present health.
+
+        While ``may_act`` is false another agent may be the owner: nothing is written.
+        """
+        self._may_act = may_act
         self._client, self._context, self._interval = client, context, interval
         self._own_service = own_service
         self._desired = DesiredState(context)
@@ -158,6 +163,8 @@ class ConsulSync:
             key = await self._queue.get()
             try:
                 await self._connected.wait()
+                while not self._may_act():  # noqa: ASYNC110 - the lease ends by time alone
+                    await asyncio.sleep(limits.CONSUL_RETRY_MIN)
                 if key not in self._backing_off:
                     await self._reconcile(key)
             finally:

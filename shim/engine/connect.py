@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from shim import limits
 from shim.engine.api import Engine
 from shim.engine.client.endpoint import Endpoint, resolve
+from shim.engine.client.guard import MayAct, always
 from shim.engine.client.http_engine import CallObserver
 from shim.engine.docker import DockerEngine
 from shim.engine.triton import TritonEngine, is_triton
@@ -32,11 +33,15 @@ class EndpointFlags(Protocol):
 
 
 async def connect(
-    flags: EndpointFlags, shim_id: str, observe_call: CallObserver | None = None
+    flags: EndpointFlags,
+    shim_id: str,
+    observe_call: CallObserver | None = None,
+    may_act: MayAct = always,
 ) -> Engine:
     """The engine behind the flags, the environment or the docker context.
 
-    ``observe_call`` is called after each engine call. Raises ConfigError that names an unusable
+    ``observe_call`` is called after each engine call. While ``may_act`` is false, no call that
+    changes something is sent. Raises ConfigError that names an unusable
     flag. With ``--engine=auto`` an endpoint with TLS is asked for its kind: Transient when it does
     not answer.
     """
@@ -44,11 +49,17 @@ async def connect(
     may_be_triton = flags.engine == "auto" and endpoint.tls is not None
     if flags.engine == "triton" or (may_be_triton and await is_triton(endpoint)):
         login = _client_login(endpoint)
-        return TritonEngine(endpoint.url, login, shim_id=shim_id, observe_call=observe_call)
+        return TritonEngine(
+            endpoint.url, login, shim_id=shim_id, observe_call=observe_call, may_act=may_act
+        )
     inflight = flags.max_inflight or limits.MAX_INFLIGHT
     connections = max(limits.ENGINE_CONNECTIONS, 2 * inflight)
     return DockerEngine(
-        endpoint, shim_id=shim_id, connections=connections, observe_call=observe_call
+        endpoint,
+        shim_id=shim_id,
+        connections=connections,
+        observe_call=observe_call,
+        may_act=may_act,
     )
 
 

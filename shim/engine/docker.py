@@ -15,6 +15,7 @@ from shim.engine.client import parse
 from shim.engine.client.endpoint import Endpoint
 from shim.engine.client.errors import pull_error
 from shim.engine.client.frames import Line
+from shim.engine.client.guard import MayAct, always
 from shim.engine.client.http_engine import CallObserver, HttpEngine, measured, stream_error
 from shim.engine.client.transport import (
     ARCHIVE,
@@ -47,12 +48,13 @@ class DockerEngine(HttpEngine):
         shim_id: str,
         connections: int = limits.ENGINE_CONNECTIONS,
         observe_call: CallObserver | None = None,
+        may_act: MayAct = always,
     ) -> None:
         """Needs a running loop; opens no connection yet.
 
         Containers whose label ``mesos-shim.id`` is ``shim_id`` belong to this agent.
         """
-        super().__init__(Transport(endpoint, connections), observe_call)
+        super().__init__(Transport(endpoint, connections, may_act), observe_call)
         self._label = f"{LABEL_SHIM}={shim_id}"
 
     async def info(self) -> EngineInfo:

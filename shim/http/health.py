@@ -23,6 +23,8 @@ class Liveness:
     endpoint_error: str = ""
     """Why the last list failed; empty when it succeeded."""
     disk_failing: bool = False
+    journal_problem: str = ""
+    """Of a journal in ZooKeeper: why nothing is sent."""
 
     def problems(self) -> list[str]:
         """One line for each reason to answer 503; empty when the agent is healthy."""
@@ -30,7 +32,9 @@ class Liveness:
         if self.relist_age > limits.HEALTH_RELIST_AGE:
             late = f"the Docker endpoint has given no list for {self.relist_age:.0f} s"
             found.append(_with_reason(late, self.endpoint_error))
-        if self.disk_failing:
+        if self.journal_problem:
+            found.append(f"the journal in ZooKeeper takes no records: {self.journal_problem}")
+        elif self.disk_failing:
             found.append("the journal takes no records: is the disk of --work_dir full?")
         return found
 

@@ -1,18 +1,21 @@
-"""Which page is at which path: one table for the start of the agent, one for the running agent.
+"""Which page is at which path: tables for a standby, a starting agent, and the running agent.
 
-A starting agent has no tasks to show yet: it waits for the first answer of its Docker endpoint.
-``/health``, ``/version`` and ``/flags`` answer in both.
+``/leader`` answers 200 on the agent that leads its journal, and 503 on a standby, for the health
+checks of proxies. A starting agent has no tasks to show yet: it waits for the first answer of its
+Docker endpoint. ``/health``, ``/leader``, ``/version`` and ``/flags`` answer in all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from shim.http.files import FilesPages
 from shim.http.health import EndpointWait
 from shim.http.log_ring import LogRing
 from shim.http.metrics_snapshot import snapshot
-from shim.http.responses import HttpError, Response, json_response, json_stream
+from shim.http.protojson import dump
+from shim.http.responses import JSON, HttpError, Response, json_response, json_stream
 from shim.http.state import StatePage
 from shim.http.statistics import StatisticsPages
 from shim.http.task_json_cache import TaskJsonCache
@@ -22,26 +25,68 @@ Page = Callable[[Mapping[str, str]], Awaitable[Response]]
 """From the query of a request to its answer. Raises HttpError."""
 
 
+Leadership = Callable[[], Mapping[str, Any]]
+"""What ``/leader`` shows; ``leading`` says whether this agent leads."""
+
+
+def standby_pages(
+    version: str,
+    flags: Mapping[str, str],
+    problems: Callable[[], Sequence[str]],
+    leadership: Leadership,
+) -> Mapping[str, Page]:
+    """While another agent leads. ``/health`` answers 200: a restart would not help."""
+
+    async def standby(query: Mapping[str, str]) -> Response:
+        raise HttpError(503, _standby_text(leadership()))
+
+    async def health(query: Mapping[str, str]) -> Response:
+        if found := problems():
+            raise HttpError(503, "\n".join(found) + "\n")
+        return Response(_standby_text(leadership()).encode())
+
+    return {
+        **_general_pages(version, flags, problems, leadership),
+        **dict.fromkeys(_ABOUT_TASKS, standby),
+        "/health": health,
+    }
+
+
+def _standby_text(leadership: Mapping[str, Any]) -> str:
+    return f"standby: {leadership.get('leader') or 'no agent'} leads\n"
+
+
 def starting_pages(
-    version: str, flags: Mapping[str, str], endpoint_wait: EndpointWait
+    version: str,
+    flags: Mapping[str, str],
+    endpoint_wait: EndpointWait,
+    leadership: Leadership,
 ) -> Mapping[str, Page]:
     """Until the endpoint answers. Pages about tasks answer 503."""
     return {
-        **_general_pages(version, flags, endpoint_wait.problems),
-        "/state": _recovering,
-        "/metrics/snapshot": _recovering,
-        "/monitor/statistics": _recovering,
-        "/containers": _recovering,
-        "/files/browse": _recovering,
-        "/files/read": _recovering,
-        "/files/download": _recovering,
+        **_general_pages(version, flags, endpoint_wait.problems, leadership),
+        **dict.fromkeys(_ABOUT_TASKS, _recovering),
     }
+
+
+_ABOUT_TASKS = (
+    "/state",
+    "/metrics/snapshot",
+    "/monitor/statistics",
+    "/containers",
+    "/files/browse",
+    "/files/read",
+    "/files/download",
+)
 
 
 def agent_pages(view: View, cache: TaskJsonCache, log_ring: LogRing) -> Mapping[str, Page]:
     state = StatePage(view, cache)
     files = FilesPages(view, log_ring)
     statistics = StatisticsPages(view, cache)
+
+    def problems() -> Sequence[str]:
+        return view.liveness().problems()
 
     async def show_state(query: Mapping[str, str]) -> Response:
         if view.agent.recovering:
@@ -52,7 +97,7 @@ def agent_pages(view: View, cache: TaskJsonCache, log_ring: LogRing) -> Mapping[
         return json_response(await snapshot(view, cache))
 
     return {
-        **_general_pages(view.agent.version, view.flags, lambda: view.liveness().problems()),
+        **_general_pages(view.agent.version, view.flags, problems, view.leadership),
         "/state": show_state,
         "/metrics/snapshot": show_snapshot,
         "/monitor/statistics": statistics.statistics,
@@ -66,7 +111,10 @@ def agent_pages(view: View, cache: TaskJsonCache, log_ring: LogRing) -> Mapping[
 
 
 def _general_pages(
-    version: str, flags: Mapping[str, str], problems: Callable[[], Sequence[str]]
+    version: str,
+    flags: Mapping[str, str],
+    problems: Callable[[], Sequence[str]],
+    leadership: Leadership,
 ) -> Mapping[str, Page]:
     async def health(query: Mapping[str, str]) -> Response:
         if found := problems():
@@ -79,7 +127,17 @@ def _general_pages(
     async def show_flags(query: Mapping[str, str]) -> Response:
         return json_response({"flags": dict(flags)})
 
-    return {"/health": health, "/version": show_version, "/flags": show_flags}
+    async def show_leader(query: Mapping[str, str]) -> Response:
+        found = leadership()
+        status = 200 if found["leading"] else 503
+        return Response(dump(found), {"Content-Type": JSON}, status)
+
+    return {
+        "/health": health,
+        "/leader": show_leader,
+        "/version": show_version,
+        "/flags": show_flags,
+    }
 
 
 async def _recovering(query: Mapping[str, str]) -> Response:

@@ -22,8 +22,8 @@ from shim.telemetry.metrics import Metrics
 Api = Callable[[web.Request], Awaitable[web.StreamResponse]]
 """Reads the whole request and writes its answer itself, passwords and errors included."""
 
-WITHOUT_PASSWORD = frozenset({"/health", "/version"})
-"""Pages that never need a password, as at a stock agent."""
+WITHOUT_PASSWORD = frozenset({"/health", "/leader", "/version"})
+"""Pages that never need a password: those of a stock agent, and one for proxies."""
 
 _CALLBACK = re.compile(r"[A-Za-z0-9_.$]{1,200}")
 _GZIP_FROM = 1024

@@ -91,6 +91,11 @@ class Billing(Protocol):
         """Cost of each container."""
 
 
+def alone() -> Mapping[str, Any]:
+    """The page ``/leader`` of an agent that shares its journal with no other."""
+    return {"leading": True, "journal": "sqlite"}
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     agent: AgentView
@@ -106,4 +111,6 @@ class View:
     launch_stats: LaunchStats
     fetch_stats: FetchStats
     billing: Billing | None = None
+    leadership: Callable[[], Mapping[str, Any]] = alone
+    """What ``/leader`` shows."""
     time_slicer: TimeSlicer = field(default_factory=TimeSlicer)

@@ -68,12 +68,21 @@ class ScriptedJournal:
         self.errors: list[Exception] = []
         self.unblocked = asyncio.Event()
         self.unblocked.set()
+        self.leads = True
+        self.unconfirmed: Exception = Transient("the lease is not confirmed")
 
     async def commit(self, batch: Sequence[Record]) -> None:
         await self.unblocked.wait()
         if self.errors:
             raise self.errors.pop(0)
         self.batches.append([cast(SaveShimId, record).shim_id for record in batch])
+
+    def may_act(self) -> bool:
+        return self.leads
+
+    async def confirm(self) -> None:
+        if not self.leads:
+            raise self.unconfirmed
 
 
 class RuntimeUnderTest:
@@ -310,3 +319,61 @@ def test_random_waits_are_within_their_limit() -> None:
 def test_both_clocks_are_read() -> None:
     assert now().mono == pytest.approx(time.monotonic(), abs=1.0)
     assert now().wall == pytest.approx(time.time(), abs=1.0)
+
+
+# --- a journal that several agents share ----------------------------------------------------------
+
+
+async def test_no_order_is_carried_out_until_this_agent_may_act(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also orders without records. An answer to a ping goes at once."""
+    monkeypatch.setattr(limits, "DISK_RETRY", 0.01)
+    async with running_runtime() as made:
+        made.journal.leads = False
+        made.core.at = time.monotonic()
+        made.runtime.post(fact(7))
+        await asyncio.sleep(0.1)
+        assert made.texts == []
+        assert PING in made.carried
+        assert made.runtime.disk_failing
+        made.journal.leads = True
+        await made.until(2)
+        assert made.journal.batches == [["7"]], "committed once"
+        assert not made.runtime.disk_failing
+
+
+async def test_an_agent_that_is_fenced_ends_with_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = RuntimeUnderTest()
+    made.journal.leads = False
+    made.journal.unconfirmed = FatalError("another agent leads")
+    running = asyncio.create_task(made.runtime.run(made.carry_out))
+    made.runtime.post(fact(7))
+    async with patience():
+        assert await running == Exit(1, "another agent leads")
+    assert made.texts == []
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_lease_that_ends_between_two_orders_holds_the_second_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "DISK_RETRY", 0.01)
+    async with running_runtime() as made:
+        looks = iter([True])
+        monkeypatch.setattr(made.journal, "may_act", lambda: next(looks, made.journal.leads))
+        made.runtime.post(fact(7))
+        made.runtime.post(fact(8))
+        confirmed: list[list[str]] = []
+
+        async def confirm() -> None:
+            confirmed.append(list(made.texts))
+            if len(confirmed) > 1:
+                made.journal.leads = True
+
+        monkeypatch.setattr(made.journal, "confirm", confirm)
+        made.journal.leads = False
+        await made.until(2)
+        assert confirmed[1] == ["7"], "the second order waits for the lease"

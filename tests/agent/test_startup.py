@@ -8,7 +8,7 @@ import pytest
 
 from shim import limits
 from shim.agent import startup
-from shim.config import Config, load
+from shim.config import load
 from shim.engine.api import Engine, EngineInfo
 from shim.errors import Transient
 
@@ -53,7 +53,7 @@ async def test_each_failed_question_for_the_kind_of_engine_is_reported(
 ) -> None:
     late = LateEngine()
 
-    async def connect(config: Config, shim_id: str, observe_call: object) -> Engine:
+    async def connect(*_: object) -> Engine:
         await late.info()
         return late  # type: ignore[return-value]
 

@@ -37,10 +37,10 @@ def task(name: object) -> Record:
 class Agent:
     """A journal, its client and its clock."""
 
-    def __init__(self, ensemble: FakeEnsemble, number: int) -> None:
+    def __init__(self, ensemble: FakeEnsemble, number: int, ip: str = "10.0.0.9") -> None:
         self.zk = FakeZooKeeper(ensemble)
         self.slept = 0.0
-        holder = Holder(f"10.0.0.{number}:5051", f"machine{number}", "/work", "host", number)
+        holder = Holder(ip, 5051, "", f"machine{number}", "/work", "host", number)
 
         def connect(hosts: object, timeout: object, auth: object, on_state: Any) -> FakeZooKeeper:
             self.zk._on_state = on_state
@@ -208,13 +208,13 @@ async def test_a_standby_waits_and_takes_over_when_the_session_ends(
     assert not standby.done()
     assert not two.journal.may_act()
     assert two.journal.description["leading"] is False
-    assert two.journal.description["leader"] == "10.0.0.1:5051 (host host, pid 1)"
+    assert two.journal.description["leader"] == "10.0.0.9:5051 (host host, pid 1)"
     one.zk.disconnect()
     ensemble.expire(one.zk.session)
     snapshot = await standby
     assert snapshot == Snapshot("x", tasks={key("a"): (b"info", b"state")})
     assert two.journal.lock.former is not None
-    assert two.journal.lock.former.address == "10.0.0.1:5051"
+    assert two.journal.lock.former.pid == 1
 
 
 @timeless
@@ -298,6 +298,24 @@ async def test_a_new_leader_waits_before_it_acts(ensemble: FakeEnsemble) -> None
     await two.journal.confirm()
     assert two.journal.may_act()
     assert asyncio.get_running_loop().time() - began == pytest.approx(HOLD_OFF, abs=0.1)
+
+
+@timeless
+async def test_a_standby_with_another_address_is_refused(ensemble: FakeEnsemble) -> None:
+    """A master dismisses an agent that comes back under another address."""
+    one, two = Agent(ensemble, 1), Agent(ensemble, 2, "10.0.0.2")
+    await one.lead()
+    with pytest.raises(FatalError, match=r"--advertise_ip=10.0.0.2: .* 10.0.0.9:5051 .*host"):
+        await two.lead()
+
+
+def test_addresses_are_the_same_where_both_say_the_same() -> None:
+    one = Holder("10.0.0.9", 5051, "name", "m1", "/work")
+    assert one.difference(Holder("10.0.0.9", 6000, "", "m2", "/work")) == ""
+    assert one.difference(Holder("10.0.0.9", 5051, "x", "m2", "/work")) == "--hostname=x"
+    assert one.difference(Holder("10.0.0.8", 5051, "x", "m2", "/")) == "--advertise_ip=10.0.0.8"
+    assert one.is_on(Holder("1.1.1.1", 1, "", "m1", "/work"))
+    assert not one.is_on(Holder("10.0.0.9", 5051, "name", "m1", "/other"))
 
 
 # --- an ensemble that is away ---------------------------------------------------------------
@@ -394,7 +412,7 @@ async def test_a_take_over_goes_on_after_lost_answers(ensemble: FakeEnsemble) ->
 
 
 def test_a_holder_is_read_again() -> None:
-    holder = Holder("10.0.0.1:5051", "m", "/work")
+    holder = Holder("10.0.0.1", 5051, "name", "m", "/work")
     assert Holder.parse(holder.data) == holder
     assert Holder.parse(b"") is None
     assert Holder.parse(b'{"other": 1}') is None

@@ -3,9 +3,15 @@ from __future__ import annotations
 import pytest
 
 from shim.config.consul import consul_config
-from shim.config.master import parse_master
+from shim.config.master import parse_journal, parse_master
 from shim.errors import ConfigError
-from shim.model.settings import ConsulMaster, MasterLocation, StaticMaster, ZooKeeperMaster
+from shim.model.settings import (
+    ConsulMaster,
+    MasterLocation,
+    StaticMaster,
+    ZooKeeperMaster,
+    ZooKeeperUrl,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +91,23 @@ def test_without_a_host_the_environment_gives_the_consul_address() -> None:
     master = parse_master("consul:///service/mesos", {"CONSUL_HTTP_ADDR": "h:1"})
     assert isinstance(master, ConsulMaster)
     assert master.consul.url == "http://h:1"
+
+
+# --- the journal ----------------------------------------------------------------------------
+
+
+def test_a_journal_is_sqlite_or_a_path_in_zookeeper() -> None:
+    assert parse_journal("sqlite") is None
+    found = parse_journal("zk://user:s3cret@z1,z2:2182/mesos/shim/")
+    assert found == ZooKeeperUrl(("z1:2181", "z2:2182"), "/mesos/shim", "user:s3cret")
+    assert "s3cret" not in f"{found} {found!r}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "postgres", "zk://z1", "zk://z1/", "zk://u@z1/x", "zk://z:0/x", "zk://u:hunter2@/x"],
+)
+def test_another_journal_is_an_error_without_its_password(text: str) -> None:
+    with pytest.raises(ConfigError, match="--journal=") as error:
+        parse_journal(text)
+    assert "hunter2" not in str(error.value)

@@ -230,6 +230,27 @@ def test_a_task_with_an_executor_is_rejected_and_the_executor_released() -> None
     assert not shim.disk.frameworks
 
 
+def test_a_task_that_the_journal_does_not_take_is_rejected_by_name() -> None:
+    shim = Shim(max_task_bytes=2000)
+    info = task_info()
+    info.data = b"x" * 2000
+    shim.run(info)
+    (status,) = shim.statuses
+    assert (state(status), reason(status)) == ("TASK_FAILED", "TASK_INVALID")
+    text = f"TaskInfo {info.task_id.value!r} has {info.ByteSize()} bytes"
+    assert status.message.startswith(text)
+    assert "takes 2000" in status.message
+    assert not of(Launch, shim.decision.orders)
+    assert not shim.disk.tasks
+
+
+def test_a_task_of_the_largest_size_is_accepted() -> None:
+    info = task_info()
+    shim = Shim(max_task_bytes=info.ByteSize() + 100)
+    shim.run(info)
+    assert of(Launch, shim.decision.orders)
+
+
 def test_all_tasks_of_a_group_are_rejected() -> None:
     shim = Shim()
     message = m.RunTaskGroupMessage()

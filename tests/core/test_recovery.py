@@ -62,3 +62,18 @@ def test_a_container_without_a_container_id_label_is_left(shim: Shim) -> None:
     assert removed == ["mesos-x"]
     notices = [order.text for order in decision.orders if isinstance(order, Notice)]
     assert "container stray lacks the container_id label and is kept" in notices
+
+
+def test_a_late_list_only_shows_containers_without_a_task(shim: Shim) -> None:
+    """The last request of an earlier leader may arrive after the first list."""
+    running, launching = (
+        listed(shim, "running", Phase.RUNNING),
+        listed(shim, "launching", Phase.CREATED),
+    )
+    shim.handle(facts.ContainersFound((running,)))
+    late = Container("mesos-y", "id", Phase.CREATED, labels={LABEL_CONTAINER: "y"})
+    decision = shim.handle(facts.ContainersFound((running, launching, late)))
+    assert [order for order in decision.orders if not isinstance(order, Notice)] == [
+        RemoveOrphan("mesos-y")
+    ]
+    assert not decision.records

@@ -13,6 +13,7 @@ from shim.http.log_ring import LogRing
 from shim.http.pages import Page, agent_pages, starting_pages
 from shim.http.router import Router
 from shim.http.task_json_cache import TaskJsonCache
+from shim.http.view import alone
 from shim.telemetry.metrics import Metrics
 from tests.http.page_data import PageData
 
@@ -35,7 +36,14 @@ async def serving(
 @asynccontextmanager
 async def serving_start(wait: EndpointWait) -> AsyncIterator[Client]:
     """A client of an agent that waits for its Docker endpoint."""
-    pages = starting_pages("1.11.0", {"port": "5051"}, wait)
+    pages = starting_pages("1.11.0", {"port": "5051"}, wait, alone)
+    async with _client(pages, BasicAuth({}, frozenset())) as client:
+        yield client
+
+
+@asynccontextmanager
+async def serving_pages(pages: Mapping[str, Page]) -> AsyncIterator[Client]:
+    """A client of these pages, without passwords."""
     async with _client(pages, BasicAuth({}, frozenset())) as client:
         yield client
 

@@ -11,7 +11,8 @@ from shim import limits
 from shim.core.registration import State
 from shim.http.basic_auth import READONLY
 from shim.http.health import EndpointWait, Liveness
-from tests.http.conftest import Client, serving, serving_start
+from shim.http.pages import standby_pages
+from tests.http.conftest import Client, serving, serving_pages, serving_start
 from tests.http.page_data import PageData, run_tasks
 
 
@@ -186,6 +187,38 @@ async def test_health_says_why_the_endpoint_has_not_answered_yet() -> None:
         assert answer.status == 503
         reason = "the kind of the Docker endpoint has been unknown for 99 s: Unauthorized\n"
         assert await answer.text() == reason
+
+
+async def test_health_says_why_a_journal_in_zookeeper_takes_no_records(
+    client: Client, page_data: PageData
+) -> None:
+    page_data.liveness = Liveness(disk_failing=True, journal_problem="no quorum")
+    answer = await client.get("/health")
+    assert answer.status == 503
+    assert await answer.text() == "the journal in ZooKeeper takes no records: no quorum\n"
+
+
+async def test_an_agent_that_shares_its_journal_with_no_other_leads(client: Client) -> None:
+    answer = await client.get("/slave(1)/leader")
+    assert (answer.status, await answer.json()) == (200, {"leading": True, "journal": "sqlite"})
+
+
+async def test_a_standby_says_who_leads() -> None:
+    problems: list[str] = []
+    shown = {"leading": False, "leader": "10.0.0.9:5051 (host a, pid 1)"}
+    pages = standby_pages("1.11.0", {"port": "5051"}, lambda: problems, lambda: shown)
+    async with serving_pages(pages) as client:
+        answer = await client.get("/health")
+        expected = "standby: 10.0.0.9:5051 (host a, pid 1) leads\n"
+        assert (answer.status, await answer.text()) == (200, expected)
+        answer = await client.get("/leader")
+        assert (answer.status, await answer.json()) == (503, shown)
+        answer = await client.get("/slave(1)/state.json")
+        assert (answer.status, await answer.text()) == (503, expected)
+        assert (await client.get("/flags")).status == 200
+        problems.append("ZooKeeper at z:2181 does not answer")
+        answer = await client.get("/health")
+        assert (answer.status, await answer.text()) == (503, problems[0] + "\n")
 
 
 async def test_prometheus_has_only_its_exact_paths(client: Client) -> None:

@@ -147,7 +147,7 @@ BUGS = (
     ),
     Bug(
         "a second shim may open the journal",
-        "shim/agent/journal.py",
+        "shim/agent/work_dir_lock.py",
         "fcntl.LOCK_EX | fcntl.LOCK_NB",
         "fcntl.LOCK_SH | fcntl.LOCK_NB",
         (JOURNAL,),

@@ -32,6 +32,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from shim import limits
 from shim.engine.client.endpoint import Endpoint
 from shim.engine.client.errors import error_for
+from shim.engine.client.guard import MayAct, always, request_class
 from shim.errors import Permanent, ShimError, Transient, error_text
 
 API_NEWEST = (1, 51)
@@ -86,12 +87,20 @@ class Transport:
     unanswered: ClassVar[type[Transient]] = Transient
     """Raised when a request may have arrived but its answer did not."""
 
-    def __init__(self, endpoint: Endpoint, connections: int = limits.ENGINE_CONNECTIONS) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        connections: int = limits.ENGINE_CONNECTIONS,
+        may_act: MayAct = always,
+    ) -> None:
         """Needs a running loop; opens no connection yet."""
         self.endpoint = endpoint
-        self._short = aiohttp.ClientSession(connector=self._connector(connections))
+        self._short = aiohttp.ClientSession(
+            connector=self._connector(connections), request_class=request_class(may_act)
+        )
         self._long = aiohttp.ClientSession(
-            connector=self._connector(limits.ENGINE_LONG_CONNECTIONS)
+            connector=self._connector(limits.ENGINE_LONG_CONNECTIONS),
+            request_class=request_class(may_act),
         )
         self.api_version = ""
         """Such as ``1.41``; empty until :meth:`version` has negotiated it."""

@@ -15,6 +15,7 @@ from shim import limits
 from shim.engine.api import Auth, ContainerSpec, EngineInfo, ImageRef
 from shim.engine.client.endpoint import Endpoint
 from shim.engine.client.frames import Frames, Line
+from shim.engine.client.guard import MayAct, always
 from shim.engine.client.http_engine import CallObserver, HttpEngine, measured, measured_as
 from shim.engine.client.transport import Transport, parsing, time_limit
 from shim.engine.triton import parse
@@ -59,13 +60,14 @@ class TritonEngine(HttpEngine):
         shim_id: str,
         clock: Callable[[], float] = time.monotonic,
         observe_call: CallObserver | None = None,
+        may_act: MayAct = always,
     ) -> None:
         """Needs a running loop; opens no connection yet.
 
         ``url`` is ``https://host:port``. Containers whose label ``mesos-shim.id`` is ``shim_id``
         belong to this agent.
         """
-        super().__init__(TritonTransport(url, login), observe_call)
+        super().__init__(TritonTransport(url, login, may_act), observe_call)
         self.login = login
         self.packages: dict[str, int] = {}
         """MiB of each package that an inspect has shown. Only an inspect shows it."""

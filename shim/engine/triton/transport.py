@@ -12,6 +12,7 @@ import aiohttp
 
 from shim import limits
 from shim.engine.client.endpoint import Endpoint
+from shim.engine.client.guard import MayAct, always, request_class
 from shim.engine.client.transport import Transport, time_limit
 from shim.engine.triton.errors import error_for
 from shim.engine.triton.login import ClientLogin
@@ -32,15 +33,16 @@ class TritonTransport(Transport):
 
     unanswered = AnswerLost
 
-    def __init__(self, url: str, login: ClientLogin) -> None:
+    def __init__(self, url: str, login: ClientLogin, may_act: MayAct = always) -> None:
         """Needs a running loop; opens no connection yet. ``url`` is ``https://host:port``."""
-        super().__init__(Endpoint(url, url))
+        super().__init__(Endpoint(url, url), may_act=may_act)
         self.login = login
         self.creates = aiohttp.ClientSession(
             connector=SmallBufferConnector(
                 limit=0, force_close=True, ttl_dns_cache=DNS_CACHE_SECONDS
             ),
             trace_configs=[_call_when_sent()],
+            request_class=request_class(may_act),
         )
         """Creates, whose number :class:`~shim.engine.triton.creates.CreateTracker` limits."""
 
