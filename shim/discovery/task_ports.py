@@ -49,7 +49,9 @@ def task_ports(task: TaskInfo, container: Iterable[ContainerPort] = ()) -> tuple
     ]
     found = [*named, *mapped, *_published(task, own_network), *_exposed(task, own_network)]
     if _publishes_all(task):
-        found += [TaskPort(port.number, port.host, protocol=port.protocol) for port in container]
+        # Engines name them in no certain order. The first port has the plain service name.
+        ordered = sorted(container, key=lambda port: (port.protocol != "tcp", port.number))
+        found += [TaskPort(port.number, port.host, protocol=port.protocol) for port in ordered]
     if not found:
         found = [TaskPort(number, number) for number in _port_resources(task)]
     unique: dict[tuple[int, str], TaskPort] = {}

@@ -107,7 +107,7 @@ def test_exposed_ports_with_publish_all_are_ports() -> None:
 def test_the_ports_of_the_container_count_with_publish_all(
     given: list[tuple[str, str]], used: bool
 ) -> None:
-    exposed = [ContainerPort(80, "tcp", 49153), ContainerPort(53, "udp", None)]
+    exposed = [ContainerPort(53, "udp", None), ContainerPort(80, "tcp", 49153)]
     found = task_ports(task(parameters(*given, ("expose", "80"))), exposed)
     assert found[0] == TaskPort(80, 49153 if used else None)
     assert found[1:] == ((TaskPort(53, None, protocol="udp"),) if used else ())
