@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 import types
 from email.parser import BytesHeaderParser
+from http import HTTPStatus
 
+STARTING_PAUSE = 0.2
+"""Seconds between two requests to a master that starts."""
 MAX_HEAD = 65_536
 """The longest head of a response in bytes. A master sends some hundreds."""
 
@@ -94,6 +98,14 @@ class HttpParser:
         return self._headers is not None
 
     def get_status_code(self) -> int:
+        """The status; 503 for a 404, after a pause.
+
+        A master that starts answers 404 until it has set up its paths. pymesos ends at a 404, and
+        connects again at a 503.
+        """
+        if self._status == HTTPStatus.NOT_FOUND:
+            time.sleep(STARTING_PAUSE)
+            return HTTPStatus.SERVICE_UNAVAILABLE
         return self._status
 
     def get_headers(self) -> dict[str, str]:

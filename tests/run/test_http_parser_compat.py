@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from shim.run import http_parser_compat
 from shim.run.http_parser_compat import HttpParser
 
 STREAM = (
@@ -34,6 +35,16 @@ def test_a_body_with_a_length() -> None:
     assert (parser.get_status_code(), parser.recv_body()) == (403, b"nope")
     assert not parser.is_chunked()
     assert parser.is_message_complete()
+
+
+def test_a_master_that_starts_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("shim.run.http_parser_compat.time.sleep", pauses.append)
+    parser = HttpParser()
+    data = b"HTTP/1.1 404 Not Found\r\nContent-Length: 14\r\n\r\n404 Not Found."
+    assert parser.execute(data, len(data)) == len(data)
+    assert parser.get_status_code() == 503
+    assert pauses == [http_parser_compat.STARTING_PAUSE]
 
 
 def test_a_redirect_without_body_is_complete() -> None:
