@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from shim import limits
 from shim.agent import executor_service
 from shim.agent.executor_service import ExecutorService
 from shim.agent.runtime import Runtime
 from shim.agent.startup import StartupContext
 from shim.config import Config
 from shim.core.view import AgentView
+from shim.discovery.sync import ConsulSync
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.sandbox.container_files import ContainerFiles
 from shim.engine.sandbox.sampler import Sampler
+from shim.engine.triton import TritonEngine
 from shim.http.basic_auth import READONLY, READWRITE, BasicAuth
 from shim.http.health import Liveness
 from shim.http.pages import agent_pages
@@ -31,6 +36,19 @@ def basic_auth(config: Config) -> BasicAuth:
     return BasicAuth(config.http_credentials, protected)
 
 
+def _signals(
+    context: StartupContext, discovery: ConsulSync | None
+) -> Iterator[tuple[str, bool, str]]:
+    """What the live page says of Consul, and of the certificate for Triton."""
+    if discovery is not None:
+        stats = discovery.stats
+        text = f"{stats.registered} services, {stats.pending} to be written"
+        yield "consul", stats.connected, text if stats.connected else "does not answer"
+    if isinstance(context.engine, TritonEngine):
+        left = context.engine.login.days_left
+        yield "certificate", left > limits.LOGIN_WARN_DAYS, f"expires in {left:.0f} days"
+
+
 class HttpService:
     """``router`` answers requests; ``cache`` keeps the JSON of tasks ready."""
 
@@ -44,6 +62,7 @@ class HttpService:
         launch_stats: LaunchStats,
         billing: Billing | None,
         executors: ExecutorService,
+        discovery: ConsulSync | None,
     ) -> None:
         """Needs a running event loop."""
         config, standby = context.config, context.standby
@@ -73,6 +92,7 @@ class HttpService:
             fetch_stats=fetcher,
             billing=billing,
             leadership=standby.description if standby else alone,
+            more_signals=lambda: list(_signals(context, discovery)),
         )
         self.cache = TaskJsonCache(view)
         pages = agent_pages(view, self.cache, context.log_ring)

@@ -81,6 +81,7 @@ class AgentServices:
             stats,
             self._billing,
             self._executors,
+            self.discovery,
         )
         sources = catalogue.MetricSources(
             agent=agent,

@@ -37,6 +37,7 @@ from shim.model.ids import TaskKey
 from shim.model.orders import Send
 from shim.model.records import AddUpdate, DropUpdate, DropUpdates
 from shim.model.states import TERMINAL
+from shim.protos.mesos_pb2 import TaskState
 from shim.protos.messages_pb2 import StatusUpdateMessage
 
 
@@ -64,6 +65,11 @@ class StatusUpdateManager:
     def pending(self) -> int:
         """How many updates are not acknowledged."""
         return sum(len(stream.queue) for stream in self._streams.values())
+
+    def unacknowledged(self, key: TaskKey) -> list[TaskState.ValueType]:
+        """The states of the task's queued updates, oldest first."""
+        stream = self._streams.get(key)
+        return [] if stream is None else [each.update.status.state for each in stream.queue]
 
     def restore(self, values: dict[TaskKey, list[bytes]]) -> None:
         """The unacknowledged updates of each task, serialized, oldest first."""

@@ -124,3 +124,7 @@ class AgentView:
     def unacknowledged_updates(self) -> int:
         """Status updates that no framework has acknowledged."""
         return self._status_updates.pending
+
+    def unacknowledged_states(self, key: TaskKey) -> list[TaskState.ValueType]:
+        """The states of a task that no framework has acknowledged, oldest first."""
+        return self._status_updates.unacknowledged(key)

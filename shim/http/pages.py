@@ -12,10 +12,20 @@ from typing import Any
 
 from shim.http.files import FilesPages
 from shim.http.health import EndpointWait
+from shim.http.live.assets import assets
+from shim.http.live.feed import LiveFeed
+from shim.http.live.task_page import task_json
 from shim.http.log_ring import LogRing
 from shim.http.metrics_snapshot import snapshot
 from shim.http.protojson import dump
-from shim.http.responses import JSON, HttpError, Response, json_response, json_stream
+from shim.http.responses import (
+    JSON,
+    HttpError,
+    Response,
+    event_stream,
+    json_response,
+    json_stream,
+)
 from shim.http.state import StatePage
 from shim.http.statistics import StatisticsPages
 from shim.http.task_json_cache import TaskJsonCache
@@ -70,6 +80,8 @@ def starting_pages(
 
 
 _ABOUT_TASKS = (
+    "/live/events",
+    "/live/task",
     "/state",
     "/metrics/snapshot",
     "/monitor/statistics",
@@ -84,6 +96,7 @@ def agent_pages(view: View, cache: TaskJsonCache, log_ring: LogRing) -> Mapping[
     state = StatePage(view, cache)
     files = FilesPages(view, log_ring)
     statistics = StatisticsPages(view, cache)
+    feed = LiveFeed(view)
 
     def problems() -> Sequence[str]:
         return view.liveness().problems()
@@ -96,8 +109,21 @@ def agent_pages(view: View, cache: TaskJsonCache, log_ring: LogRing) -> Mapping[
     async def show_snapshot(query: Mapping[str, str]) -> Response:
         return json_response(await snapshot(view, cache))
 
+    async def show_events(query: Mapping[str, str]) -> Response:
+        if feed.is_full:
+            raise HttpError(503, f"{feed.streams} event streams are open already\n")
+        return event_stream(feed.events())
+
+    async def show_task(query: Mapping[str, str]) -> Response:
+        found = task_json(view, query.get("id", ""))
+        if found is None:
+            raise HttpError(404)
+        return json_response(found)
+
     return {
         **_general_pages(view.agent.version, view.flags, problems, view.leadership),
+        "/live/events": show_events,
+        "/live/task": show_task,
         "/state": show_state,
         "/metrics/snapshot": show_snapshot,
         "/monitor/statistics": statistics.statistics,
@@ -133,6 +159,7 @@ def _general_pages(
         return Response(dump(found), {"Content-Type": JSON}, status)
 
     return {
+        **assets(),
         "/health": health,
         "/leader": show_leader,
         "/version": show_version,

@@ -9,6 +9,7 @@ from typing import Any
 from shim.http.protojson import dump
 
 JSON = "application/json"
+EVENTS = "text/event-stream"
 
 _TEXTS = {
     401: "401 Unauthorized.",
@@ -34,6 +35,11 @@ class Response:
     status: int = 200
 
     @property
+    def is_event_stream(self) -> bool:
+        """Its pieces are events, each of which is sent at once."""
+        return self.headers.get("Content-Type") == EVENTS
+
+    @property
     def is_json(self) -> bool:
         return self.headers.get("Content-Type") == JSON
 
@@ -45,3 +51,8 @@ def json_response(value: Any) -> Response:
 def json_stream(pieces: AsyncIterator[bytes]) -> Response:
     """The pieces together are one JSON document."""
     return Response(pieces, {"Content-Type": JSON})
+
+
+def event_stream(events: AsyncIterator[bytes]) -> Response:
+    """Server-sent events, until the reader is gone."""
+    return Response(events, {"Content-Type": EVENTS, "Cache-Control": "no-store"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -24,6 +24,8 @@ Api = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 WITHOUT_PASSWORD = frozenset({"/health", "/leader", "/version"})
 """Pages that never need a password: those of a stock agent, and one for proxies."""
+
+ROOT = "/"
 
 _CALLBACK = re.compile(r"[A-Za-z0-9_.$]{1,200}")
 _GZIP_FROM = 1024
@@ -70,6 +72,8 @@ class Router:
         if "/.." in path:
             raise HttpError(404)
         path = path.removeprefix(self._prefix).rstrip("/")
+        if not path and ROOT in self._pages:
+            return ROOT
         while path:
             if (name := path.removesuffix(".json")) in self._pages:
                 return name
@@ -111,14 +115,27 @@ async def _send(request: web.Request, response: Response, callback: str) -> web.
             body = _call(callback.encode(), body)
     if isinstance(body, bytes):
         return _whole(request, response.status, headers, body)
-    body = coalesce(body)
+    if response.is_event_stream:
+        return await _stream(request, response.status, headers, body)
     compress = response.is_json and _accepts_gzip(request)
     if compress:
         headers["Content-Encoding"] = "gzip"
-    stream = web.StreamResponse(status=response.status, headers=headers)
+        return await _stream(request, response.status, headers, _gzip(coalesce(body)))
+    return await _stream(request, response.status, headers, coalesce(body))
+
+
+async def _stream(
+    request: web.Request, status: int, headers: dict[str, str], body: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    stream = web.StreamResponse(status=status, headers=headers)
     await stream.prepare(request)
-    async for piece in _gzip(body) if compress else body:
-        await stream.write(piece)
+    try:
+        async for piece in body:
+            await stream.write(piece)
+    finally:
+        # A reader that is gone ends the page at once, and not when it is collected as garbage.
+        if isinstance(body, AsyncGenerator):
+            await body.aclose()
     await stream.write_eof()
     return stream
 

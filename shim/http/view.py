@@ -113,4 +113,6 @@ class View:
     billing: Billing | None = None
     leadership: Callable[[], Mapping[str, Any]] = alone
     """What ``/leader`` shows."""
+    more_signals: Callable[[], Sequence[tuple[str, bool, str]]] = tuple
+    """Name, state and words of services that not every agent has: Consul, Triton's login."""
     time_slicer: TimeSlicer = field(default_factory=TimeSlicer)

@@ -23,7 +23,7 @@ from shim.model.ids import Pid
 from shim.model.settings import StaticMaster
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState
-from shim.wire.tls import Tls
+from shim.wire.tls import Tls, client_context
 from tests.agent.in_process import IMAGE, InProcessAgent, in_process_agent
 from tests.bench.kit import ThinMaster, framework_info
 from tests.fakes.engine import FakeEngine
@@ -246,6 +246,12 @@ async def test_agent_and_master_talk_over_tls_and_prove_themselves(
         probe = MasterProbe(StaticMaster("127.0.0.1", master.port), settings)
         await probe.detect()
         assert (await probe.ask()).startswith(f"{master.url}: Mesos ")
+        async with (
+            aiohttp.ClientSession() as web,
+            web.get(master.url, ssl=client_context(settings)) as answer,
+        ):
+            assert answer.url.port == agent.port, "the page of its only agent"
+            assert "<title>mesos-shim</title>" in await answer.text()
         assert "TASK_RUNNING" in await run_one_task(master.address, environ)
         assert await agent.end() == 0
 

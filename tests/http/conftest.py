@@ -53,7 +53,10 @@ async def _client(pages: Mapping[str, Page], auth: BasicAuth) -> AsyncIterator[C
     router = Router(pages, Metrics(), auth, "slave(1)")
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", router.handle)
-    async with TestClient(TestServer(app)) as client:
+    server = TestServer(app)
+    # An event stream is open until its reader or the server ends it.
+    await server.start_server(shutdown_timeout=0.1)
+    async with TestClient(server) as client:
         yield client
 
 

@@ -1,0 +1,123 @@
+"""The head of the live page: is the agent well, what does it offer, what failed lately."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from shim import limits
+from shim.core.history import CompletedTask
+from shim.core.view import AgentView
+from shim.http.amounts import Amount
+from shim.http.live.rows import SCALARS
+from shim.http.protojson import Json
+from shim.http.view import View
+from shim.protos.mesos_pb2 import TaskState
+
+FAILURES = frozenset(
+    {
+        TaskState.TASK_FAILED,
+        TaskState.TASK_LOST,
+        TaskState.TASK_ERROR,
+        TaskState.TASK_DROPPED,
+        TaskState.TASK_GONE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One answer to "is it well?"."""
+
+    name: str
+    well: bool
+    text: str
+
+    def json(self) -> Json:
+        return {"name": self.name, "well": self.well, "text": self.text}
+
+
+def summary(view: View, used: Sequence[float], now: float) -> Json:
+    """``used``: the sums of :data:`SCALARS`. ``now``: seconds since the epoch."""
+    agent = view.agent
+    total = Amount(agent.info.resources).json()
+    resources = {
+        name: {"used": round(amount, 2), "total": total.get(name, 0)}
+        for name, amount in zip(SCALARS, used, strict=True)
+    }
+    body: Json = {
+        "agent_id": agent.agent_id or "",
+        "hostname": agent.info.hostname,
+        "master": str(agent.master or ""),
+        "version": agent.version,
+        "started": view.started,
+        "now": now,
+        "signals": [signal.json() for signal in signals(view)],
+        "resources": resources,
+        "frameworks": _frameworks(agent),
+        "failures": failures(_completed(agent), now),
+        "unacknowledged": agent.unacknowledged_updates,
+        "to_remove": len(agent.pending_removals),
+        "ended": {TaskState.Name(s): count for s, count in agent.ended_by_state.items()},
+    }
+    if view.billing is not None:
+        body["triton"] = view.billing.state()
+    return body
+
+
+def signals(view: View) -> list[Signal]:
+    agent, liveness = view.agent, view.liveness()
+    return [
+        _master(agent),
+        Signal(
+            "endpoint",
+            liveness.relist_age <= limits.HEALTH_RELIST_AGE and not liveness.endpoint_error,
+            liveness.endpoint_error or f"listed its containers {liveness.relist_age:.0f} s ago",
+        ),
+        Signal(
+            "journal",
+            not liveness.disk_failing,
+            "takes no records: is the disk of --work_dir full?"
+            if liveness.disk_failing
+            else "durable",
+        ),
+        *(Signal(name, well, text) for name, well, text in view.more_signals()),
+        *([Signal("drain", False, "the agent is being drained")] if agent.drain_config else []),
+    ]
+
+
+def _master(agent: AgentView) -> Signal:
+    if agent.recovering:
+        return Signal("master", False, "recovering: the endpoint has not listed its containers")
+    if agent.connected:
+        return Signal("master", True, f"registered with {agent.master}")
+    if agent.master is None:
+        return Signal("master", False, "no leading master is known")
+    return Signal("master", False, f"not registered with {agent.master} yet")
+
+
+def _frameworks(agent: AgentView) -> list[Json]:
+    live = Counter(key.framework_id for key in agent.tasks)
+    return [
+        {"id": id_, "name": framework.info.name, "tasks": live[id_]}
+        for id_, framework in agent.frameworks.items()
+    ]
+
+
+def _completed(agent: AgentView) -> Iterable[CompletedTask]:
+    for framework_id in agent.completed_frameworks:
+        yield from agent.completed_tasks(framework_id)
+
+
+def failures(completed: Iterable[CompletedTask], now: float) -> list[Json]:
+    """Failed tasks of the last hour by message, the most frequent first."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for task in completed:
+        if task.wire.state in FAILURES and now - task.ended <= limits.LIVE_FAILURES_AGE:
+            text = task.wire.statuses[-1].message if task.wire.statuses else ""
+            counts[TaskState.Name(task.wire.state), text[: limits.LIVE_MESSAGE]] += 1
+    return [
+        {"state": state, "message": text, "count": count}
+        for (state, text), count in counts.most_common(limits.LIVE_FAILURES)
+    ]

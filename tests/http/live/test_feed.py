@@ -1,0 +1,150 @@
+"""Event streams: everything first, changes afterwards, bounded, and idle when nobody looks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from shim import limits
+from shim.http.live.feed import LiveFeed
+from tests.http.conftest import Client, serving
+from tests.http.page_data import PageData, accept_task, end_task, run_task, run_tasks
+from tests.support.wait import patience, until
+
+
+@pytest.fixture(autouse=True)
+def _short_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LIVE_INTERVAL", 0.01)
+
+
+class Stream:
+    """Reads one stream, and does with it what the page does."""
+
+    def __init__(self, events: AsyncIterator[bytes]) -> None:
+        self._events = events
+        self.rows: dict[str, Any] = {}
+        self.agent: Any = None
+        self.resets = 0
+
+    async def read(self) -> None:
+        async with patience():
+            piece = await anext(self._events)
+        name, data = piece.decode().removesuffix("\n\n").split("\ndata: ")
+        body = json.loads(data)
+        match name.removeprefix("event: "):
+            case "reset":
+                self.rows.clear()
+                self.resets += 1
+            case "agent":
+                self.agent = body
+            case "tasks":
+                self.rows.update((row["id"], row) for row in body)
+            case "gone":
+                for container_id in body:
+                    del self.rows[container_id]
+
+    async def until_rows(self, count: int) -> None:
+        while len(self.rows) != count:
+            await self.read()
+
+
+async def test_a_stream_has_all_tasks_and_then_their_changes(page_data: PageData) -> None:
+    refs = run_tasks(page_data.core, 3)
+    feed = LiveFeed(page_data.view)
+    stream = Stream(feed.events())
+    await stream.until_rows(3)
+    assert stream.agent["resources"]["cpus"]["used"] == 1.5
+    late = accept_task(page_data.core, "late")
+    await stream.until_rows(4)
+    run_task(page_data.core, late)
+    while stream.rows[late.container_id]["state"] != "TASK_RUNNING":
+        await stream.read()
+    end_task(page_data.core, refs[0], acknowledged=True)
+    while stream.rows[refs[0].container_id]["live"]:
+        await stream.read()
+    assert stream.resets == 1
+    await feed.close()
+
+
+async def test_rows_leave_with_the_oldest_completed_tasks(
+    page_data: PageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "COMPLETED_TASKS", 1)
+    refs = run_tasks(page_data.core, 2)
+    feed = LiveFeed(page_data.view)
+    stream = Stream(feed.events())
+    await stream.until_rows(2)
+    for ref in refs:
+        end_task(page_data.core, ref, acknowledged=True)
+    await stream.until_rows(1)
+    assert list(stream.rows) == [refs[1].container_id]
+    await feed.close()
+
+
+async def test_nothing_is_compared_while_nobody_looks(page_data: PageData) -> None:
+    feed = LiveFeed(page_data.view)
+    events = feed.events()
+    await anext(events)
+    assert feed.streams == 1
+    await events.aclose()  # type: ignore[attr-defined]
+    assert feed.streams == 0
+    await until(lambda: not any(t.get_name() == "live page" for t in asyncio.all_tasks()))
+    run_tasks(page_data.core, 1)
+    again = Stream(feed.events())
+    await again.until_rows(1)
+    await feed.close()
+
+
+async def test_a_reader_that_is_gone_ends_its_stream(page_data: PageData) -> None:
+    async with serving(page_data) as client:
+        async with client.get("/live/events") as answer:
+            assert answer.content_type == "text/event-stream"
+            assert (await answer.content.readline()) == b"event: reset\n"
+        await until(lambda: not any(t.get_name() == "live page" for t in asyncio.all_tasks()))
+
+
+async def test_too_many_streams_are_refused(
+    page_data: PageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LIVE_STREAMS", 2)
+    async with serving(page_data) as client:
+        first, second = await client.get("/live/events"), await client.get("/live/events")
+        await first.content.readline()
+        await second.content.readline()
+        refused = await client.get("/live/events")
+        assert refused.status == 503
+        assert await refused.text() == "2 event streams are open already\n"
+        first.close()
+        second.close()
+
+
+async def test_one_task_in_full_without_secrets(page_data: PageData, client: Client) -> None:
+    ref = accept_task(page_data.core, "web.1")
+    run_task(page_data.core, ref)
+    answer = await client.get("/live/task", params={"id": ref.container_id})
+    text = await answer.text()
+    assert "value of PASSWORD" not in text
+    assert "do-not-tell" not in text
+    found = json.loads(text)
+    assert [status["state"] for status in found["statuses"]] == ["TASK_STARTING", "TASK_RUNNING"]
+    assert found["unacknowledged"] == ["TASK_STARTING", "TASK_RUNNING"]
+    assert found["directory"].endswith(f"/executors/web.1/runs/{ref.container_id}")
+    end_task(page_data.core, ref, acknowledged=True)
+    ended = await (await client.get("/live/task", params={"id": ref.container_id})).json()
+    assert (ended["state"], ended["live"]) == ("TASK_FINISHED", False)
+    assert (await client.get("/live/task", params={"id": "<b>"})).status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/slave(1)", "/slave(1)/", "/live/index.html"])
+async def test_the_document_allows_nothing_from_elsewhere(client: Client, path: str) -> None:
+    answer = await client.get(path)
+    assert (answer.status, answer.content_type) == (200, "text/html")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for name in ("app.js", "grid.js", "task.js", "tasks.js", "text.js", "style.css"):
+        assert (await client.get(f"/live/{name}")).status == 200
