@@ -267,6 +267,9 @@ HTML_ERROR_CHARS = 200
 """Characters kept of a proxy's HTML page."""
 CREATE_SETTLES = 30.0
 """A create without an answer has made its container by then, or never will."""
+VOLUME_CALLS_AT_ONCE = 8
+"""Volumes made or removed at once: a daemon takes a lock for each, and a thousand may be destroyed
+in one operation."""
 PULLS_AT_ONCE = 16
 """Pulls at once. The daemon itself fetches three layers at a time; more only share the link."""
 PULL_REPORT_INTERVAL = 5.0

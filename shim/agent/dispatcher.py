@@ -13,6 +13,7 @@ from shim.agent.messenger import Messenger
 from shim.discovery.sync import ConsulSync
 from shim.engine.checks.checker import Checker
 from shim.engine.containers.containerizer import Containerizer
+from shim.engine.volume_provisioner import VolumeProvisioner
 from shim.model import orders
 from shim.model.container import Ref
 from shim.model.orders import Level, Order
@@ -32,6 +33,7 @@ class OrderDispatcher:
         checker: Checker,
         discovery: ConsulSync | None,
         executors: ExecutorService,
+        volumes: VolumeProvisioner,
     ) -> None:
         self._containerizer = containerizer
         self._discovery = discovery
@@ -54,6 +56,7 @@ class OrderDispatcher:
             orders.Remove: containerizer.carry_out,
             orders.UpdateContainer: containerizer.carry_out,
             orders.RemoveOrphan: containerizer.carry_out,
+            orders.RemoveVolume: volumes.carry_out,
             orders.StartChecks: checker.start,
             orders.StopChecks: lambda o: checker.stop(o.ref),
             orders.Publish: self._publish,

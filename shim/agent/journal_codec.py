@@ -11,6 +11,8 @@ Table ``meta`` holds one row for each of the agent's own records::
     agent               shim.journal.Agent
     unanswered_request  "1" while a re-registration request has no answer
     resources           shim.journal.Resources
+    volume/NAME         shim.journal.PersistentVolume
+    operation/UUID      mesos.Operation; the UUID as 32 hexadecimal digits
     drain               mesos.DrainConfig
     doomed/CONTAINER    FRAMEWORK "\\n" TASK      a pending removal of this container
                         FRAMEWORK "\\n\\n" EXECUTOR    the same, of an executor's own container
@@ -83,6 +85,8 @@ _DRAIN = "drain"
 _PENDING_REMOVAL = "doomed/"
 """Prefix of the rows of pending removals."""
 _EXECUTOR = "executor/"
+_VOLUME = "volume/"
+_OPERATION = "operation/"
 _ACKNOWLEDGED_END = "acknowledged/"
 """Prefix of the rows of acknowledged terminal updates."""
 
@@ -102,6 +106,14 @@ def meta_row(record: AgentRecord) -> tuple[str, bytes | None]:
             return _UNANSWERED_REQUEST, None
         case records.SaveResources(resources):
             return _RESOURCES, resources.SerializeToString()
+        case records.SaveVolume(name, value):
+            return _VOLUME + name, value
+        case records.DropVolume(name):
+            return _VOLUME + name, None
+        case records.SaveOperation(uuid, value):
+            return _OPERATION + uuid.hex(), value
+        case records.DropOperation(uuid):
+            return _OPERATION + uuid.hex(), None
         case records.SaveDrain(config):
             return _DRAIN, config.SerializeToString()
         case records.DropDrain():
@@ -143,6 +155,10 @@ def read_meta(rows: Iterable[tuple[str, bytes]], snapshot: Snapshot) -> None:
             snapshot.pending_removals[container_id] = Ref(_removal_key(value), container_id)
         elif name.startswith(_EXECUTOR):
             snapshot.executors[ContainerId(name.removeprefix(_EXECUTOR))] = value
+        elif name.startswith(_VOLUME):
+            snapshot.volumes[name.removeprefix(_VOLUME)] = value
+        elif name.startswith(_OPERATION):
+            snapshot.operations[bytes.fromhex(name.removeprefix(_OPERATION))] = value
         elif name.startswith(_ACKNOWLEDGED_END):
             snapshot.acknowledged_ends.append(value)
 

@@ -42,7 +42,7 @@ from shim.http.log_ring import LogRing
 from shim.http.pages import Page, standby_pages, starting_pages
 from shim.http.router import Router
 from shim.http.view import alone
-from shim.model.facts import ContainersFound, LeaveRequested, MasterDetected
+from shim.model.facts import ContainersFound, LeaveRequested, MasterDetected, VolumesFound
 from shim.model.ids import Pid
 from shim.model.orders import Exit
 from shim.model.records import Record, Snapshot
@@ -193,7 +193,7 @@ class _Agent:
             await sandboxes.load()
             info = await startup.engine_info(engine, wait.failed)
             engine_ip = await startup.engine_address(config, info, address)
-            settings = self._settings(address, pid, info, engine_ip)
+            settings = self._settings(address, pid, info, owner, engine_ip)
             context = StartupContext(
                 config=config,
                 journal=journal,
@@ -201,6 +201,7 @@ class _Agent:
                 engine=engine,
                 info=info,
                 shim_id=owner,
+                volumes_missing=await startup.volumes_missing(engine),
                 pid=pid,
                 hostname=address.hostname,
                 engine_ip=engine_ip,
@@ -220,7 +221,12 @@ class _Agent:
         self._metrics.engine_seconds.labels(call, outcome).observe(seconds)
 
     def _settings(
-        self, address: Addresses, pid: Pid, info: EngineInfo, engine_ip: str | None
+        self,
+        address: Addresses,
+        pid: Pid,
+        info: EngineInfo,
+        owner: str,
+        engine_ip: str | None,
     ) -> CoreSettings:
         """What the core needs to know. Raises FatalError if less is offered than is reserved."""
         config = self._config
@@ -246,6 +252,9 @@ class _Agent:
             fixed_size=info.kind == "triton",
             max_task_bytes=limits.JOURNAL_TASK_BYTES if self._standby else None,
             engine_ip=engine_ip,
+            shim_id=owner,
+            resource_version=SystemEntropy().uuid(),
+            resizes_volumes=_resizes_volumes(config, info),
         )
 
     # --- the running agent ----------------------------------------------------------------
@@ -292,7 +301,7 @@ class _Agent:
     async def _recover(
         self, context: StartupContext, core: Core, runtime: Runtime, services: AgentServices
     ) -> None:
-        """Post the containers that exist: the core compares them with the journal, once."""
+        """Post the containers and volumes that exist: the core compares them with the journal."""
         await startup.wait_to_act(context.journal)
         needs_inspect = core.recovery.needs_inspect()
         found = await startup.existing_containers(context.engine, needs_inspect)
@@ -300,6 +309,7 @@ class _Agent:
         await runtime.settled()
         if services.discovery is not None:
             services.discovery.enable_orphan_removal()
+        runtime.post(VolumesFound(tuple(await startup.existing_volumes(context.engine))))
         if context.standby is not None:
             await asyncio.sleep(limits.STRAY_SWEEP)
             found = await startup.existing_containers(context.engine, lambda _: False)
@@ -315,6 +325,16 @@ async def _commit(journal: Journal, record: Record) -> None:
         except Transient as error:
             log.error("%s", error)
             await asyncio.sleep(limits.DISK_RETRY)
+
+
+def _resizes_volumes(config: Config, info: EngineInfo) -> bool:
+    """Whether a volume at the endpoint has no size of its own.
+
+    So it is with Docker's driver ``local``. A tritonnfs volume keeps its size, and so may the
+    volumes of other drivers.
+    """
+    sized = any("{size}" in value for value in config.volume_driver_options.values())
+    return info.kind == "docker" and config.volume_driver == "local" and not sized
 
 
 def _find_addresses(config: Config) -> Addresses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 from google.protobuf.message import Message
@@ -32,9 +32,18 @@ class Messenger:
     """Sends and receives for the agent's process and for the processes that authenticate it."""
 
     def __init__(
-        self, pid: Pid, credential: Credential | None, links: Links, post: Callable[[Fact], None]
+        self,
+        pid: Pid,
+        credential: Credential | None,
+        links: Links,
+        post: Callable[[Fact], None],
+        capabilities: Iterable[int] = AGENT_CAPABILITIES,
     ) -> None:
-        """``post`` takes each received message, and the outcome of each authentication."""
+        """``post`` takes each received message, and the outcome of each authentication.
+
+        ``capabilities`` are those that the agent announces.
+        """
+        self._capabilities = frozenset(capabilities)
         self._pid = pid
         self._credential = credential
         self._links = links
@@ -69,7 +78,7 @@ class Messenger:
 
     def _encode(self, message: Message) -> bytes | None:
         try:
-            return codec.encode(message, frozenset(AGENT_CAPABILITIES))
+            return codec.encode(message, self._capabilities)
         except UnsafeMessage as error:
             self.counters["unsafe_messages"] += 1
             log.critical("not sent, it could abort the master: %s", error)

@@ -28,6 +28,7 @@ from shim.errors import NotFound, Transient
 from shim.http.log_ring import LogRing
 from shim.model.container import Container
 from shim.model.ids import Pid
+from shim.model.volume import Volume
 from shim.telemetry.metrics import Metrics
 from shim.wire.link import Links
 from shim.wire.server import Inbox
@@ -47,6 +48,8 @@ class StartupContext:
     info: EngineInfo
     shim_id: str
     """On all containers of this shim."""
+    volumes_missing: str
+    """Why the endpoint has no persistent volumes; empty when it has them."""
     pid: Pid
     """The agent's libprocess address."""
     hostname: str
@@ -107,6 +110,31 @@ async def wait_to_act(journal: Journal) -> None:
         except Transient as error:
             log.error("recovery waits for the journal: %s", error)
             await asyncio.sleep(limits.DISK_RETRY)
+
+
+async def volumes_missing(engine: Engine) -> str:
+    """Ask the endpoint, once it answers, whether it has volumes."""
+    while True:
+        try:
+            reason = await engine.volumes_missing()
+        except Transient as error:
+            log.error("whether there are volumes waits for the Docker endpoint: %s", error)
+            await asyncio.sleep(limits.ENDPOINT_RETRY)
+            continue
+        if not reason:
+            return ""
+        log.warning("tasks with persistent volumes will fail: the endpoint has none: %s", reason)
+        return f"This endpoint has no volumes ({reason})"
+
+
+async def existing_volumes(engine: Engine) -> Sequence[Volume]:
+    """All volumes of this shim, listed until the endpoint answers."""
+    while True:
+        try:
+            return await engine.list_volumes()
+        except Transient as error:
+            log.error("the list of volumes waits for the Docker endpoint: %s", error)
+            await asyncio.sleep(limits.ENDPOINT_RETRY)
 
 
 async def existing_containers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -33,6 +34,7 @@ from shim.engine.mapping.pod import is_infra
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.billing.exporter import BillingExporter
 from shim.engine.triton.billing.usage_meter import UsageMeter
+from shim.engine.volume_provisioner import VolumeProvisioner
 from shim.model.facts import Fact
 from shim.model.ids import ExecutorKey
 from shim.model.orders import Exit, Launch, LaunchExecutor
@@ -53,23 +55,28 @@ class AgentServices:
         self._sandboxes = context.sandboxes
         self._fetcher = _fetcher(context, settings)
         self._executors = ExecutorService(context, agent, runtime.post)
+        self._volumes = _volumes(context, runtime)
         self._containerizer = _containerizer(
             context,
             settings,
             self._fetcher,
             self._executors,
+            self._volumes,
             stats.counted_post(runtime.post),
         )
         self._checker = _checker(context, runtime)
         self._billing = _billing(context, agent)
         self.discovery = _discovery(context, agent)
-        self.messenger = Messenger(context.pid, config.credential, context.links, runtime.post)
+        self.messenger = Messenger(
+            context.pid, config.credential, context.links, runtime.post, agent.capabilities
+        )
         self._dispatcher = OrderDispatcher(
             self.messenger,
             self._containerizer,
             self._checker,
             self.discovery,
             self._executors,
+            self._volumes,
         )
         self._dispatch = stats.counted_dispatch(self._dispatcher.dispatch)
         self.http = HttpService(
@@ -129,6 +136,7 @@ class AgentServices:
             await self.discovery.withdraw_agent(limits.WITHDRAW_TIMEOUT)
         await self._checker.close()
         await self._containerizer.close()
+        await self._volumes.close()
         await self.http.close()
         # After the containerizer, which collects the final logs of removed containers.
         await self._sandboxes.close()
@@ -150,6 +158,7 @@ def _mapping_settings(context: StartupContext) -> MappingSettings:
         default_container_info=config.default_container_info,
         pod_image=config.pod_image or IMAGE,
         host_address=context.engine_ip or "",
+        volumes_missing=context.volumes_missing,
     )
 
 
@@ -166,11 +175,26 @@ def _fetcher(context: StartupContext, settings: MappingSettings) -> Fetcher:
     )
 
 
+def _volumes(context: StartupContext, runtime: Runtime) -> VolumeProvisioner:
+    config = context.config
+    triton = context.info.kind == "triton"
+    return VolumeProvisioner(
+        context.engine,
+        runtime.post,
+        shim_id=context.shim_id,
+        driver="" if triton else config.volume_driver,
+        options={} if triton else config.volume_driver_options,
+        sandbox_directory=config.sandbox_directory,
+        clock=time.monotonic,
+    )
+
+
 def _containerizer(
     context: StartupContext,
     settings: MappingSettings,
     fetcher: Fetcher,
     executors: ExecutorService,
+    volumes: VolumeProvisioner,
     post: Callable[[Fact], None],
 ) -> Containerizer:
     config = context.config
@@ -183,6 +207,7 @@ def _containerizer(
             executor_id=_executor_id(order),
             settings=settings,
             member=order.executor,
+            persistent=order.volumes,
         )
         if settings.triton or is_infra(order.ref, order.task):
             return spec
@@ -198,7 +223,7 @@ def _containerizer(
         executor_launch=launch_of,
         own_images={IMAGE: partial(image_archive, context.info.architecture)},
         auth_for=fetcher.auth_for,
-        hooks=[fetcher],
+        hooks=[volumes, fetcher],
         collect_final_logs=context.sandboxes.collect_final_logs,
         max_inflight=config.max_inflight or _max_inflight(context.info),
         registration_timeout=config.executor_registration_timeout,

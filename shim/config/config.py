@@ -77,6 +77,9 @@ class Config:
     pod_image: str
     """Empty: the agent's own image."""
     cgroups_enable_cfs: bool
+    volume_driver: str
+    volume_driver_options: Mapping[str, str] = field(repr=False)
+    """They may hold a password, as of a CIFS share."""
     fetcher_cache_size: int
     fetcher_cache_dir: Path
     fetcher_file_root: Path | None

@@ -89,6 +89,20 @@ def docker_config(text: str) -> DockerConfig:
     return docker_config_of_agent(_object(_contents(text)))
 
 
+def volume_driver_options(text: str) -> Mapping[str, str]:
+    """``--volume_driver_options``: ``key=value,key=value``, or a JSON object of texts."""
+    if not text.lstrip().startswith("{"):
+        pairs = [pair.partition("=") for pair in text.split(",")]
+        if not all(name and equals for name, equals, _ in pairs):
+            raise ValueError("neither key=value,key=value nor a JSON object")
+        return {name: value for name, _, value in pairs}
+    options = _object(text)
+    for name, value in options.items():
+        if not isinstance(value, str):
+            raise ValueError(f"{name!r} is not a text: quote the value")
+    return options
+
+
 def _contents(text: str) -> str:
     if text.lstrip().startswith("{"):
         return text

@@ -16,6 +16,7 @@ from shim.config.file_values import (
     http_credentials,
     prices,
     secret_key,
+    volume_driver_options,
 )
 from shim.config.master import parse_journal, parse_master
 from shim.config.resources import parse_attributes, parse_domain, parse_ports, role
@@ -336,6 +337,20 @@ GROUPS = (
                 BOOLEAN,
                 "false",
                 "cpus are a hard limit as well as shares",
+            ),
+            Flag(
+                "volume_driver",
+                TEXT,
+                "local",
+                "the engine's driver of persistent volumes; Triton's is always `tritonnfs`",
+            ),
+            Flag(
+                "volume_driver_options",
+                ValueKind("OPTIONS", volume_driver_options),
+                None,
+                "options of that driver, `key=value,key=value` or a JSON object; in a value "
+                "`{name}` is the volume's name and `{size}` its size in MB",
+                secret=True,
             ),
             Flag(
                 "fetcher_cache_size",

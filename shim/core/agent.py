@@ -23,14 +23,17 @@ from shim.core.executors import Executor, ExecutorPhase, Executors
 from shim.core.frameworks import Frameworks
 from shim.core.lifecycle import Event
 from shim.core.master_messages import MasterMessageHandler
+from shim.core.operations import Operations
 from shim.core.recovery import Recovery
 from shim.core.registration import Registration, State
+from shim.core.reservations import Reservations
 from shim.core.shutdown import Mode, Shutdown
 from shim.core.status_updates import StatusUpdateManager
 from shim.core.task_groups import TaskGroups
 from shim.core.tasks import Tasks
 from shim.core.timers import (
     ExecutorTimer,
+    OperationRetry,
     RegistrationTimer,
     ShutdownTimer,
     TaskExpiry,
@@ -38,6 +41,7 @@ from shim.core.timers import (
     UpdateRetry,
 )
 from shim.core.view import AgentView
+from shim.core.volumes import PersistentVolumes
 from shim.model import facts
 from shim.model.container import Ref
 from shim.model.ids import AgentId, FrameworkId, TaskKey
@@ -55,16 +59,23 @@ class Core:
         self.ctx = ctx = Context(settings, entropy, now)
         self.frameworks = Frameworks(ctx)
         self.status_updates = StatusUpdateManager(ctx)
-        self.tasks = Tasks(ctx, self.frameworks, self.status_updates)
+        self.volumes = PersistentVolumes(ctx)
+        self.reservations = Reservations(ctx, self.volumes)
+        self.operations = Operations(ctx, self.reservations)
+        self.tasks = Tasks(ctx, self.frameworks, self.status_updates, self.volumes)
         self.executors = Executors(ctx)
-        self.groups = TaskGroups(ctx, self.tasks, self.executors)
+        self.groups = TaskGroups(ctx, self.tasks, self.executors, self.reservations, self.volumes)
         self.registration = Registration(
-            ctx, self._add_agent_state, lambda: len(self.status_updates) > 0
+            ctx, self._add_agent_state, lambda: len(self.status_updates) + len(self.operations) > 0
         )
-        self.custom_executors = CustomExecutors(ctx, self.tasks, self.executors, self.frameworks)
+        self.shutdown = Shutdown(
+            ctx, self.tasks, self.status_updates, self.registration, self.operations
+        )
+        self.custom_executors = CustomExecutors(
+            ctx, self.tasks, self.executors, self.frameworks, self.volumes
+        )
         self.executor_calls = ExecutorCalls(ctx, self.custom_executors, self.frameworks)
         self.executor_recovery = ExecutorRecovery(ctx, self.custom_executors, self.frameworks)
-        self.shutdown = Shutdown(ctx, self.tasks, self.status_updates, self.registration)
         self.recovery = Recovery(
             ctx,
             self.tasks,
@@ -73,7 +84,7 @@ class Core:
             self.frameworks,
             self.executor_recovery,
         )
-        self.draining = Draining(ctx, self.tasks, self.frameworks)
+        self.draining = Draining(ctx, self.tasks, self.frameworks, self.operations)
         self.master_messages = MasterMessageHandler(
             ctx,
             self.tasks,
@@ -84,9 +95,19 @@ class Core:
             self.registration,
             self.shutdown,
             self.draining,
+            self.reservations,
+            self.operations,
+            self.volumes,
         )
         self.view = AgentView(
-            ctx, self.tasks, self.frameworks, self.status_updates, self.registration
+            ctx,
+            self.tasks,
+            self.frameworks,
+            self.status_updates,
+            self.registration,
+            self.reservations,
+            self.volumes,
+            self.operations,
         )
         """What pages and metrics may read."""
         self._restore(snapshot)
@@ -108,7 +129,9 @@ class Core:
             facts.ContainerExited: lambda f: self._apply(f.ref, Event.EXITED, f),
             facts.ContainerVanished: lambda f: self._apply(f.ref, Event.VANISHED, f),
             facts.ContainerUpdated: self.custom_executors.container_updated,
-            facts.ContainerRemoved: lambda f: self.tasks.pending_removals.removed(f.ref),
+            facts.ContainerRemoved: self._container_removed,
+            facts.VolumesFound: lambda f: self.volumes.report_unknown(f.volumes),
+            facts.VolumeRemoved: lambda f: self.volumes.removed(f.name),
             facts.HealthReported: self._health_reported,
             facts.CheckReported: lambda f: self.tasks.apply(f.ref, Event.REPORT, f),
         }
@@ -151,6 +174,10 @@ class Core:
         if fact.stage is facts.Stage.CREATING:
             self._apply(fact.ref, Event.CREATING)
 
+    def _container_removed(self, fact: facts.ContainerRemoved) -> None:
+        self.tasks.pending_removals.removed(fact.ref)
+        self.volumes.release(fact.ref.container_id)
+
     def _health_reported(self, fact: facts.HealthReported) -> None:
         self.tasks.apply(fact.ref, Event.REPORT, fact)
         task = self.tasks.table.get(fact.ref.task_key)
@@ -172,6 +199,7 @@ class Core:
             self.recovery.remove_orphans(fact.containers)
             return
         self.recovery.reconcile(fact.containers)
+        self.volumes.resume_removals()
         if self.ctx.settings.cleanup:
             self.shutdown.begin(Mode.CLEANUP, Mode.CLEANUP.value, forget=True)
         else:
@@ -192,6 +220,8 @@ class Core:
                 self.tasks.expire(ref)
             case ExecutorTimer(ref):
                 self.custom_executors.timer_fired(ref)
+            case OperationRetry(uuid):
+                self.operations.retry(uuid)
             case RegistrationTimer.SEND_REQUEST:
                 self.registration.send_request()
             case RegistrationTimer.NO_ANSWER:
@@ -214,7 +244,7 @@ class Core:
         executors and frameworks belong to one agent id. Every task is reported until its terminal
         update is acknowledged.
         """
-        request.checkpointed_resources.extend(self.tasks.checkpointed_resources)
+        request.checkpointed_resources.extend(self.reservations.resources)
         if isinstance(request, RegisterSlaveMessage):
             return
         self.status_updates.acknowledged_ends.request_sent()
@@ -240,6 +270,8 @@ class Core:
 
     def _restore(self, snapshot: Snapshot) -> None:
         self.frameworks.restore(snapshot.frameworks)
+        self.volumes.restore(snapshot.volumes, snapshot.resources.resources)
+        self.reservations.restore(snapshot.resources.resources)
         self.registration.restore(snapshot)
         if snapshot.agent is not None:
             self.ctx.agent_id = AgentId(snapshot.agent.info.id.value)
@@ -250,6 +282,12 @@ class Core:
             self.executors.restore(snapshot.executors)
             self.executor_recovery.restore(snapshot.executors)
             self.tasks.restore(snapshot.tasks, self.groups.group_of())
+            self.operations.restore(snapshot.operations)
+            for executor in self.executors.values():
+                if executor.phase is not ExecutorPhase.TERMINATED:
+                    self.volumes.hold(executor.container_id, executor.info.resources)
+            for custom in self.custom_executors.table.values():
+                if custom.live:
+                    self.volumes.hold(custom.ref.container_id, custom.info.resources)
         self.tasks.pending_removals.restore(snapshot.pending_removals)
         self.tasks.drain = snapshot.drain
-        self.tasks.checkpointed_resources = list(snapshot.resources.resources)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from shim.core.timers import Timers
+from shim.model.capabilities import AGENT_CAPABILITIES, RESIZE_VOLUME
 from shim.model.ids import AgentId, Pid
 from shim.model.orders import Launch, Level, Notice, Order
 from shim.model.records import Record
@@ -39,6 +41,9 @@ class Entropy(Protocol):
 
     def uniform(self, limit: float) -> float:
         """A number in [0, limit]."""
+
+
+_RESOURCE_VERSION = uuid.UUID(int=0, version=4).bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,19 @@ class CoreSettings:
     """Pure: what the endpoint cannot do of a launch, with the name of the field; None: nothing."""
     max_task_bytes: int | None = None
     """The largest TaskInfo that the journal takes; None: any."""
+    shim_id: str = ""
+    """On all containers and volumes of this agent."""
+    resource_version: bytes = _RESOURCE_VERSION
+    """16 bytes of a UUID, another one at each start."""
+    resizes_volumes: bool = False
+    """Persistent volumes have no size of their own at the endpoint: GROW_VOLUME has no effect."""
     engine_ip: str | None = None
     """Address of the engine's host, reported for containers without an address of their own."""
+
+    @property
+    def capabilities(self) -> tuple[SlaveInfo.Capability.Type.ValueType, ...]:
+        """Those that the agent announces."""
+        return AGENT_CAPABILITIES + ((RESIZE_VOLUME,) if self.resizes_volumes else ())
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ from shim.core.lifecycle import Event, TaskPhase
 from shim.core.task import Task
 from shim.core.tasks import Tasks
 from shim.core.timers import ExecutorTimer
+from shim.core.volumes import PersistentVolumes
 from shim.model import facts
 from shim.model.container import Container, Ref
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
@@ -52,8 +53,14 @@ from shim.protos.mesos_pb2 import ExecutorInfo, KillPolicy, Resource, TaskInfo, 
 
 class CustomExecutors:
     def __init__(
-        self, ctx: Context, tasks: Tasks, executors: Executors, frameworks: Frameworks
+        self,
+        ctx: Context,
+        tasks: Tasks,
+        executors: Executors,
+        frameworks: Frameworks,
+        volumes: PersistentVolumes,
     ) -> None:
+        self._volumes = volumes
         self._ctx = ctx
         self._tasks = tasks
         self._executors = executors
@@ -104,7 +111,9 @@ class CustomExecutors:
             executor.task_keys[task_key] = None
         if is_new:
             executor.size = self._needed(executor)
-            self._ctx.order(self.launch_order(executor))
+            order = self.launch_order(executor)
+            self._volumes.hold(executor.ref.container_id, order.resources)
+            self._ctx.order(order)
         self.save(executor)
         self.advance(executor)
 
@@ -128,6 +137,8 @@ class CustomExecutors:
             framework.info,
             self._ctx.agent_id or "",
             tuple(resources),
+            # A task may name a volume that its executor has as well.
+            tuple(dict.fromkeys(self._volumes.mounts(resources))),
         )
 
     def advance(self, executor: CustomExecutor) -> None:

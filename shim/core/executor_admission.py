@@ -11,6 +11,7 @@ from shim.core.custom_executor import CustomExecutor, Size, same_executor
 from shim.core.executors import ExecutorPhase
 from shim.core.frameworks import Framework
 from shim.core.status import Reason, Report, rejected
+from shim.model.volume import VolumeMount
 from shim.protos.mesos_pb2 import ContainerInfo, ExecutorInfo, TaskInfo, TaskState
 
 
@@ -80,6 +81,17 @@ def too_large(executor: CustomExecutor, needed: Size) -> Report | None:
         "all its tasks need"
     )
     return rejected(TaskState.TASK_FAILED, Reason.REASON_CONTAINER_UPDATE_FAILED, text)
+
+
+def not_mounted(executor: CustomExecutor, volumes: Sequence[VolumeMount]) -> Report | None:
+    """Why a task cannot have volumes that the running container lacks; None without such."""
+    if not volumes:
+        return None
+    names = ", ".join(repr(volume.persistence_id) for volume in volumes)
+    return _invalid(
+        f"TaskInfo.resources: the container of {executor} runs without the persistent volumes "
+        f"{names}, and no container is given one later: name them in ExecutorInfo.resources"
+    )
 
 
 def _has_image(container: ContainerInfo) -> bool:

@@ -9,15 +9,26 @@ from shim.core.context import Context
 from shim.core.custom_executor import CustomExecutor, Size
 from shim.core.executors import ExecutorPhase, Executors
 from shim.core.frameworks import Framework
+from shim.core.reservations import Reservations
 from shim.core.status import Report
 from shim.core.tasks import Tasks
+from shim.core.volumes import PersistentVolumes
 from shim.model.ids import ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
 from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo
 
 
 class ExecutorLaunches:
-    def __init__(self, ctx: Context, tasks: Tasks, executors: Executors) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        tasks: Tasks,
+        executors: Executors,
+        reservations: Reservations,
+        volumes: PersistentVolumes,
+    ) -> None:
         self._ctx = ctx
+        self._reservations = reservations
+        self._volumes = volumes
         self._tasks = tasks
         self._executors = tasks.custom_executors
         self._all_executors = executors
@@ -62,14 +73,19 @@ class ExecutorLaunches:
         launch_executor: bool | None,
     ) -> Report | None:
         wanted = [*info.resources, *(r for task in tasks for r in task.resources)]
-        known = self._tasks.checkpointed_resources
+        known = self._reservations.resources
         report = (
             executor_admission.unfit(info, framework.info.id.value, tasks)
+            or rejections.unusable_volume(wanted, framework.info.role)
             or rejections.unknown_resources(framework, wanted, known)
             or executor_admission.refused(
                 executor, info, framework, launch_executor=launch_executor
             )
         )
+        if report is None and executor is not None:
+            mounted = self._volumes.held_by(executor.ref.container_id)
+            lacking = [mount for mount in self._volumes.mounts(wanted) if mount.name not in mounted]
+            report = executor_admission.not_mounted(executor, lacking)
         if report is None and executor is not None and self._ctx.settings.fixed_size:
             live = [t.info.resources for t in self._executors.tasks_of(executor) if t.live]
             new = [task.resources for task in tasks]

@@ -15,17 +15,19 @@ from shim.core.early_kills import EarlyKills
 from shim.core.executor_launches import ExecutorLaunches
 from shim.core.executors import Executors
 from shim.core.frameworks import Framework, Frameworks
+from shim.core.operations import Operations
 from shim.core.registration import Registration, State
+from shim.core.reservations import Reservations
 from shim.core.shutdown import Mode, Shutdown
 from shim.core.status import Report
 from shim.core.status_updates import StatusUpdateManager
 from shim.core.task_groups import TaskGroups, task_key
 from shim.core.tasks import Tasks
+from shim.core.volumes import PersistentVolumes
 from shim.model.ids import ExecutorId, ExecutorKey, FrameworkId, Pid, TaskId, TaskKey
 from shim.model.orders import Level
-from shim.model.records import SaveResources
 from shim.model.states import TERMINAL
-from shim.protos import journal_pb2, messages_pb2
+from shim.protos import messages_pb2
 from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo
 
@@ -36,6 +38,7 @@ _REREGISTER_IF_IGNORED: frozenset[type[Message]] = frozenset(
         messages_pb2.KillTaskMessage,
         messages_pb2.ShutdownFrameworkMessage,
         messages_pb2.CheckpointResourcesMessage,
+        messages_pb2.ApplyOperationMessage,
         messages_pb2.DrainSlaveMessage,
     }
 )
@@ -60,6 +63,9 @@ class MasterMessageHandler:
         registration: Registration,
         shutdown: Shutdown,
         draining: Draining,
+        reservations: Reservations,
+        operations: Operations,
+        volumes: PersistentVolumes,
     ) -> None:
         self._ctx = ctx
         self._tasks = tasks
@@ -69,7 +75,9 @@ class MasterMessageHandler:
         self._status_updates = status_updates
         self._registration = registration
         self._shutdown = shutdown
-        self._executor_launches = ExecutorLaunches(ctx, tasks, executors)
+        self._executor_launches = ExecutorLaunches(ctx, tasks, executors, reservations, volumes)
+        self._reservations = reservations
+        self._operations = operations
         self._early_kills = EarlyKills(ctx)
         self._warned: set[Pid] = set()
         """Foreign senders named in the log."""
@@ -84,6 +92,9 @@ class MasterMessageHandler:
             messages_pb2.ShutdownExecutorMessage: self._shutdown_executor,
             messages_pb2.UpdateFrameworkMessage: self._update_framework,
             messages_pb2.CheckpointResourcesMessage: self._checkpoint_resources,
+            messages_pb2.ApplyOperationMessage: self._apply_operation,
+            messages_pb2.ReconcileOperationsMessage: self._operations.reconcile,
+            messages_pb2.AcknowledgeOperationStatusMessage: self._operations.acknowledge,
             messages_pb2.DrainSlaveMessage: draining.begin,
             messages_pb2.ShutdownMessage: self._shutdown_agent,
         }
@@ -129,6 +140,7 @@ class MasterMessageHandler:
         already = self._ctx.connected
         self._registration.registered(message)
         if self._ctx.connected and not already:
+            self._operations.registered()
             self._status_updates.resume()
 
     def _reregistered(self, message: messages_pb2.SlaveReregisteredMessage) -> None:
@@ -137,7 +149,8 @@ class MasterMessageHandler:
             return
         already = self._ctx.connected
         self._registration.reregistered(message)
-        if not already:
+        if self._ctx.connected and not already:
+            self._operations.registered()
             self._status_updates.resume()
         for reconciliation in message.reconciliations:
             self._reconcile(reconciliation)
@@ -205,7 +218,7 @@ class MasterMessageHandler:
         if info.HasField("executor"):
             self._run_in_executor(framework, message, killed=killed)
             return
-        known = self._tasks.checkpointed_resources
+        known = self._reservations.resources
         rejection = (
             self._killed_early(killed)
             or self._unavailable(framework)
@@ -370,9 +383,13 @@ class MasterMessageHandler:
         self._status_updates.resume(sorted(known.task_keys))
 
     def _checkpoint_resources(self, message: messages_pb2.CheckpointResourcesMessage) -> None:
-        resources = list(message.resources)
-        if resources != self._tasks.checkpointed_resources and not self._ctx.connected:
+        if self._reservations.replace(message.resources) and not self._ctx.connected:
             # A request that is already on its way reports the earlier resources.
             self._registration.schedule_reregistration()
-        self._tasks.checkpointed_resources = resources
-        self._ctx.record(SaveResources(journal_pb2.Resources(resources=resources)))
+
+    def _apply_operation(self, message: messages_pb2.ApplyOperationMessage) -> None:
+        if self._ctx.agent_id is None:
+            self._misdirected()
+        elif not self._operations.apply(message) or not self._ctx.connected:
+            # The master applied it already: a re-registration reports what the agent has.
+            self._registration.schedule_reregistration()

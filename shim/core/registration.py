@@ -43,7 +43,6 @@ from collections.abc import Callable
 from shim import limits
 from shim.core.context import Context
 from shim.core.timers import RegistrationTimer
-from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.facts import Authenticated, AuthenticationFailed
 from shim.model.ids import AgentId, Pid
 from shim.model.orders import Authenticate, Level, Pong, Send
@@ -248,8 +247,9 @@ class Registration:
         return first
 
     def _complete(self, request: _Request) -> None:
-        for capability in AGENT_CAPABILITIES:
+        for capability in self._ctx.settings.capabilities:
             request.agent_capabilities.add(type=capability)
+        request.resource_version_uuid.value = self._ctx.settings.resource_version
         self._add_agent_state(request)
 
     # --- authentication -------------------------------------------------------------------

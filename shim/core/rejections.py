@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shim.core import reservations
+from shim.core import reservations, volumes
 from shim.core.frameworks import Framework
 from shim.core.status import Reason, Report, rejected
+from shim.model.resources import role_of
 from shim.protos.mesos_pb2 import Resource, TaskInfo, TaskState
 
 
@@ -15,7 +16,15 @@ def unsupported(framework: Framework, info: TaskInfo, known: Iterable[Resource])
 
     ``known`` are the agent's dynamic reservations and persistent volumes.
     """
-    return unknown_resources(framework, info.resources, known)
+    return unusable_volume(info.resources, framework.info.role) or unknown_resources(
+        framework, info.resources, known
+    )
+
+
+def unusable_volume(resources: Iterable[Resource], role: str) -> Report | None:
+    """A persistent volume that no task of ``role`` can use; None when there is none."""
+    problem = volumes.problem(resources, role)
+    return rejected(TaskState.TASK_FAILED, Reason.REASON_TASK_INVALID, problem) if problem else None
 
 
 def unknown_resources(
@@ -25,7 +34,7 @@ def unknown_resources(
     missing = reservations.missing(resources, known)
     if not missing:
         return None
-    names = ", ".join(f"{r.name} of role {r.role}" for r in missing)
+    names = ", ".join(map(_described, missing))
     text = f"The task uses reservations or volumes unknown to the agent: {names}"
     return _dropped(framework, Reason.REASON_RESOURCES_UNKNOWN, text)
 
@@ -77,6 +86,12 @@ def unknown_at_kill(framework: Framework) -> Report:
 def launch_interrupted(framework: Framework) -> Report:
     """The agent restarted while the container's create was under way."""
     return _dropped(framework, Reason.REASON_SLAVE_RESTARTED, "Task launched during agent restart")
+
+
+def _described(resource: Resource) -> str:
+    name = resource.disk.persistence.id
+    volume = f" (volume {name!r})" if name else ""
+    return f"{resource.name} of role {role_of(resource)}{volume}"
 
 
 def _dropped(framework: Framework, reason: Reason.ValueType, message: str) -> Report:

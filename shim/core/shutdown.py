@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from shim import limits
 from shim.core.context import Context
+from shim.core.operations import Operations
 from shim.core.registration import Registration
 from shim.core.status_updates import StatusUpdateManager
 from shim.core.tasks import Tasks
@@ -67,11 +68,13 @@ class Shutdown:
         tasks: Tasks,
         status_updates: StatusUpdateManager,
         registration: Registration,
+        operations: Operations,
     ) -> None:
         self._ctx = ctx
         self._tasks = tasks
         self._status_updates = status_updates
         self._registration = registration
+        self._operations = operations
         self._plan: _Plan | None = None
 
     @property
@@ -128,6 +131,7 @@ class Shutdown:
         self._registration.end()
         if plan.forget:
             self._tasks.drop_all_frameworks()
+            self._operations.drop_all()
             ctx.record(DropAgent())
         ctx.record(DropDrain())
         ctx.order(Exit(1 if plan.mode is Mode.MASTER_SHUTDOWN else 0, plan.reason))

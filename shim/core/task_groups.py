@@ -25,9 +25,12 @@ from shim.core.default_executor import (
 from shim.core.executors import Executor, ExecutorPhase, Executors
 from shim.core.frameworks import Framework
 from shim.core.lifecycle import Event, TaskPhase
+from shim.core.reservations import Reservations
 from shim.core.status import Report
 from shim.core.task import Task
 from shim.core.tasks import Tasks
+from shim.core.volumes import PersistentVolumes
+from shim.core.volumes import problem as volume_problem
 from shim.model import facts
 from shim.model.container import Container, Phase, Ref
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
@@ -42,10 +45,19 @@ _UNUSED = ContainerId("00000000-0000-0000-0000-000000000000")
 
 
 class TaskGroups:
-    def __init__(self, ctx: Context, tasks: Tasks, executors: Executors) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        tasks: Tasks,
+        executors: Executors,
+        reservations: Reservations,
+        volumes: PersistentVolumes,
+    ) -> None:
         self._ctx = ctx
         self._tasks = tasks
         self._executors = executors
+        self._reservations = reservations
+        self._volumes = volumes
         self._executor_actions: dict[ExecutorAction, Callable[[Executor, object], None]] = {
             ExecutorAction.IGNORE: self._ignore,
             ExecutorAction.ALLOW_CREATE: self._allow_create,
@@ -114,7 +126,9 @@ class TaskGroups:
         resources = list(info.resources)
         for task_info in infos.values():
             resources += task_info.resources
-        known = self._tasks.checkpointed_resources
+        if problem := volume_problem(resources, framework.info.role):
+            return rejections.invalid_group(problem)
+        known = self._reservations.resources
         return rejections.unknown_resources(framework, resources, known) or self._unfit(infos, info)
 
     def _unfit(self, infos: Mapping[TaskKey, TaskInfo], executor: ExecutorInfo) -> Report | None:
@@ -123,11 +137,15 @@ class TaskGroups:
         agent_id, has_infra = str(ctx.agent_id), self._has_infra(executor)
         first = next(iter(infos))
         key = ExecutorKey(first.framework_id, ExecutorId(executor.executor_id.value))
-        member = MemberOf(Ref(key, _UNUSED), executor, has_infra)
+        mounts = self._volumes.mounts
+        member = MemberOf(
+            Ref(key, _UNUSED), executor, has_infra, volumes=mounts(executor.resources)
+        )
         for task, info in infos.items():
             if too_large := rejections.too_large(info, ctx.settings.max_task_bytes):
                 return rejections.invalid_group(f"task {task.task_id!r}: {too_large}")
-            launch = Launch(Ref(task, _UNUSED), info, agent_id, member)
+            volumes = mounts(info.resources)
+            launch = Launch(Ref(task, _UNUSED), info, agent_id, member, volumes=volumes)
             if problem := ctx.settings.launch_problem(launch):
                 return rejections.invalid_group(f"task {task.task_id!r}: {problem}")
         return None
@@ -170,6 +188,7 @@ class TaskGroups:
             framework_id = FrameworkId(framework.info.id.value)
             has_infra = self._has_infra(info)
             executor = self._executors.add(info, framework_id, has_container=has_infra)
+            self._volumes.hold(executor.container_id, info.resources)
         executor.groups += 1
         group = Group(executor, executor.groups, GroupPhase.QUEUED, list(infos))
         self._executors.save(executor)
@@ -193,6 +212,7 @@ class TaskGroups:
                 framework.info,
                 self._ctx.agent_id,
                 tuple(resources),
+                self._volumes.mounts(executor.info.resources),
             )
         )
 

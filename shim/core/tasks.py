@@ -26,6 +26,7 @@ from shim.core.status_reporter import StatusReporter
 from shim.core.status_updates import StatusUpdateManager
 from shim.core.task import Task
 from shim.core.timers import TaskExpiry
+from shim.core.volumes import PersistentVolumes
 from shim.model import facts
 from shim.model.container import Container, Ref
 from shim.model.ids import ContainerId, ExecutorKey, FrameworkId, TaskKey
@@ -47,7 +48,6 @@ from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import (
     DrainConfig,
     KillPolicy,
-    Resource,
     TaskInfo,
     TaskState,
     TaskStatus,
@@ -63,10 +63,15 @@ _LAUNCH_PHASES = (TaskPhase.STAGING, TaskPhase.STARTING, TaskPhase.LAUNCHED)
 
 class Tasks:
     def __init__(
-        self, ctx: Context, frameworks: Frameworks, status_updates: StatusUpdateManager
+        self,
+        ctx: Context,
+        frameworks: Frameworks,
+        status_updates: StatusUpdateManager,
+        volumes: PersistentVolumes,
     ) -> None:
         self._ctx = ctx
         self._frameworks = frameworks
+        self._volumes = volumes
         self._status_updates = status_updates
         self.history = History()
         self.table: dict[TaskKey, Task] = {}
@@ -79,8 +84,6 @@ class Tasks:
         """They run the tasks in phases QUEUED and DELIVERED; set by themselves."""
         self.drain: DrainConfig | None = None
         """The drain under way."""
-        self.checkpointed_resources: list[Resource] = []
-        """Dynamic reservations and persistent volumes, as the master last sent them."""
         self._actions: dict[Action, Callable[[Task, object], None]] = {
             Action.IGNORE: self._ignore,
             Action.BEGIN: self._begin,
@@ -118,6 +121,7 @@ class Tasks:
         framework.task_keys.add(key)
         ctx.record(AddTask(key, task.info.SerializeToString(), task.journal_state()))
         self.start_expiry_timer(task)
+        self._volumes.hold(container_id, info.resources)
         return task
 
     def enqueue(
@@ -140,13 +144,17 @@ class Tasks:
     def launch_order(self, task: Task) -> Launch:
         assert self._ctx.agent_id is not None
         member = None if task.group is None else self._member_of(task.group.executor)
-        return Launch(task.ref, task.info, self._ctx.agent_id, member)
+        volumes = self._volumes.mounts(task.info.resources)
+        return Launch(task.ref, task.info, self._ctx.agent_id, member, volumes=volumes)
 
     def _member_of(self, executor: Executor) -> MemberOf:
         addresses, host = executor.addresses, self._ctx.settings.engine_ip
         if not addresses and host is not None:
             addresses = (host,)
-        return MemberOf(executor.ref, executor.info, executor.has_container, addresses)
+        volumes = self._volumes.mounts(executor.info.resources)
+        return MemberOf(
+            executor.ref, executor.info, executor.has_container, addresses, volumes=volumes
+        )
 
     def start_expiry_timer(self, task: Task) -> None:
         """Start the timer of ``TaskInfo.max_completion_time``.
@@ -519,6 +527,8 @@ class Tasks:
             task = Task.restore(key, self._ctx.agent_id, info, state, group_of)
             task.listed = True
             self.table[key] = task
+            if task.live:
+                self._volumes.hold(task.ref.container_id, task.info.resources)
             self._frameworks.table[key.framework_id].task_keys.add(key)
             if task.executor_key is not None:
                 self.custom_executors.restore_task(task.executor_key, key)

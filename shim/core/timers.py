@@ -18,6 +18,13 @@ class UpdateRetry:
 
 
 @dataclass(frozen=True, slots=True)
+class OperationRetry:
+    """The operation's status was sent and is not acknowledged yet."""
+
+    uuid: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class TaskExpiry:
     """The task's ``max_completion_time`` is over."""
 
@@ -42,6 +49,8 @@ class ShutdownTimer(enum.Enum):
     ACKNOWLEDGEMENTS = "stop waiting for the last acknowledgements"
 
 
-Timer = UpdateRetry | TaskExpiry | ExecutorTimer | RegistrationTimer | ShutdownTimer
+Timer = (
+    UpdateRetry | OperationRetry | TaskExpiry | ExecutorTimer | RegistrationTimer | ShutdownTimer
+)
 
 Timers = TimerQueue[Timer]

@@ -13,10 +13,13 @@ from shim.core.context import Context
 from shim.core.custom_executor import CustomExecutor
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.history import CompletedTask
+from shim.core.operations import Operations
 from shim.core.registration import Registration, State
+from shim.core.reservations import Reservations
 from shim.core.status_updates import StatusUpdateManager
 from shim.core.task import Task
 from shim.core.tasks import Tasks
+from shim.core.volumes import PersistentVolumes
 from shim.model.container import Ref
 from shim.model.ids import AgentId, ContainerId, ExecutorKey, FrameworkId, Pid, TaskKey
 from shim.protos.mesos_pb2 import DrainConfig, FrameworkInfo, Resource, SlaveInfo, TaskState
@@ -32,11 +35,17 @@ class AgentView:
         frameworks: Frameworks,
         status_updates: StatusUpdateManager,
         registration: Registration,
+        reservations: Reservations,
+        volumes: PersistentVolumes,
+        operations: Operations,
     ) -> None:
         self._ctx = ctx
         self._tasks = tasks
         self._status_updates = status_updates
         self._registration = registration
+        self._reservations = reservations
+        self._volumes = volumes
+        self._operations = operations
         self.tasks: Mapping[TaskKey, Task] = MappingProxyType(tasks.table)
         """Accepted tasks, oldest first, until their terminal update is acknowledged."""
         self.frameworks: Mapping[FrameworkId, Framework] = MappingProxyType(frameworks.table)
@@ -90,8 +99,23 @@ class AgentView:
 
     @property
     def checkpointed_resources(self) -> Sequence[Resource]:
-        """Dynamic reservations and persistent volumes, as the master last sent them."""
-        return self._tasks.checkpointed_resources
+        """Dynamic reservations and persistent volumes, with those of operations."""
+        return self._reservations.resources
+
+    @property
+    def capabilities(self) -> Sequence[SlaveInfo.Capability.Type.ValueType]:
+        """Those that the agent announces to a master."""
+        return self._ctx.settings.capabilities
+
+    @property
+    def volumes(self) -> Mapping[str, bool]:
+        """Names of persistent volumes at the endpoint. False: the volume is being removed."""
+        return self._volumes.names
+
+    @property
+    def unacknowledged_operations(self) -> int:
+        """Operations whose status no framework and no master has acknowledged."""
+        return len(self._operations)
 
     # --- executors ------------------------------------------------------------------------
 

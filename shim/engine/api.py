@@ -156,6 +156,9 @@ class Engine(Protocol):
     async def remove_volume(self, name: str) -> None:
         """Remove it with its files. It need not exist. Transient while a container has it."""
 
+    async def volumes_missing(self) -> str:
+        """Why the endpoint has no volumes, in its own words; empty: it has them."""
+
     async def list_volumes(self) -> Sequence[Volume]:
         """All volumes of this shim; none at an endpoint without volumes."""
 

@@ -13,7 +13,6 @@ from shim.http.protojson import Json, dump, to_json
 from shim.http.task_json_cache import TaskJsonCache
 from shim.http.time_slicer import json_array
 from shim.http.view import BUILD, Billing, View
-from shim.model.capabilities import AGENT_CAPABILITIES
 from shim.model.ids import FrameworkId
 from shim.protos.mesos_pb2 import FrameworkInfo, Resource, SlaveInfo
 
@@ -93,7 +92,7 @@ class StatePage:
             "id": agent.agent_id or "",
             "pid": str(agent.pid),
             "hostname": info.hostname,
-            "capabilities": [SlaveInfo.Capability.Type.Name(kind) for kind in AGENT_CAPABILITIES],
+            "capabilities": [SlaveInfo.Capability.Type.Name(kind) for kind in agent.capabilities],
         }
         if info.HasField("domain"):
             body["domain"] = to_json(info.domain)

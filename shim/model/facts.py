@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from shim.model.container import Container, Ref
 from shim.model.ids import ExecutorKey, Pid
+from shim.model.volume import Volume
 from shim.protos.executor_pb2 import Call
 
 
@@ -174,6 +175,20 @@ class ContainerRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumesFound:
+    """At start: every volume of this shim at the endpoint."""
+
+    volumes: tuple[Volume, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRemoved:
+    """The endpoint certainly has the persistent volume no more."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class HealthReported:
     """A health check has a result that is to be reported."""
 
@@ -209,6 +224,8 @@ Fact = (
     | ContainerVanished
     | ContainerUpdated
     | ContainerRemoved
+    | VolumesFound
+    | VolumeRemoved
     | HealthReported
     | CheckReported
 )

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from shim.model.container import ContainerPort, Ref
 from shim.model.ids import Pid
+from shim.model.volume import VolumeMount
 from shim.protos.executor_pb2 import Event
 from shim.protos.mesos_pb2 import ExecutorInfo, FrameworkInfo, Resource, TaskInfo
 
@@ -83,6 +84,8 @@ class MemberOf:
 
     In the order in which they came. Of them depend limits that they share, and on Triton volumes.
     """
+    volumes: tuple[VolumeMount, ...] = ()
+    """The persistent volumes among the executor's own resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class Launch:
     agent_id: str
     executor: MemberOf | None = None
     """None: the task belongs to no task group."""
+    volumes: tuple[VolumeMount, ...] = ()
+    """The persistent volumes among its resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,8 @@ class LaunchExecutor:
     agent_id: str
     resources: tuple[Resource, ...]
     """Those of the executor and of its first task or task group."""
+    volumes: tuple[VolumeMount, ...] = ()
+    """The persistent volumes among the executor's own resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,19 @@ class RemoveOrphan:
     """Stop and remove, by name, a container of this shim without a task. Not answered."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveVolume:
+    """Remove a persistent volume with its data.
+
+    Retried until the endpoint has it no more, even while a container still mounts it. Answered by
+    VolumeRemoved.
+    """
+
+    name: str
+    again: bool = False
+    """An earlier process may have asked for it: its call, or a container's, may still come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +276,7 @@ Order = (
     | Remove
     | UpdateContainer
     | RemoveOrphan
+    | RemoveVolume
     | StartChecks
     | StopChecks
     | Publish

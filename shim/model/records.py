@@ -50,9 +50,41 @@ class DropUnansweredRequest:
 
 @dataclass(frozen=True, slots=True)
 class SaveResources:
-    """Dynamic reservations and persistent volumes, as the master last sent them."""
+    """Dynamic reservations and persistent volumes, in the format of before Mesos 1.4."""
 
     resources: journal_pb2.Resources
+
+
+@dataclass(frozen=True, slots=True)
+class SaveVolume:
+    """A persistent volume that the agent keeps, or that it removes from the endpoint."""
+
+    name: str
+    value: bytes
+    """A serialized ``shim.journal.PersistentVolume``."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropVolume:
+    """The endpoint no longer has the volume."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveOperation:
+    """An operation whose last status no master has acknowledged."""
+
+    uuid: bytes
+    value: bytes
+    """A serialized ``mesos.Operation``."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropOperation:
+    """Its last status was acknowledged, or the agent id that it belonged to was given up."""
+
+    uuid: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +221,10 @@ AgentRecord = (
     | AddUnansweredRequest
     | DropUnansweredRequest
     | SaveResources
+    | SaveVolume
+    | DropVolume
+    | SaveOperation
+    | DropOperation
     | SaveDrain
     | DropDrain
     | AddPendingRemoval
@@ -232,6 +268,10 @@ class Snapshot:
     """``(info, state)`` of each task, as in :class:`AddTask`, oldest first."""
     updates: dict[TaskKey, list[bytes]] = field(default_factory=dict)
     """Unacknowledged updates of each task, as in :class:`AddUpdate`, oldest first."""
+    volumes: dict[str, bytes] = field(default_factory=dict)
+    """As in :class:`SaveVolume`, by name."""
+    operations: dict[bytes, bytes] = field(default_factory=dict)
+    """As in :class:`SaveOperation`, by uuid."""
     acknowledged_ends: list[bytes] = field(default_factory=list)
     """As in :class:`AddAcknowledgedEnd`, in any order."""
     unanswered_request: bool = False

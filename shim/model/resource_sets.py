@@ -12,7 +12,7 @@ A shared volume is there or not there: two copies are one.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from shim.model.resources import (
@@ -260,6 +260,10 @@ class Resources:
                 if wanted(Resource.FromString(self.examples[kind]))
             }
         )
+
+    def of_kinds(self, kinds: Collection[bytes]) -> Resources:
+        """The resources of these kinds (:func:`kind_of`)."""
+        return self._with({kind: self.amounts[kind] for kind in kinds if kind in self.amounts})
 
     def for_roles(self, roles: frozenset[str]) -> Resources:
         """The unreserved resources and those reserved for one of ``roles``."""

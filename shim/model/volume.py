@@ -1,7 +1,8 @@
 """A named volume of the endpoint: a directory that containers share, or that outlives them.
 
 The same for Docker and Triton. Docker keeps labels of volumes. Triton does not, so there a volume
-is known by its name, which begins with the owner's prefix.
+is known by its name, which begins with the owner's prefix. The name of a persistent volume of Mesos
+differs from all others, so that nothing else is taken for one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from shim.model.container import LABEL_SHIM
 
 _OWNER_DIGITS, _DIGITS = 12, 40
 """Hexadecimal digits of the owner's prefix, and of the rest of a name."""
+
+
+LABEL_ROLE = "org.apache.mesos.role"
+LABEL_PERSISTENCE_ID = "org.apache.mesos.persistence_id"
+_PERSISTENT = "p-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,34 @@ def volume_name(shim_id: str, *parts: str) -> str:
     It depends on nothing else, so a call about the volume may be repeated after a restart.
     """
     return volume_prefix(shim_id) + _digest(*parts)[:_DIGITS]
+
+
+def persistent_volume_name(shim_id: str, role: str, persistence_id: str, generation: int) -> str:
+    """The name of a persistent volume: lower case, 61 characters, no other's name.
+
+    ``generation`` is 0, or tells a volume from an earlier one of the same id that is still being
+    removed.
+    """
+    parts = [role, persistence_id] + ([str(generation)] if generation else [])
+    return f"{volume_prefix(shim_id)}{_PERSISTENT}{_digest(*parts)[:_DIGITS]}"
+
+
+def is_persistent(name: str, shim_id: str) -> bool:
+    """Whether the name is that of a persistent volume of this shim."""
+    return name.startswith(f"{volume_prefix(shim_id)}{_PERSISTENT}")
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMount:
+    """A persistent volume in a container."""
+
+    name: str
+    role: str
+    persistence_id: str
+    size_mb: float
+    container_path: str
+    """As the task asks for it: absolute, or below the sandbox."""
+    read_only: bool = False
 
 
 def _digest(*parts: str) -> str:

@@ -93,6 +93,38 @@ class Resources(_message.Message):
 Global___Resources: _TypeAlias = Resources  # noqa: Y015
 
 @_typing.final
+class PersistentVolume(_message.Message):
+    """A persistent volume at the endpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    PERSISTENCE_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    DESTROYED_FIELD_NUMBER: _builtins.int
+    role: _builtins.str
+    persistence_id: _builtins.str
+    generation: _builtins.int
+    """Not 0: an earlier volume of the same id was still being removed when this one was created."""
+    destroyed: _builtins.bool
+    """the endpoint may still have it"""
+    def __init__(
+        self,
+        *,
+        role: _builtins.str | None = ...,
+        persistence_id: _builtins.str | None = ...,
+        generation: _builtins.int | None = ...,
+        destroyed: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["destroyed", b"destroyed", "generation", b"generation", "persistence_id", b"persistence_id", "role", b"role"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destroyed", b"destroyed", "generation", b"generation", "persistence_id", b"persistence_id", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersistentVolume: _TypeAlias = PersistentVolume  # noqa: Y015
+
+@_typing.final
 class Framework(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

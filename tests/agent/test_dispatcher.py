@@ -71,13 +71,14 @@ class Services:
     def __init__(self, discovery: FakeDiscovery | None = None) -> None:
         self.messenger, self.containerizer = FakeMessenger(), FakeService()
         self.checker = FakeService()
-        self.executors = FakeExecutors()
+        self.executors, self.volumes = FakeExecutors(), FakeService()
         fakes: Any = (
             self.messenger,
             self.containerizer,
             self.checker,
             discovery,
             self.executors,
+            self.volumes,
         )
         self.dispatcher = OrderDispatcher(*fakes)
         self.dispatch = self.dispatcher.dispatch
@@ -138,6 +139,13 @@ async def test_checks_go_to_the_checker() -> None:
     services.dispatch(start)
     services.dispatch(orders.StopChecks(REF))
     assert services.checker.calls == [("start", (start,)), ("stop", (REF,))]
+
+
+async def test_a_destroyed_volume_goes_to_the_provisioner() -> None:
+    services, order = Services(), orders.RemoveVolume("mesos-v")
+    services.dispatch(order)
+    assert services.volumes.calls == [("carry_out", (order,))]
+    assert not services.containerizer_orders
 
 
 async def test_a_stop_waits_for_the_withdrawal_of_its_own_task() -> None:

@@ -335,6 +335,8 @@ def test_updates_of_an_old_journal_are_sent_with_the_same_bytes(
     sent: dict[tuple[object, object], object] = {}
     for order in of(orders.Send, shim.decision.orders):
         message = order.message
+        if isinstance(message, m.UpdateSlaveMessage):
+            continue
         assert isinstance(message, m.StatusUpdateMessage)
         assert order.to == MASTER
         update = message.update

@@ -7,7 +7,12 @@ import pytest
 
 from shim.check import command as check
 from shim.config import load
-from shim.config.file_values import credential, docker_config, http_credentials
+from shim.config.file_values import (
+    credential,
+    docker_config,
+    http_credentials,
+    volume_driver_options,
+)
 from shim.engine.images.image_reference import parse_image
 from shim.errors import ConfigError
 from shim.model.settings import Credential
@@ -130,3 +135,21 @@ def test_prices_from_a_file(tmp_path: Path) -> None:
 def test_the_command_check_reports_invalid_prices(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"{tmp_path}/none.json: cannot be read: No such file"):
         check.main(["--master=127.0.0.1:1", f"--triton_prices={tmp_path}/none.json"])
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("type=tmpfs,device=tmpfs", {"type": "tmpfs", "device": "tmpfs"}),
+        ("o=size=1G", {"o": "size=1G"}),
+        ('{"type": "nfs", "o": "addr=10.0.0.1,rw"}', {"type": "nfs", "o": "addr=10.0.0.1,rw"}),
+    ],
+)
+def test_options_of_the_volume_driver(text: str, options: dict[str, str]) -> None:
+    assert volume_driver_options(text) == options
+
+
+@pytest.mark.parametrize("text", ["type", "=x", "a=b,c", '{"size": 10}', '{"a"', "[]"])
+def test_wrong_options_of_the_volume_driver(text: str) -> None:
+    with pytest.raises(ValueError, match=r"key=value|not JSON|not a text"):
+        volume_driver_options(text)

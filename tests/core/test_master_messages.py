@@ -108,7 +108,7 @@ def test_messages_before_recovery_are_ignored() -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [m.ReconcileTasksMessage(), m.RegisterSlaveMessage(), m.ApplyOperationMessage()],
+    [m.ReconcileTasksMessage(), m.RegisterSlaveMessage(), m.UpdateSlaveMessage()],
     ids=lambda message: message.DESCRIPTOR.name,
 )
 def test_an_unexpected_message_is_counted(message: Message) -> None:
@@ -313,7 +313,7 @@ def test_checkpointed_resources_are_accepted_reported_and_durable() -> None:
     shim.run(info)
     assert of(Launch, shim.decision.orders)
     shim.receive(m.CheckpointResourcesMessage())
-    assert not shim.core.tasks.checkpointed_resources
+    assert not shim.core.reservations.resources
 
 
 def test_reservations_outlive_the_agent_id() -> None:

@@ -63,6 +63,15 @@ def test_volumes_differ_by_their_id() -> None:
     assert len(missing([volume("w")], [volume("v")])) == 1
 
 
-def test_ranges_must_be_equal() -> None:
+def test_ranges_may_be_reserved_in_parts() -> None:
     assert missing([ports(1, 9)], [ports(1, 9)]) == []
+    assert missing([ports(2, 3)], [ports(1, 4), ports(5, 9)]) == []
+    assert missing([ports(4, 5)], [ports(1, 4), ports(5, 9)]) == []
     assert len(missing([ports(1, 10)], [ports(1, 9)])) == 1
+
+
+def test_a_resource_that_no_master_sends_is_missing() -> None:
+    odd = cpus(1.0, principal="p")
+    odd.type = Value.RANGES
+    assert missing([odd], [odd]) == [odd]
+    assert len(missing([cpus(1.0, principal="p")], [odd])) == 1

@@ -89,6 +89,8 @@ class Reporter(Scheduler):  # type: ignore[misc]
 
     def operationStatusUpdate(self, driver: Any, update: Json) -> None:
         say("operation", status=update)
+        if self.acknowledge and "uuid" in update:
+            acknowledge_operation(driver, update)
 
     def frameworkMessage(self, driver: Any, executorId: Json, slaveId: Json, message: str) -> None:
         say("message", executor_id=executorId["value"], agent_id=slaveId["value"], data=message)
@@ -164,6 +166,18 @@ def kill(driver: Any, task_id: str, policy: Json | None) -> None:
     wanted = {"task_id": {"value": task_id}, "kill_policy": policy}
     framework_id = {"value": driver.framework_id}
     driver._send({"type": "KILL", "framework_id": framework_id, "kill": wanted})
+
+
+def acknowledge_operation(driver: Any, update: Json) -> None:
+    """For which pymesos has no word either."""
+    body = {
+        "agent_id": update["agent_id"],
+        "operation_id": update["operation_id"],
+        "uuid": update["uuid"]["value"],
+    }
+    kind = "ACKNOWLEDGE_OPERATION_STATUS"
+    framework_id = {"value": driver.framework_id}
+    driver._send({"type": kind, "framework_id": framework_id, kind.lower(): body})
 
 
 def meets(offer: Json, where: dict[str, str]) -> bool:

@@ -304,6 +304,9 @@ class FakeEngine:
 
         await self._call("remove_volume", effect)
 
+    async def volumes_missing(self) -> str:
+        return ""
+
     async def list_volumes(self) -> Sequence[Volume]:
         return await self._call(
             "list_volumes",

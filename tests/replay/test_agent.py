@@ -16,8 +16,6 @@ from shim.protos.mesos_pb2 import TaskState
 from shim.wire import codec
 from tests.replay.harness import MASTER, Recorded, ReplayedAgent, Script, fields, recorded
 
-OPERATIONS = {"resource_version_uuid", "resource_version_uuid.value"}
-"""Fields of an agent with the capability RESOURCE_PROVIDER, which the shim lacks."""
 PORTS = {
     "slave.resources.ranges",
     "slave.resources.ranges.range",
@@ -109,7 +107,7 @@ def test_registration() -> None:
     (theirs,) = of_agent("register", m.RegisterSlaveMessage)
     (ours,) = ReplayedAgent().sent
     assert isinstance(ours, m.RegisterSlaveMessage)
-    assert fields(ours) == fields(theirs) - OPERATIONS - PORTS
+    assert fields(ours) == fields(theirs) - PORTS
     assert ours.slave.attributes == theirs.slave.attributes
     assert (ours.slave.hostname, ours.slave.port) == (theirs.slave.hostname, theirs.slave.port)
 
@@ -137,7 +135,7 @@ def test_reregistration_with_a_running_task(name: str) -> None:
         "tasks.resources.role",
     }
     expected = {f for f in fields(theirs) if not f.startswith("completed_frameworks")}
-    assert fields(ours) - allowed == expected - OPERATIONS - PORTS - allowed
+    assert fields(ours) - allowed == expected - PORTS - allowed
     assert not ours.executor_infos
     (task,), (their_task,) = ours.tasks, theirs.tasks
     assert task.state == their_task.state

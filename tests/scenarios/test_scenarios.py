@@ -153,6 +153,8 @@ class Player:
                 text = f"exit {code}: {reason}"
             case orders.RemoveOrphan(name):
                 text = f"remove orphan {name}"
+            case orders.RemoveVolume(name):
+                text = f"remove volume {name}"
             case orders.Stop(ref, grace):
                 text = f"stop {ref.task_key.task_id} grace={grace:g}"
             case orders.Publish(ref, _, addresses, healthy):

@@ -24,6 +24,8 @@ class Disk:
         self.drain: DrainConfig | None = None
         self.pending_removals: dict[ContainerId, Ref] = {}
         self.executors: dict[ContainerId, bytes] = {}
+        self.volumes: dict[str, bytes] = {}
+        self.operations: dict[bytes, bytes] = {}
         self.frameworks: dict[FrameworkId, journal_pb2.Framework] = {}
         self.tasks: dict[TaskKey, tuple[bytes, bytes]] = {}
         self.updates: dict[TaskKey, dict[bytes, bytes]] = {}
@@ -56,6 +58,8 @@ class Disk:
             copy.deepcopy(self.frameworks),
             dict(self.tasks),
             {key: list(kept.values()) for key, kept in self.updates.items() if kept},
+            dict(self.volumes),
+            dict(self.operations),
             [value for _, value in sorted(self.acknowledged_ends.items())],
             self.unanswered_request,
         )
@@ -66,6 +70,8 @@ class Disk:
         self.resources = journal_pb2.Resources()
         self.pending_removals.clear()
         self.executors.clear()
+        self.volumes.clear()
+        self.operations.clear()
         self.frameworks.clear()
         self.tasks.clear()
         self.updates.clear()
@@ -114,6 +120,16 @@ class Disk:
             case records.DropAcknowledgedEnd(uuid):
                 self._expect(uuid in self.acknowledged_ends, record)
                 del self.acknowledged_ends[uuid]
+            case records.SaveVolume(name, value):
+                self.volumes[name] = value
+            case records.DropVolume(name):
+                self._expect(name in self.volumes, record)
+                del self.volumes[name]
+            case records.SaveOperation(uuid, value):
+                self.operations[uuid] = value
+            case records.DropOperation(uuid):
+                self._expect(uuid in self.operations, record)
+                del self.operations[uuid]
             case records.SaveFramework(framework_id, framework):
                 self.frameworks[framework_id] = copy.deepcopy(framework)
             case records.DropFramework(framework_id):

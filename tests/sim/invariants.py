@@ -65,7 +65,7 @@ class Invariants:
 
     def check_sent(self, message: Message) -> None:
         try:
-            check(message)
+            check(message, self._world.settings.capabilities)
         except UnsafeMessage as error:
             raise Violation(f"a master would abort on this message, or drop it: {error}") from error
         if isinstance(message, StatusUpdateMessage):

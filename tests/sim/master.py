@@ -87,7 +87,7 @@ class Master:
             case m.UnregisterSlaveMessage():
                 if self.agent is not None and self.agent.id == message.slave_id.value:
                     self._remove_agent("it unregistered")
-            case m.ExitedExecutorMessage():
+            case m.ExitedExecutorMessage() | m.UpdateSlaveMessage():
                 pass
             case _:
                 raise Violation(f"a master does not expect {type(message).__name__}")

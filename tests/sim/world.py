@@ -493,7 +493,7 @@ class World:
                 ),
                 (
                     "agent and master disagree on the reserved resources",
-                    list(core.tasks.checkpointed_resources) != list(master.reserved),
+                    list(core.reservations.resources) != list(master.reserved),
                 ),
                 ("the master has tasks", master.agent is not None and master.agent.tasks),
                 ("the containerizer is busy", not process.containerizer.idle),

@@ -201,7 +201,9 @@ def _message(master: MasterState, framework: MasterFramework, body: Json) -> Non
 
 def _acknowledge_operation(master: MasterState, framework: MasterFramework, body: Json) -> None:
     agent = _maybe(body, "agent_id") or ""
-    uuid = _bytes(field(body, "uuid").get("value"))
+    uuid = _bytes(body.get("uuid"))
+    if len(uuid) != 16:
+        raise _bad("Expecting 'uuid' to be a UUID")
     operation = identifier(body, "operation_id")
     calls.acknowledge_operation(master, framework, AgentId(agent), operation, uuid)
 

@@ -33,7 +33,9 @@ def executor_launch(
     else:
         task.command.CopyFrom(executor.command)
         _put_environment(task, environment)
-    return Launch(order.ref, task, order.agent_id)
+    infra = executor.type == ExecutorInfo.DEFAULT
+    volumes = () if infra else order.volumes
+    return Launch(order.ref, task, order.agent_id, volumes=volumes)
 
 
 def _put_infra(task: TaskInfo, settings: MappingSettings) -> None:

@@ -51,6 +51,8 @@ class MappingSettings:
     """The engine host's memory in MiB, for the OOM score. 0: unknown, no score is set."""
     enable_cfs: bool = False
     triton_unsupported: Unsupported = "refuse"
+    volumes_missing: str = ""
+    """Why the endpoint has no persistent volumes; empty when it has them."""
     default_network: str = "bridge"
     """The network on Triton of tasks that ask for host or bridge networking."""
     default_container_info: ContainerInfo | None = None

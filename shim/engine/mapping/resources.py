@@ -61,19 +61,11 @@ FIELDS = (
         TritonSupport.YES,
         "accounted",
     ),
-    FieldRow(
-        "resources.disk.persistence",
-        "-",
-        "persistent volumes are refused: there is no host to keep them on",
-        TritonSupport.REFUSED,
-        "refused",
-    ),
 )
 
 
 def map_resources(builder: SpecBuilder) -> None:
     """Set CPU, memory and GPUs of HostConfig from the task's resources, without an executor's."""
-    _refuse_persistence(builder.task)
     _map_cpus(builder)
     _map_memory(builder)
     _map_gpus(builder)
@@ -189,13 +181,6 @@ def _map_gpus(builder: SpecBuilder) -> None:
     count = _int64(gpus, "gpus", gpus)
     request = {"Driver": "nvidia", "Count": count, "Capabilities": [["gpu"]]}
     builder.append("HostConfig.DeviceRequests", request)
-
-
-def _refuse_persistence(task: TaskInfo) -> None:
-    for i, resource in enumerate(task.resources):
-        if resource.disk.HasField("persistence"):
-            field = f"resources[{i}].disk.persistence.id"
-            reject("Persistent volumes are not supported", field, resource.disk.persistence.id)
 
 
 def _int64(value: float, name: str, asked: float) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shim.engine.mapping.mapping_settings import MappingSettings
+from shim.engine.mapping.persistent_volumes import mount_named, volume_at
 from shim.engine.mapping.spec_builder import FieldRow, SpecBuilder, TritonSupport, quoted, reject
 from shim.model.container import LABEL_CONTAINER, LABEL_EXECUTOR, LABEL_FRAMEWORK, LABEL_SHIM
 from shim.model.orders import Launch, MemberOf
@@ -26,7 +27,8 @@ FIELDS = (
         "container.volumes.source.sandbox_path: PARENT",
         "HostConfig.Mounts",
         "a volume of the executor, which all its tasks may mount and which is removed with it. A"
-        " volume of the executor's own container with this `container_path` is mounted itself. On"
+        " volume of the executor's own container with this `container_path` is mounted, so is a"
+        " persistent volume of the executor. On"
         " Triton, which has no such volumes, the first task lends its directory to the others by"
         " VolumesFrom: all must mount the same paths at the same places",
         TritonSupport.SEE_NOTE,
@@ -52,7 +54,9 @@ def shared_volumes(order: Launch, settings: MappingSettings) -> tuple[SharedVolu
     return tuple(
         _shared(volume, settings)
         for volume in order.task.container.volumes
-        if is_parents(volume) and _of_executor(order.executor, volume) is None
+        if is_parents(volume)
+        and _of_executor(order.executor, volume) is None
+        and volume_at(order.executor.volumes, volume.source.sandbox_path.path) is None
     )
 
 
@@ -79,6 +83,10 @@ def map_parents(
         result.mode = Volume.RO if Volume.RO in (volume.mode, own.mode) else Volume.RW
         return result
     shared = _shared(volume, builder.settings)
+    if (kept := volume_at(member.volumes, path)) is not None:
+        read_only = kept.read_only or shared.read_only
+        mount_named(builder, kept, shared.destination, read_only=read_only)
+        return None
     _refuse_overlaps(member, shared, field)
     if builder.settings.triton:
         _share_on_triton(builder, member, shared, field)
@@ -172,6 +180,8 @@ def _places(task: TaskInfo, member: MemberOf, settings: MappingSettings) -> Mapp
     return {
         shared.path: shared.destination
         for volume in task.container.volumes
-        if is_parents(volume) and _of_executor(member, volume) is None
+        if is_parents(volume)
+        and _of_executor(member, volume) is None
+        and volume_at(member.volumes, volume.source.sandbox_path.path) is None
         for shared in [_shared(volume, settings)]
     }

@@ -7,13 +7,22 @@ from typing import Any
 
 from shim.engine.api import ContainerSpec, ImageRef
 from shim.engine.images.image_reference import parse_image
-from shim.engine.mapping import command, isolation, labels, network, resources, volumes
+from shim.engine.mapping import (
+    command,
+    isolation,
+    labels,
+    network,
+    persistent_volumes,
+    resources,
+    volumes,
+)
 from shim.engine.mapping.mapping_settings import MappingSettings
 from shim.engine.mapping.parameters import apply_parameters
 from shim.engine.mapping.pod import is_infra, map_infra, refuse_own_network
 from shim.engine.mapping.spec_builder import NET, FieldRow, SpecBuilder, TritonSupport, reject
 from shim.model.container import Ref
 from shim.model.orders import MemberOf
+from shim.model.volume import VolumeMount
 from shim.protos.mesos_pb2 import ContainerInfo, Image, TaskInfo
 
 FIELDS = (
@@ -48,16 +57,19 @@ def container_spec(
     executor_id: str,
     settings: MappingSettings,
     member: MemberOf | None = None,
+    persistent: tuple[VolumeMount, ...] = (),
 ) -> ContainerSpec:
     """Return the create request of a task on an endpoint with these settings. Deterministic.
 
     ``member``: of a task in a task group. An executor's own container is mapped by a task that
-    stands for it (see ``executor``).
+    stands for it (see ``executor``). ``persistent`` are the persistent volumes among its resources.
 
     InvalidTask names the field and the value that cannot be honoured, and is the only exception.
     Fields that are dropped without harm are in the spec's warnings.
     """
-    builder = SpecBuilder(settings, with_default_container(task, settings), ref.name, member)
+    builder = SpecBuilder(
+        settings, with_default_container(task, settings), ref.name, member, persistent
+    )
     image = _image(builder)
     _put_defaults(builder)
     labels.map_labels(builder, ref, agent_id, executor_id)
@@ -70,6 +82,7 @@ def container_spec(
         resources.map_resources(builder)
         network.map_network(builder)
         volumes.map_volumes(builder)
+        persistent_volumes.map_persistent_volumes(builder)
         isolation.map_isolation(builder)
         apply_parameters(builder)
     _finish(builder, image)

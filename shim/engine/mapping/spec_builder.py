@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from shim.engine.mapping.mapping_settings import MappingSettings
 from shim.errors import InvalidTask
 from shim.model.orders import MemberOf
+from shim.model.volume import VolumeMount
 from shim.protos.mesos_pb2 import ContainerInfo, TaskInfo
 
 NET = "NetworkingConfig.EndpointsConfig.<net>"
@@ -83,6 +84,8 @@ class SpecBuilder:
     """The container's name."""
     member: MemberOf | None = None
     """Of a task in a task group."""
+    persistent: tuple[VolumeMount, ...] = ()
+    """The persistent volumes among the task's resources."""
     body: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     """Variables in the order of the ``Env`` array."""

@@ -10,6 +10,7 @@ import posixpath
 from dataclasses import dataclass
 
 from shim.engine.mapping.mapping_settings import MappingSettings
+from shim.engine.mapping.persistent_volumes import mount_named, volume_at
 from shim.engine.mapping.shared_volumes import is_parents, map_parents
 from shim.engine.mapping.spec_builder import (
     FieldRow,
@@ -20,6 +21,7 @@ from shim.engine.mapping.spec_builder import (
     reject,
     without_nul,
 )
+from shim.model.volume import VolumeMount
 from shim.protos.mesos_pb2 import MountPropagation, TaskInfo, Volume
 
 NFS = "tritonnfs"
@@ -55,7 +57,8 @@ FIELDS = (
         "Volumes",
         "a directory of the sandbox, which has no host: an anonymous volume at the destination,"
         " filled with what was fetched into that directory; refused when read-only and nothing is"
-        " fetched, when both paths are relative, and when it leaves the sandbox",
+        " fetched, when both paths are relative, and when it leaves the sandbox. A directory that"
+        " is a persistent volume of the task is that volume",
     ),
     FieldRow(
         "container.volumes.source.docker_volume, container.volumes.host_path with"
@@ -98,12 +101,22 @@ class SandboxVolume:
 
 
 def sandbox_volumes(task: TaskInfo, settings: MappingSettings) -> tuple[SandboxVolume, ...]:
-    """Return the sandbox directories that a task mounts elsewhere. The task is a mappable one."""
+    """Return the sandbox directories that a task mounts elsewhere. The task is a mappable one.
+
+    A directory that is a persistent volume is not among them.
+    """
     driver = task.container.docker.volume_driver
+    persistent = {
+        posixpath.normpath(resource.disk.volume.container_path)
+        for resource in task.resources
+        if resource.disk.HasField("persistence")
+    }
     return tuple(
         SandboxVolume(posixpath.normpath(path), settings.in_sandbox(volume.container_path))
         for volume in task.container.volumes
-        if not is_parents(volume) and (path := _sandbox_path(volume, driver)) is not None
+        if not is_parents(volume)
+        and (path := _sandbox_path(volume, driver)) is not None
+        and posixpath.normpath(path) not in persistent
     )
 
 
@@ -139,8 +152,11 @@ def _map_volume(builder: SpecBuilder, volume: Volume, field: str) -> None:
         own = map_parents(builder, builder.member, volume, field)
         if own is not None:
             _map_volume(builder, own, field)
-    elif _sandbox_path(volume, driver) is not None:
-        _anonymous(builder, volume, field)
+    elif (directory := _sandbox_path(volume, driver)) is not None:
+        if (mount := volume_at(builder.persistent, directory)) is not None:
+            _persistent(builder, volume, mount)
+        else:
+            _anonymous(builder, volume, field)
     elif volume.host_path.startswith("/"):
         _bind(builder, volume, volume.host_path, f"{field}.host_path")
     elif volume.host_path:
@@ -182,6 +198,14 @@ def _bind(
         return
     mode = ("ro" if read_only else "rw") + (f",{propagation}" if propagation else "")
     builder.append("HostConfig.Binds", f"{path}:{target}:{mode}")
+
+
+def _persistent(builder: SpecBuilder, volume: Volume, mount: VolumeMount) -> None:
+    """A second place of a persistent volume that the task has in its sandbox."""
+    read_only = mount.read_only or volume.mode == Volume.RO
+    mount_named(
+        builder, mount, builder.settings.in_sandbox(volume.container_path), read_only=read_only
+    )
 
 
 def _anonymous(builder: SpecBuilder, volume: Volume, field: str) -> None:

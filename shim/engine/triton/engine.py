@@ -239,6 +239,9 @@ class TritonEngine(HttpEngine):
     async def remove_volume(self, name: str) -> None:
         await self._volumes.remove(name)
 
+    async def volumes_missing(self) -> str:
+        return await self._volumes.missing()
+
     @measured
     async def list_volumes(self) -> Sequence[Volume]:
         return await self._volumes.list()

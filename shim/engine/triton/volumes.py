@@ -44,6 +44,14 @@ class TritonVolumes:
         with suppress(NotFound):
             await self._http.call("remove_volume", "DELETE", path, timeout=LONG, long=True)
 
+    async def missing(self) -> str:
+        """The error of a datacenter whose operator has not turned volumes on; else empty."""
+        try:
+            await self._http.json("list_volumes", "GET", "/volumes")
+        except Permanent as error:
+            return str(error)
+        return ""
+
     async def list(self) -> Sequence[Volume]:
         try:
             answer = await self._http.json("list_volumes", "GET", "/volumes")

@@ -113,7 +113,7 @@ def test_gpus_are_given_to_the_container() -> None:
         (
             'resources { name: "disk" type: SCALAR disk { persistence { id: "data" } } }',
             {},
-            "Persistent volumes are not supported: resources[0].disk.persistence.id 'data'",
+            "Unknown volume: resources[0].disk.persistence.id 'data'",
         ),
     ],
 )

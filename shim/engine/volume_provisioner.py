@@ -1,0 +1,187 @@
+"""Persistent volumes at the endpoint: made before a launch mounts them, removed when destroyed."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import tarfile
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from shim import limits
+from shim.engine.api import Engine
+from shim.engine.client.retry import LAUNCH, UNTIL_DONE, retry
+from shim.engine.fetch.sandbox_archive import directory_tar, is_root
+from shim.engine.mapping.persistent_volumes import mount_point
+from shim.errors import Permanent, ShimError, Transient
+from shim.model.container import LABEL_SHIM, Ref
+from shim.model.facts import Fact, VolumeRemoved
+from shim.model.orders import Launch, RemoveVolume
+from shim.model.volume import LABEL_PERSISTENCE_ID, LABEL_ROLE, Volume, VolumeMount
+
+log = logging.getLogger(__name__)
+
+TRITON_SIZES_GB = (*range(10, 101, 10), *range(200, 1001, 100))
+"""Triton makes volumes of these sizes only."""
+_EMPTY_TAR_BYTES = 10_240
+"""A tar of an empty directory: one header, and the end."""
+
+
+class VolumeProvisioner:
+    """A :class:`~shim.engine.containers.worker_deps.LaunchHook`; it also takes RemoveVolume orders.
+
+    A name is free again only when no call about it can still be under way: a removal or a create
+    whose answer was lost, in this process or in an earlier one. Until then the removal is repeated.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        post: Callable[[Fact], None],
+        *,
+        shim_id: str,
+        driver: str,
+        options: Mapping[str, str],
+        sandbox_directory: str,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """``driver`` and ``options`` are those of the flags; both empty on Triton."""
+        self._engine = engine
+        self._post = post
+        self._shim_id = shim_id
+        self._driver = driver
+        self._options = options
+        self._sandbox_directory = sandbox_directory
+        self._clock = clock
+        self._sleep = sleep
+        self._unanswered: dict[str, float] = {}
+        """Volumes with a call whose outcome is unknown, and since when."""
+        self._removals: dict[str, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(limits.VOLUME_CALLS_AT_ONCE)
+
+    @property
+    def removing(self) -> int:
+        """Volumes whose removal is under way."""
+        return len(self._removals)
+
+    async def close(self) -> None:
+        """Drop the removals under way: the next start continues them."""
+        for task in self._removals.values():
+            task.cancel()
+        await asyncio.gather(*self._removals.values(), return_exceptions=True)
+
+    # --- the hook ---------------------------------------------------------------------------
+
+    def applies_to(self, order: Launch) -> bool:
+        return bool(_mounts(order))
+
+    async def before_create(self, order: Launch) -> None:
+        """Make the volumes that do not exist yet. Raises Permanent with the endpoint's words."""
+        for mount in {mount.name: mount for mount in _mounts(order)}.values():
+            volume = self._volume(mount)
+            try:
+                await retry(LAUNCH, partial(self._create, volume), sleep=self._sleep)
+            except ShimError as error:
+                driver = f" (--volume_driver={self._driver})" if self._driver else ""
+                what = f"volume {mount.persistence_id!r} of role {mount.role!r}"
+                raise Permanent(f"Cannot make the persistent {what}{driver}: {error}") from None
+
+    async def after_create(self, order: Launch) -> None:
+        """Make empty volumes writable for a container that does not run as root."""
+        writable = [mount for mount in order.volumes if not mount.read_only]
+        if not writable or self._engine.kind == "triton":
+            return
+        found = await self._engine.inspect(order.ref.name)
+        (described,) = json.loads(found.inspect) if found.inspect else ({},)
+        if is_root((described.get("Config") or {}).get("User") or ""):
+            return
+        for mount in writable:
+            path = mount_point(self._sandbox_directory, mount)
+            if await self._is_empty(order.ref.name, path):
+                tar = directory_tar(path, parents=False)
+                await self._engine.put_archive(order.ref.name, "/", tar)
+
+    async def _is_empty(self, name: str, path: str) -> bool:
+        """A volume with data keeps the mode that its task gave it."""
+        try:
+            data = await self._engine.get_archive(name, path, _EMPTY_TAR_BYTES)
+        except Permanent:
+            return False  # larger
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            return len(tar.getnames()) <= 1
+
+    def after_launch(self, ref: Ref) -> None:
+        pass
+
+    def _volume(self, mount: VolumeMount) -> Volume:
+        options = {
+            key: value.replace("{name}", mount.name).replace("{size}", f"{mount.size_mb:.0f}")
+            for key, value in self._options.items()
+        }
+        if self._engine.kind == "triton":
+            options["size"] = triton_size(mount)
+        labels = {
+            LABEL_SHIM: self._shim_id,
+            LABEL_ROLE: mount.role,
+            LABEL_PERSISTENCE_ID: mount.persistence_id,
+        }
+        return Volume(mount.name, labels, self._driver, options)
+
+    async def _create(self, volume: Volume) -> None:
+        async with self._slots:
+            try:
+                await self._engine.create_volume(volume)
+            except (Transient, asyncio.CancelledError):
+                self._unanswered[volume.name] = self._clock()
+                raise
+
+    # --- removal ----------------------------------------------------------------------------
+
+    def carry_out(self, order: RemoveVolume) -> None:
+        """Remove the volume until the endpoint certainly has it no more, then post that."""
+        if order.name in self._removals:
+            return
+        if order.again:
+            self._unanswered[order.name] = self._clock()
+        task = asyncio.create_task(self._remove(order.name), name=f"remove volume {order.name}")
+        self._removals[order.name] = task
+        task.add_done_callback(lambda _: self._removals.pop(order.name, None))
+
+    async def _remove(self, name: str) -> None:
+        attempt = partial(self._remove_once, name)
+        await retry(UNTIL_DONE, attempt, sleep=self._sleep)
+        while (since := self._unanswered.get(name)) is not None:
+            left = since + limits.CREATE_SETTLES - self._clock()
+            if left <= 0:
+                del self._unanswered[name]
+                break
+            await self._sleep(left)
+            await retry(UNTIL_DONE, attempt, sleep=self._sleep)
+        log.info("volume %s and its data are removed", name)
+        self._post(VolumeRemoved(name))
+
+    async def _remove_once(self, name: str) -> None:
+        async with self._slots:
+            try:
+                await self._engine.remove_volume(name)
+            except Transient:
+                self._unanswered[name] = self._clock()
+                raise
+
+
+def _mounts(order: Launch) -> tuple[VolumeMount, ...]:
+    """Those of the task, and those of its executor, which the task may mount as well."""
+    return order.volumes + (order.executor.volumes if order.executor is not None else ())
+
+
+def triton_size(mount: VolumeMount) -> str:
+    """The smallest size that holds the volume. Raises Permanent for one that is too large."""
+    for size in TRITON_SIZES_GB:
+        if mount.size_mb <= size * 1024:
+            return f"{size}G"
+    raise Permanent(
+        f"{mount.size_mb:g} MB, and Triton's largest volume has {TRITON_SIZES_GB[-1]} GB"
+    )
