@@ -7,6 +7,7 @@ tools append, and with any further segments behind them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -24,6 +25,8 @@ Api = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 WITHOUT_PASSWORD = frozenset({"/health", "/leader", "/version"})
 """Pages that never need a password: those of a stock agent, and one for proxies."""
+
+log = logging.getLogger(__name__)
 
 ROOT = "/"
 
@@ -132,11 +135,13 @@ async def _stream(
     try:
         async for piece in body:
             await stream.write(piece)
+        await stream.write_eof()
+    except ConnectionError as error:
+        log.debug("%s: the reader is gone: %s", request.path, error)
     finally:
         # A reader that is gone ends the page at once, and not when it is collected as garbage.
         if isinstance(body, AsyncGenerator):
             await body.aclose()
-    await stream.write_eof()
     return stream
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import itertools
 import os
 import statistics
 import tempfile
@@ -20,6 +21,8 @@ from pathlib import Path
 from aiohttp import web
 
 from shim import limits
+from shim.core.agent import Core
+from shim.core.lifecycle import Event
 from shim.http.basic_auth import BasicAuth
 from shim.http.health import Liveness
 from shim.http.log_ring import LogRing
@@ -27,6 +30,7 @@ from shim.http.pages import agent_pages
 from shim.http.router import Router
 from shim.http.task_json_cache import TaskJsonCache
 from shim.http.view import View
+from shim.model import facts
 from shim.model.container import Ref, Usage
 from shim.telemetry.launch_stats import LaunchStats
 from shim.telemetry.metrics import Metrics
@@ -34,6 +38,7 @@ from shim.wire.server import Inbox, Listener, bind, serve
 from tests.bench.kit import rss_kb
 from tests.http.page_data import FakeFetchStats, FakeFiles, FakeOutputs, registered_core, run_tasks
 
+STREAMS, STREAMS_SECONDS = 20, 20.0
 PAGES = ("/state", "/monitor/statistics", "/containers", "/metrics/snapshot", "/files/debug")
 
 
@@ -146,9 +151,50 @@ async def measure(count: int, rounds: int) -> None:
         await asyncio.gather(*(fetch(base + "/state") for _ in range(8)))
         took = f"{(time.perf_counter() - began) * 1000:.0f} ms"
         print(f"8 readers of /state: {took}, {stalls.take()}")
-        warming.cancel()
         watching.cancel()
+        await measure_streams(base, core, refs)
+        warming.cancel()
         await listener.close()
+
+
+async def measure_streams(base: str, core: Core, refs: list[Ref]) -> None:
+    """What event streams of the live page cost, while ten tasks change each second."""
+    changing = asyncio.create_task(_change(core, refs))
+    idle, _ = await _worked()
+    readers = [
+        await asyncio.create_subprocess_exec(
+            *("curl", "-sN", "-o", "/dev/null", f"{base}/live/events")
+        )
+        for _ in range(STREAMS)
+    ]
+    await asyncio.sleep(5.0)
+    busy, stalled = await _worked()
+    for reader in readers:
+        reader.terminate()
+        await reader.wait()
+    changing.cancel()
+    print(f"{STREAMS} event streams: {100 * (busy - idle):.1f} % of a core, {stalled}")
+
+
+async def _worked() -> tuple[float, str]:
+    """The share of a core that this process used, and the longest part without a pause."""
+    before, longest = time.process_time(), 0.0
+    end = time.perf_counter() + STREAMS_SECONDS
+    while time.perf_counter() < end:
+        cpu = time.thread_time()
+        await asyncio.sleep(0.01)
+        longest = max(longest, time.thread_time() - cpu)
+    share = (time.process_time() - before) / STREAMS_SECONDS
+    return share, f"the loop is busy for {longest * 1000:.0f} ms at most"
+
+
+async def _change(core: Core, refs: list[Ref]) -> None:
+    for number in itertools.count():
+        ref = refs[number % len(refs)]
+        core.tasks.apply(ref, Event.REPORT, facts.HealthReported(ref, healthy=bool(number % 2)))
+        core.status_updates.drop(ref.task_key)
+        core.ctx.take()
+        await asyncio.sleep(0.1)
 
 
 def main() -> None:

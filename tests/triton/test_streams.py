@@ -138,7 +138,7 @@ async def test_the_idle_limit_does_not_apply_to_streams_and_volumes(
     took = await asyncio.gather(
         seconds(attached(triton, exec_id)),
         seconds(call("GET", "/containers/c1/logs?tail=all&follow=1")),
-        seconds(call("POST", "/volumes/create", json={"Name": "data"})),
+        seconds(call("POST", "/volumes/create", json={"Name": "data", "DriverOpts": {}})),
         kill_later(),
     )
     assert min(took) >= 0.25

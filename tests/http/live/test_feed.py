@@ -99,12 +99,15 @@ async def test_nothing_is_compared_while_nobody_looks(page_data: PageData) -> No
     await feed.close()
 
 
-async def test_a_reader_that_is_gone_ends_its_stream(page_data: PageData) -> None:
+async def test_a_reader_that_is_gone_ends_its_stream(
+    page_data: PageData, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving(page_data) as client:
         async with client.get("/live/events") as answer:
             assert answer.content_type == "text/event-stream"
             assert (await answer.content.readline()) == b"event: reset\n"
         await until(lambda: not any(t.get_name() == "live page" for t in asyncio.all_tasks()))
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_too_many_streams_are_refused(
