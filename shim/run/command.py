@@ -90,8 +90,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("arguments", nargs="*", help="arguments, after --")
 
 
+def _require_utf8(arguments: argparse.Namespace) -> None:
+    """Mesos' messages hold text, and a master ends a framework whose JSON is none."""
+    for name, value in vars(arguments).items():
+        for given in value if isinstance(value, list) else [value]:
+            pair = given if isinstance(given, tuple) else (given,)
+            if not all(_is_utf8(part) for part in pair):
+                option = f"--{name.replace('_', '-')}"
+                raise ConfigError(f"{option} is not UTF-8: {pair[0]!r}")  # a value may be secret
+
+
+def _is_utf8(value: object) -> bool:
+    """Whether a text of the command line was valid; its other bytes became surrogates."""
+    return not isinstance(value, str) or value == value.encode(errors="ignore").decode()
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Run the tasks. Returns the exit code of the task."""
+    _require_utf8(arguments)
     if arguments.detach is not None and READY_FD not in os.environ:
         return _detach(arguments.detach)
     if arguments.command is not None and arguments.arguments:

@@ -237,10 +237,11 @@ def follow(
     """
     started, reported = time.monotonic(), False
     while not run.tracker.done:
-        if interrupted.is_set():
-            return _kill_and_wait(run, driver)
+        # A driver that ends by an error interrupts the main thread as well.
         if run.failure is not None or driver.aborted:
             raise FatalError(f"the master ended the framework: {run.failure or 'no connection'}")
+        if interrupted.is_set():
+            return _kill_and_wait(run, driver)
         status = run.next_update(timeout=0.25)
         if status is not None and _all_running(run.tracker):
             ready()

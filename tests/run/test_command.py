@@ -7,13 +7,16 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from shim.dev.master.dev_master import DevMaster
-from shim.errors import FatalError
+from shim.errors import ConfigError, FatalError
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 from shim.run import command, runner
@@ -110,6 +113,34 @@ def test_a_parameter_may_be_repeated(key: str, values: list[str]) -> None:
     assert info["container"]["docker"]["parameters"] == expected
     variables = info["command"]["environment"]["variables"]
     assert variables == [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [
+        ("--name=web\udcff", "--name is not UTF-8: 'web\\udcff'"),
+        ("--command=echo \udcff", "--command is not UTF-8: 'echo \\udcff'"),
+        ("--env=PASSWORD=secret\udcff", "--env is not UTF-8: 'PASSWORD'"),
+        ("argument\udcff", "--arguments is not UTF-8: 'argument\\udcff'"),
+    ],
+)
+def test_an_argument_that_is_not_utf8_is_named(argument: str, named: str) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    parsed = parser.parse_args(["--master=m:1", "--image=busybox", argument])
+    with pytest.raises(ConfigError) as raised:
+        command.main(parsed)
+    assert str(raised.value) == named
+
+
+def test_a_driver_that_failed_is_no_interrupt() -> None:
+    """pymesos interrupts the main thread when its own thread fails."""
+    interrupted = threading.Event()
+    interrupted.set()
+    run = runner.Run(TaskSpec("busybox", "web"), 1, print)
+    driver = cast(runner.Driver, SimpleNamespace(aborted=True))
+    with pytest.raises(FatalError, match="no connection"):
+        runner.follow(run, driver, interrupted, lambda: None)
 
 
 async def test_every_instance_has_to_finish(agent: FakeAgent) -> None:
