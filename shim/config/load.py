@@ -54,6 +54,9 @@ def load(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Config
 def _value(given: Given) -> Any:
     if not given.text:
         raise given.wrong("empty")
+    if given.text != given.text.encode(errors="ignore").decode():
+        # Values go into messages and pages, whose texts are UTF-8.
+        raise given.wrong("not UTF-8")
     try:
         return given.flag.kind.parse(given.text)
     except ValueError as error:

@@ -58,6 +58,8 @@ def test_a_master_is_required() -> None:
     [
         ("--port=x", "--port=x: not a port"),
         ("--port=", "--port=: empty"),
+        ("--default_role=\udcff", "--default_role=\udcff: not UTF-8"),
+        ("--sandbox_directory=/\udcff", "--sandbox_directory=/\udcff: not UTF-8"),
         ("--registration_backoff_factor=1", "--registration_backoff_factor=1: not a duration"),
         ("--engine=podman", "--engine=podman: not one of auto, docker, triton"),
         ("--resources=cpus", "--resources=cpus: 'cpus' is not name:value"),
