@@ -230,6 +230,14 @@ ENGINE_ANSWER_BYTES = 256 * 1024 * 1024
 ENGINE_ERROR_BYTES = 65_536
 EXEC_OUTPUT_BYTES = 65_536
 """Kept output of an exec: that of a health check, shown to people."""
+EXEC_PIECE_BYTES = 32 * 1024
+"""Read at once of the output of a process that someone watches."""
+HALF_CLOSE_ATTEMPTS = 100
+HALF_CLOSE_PAUSE = 0.01
+"""Between two looks whether received data is read, before the end of an input is sent in TLS."""
+EXEC_EXIT_ATTEMPTS = 20
+EXEC_EXIT_PAUSE = 0.05
+"""Between two inspects of an exec whose output has ended, until it has its exit code."""
 LOG_LINE_BYTES = 1024 * 1024
 """One frame of a log stream; engines cut lines at 16 kB."""
 
@@ -505,6 +513,30 @@ PAGE_WARM_INTERVAL = 2.0
 """Between two rounds that build the JSON of changed tasks, so that no request waits for it."""
 FILE_READ_BYTES = 65_536
 """In one answer of /files/read, as a stock agent (16 pages of memory)."""
+API_CALL_BYTES = 1024 * 1024
+"""One call to the operator API, or one record of input. Calls have hundreds of bytes."""
+API_WAITS = 256
+"""Calls that wait for the end of a container at once."""
+API_WAIT_POLL = 0.5
+"""Between two looks whether a container that is waited for has ended."""
+SESSION_STREAMS = 64
+"""Connections to processes in containers at once: sessions of exec and attached clients."""
+SESSIONS_REMEMBERED = 256
+"""Ended sessions whose exit status can still be asked for; clients ask at once."""
+SESSION_HEARTBEAT = 15.0
+"""Between two heartbeats on a silent output: half of the time after which Mesos' CLI gives up."""
+SESSION_POLL = 1.0
+"""Between two looks whether the client of a silent output is still there."""
+SESSION_IDLE = 4 * 3600.0
+"""Without input or output a session ends: longer than a person leaves a shell alone on purpose."""
+SESSION_WRITE_TIMEOUT = 600.0
+"""For a client that does not read what a process printed. The process waits meanwhile."""
+SESSION_WAITING_BYTES = 1024 * 1024
+"""Kept for a second client of a session that reads slowly. Beyond it, that client is cut off."""
+SESSION_CLOSE_TIMEOUT = 5.0
+"""For ending the processes of all sessions when the agent stops."""
+SIGNAL_TIMEOUT = 10.0
+"""For the program in a container that sends a signal to the process of a session."""
 HEALTH_RELIST_AGE = 90.0
 """/health answers 503 after this time without an answered list. A list is due every 10 s."""
 AGENT_LOG_BYTES = 1024 * 1024

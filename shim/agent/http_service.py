@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from shim import limits
@@ -12,18 +13,24 @@ from shim.agent.startup import StartupContext
 from shim.config import Config
 from shim.core.view import AgentView
 from shim.discovery.sync import ConsulSync
+from shim.engine.api import InteractiveExec
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.sandbox.container_files import ContainerFiles
 from shim.engine.sandbox.sampler import Sampler
 from shim.engine.triton import TritonEngine
 from shim.http.basic_auth import READONLY, READWRITE, BasicAuth
+from shim.http.files import FilesPages
 from shim.http.health import Liveness
+from shim.http.operator_api.handler import PATH as OPERATOR_API
+from shim.http.operator_api.handler import Access, OperatorApi
 from shim.http.pages import agent_pages
 from shim.http.router import Router
 from shim.http.task_json_cache import TaskJsonCache
 from shim.http.view import Billing, View, alone
 from shim.telemetry.launch_stats import LaunchStats
+
+log = logging.getLogger(__name__)
 
 
 def basic_auth(config: Config) -> BasicAuth:
@@ -47,6 +54,26 @@ def _signals(
     if isinstance(context.engine, TritonEngine):
         left = context.engine.login.days_left
         yield "certificate", left > limits.LOGIN_WARN_DAYS, f"expires in {left:.0f} days"
+
+
+def _operator_api(
+    context: StartupContext, view: View, cache: TaskJsonCache, files: FilesPages
+) -> OperatorApi:
+    config, engine = context.config, context.engine
+    processes = engine if isinstance(engine, InteractiveExec) else None
+    has_passwords = bool(config.http_credentials) and config.authenticate_http_readwrite
+    access = Access(
+        auth=basic_auth(config),
+        may_touch=has_passwords or config.unsafe_exec,
+        names={context.hostname, "localhost"},
+    )
+    if config.unsafe_exec and not has_passwords:
+        log.warning(
+            "--unsafe_exec: everybody who reaches %s:%d can run commands in tasks",
+            context.pid.ip,
+            context.pid.port,
+        )
+    return OperatorApi(view, cache, files, processes, access)
 
 
 class HttpService:
@@ -95,10 +122,20 @@ class HttpService:
             more_signals=lambda: list(_signals(context, discovery)),
         )
         self.cache = TaskJsonCache(view)
-        pages = agent_pages(view, self.cache, context.log_ring)
-        apis = {executor_service.PATH: executors.api.handle}
-        self.router = Router(pages, context.metrics, basic_auth(config), context.pid.id, apis)
+        files = FilesPages(view, context.log_ring)
+        self._operator_api = _operator_api(context, view, self.cache, files)
+        self.router = Router(
+            agent_pages(view, self.cache, files),
+            context.metrics,
+            basic_auth(config),
+            context.pid.id,
+            {
+                executor_service.PATH: executors.api.handle,
+                OPERATOR_API: self._operator_api.handle,
+            },
+        )
 
     async def close(self) -> None:
+        await self._operator_api.close()
         await self._sampler.close()
         await self._files.close()

@@ -98,6 +98,7 @@ class Config:
     authenticate_http_readwrite: bool
     authenticate_http_executors: bool
     jwt_secret_key: bytes | None = field(repr=False)
+    unsafe_exec: bool
     log_level: str
     log_format: Literal["text", "json"]
 

@@ -440,7 +440,15 @@ GROUPS = (
                 "authenticate_http_readwrite",
                 BOOLEAN,
                 "false",
-                "pages that change something need a password",
+                "calls that change something need a password",
+            ),
+            Flag(
+                "unsafe_exec",
+                BOOLEAN,
+                "false",
+                "calls that run commands in tasks, kill containers or change the log level are "
+                "open to everybody who reaches the port, unless `--authenticate_http_readwrite` "
+                "is set as well",
             ),
             Flag(
                 "authenticate_http_executors",

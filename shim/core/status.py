@@ -6,6 +6,7 @@ Source: Mesos' docker executor and agent. ``tests/core/test_status.py`` lists ev
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -117,6 +118,14 @@ def exit_text(exit_code: int | None, error: str) -> str:
         else f"Container exited with status {exit_code}"
     )
     return f"{text}: {error}" if error else text
+
+
+def exit_code_in(status: TaskStatus) -> int | None:
+    """The exit code of the container of an ended task, if its last status tells it."""
+    if status.state == TaskState.TASK_FINISHED:
+        return 0
+    found = re.search(r"Container exited with status (\d+)", status.message)
+    return int(found[1]) if found else None
 
 
 def expired(message: str) -> Report:

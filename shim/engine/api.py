@@ -225,3 +225,61 @@ class ContainerUpdater(Protocol):
 
         Permanent: the engine or the kernel refuses them, such as less memory than is in use.
         """
+
+
+class ProcessStream(Protocol):
+    """stdin, stdout and stderr of one process in a container, over one connection.
+
+    No method holds more than a piece of output: a process whose output is not read waits.
+    """
+
+    @property
+    def tty(self) -> bool:
+        """Whether the process has a terminal: all output is stdout then."""
+
+    @property
+    def has_stdin(self) -> bool:
+        """Without stdin, what is written is lost."""
+
+    async def read(self) -> tuple[int, bytes] | None:
+        """The next output, never empty: 1 stdout, 2 stderr. None at its end. Transient."""
+
+    async def write(self, data: bytes) -> None:
+        """Returns when little enough waits to be sent. Transient when the process is gone."""
+
+    async def close_stdin(self) -> None:
+        """The process reads the end of its input. Without effect on a terminal."""
+
+    async def resize(self, rows: int, columns: int) -> None:
+        """Set the size of the terminal."""
+
+    async def exit_code(self) -> int | None:
+        """Of a process started by :meth:`InteractiveExec.start_exec`, once, after its output.
+
+        None when the endpoint does not know it.
+        """
+
+    def close(self) -> None:
+        """Close the connection. The process goes on."""
+
+
+@runtime_checkable
+class InteractiveExec(Protocol):
+    """An optional extension of an engine: processes in containers that people talk to."""
+
+    async def start_exec(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        tty: bool = False,
+        user: str = "",
+    ) -> ProcessStream:
+        """Start a process in a running container. NotFound; Permanent if it does not run."""
+
+    async def attach(self, name: str, *, stdin: bool, output: bool = True) -> ProcessStream:
+        """The container's own process: its input, its output from now on, or both."""
+
+    async def kill(self, name: str, signal: int) -> None:
+        """Send a signal to the container's own process. NotFound; Permanent if it does not run."""

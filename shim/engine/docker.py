@@ -16,7 +16,8 @@ from shim.engine.client.endpoint import Endpoint
 from shim.engine.client.errors import pull_error
 from shim.engine.client.frames import Line
 from shim.engine.client.guard import MayAct, always
-from shim.engine.client.http_engine import CallObserver, HttpEngine, measured, stream_error
+from shim.engine.client.http_engine import CallObserver, measured, stream_error
+from shim.engine.client.interactive import InteractiveHttpEngine
 from shim.engine.client.transport import (
     ARCHIVE,
     STREAM,
@@ -35,7 +36,7 @@ DISK_UNKNOWN_MB = 100 * 1024
 """The disk of a remote engine, which does not report its size. --resources overrides it."""
 
 
-class DockerEngine(HttpEngine):
+class DockerEngine(InteractiveHttpEngine):
     """The :class:`~shim.engine.api.Engine` of a real Docker daemon."""
 
     kind = "docker"

@@ -20,20 +20,26 @@ class BasicAuth:
         self._credentials = credentials
         self._protected = protected
 
-    def check(self, realm: str, authorization: str) -> None:
-        """Raise HttpError (401) if the realm needs a password and the header has no valid one."""
-        if realm in self._protected and not self._is_valid(authorization):
-            raise HttpError(401, headers={"WWW-Authenticate": f'Basic realm="{realm}"'})
+    def check(self, realm: str, authorization: str) -> str:
+        """The principal; empty without a valid password.
 
-    def _is_valid(self, authorization: str) -> bool:
+        Raises HttpError (401) if the realm needs a password and the header has no valid one.
+        """
+        principal = self._principal(authorization)
+        if realm in self._protected and principal is None:
+            raise HttpError(401, headers={"WWW-Authenticate": f'Basic realm="{realm}"'})
+        return principal or ""
+
+    def _principal(self, authorization: str) -> str | None:
         scheme, _, encoded = authorization.partition(" ")
         if scheme.lower() != "basic":
-            return False
+            return None
         try:
             principal, _, secret = base64.b64decode(encoded, validate=True).partition(b":")
         except binascii.Error:
-            return False
+            return None
         # An unknown principal is compared as well: timing must not reveal which principals exist.
-        expected = self._credentials.get(principal.decode(errors="replace"))
+        name = principal.decode(errors="replace")
+        expected = self._credentials.get(name)
         matches = hmac.compare_digest(secret, (expected or "").encode())
-        return matches and expected is not None
+        return name if matches and expected is not None else None

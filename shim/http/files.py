@@ -52,13 +52,44 @@ class FilesPages:
 
     async def browse(self, query: Mapping[str, str]) -> Response:
         path = _path(query)
+        return json_response([_entry_json(path, entry) for entry in await self.entries(path)])
+
+    async def entries(self, path: str) -> list[Entry]:
+        """The entries of a directory, by name; a file has none. Raises HttpError."""
         if path == AGENT_LOG:
-            return json_response([])
+            return []
         sandbox = self._find(path)
         if sandbox.inside in OUTPUTS:
-            return json_response([])
-        entries = sorted(await self._listing(sandbox), key=lambda entry: entry.name)
-        return json_response([_entry_json(path, entry) for entry in entries])
+            return []
+        return sorted(await self._listing(sandbox), key=lambda entry: entry.name)
+
+    async def read_bytes(self, path: str, offset: int, length: int) -> tuple[int, bytes]:
+        """The file's size, and at most FILE_READ_BYTES of it. ``length`` -1 means: to its end.
+
+        Raises HttpError.
+        """
+        wanted = ReadRange(offset, length)
+        if path == AGENT_LOG:
+            log = self._log_ring
+            return log.size, log.read(*_clip(wanted, log.size))
+        sandbox = self._find(path)
+        if sandbox.inside in OUTPUTS:
+            size = await self._size(sandbox)
+            start, count = _clip(wanted, size)
+            if not count:
+                return size, b""
+            outputs = self._view.outputs
+            data = await outputs.read(sandbox.ref, sandbox.inside, start, count, sandbox.live)
+            return size, data
+        content = await self._file(sandbox)
+        start, count = _clip(wanted, len(content))
+        return len(content), content[start : start + count]
+
+    async def _file(self, sandbox: SandboxPath) -> bytes:
+        fetched = await self._fetch(sandbox)
+        if fetched.is_directory:
+            raise HttpError(400, "Cannot read a directory.\n")
+        return fetched.content
 
     async def read(self, query: Mapping[str, str]) -> Response:
         path, wanted = _path(query), ReadRange.parse(query)
@@ -68,10 +99,7 @@ class FilesPages:
         sandbox = self._find(path)
         if sandbox.inside in OUTPUTS:
             return await self._read_output(sandbox, wanted)
-        fetched = await self._fetch(sandbox)
-        if fetched.is_directory:
-            raise HttpError(400, "Cannot read a directory.\n")
-        content = fetched.content
+        content = await self._file(sandbox)
         return _read_response(wanted, len(content), lambda o, n: content[o : o + n], complete=False)
 
     async def download(self, query: Mapping[str, str]) -> Response:
@@ -178,9 +206,14 @@ def _path(query: Mapping[str, str]) -> str:
     return path
 
 
+def entry_path(directory: str, name: str) -> str:
+    """The path by which a client asks for an entry."""
+    return f"{directory.rstrip('/')}/{name}"
+
+
 def _entry_json(directory: str, entry: Entry) -> Json:
     body = asdict(entry)
-    body["path"] = f"{directory.rstrip('/')}/{body.pop('name')}"
+    body["path"] = entry_path(directory, body.pop("name"))
     return body
 
 

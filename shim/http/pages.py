@@ -15,7 +15,6 @@ from shim.http.health import EndpointWait
 from shim.http.live.assets import assets
 from shim.http.live.feed import LiveFeed
 from shim.http.live.task_page import task_json
-from shim.http.log_ring import LogRing
 from shim.http.metrics_snapshot import snapshot
 from shim.http.protojson import dump
 from shim.http.responses import (
@@ -89,12 +88,12 @@ _ABOUT_TASKS = (
     "/files/browse",
     "/files/read",
     "/files/download",
+    "/api/v1",
 )
 
 
-def agent_pages(view: View, cache: TaskJsonCache, log_ring: LogRing) -> Mapping[str, Page]:
+def agent_pages(view: View, cache: TaskJsonCache, files: FilesPages) -> Mapping[str, Page]:
     state = StatePage(view, cache)
-    files = FilesPages(view, log_ring)
     statistics = StatisticsPages(view, cache)
     feed = LiveFeed(view)
 

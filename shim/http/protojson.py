@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from google.protobuf.message import Message
+
 from shim.model.protojson import Json as Json
 from shim.model.protojson import Writer
 from shim.telemetry.log import HIDDEN, Redactor
@@ -50,7 +52,7 @@ def _hide_passwords(message: Json) -> None:
         message["value"] = _redact(message["value"])
 
 
-_REDACTIONS: Mapping[str, Callable[[Json], None]] = {
+REDACTIONS: Mapping[str, Callable[[Json], None]] = {
     "mesos.CommandInfo": _hide_passwords,
     "mesos.CommandInfo.URI": _hide_passwords,
     "mesos.Environment.Variable": _hide_variable,
@@ -58,5 +60,31 @@ _REDACTIONS: Mapping[str, Callable[[Json], None]] = {
     "mesos.Parameter": _hide_parameter,
 }
 
-to_json = Writer(redactions=_REDACTIONS).to_json
+"""Full names of messages, with a function that hides the secrets in their JSON."""
+
+to_json = Writer(redactions=REDACTIONS).to_json
 """The message as JSON, its secrets replaced."""
+
+
+def hide_secrets(message: Message) -> None:
+    """Replace the secrets in the message itself, as :data:`to_json` does in its JSON."""
+    redact = REDACTIONS.get(message.DESCRIPTOR.full_name)
+    present = message.ListFields()
+    if redact is not None:
+        texts = {f.name: value for f, value in present if isinstance(value, str | bytes)}
+        hidden: Json = dict(texts)
+        redact(hidden)
+        for name, value in texts.items():
+            if hidden[name] != value:
+                text = hidden[name]
+                setattr(message, name, text if isinstance(value, str) else text.encode())
+    for field, value in present:
+        if field.message_type is None:
+            continue
+        if field.message_type.GetOptions().map_entry:
+            parts = value.values()
+        else:
+            parts = value if field.is_repeated else (value,)
+        for part in parts:
+            if isinstance(part, Message):
+                hide_secrets(part)

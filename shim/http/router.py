@@ -68,7 +68,7 @@ class Router:
             response = await self._pages[path](request.query)
         except HttpError as error:
             return web.Response(status=error.status, text=error.text, headers=error.headers)
-        return await _send(request, response, callback)
+        return await send(request, response, callback)
 
     def _find(self, path: str) -> str:
         """The longest path with a page that ``path`` begins with. Raises HttpError (404)."""
@@ -107,7 +107,8 @@ def _callback(query: Mapping[str, str]) -> str:
     return name
 
 
-async def _send(request: web.Request, response: Response, callback: str) -> web.StreamResponse:
+async def send(request: web.Request, response: Response, callback: str = "") -> web.StreamResponse:
+    """Write the answer, compressed if the client likes; ``callback`` is a JSONP function."""
     headers = {**response.headers, "X-Content-Type-Options": "nosniff"}
     body = response.body
     if callback and response.is_json:

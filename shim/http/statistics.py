@@ -12,7 +12,7 @@ from shim.http.time_slicer import json_array
 from shim.http.view import View
 from shim.model.container import Ref, Usage
 
-_UNKNOWN = Usage(timestamp=0.0)
+NO_SAMPLE = Usage(timestamp=0.0)
 _USED = (
     "cpus_user_time_secs",
     "cpus_system_time_secs",
@@ -56,7 +56,7 @@ class StatisticsPages:
         self, tasks: list[Task], usages: Mapping[Ref, Usage], *, with_status: bool
     ) -> Iterator[bytes]:
         for task in tasks:
-            body: Json = {"statistics": _statistics(task, usages.get(task.ref, _UNKNOWN))}
+            body: Json = {"statistics": statistics_of(task, usages.get(task.ref, NO_SAMPLE))}
             if with_status:
                 body["container_id"] = task.ref.container_id
                 body["status"] = to_json(task.wire.statuses[-1].container_status)
@@ -71,7 +71,7 @@ def _matches(task: Task, query: Mapping[str, str]) -> bool:
     )
 
 
-def _statistics(task: Task, usage: Usage) -> Json:
+def statistics_of(task: Task, usage: Usage) -> Json:
     """All keys, with zeros before the first sample: exporters and the web UI add these up."""
     requested = {"cpus": 0.0, "mem": 0.0, "disk": 0.0}
     for resource in task.wire.resources:

@@ -5,7 +5,7 @@ The two differ only in names: *slave* in v0 is *agent* in v1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
@@ -29,7 +29,12 @@ def _v1_enum(name: str) -> str:
     return name.replace("_SLAVE", "_AGENT")
 
 
-to_json = Writer(key=_v1, enum_value=_v1_enum).to_json
+def v1_writer(redactions: Mapping[str, Callable[[Json], None]] | None = None) -> Writer:
+    """Writes v1 JSON. ``redactions`` as for :class:`~shim.model.protojson.Writer`."""
+    return Writer(key=_v1, enum_value=_v1_enum, redactions=redactions)
+
+
+to_json = v1_writer().to_json
 """The message as v1 JSON."""
 
 

@@ -24,6 +24,7 @@ from shim import limits
 from shim.core.agent import Core
 from shim.core.lifecycle import Event
 from shim.http.basic_auth import BasicAuth
+from shim.http.files import FilesPages
 from shim.http.health import Liveness
 from shim.http.log_ring import LogRing
 from shim.http.pages import agent_pages
@@ -100,7 +101,7 @@ async def medians(url: str, rounds: int, *options: str) -> str:
 
 
 async def start(view: View, cache: TaskJsonCache) -> Listener:
-    pages = agent_pages(view, cache, LogRing())
+    pages = agent_pages(view, cache, FilesPages(view, LogRing()))
     router = Router(pages, Metrics(), BasicAuth({}, frozenset()), "slave(1)")
 
     def add_routes(app: web.Application) -> None:

@@ -21,6 +21,7 @@ from shim.engine.api import Auth, ContainerSpec, EngineInfo, ExecResult, ImageRe
 from shim.errors import InProgress, NameTaken, NotFound, Permanent, Transient
 from shim.model.container import LABEL_SHIM, Container, Phase, Ref
 from shim.model.volume import Volume
+from tests.fakes.process import FakeProcess
 
 KILLED = 137
 
@@ -108,6 +109,8 @@ class FakeEngine:
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._listeners: set[asyncio.Queue[str | None]] = set()
         self._ids = 0
+        self.processes: list[FakeProcess] = []
+        """Of every exec and attach, oldest first."""
 
     # --- what tests do to it ----------------------------------------------------------------
 
@@ -382,6 +385,59 @@ class FakeEngine:
         if argv[0] == "sleep":
             raise Transient(f"exec: {argv[0]!r} has not ended after {timeout:g} s")
         return await self._call("exec", effect)
+
+    async def start_exec(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        tty: bool = False,
+        user: str = "",
+    ) -> FakeProcess:
+        """``cat``, ``exit N``, ``say OUT ERR``; any ``sh -c`` kills those with its first word."""
+
+        def effect() -> FakeProcess:
+            box = self._box(name)
+            if box.phase is not Phase.RUNNING:
+                raise Permanent(f"Container {name} is not running")
+            process = FakeProcess(argv, env, tty=tty, user=user, stop=box.ended)
+            self.processes.append(process)
+            if argv[:2] == ["sh", "-c"] and len(argv) > 4:
+                hit = [each for each in self.processes if argv[4] in each.marks]
+                for each in hit:
+                    each.end(128 + int(argv[5]))
+                process.end(0 if hit else 1)
+            return process
+
+        return await self._call("start_exec", effect)
+
+    async def attach(self, name: str, *, stdin: bool, output: bool = True) -> FakeProcess:
+        """The container's own process: it repeats its input, if its body has ``OpenStdin``."""
+
+        def effect() -> FakeProcess:
+            box = self._box(name)
+            if box.phase is not Phase.RUNNING:
+                raise Permanent(f"Container {name} is not running")
+            process = FakeProcess(
+                ["cat"],
+                {},
+                tty=bool(box.body.get("Tty")),
+                has_stdin=stdin and bool(box.body.get("OpenStdin")),
+                stop=box.ended,
+            )
+            self.processes.append(process)
+            return process
+
+        return await self._call("attach", effect)
+
+    async def kill(self, name: str, signal: int) -> None:
+        def effect() -> None:
+            if self._box(name).phase is not Phase.RUNNING:
+                raise Permanent(f"Container {name} is not running")
+            self.end(name, 128 + signal)
+
+        await self._call("kill", effect)
 
     async def stats(self, name: str) -> Mapping[str, Any]:
         return await self._call("stats", lambda: {"name": self._box(name).name})

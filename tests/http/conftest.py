@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from shim.http.basic_auth import BasicAuth
+from shim.http.files import FilesPages
 from shim.http.health import EndpointWait
 from shim.http.log_ring import LogRing
 from shim.http.pages import Page, agent_pages, starting_pages
@@ -27,7 +28,7 @@ async def serving(
     """A client of a running agent's pages."""
     view, log_ring = page_data.view, LogRing()
     log_ring.attach()
-    pages = agent_pages(view, TaskJsonCache(view), log_ring)
+    pages = agent_pages(view, TaskJsonCache(view), FilesPages(view, log_ring))
     async with _client(pages, BasicAuth(credentials or {}, frozenset(protected))) as client:
         yield client
     log_ring.detach()

@@ -14,6 +14,7 @@ BARRIER = "tests/agent/test_barrier.py"
 JOURNAL = "tests/agent/test_journal.py"
 AGENT = "tests/agent/test_main.py"
 ROUTER = "tests/http/test_router.py"
+OPERATOR = "tests/http/operator_api"
 WORKERS = "tests/engine/containers"
 
 
@@ -773,5 +774,48 @@ BUGS = (
         "target.port not in _PORTS:",
         "False:",
         ("tests/engine/checks/test_checker.py",),
+    ),
+    # --- the operator API
+    Bug(
+        "everybody may run commands in tasks",
+        "shim/http/operator_api/rights.py",
+        "if not granted:",
+        "if False:",
+        (OPERATOR,),
+    ),
+    Bug(
+        "a page under a foreign name of the agent's address may call",
+        "shim/http/operator_api/rights.py",
+        "or not (name in names or _is_address(name)):",
+        "or False:",
+        (OPERATOR,),
+    ),
+    Bug(
+        "an empty piece of input is no end of it",
+        "shim/http/operator_api/streams.py",
+        "            if message.data.data:",
+        "            if True:",
+        (OPERATOR,),
+    ),
+    Bug(
+        "a session outlives its client",
+        "shim/http/operator_api/exec_calls.py",
+        "            if event is not SessionEvent.OUTPUT_ENDED:",
+        "            if False:",
+        (OPERATOR,),
+    ),
+    Bug(
+        "a second client that does not read is kept",
+        "shim/http/operator_api/sessions.py",
+        "if self._bytes + len(record) > limits.SESSION_WAITING_BYTES:",
+        "if False:",
+        (OPERATOR,),
+    ),
+    Bug(
+        "secrets are shown in protobuf",
+        "shim/http/operator_api/answers.py",
+        "    hide_secrets(copy)\n",
+        "",
+        (OPERATOR,),
     ),
 )

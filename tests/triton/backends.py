@@ -7,10 +7,11 @@ import contextlib
 import io
 import re
 import string
+import struct
 import tarfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from tests.triton.api_errors import ApiError
 from tests.triton.machines import Machine
@@ -51,6 +52,21 @@ class Backend(Protocol):
     async def exec(
         self, machine: Machine, argv: Sequence[str], env: Sequence[str]
     ) -> tuple[int, bytes]: ...
+
+    async def talk(
+        self,
+        entry: dict[str, Any],
+        read: Callable[[], Awaitable[bytes]],
+        write: Callable[[bytes], None],
+    ) -> int:
+        """Runs the exec ``entry`` with raw input and framed output; returns its exit code.
+
+        Without a ``body`` the entry is the machine's own process.
+        """
+
+    async def resize(self, entry: dict[str, Any], rows: int, columns: int) -> None: ...
+
+    async def signal(self, machine: Machine, number: int) -> None: ...
 
     async def put_archive(self, machine: Machine, path: str, tar: bytes) -> None: ...
 
@@ -139,6 +155,30 @@ class SimulatedBackend:
                 return 0, " ".join(words).encode() + b"\n"
         return int(argv[0] == "false"), b""
 
+    async def talk(
+        self,
+        entry: dict[str, Any],
+        read: Callable[[], Awaitable[bytes]],
+        write: Callable[[bytes], None],
+    ) -> int:
+        """``cat`` repeats its input, as a machine with an open stdin does."""
+        machine, body = entry["machine"], entry.get("body")
+        tty = machine.tty if body is None else bool(body.get("Tty"))
+        if body is None or body["Cmd"] == ["cat"]:
+            while data := await _until_down(machine, read):
+                write(data if tty else output_frame(1, data))
+            return 137 if machine.down.is_set() else 0
+        code, output = await self.exec(machine, body["Cmd"], body.get("Env") or [])
+        if output:
+            write(output if tty else output_frame(1, output))
+        return code
+
+    async def resize(self, entry: dict[str, Any], rows: int, columns: int) -> None:
+        entry["size"] = rows, columns
+
+    async def signal(self, machine: Machine, number: int) -> None:
+        self._end(machine, 128 + number)
+
     async def put_archive(self, machine: Machine, path: str, tar: bytes) -> None:
         self._files[machine, path] = tar
 
@@ -162,6 +202,21 @@ class SimulatedBackend:
         exited = self._exited.pop(machine, None)
         if exited is not None:
             exited(code)
+
+
+async def _until_down(machine: Machine, read: Callable[[], Awaitable[bytes]]) -> bytes:
+    """The next input; empty when there is none, or the machine is down."""
+    reading, down = asyncio.ensure_future(read()), asyncio.ensure_future(machine.down.wait())
+    await asyncio.wait({reading, down}, return_when=asyncio.FIRST_COMPLETED)
+    down.cancel()
+    if not reading.done():
+        reading.cancel()
+        return b""
+    return reading.result()
+
+
+def output_frame(stream: int, data: bytes) -> bytes:
+    return struct.pack(">BxxxI", stream, len(data)) + data
 
 
 def _lifetime(machine: Machine) -> float | None:

@@ -150,7 +150,10 @@ async def restart(call: Call) -> web.StreamResponse:
 
 
 async def kill(call: Call) -> web.StreamResponse:
-    await call.datacenter.kill(call.machine)
+    if call.query("signal") in ("", "9", "KILL", "SIGKILL"):
+        await call.datacenter.kill(call.machine)
+    else:
+        await call.datacenter.backend.signal(call.running, int(call.query("signal")))
     return _empty()
 
 
@@ -227,6 +230,21 @@ async def exec_inspect(call: Call) -> web.StreamResponse:
     entry = _exec(call)
     del call.execs[call.params["id"]]
     return _json({"Running": entry["running"], "ExitCode": entry["code"]})
+
+
+async def exec_resize(call: Call) -> web.StreamResponse:
+    await call.datacenter.backend.resize(_exec(call), int(call.query("h")), int(call.query("w")))
+    return _empty(200)
+
+
+async def attach(call: Call) -> web.StreamResponse:
+    return await streams.send_exec(call.request, call.datacenter, {"machine": call.running})
+
+
+async def resize(call: Call) -> web.StreamResponse:
+    entry = {"machine": call.running}
+    await call.datacenter.backend.resize(entry, int(call.query("h")), int(call.query("w")))
+    return _empty(200)
 
 
 def _exec(call: Call) -> dict[str, Any]:
@@ -314,6 +332,9 @@ _ROUTES: list[tuple[str, str, Handler, float | None]] = [
     ("DELETE", CONTAINER, remove, None),
     ("POST", r"/exec/(?P<id>[^/]+)/start", exec_start, HOUR),
     ("GET", r"/exec/(?P<id>[^/]+)/json", exec_inspect, None),
+    ("POST", r"/exec/(?P<id>[^/]+)/resize", exec_resize, None),
+    ("POST", f"{CONTAINER}/attach", attach, HOUR),
+    ("POST", f"{CONTAINER}/resize", resize, None),
     ("POST", "/images/create", pull, None),
     ("GET", r"/images/(?P<image>.+)/json", inspect_image, None),
     ("GET", "/networks", list_networks, None),

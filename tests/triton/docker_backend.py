@@ -7,7 +7,7 @@ import base64
 import contextlib
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +41,7 @@ class DockerBackend:
             connector=aiohttp.UnixConnector(socket, limit=0),
             timeout=aiohttp.ClientTimeout(),
         )
+        self._socket = socket
         self._waits: set[asyncio.Task[None]] = set()
 
     async def has_image(self, reference: str) -> bool:
@@ -109,6 +110,53 @@ class DockerBackend:
         raw = await self._ok("POST", f"/exec/{ident}/start", json={"Detach": False, "Tty": False})
         code = json.loads(await self._ok("GET", f"/exec/{ident}/json"))["ExitCode"]
         return code, b"".join(data for _, data in _frames(raw))
+
+    async def talk(
+        self,
+        entry: dict[str, Any],
+        read: Callable[[], Awaitable[bytes]],
+        write: Callable[[bytes], None],
+    ) -> int:
+        """Passes the raw bytes of the daemon's upgraded connection on, in both directions."""
+        container = f"/containers/{self._name(entry['machine'])}"
+        path, body = f"{container}/attach?stream=1&stdin=1&stdout=1&stderr=1", b""
+        if "body" in entry:
+            made = json.loads(await self._ok("POST", f"{container}/exec", json=entry["body"]))
+            entry["native"] = made["Id"]
+            tty = bool(entry["body"].get("Tty"))
+            path = f"/exec/{made['Id']}/start"
+            body = json.dumps({"Detach": False, "Tty": tty}).encode()
+        reader, writer = await asyncio.open_unix_connection(self._socket)
+        head = f"POST {path} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await reader.readuntil(b"\r\n\r\n")
+
+        async def pass_input() -> None:
+            while data := await read():
+                writer.write(data)
+
+        passing = asyncio.create_task(pass_input())
+        try:
+            while data := await reader.read(65536):
+                write(data)
+        finally:
+            passing.cancel()
+            writer.close()
+        if "native" not in entry:
+            return 0
+        code = json.loads(await self._ok("GET", f"/exec/{entry['native']}/json"))["ExitCode"]
+        return int(code or 0)
+
+    async def resize(self, entry: dict[str, Any], rows: int, columns: int) -> None:
+        where = f"/containers/{self._name(entry['machine'])}"
+        if "native" in entry:
+            where = f"/exec/{entry['native']}"
+        await self._call("POST", f"{where}/resize", params={"h": rows, "w": columns})
+
+    async def signal(self, machine: Machine, number: int) -> None:
+        path = f"/containers/{self._name(machine)}/kill"
+        await self._ok("POST", path, params={"signal": number})
 
     async def put_archive(self, machine: Machine, path: str, tar: bytes) -> None:
         await self._ok(

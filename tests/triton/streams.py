@@ -50,19 +50,41 @@ async def run_exec(datacenter: Datacenter, entry: dict[str, Any]) -> bytes:
     return output
 
 
+class RawInput:
+    """What a client sends after its connection was upgraded: a parser of aiohttp's server."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._pieces: asyncio.Queue[bytes] = asyncio.Queue()
+        protocol: Any = request.protocol
+        protocol.set_parser(self)
+
+    async def read(self) -> bytes:
+        """Empty at the end of the connection."""
+        return await self._pieces.get()
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self._pieces.put_nowait(bytes(data))
+        return False, b""
+
+    def feed_eof(self) -> None:
+        self._pieces.put_nowait(b"")
+
+    def set_exception(self, *_: Any) -> None:
+        self.feed_eof()
+
+
 async def send_exec(
     request: web.Request, datacenter: Datacenter, entry: dict[str, Any]
 ) -> web.StreamResponse:
+    """The process of an exec, or, without a ``body``, the machine's own."""
     transport = request.transport
     assert transport is not None
+    source = RawInput(request)
     transport.write(b"HTTP/1.1 101 UPGRADED\r\nContent-Type: " + RAW)
     transport.write(b"\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
     entry["running"] = True
-    output = await run_exec(datacenter, entry)
-    if entry["body"].get("Tty"):
-        transport.write(output)
-    elif output:
-        transport.write(struct.pack(">BxxxI", 1, len(output)) + output)
+    entry["code"] = await datacenter.backend.talk(entry, source.read, transport.write)
+    entry["running"] = False
     return _close(transport)
 
 

@@ -24,10 +24,11 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict
 
 from shim import limits
 from shim.engine.client.endpoint import Endpoint
@@ -171,6 +172,39 @@ class Transport:
                 f"{verb}: the endpoint's answer is not Docker's: {body[:200]!r}"
             ) from None
 
+    async def upgrade(
+        self, verb: str, path: str, body: Any = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection of its own that carries raw bytes: a POST asks the endpoint for it.
+
+        ``body`` becomes JSON. An answer of 4xx or 5xx is raised as its meaning.
+        """
+        prefix = await self._version_prefix()
+        content = b"" if body is None else json.dumps(body).encode()
+        head = (
+            f"POST {prefix}{path} HTTP/1.1\r\nHost: {urlsplit(self.endpoint.url).netloc}\r\n"
+            "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(content)}\r\n\r\n"
+        )
+        try:
+            async with asyncio.timeout(limits.ENGINE_CONNECT_TIMEOUT):
+                reader, writer = await self._raw_connection()
+        except (OSError, TimeoutError) as error:
+            raise Transient(f"{verb}: {self}: {error_text(error)}") from None
+        writer.write(head.encode() + content)
+        try:
+            async with asyncio.timeout(self._default_timeout("POST").total):
+                status, headers = await _read_head(reader)
+                if status not in (101, 200):
+                    raise self.error(verb, status, await _error_body(reader, headers), headers)
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
+            writer.transport.abort()
+            raise self.unanswered(f"{verb}: {self}: {error_text(error)}") from None
+        except BaseException:
+            writer.transport.abort()
+            raise
+        return reader, writer
+
     async def close(self) -> None:
         await asyncio.gather(self._short.close(), self._long.close())
 
@@ -184,6 +218,13 @@ class Transport:
     def _tls(self) -> ssl.SSLContext | bool:
         """The authorities to trust on the next connection; True: those of the system."""
         return self.endpoint.tls or True
+
+    async def _raw_connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self.endpoint.socket:
+            return await asyncio.open_unix_connection(self.endpoint.socket)
+        parts = urlsplit(self.endpoint.url)
+        secure = self._tls() if parts.scheme == "https" else None
+        return await asyncio.open_connection(parts.hostname, parts.port, ssl=secure)
 
     async def _version_prefix(self) -> str:
         if not self.api_version:
@@ -207,6 +248,25 @@ async def read_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
             raise Permanent(f"{response.url.path}: the answer has more than {limit} bytes")
         parts.append(part)
     return b"".join(parts)
+
+
+async def _read_head(reader: asyncio.StreamReader) -> tuple[int, CIMultiDict[str]]:
+    """Status and headers of an answer. ValueError if it is not HTTP."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.rstrip("\r\n").split("\r\n")
+    protocol, _, rest = first.partition(" ")
+    if not protocol.startswith("HTTP/1."):
+        raise ValueError(f"the endpoint's answer is not HTTP: {first!r:.100}")
+    fields = (line.partition(":") for line in lines)
+    return int(rest[:3]), CIMultiDict((name.strip(), value.strip()) for name, _, value in fields)
+
+
+async def _error_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
+    """As much of an error's body as is shown. The connection is of no further use."""
+    length = headers.get("Content-Length", "")
+    if length.isdigit():
+        return await reader.readexactly(min(int(length), limits.ENGINE_ERROR_BYTES))
+    return await reader.read(limits.ENGINE_ERROR_BYTES)
 
 
 @contextmanager

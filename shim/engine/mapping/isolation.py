@@ -56,7 +56,7 @@ FIELDS = (
         "`RLMT_NOFILE` is `nofile`; what is not set is unlimited",
         TritonSupport.UNSUPPORTED,
     ),
-    FieldRow("container.tty_info", "Tty", "a window size is a warning"),
+    FieldRow("container.tty_info", "Tty, OpenStdin", "a window size is a warning"),
 )
 
 
@@ -76,10 +76,10 @@ def map_isolation(builder: SpecBuilder) -> None:
         _map_rlimit(builder, limit, f"container.rlimit_info.rlimits[{i}]")
     if container.HasField("tty_info"):
         builder.body["Tty"] = True
+        builder.body["OpenStdin"] = True
         if container.tty_info.HasField("window_size"):
             builder.warn(
-                "container.tty_info.window_size: not used,"
-                " no client attaches to the task's terminal"
+                "container.tty_info.window_size: not used, a client that attaches sets its own"
             )
 
 

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from shim import limits
 from shim.engine.api import Auth, ContainerSpec, EngineInfo, ImageRef
 from shim.engine.client.endpoint import Endpoint
-from shim.engine.client.frames import Frames, Line
+from shim.engine.client.frames import Line
 from shim.engine.client.guard import MayAct, always
-from shim.engine.client.http_engine import CallObserver, HttpEngine, measured, measured_as
+from shim.engine.client.http_engine import CallObserver, measured, measured_as
+from shim.engine.client.interactive import InteractiveHttpEngine
 from shim.engine.client.transport import Transport, parsing, time_limit
 from shim.engine.triton import parse
 from shim.engine.triton.creates import CreateTracker
@@ -24,7 +25,7 @@ from shim.engine.triton.errors import pull_error
 from shim.engine.triton.login import ClientLogin
 from shim.engine.triton.transport import AnswerLost, TritonTransport
 from shim.engine.triton.volumes import TritonVolumes
-from shim.errors import InProgress, NameTaken, NotFound, Permanent, Transient, error_text
+from shim.errors import InProgress, NameTaken, NotFound, Permanent, Transient
 from shim.model.container import LABEL_SHIM, Container, Phase
 from shim.model.volume import Volume
 
@@ -45,11 +46,12 @@ class EngineObserver(Protocol):
         """The container does not exist any more, or never did."""
 
 
-class TritonEngine(HttpEngine):
+class TritonEngine(InteractiveHttpEngine):
     """One datacenter's Docker endpoint."""
 
     kind = "triton"
     has_events = False
+    forgets_execs = True
     _http: TritonTransport
 
     def __init__(
@@ -264,21 +266,13 @@ class TritonEngine(HttpEngine):
 
     async def _exec_output(self, path: str) -> bytes:
         """Triton upgrades the connection, which carries raw frames until its end."""
-        body = b'{"Detach": false, "Tty": false}'
-        reader, writer = await self._http.upgrade("exec", f"{path}/start", body)
-        output, frames = bytearray(), Frames()
+        process = await self._start(path, tty=False)
+        output = bytearray()
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)
-            if head[1] not in (b"101", b"200"):
-                body = await reader.read(limits.ENGINE_ERROR_BYTES)
-                raise self._http.error("exec", int(head[1]), body, {})
-            while data := await reader.read(limits.EXEC_OUTPUT_BYTES):
-                for _, payload in frames.feed(data):
-                    output += payload[: limits.EXEC_OUTPUT_BYTES - len(output)]
-        except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
-            raise Transient(f"exec: {self}: {error_text(error)}") from None
+            while (piece := await process.read()) is not None:
+                output += piece[1][: limits.EXEC_OUTPUT_BYTES - len(output)]
         finally:
-            writer.transport.abort()
+            process.close()
         return bytes(output)
 
     @measured

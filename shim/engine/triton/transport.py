@@ -6,7 +6,6 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -16,7 +15,7 @@ from shim.engine.client.guard import MayAct, always, request_class
 from shim.engine.client.transport import Transport, time_limit
 from shim.engine.triton.errors import error_for
 from shim.engine.triton.login import ClientLogin
-from shim.errors import ShimError, Transient, error_text
+from shim.errors import ShimError, Transient
 
 VERSION = "/v1.21"
 """Triton serves API 1.21 whatever version it is asked for, and offers nothing to negotiate with."""
@@ -46,30 +45,6 @@ class TritonTransport(Transport):
         )
         """Creates, whose number :class:`~shim.engine.triton.creates.CreateTracker` limits."""
 
-    async def upgrade(
-        self, verb: str, path: str, body: bytes
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A new connection on which ``body`` was POSTed with a request to upgrade to raw bytes.
-
-        The answer is still unread. Raises Transient.
-        """
-        parts = urlsplit(self.endpoint.url)
-        head = (
-            f"POST {VERSION}{path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-            "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        try:
-            async with asyncio.timeout(limits.ENGINE_CONNECT_TIMEOUT):
-                reader, writer = await asyncio.open_connection(
-                    parts.hostname, parts.port, ssl=self._tls()
-                )
-        except (OSError, TimeoutError) as error:
-            raise Transient(f"{verb}: {self}: {error_text(error)}") from None
-        shrink_read_buffer(writer.transport)
-        writer.write(head.encode() + body)
-        return reader, writer
-
     async def close(self) -> None:
         await asyncio.gather(super().close(), self.creates.close())
 
@@ -83,6 +58,11 @@ class TritonTransport(Transport):
 
     def _tls(self) -> ssl.SSLContext:
         return self.login.context()
+
+    async def _raw_connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await super()._raw_connection()
+        shrink_read_buffer(writer.transport)
+        return reader, writer
 
     async def _version_prefix(self) -> str:
         return VERSION

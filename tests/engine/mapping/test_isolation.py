@@ -69,10 +69,11 @@ def test_the_effective_capabilities_win_over_the_bounding_ones() -> None:
 
 @pytest.mark.parametrize("kind", ["docker", "triton"])
 def test_tty_info_allocates_a_terminal(kind: str) -> None:
-    assert body("container { tty_info { } }", kind=kind)["Tty"] is True
+    made = body("container { tty_info { } }", kind=kind)
+    assert (made["Tty"], made["OpenStdin"]) == (True, True)
     made = spec("container { tty_info { window_size { rows: 2 columns: 3 } } }", kind=kind)
     assert made.warnings == (
-        "container.tty_info.window_size: not used, no client attaches to the task's terminal",
+        "container.tty_info.window_size: not used, a client that attaches sets its own",
     )
 
 

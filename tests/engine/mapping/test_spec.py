@@ -136,8 +136,8 @@ CONTAINERS = messages(ContainerInfo.DESCRIPTOR)
 PARAMETERS = st.lists(st.tuples(KEYS, TEXT), max_size=4)
 TRITON_READS = {
     "Hostname", "Domainname", "Cmd", "Entrypoint", "Env", "User", "WorkingDir", "Tty",
-    "AttachStdin", "AttachStdout", "AttachStderr", "Labels", "Image", "Volumes", "ExposedPorts",
-    "HostConfig",
+    "OpenStdin", "AttachStdin", "AttachStdout", "AttachStderr", "Labels", "Image", "Volumes",
+    "ExposedPorts", "HostConfig",
 }  # fmt: skip
 TRITON_READS_OF_HOST = {
     "Memory", "Dns", "DnsSearch", "ExtraHosts", "Links", "PortBindings", "PublishAllPorts",

@@ -17,7 +17,7 @@ async def test_each_connection_has_a_small_read_buffer_and_the_process_default_s
     pool: Any = engine._http._short.connector
     ((protocol, _),) = (each for connections in pool._conns.values() for each in connections)
     _check(protocol.transport)
-    _, writer = await engine._http.upgrade("exec", "/exec/x/start", b"{}")
+    _, writer = await engine._http._raw_connection()
     _check(writer.transport)
     writer.transport.abort()
     assert SSLProtocol.max_size == default > limits.TRITON_TLS_BUFFER

@@ -1,0 +1,33 @@
+"""The end of one direction of a connection, also inside TLS, where asyncio has no call for it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any
+
+from shim import limits
+
+
+async def write_eof(writer: asyncio.StreamWriter) -> None:
+    """The peer reads the end of the stream after what was written; reading goes on.
+
+    In TLS this is a close_notify alert. asyncio sends one only together with the end of the whole
+    connection, so its private ``SSLProtocol`` is used. A transport without one stays open.
+    """
+    if writer.can_write_eof():
+        writer.write_eof()
+        return
+    protocol: Any = getattr(writer.transport, "_ssl_protocol", None)
+    if protocol is None:
+        return
+    for _ in range(limits.HALF_CLOSE_ATTEMPTS):
+        # OpenSSL takes data that it finds unread at this moment for a violation of the protocol.
+        if not protocol._incoming.pending:
+            break
+        await asyncio.sleep(limits.HALF_CLOSE_PAUSE)
+    try:
+        protocol._sslobj.unwrap()
+    except ssl.SSLWantReadError:
+        # The alert is written; the peer's own has not come yet.
+        protocol._process_outgoing()

@@ -1,0 +1,238 @@
+"""Calls that read: what the pages show, as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
+
+from google.protobuf.message import Message
+
+from shim.core.lifecycle import TaskPhase
+from shim.core.task import Task
+from shim.http.executor import executor_name
+from shim.http.files import FilesPages, entry_path
+from shim.http.metrics_snapshot import snapshot
+from shim.http.operator_api.answers import Listing
+from shim.http.operator_api.log_level import LogLevel
+from shim.http.operator_api.sessions import Sessions
+from shim.http.statistics import NO_SAMPLE, statistics_of
+from shim.http.task_json_cache import TaskJsonCache
+from shim.http.view import BUILD, View
+from shim.model.container import Entry, Ref
+from shim.protos.agent_pb2 import (
+    Call,
+    FileInfo,
+    Flag,
+    Metric,
+    ResourceStatistics,
+    Response,
+    VersionInfo,
+)
+from shim.protos.mesos_pb2 import SlaveInfo, TaskInfo, TaskState
+from shim.protos.mesos_pb2 import Task as WireTask
+
+_KINDS = {
+    "d": S_IFDIR,
+    "l": S_IFLNK,
+    "b": S_IFBLK,
+    "c": S_IFCHR,
+    "p": S_IFIFO,
+    "s": S_IFSOCK,
+}
+"""The first character of a mode as ``ls`` shows it. Files have ``-``."""
+
+
+class Reads:
+    """One method for each call. Raises HttpError."""
+
+    def __init__(
+        self,
+        view: View,
+        cache: TaskJsonCache,
+        files: FilesPages,
+        sessions: Sessions,
+        log_level: LogLevel,
+    ) -> None:
+        self._view = view
+        self._agent = view.agent
+        self._cache = cache
+        self._files = files
+        self._sessions = sessions
+        self._log_level = log_level
+
+    # --- the agent --------------------------------------------------------------------------
+
+    async def health(self, call: Call) -> Message:
+        return Response.GetHealth(healthy=not self._view.liveness().problems())
+
+    async def flags(self, call: Call) -> Listing:
+        return {"flags": [Flag(name=name, value=v) for name, v in self._view.flags.items()]}
+
+    async def version(self, call: Call) -> Message:
+        info = VersionInfo(version=self._agent.version, **BUILD)
+        return Response.GetVersion(version_info=info)
+
+    async def metrics(self, call: Call) -> Listing:
+        found = await snapshot(self._view, self._cache)
+        return {"metrics": [Metric(name=name, value=value) for name, value in found.items()]}
+
+    async def logging_level(self, call: Call) -> Message:
+        return Response.GetLoggingLevel(level=self._log_level.get())
+
+    async def agent(self, call: Call) -> Message:
+        info = SlaveInfo()
+        info.CopyFrom(self._agent.info)
+        info.ClearField("checkpoint")
+        if self._agent.agent_id is not None:
+            info.id.value = self._agent.agent_id
+        body = Response.GetAgent(slave_info=info)
+        if self._agent.drain_config is not None:
+            body.drain_config.CopyFrom(self._agent.drain_config)
+        return body
+
+    async def operations(self, call: Call) -> Listing:
+        """An agent without resource providers keeps none."""
+        return {"operations": ()}
+
+    async def resource_providers(self, call: Call) -> Message:
+        return Response.GetResourceProviders()
+
+    # --- files ------------------------------------------------------------------------------
+
+    async def list_files(self, call: Call) -> Listing:
+        path = call.list_files.path
+        return {"file_infos": [file_info(path, e) for e in await self._files.entries(path)]}
+
+    async def read_file(self, call: Call) -> Message:
+        wanted = call.read_file
+        length = wanted.length if wanted.HasField("length") else -1
+        size, data = await self._files.read_bytes(wanted.path, wanted.offset, length)
+        return Response.ReadFile(size=size, data=data)
+
+    # --- frameworks, executors and tasks ------------------------------------------------------
+
+    async def state(self, call: Call) -> Listing:
+        return {
+            "get_tasks": await self.tasks(call),
+            "get_executors": await self.executors(call),
+            "get_frameworks": await self.frameworks(call),
+        }
+
+    async def frameworks(self, call: Call) -> Listing:
+        active = {id_: known.info for id_, known in self._agent.frameworks.items()}
+        ended = self._agent.completed_frameworks
+        return {
+            "frameworks": [
+                Response.GetFrameworks.Framework(framework_info=info) for info in active.values()
+            ],
+            "completed_frameworks": [
+                Response.GetFrameworks.Framework(framework_info=info)
+                for id_, info in ended.items()
+                if id_ not in active
+            ],
+        }
+
+    async def executors(self, call: Call) -> Listing:
+        live: list[tuple[Ref, TaskInfo]] = []
+        ended: list[tuple[Ref, TaskInfo]] = []
+        for task in self._agent.tasks.values():
+            (live if task.live else ended).append((task.ref, task.info))
+        ended += [(ref, info) for ref, info, _ in self._completed()]
+        return {"executors": _executors(live), "completed_executors": _executors(ended)}
+
+    async def tasks(self, call: Call) -> Listing:
+        found = list(self._agent.tasks.values())
+        live = [task for task in found if task.live]
+        return {
+            "pending_tasks": (),
+            "queued_tasks": [t.wire for t in live if t.wire.state == TaskState.TASK_STAGING],
+            "launched_tasks": [t.wire for t in live if t.wire.state != TaskState.TASK_STAGING],
+            "terminated_tasks": [t.wire for t in found if t.phase is TaskPhase.ENDED],
+            "completed_tasks": [wire for _, _, wire in self._completed()],
+        }
+
+    def _completed(self) -> Iterator[tuple[Ref, TaskInfo, WireTask]]:
+        """Without ended tasks whose last update is unacknowledged: the agent has those as well."""
+        kept = {task.ref for task in self._agent.tasks.values()}
+        for framework_id in self._agent.completed_frameworks:
+            for task in self._agent.completed_tasks(framework_id):
+                if task.ref not in kept:
+                    yield task.ref, task.info, task.wire
+
+    # --- containers -------------------------------------------------------------------------
+
+    async def containers(self, call: Call) -> Listing:
+        usages = await self._view.usages()
+        running = self._agent.running_tasks()
+        found: Iterable[Message] = (
+            _container(
+                task, ResourceStatistics(**statistics_of(task, usages.get(task.ref, NO_SAMPLE)))
+            )
+            for task in running
+        )
+        if call.get_containers.show_nested:
+            found = [*found, *self._nested()]
+        return {"containers": found}
+
+    def _nested(self) -> Iterator[Message]:
+        """Sessions of exec."""
+        for session in self._sessions.running():
+            body = Response.GetContainers.Container()
+            body.container_id.CopyFrom(session.container_id)
+            body.framework_id.value = session.task.framework_id
+            body.executor_id.value = session.task.task_id
+            yield body
+
+
+def _executors(tasks: Iterable[tuple[Ref, TaskInfo]]) -> Iterator[Message]:
+    return (_executor(ref, info) for ref, info in tasks)
+
+
+def _executor(ref: Ref, info: TaskInfo) -> Message:
+    """The command executor that a stock agent would have made for the task."""
+    body = Response.GetExecutors.Executor()
+    executor = body.executor_info
+    executor.executor_id.value = ref.task_key.task_id
+    executor.framework_id.value = ref.task_key.framework_id
+    executor.name = executor_name(info)
+    executor.source = ref.task_key.task_id
+    executor.command.CopyFrom(info.command)
+    if info.HasField("container"):
+        executor.container.CopyFrom(info.container)
+    if info.HasField("labels"):
+        executor.labels.CopyFrom(info.labels)
+    return body
+
+
+def _container(task: Task, statistics: ResourceStatistics) -> Message:
+    body = Response.GetContainers.Container(resource_statistics=statistics)
+    body.framework_id.value = task.key.framework_id
+    body.executor_id.value = task.key.task_id
+    body.executor_name = executor_name(task.info)
+    body.container_id.value = task.ref.container_id
+    body.container_status.CopyFrom(task.wire.statuses[-1].container_status)
+    return body
+
+
+def file_info(directory: str, entry: Entry) -> FileInfo:
+    info = FileInfo(
+        path=entry_path(directory, entry.name),
+        nlink=entry.nlink,
+        size=entry.size,
+        mode=mode_bits(entry.mode),
+        uid=entry.uid,
+        gid=entry.gid,
+    )
+    info.mtime.nanoseconds = int(entry.mtime * 1e9)
+    return info
+
+
+def mode_bits(text: str) -> int:
+    """``-rw-r--r--`` -> 0o100644, as in ``st_mode``."""
+    bits = 0
+    for character in text[1:10]:
+        bits = bits << 1 | (character not in "-ST")
+    for position, special in ((3, 0o4000), (6, 0o2000), (9, 0o1000)):
+        if text[position : position + 1] in tuple("sStT"):
+            bits |= special
+    return _KINDS.get(text[:1], S_IFREG) | bits
