@@ -20,6 +20,7 @@ from shim.agent.frontend import Frontend, MessageReceiver, NoReceiver, PingRespo
 from shim.agent.http_service import basic_auth
 from shim.agent.identity import address_change, check_reservations, keep_hostname, shim_id
 from shim.agent.journal import SqliteJournal
+from shim.agent.launch_specs import LaunchSpecs, mapping_settings
 from shim.agent.runtime import Journal, Runtime, SystemEntropy, now
 from shim.agent.standby import Standby
 from shim.agent.startup import StartupContext
@@ -29,7 +30,7 @@ from shim.config import Config
 from shim.config.addresses import Addresses, find_addresses
 from shim.config.agent_totals import agent_totals
 from shim.core.agent import Core
-from shim.core.context import CoreSettings
+from shim.core.context import CoreSettings, PodNetwork
 from shim.discovery.master_detector import detector_for
 from shim.engine.api import EngineInfo
 from shim.engine.connect import remote_host
@@ -193,7 +194,9 @@ class _Agent:
             await sandboxes.load()
             info = await startup.engine_info(engine, wait.failed)
             engine_ip = await startup.engine_address(config, info, address)
-            settings = self._settings(address, pid, info, owner, engine_ip)
+            missing = await startup.volumes_missing(engine)
+            specs = LaunchSpecs(mapping_settings(config, info, owner, engine_ip, missing))
+            settings = self._settings(address, pid, info, owner, engine_ip, specs)
             context = StartupContext(
                 config=config,
                 journal=journal,
@@ -201,10 +204,10 @@ class _Agent:
                 engine=engine,
                 info=info,
                 shim_id=owner,
-                volumes_missing=await startup.volumes_missing(engine),
                 pid=pid,
                 hostname=address.hostname,
                 engine_ip=engine_ip,
+                specs=specs,
                 sandboxes=sandboxes,
                 links=self._links,
                 inbox=frontend.inbox,
@@ -227,6 +230,7 @@ class _Agent:
         info: EngineInfo,
         owner: str,
         engine_ip: str | None,
+        specs: LaunchSpecs,
     ) -> CoreSettings:
         """What the core needs to know. Raises FatalError if less is offered than is reserved."""
         config = self._config
@@ -255,6 +259,9 @@ class _Agent:
             shim_id=owner,
             resource_version=SystemEntropy().uuid(),
             resizes_volumes=_resizes_volumes(config, info),
+            pod_network=_pod_network(config, info),
+            pods_refused=_PODS_REFUSED,
+            launch_problem=specs.problem,
         )
 
     # --- the running agent ----------------------------------------------------------------
@@ -342,6 +349,18 @@ def _find_addresses(config: Config) -> Addresses:
     found = find_addresses(config)
     gateway = None if config.hostname or remote_host(config) else bridge_gateway()
     return replace(found, hostname=gateway) if gateway else found
+
+
+_PODS_REFUSED = (
+    "On Triton each container has a network of its own, so the tasks of a task group cannot reach"
+    " each other at localhost: --triton_pods=separate runs groups that do not need it"
+)
+
+
+def _pod_network(config: Config, info: EngineInfo) -> PodNetwork | None:
+    if info.kind != "triton":
+        return PodNetwork.SHARED
+    return PodNetwork.SEPARATE if config.triton_pods == "separate" else None
 
 
 def _bind(address: Addresses) -> socket.socket:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from shim import limits
 from shim.agent.container_host import bridge_gateway
 from shim.agent.executor_silence import PeerAddresses
+from shim.agent.launch_specs import LaunchSpecs
 from shim.agent.runtime import Journal
 from shim.agent.standby import Standby
 from shim.config import Config
@@ -48,13 +49,12 @@ class StartupContext:
     info: EngineInfo
     shim_id: str
     """On all containers of this shim."""
-    volumes_missing: str
-    """Why the endpoint has no persistent volumes; empty when it has them."""
     pid: Pid
     """The agent's libprocess address."""
     hostname: str
     engine_ip: str | None
     """Of containers on the network of the engine's host; None: unknown, or there are none."""
+    specs: LaunchSpecs
     sandboxes: SandboxStore
     """Loaded: it knows the sandboxes of an earlier process."""
     links: Links

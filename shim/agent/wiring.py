@@ -21,22 +21,17 @@ from shim.core.view import AgentView
 from shim.discovery.consul_client import ConsulClient
 from shim.discovery.services import Service, ServiceContext, agent_service
 from shim.discovery.sync import ConsulSync
-from shim.engine.api import ContainerSpec, EngineInfo
+from shim.engine.api import EngineInfo
 from shim.engine.checks.checker import Checker
 from shim.engine.connect import remote_host
 from shim.engine.containers.containerizer import Containerizer
 from shim.engine.fetch.fetcher import Fetcher
-from shim.engine.fetch.sandbox_archive import with_sandbox_volume
 from shim.engine.infra.image import IMAGE, image_archive
-from shim.engine.mapping import MappingSettings, container_spec
-from shim.engine.mapping.executor import executor_launch
-from shim.engine.mapping.pod import is_infra
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.billing.exporter import BillingExporter
 from shim.engine.triton.billing.usage_meter import UsageMeter
 from shim.engine.volume_provisioner import VolumeProvisioner
 from shim.model.facts import Fact
-from shim.model.ids import ExecutorKey
 from shim.model.orders import Exit, Launch, LaunchExecutor
 from shim.telemetry import catalogue
 from shim.telemetry.launch_stats import LaunchStats
@@ -50,15 +45,13 @@ class AgentServices:
         agent, config = core.view, context.config
         launch_seconds = context.metrics.launch_seconds
         stats = LaunchStats(lambda stage, s: launch_seconds.labels(stage).observe(s))
-        settings = _mapping_settings(context)
         self._runtime = runtime
         self._sandboxes = context.sandboxes
-        self._fetcher = _fetcher(context, settings)
+        self._fetcher = _fetcher(context)
         self._executors = ExecutorService(context, agent, runtime.post)
         self._volumes = _volumes(context, runtime)
         self._containerizer = _containerizer(
             context,
-            settings,
             self._fetcher,
             self._executors,
             self._volumes,
@@ -143,30 +136,11 @@ class AgentServices:
         await self._fetcher.close()
 
 
-def _mapping_settings(context: StartupContext) -> MappingSettings:
-    config, info = context.config, context.info
-    return MappingSettings(
-        shim_id=context.shim_id,
-        kind="triton" if info.kind == "triton" else "docker",
-        api_version=info.api_version,
-        sandbox_directory=config.sandbox_directory,
-        default_container_dns=config.default_container_dns,
-        ports=config.ports.mode,
-        host_memory_mb=info.memory_mb,
-        enable_cfs=config.cgroups_enable_cfs,
-        triton_unsupported=config.triton_unsupported,
-        default_container_info=config.default_container_info,
-        pod_image=config.pod_image or IMAGE,
-        host_address=context.engine_ip or "",
-        volumes_missing=context.volumes_missing,
-    )
-
-
-def _fetcher(context: StartupContext, settings: MappingSettings) -> Fetcher:
+def _fetcher(context: StartupContext) -> Fetcher:
     config = context.config
     return Fetcher(
         context.engine,
-        settings,
+        context.specs.settings,
         config.work_dir / "fetch",
         cache_directory=config.fetcher_cache_dir,
         cache_size=config.fetcher_cache_size,
@@ -191,7 +165,6 @@ def _volumes(context: StartupContext, runtime: Runtime) -> VolumeProvisioner:
 
 def _containerizer(
     context: StartupContext,
-    settings: MappingSettings,
     fetcher: Fetcher,
     executors: ExecutorService,
     volumes: VolumeProvisioner,
@@ -199,28 +172,15 @@ def _containerizer(
 ) -> Containerizer:
     config = context.config
 
-    def make_spec(order: Launch) -> ContainerSpec:
-        spec = container_spec(
-            order.ref,
-            order.task,
-            agent_id=order.agent_id,
-            executor_id=_executor_id(order),
-            settings=settings,
-            member=order.executor,
-            persistent=order.volumes,
-        )
-        if settings.triton or is_infra(order.ref, order.task):
-            return spec
-        return with_sandbox_volume(spec, settings.sandbox_directory)
-
     def launch_of(order: LaunchExecutor) -> Launch:
-        return executor_launch(order, settings, executors.environment(order))
+        return context.specs.executor_launch(order, executors.environment(order))
 
     return Containerizer(
         context.engine,
         post,
-        make_spec,
+        context.specs.spec,
         executor_launch=launch_of,
+        limits_of=context.specs.limits,
         own_images={IMAGE: partial(image_archive, context.info.architecture)},
         auth_for=fetcher.auth_for,
         hooks=[volumes, fetcher],
@@ -228,14 +188,6 @@ def _containerizer(
         max_inflight=config.max_inflight or _max_inflight(context.info),
         registration_timeout=config.executor_registration_timeout,
     )
-
-
-def _executor_id(order: Launch) -> str:
-    if order.executor is not None:
-        return order.executor.executor.executor_id.value
-    # A command task's executor has its id, as in Mesos.
-    key = order.ref.key
-    return key.executor_id if isinstance(key, ExecutorKey) else key.task_id
 
 
 def _max_inflight(info: EngineInfo) -> int:

@@ -129,25 +129,37 @@ class TaskGroups:
         if problem := volume_problem(resources, framework.info.role):
             return rejections.invalid_group(problem)
         known = self._reservations.resources
-        return rejections.unknown_resources(framework, resources, known) or self._unfit(infos, info)
+        return rejections.unknown_resources(framework, resources, known) or self._unfit(
+            infos, info, executor
+        )
 
-    def _unfit(self, infos: Mapping[TaskKey, TaskInfo], executor: ExecutorInfo) -> Report | None:
+    def _unfit(
+        self,
+        infos: Mapping[TaskKey, TaskInfo],
+        info: ExecutorInfo,
+        executor: Executor | None,
+    ) -> Report | None:
         """One task that cannot run here is enough: nothing of the group starts."""
         ctx = self._ctx
-        agent_id, has_infra = str(ctx.agent_id), self._has_infra(executor)
-        first = next(iter(infos))
-        key = ExecutorKey(first.framework_id, ExecutorId(executor.executor_id.value))
+        key = ExecutorKey(next(iter(infos)).framework_id, ExecutorId(info.executor_id.value))
+        others = [] if executor is None else self._tasks_of(executor)
+        # Containers are told apart by their ids, also those that may never exist.
+        new = [
+            (Ref(task, ContainerId(f"{_UNUSED}{number}")), infos[task])
+            for number, task in enumerate(infos)
+        ]
+        group = (*((task.ref, task.info) for task in others), *new)
         mounts = self._volumes.mounts
-        member = MemberOf(
-            Ref(key, _UNUSED), executor, has_infra, volumes=mounts(executor.resources)
-        )
-        for task, info in infos.items():
-            if too_large := rejections.too_large(info, ctx.settings.max_task_bytes):
-                return rejections.invalid_group(f"task {task.task_id!r}: {too_large}")
-            volumes = mounts(info.resources)
-            launch = Launch(Ref(task, _UNUSED), info, agent_id, member, volumes=volumes)
+        volumes = mounts(info.resources)
+        infra = self._has_infra(info)
+        member = MemberOf(Ref(key, _UNUSED), info, infra, group=group, volumes=volumes)
+        for ref, task_info in new:
+            if too_large := rejections.too_large(task_info, ctx.settings.max_task_bytes):
+                return rejections.invalid_group(f"task {ref.task_key.task_id!r}: {too_large}")
+            own = mounts(task_info.resources)
+            launch = Launch(ref, task_info, str(ctx.agent_id), member, volumes=own)
             if problem := ctx.settings.launch_problem(launch):
-                return rejections.invalid_group(f"task {task.task_id!r}: {problem}")
+                return rejections.invalid_group(f"task {ref.task_key.task_id!r}: {problem}")
         return None
 
     def _executor_rejection(

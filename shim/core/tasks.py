@@ -151,9 +151,14 @@ class Tasks:
         addresses, host = executor.addresses, self._ctx.settings.engine_ip
         if not addresses and host is not None:
             addresses = (host,)
-        volumes = self._volumes.mounts(executor.info.resources)
+        tasks = (self.table[key] for key in executor.task_keys)
         return MemberOf(
-            executor.ref, executor.info, executor.has_container, addresses, volumes=volumes
+            executor.ref,
+            executor.info,
+            executor.has_container,
+            addresses,
+            group=tuple((task.ref, task.info) for task in tasks),
+            volumes=self._volumes.mounts(executor.info.resources),
         )
 
     def start_expiry_timer(self, task: Task) -> None:
@@ -312,7 +317,8 @@ class Tasks:
 
     def _note_addresses(self, task: Task, container: Container) -> None:
         """A container in the network of an infra container has the addresses of that one."""
-        shared = () if task.group is None else task.group.executor.addresses
+        own_network = any(info.name for info in task.info.container.network_infos)
+        shared = () if task.group is None or own_network else task.group.executor.addresses
         task.addresses = shared or container.addresses
         task.ports = container.ports
 

@@ -108,7 +108,11 @@ def test_starting_of_all_is_reported_before_the_launches_when_the_infra_runs() -
     )
     (member, _) = of(Launch, given)
     assert member.executor == orders.MemberOf(
-        executor.ref, executor.info, infra=True, addresses=("172.17.0.9",)
+        executor.ref,
+        executor.info,
+        infra=True,
+        addresses=("172.17.0.9",),
+        group=tuple((shim.ref(name), shim.task(name).info) for name in "ab"),
     )
     assert not member.task.HasField("executor")
 
@@ -471,6 +475,23 @@ def test_a_lingering_executor_is_shut_down() -> None:
 def refusal_of(shim: Shim, name: str) -> tuple[TaskStatus, list[tuple[str, int]]]:
     (status,) = [s for s in statuses(shim.decision.orders) if s.task_id.value == name]
     return status, exited_executors(shim.decision.orders)
+
+
+def test_what_depends_on_other_tasks_of_the_executor_is_looked_at_with_all_of_them() -> None:
+    looked_at: list[list[str]] = []
+
+    def problem(launch: Launch) -> str | None:
+        assert launch.executor is not None
+        group = launch.executor.group
+        assert (launch.ref, launch.task) in group
+        assert len({ref.name for ref, _ in group}) == len(group)
+        looked_at.append([info.task_id.value for _, info in group])
+        return None
+
+    shim = shim_with(launch_problem=problem)
+    shim.running_group("x")
+    shim.run_group("a", "b", launch=False)
+    assert looked_at == [["x"], ["x", "a", "b"], ["x", "a", "b"]]
 
 
 def test_one_unfit_task_refuses_the_whole_group_and_names_its_field() -> None:

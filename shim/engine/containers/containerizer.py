@@ -20,6 +20,7 @@ from shim.engine.client.retry import UNTIL_DONE, retry
 from shim.engine.containers.executor_volumes import ExecutorVolumes
 from shim.engine.containers.launch_queue import LaunchQueue
 from shim.engine.containers.running import RunningContainers
+from shim.engine.containers.updates import ContainerUpdates, LimitsOf
 from shim.engine.containers.watcher import ContainerWatcher
 from shim.engine.containers.worker import ContainerWorker
 from shim.engine.containers.worker_deps import LaunchHook, Leftovers, WorkerDeps
@@ -38,11 +39,20 @@ from shim.model.orders import (
     Remove,
     RemoveOrphan,
     Stop,
+    UpdateContainer,
 )
 from shim.model.orders import Watch as WatchOrder
 
 EngineOrder = (
-    Launch | LaunchExecutor | AllowCreate | CancelLaunch | WatchOrder | Stop | Remove | RemoveOrphan
+    Launch
+    | LaunchExecutor
+    | AllowCreate
+    | CancelLaunch
+    | WatchOrder
+    | Stop
+    | Remove
+    | RemoveOrphan
+    | UpdateContainer
 )
 
 
@@ -68,6 +78,7 @@ class Containerizer:
         make_spec: Callable[[Launch], ContainerSpec],
         *,
         executor_launch: Callable[[LaunchExecutor], Launch] = _no_executors,
+        limits_of: LimitsOf = lambda resources: {},
         own_images: Mapping[str, Callable[[], bytes]] = MappingProxyType({}),
         auth_for: Callable[[Launch, ImageRef], Auth | None] = _anonymous,
         hooks: Sequence[LaunchHook] = (),
@@ -78,8 +89,8 @@ class Containerizer:
     ) -> None:
         """``make_spec`` may raise InvalidTask. ``registration_timeout`` is in seconds.
 
-        ``executor_launch`` makes a launch of an executor's own container. ``own_images`` are loaded
-        where others are pulled.
+        ``executor_launch`` makes a launch of an executor's own container, ``limits_of`` what an
+        update of a container sets. ``own_images`` are loaded where others are pulled.
         Needs a running loop.
         """
         self._engine = engine
@@ -104,6 +115,7 @@ class Containerizer:
             volumes=ExecutorVolumes(engine),
         )
         self._executor_launch = executor_launch
+        self._updates = ContainerUpdates(engine, post, limits_of, self._watcher.wait_reachable)
         self._workers: dict[str, ContainerWorker] = {}
         self._delayed: dict[str, asyncio.TimerHandle] = {}
         """Removals that are not due yet."""
@@ -150,6 +162,8 @@ class Containerizer:
                 self._launch(self._executor_launch(order))
             case Launch():
                 self._launch(order)
+            case UpdateContainer():
+                self._updates.begin(order)
             case _:
                 self._work_on(order)
 
@@ -166,6 +180,7 @@ class Containerizer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._updates.close()
         await asyncio.gather(*(worker.close() for worker in list(self._workers.values())))
 
     def _launch(self, order: Launch) -> None:

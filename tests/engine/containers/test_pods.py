@@ -11,8 +11,15 @@ import pytest
 from shim.engine.infra.image import IMAGE
 from shim.errors import Permanent
 from shim.model.container import Phase
-from shim.model.facts import ContainerStarted, LaunchAdvanced, LaunchCancelled, LaunchFailed, Stage
-from shim.model.orders import CancelLaunch
+from shim.model.facts import (
+    ContainerStarted,
+    ContainerUpdated,
+    LaunchAdvanced,
+    LaunchCancelled,
+    LaunchFailed,
+    Stage,
+)
+from shim.model.orders import CancelLaunch, UpdateContainer
 from tests.engine.containers.pods import SHARED, Pod, PodHarness
 from tests.fakes.engine import FakeEngine
 from tests.support.wait import until
@@ -153,3 +160,13 @@ async def test_volumes_of_unknown_executors_are_swept(h: PodHarness) -> None:
     h.engine.fail("list_volumes")
     await h.containerizer.sweep_volumes(lambda container: False)
     await h.remove(known)
+
+
+async def test_the_container_of_an_executor_is_updated(h: PodHarness) -> None:
+    pod = Pod()
+    h.containerizer.carry_out(pod.executor_order)
+    await h.until(ContainerStarted, pod.ref)
+    h.containerizer.carry_out(UpdateContainer(pod.ref, ()))
+    assert (await h.until(ContainerUpdated, pod.ref)).error == ""
+    assert h.engine.calls["update"] == 1
+    await h.remove(pod)
