@@ -45,7 +45,10 @@ class Containers:
         self._waiting = 0
 
     def running(self, container_id: ContainerID) -> Ref | None:
-        """The task's container of this id, if it was seen running and has not ended."""
+        """The task's container of this id, if it was seen running and has not ended.
+
+        The container of a task in a group has its executor's container as parent.
+        """
         for task in self._agent.running_tasks():
             if task.ref.container_id == container_id.value:
                 return task.ref
@@ -61,20 +64,12 @@ class Containers:
             raise HttpError(503, f"{self._waiting} calls wait already, the most there may be")
         self._waiting += 1
         try:
-            if container_id.HasField("parent"):
-                return await self._session_end(request, container_id)
+            if session := self._sessions.find(container_id):
+                await _until(session.ended.is_set, request)
+                return Response.WaitContainer(exit_status=session.exit_status)
             return await self._task_end(request, container_id)
         finally:
             self._waiting -= 1
-
-    async def _session_end(
-        self, request: web.Request, container_id: ContainerID
-    ) -> Response.WaitContainer:
-        session = self._sessions.find(container_id)
-        if session is None:
-            raise HttpError(404, not_found(id_text(container_id)))
-        await _until(session.ended.is_set, request)
-        return Response.WaitContainer(exit_status=session.exit_status)
 
     async def _task_end(
         self, request: web.Request, container_id: ContainerID
@@ -83,7 +78,7 @@ class Containers:
             """Raises HttpError (404)."""
             found = self._task(container_id)
             if found is None:
-                raise HttpError(404, not_found(container_id.value))
+                raise HttpError(404, not_found(id_text(container_id)))
             return found if found.state in TERMINAL else None
 
         await _until(lambda: ended() is not None, request)
@@ -123,24 +118,24 @@ class Containers:
     async def _signal(self, container_id: ContainerID, signal: int) -> bool:
         if self._processes is None:
             raise Permanent("This endpoint sends no signals")
-        if not container_id.HasField("parent"):
-            ref = self.running(container_id)
-            if ref is None:
+        if session := self._sessions.find(container_id):
+            if session.phase is not SessionPhase.RUNNING:
                 return False
-            await self._processes.kill(ref.name, signal)
-            return True
-        session = self._sessions.find(container_id)
-        if session is None or session.phase is not SessionPhase.RUNNING:
+            return await signal_session(self._processes, session, signal)
+        ref = self.running(container_id)
+        if ref is None:
             return False
-        return await signal_session(self._processes, session, signal)
+        await self._processes.kill(ref.name, signal)
+        return True
 
     def remove(self, call: Call) -> None:
         body = call.remove_container
         if call.type == Call.REMOVE_NESTED_CONTAINER:
             body = Call.RemoveContainer(container_id=call.remove_nested_container.container_id)
-        if not body.container_id.HasField("parent"):
-            raise HttpError(500, "Containers of tasks are removed by the agent")
         session = self._sessions.find(body.container_id)
+        is_root = not body.container_id.HasField("parent")
+        if session is None and (is_root or self.running(body.container_id)):
+            raise HttpError(500, "Containers of tasks are removed by the agent")
         if session is not None and session.phase is not SessionPhase.ENDED:
             raise HttpError(500, "Nested container has not terminated yet")
         self._sessions.remove(body.container_id)

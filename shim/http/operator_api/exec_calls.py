@@ -142,8 +142,8 @@ class ExecCalls:
         self, request: web.Request, call: Call, types: MediaTypes, who: str
     ) -> web.StreamResponse:
         container_id = call.attach_container_output.container_id
-        if container_id.HasField("parent"):
-            return await self._copy_output(request, self._running_session(container_id), types)
+        if session := self._session(container_id):
+            return await self._copy_output(request, session, types)
         ref = self._find(container_id)
         with self._sessions.open_stream():
             log.info("%s reads the output of task %s", who, ref.key)
@@ -189,8 +189,8 @@ class ExecCalls:
             raise HttpError(409, "Multiple input connections are not allowed")
         self._inputs.add(text)
         try:
-            if attach.container_id.HasField("parent"):
-                await self._session_input(self._running_session(attach.container_id), records)
+            if session := self._session(attach.container_id):
+                await self._session_input(session, records)
             else:
                 await self._task_input(self._find(attach.container_id), records, who)
         finally:
@@ -223,21 +223,22 @@ class ExecCalls:
             status = 500 if isinstance(error, Permanent) else 503
             raise HttpError(status, str(error)) from None
 
-    def _find(self, container_id: ContainerID) -> Ref:
-        ref = self._containers.running(container_id)
-        if ref is None:
-            raise HttpError(404, not_found(id_text(container_id)))
-        return ref
-
-    def _running_session(self, container_id: ContainerID) -> Session:
-        """Raises HttpError: 404 without its task, 500 for a session that is not or has ended."""
+    def _session(self, container_id: ContainerID) -> Session | None:
+        """Raises HttpError (500) for a session that has ended."""
         session = self._sessions.find(container_id)
         if session is not None and session.phase is SessionPhase.ENDED:
             raise HttpError(500, "I/O switchboard has shutdown")
-        self._find(container_id.parent)
-        if session is None:
-            raise HttpError(500, unknown(id_text(container_id)))
         return session
+
+    def _find(self, container_id: ContainerID) -> Ref:
+        """A task's container. Raises HttpError: 404 without its root, 500 for a child of none."""
+        ref = self._containers.running(container_id)
+        if ref is not None:
+            return ref
+        text = id_text(container_id)
+        if container_id.HasField("parent") and self._containers.running(container_id.parent):
+            raise HttpError(500, unknown(text))
+        raise HttpError(404, not_found(text))
 
     async def close(self) -> None:
         """End the processes of all sessions."""

@@ -28,7 +28,7 @@ from shim.protos.agent_pb2 import (
     Response,
     VersionInfo,
 )
-from shim.protos.mesos_pb2 import SlaveInfo, TaskInfo, TaskState
+from shim.protos.mesos_pb2 import ExecutorInfo, SlaveInfo, TaskInfo, TaskState
 from shim.protos.mesos_pb2 import Task as WireTask
 
 _KINDS = {
@@ -133,12 +133,19 @@ class Reads:
         }
 
     async def executors(self, call: Call) -> Listing:
-        live: list[tuple[Ref, TaskInfo]] = []
-        ended: list[tuple[Ref, TaskInfo]] = []
+        """A task without an executor of its own is shown with a command executor."""
+        live: dict[tuple[str, str], ExecutorInfo] = {}
+        ended: dict[tuple[str, str], ExecutorInfo] = {}
         for task in self._agent.tasks.values():
-            (live if task.live else ended).append((task.ref, task.info))
-        ended += [(ref, info) for ref, info, _ in self._completed()]
-        return {"executors": _executors(live), "completed_executors": _executors(ended)}
+            add_executor(live if task.live else ended, task.ref, task.info, task.wire)
+        for ref, info, wire in self._completed():
+            add_executor(ended, ref, info, wire)
+        gone = [info for key, info in ended.items() if key not in live]
+        kind = Response.GetExecutors.Executor
+        return {
+            "executors": (kind(executor_info=info) for info in live.values()),
+            "completed_executors": (kind(executor_info=info) for info in gone),
+        }
 
     async def tasks(self, call: Call) -> Listing:
         found = list(self._agent.tasks.values())
@@ -184,24 +191,33 @@ class Reads:
             yield body
 
 
-def _executors(tasks: Iterable[tuple[Ref, TaskInfo]]) -> Iterator[Message]:
-    return (_executor(ref, info) for ref, info in tasks)
+def add_executor(
+    found: dict[tuple[str, str], ExecutorInfo], ref: Ref, info: TaskInfo, wire: WireTask
+) -> None:
+    """Add the executor of a task, by framework and executor, unless it is there."""
+    framework_id, task_id = ref.task_key.framework_id, ref.task_key.task_id
+    key = framework_id, wire.executor_id.value or task_id
+    if key not in found:
+        found[key] = _executor(info, wire)
 
 
-def _executor(ref: Ref, info: TaskInfo) -> Message:
-    """The command executor that a stock agent would have made for the task."""
-    body = Response.GetExecutors.Executor()
-    executor = body.executor_info
-    executor.executor_id.value = ref.task_key.task_id
-    executor.framework_id.value = ref.task_key.framework_id
-    executor.name = executor_name(info)
-    executor.source = ref.task_key.task_id
-    executor.command.CopyFrom(info.command)
-    if info.HasField("container"):
-        executor.container.CopyFrom(info.container)
-    if info.HasField("labels"):
-        executor.labels.CopyFrom(info.labels)
-    return body
+def _executor(info: TaskInfo, wire: WireTask) -> ExecutorInfo:
+    """The task's own, that of its group, or the one a stock agent would have made for it."""
+    executor = ExecutorInfo()
+    if info.HasField("executor"):
+        executor.CopyFrom(info.executor)
+    elif wire.executor_id.value:
+        executor.type = ExecutorInfo.DEFAULT
+        executor.executor_id.value = wire.executor_id.value
+    else:
+        executor.executor_id.value = info.task_id.value
+        executor.name = executor_name(info)
+        executor.source = info.task_id.value
+        for part in ("command", "container", "labels"):
+            if info.HasField(part):
+                getattr(executor, part).CopyFrom(getattr(info, part))
+    executor.framework_id.value = wire.framework_id.value
+    return executor
 
 
 def _container(task: Task, statistics: ResourceStatistics) -> Message:

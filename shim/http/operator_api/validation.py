@@ -89,8 +89,6 @@ def _launch_problem(launch: Call.LaunchNestedContainerSession) -> str:
         return f"Expecting '{name}.command' to be present"
     if problem := _command_problem(launch.command):
         return f"'{name}.command' is invalid: {problem}"
-    if launch.container_id.parent.HasField("parent"):
-        return f"'{name}.container_id' is invalid: a session cannot be nested in a session"
     linux_info = launch.container.linux_info
     if launch.container.HasField("linux_info") and not linux_info.share_cgroups:
         return (

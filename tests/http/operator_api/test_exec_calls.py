@@ -215,9 +215,27 @@ async def test_ids_name_one_session_each(api: Api) -> None:
     unknown["launch_nested_container_session"]["container_id"]["parent"] = {"value": "other"}
     assert await api.refused(unknown, STREAM) == (400, text)
     orphan = Input({"value": "nothing", "parent": {"value": "other"}})
-    assert await send(api, orphan) == (404, "Container other cannot be found")
+    assert await send(api, orphan) == (404, "Container other.nothing cannot be found")
     lost = Input(nested(ref, "nothing"))
     assert await send(api, lost) == (500, f"Unknown container {ref.container_id}.nothing")
+
+
+async def test_a_task_in_a_group_has_its_executor_s_container_as_parent(api: Api) -> None:
+    ref = api.run(OpenStdin=True)
+    own = {"value": ref.container_id, "parent": {"value": "of-the-executor"}}
+    call = launch(ref, "exit", "2")
+    child = {"value": "child", "parent": own}
+    call["launch_nested_container_session"]["container_id"] = child
+    assert await Records(await api.post(call, STREAM)).output() == {}
+    assert await wait(api, child) == {"exit_status": 2 << 8}
+    source = Input(own)
+    source.data(b"hello")
+    source.end()
+    assert await send(api, source) == (200, "")
+    body = {"type": "REMOVE_CONTAINER", "remove_container": {"container_id": own}}
+    assert await api.refused(body) == (500, "Containers of tasks are removed by the agent")
+    assert await api.call("KILL_CONTAINER", container_id=own) is None
+    assert api.engine.boxes[ref.name].exit_code == 128 + 9
 
 
 async def test_input_for_a_session_that_ended_is_refused(api: Api) -> None:

@@ -6,9 +6,12 @@ import base64
 
 import pytest
 
-from shim.http.operator_api.reads import mode_bits
-from shim.model.container import Entry, Usage
+from shim.http.operator_api.reads import add_executor, mode_bits
+from shim.model.container import Entry, Ref, Usage
+from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from shim.protos.agent_pb2 import Call
+from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo, TaskState
+from shim.protos.mesos_pb2 import Task as WireTask
 from tests.http.operator_api.conftest import Api
 from tests.http.page_data import AGENT, FRAMEWORK, FakeFile, accept_task, end_task
 
@@ -75,6 +78,24 @@ async def test_tasks_are_listed_by_what_became_of_them(api: Api) -> None:
     assert len(executors["completed_executors"]) == 2
     (framework,) = state["get_frameworks"]["frameworks"]
     assert framework["framework_info"]["id"] == {"value": FRAMEWORK}
+
+
+def test_tasks_of_one_executor_show_it_once() -> None:
+    found: dict[tuple[str, str], ExecutorInfo] = {}
+    for name in ("a", "b"):
+        info = TaskInfo(name=name)
+        info.task_id.value = name
+        ref = Ref(TaskKey(FrameworkId("F"), TaskId(name)), ContainerId(name))
+        wire = WireTask(name=name, state=TaskState.TASK_RUNNING)
+        wire.framework_id.value, wire.executor_id.value = "F", "group"
+        add_executor(found, ref, info, wire)
+    info.executor.executor_id.value = "custom"
+    wire.executor_id.value = "custom"
+    add_executor(found, ref, info, wire)
+    assert [(key, info.type) for key, info in found.items()] == [
+        (("F", "group"), ExecutorInfo.DEFAULT),
+        (("F", "custom"), ExecutorInfo.UNKNOWN),
+    ]
 
 
 async def test_an_empty_agent_has_empty_lists(api: Api) -> None:

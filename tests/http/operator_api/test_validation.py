@@ -76,15 +76,6 @@ def test_other_ids_are_fine(value: str) -> None:
             "'NAME.command' is invalid: 'A=B' is no name of an environment variable",
         ),
         (
-            {
-                "container_id": {
-                    "value": "c",
-                    "parent": {"value": "p", "parent": {"value": "q"}},
-                }
-            },
-            "'NAME.container_id' is invalid: a session cannot be nested in a session",
-        ),
-        (
             {"container": {"type": "MESOS", "linux_info": {"share_cgroups": False}}},
             "'NAME.container.linux_info' is invalid: 'share_cgroups' cannot be set to 'false' for"
             " nested container sessions",
