@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableSequence, Sequence
 
-from shim.dev.master import offers, operations, task_validation, tasks
+from shim.dev.master import group_validation, offers, operations, task_validation, tasks
 from shim.dev.master.master_state import (
     HTTP_FRAMEWORK_PID,
     Agent,
@@ -132,21 +132,18 @@ def _apply(
     return operations.accept(master, framework, agent, remaining, operation)
 
 
-def _allocate(resources: Iterable[mesos.Resource], role: str) -> list[mesos.Resource]:
-    """The resources in the post-reservation-refinement format, allocated to the offer's role."""
-    result = []
-    for resource in resources:
-        new = upgraded(resource)
-        new.allocation_info.role = role
-        result.append(new)
-    return result
+def _allocate_in_place(resources: MutableSequence[mesos.Resource], role: str) -> None:
+    """Allocate to the offer's role, in the post-reservation-refinement format."""
+    allocated = [upgraded(resource) for resource in resources]
+    for resource in allocated:
+        resource.allocation_info.role = role
+    del resources[:]
+    resources.extend(allocated)
 
 
 def _prepare(info: mesos.TaskInfo, framework: MasterFramework, role: str) -> None:
     """Add what a master adds to a TaskInfo before its resource checks."""
-    resources = _allocate(info.resources, role)
-    del info.resources[:]
-    info.resources.extend(resources)
+    _allocate_in_place(info.resources, role)
     if info.HasField("executor"):
         _prepare_executor(info.executor, framework, role)
 
@@ -161,9 +158,7 @@ def _complete_health_check(info: mesos.TaskInfo) -> None:
 
 
 def _prepare_executor(executor: mesos.ExecutorInfo, framework: MasterFramework, role: str) -> None:
-    resources = _allocate(executor.resources, role)
-    del executor.resources[:]
-    executor.resources.extend(resources)
+    _allocate_in_place(executor.resources, role)
     if not executor.HasField("framework_id"):
         executor.framework_id.value = framework.id
 
@@ -212,12 +207,15 @@ def _launch_group(
     group: mesos.Offer.Operation.LaunchGroup,
 ) -> Resources:
     """Launch all tasks of the group, or none."""
-    reason = task_validation.invalid_group_executor(group.executor, framework)
-    _prepare_executor(group.executor, framework, role)
+    _allocate_in_place(group.executor.resources, role)
     for info in group.task_group.tasks:
-        reason = reason or task_validation.invalid_task(info, framework, agent)
-        _prepare(info, framework, role)
-        info.executor.CopyFrom(group.executor)
+        _complete_health_check(info)
+        _allocate_in_place(info.resources, role)
+        if info.HasField("executor"):
+            _allocate_in_place(info.executor.resources, role)
+        else:
+            info.executor.CopyFrom(group.executor)
+    reason = group_validation.invalid_group(group, framework, agent)
     new = _new_executor(agent, framework, group.executor)
     if reason is None:
         needed = sum((Resources.of(i.resources) for i in group.task_group.tasks), Resources())

@@ -52,18 +52,6 @@ def invalid_executor(executor: mesos.ExecutorInfo, framework: MasterFramework) -
     return _resource_list(executor.resources)
 
 
-def invalid_group_executor(executor: mesos.ExecutorInfo, framework: MasterFramework) -> str | None:
-    """Checks of a group's executor. The master completes only a task's own executor."""
-    if not executor.HasField("framework_id"):
-        return "'ExecutorInfo.framework_id' must be set"
-    if executor.type == mesos.ExecutorInfo.DEFAULT and executor.HasField("command"):
-        return "a DEFAULT executor must not have a command"
-    reason = invalid_executor(executor, framework)
-    held = Resources() if reason else Resources.of(executor.resources)
-    missing = [name for name in ("cpus", "mem", "disk") if not held.scalar(name)]
-    return reason or (f"the executor uses no {missing[0]}" if missing else None)
-
-
 def _duplicate(task: mesos.TaskInfo, framework: MasterFramework) -> str | None:
     task_id = TaskId(task.task_id.value)
     if task_id in framework.tasks or task_id in framework.unreachable_tasks:

@@ -19,13 +19,16 @@ def executor(kind: str, **fields: object) -> Json:
     return {
         "type": kind,
         "executor_id": {"value": "ex"},
-        "resources": [
-            {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.5}},
-            {"name": "mem", "type": "SCALAR", "scalar": {"value": 32}},
-            {"name": "disk", "type": "SCALAR", "scalar": {"value": 32}},
-        ],
+        "resources": amounts(cpus=0.5, mem=32.0, disk=32.0),
         **fields,
     }
+
+
+def amounts(**values: float) -> list[Json]:
+    return [
+        {"name": name, "type": "SCALAR", "scalar": {"value": value}}
+        for name, value in values.items()
+    ]
 
 
 def plain(name: str) -> Json:
@@ -149,22 +152,51 @@ async def test_a_task_group_is_sent_in_one_message(master: str) -> None:
         assert not (await agent.next(internal.RunTaskGroupMessage)).launch_executor
 
 
-@pytest.mark.parametrize("invalid", ["task", "executor"])
-async def test_one_invalid_task_rejects_the_whole_group(master: str, invalid: str) -> None:
+def _docker(image: str) -> Json:
+    return {"type": "DOCKER", "docker": {"image": image}}
+
+
+async def test_one_invalid_task_or_executor_rejects_the_whole_group(master: str) -> None:
+    checked = {"type": "TCP", "tcp": {"port": 80}}
+    network = {"type": "MESOS", "network_infos": [{"name": "own"}]}
+    invalid: list[tuple[Json, Json, str]] = [
+        ({}, {"resources": []}, "resources"),
+        ({"framework_id": None}, {}, "framework_id"),
+        ({"command": {"value": "x"}}, {}, "command"),
+        ({"container": _docker("i")}, {}, "must be 'MESOS' for 'DEFAULT' executor"),
+        ({}, {"container": _docker("i")}, "Docker ContainerInfo is not supported on the task"),
+        ({}, {"container": network, "health_check": checked}, "not joining parent's network"),
+        ({}, {"limits": {"cpus": {"value": 2.0}}}, "share_cgroups"),
+        ({"resources": amounts(cpus=0.1, mem=16.0, disk=1.0)}, {}, "less mem"),
+        ({"resources": amounts(cpus=0.1, mem=32.0)}, {}, "no disk"),
+    ]
+    async with FakeAgent(master) as agent, RawFramework(master) as framework:
+        await agent.register()
+        for number, (of_executor, of_task, text) in enumerate(invalid):
+            pod = {**executor("DEFAULT", framework_id=framework.id), **of_executor}
+            pod = {name: value for name, value in pod.items() if value is not None}
+            first, second = plain(f"a{number}"), {**plain(f"b{number}"), **of_task}
+            offer = await framework.offer()
+            await framework.accept(offer, launch_group(pod, first, second))
+            for _ in range(2):
+                status = await framework.status()
+                assert status["state"] == "TASK_ERROR"
+                assert status["reason"] == "REASON_TASK_GROUP_INVALID"
+                assert text in status["message"], text
+        assert not agent.unread
+
+
+async def test_the_executor_of_a_second_group_must_equal_the_first(master: str) -> None:
     async with FakeAgent(master) as agent, RawFramework(master) as framework:
         await agent.register()
         pod = executor("DEFAULT", framework_id=framework.id)
-        second = plain("b")
-        if invalid == "task":
-            second["resources"] = []
-        else:
-            del pod["framework_id"]
-        await framework.accept(await framework.offer(), launch_group(pod, plain("a"), second))
-        for _ in range(2):
-            status = await framework.status()
-            assert status["state"] == "TASK_ERROR"
-            assert status["reason"] == "REASON_TASK_GROUP_INVALID"
-        assert not agent.unread
+        await framework.accept(await framework.offer(), launch_group(pod, plain("a")))
+        await agent.next(internal.RunTaskGroupMessage)
+        other = {**pod, "name": "other"}
+        await framework.accept(await framework.offer(), launch_group(other, plain("b")))
+        status = await framework.status()
+        assert status["reason"] == "REASON_TASK_GROUP_INVALID"
+        assert "not compatible" in status["message"]
 
 
 async def test_a_custom_executor_uses_resources_until_it_exits(master: str) -> None:
