@@ -40,7 +40,8 @@ ALLOWED = {
     "discovery.task_ports": COMMON | {"engine.mapping.values"},
     "discovery.master_detector": COMMON | {"wire.detect", "wire.zookeeper"},
     "http": COMMON
-    | {"core.history", "core.lifecycle", "core.status", "core.task", "core.view"}
+    | {"core.executors", "core.history", "core.lifecycle", "core.status", "core.task"}
+    | {"core.view"}
     | {"telemetry.launch_stats", "telemetry.log", "telemetry.metrics", "__version__"},
     "http.executor_api": COMMON | {"core.view", "wire.non_utf8"},
     "telemetry": set[str](),

@@ -121,6 +121,12 @@ class AgentServices:
                 for task in supervised:
                     task.cancel()
 
+    async def remove_unknown_volumes(self, agent: AgentView) -> None:
+        """Volumes of executors that the journal, or its loss, has forgotten. After recovery."""
+        known = {executor.container_id for executor in agent.executors.values()}
+        known |= {executor.ref.container_id for executor in agent.custom_executors.values()}
+        await self._containerizer.sweep_volumes((known | set(agent.pending_removals)).__contains__)
+
     async def close(self, *, leaving: bool) -> None:
         """After ``run``. ``leaving``: the agent unregisters, so its services leave Consul."""
         await self._runtime.close()

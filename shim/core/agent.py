@@ -102,6 +102,7 @@ class Core:
         self.view = AgentView(
             ctx,
             self.tasks,
+            self.executors,
             self.frameworks,
             self.status_updates,
             self.registration,

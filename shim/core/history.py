@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 
 from shim import limits
+from shim.core.executors import Executor
 from shim.core.task import Task
 from shim.model.container import Ref
 from shim.model.ids import FrameworkId
@@ -21,6 +22,8 @@ class CompletedTask:
     accepted: float
     """Seconds since the epoch, as ``ended``."""
     ended: float
+    executor: Executor | None = None
+    """Of a task of a task group."""
 
 
 class History:
@@ -35,9 +38,10 @@ class History:
     def add(self, task: Task, framework: FrameworkInfo, at: float) -> None:
         """The task ended ``at``, in seconds since the epoch."""
         framework_id = task.key.framework_id
+        executor = None if task.group is None else task.group.executor
         tasks = self._tasks.setdefault(framework_id, deque(maxlen=limits.COMPLETED_TASKS))
         self._tasks.move_to_end(framework_id)
-        tasks.append(CompletedTask(task.ref, task.info, task.wire, task.accepted, at))
+        tasks.append(CompletedTask(task.ref, task.info, task.wire, task.accepted, at, executor))
         self._infos[framework_id] = framework
         self.totals[task.wire.state] += 1
         while len(self._tasks) > limits.COMPLETED_FRAMEWORKS:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from shim.core.context import Context
 from shim.core.custom_executor import CustomExecutor
+from shim.core.executors import Executor, Executors
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.history import CompletedTask
 from shim.core.operations import Operations
@@ -32,6 +33,7 @@ class AgentView:
         self,
         ctx: Context,
         tasks: Tasks,
+        executors: Executors,
         frameworks: Frameworks,
         status_updates: StatusUpdateManager,
         registration: Registration,
@@ -50,6 +52,8 @@ class AgentView:
         """Accepted tasks, oldest first, until their terminal update is acknowledged."""
         self.frameworks: Mapping[FrameworkId, Framework] = MappingProxyType(frameworks.table)
         """Frameworks with a task or an unacknowledged update here."""
+        self.executors: Mapping[ExecutorKey, Executor] = executors
+        """Executors of task groups, until the last update of their tasks is acknowledged."""
         self.pending_removals: Mapping[ContainerId, Ref] = tasks.pending_removals
         """Containers of ended tasks that the endpoint may still have."""
         self.counters: Mapping[str, int] = MappingProxyType(ctx.counters)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shim.core.executors import Executor
 from shim.http.amounts import Amount
 from shim.http.protojson import Json, to_json
 from shim.model.container import Ref
+from shim.model.ids import TaskKey
 from shim.model.protojson import number
 from shim.protos.mesos_pb2 import CommandInfo, Resource, Task, TaskInfo, TaskState, TaskStatus
 
@@ -33,13 +35,25 @@ def _cut(text: str) -> str:
     return text if len(text) <= _COMMAND_SHOWN else f"{text[: _COMMAND_SHOWN - 3]}..."
 
 
-def sandbox_path(work_dir: str, agent_id: str, ref: Ref) -> str:
-    """``directory`` of an executor. The path is virtual: only ``/files`` resolves it."""
-    key = ref.task_key
+def executor_path(work_dir: str, agent_id: str, ref: Ref) -> str:
+    """``directory`` of an executor. The path is virtual: only ``/files`` resolves it.
+
+    ``ref`` is that of a command task or of an executor. ``tasks/TASK_ID`` below the directory of a
+    default executor is the sandbox of a task of its groups.
+    """
+    key = ref.key
+    executor_id = key.task_id if isinstance(key, TaskKey) else key.executor_id
     return (
         f"{work_dir}/slaves/{agent_id}/frameworks/{key.framework_id}"
-        f"/executors/{key.task_id}/runs/{ref.container_id}"
+        f"/executors/{executor_id}/runs/{ref.container_id}"
     )
+
+
+def sandbox_path(work_dir: str, agent_id: str, ref: Ref, executor: Executor | None) -> str:
+    """The sandbox of a task: of a command task, or of a task of ``executor``'s groups."""
+    if executor is None:
+        return executor_path(work_dir, agent_id, ref)
+    return f"{executor_path(work_dir, agent_id, executor.ref)}/tasks/{ref.task_key.task_id}"
 
 
 def executor_json(
@@ -55,17 +69,26 @@ def executor_json(
         "name": executor_name(info),
         "source": ref.task_key.task_id,
         "container": ref.container_id,
-        "directory": sandbox_path(work_dir, wire.slave_id.value, ref),
+        "directory": executor_path(work_dir, wire.slave_id.value, ref),
         "resources": Amount(() if ended else wire.resources).json(),
         "role": allocation_role(wire.resources),
     }
     if wire.labels.labels:
         body["labels"] = [to_json(label) for label in wire.labels.labels]
-    starting = wire.state == TaskState.TASK_STARTING
-    body["tasks"] = [] if ended or queued else [_task(wire, stage if starting else "")]
-    body["queued_tasks"] = [_queued(info, wire, stage)] if queued else []
-    body["completed_tasks"] = [_task(wire)] if ended else []
+    task = task_json(info, wire, ended=ended, stage=stage)
+    body["tasks"] = [] if ended or queued else [task]
+    body["queued_tasks"] = [task] if queued else []
+    body["completed_tasks"] = [task] if ended else []
     return body
+
+
+def task_json(info: TaskInfo, wire: Task, *, ended: bool, stage: str = "") -> Json:
+    """A task by itself, in the form of the list that it belongs to."""
+    if ended:
+        return _task(wire)
+    if wire.state == TaskState.TASK_STAGING:
+        return _queued(info, wire, stage)
+    return _task(wire, stage if wire.state == TaskState.TASK_STARTING else "")
 
 
 def allocation_role(resources: Sequence[Resource]) -> str:
@@ -78,7 +101,7 @@ def _task(wire: Task, stage: str = "") -> Json:
         "id": wire.task_id.value,
         "name": wire.name,
         "framework_id": wire.framework_id.value,
-        "executor_id": "",
+        "executor_id": wire.executor_id.value,
         "slave_id": wire.slave_id.value,
         "state": TaskState.Name(wire.state),
         "resources": Amount(wire.resources).json(),
@@ -121,6 +144,8 @@ def _queued(info: TaskInfo, wire: Task, stage: str) -> Json:
         "resources": Amount(wire.resources).json(),
         "role": allocation_role(wire.resources),
     }
+    if wire.HasField("executor_id"):
+        body["executor_id"] = wire.executor_id.value
     if info.HasField("command"):
         body["command"] = _command(info.command)
     if info.HasField("discovery"):

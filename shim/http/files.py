@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass
 
 from shim import limits
 from shim.errors import NotFound, Permanent, ShimError
-from shim.http.executor import sandbox_path
 from shim.http.log_ring import LogRing
-from shim.http.paths import LATEST, Inaccessible, SandboxPath, resolve
+from shim.http.paths import Inaccessible, SandboxPath, member_directories, resolve, task_paths
 from shim.http.protojson import Json, dump
 from shim.http.responses import HttpError, Response, json_response, json_stream
 from shim.http.utf8 import decode
@@ -58,6 +57,8 @@ class FilesPages:
         """The entries of a directory, by name; a file has none. Raises HttpError."""
         if path == AGENT_LOG:
             return []
+        if (names := member_directories(path, self._view.work_dir, self._view.agent)) is not None:
+            return [Entry(name, mode="drwxr-xr-x", nlink=2) for name in names]
         sandbox = self._find(path)
         if sandbox.inside in OUTPUTS:
             return []
@@ -125,9 +126,7 @@ class FilesPages:
         yield b"{%s:%s" % (dump(AGENT_LOG), dump("the log's newest part, in memory"))
         for key, task in list(self._view.agent.tasks.items()):
             await time_slice.checkpoint()
-            path = sandbox_path(self._view.work_dir, task.wire.slave_id.value, task.ref)
-            short = f"/frameworks/{key.framework_id}/executors/{key.task_id}/runs/{LATEST}"
-            for name in (path, short):
+            for name in task_paths(self._view.work_dir, key, task):
                 yield b",%s:%s" % (dump(name), dump(f"container {task.ref.name}"))
         yield b"}"
 

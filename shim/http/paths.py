@@ -5,16 +5,22 @@ A sandbox has three paths, as at a stock agent. None of them exists on a disk::
     WORK_DIR/slaves/S/frameworks/F/executors/E/runs/CONTAINER   (``directory`` in /state)
     WORK_DIR/slaves/S/frameworks/F/executors/E/runs/latest
     /frameworks/F/executors/E/runs/latest
+
+They are the sandbox of a command task E. Below those of a default executor E, ``tasks/T`` is the
+sandbox of its task T.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shim.core.executors import Executor
+from shim.core.task import Task
 from shim.core.view import AgentView
+from shim.http.executor import sandbox_path
 from shim.http.view import Outputs
 from shim.model.container import Ref
-from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
 
 LATEST = "latest"
 
@@ -38,17 +44,78 @@ def resolve(path: str, work_dir: str, agent: AgentView, outputs: Outputs) -> San
     parts = path.split("/")
     if ".." in parts or "." in parts or "\0" in path:
         raise Inaccessible
+    found = _split(parts)
+    if found is None:
+        return None
+    framework, executor, run, inside = found
+    ref = _find(TaskKey(framework, TaskId(executor)), run, agent, outputs)
+    if ref is None and inside[:1] == ["tasks"] and len(inside) > 1:
+        ref = _find_member(framework, executor, run, TaskId(inside[1]), agent, outputs)
+        inside = inside[2:]
+    if ref is None:
+        return None
+    return SandboxPath(ref, _is_live(ref, agent), "/".join(inside))
+
+
+def member_directories(path: str, work_dir: str, agent: AgentView) -> list[str] | None:
+    """Names in the directory of a default executor, or in ``tasks`` there; None: another path."""
+    found = _split(path.rstrip("/").removeprefix(work_dir.rstrip("/")).split("/"))
+    if found is None or found[3] not in ([], ["tasks"]):
+        return None
+    framework, executor, run, inside = found
+    members = _members(framework, executor, run, agent)
+    if not members:
+        return None
+    return sorted({ref.task_key.task_id for ref in members}) if inside else ["tasks"]
+
+
+def task_paths(work_dir: str, key: TaskKey, task: Task) -> tuple[str, str]:
+    """The first and the last of the three paths of a task's sandbox."""
+    executor = None if task.group is None else task.group.executor
+    short = f"/frameworks/{key.framework_id}/executors/{task.executor_id}/runs/{LATEST}"
+    if executor is not None:
+        short += f"/tasks/{key.task_id}"
+    return sandbox_path(work_dir, task.wire.slave_id.value, task.ref, executor), short
+
+
+def _split(parts: list[str]) -> tuple[FrameworkId, str, str, list[str]] | None:
+    """Framework, executor, run, and the parts below the run's directory."""
     match parts:
-        case ["", "slaves", _, "frameworks", framework, "executors", task, "runs", run, *inside]:
+        case ["", "slaves", _, "frameworks", framework, "executors", executor, "runs", run, *rest]:
             pass
-        case ["", "frameworks", framework, "executors", task, "runs", run, *inside]:
+        case ["", "frameworks", framework, "executors", executor, "runs", run, *rest]:
             pass
         case _:
             return None
-    ref = _find(TaskKey(FrameworkId(framework), TaskId(task)), run, agent, outputs)
-    if ref is None:
-        return None
-    return SandboxPath(ref, _is_live(ref, agent), "/".join(part for part in inside if part))
+    return FrameworkId(framework), executor, run, [part for part in rest if part]
+
+
+def _members(framework: FrameworkId, executor: str, run: str, agent: AgentView) -> list[Ref]:
+    """The tasks of a default executor that are known, oldest first."""
+    found: list[tuple[Ref, Executor]] = [
+        (completed.ref, completed.executor)
+        for completed in agent.completed_tasks(framework)
+        if completed.executor is not None and completed.executor.key.executor_id == executor
+    ]
+    known = agent.executors.get(ExecutorKey(framework, ExecutorId(executor)))
+    if known is not None:
+        found += [(agent.tasks[key].ref, known) for key in known.task_keys]
+    newest = found[-1][1].container_id if found else ""
+    wanted = newest if run == LATEST else run
+    return [ref for ref, owner in found if owner.container_id == wanted]
+
+
+def _find_member(
+    framework: FrameworkId,
+    executor: str,
+    run: str,
+    task_id: TaskId,
+    agent: AgentView,
+    outputs: Outputs,
+) -> Ref | None:
+    key = TaskKey(framework, task_id)
+    runs = [ref for ref in _members(framework, executor, run, agent) if ref.key == key]
+    return runs[-1] if runs else outputs.latest(key)
 
 
 def _find(key: TaskKey, run: str, agent: AgentView, outputs: Outputs) -> Ref | None:

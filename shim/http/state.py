@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from shim.core.history import CompletedTask
 from shim.core.task import Task
 from shim.http.amounts import Amount, attribute_value, by_role, endpoint_format
+from shim.http.pods import ExecutorEntries
 from shim.http.protojson import Json, dump, to_json
 from shim.http.task_json_cache import TaskJsonCache
 from shim.http.time_slicer import json_array
@@ -22,6 +22,7 @@ class StatePage:
         self._view = view
         self._agent = view.agent
         self._cache = cache
+        self._executors = ExecutorEntries(view.agent, cache, view.work_dir)
         self._time_slicer = view.time_slicer
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -65,22 +66,15 @@ class StatePage:
             separator = b","
             yield b',"executors":'
             time_slice = self._time_slicer.begin()
-            executors = map(self._cache.executor_of, tasks.get(framework_id, ()))
+            executors = self._executors.present(framework_id, tasks.get(framework_id, ()))
             async for piece in json_array(executors, time_slice):
                 yield piece
             yield b',"completed_executors":'
-            completed = map(self._cache.executor_of_completed, self._completed(framework_id))
+            completed = self._executors.completed(framework_id)
             async for piece in json_array(completed, time_slice):
                 yield piece
             yield b"}"
         yield b"]" if separator == b"," else b"[]"
-
-    def _completed(self, framework_id: FrameworkId) -> Iterable[CompletedTask]:
-        """Without ended tasks whose last update is unacknowledged: ``executors`` has those."""
-        for completed in self._agent.completed_tasks(framework_id):
-            task = self._agent.tasks.get(completed.ref.task_key)
-            if task is None or task.ref != completed.ref:
-                yield completed
 
     def _agent_json(self, allocated: Amount) -> Json:
         agent = self._agent
@@ -99,7 +93,6 @@ class StatePage:
         if agent.drain_config is not None:
             body["drain_config"] = to_json(agent.drain_config)
         body.update(resource_keys(info.resources, agent.checkpointed_resources))
-        # Executors do not exist here, so tasks alone use resources.
         body["reserved_resources_allocated"] = {}
         body["unreserved_resources_allocated"] = allocated.json()
         body["resource_providers"] = []

@@ -67,7 +67,7 @@ def _matches(task: Task, query: Mapping[str, str]) -> bool:
     return (
         query.get("container_id", task.ref.container_id) == task.ref.container_id
         and query.get("framework_id", task.key.framework_id) == task.key.framework_id
-        and query.get("executor_id", task.key.task_id) == task.key.task_id
+        and query.get("executor_id", task.executor_id) == task.executor_id
     )
 
 

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from shim import limits
+from shim.core.executors import Executor
 from shim.core.history import CompletedTask
 from shim.core.lifecycle import TaskPhase
 from shim.core.task import Task
 from shim.http.amounts import Amount, FrozenAmount
-from shim.http.executor import executor_json
+from shim.http.executor import executor_json, task_json
 from shim.http.protojson import Json, dump
 from shim.http.view import View
 from shim.model.container import Ref
@@ -26,8 +27,8 @@ from shim.protos.mesos_pb2 import TaskInfo
 class _TaskJson(NamedTuple):
     version: tuple[Any, ...]
     """Everything in the JSON that can change. Another version means: build the JSON again."""
-    executor: bytes
-    """The executor in ``/state``."""
+    body: bytes
+    """In ``/state``: a command task inside its executor; a group's task by itself."""
     used: FrozenAmount
     usage_head: bytes
     """The beginning of the entry in ``/monitor/statistics``: an object without its last brace."""
@@ -43,18 +44,32 @@ class TaskJsonCache:
 
     def executor_of(self, task: Task) -> bytes:
         """The executor of a task that the agent still has."""
-        return self._of_task(task).executor
+        return self._of_task(task).body
+
+    def task_of(self, task: Task) -> bytes:
+        """The task of a task group, by itself."""
+        return self._of_task(task).body
+
+    def used_by(self, task: Task) -> FrozenAmount:
+        """Nothing once the task has ended."""
+        return self._of_task(task).used
 
     def usage_head_of(self, task: Task) -> bytes:
         """The ids in front of a task's statistics: a JSON object without its last brace."""
         return self._of_task(task).usage_head
 
     def executor_of_completed(self, completed: CompletedTask) -> bytes:
-        return self._get(completed.ref, completed.info, completed.wire, ended=True).executor
+        return self._of_completed(completed).body
+
+    def task_of_completed(self, completed: CompletedTask) -> bytes:
+        """The task of a task group, by itself."""
+        return self._of_completed(completed).body
 
     async def allocated(self) -> Amount:
-        """The sum of resources of all live tasks."""
+        """The sum of resources of all live tasks and executors."""
         time_slice, total = self._time_slicer.begin(), Amount()
+        for executor in list(self._agent.executors.values()):
+            total.add(Amount(executor.info.resources).frozen())
         for task in list(self._agent.tasks.values()):
             await time_slice.checkpoint()
             total.add(self._of_task(task).used)
@@ -87,10 +102,25 @@ class TaskJsonCache:
             del self._cached[ref]
 
     def _of_task(self, task: Task) -> _TaskJson:
-        return self._get(task.ref, task.info, task.wire, ended=not task.live, stage=task.stage)
+        executor = None if task.group is None else task.group.executor
+        return self._get(
+            task.ref, task.info, task.wire, executor, ended=not task.live, stage=task.stage
+        )
+
+    def _of_completed(self, completed: CompletedTask) -> _TaskJson:
+        return self._get(
+            completed.ref, completed.info, completed.wire, completed.executor, ended=True
+        )
 
     def _get(
-        self, ref: Ref, info: TaskInfo, wire: WireTask, *, ended: bool, stage: str = ""
+        self,
+        ref: Ref,
+        info: TaskInfo,
+        wire: WireTask,
+        executor: Executor | None,
+        *,
+        ended: bool,
+        stage: str = "",
     ) -> _TaskJson:
         statuses = wire.statuses
         updated = statuses[-1].timestamp if statuses else 0.0
@@ -98,13 +128,21 @@ class TaskJsonCache:
         version = (ended, wire.state, len(statuses), updated, paid, stage)
         cached = self._cached.get(ref)
         if cached is None or cached.version != version:
-            body = executor_json(ref, info, wire, self._work_dir, ended=ended, stage=stage)
+            if executor is None:
+                body = executor_json(ref, info, wire, self._work_dir, ended=ended, stage=stage)
+                shown = [*body["tasks"], *body["completed_tasks"]]
+                ids = _ids(ref.key.framework_id, body["id"], body["name"], body["source"])
+            else:
+                body = task_json(info, wire, ended=ended, stage=stage)
+                shown = [body]
+                owner = executor.info
+                ids = _ids(ref.key.framework_id, executor.key.executor_id, owner.name, owner.source)
             if paid is not None:
-                for task in (*body["tasks"], *body["completed_tasks"]):
+                for task in shown:
                     task["triton"] = paid
             used = Amount(() if ended else wire.resources).frozen()
-            usage_head = dump(_ids(ref, body["name"]))[:-1]
-            cached = self._cached[ref] = _TaskJson(version, dump(body), used, usage_head)
+            cached = _TaskJson(version, dump(body), used, dump(ids)[:-1])
+            self._cached[ref] = cached
         return cached
 
     def _completed_tasks(self) -> Iterable[CompletedTask]:
@@ -112,10 +150,10 @@ class TaskJsonCache:
         return [task for id_ in agent.completed_frameworks for task in agent.completed_tasks(id_)]
 
 
-def _ids(ref: Ref, executor_name: str) -> Json:
+def _ids(framework_id: str, executor_id: str, executor_name: str, source: str) -> Json:
     return {
-        "framework_id": ref.key.framework_id,
-        "executor_id": ref.task_key.task_id,
+        "framework_id": framework_id,
+        "executor_id": executor_id,
         "executor_name": executor_name,
-        "source": ref.task_key.task_id,
+        "source": source,
     }

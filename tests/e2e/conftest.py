@@ -74,7 +74,7 @@ class System:
 
     def container_of(self, task_id: str) -> Any:
         """The one container of a task."""
-        (found,) = [c["Id"] for c in self.listed() if c["Labels"][LABEL_TASK] == task_id]
+        (found,) = [c["Id"] for c in self.listed() if c["Labels"].get(LABEL_TASK) == task_id]
         return self.engine.containers.get(found)
 
     async def no_containers(self) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shim.core.agent import Core
-from shim.core.context import CoreSettings, Now
+from shim.core.context import CoreSettings, Now, PodNetwork
 from shim.core.lifecycle import Event
 from shim.core.registration import State
 from shim.errors import NotFound
@@ -20,12 +20,14 @@ from shim.model.records import Snapshot
 from shim.protos.mesos_pb2 import (
     ContainerInfo,
     DiscoveryInfo,
+    ExecutorInfo,
     FrameworkInfo,
     HealthCheck,
     SlaveInfo,
     TaskInfo,
     Value,
 )
+from shim.protos.messages_pb2 import RunTaskGroupMessage
 from shim.telemetry.launch_stats import LaunchStats
 
 AGENT = "4f3e-S0"
@@ -217,3 +219,28 @@ class PageData:
 
     async def _usages(self) -> Mapping[Ref, Usage]:
         return self.usages
+
+
+def launch_group(core: Core, executor_id: str, *tasks: str, launch_executor: bool = True) -> None:
+    """A task group, delivered to its default executor at once: that is on the host's network."""
+    message = RunTaskGroupMessage(launch_executor=launch_executor)
+    message.framework.CopyFrom(framework_info())
+    message.executor.type = ExecutorInfo.DEFAULT
+    message.executor.executor_id.value = executor_id
+    message.executor.name = f"pod {executor_id}"
+    message.executor.resources.add(name="cpus", type=Value.SCALAR).scalar.value = 0.1
+    message.executor.resources[0].allocation_info.role = "*"
+    message.task_group.tasks.extend(map(task_info, tasks))
+    core.ctx.settings = replace(core.ctx.settings, pod_network=PodNetwork.SHARED)
+    framework = core.frameworks.update(message.framework, "@0.0.0.0:0")
+    core.groups.launch(framework, message, None)
+    core.groups.advance()
+    core.ctx.take()
+
+
+def run_group(core: Core, *tasks: str) -> None:
+    """All tasks of a launched group run."""
+    for name in tasks:
+        run_task(core, core.tasks.table[TaskKey(FrameworkId(FRAMEWORK), TaskId(name))].ref)
+    core.groups.advance()
+    core.ctx.take()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shim.errors import Permanent, Transient
-from shim.http.executor import sandbox_path
+from shim.http.executor import executor_path
 from shim.model.container import Entry, Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from tests.http.conftest import Client
@@ -34,7 +34,7 @@ def ref(page_data: PageData) -> Ref:
 
 
 def path_of(ref: Ref, inside: str = "") -> str:
-    return sandbox_path("/var/lib/shim", AGENT, ref) + (f"/{inside}" if inside else "")
+    return executor_path("/var/lib/shim", AGENT, ref) + (f"/{inside}" if inside else "")
 
 
 async def read(client: Client, path: str, **query: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shim.core.executors import Executor
 from shim.core.history import CompletedTask
 from shim.core.task import Task
 from shim.http.executor import sandbox_path
@@ -26,7 +27,8 @@ def task_json(view: View, container_id: str) -> Json | None:
 
 
 def _live(view: View, task: Task) -> Json:
-    body = _body(view, task.ref, task.info, task.wire, task.accepted)
+    executor = None if task.group is None else task.group.executor
+    body = _body(view, task.ref, task.info, task.wire, task.accepted, executor)
     pending = view.agent.unacknowledged_states(task.key)
     body["unacknowledged"] = [TaskState.Name(state) for state in pending]
     body["addresses"] = list(task.addresses)
@@ -38,11 +40,18 @@ def _live(view: View, task: Task) -> Json:
 
 
 def _completed(view: View, task: CompletedTask) -> Json:
-    body = _body(view, task.ref, task.info, task.wire, task.accepted)
+    body = _body(view, task.ref, task.info, task.wire, task.accepted, task.executor)
     return {**body, "unacknowledged": [], "addresses": [], "stage": "", "live": False}
 
 
-def _body(view: View, ref: Ref, info: TaskInfo, wire: WireTask, accepted: float) -> Json:
+def _body(
+    view: View,
+    ref: Ref,
+    info: TaskInfo,
+    wire: WireTask,
+    accepted: float,
+    executor: Executor | None,
+) -> Json:
     return {
         "id": ref.container_id,
         "container": ref.name,
@@ -50,7 +59,7 @@ def _body(view: View, ref: Ref, info: TaskInfo, wire: WireTask, accepted: float)
         "framework_id": wire.framework_id.value,
         "state": TaskState.Name(wire.state),
         "accepted": accepted,
-        "directory": sandbox_path(view.work_dir, wire.slave_id.value, ref),
+        "directory": sandbox_path(view.work_dir, wire.slave_id.value, ref, executor),
         "resources": scalars_of(wire),
         "statuses": [
             {

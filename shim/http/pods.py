@@ -1,0 +1,95 @@
+"""Default executors in ``/state``: one entry with all tasks of the executor's task groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from shim.core.executors import Executor
+from shim.core.history import CompletedTask
+from shim.core.task import Task
+from shim.core.view import AgentView
+from shim.http.amounts import Amount
+from shim.http.executor import allocation_role, executor_path
+from shim.http.protojson import Json, dump, to_json
+from shim.http.task_json_cache import TaskJsonCache
+from shim.model.ids import FrameworkId
+from shim.protos.mesos_pb2 import ExecutorInfo, TaskState
+
+
+class ExecutorEntries:
+    """The entries of ``executors`` and ``completed_executors`` of one framework."""
+
+    def __init__(self, agent: AgentView, cache: TaskJsonCache, work_dir: str) -> None:
+        self._agent = agent
+        self._cache = cache
+        self._work_dir = work_dir
+
+    def present(self, framework_id: FrameworkId, tasks: Iterable[Task]) -> Iterator[bytes]:
+        """Of the tasks that the agent still has."""
+        groups: dict[Executor, list[Task]] = {}
+        for task in tasks:
+            if task.group is None:
+                yield self._cache.executor_of(task)
+            else:
+                groups.setdefault(task.group.executor, []).append(task)
+        if not groups:
+            return
+        ended: dict[Executor, list[CompletedTask]] = {}
+        for completed in self._completed(framework_id):
+            if completed.executor is not None:
+                ended.setdefault(completed.executor, []).append(completed)
+        for executor, members in groups.items():
+            yield self._executor(executor, members, ended.get(executor, ()))
+
+    def completed(self, framework_id: FrameworkId) -> Iterator[bytes]:
+        """Of tasks that ended, and whose last update is acknowledged."""
+        ended: dict[Executor, list[CompletedTask]] = {}
+        for completed in self._completed(framework_id):
+            if completed.executor is None:
+                yield self._cache.executor_of_completed(completed)
+            elif self._agent.executors.get(completed.executor.key) is not completed.executor:
+                ended.setdefault(completed.executor, []).append(completed)
+        for executor, members in ended.items():
+            yield self._executor(executor, (), members)
+
+    def _completed(self, framework_id: FrameworkId) -> Iterator[CompletedTask]:
+        for completed in self._agent.completed_tasks(framework_id):
+            task = self._agent.tasks.get(completed.ref.task_key)
+            if task is None or task.ref != completed.ref:
+                yield completed
+
+    def _executor(
+        self, executor: Executor, members: Iterable[Task], ended: Iterable[CompletedTask]
+    ) -> bytes:
+        used = Amount(executor.info.resources if members else ())
+        present: dict[str, list[bytes]] = {"tasks": [], "queued_tasks": [], "completed_tasks": []}
+        present["completed_tasks"] += [self._cache.task_of_completed(each) for each in ended]
+        for task in members:
+            used.add(self._cache.used_by(task))
+            present[_list_of(task)].append(self._cache.task_of(task))
+        lists = b",".join(
+            b"%s:[%s]" % (dump(name), b",".join(entries)) for name, entries in present.items()
+        )
+        return b"%s,%s}" % (dump(self._head(executor, used))[:-1], lists)
+
+    def _head(self, executor: Executor, used: Amount) -> Json:
+        info, agent_id = executor.info, self._agent.agent_id or ""
+        body: Json = {
+            "id": executor.key.executor_id,
+            "name": info.name,
+            "source": info.source,
+            "container": executor.container_id,
+            "directory": executor_path(self._work_dir, agent_id, executor.ref),
+            "resources": used.json(),
+            "role": allocation_role(info.resources),
+            "type": ExecutorInfo.Type.Name(info.type),
+        }
+        if info.labels.labels:
+            body["labels"] = [to_json(label) for label in info.labels.labels]
+        return body
+
+
+def _list_of(task: Task) -> str:
+    if not task.live:
+        return "completed_tasks"
+    return "queued_tasks" if task.wire.state == TaskState.TASK_STAGING else "tasks"
