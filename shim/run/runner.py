@@ -41,6 +41,8 @@ class Driver(Protocol):
     """The used part of pymesos' MesosSchedulerDriver."""
 
     aborted: bool
+    error: str
+    """The error that ended the driver; empty without one."""
 
     def start(self) -> None: ...
     def stop(self, failover: bool = False) -> None: ...
@@ -77,12 +79,19 @@ def connect(
     http_parser_compat.provide()
     try:
         from pymesos import MesosSchedulerDriver
+        from pymesos import process as pymesos_process
     except ImportError as error:
         raise FatalError(f"mesos-shim run needs pymesos ({error}): {HINT}") from None
-    logging.getLogger("pymesos").setLevel(logging.ERROR)
+    # A lost connection is made again, and ``follow`` reports an error that ends the driver.
+    logging.getLogger("pymesos").setLevel(logging.CRITICAL)
 
     class TunnelledDriver(MesosSchedulerDriver):  # type: ignore[misc]
         """pymesos has no TLS: it meets each new leader at a local port."""
+
+        @property
+        def error(self) -> str:
+            raised = pymesos_process._exc_info
+            return "" if raised is None else str(raised[1])
 
         def change_master(self, master: str | None) -> None:
             if tunnel is not None and master:
@@ -239,7 +248,8 @@ def follow(
     while not run.tracker.done:
         # A driver that ends by an error interrupts the main thread as well.
         if run.failure is not None or driver.aborted:
-            raise FatalError(f"the master ended the framework: {run.failure or 'no connection'}")
+            reason = run.failure or driver.error or "no connection"
+            raise FatalError(f"the master ended the framework: {reason}")
         if interrupted.is_set():
             return _kill_and_wait(run, driver)
         status = run.next_update(timeout=0.25)

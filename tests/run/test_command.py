@@ -138,9 +138,24 @@ def test_a_driver_that_failed_is_no_interrupt() -> None:
     interrupted = threading.Event()
     interrupted.set()
     run = runner.Run(TaskSpec("busybox", "web"), 1, print)
-    driver = cast(runner.Driver, SimpleNamespace(aborted=True))
-    with pytest.raises(FatalError, match="no connection"):
+    driver = cast(runner.Driver, SimpleNamespace(aborted=True, error="Failed with HTTP 400"))
+    with pytest.raises(FatalError, match="Failed with HTTP 400"):
         runner.follow(run, driver, interrupted, lambda: None)
+
+
+async def test_an_error_that_ends_the_driver_is_one_line() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\nwho's it?")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        code, out, err = await lines(await start(f"127.0.0.1:{port}", "--image=busybox"))
+    assert (code, out) == (1, "")
+    assert err.startswith("mesos-shim: the master ended the framework: Failed with HTTP 401")
+    assert err.count("\n") == 1
 
 
 async def test_every_instance_has_to_finish(agent: FakeAgent) -> None:
