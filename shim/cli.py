@@ -112,6 +112,15 @@ def _certs(argv: Sequence[str]) -> int:
     return _with_parser("certs", "a Triton TLS certificate from an SSH key", command, argv)
 
 
+def _client(name: str) -> Command:
+    def command(argv: Sequence[str]) -> int:
+        from shim.client import commands
+
+        return commands.main(name, argv)
+
+    return command
+
+
 def _with_parser(name: str, text: str, module: ModuleType, argv: Sequence[str]) -> int:
     """Call a module that has ``add_arguments(parser)`` and ``main(arguments)``."""
     parser = argparse.ArgumentParser(prog=f"mesos-shim {name}", description=text)
@@ -130,4 +139,9 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "run": (_run, "run a task through any master and follow it"),
     "certs": (_certs, "make a Triton TLS certificate from an SSH key"),
     "check": (_check, "check master, endpoint, Consul and addresses, and say what to correct"),
+    "ps": (_client("ps"), "list the tasks of an agent"),
+    "status": (_client("status"), "is the agent well, or what became of one task"),
+    "logs": (_client("logs"), "print the output of a task"),
+    "top": (_client("top"), "show what running tasks use"),
+    "events": (_client("events"), "print each change of a task"),
 }

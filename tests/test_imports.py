@@ -22,6 +22,7 @@ ALLOWED = {
         "agent",
         "certs",
         "check",
+        "client",
         "config",
         "dev",
         "errors",
@@ -62,6 +63,8 @@ ALLOWED = {
     "run.command": {"config.libprocess", "errors"},
     "run.runner": {"errors", "model.settings", "wire.tls"},
     "run.tls_tunnel": {"errors", "wire.connect", "wire.tls"},
+    "client": {"errors"},
+    "client.commands": {"config.libprocess", "errors", "wire.tls"},
     "check": COMMON
     | {"config", "discovery.consul_client", "discovery.master_detector", "telemetry", "wire.tls"}
     | {"engine.client.endpoint", "engine.client.transport", "engine.connect"}

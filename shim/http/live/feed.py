@@ -80,12 +80,13 @@ class LiveFeed:
                 sent = 0
             elif gone:
                 yield event("gone", dump(gone))
-            if self._summary != shown:
-                shown = self._summary
-                yield event("agent", shown)
             rows, sent = table.changed_since(sent), table.number
             for start in range(0, len(rows), limits.LIVE_ROWS):
                 yield event("tasks", b"[%s]" % b",".join(rows[start : start + limits.LIVE_ROWS]))
+            if self._summary != shown:
+                # Last: a reader that wants one moment of the agent has all of it now.
+                shown = self._summary
+                yield event("agent", shown)
             await self._round_done()
 
     async def _round_done(self) -> None:

@@ -57,6 +57,8 @@ async def test_a_stream_has_all_tasks_and_then_their_changes(page_data: PageData
     feed = LiveFeed(page_data.view)
     stream = Stream(feed.events())
     await stream.until_rows(3)
+    while stream.agent is None:
+        await stream.read()
     assert stream.agent["resources"]["cpus"]["used"] == 1.5
     late = accept_task(page_data.core, "late")
     await stream.until_rows(4)

@@ -1,0 +1,114 @@
+"""HTTP to one agent, for the commands of an operator. Blocking."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any, cast
+
+from shim.errors import ConfigError, FatalError, NotFound, error_text
+
+Json = Mapping[str, Any]
+
+DEFAULT_PORT = 5051
+TIMEOUT = 30.0
+"""Seconds without a byte. The live page sends an event each second."""
+
+
+def agent_url(text: str, *, tls: bool) -> str:
+    """``host``, ``host:port`` or a URL -> a URL without path. Raises ConfigError."""
+    url = text if "://" in text else f"{'https' if tls else 'http'}://{text}"
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port or DEFAULT_PORT
+    except ValueError:
+        raise ConfigError(f"--agent={text}: not host, host:port or http://host:port") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise ConfigError(f"--agent={text}: not host, host:port or http://host:port")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port}"
+
+
+def credentials(text: str) -> str:
+    """``user:password``, or the path of a file that holds it. Raises ConfigError, never with it."""
+    if text and ":" not in text:
+        try:
+            text = Path(text.removeprefix("file://")).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--credentials: {error_text(error)}") from None
+        if ":" not in text:
+            raise ConfigError("--credentials: the file does not hold user:password")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class AgentClient:
+    url: str
+    credentials: str = field(default="", repr=False)
+    """``user:password``; empty: none."""
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    def get(self, path: str, **query: str) -> Any:
+        """The JSON answer. Raises NotFound, FatalError."""
+        with self._open(path, query) as answer:
+            try:
+                return json.load(answer)
+            except ValueError:
+                raise FatalError(f"{self.url}{path}: not the answer of a mesos-shim") from None
+
+    def read_file(self, path: str, offset: int) -> tuple[int, bytes]:
+        """Offset and bytes of at most 64 kB of a sandbox file; -1 asks for the file's size."""
+        with self._open("/files/read", {"path": path, "offset": str(offset)}) as answer:
+            text = answer.read().decode("utf-8", "surrogateescape")
+        found = json.loads(text)
+        return found["offset"], found["data"].encode("utf-8", "surrogateescape")
+
+    def events(self) -> Iterator[tuple[str, Any]]:
+        """Name and data of the live page's events, without an end. Raises FatalError."""
+        name = ""
+        with self._open("/live/events", {}) as answer:
+            try:
+                for line in answer:
+                    text = line.decode().rstrip("\n")
+                    if text.startswith("event: "):
+                        name = text.removeprefix("event: ")
+                    elif text.startswith("data: "):
+                        yield name, json.loads(text.removeprefix("data: "))
+            except (OSError, HTTPException) as error:
+                raise FatalError(f"{self.url}: {error_text(error)}") from None
+        raise FatalError(f"{self.url}: the agent ended the connection")
+
+    def _open(self, path: str, query: Mapping[str, str]) -> HTTPResponse:
+        question = f"?{urllib.parse.urlencode(query)}" if query else ""
+        request = urllib.request.Request(f"{self.url}{path}{question}")
+        if self.credentials:
+            encoded = base64.b64encode(self.credentials.encode()).decode()
+            request.add_header("Authorization", f"Basic {encoded}")
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if self.tls is not None:
+            handlers.append(urllib.request.HTTPSHandler(context=self.tls))
+        try:
+            opener = urllib.request.build_opener(*handlers)
+            return cast(HTTPResponse, opener.open(request, timeout=TIMEOUT))
+        except urllib.error.HTTPError as error:
+            raise self._refused(path, error) from None
+        except (OSError, HTTPException) as error:
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            text = error_text(reason) if isinstance(reason, BaseException) else str(reason)
+            raise FatalError(f"{self.url}: {text}; is --agent right?") from None
+
+    def _refused(self, path: str, error: urllib.error.HTTPError) -> NotFound | FatalError:
+        text = error.read(1000).decode(errors="replace").strip() or error.reason
+        if error.code == 404:
+            return NotFound(f"{self.url}{path}: {text}")
+        if error.code == 401:
+            text += " (give --credentials)"
+        return FatalError(f"{self.url}{path}: {error.code} {text}")

@@ -1,0 +1,294 @@
+"""``mesos-shim ps``, ``status``, ``logs``, ``top`` and ``events``: their flags and what they do.
+
+Exit codes: 0 well, 1 ill or failed, 2 wrong usage, 3 no such task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from shim.client import selection, text
+from shim.client.agent_client import AgentClient, agent_url, credentials
+from shim.client.log_reader import LogReader
+from shim.client.selection import Row, find_task, matches, short_state
+from shim.client.usage import usage_rows
+from shim.config.libprocess import tls_settings
+from shim.errors import ConfigError, NotFound
+from shim.wire.tls import client_context
+
+NO_SUCH_TASK = 3
+
+Action = Callable[[AgentClient, argparse.Namespace], int]
+
+
+def main(name: str, argv: Sequence[str]) -> int:
+    """Returns the exit code."""
+    action, add_arguments, help_text = COMMANDS[name]
+    parser = argparse.ArgumentParser(prog=f"mesos-shim {name}", description=help_text)
+    _add_common(parser)
+    add_arguments(parser)
+    given = parser.parse_args(argv)
+    try:
+        return action(_client(given), given)
+    except NotFound as error:
+        print(f"mesos-shim: {error}", file=sys.stderr)
+        return NO_SUCH_TASK
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--agent",
+        default=os.environ.get("MESOS_AGENT") or "localhost",
+        metavar="HOST[:PORT]",
+        help="the agent (MESOS_AGENT, else localhost:5051)",
+    )
+    parser.add_argument(
+        "--credentials",
+        default=os.environ.get("MESOS_AGENT_CREDENTIALS", ""),
+        metavar="FILE",
+        help="a file with user:password (MESOS_AGENT_CREDENTIALS: file, or user:password)",
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _client(given: argparse.Namespace) -> AgentClient:
+    tls = tls_settings(os.environ)
+    context = client_context(tls) if tls is not None else None
+    url = agent_url(given.agent, tls=tls is not None)
+    return AgentClient(url, credentials(given.credentials), context)
+
+
+def snapshot(client: AgentClient) -> tuple[Mapping[str, Any], list[Row]]:
+    """The agent's summary and all its tasks, at one moment."""
+    rows: list[Row] = []
+    for name, data in client.events():
+        if name == "tasks":
+            rows += data
+        elif name == "agent":
+            return data, rows
+    raise AssertionError("events end with an error")
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+# --- ps -----------------------------------------------------------------------------------------
+
+
+def _ps_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-a", "--all", action="store_true", help="ended tasks as well")
+    parser.add_argument("-q", "--quiet", action="store_true", help="task ids only")
+    parser.add_argument(
+        "filter", nargs="*", help="words, or state:running framework:marathon image:nginx is:failed"
+    )
+
+
+def _ps(client: AgentClient, given: argparse.Namespace) -> int:
+    summary, rows = snapshot(client)
+    wants_ended = given.all or any(word.startswith(("is:", "state:")) for word in given.filter)
+    shown = [row for row in rows if (row["live"] or wants_ended) and matches(row, given.filter)]
+    shown.sort(key=lambda row: (row["framework"], row.get("pod", row["task"]), row["task"]))
+    if given.json:
+        _print_json(shown)
+    elif given.quiet:
+        print("\n".join(row["task"] for row in shown))
+    else:
+        head = ("TASK", "STATE", "SINCE", "CPUS", "MEMORY", "ADDRESS", "IMAGE", "FRAMEWORK")
+        print("\n".join(text.table(head, [_ps_row(row, summary["now"]) for row in shown])))
+    return 0
+
+
+def _ps_row(row: Row, now: float) -> tuple[str, ...]:
+    state = row.get("stage") or short_state(row)
+    if "healthy" in row and row["live"]:
+        state += ", healthy" if row["healthy"] else ", unhealthy"
+    return (
+        row["task"],
+        state,
+        text.age(now - row.get("since", row["accepted"])),
+        f"{row['cpus']:g}",
+        text.megabytes(row["mem"]),
+        ",".join(row["addresses"]),
+        row["image"],
+        row["framework"],
+    )
+
+
+# --- status -------------------------------------------------------------------------------------
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", nargs="?", help="the beginning of a task's id; without: the agent")
+
+
+def _status(client: AgentClient, given: argparse.Namespace) -> int:
+    summary, rows = snapshot(client)
+    if given.task is None:
+        return _agent_status(summary, given.json)
+    row = find_task(rows, given.task)
+    found = client.get("/live/task", id=row["id"])
+    if given.json:
+        _print_json(found)
+    else:
+        print("\n".join(_task_lines(found)))
+    return 1 if selection.matches(row, ["is:failed"]) or row.get("healthy") is False else 0
+
+
+def _agent_status(summary: Mapping[str, Any], as_json: bool) -> int:
+    well = all(signal["well"] for signal in summary["signals"])
+    if as_json:
+        _print_json(summary)
+        return 0 if well else 1
+    up = text.age(summary["now"] - summary["started"])
+    print(f"{summary['hostname']}, agent {summary['agent_id'] or 'without an id yet'}, up {up}")
+    for signal in summary["signals"]:
+        print(f"{'ok  ' if signal['well'] else 'FAIL'}  {signal['name']:12}{signal['text']}")
+    for name, amount in summary["resources"].items():
+        show = text.megabytes if name != "cpus" else lambda value: f"{value:g}"
+        print(f"      {name:12}{show(amount['used'])} of {show(amount['total'])}")
+    for framework in summary["frameworks"]:
+        print(f"      {framework['name']:12}{framework['tasks']} tasks")
+    for failure in summary["failures"]:
+        line = text.printable(failure["message"] or failure["state"])
+        print(f"      {failure['count']} failed within the last hour: {line}")
+    return 0 if well else 1
+
+
+def _task_lines(found: Mapping[str, Any]) -> list[str]:
+    waiting = set(found["unacknowledged"])
+    pairs = [
+        ("task", found["task"]),
+        ("framework", found["framework_id"]),
+        ("container", found["container"]),
+        ("addresses", ", ".join(found["addresses"])),
+        ("stage", found["stage"] if found["live"] else ""),
+        ("sandbox", found["directory"]),
+    ]
+    lines = [f"{name:12}{text.printable(value)}" for name, value in pairs if value]
+    history = []
+    for status in found["statuses"]:
+        reason = status["reason"].removeprefix("REASON_")
+        told = "unacknowledged" if status["state"] in waiting else "acknowledged"
+        why = ": ".join(filter(None, (reason, status["message"])))
+        history.append((short_state(status), _moment(status["timestamp"]), told, why))
+    return [*lines, "", *text.table(("STATE", "AT", "UPDATE", "WHY"), history)]
+
+
+def _moment(timestamp: float) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds")
+
+
+# --- logs ---------------------------------------------------------------------------------------
+
+
+def _logs_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="until the task ends")
+    parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
+    parser.add_argument("--stdout", action="store_true", help="only stdout")
+    parser.add_argument("--stderr", action="store_true", help="only stderr")
+    parser.add_argument("task", help="the beginning of a task's id")
+
+
+def _logs(client: AgentClient, given: argparse.Namespace) -> int:
+    if given.tail is not None and given.tail < 0:
+        raise ConfigError(f"--tail={given.tail}: not a number of lines")
+    both = given.stdout == given.stderr
+    names = [name for name in ("stdout", "stderr") if both or getattr(given, name)]
+    row = find_task(snapshot(client)[1], given.task)
+    found = client.get("/live/task", id=row["id"])
+    readers = [LogReader(client, f"{found['directory']}/{name}") for name in names]
+    outputs = [getattr(sys, name).buffer for name in names]
+    for reader, output in zip(readers, outputs, strict=True):
+        reader.copy(output, tail=given.tail)
+    while given.follow and found["live"]:
+        time.sleep(1.0)
+        found = client.get("/live/task", id=row["id"])
+        for reader, output in zip(readers, outputs, strict=True):
+            reader.copy(output)
+    return 0
+
+
+# --- top ----------------------------------------------------------------------------------------
+
+
+def _top_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--interval", type=float, default=5.0, metavar="SECONDS", help="(5)")
+    parser.add_argument("--count", type=int, default=0, metavar="N", help="tables; 0: without end")
+
+
+def _top(client: AgentClient, given: argparse.Namespace) -> int:
+    if given.interval <= 0 or given.count < 0:
+        raise ConfigError("--interval has to be positive, and --count not negative")
+    before: dict[str, Any] = {}
+    shown = 0
+    while True:
+        samples = {one["container_id"]: one for one in client.get("/containers")}
+        rows = usage_rows(samples, before)
+        before = samples
+        if given.json:
+            _print_json(rows)
+        else:
+            lines = text.table(
+                ("TASK", "CPU", "OF", "MEMORY", "OF", "PROCESSES"), [row.text for row in rows]
+            )
+            if sys.stdout.isatty():
+                print("\x1b[H\x1b[2J", end="")
+            print("\n".join(lines), flush=True)
+        shown += 1
+        if shown == given.count:
+            return 0
+        time.sleep(given.interval)
+
+
+# --- events -------------------------------------------------------------------------------------
+
+
+def _events_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", action="store_true", help="begin with the present state of each")
+    parser.add_argument("filter", nargs="*", help="as of ps")
+
+
+def _events(client: AgentClient, given: argparse.Namespace) -> int:
+    """One line for each change of a task. Ends only with an error."""
+    present: dict[str, tuple[Any, ...]] = {}
+    begun = given.all
+    for name, data in client.events():
+        if name == "agent":
+            begun = True
+        for row in data if name == "tasks" else ():
+            shown = (row["state"], row.get("stage"), row.get("healthy"))
+            if present.get(row["id"]) == shown:
+                continue
+            present[row["id"]] = shown
+            if begun and matches(row, given.filter):
+                _print_json(row) if given.json else print(_event_line(row), flush=True)
+    return 1
+
+
+def _event_line(row: Row) -> str:
+    what = row.get("stage") or row.get("message", "")
+    health = "" if "healthy" not in row else "healthy" if row["healthy"] else "unhealthy"
+    at = _moment(row.get("since", row["accepted"]))
+    parts = (at, short_state(row), row["framework"], row["task"], health, what)
+    return text.printable(" ".join(filter(None, parts)))
+
+
+COMMANDS: Mapping[str, tuple[Action, Callable[[argparse.ArgumentParser], None], str]] = {
+    "ps": (_ps, _ps_arguments, "list the tasks of an agent"),
+    "status": (_status, _status_arguments, "is the agent well, or what became of one task"),
+    "logs": (_logs, _logs_arguments, "print the output of a task"),
+    "top": (_top, _top_arguments, "show what running tasks use"),
+    "events": (_events, _events_arguments, "print each change of a task"),
+}

@@ -1,0 +1,47 @@
+"""Reads one output of a task through ``/files``, while it grows."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from shim.client.agent_client import AgentClient
+
+CHUNK = 65_536
+"""Bytes in one answer, as the agent bounds it."""
+
+
+class LogReader:
+    """The position in one file. :meth:`copy` goes on where it ended."""
+
+    def __init__(self, client: AgentClient, path: str) -> None:
+        self._client = client
+        self._path = path
+        self._offset = 0
+
+    def copy(self, output: BinaryIO, tail: int | None = None) -> None:
+        """Copy what there is now; ``tail``: only that many last lines of it."""
+        if tail is not None:
+            output.write(self._last_lines(tail))
+        while data := self._read(self._offset):
+            output.write(data)
+            self._offset += len(data)
+        output.flush()
+
+    def _last_lines(self, count: int) -> bytes:
+        size, _ = self._client.read_file(self._path, -1)
+        begin, data = size, b""
+        while begin > 0 and data.count(b"\n") <= count:
+            begin = max(0, begin - CHUNK)
+            data = self._range(begin, size)
+        self._offset = size
+        lines = data.splitlines(keepends=True)
+        return b"".join(lines[len(lines) - count :]) if count else b""
+
+    def _range(self, begin: int, end: int) -> bytes:
+        data = b""
+        while begin + len(data) < end and (piece := self._read(begin + len(data))):
+            data += piece
+        return data[: end - begin]
+
+    def _read(self, offset: int) -> bytes:
+        return self._client.read_file(self._path, offset)[1]
