@@ -314,8 +314,6 @@ class _Agent:
         found = await startup.existing_containers(context.engine, needs_inspect)
         runtime.post(ContainersFound(tuple(found)))
         await runtime.settled()
-        if self._config.docker_kill_orphans:
-            await services.remove_unknown_volumes(core.view)
         if services.discovery is not None:
             services.discovery.enable_orphan_removal()
         runtime.post(VolumesFound(tuple(await startup.existing_volumes(context.engine))))
@@ -323,6 +321,8 @@ class _Agent:
             await asyncio.sleep(limits.STRAY_SWEEP)
             found = await startup.existing_containers(context.engine, lambda _: False)
             runtime.post(ContainersFound(tuple(found)))
+        if self._config.docker_kill_orphans:
+            await services.remove_unknown_volumes(core.view)
 
 
 async def _commit(journal: Journal, record: Record) -> None:

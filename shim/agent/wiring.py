@@ -123,9 +123,7 @@ class AgentServices:
 
     async def remove_unknown_volumes(self, agent: AgentView) -> None:
         """Volumes of executors that the journal, or its loss, has forgotten. After recovery."""
-        known = {executor.container_id for executor in agent.executors.values()}
-        known |= {executor.ref.container_id for executor in agent.custom_executors.values()}
-        await self._containerizer.sweep_volumes((known | set(agent.pending_removals)).__contains__)
+        await self._containerizer.sweep_volumes(agent.executor_containers)
 
     async def close(self, *, leaving: bool) -> None:
         """After ``run``. ``leaving``: the agent unregisters, so its services leave Consul."""

@@ -128,6 +128,12 @@ class AgentView:
         """Executors of frameworks that run in a container of their own, oldest first."""
         return MappingProxyType(self._tasks.custom_executors.table)
 
+    def executor_containers(self) -> set[ContainerId]:
+        """Container ids of all executors, and of those whose removal is not done."""
+        known = {executor.container_id for executor in self.executors.values()}
+        known.update(custom.ref.container_id for custom in self.custom_executors.values())
+        return known | set(self.pending_removals)
+
     # --- tasks ----------------------------------------------------------------------------
 
     def running_tasks(self) -> list[Task]:

@@ -907,3 +907,14 @@ def test_a_late_fact_about_an_executor_is_ignored() -> None:
     assert not shim.handle(facts.ContainerExited(infra, 0)).orders
     assert shim.core.ctx.counters["late_facts"] == 1
     assert key_of("a") not in shim.core.tasks.table
+
+
+def test_executors_are_known_until_their_containers_and_volumes_are_gone() -> None:
+    shim = shim_with()
+    shim.running_group("a", "b")
+    executor = shim.executor().ref
+    assert executor.container_id in shim.core.view.executor_containers()
+    end_all(shim, "a", "b")
+    assert executor.container_id in shim.core.view.executor_containers()
+    shim.handle(facts.ContainerRemoved(executor))
+    assert executor.container_id not in shim.core.view.executor_containers()

@@ -9,8 +9,10 @@ it waits for the task's grace period and not for the endpoint.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 from shim import limits
@@ -42,6 +44,8 @@ from shim.model.orders import (
     UpdateContainer,
 )
 from shim.model.orders import Watch as WatchOrder
+
+log = logging.getLogger(__name__)
 
 EngineOrder = (
     Launch
@@ -193,9 +197,19 @@ class Containerizer:
             self._deps.leftovers.add_without_logs(order.ref.name)
         self._queue.add(order.ref.name, self._worker_for(order))
 
-    async def sweep_volumes(self, is_known: Callable[[ContainerId], bool]) -> None:
-        """Remove the volumes of executors that the agent does not know, by their container id."""
-        await self._deps.volumes.sweep(is_known)
+    async def sweep_volumes(self, known: Callable[[], Container[ContainerId]]) -> None:
+        """Remove the volumes of executors that are not ``known``, by their container ids.
+
+        Returns when all are gone, which may take as long as orphans have one.
+        """
+        sleep = self._watcher.wait_reachable
+        names = await retry(
+            UNTIL_DONE, partial(self._deps.volumes.find_unknown, known), sleep=sleep
+        )
+        for name in names:
+            log.warning("removing volume %s, which belongs to no executor", name)
+        removals = (partial(self._engine.remove_volume, name) for name in names)
+        await asyncio.gather(*(retry(UNTIL_DONE, remove, sleep=sleep) for remove in removals))
 
     def _work_on(self, order: ContainerOrder) -> None:
         self._queue.discard(order.ref.name)

@@ -6,15 +6,11 @@ executor as a label. They end with the executor: after its last container, by th
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container, Sequence
 
 from shim.engine.api import ContainerSpec, Engine
-from shim.errors import ShimError
 from shim.model.container import LABEL_CONTAINER, Ref
 from shim.model.ids import ContainerId
-
-log = logging.getLogger(__name__)
 
 
 class ExecutorVolumes:
@@ -43,26 +39,26 @@ class ExecutorVolumes:
         """Remove them all. Transient while a container has one."""
         names: Collection[str] | None = self._known.get(executor.container_id)
         if names is None:
-            names = await self._list(lambda owner: owner == executor.container_id)
+            listed = await self._list()
+            names = [name for name, owner in listed if owner == executor.container_id]
         for name in sorted(names):
             await self._engine.remove_volume(name)
         self._known.pop(executor.container_id, None)
 
-    async def sweep(self, is_known: Callable[[ContainerId], bool]) -> None:
-        """Remove volumes whose executor is not known: their journal is lost. Raises nothing."""
-        try:
-            for name in await self._list(lambda owner: not is_known(owner)):
-                log.warning("removing volume %s, which belongs to no executor", name)
-                await self._engine.remove_volume(name)
-        except ShimError as error:
-            log.warning("volumes of unknown executors are left for now: %s", error)
+    async def find_unknown(self, known: Callable[[], Container[ContainerId]]) -> Sequence[str]:
+        """Return the volumes of executors that the agent does not know: their journal is lost.
 
-    async def _list(self, wanted: Callable[[ContainerId], bool]) -> Collection[str]:
-        return [
-            volume.name
-            for volume in await self._engine.list_volumes()
-            if (owner := volume.labels.get(LABEL_CONTAINER)) and wanted(ContainerId(owner))
-        ]
+        ``known`` is asked after the list: an executor that comes later has no volume in it.
+        """
+        volumes = await self._list()
+        executors = known()
+        return [name for name, owner in volumes if owner not in executors]
+
+    async def _list(self) -> Sequence[tuple[str, ContainerId]]:
+        """The volumes of executors, each with the container id of its executor."""
+        volumes = await self._engine.list_volumes()
+        owners = ((each.name, each.labels.get(LABEL_CONTAINER)) for each in volumes)
+        return [(name, ContainerId(owner)) for name, owner in owners if owner]
 
 
 def _named(spec: ContainerSpec) -> set[str]:
