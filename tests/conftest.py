@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import re
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -15,8 +18,22 @@ from shim.model.container import LABEL_SHIM
 from tests.support import busybox, scheduling
 from tests.support.tools import have
 
+HERE = Path(__file__).parent
 TEST_SHIMS = f"test-{os.getpid()}-{uuid.uuid4().hex[:6]}-"
 """Every shim id of this process begins so: what is left over at the end is of this process."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """In a fresh checkout each worker compiles its share, and takes the others' from the cache."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if not number or (HERE / "wire/__pycache__").exists():
+        return
+    modules = sorted(HERE.rglob("test_*.py"))
+    for path in modules[int(number) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]:
+        name = ".".join(path.relative_to(HERE.parent).with_suffix("").parts)
+        with contextlib.suppress(Exception):  # The collection will say it.
+            importlib.import_module(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
