@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import hypothesis
 import pytest
 
 from shim.model.container import LABEL_SHIM
@@ -21,6 +22,12 @@ from tests.support.tools import have
 HERE = Path(__file__).parent
 TEST_SHIMS = f"test-{os.getpid()}-{uuid.uuid4().hex[:6]}-"
 """Every shim id of this process begins so: what is left over at the end is of this process."""
+
+# An example may take any time: the machine may be busy.
+hypothesis.settings.register_profile(
+    "any speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any speed")
 
 
 @pytest.hookimpl(tryfirst=True)

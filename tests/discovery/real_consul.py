@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.support.ports import free_ports
+from tests.support.wait import PATIENCE
 
 MASTER_TOKEN = "6d3f5a0e-0000-4000-8000-000000000001"
-START_SECONDS = 60.0
 
 
 class RealConsul:
@@ -80,7 +80,7 @@ class RealConsul:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + PATIENCE
         while not self._has_leader():
             if self._process.poll() is not None or time.monotonic() > end:
                 self.kill()
@@ -101,7 +101,7 @@ class RealConsul:
             {"X-Consul-Token": MASTER_TOKEN} if self.acl else {},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=10, context=self._context()) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE, context=self._context()) as answer:
             return json.loads(answer.read() or b"null")
 
     def passing(self, name: str) -> list[tuple[str, int]]:

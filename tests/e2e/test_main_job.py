@@ -132,7 +132,7 @@ async def test_the_memory_limit_is_named(shared: System) -> None:
     await shared.agent()
     async with shared.framework() as framework:
         await framework.launch(a_task(shared, "greedy", "tail /dev/zero", mem=32))
-        ended = await framework.end("greedy", timeout=40)
+        ended = await framework.end("greedy")
     assert ended["state"] == "TASK_FAILED"
     assert ended["reason"] == "REASON_CONTAINER_LIMITATION_MEMORY"
     (limit,) = ended["limitation"]["resources"]

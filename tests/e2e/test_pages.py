@@ -81,6 +81,8 @@ class Pages:
         """Wait until a file contains ``text``."""
 
         async def there() -> bool:
+            if isinstance(await self.get("/files/read", path=path, offset=0), int):
+                return False
             return text in await self.read(path)
 
         await until(there, f"{text!r} in {path}")
@@ -160,7 +162,7 @@ async def test_other_files_are_fetched_out_of_the_running_container(shared: Syst
     agent = await shared.agent()
     script = "cd $MESOS_SANDBOX; mkdir -p work/deep; echo result > work/out.txt; "
     script += "ln -s work/out.txt link; ln -s /etc/passwd escape; trap 'exit 0' TERM; "
-    script += "while :; do sleep 0.1; done"
+    script += "sleep 1000 & wait"
     async with shared.framework() as framework, pages(agent) as at:
         await framework.launch(task("files", script, image=shared.image))
         await framework.state("files", "TASK_RUNNING")

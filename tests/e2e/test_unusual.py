@@ -346,7 +346,7 @@ async def test_what_an_operator_does_with_docker(shared: System) -> None:
         assert (await framework.end("stopped"))["state"] == "TASK_FINISHED"
 
 
-@pytest.mark.parametrize("pings", [4])
+@pytest.mark.parametrize("pings", [8])
 async def test_an_agent_that_is_frozen_past_its_pings(system: System) -> None:
     agent = await system.agent()
     async with system.framework() as framework:

@@ -23,6 +23,7 @@ from shim.engine.docker import DockerEngine
 from shim.errors import Ambiguous, NotFound, Permanent, Transient
 from shim.model.container import LABEL_CONTAINER
 from tests.engine.client.certificates import Authority
+from tests.support.wait import patience
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -374,7 +375,7 @@ async def test_long_calls_never_delay_short_ones(tmp_path: Path) -> None:
         engine = DockerEngine(resolve(host), shim_id="me", connections=2)
         stops = [asyncio.create_task(engine.stop(str(number), 60)) for number in range(20)]
         await asyncio.sleep(0.05)
-        async with asyncio.timeout(2):
+        async with patience():
             assert await engine.list() == []
         gate.set()
         await asyncio.gather(*stops)

@@ -26,12 +26,14 @@ SLOWEST_FIRST = (
     "tests/triton",
     "tests/engine/triton",
     "tests/contract",
+    "tests/compose/test_image.py",
 )
 """Files and folders by how long their tests take; the rest follows."""
 
 SERVICES = {
     "tests/discovery/test_real_consul.py": "consul",
     "tests/wire/test_detect.py": "zookeeper",
+    "tests/wire/test_zookeeper_client.py": "zookeeper",
 }
 """Modules whose tests share a session's service, by its name: one worker starts it."""
 

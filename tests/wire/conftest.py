@@ -14,6 +14,7 @@ import pytest
 from kazoo.client import KazooClient
 
 from tests.support.ports import free_port
+from tests.support.wait import PATIENCE
 
 JAR = Path("/usr/share/java/zookeeper.jar")
 TICK_MS = 200
@@ -46,7 +47,7 @@ def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
@@ -57,8 +58,8 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 @pytest.fixture
 def zk(zookeeper: int) -> Iterator[KazooClient]:
     """A client with an empty tree."""
-    client = KazooClient(f"127.0.0.1:{zookeeper}", timeout=4)
-    client.start(timeout=20)
+    client = KazooClient(f"127.0.0.1:{zookeeper}", timeout=10)
+    client.start(timeout=PATIENCE)
     client.delete("/mesos", recursive=True)
     yield client
     client.stop()

@@ -130,7 +130,7 @@ async def test_the_static_detector_can_be_cancelled(monkeypatch: pytest.MonkeyPa
 
 # --- a real ZooKeeper -----------------------------------------------------------------------
 
-SESSION = 2.0
+SESSION = 5.0
 
 
 def following(port: int, credentials: str | None = None) -> ZooKeeperDetector:

@@ -60,6 +60,7 @@ class FakeAgent:
         self._changed = asyncio.Condition()
         self._consumed = 0
         self._attempts = 0
+        self._lost = asyncio.Event()
 
     async def __aenter__(self) -> FakeAgent:
         await self.start(0)
@@ -69,7 +70,8 @@ class FakeAgent:
         inbox = Inbox(lambda process: True, self._deliver)
         self._listener = await serve(self._routes, inbox, bind("127.0.0.1", port))
         self.pid = Pid("slave(1)", "127.0.0.1", self._listener.port)
-        self.links = Links(lambda address: None)
+        self._lost.clear()
+        self.links = Links(lambda address: self._lost.set())
 
     def _routes(self, app: web.Application) -> None:
         app.router.add_get("/files/read", self._read)
@@ -88,6 +90,11 @@ class FakeAgent:
         """Stop like a killed process: the master's connection breaks."""
         await self.links.close(flush=0.2)
         await self._listener.close()
+
+    async def lose_master(self) -> None:
+        """Wait until the link to a master that ended has broken: what is sent before is lost."""
+        async with patience():
+            await self._lost.wait()
 
     async def restart(self) -> None:
         """Restart at the same address."""

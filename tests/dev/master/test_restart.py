@@ -37,6 +37,7 @@ async def test_the_agent_reregisters_with_its_id_and_tasks(restarts: Lives) -> N
 
 
 async def _come_back(agent: FakeAgent, framework: Framework, run: internal.RunTaskMessage) -> None:
+    await agent.lose_master()
     answer = await agent.reregister(task_of(run, mesos.TASK_RUNNING), frameworks=(run.framework,))
     assert answer.slave_id == agent.info.id
     assert not answer.reconciliations
@@ -64,6 +65,7 @@ async def test_a_framework_is_recovered_from_its_agent(restarts: Lives) -> None:
                 await agent.report(run, mesos.TASK_RUNNING)
                 await framework.stop(failover=True)
         async with restarts() as master:
+            await agent.lose_master()
             await agent.reregister(task_of(run, mesos.TASK_RUNNING), frameworks=(run.framework,))
             agent.send(agent.update(run, mesos.TASK_FINISHED))
             await asyncio.sleep(0.3)

@@ -61,7 +61,7 @@ def started(system: System, name: str) -> str:
     return at
 
 
-@pytest.mark.parametrize("pings", [5])
+@pytest.mark.parametrize("pings", [10])
 async def test_a_master_dies_and_comes_back(system: System, registry_master: Master) -> None:
     """With its registry; tasks end while nobody leads."""
     await system.agent()
@@ -81,7 +81,7 @@ async def test_a_master_dies_and_comes_back(system: System, registry_master: Mas
         await kill(framework, "goes-on")
 
 
-@pytest.mark.parametrize("pings", [4])
+@pytest.mark.parametrize("pings", [8])
 @pytest.mark.parametrize("way", ["to the master", "to the agent", "both"])
 async def test_a_partition_longer_than_pings_allow(
     system: System, registry_master: Master, way: str
@@ -91,7 +91,7 @@ async def test_a_partition_longer_than_pings_allow(
     agent_id = await system.agent_id()
     async with system.framework() as framework:
         await run(system, framework, "partitioned")
-        await framework.launch(a_task(system, "ends", "sleep 2; exit 5"))
+        await framework.launch(a_task(system, "ends", "sleep 4; exit 5"))
         await framework.state("ends", "TASK_RUNNING")
         since = started(system, "partitioned")
         closed = {"to the master": [registry_master.gate], "to the agent": [gate]}

@@ -21,6 +21,7 @@ from shim import limits
 from shim.engine.checks.network_probe import NetworkProbe
 from shim.engine.checks.probe_result import ProbeResult, ProbeStatus
 from shim.engine.checks.spec import HttpCheck, TcpCheck
+from tests.support.wait import PATIENCE
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -220,4 +221,4 @@ async def test_a_silent_server_is_given_up_after_the_timeout(network: NetworkPro
 async def test_an_endless_body_is_not_read_to_its_end(network: NetworkProbe) -> None:
     head = b"HTTP/1.1 200 OK\r\n\r\n"
     async with raw(answering(head + b"x" * 1_000_000, hang=True)) as port:
-        assert await get(network, port, timeout=0.9) == ProbeResult(ProbeStatus.ANSWERED, 200)
+        assert await get(network, port, timeout=PATIENCE) == ProbeResult(ProbeStatus.ANSWERED, 200)
