@@ -249,6 +249,7 @@ class _Agent:
             remove_delay=config.docker_remove_delay,
             cleanup=config.recover == "cleanup",
             kill_orphans=config.docker_kill_orphans,
+            has_default_container=config.default_container_info is not None,
             executor_registration_timeout=min(
                 config.executor_registration_timeout, limits.EXECUTOR_REGISTRATION
             ),

@@ -64,8 +64,8 @@ class CoreSettings:
     cleanup: bool = False
     """``--recover=cleanup``: end all tasks and containers of an earlier process, then exit."""
     kill_orphans: bool = True
-    custom_executors: bool = False
-    """Custom executors in containers are launched; otherwise refused."""
+    has_default_container: bool = False
+    """``--default_container_info``: an executor without a container or an image has one."""
     executor_registration_timeout: float = 60.0
     """From the start of an executor's container."""
     executor_reregistration_timeout: float = 20.0

@@ -15,28 +15,28 @@ from shim.model.volume import VolumeMount
 from shim.protos.mesos_pb2 import ContainerInfo, ExecutorInfo, TaskInfo, TaskState
 
 
-def disabled(info: ExecutorInfo) -> Report:
-    """This agent runs no custom executors."""
-    return _invalid(
-        f"TaskInfo.executor {info.executor_id.value!r}: this agent runs command tasks in Docker "
-        "containers; it has no host for executors"
-    )
-
-
-def unfit(info: ExecutorInfo, framework_id: str, tasks: Sequence[TaskInfo]) -> Report | None:
+def unfit(
+    info: ExecutorInfo,
+    framework_id: str,
+    tasks: Sequence[TaskInfo],
+    *,
+    has_default_container: bool,
+) -> Report | None:
     """Why this agent can never run the executor; None when it can."""
     name = f"ExecutorInfo {info.executor_id.value!r}"
     if info.framework_id.value != framework_id:
         text = f"{name}: its framework_id is {info.framework_id.value!r}, not {framework_id!r}"
         return _invalid(text)
-    if not _has_image(info.container):
+    if info.type == ExecutorInfo.DEFAULT:
+        return _invalid(f"{name}: a DEFAULT executor runs task groups only")
+    if not (_has_image(info.container) or has_default_container):
         text = f"{name}: it has no container image, so it would be a process on the agent's host"
         if any(_has_image(task.container) for task in tasks):
             text += "; TaskInfo.container is not the executor's"
         return _invalid(
             f"{text}. This agent has no host: it runs containers at a Docker endpoint. Set "
-            "ExecutorInfo.container to DOCKER, or to MESOS with a Docker image, or launch command "
-            "tasks"
+            "ExecutorInfo.container to DOCKER, or to MESOS with a Docker image, give "
+            "--default_container_info, or launch command tasks"
         )
     for task in tasks:
         if task.HasField("container"):

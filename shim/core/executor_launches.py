@@ -52,8 +52,6 @@ class ExecutorLaunches:
             info.framework_id.value = framework_id
         key = ExecutorKey(framework_id, ExecutorId(info.executor_id.value))
         executor = self._executors.table.get(key)
-        if rejection is None and not self._ctx.settings.custom_executors:
-            rejection = executor_admission.disabled(info)
         if rejection is None:
             rejection = self._problem(framework, info, tasks, executor, launch_executor)
         if rejection is None:
@@ -75,7 +73,12 @@ class ExecutorLaunches:
         wanted = [*info.resources, *(r for task in tasks for r in task.resources)]
         known = self._reservations.resources
         report = (
-            executor_admission.unfit(info, framework.info.id.value, tasks)
+            executor_admission.unfit(
+                info,
+                framework.info.id.value,
+                tasks,
+                has_default_container=self._ctx.settings.has_default_container,
+            )
             or rejections.unusable_volume(wanted, framework.info.role)
             or rejections.unknown_resources(framework, wanted, known)
             or executor_admission.refused(

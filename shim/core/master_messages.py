@@ -295,8 +295,7 @@ class MasterMessageHandler:
             self._allocate(framework, info.resources)
             killed = self._early_kills.pop(task_key(framework_id, info)) or killed
         report = status.killed_in_queue() if killed else self._unavailable(framework)
-        is_custom = message.executor.type == ExecutorInfo.CUSTOM
-        if is_custom and self._ctx.settings.custom_executors:
+        if message.executor.type == ExecutorInfo.CUSTOM:
             self._run_group_in_executor(framework, message, report)
         else:
             self._groups.launch(framework, message, report)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from shim.core.task import Task
+from shim.core.view import AgentView
 from shim.http.amounts import ALWAYS, Amount
 from shim.http.task_json_cache import TaskJsonCache
 from shim.http.view import FetchStats, View
@@ -21,9 +22,7 @@ _TERMINAL = ("FINISHED", "FAILED", "KILLED", "LOST", "GONE")
 _CURRENT = ("STAGING", "STARTING", "RUNNING", "KILLING")
 _ALWAYS_ZERO = (
     *(f"slave/{name}" for name in ("executor_directory_max_allowed_age_secs", "recovery_errors")),
-    *(f"slave/executors_{name}" for name in ("registering", "preempted")),
-    *(f"slave/{name}_framework_messages" for name in ("valid", "invalid")),
-    "slave/invalid_status_updates",
+    "slave/executors_preempted",
     *(f"gc/path_removals_{name}" for name in ("succeeded", "failed", "pending")),
     "resource_provider_manager/subscribed",
     "resource_provider_manager/events/subscribe",
@@ -38,6 +37,7 @@ async def snapshot(view: View, cache: TaskJsonCache) -> dict[str, float]:
     tasks = list(agent.tasks.values())
     found = dict.fromkeys(_ALWAYS_ZERO, 0.0)
     found.update(_tasks(tasks, agent.ended_by_state))
+    _add_custom_executors(found, agent)
     found.update(_resources(Amount(agent.info.resources), used))
     found.update(_fetches(view.fetch_stats))
     found.update(_system())
@@ -60,6 +60,19 @@ def _tasks(tasks: list[Task], totals: Mapping[TaskState.ValueType, int]) -> dict
     found["slave/executors_terminating"] = found["slave/tasks_killing"]
     found["slave/executors_terminated"] = float(sum(totals.values()))
     return found
+
+
+def _add_custom_executors(found: dict[str, float], agent: AgentView) -> None:
+    """Those that run beside the command executors of :func:`_tasks`, and what they sent."""
+    phases = Counter(executor.phase.value for executor in agent.custom_executors.values())
+    for name in ("registering", "running", "terminating"):
+        key = f"slave/executors_{name}"
+        found[key] = found.get(key, 0.0) + phases[name]
+    found["slave/executors_terminated"] += agent.counters.get("executors_terminated", 0)
+    for name in ("valid_framework_messages", "invalid_framework_messages"):
+        found[f"slave/{name}"] = float(agent.counters.get(name, 0))
+    invalid = agent.counters.get("invalid_status_updates", 0)
+    found["slave/invalid_status_updates"] = float(invalid)
 
 
 def _named(counted: Mapping[TaskState.ValueType, int]) -> Counter[str]:

@@ -61,9 +61,6 @@ def update_of(task: str, state: TaskState.ValueType, number: int = 1, **fields: 
 
 
 class ExecutorShim(Shim):
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(custom_executors=True, **settings)
-
     def custom(self, name: str = "E") -> CustomExecutor:
         return self.core.custom_executors.table[ExecutorKey(FrameworkId("F"), ExecutorId(name))]
 

@@ -27,11 +27,12 @@ class AgentProcess:
     def __init__(self, master: str, work_dir: Path, shim_id: str, *flags: str, **env: str) -> None:
         self._arguments = [
             f"--master={master}",
-            "--ip=127.0.0.1",
             f"--work_dir={work_dir}",
             f"--shim_id={shim_id}",
             *flags,
         ]
+        if not any(flag.startswith("--ip=") for flag in flags):
+            self._arguments.append("--ip=127.0.0.1")
         if not any(flag.startswith(BACKOFF) for flag in flags):
             self._arguments.append(f"{BACKOFF}50ms")
         self.env = {**os.environ, **env}

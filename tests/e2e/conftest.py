@@ -46,7 +46,10 @@ class System:
     """The master's own address, where ``master`` leads through a gate."""
 
     async def agent(self, *flags: str, registered: bool = True, **env: str) -> AgentProcess:
-        """A running agent with a work_dir of its own; by default once it is registered."""
+        """A running agent with a work_dir of its own; by default once it is registered.
+
+        ``--ip`` among the flags replaces its loopback address.
+        """
         number = len(self.agents)
         shim_id = f"{self.shim_id}-{number}" if number else self.shim_id
         agent = AgentProcess(self.master, self.directory / f"agent{number}", shim_id, *flags, **env)

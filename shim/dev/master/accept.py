@@ -163,6 +163,21 @@ def _prepare_executor(executor: mesos.ExecutorInfo, framework: MasterFramework, 
         executor.framework_id.value = framework.id
 
 
+def _incompatible(
+    agent: Agent, framework: MasterFramework, role: str, executor: mesos.ExecutorInfo
+) -> str | None:
+    """An executor of the same id runs on the agent: it has to be the same."""
+    known = agent.executors.get((framework.id, ExecutorId(executor.executor_id.value)))
+    if known is None:
+        return None
+    wanted = mesos.ExecutorInfo()
+    wanted.CopyFrom(executor)
+    _prepare_executor(wanted, framework, role)
+    if wanted == known:
+        return None
+    return "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID"
+
+
 def _new_executor(agent: Agent, framework: MasterFramework, executor: mesos.ExecutorInfo) -> bool:
     return (framework.id, ExecutorId(executor.executor_id.value)) not in agent.executors
 
@@ -178,9 +193,11 @@ def _launch(
     _complete_health_check(info)
     reason = task_validation.invalid_task(info, framework, agent)
     if reason is None and info.HasField("executor"):
-        reason = task_validation.invalid_launch_executor(
-            info.executor
-        ) or task_validation.invalid_executor(info.executor, framework)
+        reason = (
+            task_validation.invalid_launch_executor(info.executor)
+            or task_validation.invalid_executor(info.executor, framework)
+            or _incompatible(agent, framework, role, info.executor)
+        )
     if reason is None:
         _prepare(info, framework, role)
         new = info.HasField("executor") and _new_executor(agent, framework, info.executor)
