@@ -283,6 +283,8 @@ PULLS_AT_ONCE = 16
 PULL_REPORT_INTERVAL = 5.0
 IMAGES_REMEMBERED = 1024
 """Cache of images at the endpoint. A create that misses its image removes it from the cache."""
+IMAGE_CONFIG_AGE = 10.0
+"""How long an image's configuration is believed: launches of one pod ask for it once."""
 ORPHAN_GRACE = 10.0
 """Docker's own default: the task's grace period is unknown."""
 

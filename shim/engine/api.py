@@ -55,6 +55,8 @@ class ContainerSpec:
     platform: str = ""
     starts_after: str = ""
     """The container that must run before this one is created; empty: none."""
+    default_workdir: str = ""
+    """``WorkingDir`` where the image has none; empty: the engine's own, ``/``."""
     completes_image_command: bool = False
     """``Cmd`` holds arguments for the image's own program (``engine.mapping.command``)."""
     warnings: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from shim.engine.api import ContainerSpec
 from shim.engine.client.retry import LAUNCH, FailureCount, retry
 from shim.engine.containers.worker_deps import WorkerDeps
 from shim.engine.containers.worker_table import CANCELLED, LaunchEvent, LaunchPhase
-from shim.engine.mapping.command import complete_command
+from shim.engine.mapping.command import complete_command, complete_workdir
 from shim.engine.mapping.pod import with_address
 from shim.errors import (
     AccessDenied,
@@ -267,6 +267,8 @@ class LaunchAttempt:
         self._advance(Stage.CREATING)
         if spec.completes_image_command:
             spec = complete_command(spec, await self._image_config(spec))
+        if spec.default_workdir:
+            spec = complete_workdir(spec, await self._image_config(spec))
         async with self._within_deadline():
             await self._owner.create_allowed()
         self._owner.apply(LaunchEvent.CREATE)
@@ -287,7 +289,7 @@ class LaunchAttempt:
 
     async def _image_config(self, spec: ContainerSpec) -> Mapping[str, Any]:
         try:
-            return await self._deps.engine.image_config(spec.image)
+            return await self._deps.images.config(spec.image)
         except NotFound as error:
             self._deps.images.forget(spec.image)
             raise Ambiguous(str(error)) from None

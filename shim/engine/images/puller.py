@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from shim import limits
 from shim.engine.api import Auth, Engine, ImageLoader, ImageRef
@@ -66,6 +67,8 @@ class ImagePuller:
         self._own_images = own_images
         self._clock = clock
         self._present: dict[str, None] = {}
+        self._configs: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        """When each was asked for, and what launches read of it."""
         self._pulls: dict[_PullKey, _Pull] = {}
         self._slots = asyncio.Semaphore(limits.PULLS_AT_ONCE)
 
@@ -83,12 +86,25 @@ class ImagePuller:
         A pull is cancelled when the last caller that waits for it is. Raises the pull's error.
         """
         if force or image.text not in self._present:
+            self._configs.pop(image.text, None)
             await self._join(_PullKey(image, auth(), platform, force), report)
         self._remember(image)
+
+    async def config(self, image: ImageRef) -> Mapping[str, Any]:
+        """``Config`` of an image that the engine has, at most IMAGE_CONFIG_AGE old. NotFound."""
+        known = self._configs.get(image.text)
+        if known is None or self._clock() - known[0] > limits.IMAGE_CONFIG_AGE:
+            found = await self._engine.image_config(image)
+            kept = {name: found.get(name) for name in ("Entrypoint", "Cmd", "WorkingDir")}
+            known = self._configs[image.text] = (self._clock(), kept)
+            if len(self._configs) > limits.IMAGES_REMEMBERED:
+                del self._configs[next(iter(self._configs))]
+        return known[1]
 
     def forget(self, image: ImageRef) -> None:
         """Forget an image that a create did not find."""
         self._present.pop(image.text, None)
+        self._configs.pop(image.text, None)
 
     async def _join(self, key: _PullKey, report: ReportProgress) -> None:
         pull = self._pulls.get(key)

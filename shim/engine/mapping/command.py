@@ -47,6 +47,11 @@ FIELDS = (
         " its argv[0]; arguments without a VALUE follow the image's entrypoint, or the first word"
         " of its command where it has none",
     ),
+    FieldRow(
+        "(agent)",
+        "WorkingDir",
+        "of a task in a task group the sandbox, unless the image has a WORKDIR; else the image's",
+    ),
     FieldRow("command.environment.variables", "Env", "sorted by name; the last of a name counts"),
     FieldRow(
         "command.environment.variables.secret",
@@ -108,6 +113,13 @@ def complete_command(spec: ContainerSpec, image_config: Mapping[str, Any]) -> Co
         reject("No executable is found in the image and command.value is not set", "command")
     body = {**spec.body, "Cmd": [command[0], *spec.body["Cmd"]]}
     return dataclasses.replace(spec, body=body, completes_image_command=False)
+
+
+def complete_workdir(spec: ContainerSpec, image_config: Mapping[str, Any]) -> ContainerSpec:
+    """Return the spec with its default working directory, unless it or the image has one."""
+    if spec.body.get("WorkingDir") or image_config.get("WorkingDir"):
+        return spec
+    return dataclasses.replace(spec, body={**spec.body, "WorkingDir": spec.default_workdir})
 
 
 def map_environment(builder: SpecBuilder, container_name: str) -> None:

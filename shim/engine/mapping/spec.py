@@ -93,6 +93,7 @@ def container_spec(
         force_pull=builder.force_pull,
         platform=builder.platform,
         starts_after=builder.starts_after,
+        default_workdir="" if member is None else settings.sandbox_directory,
         completes_image_command=builder.completes_image_command,
         warnings=tuple(builder.warnings),
     )

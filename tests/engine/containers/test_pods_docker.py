@@ -19,7 +19,7 @@ from tests.support.wait import patience
 
 pytestmark = pytest.mark.needs_docker
 
-SERVER = "echo hello > $MESOS_SANDBOX/shared/index.html; httpd -f -p 8080 -h $MESOS_SANDBOX/shared"
+SERVER = "echo hello > shared/index.html; httpd -f -p 8080 -h $MESOS_SANDBOX/shared"
 CLIENT = """
 until wget -q -O /data/copy http://127.0.0.1:8080/index.html; do sleep 0.1; done
 echo "$(cat /data/copy) $(hostname) $MESOS_CONTAINER_IP $(id -u)" > /data/report

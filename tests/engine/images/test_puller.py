@@ -11,7 +11,7 @@ from shim.engine.api import Auth
 from shim.engine.images.image_reference import parse_image
 from shim.engine.images.puller import ImagePuller
 from shim.engine.infra.image import IMAGE, image_archive
-from shim.errors import Permanent
+from shim.errors import NotFound, Permanent
 from tests.fakes.clock import timeless
 from tests.fakes.engine import FakeEngine
 
@@ -169,3 +169,24 @@ async def test_an_image_of_the_agents_own_is_loaded_whenever_it_is_missing() -> 
     images = ImagePuller(FakeEngine(), asyncio.get_running_loop().time, unknown)
     with pytest.raises(Permanent, match="riscv64"):
         await ensure()
+
+
+@timeless
+async def test_the_configuration_of_an_image_is_asked_for_once_in_a_while() -> None:
+    pulls = Pulls()
+    pulls.engine.images.add(WEB.text)
+    pulls.engine.image_configs[WEB.text] = {"WorkingDir": "/a", "Env": ["much"]}
+    await pulls.ensure()
+    for _ in range(3):
+        assert (await pulls.images.config(WEB))["WorkingDir"] == "/a"
+    assert pulls.engine.calls["image_config"] == 1
+    pulls.engine.image_configs[WEB.text] = {"WorkingDir": "/b"}
+    await asyncio.sleep(limits.IMAGE_CONFIG_AGE + 1)
+    assert (await pulls.images.config(WEB))["WorkingDir"] == "/b"
+    pulls.engine.image_configs[WEB.text] = {"WorkingDir": "/c"}
+    await pulls.ensure(force=True)
+    assert (await pulls.images.config(WEB))["WorkingDir"] == "/c"
+    pulls.images.forget(WEB)
+    pulls.engine.images.clear()
+    with pytest.raises(NotFound):
+        await pulls.images.config(WEB)
