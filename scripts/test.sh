@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 WORKERS=8
-TOOLS="docker registry consul zookeeper compose curl chromium shellcheck busybox ssh ip"
+TOOLS="docker registry consul zookeeper compose curl chromium shellcheck busybox ssh ip prometheus promtool systemd"
 
 in_list() { case " $2 " in *" $1 "*) ;; *) return 1 ;; esac; }
 

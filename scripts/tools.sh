@@ -17,6 +17,7 @@ tool_works() {
   zookeeper) have java && [ -r /usr/share/java/zookeeper.jar ] ;;
   compose) have docker-compose ;;
   ssh) have ssh-keygen ;;
+  systemd) have systemd-analyze ;;
   *) have "$1" ;;
   esac
 }
@@ -28,6 +29,7 @@ tool_package() {
   busybox) echo busybox-static ;;
   compose) echo docker-compose ;;
   ssh) echo openssh-client ;;
+  promtool) echo prometheus ;;
   ip) echo iproute2 ;;
   *) echo "$1" ;;
   esac

@@ -28,6 +28,7 @@ DOCUMENTS = sorted(
         *ROOT.glob("*.md"),
         *(ROOT / ".github").rglob("*.md"),
         *(ROOT / "compose").rglob("*.md"),
+        *(ROOT / "deploy").rglob("*.md"),
         *(ROOT / "shim").rglob("*.md"),
         *(ROOT / "tests").rglob("*.md"),
     )

@@ -22,6 +22,7 @@ from shim.agent.identity import address_change, check_reservations, keep_hostnam
 from shim.agent.journal import SqliteJournal
 from shim.agent.launch_specs import LaunchSpecs, mapping_settings
 from shim.agent.runtime import Journal, Runtime, SystemEntropy, now
+from shim.agent.service_manager import ServiceManager
 from shim.agent.standby import Standby
 from shim.agent.startup import StartupContext
 from shim.agent.supervise import supervise
@@ -116,9 +117,14 @@ class _Agent:
         frontend = self._first_frontend(pid)
         self._log_ring.attach()
         listener = await serve(frontend.add_routes, frontend.inbox, listening, self._tls)
+        manager = ServiceManager()
+        manager.ready(f"listening on {address.bind_ip}:{listening.getsockname()[1]}")
+        alive = asyncio.create_task(manager.keep_alive())
         try:
             return await self._until_stopped(self._lead(address, pid, frontend))
         finally:
+            manager.stopping()
+            alive.cancel()
             if self._standby is not None:
                 await self._standby.close()
             await self._links.close()

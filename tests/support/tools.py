@@ -44,6 +44,7 @@ DETECT: Mapping[str, Callable[[], bool]] = {
     "chromium": _program("chromium"),
     "compose": _program("docker-compose"),
     "ssh": _program("ssh-agent"),
+    "systemd": _program("systemd-analyze"),
     "master": lambda: bool(os.environ.get("MESOS_MASTER_BIN")),
 }
 """By the name in ``needs_<name>``."""
