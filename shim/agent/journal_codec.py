@@ -48,7 +48,7 @@ class Table(NamedTuple):
     key: tuple[str, ...]
     values: tuple[str, ...]
     ordered: bool = False
-    """Rows are read in the order in which they were added."""
+    """Rows are read in the order in which they were added; else in the order of their keys."""
 
 
 TABLES: Mapping[str, Table] = {

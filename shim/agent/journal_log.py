@@ -227,13 +227,14 @@ class JournalLog:
         self._count(segment)
 
     def rows(self, table: str) -> Iterable[Sequence[str | bytes]]:
-        """Keys and values of all rows, oldest first."""
-        columns = TABLES[table].values
-        found = sorted(
-            ((row.number, key, row) for (name, key), row in self._rows.items() if name == table),
-            key=lambda item: item[0],
-        )
-        for _, key, row in found:
+        """Keys and values of all rows: oldest first in an ordered table, else by their keys."""
+        columns, ordered = TABLES[table].values, TABLES[table].ordered
+        found = [(key, row) for (name, key), row in self._rows.items() if name == table]
+        if ordered:
+            found.sort(key=lambda item: item[1].number)
+        else:
+            found.sort(key=lambda item: item[0])
+        for key, row in found:
             if any(column not in row.values for column in columns):
                 raise FatalError(f"journal: a row of {table} lacks a value: {key}")
             yield (*key, *(row.values[column] for column in columns))

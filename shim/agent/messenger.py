@@ -38,12 +38,15 @@ class Messenger:
         links: Links,
         post: Callable[[Fact], None],
         capabilities: Iterable[int] = AGENT_CAPABILITIES,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         """``post`` takes each received message, and the outcome of each authentication.
 
-        ``capabilities`` are those that the agent announces.
+        ``capabilities`` are those that the agent announces. While ``may_act`` is false, nothing
+        but pongs is sent: another agent may lead.
         """
         self._capabilities = frozenset(capabilities)
+        self._may_act = may_act
         self._pid = pid
         self._credential = credential
         self._links = links
@@ -85,7 +88,8 @@ class Messenger:
             return None
 
     def _queue(self, to: Pid, message: Message, body: bytes | None) -> None:
-        if body is not None:
+        # Encoding takes a while: the lease may have ended meanwhile.
+        if body is not None and self._may_act():
             self._links.send(to, self._pid, codec.name_of(message), body)
 
     def pong(self, to: Pid) -> None:

@@ -61,7 +61,12 @@ class AgentServices:
         self._billing = _billing(context, agent)
         self.discovery = _discovery(context, agent)
         self.messenger = Messenger(
-            context.pid, config.credential, context.links, runtime.post, agent.capabilities
+            context.pid,
+            config.credential,
+            context.links,
+            runtime.post,
+            agent.capabilities,
+            context.journal.may_act,
         )
         self._dispatcher = OrderDispatcher(
             self.messenger,

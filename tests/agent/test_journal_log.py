@@ -98,6 +98,14 @@ def test_a_row_that_exists_is_not_added(store: Store) -> None:
         store.commit(AddTask(key(1), b"", b""))
 
 
+def test_rows_of_a_table_without_an_order_come_by_their_keys(store: Store) -> None:
+    """As from SQLite."""
+    for name in ("b", "c", "a"):
+        change = Change(Verb.PUT, "meta", (name,), {"value": name.encode()})
+        store.write(store.log.append([change]))
+    assert [row[0] for row in store.reopened().log.rows("meta")] == ["a", "b", "c"]
+
+
 def test_a_row_of_an_unknown_table_is_kept(store: Store) -> None:
     """A newer version may have written it."""
     change = Change(Verb.PUT, "later", ("k", b"\0"), {"value": b"v"})

@@ -113,6 +113,24 @@ async def test_one_reregistration_at_a_time_is_encoded_in_a_thread(
     assert len(threads) == 2
 
 
+async def test_nothing_but_pongs_is_sent_while_another_agent_may_lead() -> None:
+    sent, leads = SentMessages(), True
+    messenger = Messenger(
+        ME,
+        None,
+        sent,  # type: ignore[arg-type]
+        lambda fact: None,
+        may_act=lambda: leads,
+    )
+    messenger.send(MASTER, message_of(1))
+    leads = False
+    messenger.send(MASTER, message_of(2))
+    messenger.send(MASTER, m.ReregisterSlaveMessage())
+    await asyncio.sleep(0.05)
+    messenger.pong(MASTER)
+    assert sent.names == ["UnregisterSlaveMessage", "PongSlaveMessage"]
+
+
 # --- in -----------------------------------------------------------------------------------------
 
 

@@ -118,6 +118,35 @@ async def test_a_large_commit_counts_with_its_last_part(ensemble: FakeEnsemble) 
     await two.journal.commit([SaveShimId("later")])
 
 
+@timeless
+async def test_cleaned_nodes_go_with_the_last_part_of_a_large_commit(
+    ensemble: FakeEnsemble,
+) -> None:
+    one = Agent(ensemble, 1)
+    await one.lead()
+    await one.journal.commit([SaveShimId("one")])
+    before = len(ensemble.writes)
+    big = b"x" * 2 * limits.JOURNAL_NODE_BYTES
+    await one.journal.commit([SaveShimId("two"), AddTask(key("big"), big, b"")])
+    kinds = [
+        [type(operation).__name__ for operation in write]
+        for write in ensemble.writes[before:]
+        if any(isinstance(operation, Create) for operation in write)
+    ]
+    assert kinds == [["Check", "Create"], ["Check", "Create"], ["Check", "Create", "Delete"]]
+
+
+@timeless
+async def test_a_lease_counts_from_when_a_slow_request_was_sent(ensemble: FakeEnsemble) -> None:
+    one = Agent(ensemble, 1)
+    await one.lead()
+    one.zk.latency = LEASE + 1
+    one.journal.lock.step_back()
+    one.journal.lock.lease.begin(0.0, 0.0)
+    await one.journal.commit([task("a")])
+    assert not one.journal.may_act(), "its answer came after the lease that it confirms"
+
+
 @pytest.mark.parametrize("lost", ["request", "answer"])
 @timeless
 async def test_an_unknown_outcome_is_read_back_and_decided(

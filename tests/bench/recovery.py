@@ -16,6 +16,8 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from shim.model.container import (
     Phase,
 )
 from shim.model.ids import Pid
+from shim.model.records import Snapshot
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import SlaveInfo
 from tests.bench.kit import ThinMaster, rss_kb, run_task
@@ -53,12 +56,11 @@ TOLD = "recovery: "
 # --- the agent's earlier life -----------------------------------------------------------------
 
 
-async def live_before(directory: Path, master: ThinMaster, port: int, count: int) -> list[Any]:
-    """Write the journal of an agent with ``count`` running tasks; the containers' labels."""
-    journal = SqliteJournal(directory / "journal.db")
+def earlier_life(master: ThinMaster, port: int, count: int) -> tuple[list[Any], list[Any]]:
+    """The records of an agent with ``count`` running tasks, and the labels of their containers."""
     info = SlaveInfo(hostname="localhost", port=port, checkpoint=True)
     settings = CoreSettings(Pid("slave(1)", "127.0.0.1", port), info, "1.11.0")
-    core = Core(settings, runtime.SystemEntropy(), journal.load(), runtime.now())
+    core = Core(settings, runtime.SystemEntropy(), Snapshot(), runtime.now())
     records: list[Any] = []
 
     def happened(fact: facts.Fact) -> list[orders.Order]:
@@ -71,6 +73,8 @@ async def live_before(directory: Path, master: ThinMaster, port: int, count: int
 
     happened(facts.MasterDetected(master.pid))
     happened(facts.ContainersFound(()))
+    time.sleep(max(0.0, (core.deadline() or 0.0) - time.monotonic()))
+    happened(facts.DeadlinePassed())  # The registration is sent.
     registered = m.SlaveRegisteredMessage()
     registered.slave_id.value = master.agent_id
     said(registered)
@@ -86,9 +90,7 @@ async def live_before(directory: Path, master: ThinMaster, port: int, count: int
         for _ in range(2):
             key = next(reversed(core.tasks.table))
             said(_acknowledgement(core, key, master.agent_id))
-    await journal.commit(records)
-    journal.close()
-    return [
+    labels = [
         {
             LABEL_SHIM: SHIM_ID,
             LABEL_FRAMEWORK: key.framework_id,
@@ -97,6 +99,7 @@ async def live_before(directory: Path, master: ThinMaster, port: int, count: int
         }
         for key, task in core.tasks.table.items()
     ]
+    return records, labels
 
 
 def _acknowledgement(core: Core, key: Any, agent_id: str) -> Any:
@@ -273,20 +276,30 @@ async def measure(count: int, rounds: int) -> None:
             )
             agent.port = free_port()
             (directory / "agent").mkdir()
-            labels = await live_before(directory / "agent", master, agent.port, count)
-            (directory / "labels.json").write_text(json.dumps(labels))
-            arguments = ["-m", "tests.bench.recovery", "--endpoint", str(directory)]
-            endpoint = await asyncio.create_subprocess_exec(
-                sys.executable, *arguments, stdout=asyncio.subprocess.PIPE
-            )
-            assert endpoint.stdout is not None
-            await endpoint.stdout.readline()
-            try:
+            records, labels = earlier_life(master, agent.port, count)
+            journal = SqliteJournal(directory / "agent" / "journal.db")
+            await journal.commit(records)
+            journal.close()
+            async with serving(directory, labels):
                 for _ in range(rounds):
                     await _once(agent, master, count)
-            finally:
-                endpoint.kill()
-                await endpoint.wait()
+
+
+@asynccontextmanager
+async def serving(directory: Path, labels: list[Any]) -> AsyncIterator[None]:
+    """The endpoint in a process of its own, at ``docker.sock``."""
+    (directory / "labels.json").write_text(json.dumps(labels))
+    arguments = ["-m", "tests.bench.recovery", "--endpoint", str(directory)]
+    endpoint = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert endpoint.stdout is not None
+    await endpoint.stdout.readline()
+    try:
+        yield
+    finally:
+        endpoint.kill()
+        await endpoint.wait()
 
 
 async def _once(agent: AgentProcess, master: ThinMaster, count: int) -> None:

@@ -2,8 +2,9 @@
 
 The agent's real loop, core, journal (SQLite on disk) and wire run in one process, against an
 endpoint that costs nothing: each task starts at once and ends when its TASK_RUNNING is
-acknowledged. A thin master in a process of its own acknowledges over loopback. Counted is what
-was acknowledged: a task's STARTING, RUNNING and FINISHED.
+acknowledged. A thin master in a process of its own acknowledges over loopback. Counted is what was
+acknowledged: a task's STARTING, RUNNING and FINISHED. ``--zookeeper`` measures the same with a
+journal in one ZooKeeper and in three, on the same disk.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import multiprocessing
 import os
 import re
 import sys
@@ -21,18 +23,23 @@ from pathlib import Path
 from shim import limits
 from shim.agent import runtime
 from shim.agent.journal import SqliteJournal
+from shim.agent.journal_lock import Holder
 from shim.agent.messenger import Messenger
+from shim.agent.zookeeper_journal import zookeeper_journal
 from shim.core.agent import Core
 from shim.core.context import CoreSettings
 from shim.model import facts, orders
 from shim.model.container import Container, Phase
 from shim.model.ids import Pid
+from shim.model.records import Snapshot
+from shim.model.settings import ZooKeeperUrl
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import SlaveInfo, TaskState
 from shim.wire.framing import encode_request
 from shim.wire.link import Links
 from shim.wire.server import Inbox, bind, serve
 from tests.bench.kit import FRAMEWORK_ID, rss_kb, run_task
+from tests.support.zookeeper import Ensemble
 
 INSPECT = b"[{" + b'"Key": "what docker inspect says", ' * 200 + b'"Id": "x"}]'
 """About as long as the real thing: 7 kB."""
@@ -158,14 +165,25 @@ class FreeEndpoint:
                 post(facts.ContainerRemoved(order.ref))
 
 
-async def agent(master: int, directory: Path) -> None:
+async def open_journal(directory: Path, hosts: str) -> tuple[runtime.Journal, Snapshot]:
+    """In ZooKeeper if there are ``hosts``, else in SQLite."""
+    if not hosts:
+        sqlite = SqliteJournal(directory / "journal.db")
+        return sqlite, sqlite.load()
+    holder = Holder("127.0.0.1", 1, "", "machine", str(directory))
+    url = ZooKeeperUrl(tuple(hosts.split(",")), f"/bench{directory.name}")
+    journal = zookeeper_journal(url, holder, 10.0)
+    return journal, await journal.acquire()
+
+
+async def agent(master: int, directory: Path, hosts: str) -> None:
     """The agent as :mod:`shim.agent.main` puts it together, less what talks to Docker."""
-    journal = SqliteJournal(directory / "journal.db")
+    journal, snapshot = await open_journal(directory, hosts)
     listening = bind("127.0.0.1", 0)
     pid = Pid("slave(1)", "127.0.0.1", listening.getsockname()[1])
     info = SlaveInfo(hostname="localhost", port=pid.port, checkpoint=True)
     settings = CoreSettings(pid, info, "1.11.0", registration_backoff=0.01)
-    core = Core(settings, runtime.SystemEntropy(), journal.load(), runtime.now())
+    core = Core(settings, runtime.SystemEntropy(), snapshot, runtime.now())
     loop = runtime.Runtime(core, journal)
     messenger = Messenger(pid, None, Links(lambda address: None), loop.post)
     inbox = Inbox(messenger.has_process, messenger.deliver)
@@ -180,7 +198,7 @@ def _serve_master(count: int) -> None:
     asyncio.run(MasterProcess(count).run())
 
 
-async def measure(count: int) -> None:
+async def measure(count: int, hosts: str = "", what: str = "SQLite") -> None:
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as directory:
         arguments = ["-m", "tests.bench.updates", "--count", str(count), "--master"]
         master = await asyncio.create_subprocess_exec(
@@ -188,24 +206,46 @@ async def measure(count: int) -> None:
         )
         assert master.stdout is not None
         port = int(await master.stdout.readline())
-        running = asyncio.create_task(agent(port, Path(directory)))
+        running = asyncio.create_task(agent(port, Path(directory), hosts))
         took, updates = (await master.stdout.readline()).split()
         running.cancel()
         await master.wait()
     rate = 3 * count / float(took)
     again = int(updates) - 3 * count
-    print(f"{3 * count} updates of {count} tasks in {float(took):.1f} s: {rate:.0f}/s")
+    print(f"{what}: {3 * count} updates of {count} tasks in {float(took):.1f} s: {rate:.0f}/s")
     print(f"sent again because the acknowledgement took longer than 10 s: {again}")
     print(f"agent memory at the end: {rss_kb(os.getpid()) / 1024:.0f} MB")
+
+
+def _compare(count: int, rounds: int) -> None:
+    """The three journals in turn, each measurement in a process of its own."""
+    with (
+        tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name,
+        Ensemble(Path(name) / "one", tick_ms=2000, memory_mb=512) as one,
+        Ensemble(Path(name) / "three", 3, tick_ms=2000, memory_mb=512) as three,
+    ):
+        journals = {"SQLite": "", "one ZooKeeper": one.hosts, "three ZooKeepers": three.hosts}
+        for what, hosts in [*journals.items()] * rounds:
+            measuring = multiprocessing.Process(target=_measure, args=(count, hosts, what))
+            measuring.start()
+            measuring.join()
+
+
+def _measure(count: int, hosts: str, what: str) -> None:
+    asyncio.run(measure(count, hosts, what))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench updates", description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--zookeeper", action="store_true", help="beside a journal in ZooKeeper")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--master", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.master:
         _serve_master(given.count)
+    elif given.zookeeper:
+        _compare(given.count, given.rounds)
     else:
         asyncio.run(measure(given.count))
 

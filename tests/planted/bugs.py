@@ -12,6 +12,9 @@ STORIES = "tests/scenarios"
 RUNTIME = "tests/agent/test_runtime.py"
 BARRIER = "tests/agent/test_barrier.py"
 JOURNAL = "tests/agent/test_journal.py"
+LOG = "tests/agent/test_journal_log.py"
+SHARED_JOURNAL = "tests/agent/test_zookeeper_journal.py"
+PAIR = "tests/sim/test_pair.py"
 AGENT = "tests/agent/test_main.py"
 ROUTER = "tests/http/test_router.py"
 OPERATOR = "tests/http/operator_api"
@@ -152,6 +155,112 @@ BUGS = (
         "fcntl.LOCK_EX | fcntl.LOCK_NB",
         "fcntl.LOCK_SH | fcntl.LOCK_NB",
         (JOURNAL,),
+    ),
+    # --- a journal that several agents share
+    Bug(
+        "a write that another epoch refused counts as durable",
+        "shim/agent/lease.py",
+        "        Outcome.EPOCH_MOVED: Step.FENCED,\n        # An earlier attempt",
+        "        Outcome.EPOCH_MOVED: Step.DURABLE,\n        # An earlier attempt",
+        (PAIR, SHARED_JOURNAL),
+    ),
+    Bug(
+        "records are written without the check of the epoch",
+        "shim/agent/journal_lock.py",
+        "            await self.client.multi(self._check, *operations)\n",
+        "            await self.client.multi(*operations)\n",
+        (SHARED_JOURNAL,),
+    ),
+    Bug(
+        "a write without an answer counts as durable",
+        "shim/agent/lease.py",
+        "        Outcome.REFUSED: Step.LATER,\n        Outcome.UNANSWERED: Step.READ,",
+        "        Outcome.REFUSED: Step.LATER,\n        Outcome.UNANSWERED: Step.DURABLE,",
+        (PAIR, SHARED_JOURNAL),
+    ),
+    Bug(
+        "a node of another writer counts as this one's",
+        "shim/agent/lease.py",
+        "        Outcome.DIFFERENT: Step.FENCED,",
+        "        Outcome.DIFFERENT: Step.DURABLE,",
+        ("tests/agent/test_lease.py",),
+    ),
+    Bug(
+        "a batch of several nodes counts before its last one",
+        "shim/agent/journal_log.py",
+        "            flags = _LAST if start == starts[-1] else 0\n",
+        "            flags = _LAST\n",
+        (LOG,),
+    ),
+    Bug(
+        "old values are deleted before they are written again",
+        "shim/agent/zookeeper_journal.py",
+        "            deleted = work.deleted if len(work.parts) == 1 else ()\n",
+        "            deleted = work.deleted if part is work.parts[0] else ()\n",
+        (SHARED_JOURNAL,),
+    ),
+    Bug(
+        "values that still count are deleted with their batch",
+        "shim/agent/journal_log.py",
+        "            if segment.live:\n                break\n",
+        "",
+        (LOG, PAIR),
+    ),
+    Bug(
+        "a leader acts after its lease",
+        "shim/agent/lease.py",
+        "        return self._from <= now < self._until\n",
+        "        return self._from <= now\n",
+        (PAIR, SHARED_JOURNAL),
+    ),
+    Bug(
+        "a lease counts from the answer",
+        "shim/agent/journal_lock.py",
+        "        self.lease.confirm(sent)\n        self.reason",
+        "        self.lease.confirm(self.clock())\n        self.reason",
+        (SHARED_JOURNAL,),
+    ),
+    Bug(
+        "a new leader acts at once",
+        "shim/agent/lease.py",
+        "        self._from = raised + wait\n",
+        "        self._from = raised\n",
+        ("tests/agent/test_lease.py", SHARED_JOURNAL),
+    ),
+    Bug(
+        "orders are carried out while another agent may lead",
+        "shim/agent/runtime.py",
+        "            if not self._journal.may_act():\n                await self._write(Decision())\n",
+        "",
+        (RUNTIME,),
+    ),
+    Bug(
+        "containers are started while another agent may lead",
+        "shim/engine/client/guard.py",
+        "if is_order(self.method, self.url.path) and not may_act():",
+        "if False:",
+        ("tests/engine/client/test_guard.py",),
+    ),
+    Bug(
+        "a standby with another address takes over",
+        "shim/agent/journal_lock.py",
+        "        if difference := leader.difference(self._holder):",
+        "        if (difference := leader.difference(self._holder)) is None:",
+        (SHARED_JOURNAL,),
+    ),
+    Bug(
+        "a new leader registers without the address",
+        "shim/agent/failover.py",
+        '                if found.get("token") == token:\n',
+        "                if found:\n",
+        ("tests/agent/test_failover.py",),
+    ),
+    Bug(
+        "a task that the journal does not take is accepted",
+        "shim/core/rejections.py",
+        "    if size <= limit:\n",
+        "    if size:\n",
+        (CORE,),
     ),
     # --- records
     Bug(

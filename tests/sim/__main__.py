@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator
 
+from tests.sim.pair import make_pair, pair_violation
 from tests.sim.plan import make
 from tests.sim.run import run_seed, shrink, violation
 from tests.sim.seeds import CORPUS
@@ -30,13 +31,42 @@ def main() -> int:
     )
     parser.add_argument("--keep-going", action="store_true", help="do not stop at failures")
     parser.add_argument("--seed", type=int, help="run this one alone, and show what happened")
+    parser.add_argument("--pair", type=int, help="run this one of two agents on one journal")
+    parser.add_argument("--pairs", type=int, help="this many of two agents, from --first or 0")
     parser.add_argument("--whole", action="store_true", help="with --seed: do not make it smaller")
     flags = parser.parse_args()
+    if flags.pair is not None:
+        return _one_pair(flags.pair)
+    if flags.pairs is not None:
+        return _many_pairs(range(flags.first or 0, (flags.first or 0) + flags.pairs), flags.jobs)
     if flags.seed is not None:
         return _one(flags.seed, flags.whole)
     first = secrets.randbelow(_FRESH) + _FRESH if flags.first is None else flags.first
     print(f"the corpus, and {flags.seeds} seeds from {first}", flush=True)
     return _many(range(first, first + flags.seeds), flags.jobs, flags.keep_going)
+
+
+def _one_pair(seed: int) -> int:
+    trace: list[str] = []
+    found = pair_violation(make_pair(seed), trace)
+    print("\n".join(trace))
+    print("holds" if found is None else f"FAILED: {found}")
+    return 0 if found is None else 1
+
+
+def _pair(seed: int) -> tuple[int, str | None]:
+    return seed, pair_violation(make_pair(seed))
+
+
+def _many_pairs(seeds: range, jobs: int) -> int:
+    began = time.monotonic()
+    with multiprocessing.Pool(jobs) as pool:
+        found = [(s, text) for s, text in pool.imap_unordered(_pair, seeds, _CHUNK) if text]
+    for seed, text in found:
+        print(f"seed {seed}: {text}")
+    took = time.monotonic() - began
+    print(f"{len(seeds)} seeds of two agents in {took:.1f} s, {len(found)} failed")
+    return 1 if found else 0
 
 
 def _one(seed: int, whole: bool) -> int:

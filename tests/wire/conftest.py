@@ -4,55 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from kazoo.client import KazooClient
 
-from tests.support.ports import free_port
 from tests.support.wait import PATIENCE
-
-JAR = Path("/usr/share/java/zookeeper.jar")
-TICK_MS = 200
-"""Sessions last 2 to 20 ticks."""
+from tests.support.zookeeper import Ensemble
 
 
 @pytest.fixture(scope="session")
 def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a ZooKeeper that the tests start."""
-    directory, port = tmp_path_factory.mktemp("zookeeper"), free_port()
-    config = directory / "zoo.cfg"
-    config.write_text(
-        f"tickTime={TICK_MS}\ndataDir={directory}\nclientPort={port}\n"
-        "clientPortAddress=127.0.0.1\nadmin.enableServer=false\n"
-    )
-    main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-    options = ["-Xmx64m", "-XX:TieredStopAtLevel=1", "-Dzookeeper.jmx.log4j.disable=true"]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["java", *options, "-cp", str(JAR), main, str(config)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_for(port, process, directory / "log")
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"ZooKeeper did not start: {log.read_text()[-2000:]}")
+    with Ensemble(tmp_path_factory.mktemp("zookeeper")) as ensemble:
+        yield ensemble.ports[0]
 
 
 @pytest.fixture
@@ -88,7 +53,15 @@ class TcpProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._behind)
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._behind)
+        except OSError:
+            writer.transport.abort()
+            return
+        if self._server is None or not self._server.is_serving():
+            for each in (writer, far_writer):  # It was shut meanwhile.
+                each.transport.abort()
+            return
         for source, sink in ((reader, far_writer), (far_reader, writer)):
             self._open.add(sink)
             task = asyncio.ensure_future(self._pump(source, sink))

@@ -1,5 +1,8 @@
 """kill -9 as often as is wanted, before and after every step: scripts/faults --times 20.
 
+``scripts/faults --takeovers 200``: two agents on one journal in ZooKeeper, whose leader is killed,
+ended, stopped for longer than its session, or cut off from ZooKeeper.
+
 Each point has a system of its own: a master (the embedded one, or a real one with
 MESOS_MASTER_BIN), an agent on the real engine, an ordinary framework, and tasks that keep
 diaries. Ends with 1 when anything was lost, told twice, started twice or left over.
@@ -15,6 +18,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import docker
@@ -23,8 +27,11 @@ from tests.e2e.conftest import System, taken_down
 from tests.e2e.faults.crashing import MOMENTS, POINTS
 from tests.e2e.faults.load import Load
 from tests.e2e.faults.masters import EmbeddedMaster, Master, RealMaster
+from tests.e2e.faults.proxy import DockerProxy
 from tests.e2e.faults.survival import mortal_agent, plan, survive
+from tests.e2e.faults.takeovers import Machine, Pair, take_overs
 from tests.support import busybox
+from tests.support.zookeeper import Ensemble
 
 PINGS = 60
 REAL = os.environ.get("MESOS_MASTER_BIN")
@@ -80,12 +87,66 @@ async def run(points: list[str], times: int, seed: int) -> int:
     return 1 if failed else 0
 
 
+async def take_over(times: int, servers: int, seed: int, shim_id: str) -> str:
+    """As ``kill_at``, with two agents on one journal in ZooKeeper."""
+    chance = random.Random(f"{seed} take-overs")
+    client = docker.from_env()
+    image = busybox.build(client)
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
+        Ensemble(Path(name) / "ensemble", servers) as ensemble,
+    ):
+        directory = Path(name)
+        master = new_master(directory / "master")
+        await master.start()
+        made = System(master.address, directory, shim_id, image, client, direct=master.direct)
+        try:
+            async with DockerProxy(directory / "docker.sock") as proxy, taken_down(made) as system:
+                machines = [
+                    Machine(system, directory / f"machine{number}", ensemble, proxy.host)
+                    for number in range(2)
+                ]
+                try:
+                    for machine in machines:
+                        await machine.start()
+                    pair = Pair(machines, chance)
+                    names = [chance.choice(list(pair.faults)) for _ in range(times)]
+                    async with (
+                        system.framework() as framework,
+                        Load(framework, image, directory / "evidence") as load,
+                    ):
+                        await take_overs(system, load, pair, ensemble, proxy, names)
+                        told = f"{len(load.launched)} tasks, {load.told_again()} updates told again"
+                        return f"{dict(Counter(pair.done))}: {told}"
+                finally:
+                    for machine in machines:
+                        await machine.end()
+        finally:
+            await master.kill()
+            await master.gate.stop()
+            client.close()
+
+
+async def run_take_overs(times: int, servers: int, seed: int) -> int:
+    print(f"seed {seed}, {'a real' if REAL else 'the embedded'} master, {servers} ZooKeeper")
+    began = time.monotonic()
+    shown = await take_over(times, servers, seed, f"faults-{os.getpid()}")
+    took = time.monotonic() - began
+    print(f"{times} take-overs survived in {took:.0f} s: {shown}")
+    print("nothing lost, told twice, started twice or left over")
+    return 0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
     parser.add_argument("--times", type=int, default=20, help="kills before and after each step")
     parser.add_argument("--point", choices=sorted(POINTS), action="append", help="only this one")
+    parser.add_argument("--takeovers", type=int, help="instead: this many, of two agents")
+    parser.add_argument("--servers", type=int, default=3, help="of ZooKeeper, for --takeovers")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     given = parser.parse_args()
+    if given.takeovers:
+        sys.exit(asyncio.run(run_take_overs(given.takeovers, given.servers, given.seed)))
     sys.exit(asyncio.run(run(given.point or list(POINTS), given.times, given.seed)))
 
 
