@@ -81,13 +81,11 @@ async def test_data_outlives_task_and_agent_and_ends_with_destroy(stateful: Syst
     async with framework_of(system) as framework:
         first = await framework.until(lambda e: e["event"] == "offers")
         assert (total_disk(first), reserved_disk(first)) == (1000, 0)
-        write = task_with(
-            system, "write", "echo kept > $MESOS_SANDBOX/data/file", volume("v/1", 64)
-        )
+        write = task_with(system, "write", "echo kept > $MESOS_SANDBOX/data/file", volume("v1", 64))
         await finishes(
             framework,
             reserve(disk(64), id={"value": "reserve"}),
-            create(volume("v/1", 64), id={"value": "create"}),
+            create(volume("v1", 64), id={"value": "create"}),
             launch(write),
             task="write",
         )
@@ -97,7 +95,7 @@ async def test_data_outlives_task_and_agent_and_ends_with_destroy(stateful: Syst
         assert made.attrs["Labels"] == {
             "mesos-shim.id": system.shim_id,
             "org.apache.mesos.role": ROLE,
-            "org.apache.mesos.persistence_id": "v/1",
+            "org.apache.mesos.persistence_id": "v1",
         }
         assert made.name == made.name.lower()
         assert len(made.name) <= 63
@@ -110,7 +108,7 @@ async def test_data_outlives_task_and_agent_and_ends_with_destroy(stateful: Syst
             system,
             "read",
             "test $(cat /db/file) = kept && ! touch /db/new",
-            volume("v/1", 64, "/db", "RO"),
+            volume("v1", 64, "/db", "RO"),
         )
         await finishes(framework, launch(read), task="read")
         offer = await framework.until(
@@ -119,7 +117,7 @@ async def test_data_outlives_task_and_agent_and_ends_with_destroy(stateful: Syst
         assert reserved_disk(offer) == 64
 
         await framework.accept(
-            destroy(volume("v/1", 64), id={"value": "destroy"}),
+            destroy(volume("v1", 64), id={"value": "destroy"}),
             unreserve(disk(64), id={"value": "unreserve"}),
         )
         for name in ("destroy", "unreserve"):
@@ -130,13 +128,13 @@ async def test_data_outlives_task_and_agent_and_ends_with_destroy(stateful: Syst
 
         await until(gone, "the removal of the volume")
         empty = task_with(
-            system, "empty", 'test -z "$(ls -A $MESOS_SANDBOX/data)"', volume("v/1", 64)
+            system, "empty", 'test -z "$(ls -A $MESOS_SANDBOX/data)"', volume("v1", 64)
         )
         await finishes(
-            framework, reserve(disk(64)), create(volume("v/1", 64)), launch(empty), task="empty"
+            framework, reserve(disk(64)), create(volume("v1", 64)), launch(empty), task="empty"
         )
         after = len(framework.events)
-        await framework.accept(destroy(volume("v/1", 64)), unreserve(disk(64)))
+        await framework.accept(destroy(volume("v1", 64)), unreserve(disk(64)))
         await until(gone, "the removal of the second volume")
         last = await framework.until(
             lambda e: e["event"] == "offers" and not reserved_disk(e), after=after

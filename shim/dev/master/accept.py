@@ -209,7 +209,7 @@ def _launch(
             if new:
                 tasks.add_executor(agent, info.executor)
             _send_run_task(master, framework, agent, info, new or not info.HasField("executor"))
-            return remaining - needed
+            return remaining - needed.exclusive()
         reason = f"Task uses more resources {needed} than available {remaining}"
     _send_status(master, framework, info, mesos.TASK_ERROR, Status.REASON_TASK_INVALID, reason)
     return remaining
@@ -239,7 +239,7 @@ def _launch_group(
         needed += Resources.of(group.executor.resources) if new else Resources()
         if remaining.contains(needed):
             _start_group(master, framework, agent, group, new)
-            return remaining - needed
+            return remaining - needed.exclusive()
         reason = f"Task group uses more resources {needed} than available {remaining}"
     for info in group.task_group.tasks:
         _send_status(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shim.dev.master import agent_validation, tasks
+from shim.dev.master import agent_validation, operations, tasks
 from shim.dev.master.master_state import MasterState
 from shim.model.ids import AgentId, ExecutorId, FrameworkId, Pid, TaskId, TaskKey
 from shim.model.v1_json import to_json
@@ -70,5 +70,8 @@ def update_slave(master: MasterState, sender: Pid, message: internal.UpdateSlave
     agent = master.agents.get(AgentId(message.slave_id.value))
     if agent is None:
         master.drop_message(sender, message, f"unknown agent {message.slave_id.value}")
-    elif message.HasField("resource_version_uuid"):
+        return
+    if message.HasField("resource_version_uuid"):
         agent.resource_version = message.resource_version_uuid.value
+    if message.HasField("operations"):
+        operations.compare(master, agent, message.operations)

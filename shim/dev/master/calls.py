@@ -6,6 +6,7 @@ from shim.dev.master import agent_messages, draining, offers, operations, tasks
 from shim.dev.master.master_state import MasterFramework, MasterState
 from shim.model.ids import AgentId, ExecutorId, TaskId, TaskKey
 from shim.model.states import TERMINAL
+from shim.model.v1_json import to_json
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 
@@ -159,6 +160,40 @@ def revive(master: MasterState, framework: MasterFramework, roles: set[str]) -> 
 
 def suppress(framework: MasterFramework, roles: set[str]) -> None:
     framework.suppressed |= roles or set(framework.roles)
+
+
+def reconcile_operations(
+    master: MasterState, framework: MasterFramework, queried: list[tuple[str, AgentId | None]]
+) -> None:
+    """Send the latest state of the operations in question; of all when ``queried`` is empty."""
+    known = {
+        entry.info.id.value: (agent.id, entry)
+        for agent in master.agents.values()
+        for entry in agent.operations.values()
+        if entry.framework_id == framework.id and entry.info.HasField("id")
+    }
+    for operation_id, agent_id in queried or [(name, None) for name in known]:
+        status = mesos.OperationStatus(state=_state_of_unknown(master, agent_id))
+        status.operation_id.value = operation_id
+        if operation_id in known:
+            agent_id, entry = known[operation_id]
+            status.state = mesos.OperationState.ValueType(entry.state)
+        if agent_id is not None:
+            status.slave_id.value = agent_id
+        master.send_event(framework, "UPDATE_OPERATION_STATUS", {"status": to_json(status)})
+
+
+def _state_of_unknown(
+    master: MasterState, agent_id: AgentId | None
+) -> mesos.OperationState.ValueType:
+    """Of an operation that the master does not have, by what became of its agent."""
+    if agent_id in master.recovered:
+        return mesos.OPERATION_RECOVERING
+    if agent_id in master.registry.unreachable:
+        return mesos.OPERATION_UNREACHABLE
+    if agent_id in master.registry.gone:
+        return mesos.OPERATION_GONE_BY_OPERATOR
+    return mesos.OPERATION_UNKNOWN
 
 
 def acknowledge_operation(

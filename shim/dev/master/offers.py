@@ -67,11 +67,11 @@ def _dominant_share(master: MasterState, framework: MasterFramework) -> tuple[fl
 
 
 def available(master: MasterState, agent: Agent) -> Resources:
-    """The resources that are neither used nor offered."""
-    free = agent.total - agent.used
+    """The resources that are neither used nor offered; shared volumes in any case."""
+    free = agent.total - agent.used.exclusive()
     for offer in master.offers.values():
         if offer.agent_id == agent.id:
-            free -= offer.resources
+            free -= offer.resources.exclusive()
     return free
 
 
@@ -85,6 +85,8 @@ def _offer(master: MasterState, agent: Agent, framework: MasterFramework, role: 
     resources = available(master, agent).for_roles(ancestors(role))
     if not framework.can(FrameworkCapability.RESERVATION_REFINEMENT):
         resources = resources.without_refined()
+    if not framework.can(FrameworkCapability.SHARED_RESOURCES):
+        resources = resources.exclusive()
     if not _is_allocatable(resources) or _filtered(master, agent, framework, role, resources):
         return
     offer = Offer(

@@ -1,4 +1,4 @@
-"""Offer operations: RESERVE, UNRESERVE, CREATE and DESTROY convert one resource into another.
+"""Offer operations: RESERVE, CREATE and their kind convert one resource into another.
 
 An agent with the capability RESOURCE_PROVIDER gets an ApplyOperationMessage and reports the
 outcome. Any other agent gets a CheckpointResourcesMessage with the complete new list. In both
@@ -17,6 +17,7 @@ from shim.dev.master.master_state import (
     MasterState,
     OperationEntry,
 )
+from shim.dev.master.operation_validation import invalid_operation
 from shim.model.ids import AgentId, FrameworkId, Pid
 from shim.model.offer_operations import conversion, resources_of
 from shim.model.resource_sets import InvalidResource, Resources, downgraded, upgraded
@@ -26,13 +27,7 @@ from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
 
 Operation = mesos.Offer.Operation
-REFUSED = frozenset(
-    {
-        mesos.OPERATION_FAILED,
-        mesos.OPERATION_ERROR,
-        mesos.OPERATION_DROPPED,
-    }
-)
+_RESIZES = (Operation.GROW_VOLUME, Operation.SHRINK_VOLUME)
 
 
 def convert_for(agent: Agent, resources: Iterable[mesos.Resource]) -> list[mesos.Resource]:
@@ -57,6 +52,8 @@ def accept(
         )
         return remaining
     try:
+        if reason := invalid_operation(operation, agent, framework):
+            raise InvalidResource(reason)
         consumed, created = conversion(operation)
         if not remaining.contains(consumed):
             raise InvalidResource(f"{consumed} is not in the offers")
@@ -64,8 +61,20 @@ def accept(
         master.log(f"operation of {framework.id} dropped: {error}")
         _send_operation_status(master, framework, operation, mesos.OPERATION_ERROR, str(error))
         return remaining
+    _rescind_shared(master, agent, consumed)
     apply(master, agent, operation, consumed, created, framework.id)
+    if operation.type in _RESIZES:
+        # What was resized is offered again; it cannot be used in the same call.
+        return remaining - consumed
     return remaining - consumed + created
+
+
+def _rescind_shared(master: MasterState, agent: Agent, consumed: Resources) -> None:
+    """Other frameworks may hold offers of a shared volume that is destroyed."""
+    shared = consumed.only(lambda resource: resource.HasField("shared"))
+    for offer in list(master.offers.values()):
+        if shared and offer.agent_id == agent.id and offer.resources.contains(shared):
+            offers.rescind(master, offer)
 
 
 def _send_operation_status(
@@ -86,13 +95,16 @@ def operate(master: MasterState, agent_id: AgentId, operation: mesos.Offer.Opera
     if agent is None:
         return "No agent found with specified ID"
     try:
+        if reason := invalid_operation(operation, agent, None):
+            return reason
         consumed, created = conversion(operation)
     except InvalidResource as error:
         return str(error)
-    if not (agent.total - agent.used).contains(consumed):
+    if not (agent.total - agent.used.exclusive()).contains(consumed):
         return f"the agent has no free {consumed}"
     if not offers.available(master, agent).contains(consumed):
         offers.rescind_agent_offers(master, agent)
+    _rescind_shared(master, agent, consumed)
     apply(master, agent, operation, consumed, created, None)
     master.schedule_allocation()
     return None
@@ -126,7 +138,7 @@ def apply(
 
 def _convert(agent: Agent, consumed: Resources, created: Resources) -> None:
     agent.total = agent.total - consumed + created
-    agent.checkpointed = Resources.of(r for r in agent.total.resources() if is_checkpointed(r))
+    agent.checkpointed = agent.total.only(is_checkpointed)
 
 
 def updated(
@@ -138,21 +150,49 @@ def updated(
     if fatal := agent_validation.fatal_operation_status(message, capabilities):
         master.abort(sender, message, fatal)
         return
+    if not message.HasField("operation_uuid"):
+        _forward(master, message)
+        return
     entry = agent.operations.get(message.operation_uuid.value) if agent else None
     if agent is None or entry is None:
         master.drop_message(sender, message, "unknown agent or operation")
         return
+    # A master counts on the success of these operations: another state changes no resources.
     entry.state = message.status.state
-    if entry.state in REFUSED:
-        consumed, created = conversion(entry.info)
-        _convert(agent, created, consumed)
-    if not message.status.HasField("uuid"):
-        return
+    status = message.status
+    if entry.info.HasField("id"):
+        # The agent's answer about an operation that it never got has no id.
+        status.operation_id.CopyFrom(entry.info.id)
     framework = master.frameworks.get(entry.framework_id) if entry.framework_id else None
-    if framework is not None and message.status.HasField("operation_id"):
+    if framework is not None and entry.info.HasField("id"):
+        master.send_event(framework, "UPDATE_OPERATION_STATUS", {"status": to_json(status)})
+    elif status.HasField("uuid"):
+        acknowledge(master, agent, status.uuid.value, entry)
+    if not status.HasField("uuid"):
+        agent.operations.pop(entry.uuid, None)
+
+
+def _forward(master: MasterState, message: internal.UpdateOperationStatusMessage) -> None:
+    """The agent's answer to a reconciliation that a framework asked for."""
+    framework = master.frameworks.get(FrameworkId(message.framework_id.value))
+    if framework is not None:
         master.send_event(framework, "UPDATE_OPERATION_STATUS", {"status": to_json(message.status)})
-    else:
-        acknowledge(master, agent, message.status.uuid.value, entry)
+
+
+def compare(
+    master: MasterState, agent: Agent, reported: internal.UpdateSlaveMessage.Operations
+) -> None:
+    """The agent reports its operations: adopt unknown ones, ask about missing ones."""
+    known = {operation.uuid.value for operation in reported.operations}
+    question = internal.ReconcileOperationsMessage()
+    for uuid in agent.operations.keys() - known:
+        question.operations.add().operation_uuid.value = uuid
+    if question.operations:
+        master.send(agent, question)
+    for operation in reported.operations:
+        framework_id = FrameworkId(operation.framework_id.value) or None
+        entry = OperationEntry(operation.uuid.value, operation.info, framework_id)
+        agent.operations.setdefault(entry.uuid, entry)
 
 
 def acknowledge(

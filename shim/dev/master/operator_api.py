@@ -84,6 +84,19 @@ def _operate(kind: Operation.Type.ValueType, resources: str) -> Callable[[Master
     return handler
 
 
+def _resize(kind: Operation.Type.ValueType) -> Callable[[MasterState, Json], int]:
+    name = Operation.Type.Name(kind).lower()
+
+    def handler(master: MasterState, body: Json) -> int:
+        resized = {key: value for key, value in body.items() if key != "agent_id"}
+        operation = from_json({"type": name.upper(), name: resized}, Operation())
+        if reason := operations.operate(master, AgentId(identifier(body, "agent_id")), operation):
+            raise CallRejected(409, reason)
+        return 202
+
+    return handler
+
+
 _CALLS: dict[str, Callable[[MasterState, Json], int]] = {
     "MARK_AGENT_GONE": _mark_gone,
     "DRAIN_AGENT": _drain,
@@ -94,4 +107,6 @@ _CALLS: dict[str, Callable[[MasterState, Json], int]] = {
     "UNRESERVE_RESOURCES": _operate(Operation.UNRESERVE, "resources"),
     "CREATE_VOLUMES": _operate(Operation.CREATE, "volumes"),
     "DESTROY_VOLUMES": _operate(Operation.DESTROY, "volumes"),
+    "GROW_VOLUME": _resize(Operation.GROW_VOLUME),
+    "SHRINK_VOLUME": _resize(Operation.SHRINK_VOLUME),
 }

@@ -208,6 +208,14 @@ def _acknowledge_operation(master: MasterState, framework: MasterFramework, body
     calls.acknowledge_operation(master, framework, AgentId(agent), operation, uuid)
 
 
+def _reconcile_operations(master: MasterState, framework: MasterFramework, body: Json) -> None:
+    asked = []
+    for operation in _list(body, "operations"):
+        agent = _maybe(operation, "agent_id")
+        asked.append((identifier(operation, "operation_id"), AgentId(agent) if agent else None))
+    calls.reconcile_operations(master, framework, asked)
+
+
 def _teardown(master: MasterState, framework: MasterFramework, body: Json) -> None:
     frameworks.remove(master, framework)
 
@@ -236,6 +244,7 @@ _CALLS: dict[str, Callable[[MasterState, MasterFramework, Json], int | None]] = 
     "ACKNOWLEDGE": _acknowledge,
     "ACKNOWLEDGE_OPERATION_STATUS": _acknowledge_operation,
     "RECONCILE": _reconcile,
+    "RECONCILE_OPERATIONS": _reconcile_operations,
     "MESSAGE": _message,
     "REQUEST": _nothing,
     "ACCEPT_INVERSE_OFFERS": _nothing,
