@@ -65,6 +65,8 @@ ALLOWED = {
     "run.tls_tunnel": {"errors", "wire.connect", "wire.tls"},
     "client": {"errors"},
     "client.commands": {"config.libprocess", "errors", "wire.tls"},
+    "check.volumes_probe": COMMON
+    | {"agent.identity", "agent.journal", "config", "engine.api", "engine.connect"},
     "check": COMMON
     | {"config", "discovery.consul_client", "discovery.master_detector", "telemetry", "wire.tls"}
     | {"engine.client.endpoint", "engine.client.transport", "engine.connect"}

@@ -92,6 +92,18 @@ class SqliteJournal:
         os.close(self._lock)
 
 
+def peek(path: Path) -> Snapshot:
+    """What is durable, also beside a running agent. Raises FatalError when it cannot be read."""
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            return _load(db)
+        finally:
+            db.close()
+    except (sqlite3.Error, DecodeError, UnicodeDecodeError) as error:
+        raise FatalError(f"journal {path}: {error}") from error
+
+
 def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     os.chmod(path, 0o600)  # TaskInfos hold environments

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from shim.check import probes
 from shim.check.master_probe import MasterProbe
 from shim.check.report import Check, CheckResult, results_json, results_text
+from shim.check.volumes_probe import volumes
 from shim.config import Config, load
 from shim.config.resources import Ports
 from shim.config.show import help_text
@@ -72,6 +73,11 @@ def _checks(config: Config, master: MasterProbe) -> Iterator[Check]:
         "endpoint",
         "correct --docker_host and --docker_cert_path (or DOCKER_HOST, DOCKER_CERT_PATH)",
         functools.partial(probes.endpoint, config),
+    )
+    yield Check(
+        "volumes",
+        "give --volume_driver a driver of the engine, and its --volume_driver_options",
+        functools.partial(volumes, config),
     )
     certificate = probes.certificate_file(config)
     if certificate is not None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskKey
+from shim.model.resources import role_of
+from shim.model.volume import persistent_volume_name
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import DrainConfig
 
@@ -276,3 +278,12 @@ class Snapshot:
     """As in :class:`AddAcknowledgedEnd`, in any order."""
     unanswered_request: bool = False
     """As in :class:`AddUnansweredRequest`."""
+
+    def volume_names(self) -> set[str]:
+        """Names at the endpoint of the persistent volumes that are known here."""
+        # A journal of before there were records of volumes has them among its resources only.
+        return set(self.volumes) | {
+            persistent_volume_name(self.shim_id, role_of(each), each.disk.persistence.id, 0)
+            for each in self.resources.resources
+            if each.disk.HasField("persistence")
+        }

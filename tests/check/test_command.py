@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from shim import cli
-from shim.check import probes
+from shim.check import command, probes
 from shim.check.command import offered_ports
-from shim.config import load
+from shim.config import Config, load
 from shim.dev.master.dev_master import DevMaster
 from shim.engine.api import EngineInfo
 from shim.telemetry import log
@@ -20,8 +20,13 @@ from tests.check.test_probes import Endpoint, use
 def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, Endpoint(EngineInfo("docker", "24", "1.43", "vm")))
     monkeypatch.setattr(probes, "certificate_file", lambda config: None)
+    monkeypatch.setattr(command, "volumes", _no_volumes)
     monkeypatch.setattr(log, "start_logging", lambda *_: None)
     monkeypatch.delenv("CONSUL_HTTP_ADDR", raising=False)
+
+
+async def _no_volumes(config: Config) -> str:
+    return "none"
 
 
 async def check(*argv: str) -> int:
@@ -39,7 +44,16 @@ async def test_a_healthy_setup_passes_every_check(
     lines = capsys.readouterr().out.splitlines()
     assert code == 0
     assert [line.split()[:2] for line in lines] == [
-        ["ok", what] for what in ("ports", "detection", "master", "address", "work_dir", "endpoint")
+        ["ok", what]
+        for what in (
+            "ports",
+            "detection",
+            "master",
+            "address",
+            "work_dir",
+            "endpoint",
+            "volumes",
+        )
     ]
 
 
