@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 _COMMAND_SHOWN = 200
 """Characters of a command in the log."""
 
+_KILLED = {True: "process killed", False: "no process was found"}
+
 
 class ExecCalls:
     def __init__(self, processes: Processes, containers: Containers, sessions: Sessions) -> None:
@@ -132,11 +134,13 @@ class ExecCalls:
         ending.add_done_callback(self._endings.discard)
 
     async def _end_process(self, session: Session) -> None:
+        shown = id_text(session.container_id)
         try:
-            await signal_session(self._processes, session, SIGKILL)
+            found = await signal_session(self._processes, session, SIGKILL)
         except ShimError as error:
-            shown = id_text(session.container_id)
             log.warning("session %s: its process may still run: %s", shown, error)
+            return
+        log.info("session %s: its client has gone: %s", shown, _KILLED[found])
 
     async def attach_output(
         self, request: web.Request, call: Call, types: MediaTypes, who: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
+from typing import TypeAlias
 
 from google.protobuf.message import Message
 
@@ -134,17 +136,17 @@ class Reads:
 
     async def executors(self, call: Call) -> Listing:
         """A task without an executor of its own is shown with a command executor."""
-        live: dict[tuple[str, str], ExecutorInfo] = {}
-        ended: dict[tuple[str, str], ExecutorInfo] = {}
+        live: TasksByExecutor = {}
+        ended: TasksByExecutor = {}
         for task in self._agent.tasks.values():
-            add_executor(live if task.live else ended, task.ref, task.info, task.wire)
+            executor = executor_of(task.ref, task.wire)
+            (live if task.live else ended).setdefault(executor, (task.info, task.wire))
         for ref, info, wire in self._completed():
-            add_executor(ended, ref, info, wire)
-        gone = [info for key, info in ended.items() if key not in live]
-        kind = Response.GetExecutors.Executor
+            ended.setdefault(executor_of(ref, wire), (info, wire))
+        gone = [of for key, of in ended.items() if key not in live]
         return {
-            "executors": (kind(executor_info=info) for info in live.values()),
-            "completed_executors": (kind(executor_info=info) for info in gone),
+            "executors": (_executor(*of) for of in live.values()),
+            "completed_executors": (_executor(*of) for of in gone),
         }
 
     async def tasks(self, call: Call) -> Listing:
@@ -178,7 +180,7 @@ class Reads:
             for task in running
         )
         if call.get_containers.show_nested:
-            found = [*found, *self._nested()]
+            found = chain(found, list(self._nested()))
         return {"containers": found}
 
     def _nested(self) -> Iterator[Message]:
@@ -191,17 +193,21 @@ class Reads:
             yield body
 
 
-def add_executor(
-    found: dict[tuple[str, str], ExecutorInfo], ref: Ref, info: TaskInfo, wire: WireTask
-) -> None:
-    """Add the executor of a task, by framework and executor, unless it is there."""
-    framework_id, task_id = ref.task_key.framework_id, ref.task_key.task_id
-    key = framework_id, wire.executor_id.value or task_id
-    if key not in found:
-        found[key] = _executor(info, wire)
+TasksByExecutor: TypeAlias = dict[tuple[str, str], tuple[TaskInfo, WireTask]]
+"""One task of each executor, by framework and executor id."""
 
 
-def _executor(info: TaskInfo, wire: WireTask) -> ExecutorInfo:
+def executor_of(ref: Ref, task: WireTask) -> tuple[str, str]:
+    """Framework and executor id. A command executor has the id of its task."""
+    key = ref.task_key
+    return key.framework_id, task.executor_id.value or key.task_id
+
+
+def _executor(info: TaskInfo, wire: WireTask) -> Message:
+    return Response.GetExecutors.Executor(executor_info=executor_info(info, wire))
+
+
+def executor_info(info: TaskInfo, wire: WireTask) -> ExecutorInfo:
     """The task's own, that of its group, or the one a stock agent would have made for it."""
     executor = ExecutorInfo()
     if info.HasField("executor"):

@@ -6,14 +6,14 @@ import base64
 
 import pytest
 
-from shim.http.operator_api.reads import add_executor, mode_bits
+from shim.http.operator_api.reads import executor_info, executor_of, mode_bits
 from shim.model.container import Entry, Ref, Usage
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
 from shim.protos.agent_pb2 import Call
-from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo, TaskState
+from shim.protos.mesos_pb2 import ExecutorInfo, TaskState
 from shim.protos.mesos_pb2 import Task as WireTask
 from tests.http.operator_api.conftest import Api
-from tests.http.page_data import AGENT, FRAMEWORK, FakeFile, accept_task, end_task
+from tests.http.page_data import AGENT, FRAMEWORK, FakeFile, accept_task, end_task, task_info
 
 
 async def test_the_agent_is_described(api: Api) -> None:
@@ -80,22 +80,21 @@ async def test_tasks_are_listed_by_what_became_of_them(api: Api) -> None:
     assert framework["framework_info"]["id"] == {"value": FRAMEWORK}
 
 
-def test_tasks_of_one_executor_show_it_once() -> None:
-    found: dict[tuple[str, str], ExecutorInfo] = {}
-    for name in ("a", "b"):
-        info = TaskInfo(name=name)
-        info.task_id.value = name
-        ref = Ref(TaskKey(FrameworkId("F"), TaskId(name)), ContainerId(name))
-        wire = WireTask(name=name, state=TaskState.TASK_RUNNING)
-        wire.framework_id.value, wire.executor_id.value = "F", "group"
-        add_executor(found, ref, info, wire)
-    info.executor.executor_id.value = "custom"
-    wire.executor_id.value = "custom"
-    add_executor(found, ref, info, wire)
-    assert [(key, info.type) for key, info in found.items()] == [
-        (("F", "group"), ExecutorInfo.DEFAULT),
-        (("F", "custom"), ExecutorInfo.UNKNOWN),
-    ]
+def test_a_task_has_its_own_executor_that_of_its_group_or_a_command_executor() -> None:
+    info = task_info("web.1")
+    ref = Ref(TaskKey(FrameworkId("F"), TaskId("web.1")), ContainerId("c"))
+    wire = WireTask(name="web", state=TaskState.TASK_RUNNING)
+    wire.framework_id.value = "F"
+    assert executor_of(ref, wire) == ("F", "web.1")
+    command = executor_info(info, wire)
+    assert (command.executor_id.value, command.source) == ("web.1", "web.1")
+    assert command.command.value == info.command.value
+    wire.executor_id.value = "group"
+    assert executor_of(ref, wire) == ("F", "group")
+    assert executor_info(info, wire).type == ExecutorInfo.DEFAULT
+    info.executor.executor_id.value = "own"
+    own = executor_info(info, wire)
+    assert (own.executor_id.value, own.framework_id.value) == ("own", "F")
 
 
 async def test_an_empty_agent_has_empty_lists(api: Api) -> None:
