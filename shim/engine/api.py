@@ -284,4 +284,7 @@ class InteractiveExec(Protocol):
         """The container's own process: its input, its output from now on, or both."""
 
     async def kill(self, name: str, signal: int) -> None:
-        """Send a signal to the container's own process. NotFound; Permanent if it does not run."""
+        """Send a signal to the container's own process. NotFound; Permanent if it does not run.
+
+        On Triton every signal is SIGKILL, and a container that does not run is no error.
+        """

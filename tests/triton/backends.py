@@ -66,8 +66,6 @@ class Backend(Protocol):
 
     async def resize(self, entry: dict[str, Any], rows: int, columns: int) -> None: ...
 
-    async def signal(self, machine: Machine, number: int) -> None: ...
-
     async def put_archive(self, machine: Machine, path: str, tar: bytes) -> None: ...
 
     async def get_archive(self, machine: Machine, path: str) -> bytes: ...
@@ -175,9 +173,6 @@ class SimulatedBackend:
 
     async def resize(self, entry: dict[str, Any], rows: int, columns: int) -> None:
         entry["size"] = rows, columns
-
-    async def signal(self, machine: Machine, number: int) -> None:
-        self._end(machine, 128 + number)
 
     async def put_archive(self, machine: Machine, path: str, tar: bytes) -> None:
         self._files[machine, path] = tar

@@ -154,10 +154,6 @@ class DockerBackend:
             where = f"/exec/{entry['native']}"
         await self._call("POST", f"{where}/resize", params={"h": rows, "w": columns})
 
-    async def signal(self, machine: Machine, number: int) -> None:
-        path = f"/containers/{self._name(machine)}/kill"
-        await self._ok("POST", path, params={"signal": number})
-
     async def put_archive(self, machine: Machine, path: str, tar: bytes) -> None:
         await self._ok(
             "PUT", f"/containers/{self._name(machine)}/archive", params={"path": path}, data=tar
