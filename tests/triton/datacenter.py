@@ -81,12 +81,20 @@ class Datacenter:
         self._check_name(account.login, name, "creating")
         alive = [*self._visible.values()] if filters else []
         count = len(self.machines)
+        lender = self._lender(account, body["HostConfig"])
         server = affinity.choose_server(filters, alive, self.options.servers) if filters else count
-        machine = Machine(name, account.login, body, package, server % self.options.servers, count)
+        server = server % self.options.servers if lender is None else lender.server
+        machine = Machine(name, account.login, body, package, server, count)
         machine.labels = body["Labels"]
         self.machines.append(machine)
         self._visible[f"{account.login}/{name}"] = machine
         return machine
+
+    def _lender(self, account: Account, host: dict[str, Any]) -> Machine | None:
+        """The machine whose volumes a create mounts: the new one is on its server."""
+        names = [each.partition(":")[0] for each in host.get("VolumesFrom") or []]
+        lenders = [self.find(account, name) for name in names]
+        return lenders[0] if lenders else None
 
     def _check_name(self, login: str, name: str, doing: str) -> None:
         validate.check_name(name, doing)

@@ -135,11 +135,15 @@ async def test_a_running_container_is_not_removed_without_force(call: Client) ->
 async def test_a_container_whose_volumes_are_in_use_is_not_removed(
     triton: TritonSimulator, call: Client
 ) -> None:
+    assert (await call.create("user", HostConfig={"VolumesFrom": ["lender"]})).status == 404
     await call.create("lender")
+    await call.create("other")
     await call.create("user", HostConfig={"VolumesFrom": ["lender:ro"]})
+    servers = {machine.name: machine.server for machine in triton.datacenter.machines}
+    assert servers["user"] == servers["lender"] != servers["other"]
     answer = await call("DELETE", "/containers/lender?force=1")
     assert (answer.status, "used by user" in answer.text) == (500, True)
-    for name in ("user", "lender"):
+    for name in ("user", "lender", "other"):
         assert (await call("DELETE", f"/containers/{name}")).status == 204
     assert triton.remaining == []
 
