@@ -41,6 +41,7 @@ from dataclasses import dataclass, field
 from shim.core.executors import Executor, ExecutorPhase
 from shim.core.lifecycle import Event
 from shim.model.ids import TaskKey
+from shim.protos.mesos_pb2 import ContainerInfo, TaskInfo
 
 
 class ExecutorEvent(enum.Enum):
@@ -170,3 +171,22 @@ class Group:
     """In the order of the group; after a restart without those that are forgotten."""
     ends: dict[TaskKey, tuple[Event, object]] = field(default_factory=dict)
     """Ends noted while the group is LAUNCHING, with the action's argument."""
+
+
+def published_info(info: TaskInfo, executor: Executor) -> TaskInfo:
+    """The TaskInfo for service discovery: a task that names no network has its executor's.
+
+    The executor's port mappings are for those tasks that say, in their DiscoveryInfo, which ports
+    are theirs.
+    """
+    own = TaskInfo()
+    own.CopyFrom(info)
+    networks = own.container.network_infos
+    if not any(network.name for network in networks):
+        own.container.type = ContainerInfo.MESOS
+        del networks[:]
+        networks.extend(executor.info.container.network_infos)
+        if not own.discovery.ports.ports:
+            for network in networks:
+                network.ClearField("port_mappings")
+    return own

@@ -184,9 +184,9 @@ class TaskGroups:
         return None
 
     def _has_infra(self, info: ExecutorInfo) -> bool:
-        """As in Mesos, an executor without NetworkInfos is on the host's network."""
+        """As in Mesos, an executor that names no network is on the host's."""
         shared = self._ctx.settings.pod_network is PodNetwork.SHARED
-        return shared and bool(info.container.network_infos)
+        return shared and any(network.name for network in info.container.network_infos)
 
     def _accept(
         self,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from shim import limits
 from shim.core import status
 from shim.core.context import Context
-from shim.core.default_executor import Group, GroupPhase
+from shim.core.default_executor import Group, GroupPhase, published_info
 from shim.core.executors import Executor
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.history import History
@@ -323,7 +323,8 @@ class Tasks:
         task.ports = container.ports
 
     def _publish(self, task: Task) -> None:
-        self._ctx.order(Publish(task.ref, task.info, task.addresses, task.healthy, task.ports))
+        info = task.info if task.group is None else published_info(task.info, task.group.executor)
+        self._ctx.order(Publish(task.ref, info, task.addresses, task.healthy, task.ports))
 
     def _publish_and_check(self, task: Task) -> None:
         self._publish(task)

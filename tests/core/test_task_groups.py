@@ -16,6 +16,7 @@ from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import (
     CheckInfo,
     CheckStatusInfo,
+    DiscoveryInfo,
     ExecutorInfo,
     HealthCheck,
     TaskInfo,
@@ -335,6 +336,25 @@ def test_after_an_unhealthy_task_all_ends_of_the_executor_say_so() -> None:
     shim.exited("b", 143)
     status = shim.last_status("b")
     assert (status.HasField("healthy"), status.healthy) == (True, False)
+
+
+def test_a_task_is_published_with_the_ports_of_the_pod_that_it_says_are_its_own() -> None:
+    shim = shim_with()
+    executor = executor_info()
+    executor.container.network_infos[0].port_mappings.add(host_port=31000, container_port=80)
+    web = task_info("web")
+    web.discovery.visibility = DiscoveryInfo.CLUSTER
+    web.discovery.ports.ports.add(number=31000, name="http")
+    shim.run_group(web, "other", executor=executor)
+    shim.infra_started()
+    for name in ("web", "other"):
+        shim.started(name)
+    own, other = of(orders.Publish, shim.decision.orders)
+    assert own.addresses == other.addresses == ("172.17.0.9",)
+    (network,) = own.task.container.network_infos
+    assert (network.name, network.port_mappings[0].container_port) == ("bridge", 80)
+    assert not other.task.container.network_infos[0].port_mappings
+    assert not shim.task("web").info.container.network_infos, "the task itself is unchanged"
 
 
 # --- several groups, and the end of the executor ----------------------------------------------

@@ -32,7 +32,8 @@ FIELDS = (
     FieldRow(
         "container.network_infos[0].name",
         "HostConfig.NetworkMode",
-        "for USER exactly one network with a name; for a `MESOS` container no name means host",
+        "for USER exactly one network with a name; for a `MESOS` container no name means host, and"
+        " `mesos-bridge`, Marathon's default, means `bridge`",
     ),
     FieldRow(
         "container.network_infos.port_mappings",
@@ -69,6 +70,10 @@ FIELDS = (
         "by network, unless the task has a DNS parameter of its own",
     ),
 )
+
+
+_MESOS_BRIDGE = "mesos-bridge"
+"""Marathon's default name for the bridge of a MESOS container (``--mesos_bridge_name``)."""
 
 
 def map_network(builder: SpecBuilder) -> None:
@@ -109,7 +114,8 @@ def _requested_network(builder: SpecBuilder) -> str:
         infos = container.network_infos
         if builder.member is not None and not _any_name(infos):
             infos = builder.member.executor.container.network_infos
-        return _name_of(infos) if _any_name(infos) else "host"
+        name = _name_of(infos) if _any_name(infos) else "host"
+        return "bridge" if name == _MESOS_BRIDGE else name
     if container.docker.network == _Network.USER:
         return _name_of(container.network_infos)
     return _MODES[container.docker.network]

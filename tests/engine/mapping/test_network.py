@@ -37,6 +37,7 @@ HOSTNAME = 'container { hostname: "web" }'
         (network("BRIDGE", "back"), "bridge"),
         (MESOS, "host"),
         (MESOS + network("BRIDGE", "back"), "back"),
+        (MESOS + network("BRIDGE", "mesos-bridge"), "bridge"),
         (MESOS + "container { network_infos { } }", "host"),
     ],
 )
