@@ -179,6 +179,9 @@ def command_not_launched(message: str) -> Report:
     return Report(TaskState.TASK_FAILED, _EXECUTOR, reason, message, launched=False)
 
 
+INFRA_GONE = "its infra container, and with it the network of its tasks, is gone"
+
+
 def executor_terminated(why: str = "") -> Report:
     """The executor ended before the task did."""
     return Report(

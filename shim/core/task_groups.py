@@ -307,24 +307,30 @@ class TaskGroups:
     def _fail(self, executor: Executor, detail: object) -> None:
         assert isinstance(detail, facts.LaunchFailed)
         executor.exit_status = -1
-        self._end_tasks(executor, status.launch_failed(detail.failure, detail.message))
-
-    def _abandon(self, executor: Executor, detail: object) -> None:
-        """``detail`` is the fact about the infra container; None at a shutdown."""
-        why = ""
-        if isinstance(detail, facts.ContainerExited):
-            executor.exit_status = -1 if detail.exit_code is None else detail.exit_code << 8
-            why = f"its infra container ended. {status.exit_text(detail.exit_code, detail.error)}"
-        elif isinstance(detail, facts.ContainerVanished):
-            executor.exit_status = -1
-            why = "its infra container was removed from the Docker endpoint by somebody else"
-        self._end_tasks(executor, status.executor_terminated(why))
-
-    def _end_tasks(self, executor: Executor, report: Report) -> None:
         self._executors.save(executor)
         for task in self._tasks_of(executor):
             if task.live:
+                report = status.launch_failed(detail.failure, detail.message)
                 self._tasks.finish(task, report)
+
+    def _abandon(self, executor: Executor, detail: object) -> None:
+        """``detail`` is the fact about the infra container; None at a shutdown.
+
+        The containers of the tasks run on. A task is reported as ended when its container has.
+        """
+        why = ""
+        if isinstance(detail, facts.ContainerExited):
+            executor.exit_status = -1 if detail.exit_code is None else detail.exit_code << 8
+            why = status.INFRA_GONE
+        elif isinstance(detail, facts.ContainerVanished):
+            executor.exit_status = -1
+            why = status.INFRA_GONE
+        self._executors.save(executor)
+        for task in self._tasks_of(executor):
+            if task.queued and task.live:
+                self._tasks.finish(task, status.executor_terminated(why))
+            else:
+                self._tasks.kill(task, Cause.EXECUTOR_TERMINATED, None)
 
     def _kill_all(self, executor: Executor, detail: object) -> None:
         self._executors.save(executor)

@@ -60,6 +60,9 @@ if TYPE_CHECKING:
 _LAUNCH_PHASES = (TaskPhase.STAGING, TaskPhase.STARTING, TaskPhase.LAUNCHED)
 """Of a task whose launch, or whose group's launch, is under way."""
 
+_WITHOUT_KILLING = (Cause.EXPIRED, Cause.WITHOUT_UPDATES, Cause.EXECUTOR_TERMINATED)
+"""Causes of an end that TASK_KILLING does not announce."""
+
 
 class Tasks:
     def __init__(
@@ -248,7 +251,7 @@ class Tasks:
     def _grace(self, task: Task, cause: Cause.ValueType, policy: KillPolicy | None) -> float:
         """Seconds from the first signal to SIGKILL."""
         settings = self._ctx.settings
-        if cause == Cause.EXPIRED:
+        if cause in (Cause.EXPIRED, Cause.EXECUTOR_TERMINATED):
             return 0.0
         grace = max(settings.shutdown_grace, settings.stop_timeout)
         if task.group is not None:
@@ -348,6 +351,8 @@ class Tasks:
         text = exit_text(detail.exit_code, detail.error)
         if task.cause == Cause.EXPIRED:
             self.finish(task, status.expired(text))
+        elif task.cause == Cause.EXECUTOR_TERMINATED:
+            self.finish(task, status.executor_terminated(status.INFRA_GONE))
         elif task.cause == Cause.NONE:
             oom, error = detail.oom_killed, detail.error
             self.finish(task, exited(task.info, detail.exit_code, oom_killed=oom, error=error))
@@ -359,6 +364,8 @@ class Tasks:
             self.finish(task, status.vanished(task.ref.name))
         elif task.cause == Cause.EXPIRED:
             self.finish(task, status.expired("Container is gone"))
+        elif task.cause == Cause.EXECUTOR_TERMINATED:
+            self.finish(task, status.executor_terminated(status.INFRA_GONE))
         else:
             self.finish(task, self._kill_report(task, "Container is gone"))
 
@@ -391,13 +398,15 @@ class Tasks:
     def _give_up(self, task: Task, detail: object) -> None:
         if task.cause == Cause.EXPIRED:
             self.finish(task, status.expired("Given up before the container was started"))
+        elif task.cause == Cause.EXECUTOR_TERMINATED:
+            self.finish(task, status.executor_terminated(status.INFRA_GONE))
         else:
             report = status.killed_during_launch("Killed before the container was started")
             self.finish(task, self.with_drain_reason(task, report))
 
     def _stop(self, task: Task, detail: object) -> None:
         framework = self._frameworks.table[task.key.framework_id]
-        if framework.wants_killing and task.cause not in (Cause.EXPIRED, Cause.WITHOUT_UPDATES):
+        if framework.wants_killing and task.cause not in _WITHOUT_KILLING:
             self.reporter.report(task, self.with_drain_reason(task, status.killing()))
         else:
             self.reporter.save(task)

@@ -32,6 +32,8 @@ class _CauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cause.ValueType
     EXPIRED: _Cause.ValueType  # 3
     WITHOUT_UPDATES: _Cause.ValueType  # 4
     """Killed without status updates: the master gave up the task and acknowledges none."""
+    EXECUTOR_TERMINATED: _Cause.ValueType  # 5
+    """The executor of its task group ended before it did."""
 
 class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
     """Why the agent ends a task."""
@@ -42,6 +44,8 @@ UNHEALTHY: Cause.ValueType  # 2
 EXPIRED: Cause.ValueType  # 3
 WITHOUT_UPDATES: Cause.ValueType  # 4
 """Killed without status updates: the master gave up the task and acknowledges none."""
+EXECUTOR_TERMINATED: Cause.ValueType  # 5
+"""The executor of its task group ended before it did."""
 Global___Cause: _TypeAlias = Cause  # noqa: Y015
 
 @_typing.final

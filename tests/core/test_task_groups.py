@@ -661,7 +661,13 @@ def test_the_end_of_the_infra_container_ends_all_tasks(
     shim.running_group("a", "b")
     infra = shim.executor().ref
     shim.handle(ended(infra))
-    told = statuses(shim.decision.orders)
+    assert not statuses(shim.decision.orders), "their containers still run"
+    stops = of(orders.Stop, shim.decision.orders)
+    assert stops == [orders.Stop(shim.ref(name), 0.0) for name in ("a", "b")]
+    told = []
+    for name in ("a", "b"):
+        shim.exited(name, 137)
+        told += statuses(shim.decision.orders)
     assert {(s.state, s.reason) for s in told} == {
         (TaskState.TASK_FAILED, TaskStatus.REASON_EXECUTOR_TERMINATED)
     }
@@ -873,8 +879,11 @@ def test_after_a_restart_without_its_infra_container_nothing_of_the_pod_lives(fo
         phase = Phase.EXITED if found == "exited" else Phase.CREATED
         containers.append(container(infra, phase, 137))
     shim.restart(*containers)
-    assert [shim.pending_states(name) for name in ("a", "b")] == [["TASK_FAILED"]] * 2
     assert not of(Launch, shim.decision.orders)
+    assert orders.Stop(shim.ref("a"), 0.0) in shim.decision.orders
+    for name in ("a", "b"):
+        shim.exited(name, 137)
+    assert [shim.pending_states(name) for name in ("a", "b")] == [["TASK_FAILED"]] * 2
     assert len(removals(shim)) == 3
 
 
