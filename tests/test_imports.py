@@ -68,6 +68,7 @@ ALLOWED = {
     "check.volumes_probe": COMMON
     | {"agent.identity", "agent.journal", "config", "engine.api", "engine.connect"},
     "check": COMMON
+    | {"wire.zookeeper_client"}
     | {"config", "discovery.consul_client", "discovery.master_detector", "telemetry", "wire.tls"}
     | {"engine.client.endpoint", "engine.client.transport", "engine.connect"}
     | {"engine.triton.certificate_info", "engine.triton.login"},

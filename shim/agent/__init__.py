@@ -5,7 +5,8 @@ of a running agent (``wiring``). ``runtime`` is the loop in the middle. It hands
 and holds the core's orders behind ``barrier`` until ``journal`` has made their records durable.
 ``dispatcher`` then passes each order to its service; ``messenger`` is the service for libprocess
 messages. ``frontend`` and ``http_service`` answer on the agent's port, and ``supervise`` restarts
-background work that fails.
+background work that fails. A journal in ZooKeeper makes one agent of several machines: begin with
+``standby``; README.md says how that is used.
 
 This package imports all others except the commands. Only the commands ``agent`` and ``dev`` start
 it; ``telemetry.catalogue`` reads its counters.

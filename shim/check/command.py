@@ -69,6 +69,9 @@ def _checks(config: Config, master: MasterProbe) -> Iterator[Check]:
         "give --work_dir a directory that may be written",
         functools.partial(asyncio.to_thread, probes.work_dir, config.work_dir),
     )
+    if config.journal is not None:
+        wrong = "correct --journal, its user and password, or start ZooKeeper"
+        yield Check("journal", wrong, functools.partial(probes.journal, config.journal))
     yield Check(
         "endpoint",
         "correct --docker_host and --docker_cert_path (or DOCKER_HOST, DOCKER_CERT_PATH)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import tempfile
@@ -21,7 +22,7 @@ from shim.engine.connect import connect
 from shim.engine.triton.certificate_info import SECONDS_PER_DAY, read_certificate
 from shim.engine.triton.login import renewal
 from shim.errors import ConfigError
-from shim.model.settings import ConsulConfig
+from shim.model.settings import ConsulConfig, ZooKeeperUrl
 
 _UNUSED_ID = "mesos-shim-check"
 """A shim id that no container has: listing its containers tests the permission only."""
@@ -92,6 +93,31 @@ async def consul(config: ConsulConfig) -> str:
     finally:
         await client.close()
     return f"{config.url}: leader {leader}"
+
+
+async def journal(url: ZooKeeperUrl) -> str:
+    """ZooKeeper answers, and lets this user read the journal."""
+    from shim.wire.zookeeper_client import Refusal, Refused, ZooKeeperClient  # Imports kazoo.
+
+    connected = asyncio.Event()
+    client = ZooKeeperClient(
+        url.hosts, limits.ZK_SESSION_TIMEOUT, url.credentials, lambda state: connected.set()
+    )
+    client.start()
+    try:
+        async with asyncio.timeout(limits.ZK_SESSION_TIMEOUT):
+            await connected.wait()
+        node = await client.get(f"{url.path}/leader")
+        leader = json.loads(node.data)
+        return f"{url}: {leader['ip']}:{leader['port']} leads"
+    except TimeoutError:
+        raise CheckFailed(f"{url}: ZooKeeper does not answer") from None
+    except Refused as error:
+        if error.refusal is Refusal.NO_NODE:
+            return f"{url}: ZooKeeper answers, and no agent leads"
+        raise CheckFailed(f"{url}: {error}") from None
+    finally:
+        await asyncio.to_thread(client.end)
 
 
 async def address(config: Config, master_ip: str | None) -> str:

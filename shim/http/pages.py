@@ -57,6 +57,7 @@ def standby_pages(
     return {
         **_general_pages(version, flags, problems, leadership),
         **dict.fromkeys(_ABOUT_TASKS, standby),
+        "/": health,
         "/health": health,
     }
 

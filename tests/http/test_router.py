@@ -209,6 +209,8 @@ async def test_a_standby_says_who_leads() -> None:
         answer = await client.get("/health")
         expected = "standby: 10.0.0.9:5051 (host a, pid 1) leads\n"
         assert (answer.status, await answer.text()) == (200, expected)
+        answer = await client.get("/")
+        assert (answer.status, await answer.text()) == (200, expected)
         answer = await client.get("/leader")
         assert (answer.status, await answer.json()) == (503, shown)
         answer = await client.get("/slave(1)/state.json")

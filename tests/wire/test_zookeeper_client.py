@@ -177,6 +177,8 @@ async def test_with_credentials_nobody_else_may_read(zookeeper: int, zk: KazooCl
     assert refused.value.refusal is Refusal.NO_AUTH
     for each in (client, other):
         await asyncio.to_thread(each.end)
+    zk.add_auth("digest", "user:s3cret")
+    zk.delete("/mesos", recursive=True)
 
 
 # --- results of a multi ---------------------------------------------------------------------
