@@ -72,6 +72,9 @@ ALLOWED = {
     | {"config", "discovery.consul_client", "discovery.master_detector", "telemetry", "wire.tls"}
     | {"engine.client.endpoint", "engine.client.transport", "engine.connect"}
     | {"engine.triton.certificate_info", "engine.triton.login"},
+    "check.pod_probe": COMMON
+    | {"config", "engine.api", "engine.connect", "engine.images.image_reference"}
+    | {"engine.infra.image"},
     "dev": COMMON | {"agent.main", "config", "telemetry", "wire.tls"},
     "dev.master": COMMON | {"http.recordio", "wire"},
     "agent": COMMON | {"config", "core", "discovery", "engine", "http", "telemetry", "wire"},

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from shim.check import probes
 from shim.check.master_probe import MasterProbe
+from shim.check.pod_probe import pods
 from shim.check.report import Check, CheckResult, results_json, results_text
 from shim.check.volumes_probe import volumes
 from shim.config import Config, load
@@ -81,6 +82,11 @@ def _checks(config: Config, master: MasterProbe) -> Iterator[Check]:
         "volumes",
         "give --volume_driver a driver of the engine, and its --volume_driver_options",
         functools.partial(volumes, config),
+    )
+    yield Check(
+        "pods",
+        "give --pod_image an image that the engine has or can pull",
+        functools.partial(pods, config),
     )
     certificate = probes.certificate_file(config)
     if certificate is not None:

@@ -21,6 +21,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, Endpoint(EngineInfo("docker", "24", "1.43", "vm")))
     monkeypatch.setattr(probes, "certificate_file", lambda config: None)
     monkeypatch.setattr(command, "volumes", _no_volumes)
+    monkeypatch.setattr(command, "pods", _no_volumes)
     monkeypatch.setattr(log, "start_logging", lambda *_: None)
     monkeypatch.delenv("CONSUL_HTTP_ADDR", raising=False)
 
@@ -53,6 +54,7 @@ async def test_a_healthy_setup_passes_every_check(
             "work_dir",
             "endpoint",
             "volumes",
+            "pods",
         )
     ]
 

@@ -19,6 +19,8 @@ AGENT = "tests/agent/test_main.py"
 ROUTER = "tests/http/test_router.py"
 OPERATOR = "tests/http/operator_api"
 WORKERS = "tests/engine/containers"
+PODS = "tests/engine/containers/test_pods.py"
+MAPPING = "tests/engine/mapping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,63 @@ BUGS = (
         "async with self._deps.slots.slot(urgent=True):",
         "async with self._deps.slots.slot():",
         (WORKERS,),
+    ),
+    # --- containers of executors and of their tasks
+    Bug(
+        "a task is created before the container that it joins runs",
+        "shim/engine/containers/launch.py",
+        "addresses = await self._deps.running.wait(spec.starts_after)",
+        "addresses = ()",
+        (PODS,),
+    ),
+    Bug(
+        "the volumes of an executor outlive it",
+        "shim/engine/containers/worker.py",
+        "if isinstance(self._ref.key, ExecutorKey):",
+        "if self._ref.key is None:",
+        (PODS,),
+    ),
+    Bug(
+        "an executor that is adopted is believed to have no volumes",
+        "shim/engine/containers/launch.py",
+        "self._deps.volumes.doubt(self._order.ref)",
+        "pass",
+        (PODS,),
+    ),
+    Bug(
+        "volumes of executors that live are swept",
+        "shim/engine/containers/executor_volumes.py",
+        "if owner not in executors]",
+        "if owner]",
+        (PODS,),
+    ),
+    Bug(
+        "tasks wait for ever for an executor that failed",
+        "shim/engine/containers/worker.py",
+        "            self._deps.running.failed(self._ref, outcome.message)\n",
+        "",
+        (PODS,),
+    ),
+    Bug(
+        "an update takes memory from a container that uses it",
+        "shim/engine/containers/updates.py",
+        'max(wanted, host.get("Memory") or 0)',
+        "wanted",
+        ("tests/engine/containers/test_updates.py",),
+    ),
+    Bug(
+        "a port of a task's own reaches an engine that refuses it beside a shared network",
+        "shim/engine/mapping/spec.py",
+        "        refuse_own_network(builder)\n",
+        "        pass\n",
+        (MAPPING,),
+    ),
+    Bug(
+        "on Triton a task borrows volumes that the lender does not have yet",
+        "shim/engine/mapping/shared_volumes.py",
+        "builder.starts_after = users[0]",
+        "pass",
+        (MAPPING,),
     ),
     # --- the barrier, the loop, the journal
     Bug(

@@ -227,9 +227,7 @@ class LaunchAttempt:
         executor = self._order.executor
         if executor is None:
             return spec
-        self._advance(Stage.CREATING)
-        async with self._within_deadline():
-            await self._owner.create_allowed()
+        await self._create_allowed()
         self._deps.volumes.add(executor.ref, spec)
         if not spec.starts_after:
             return spec
@@ -264,13 +262,11 @@ class LaunchAttempt:
 
     async def _create(self, spec: ContainerSpec) -> Container | None:
         """None: it was created now. Otherwise the container that an earlier attempt made."""
-        self._advance(Stage.CREATING)
         if spec.completes_image_command:
             spec = complete_command(spec, await self._image_config(spec))
         if spec.default_workdir:
             spec = complete_workdir(spec, await self._image_config(spec))
-        async with self._within_deadline():
-            await self._owner.create_allowed()
+        await self._create_allowed()
         self._owner.apply(LaunchEvent.CREATE)
         try:
             if self._deps.notifier is None:
@@ -286,6 +282,12 @@ class LaunchAttempt:
             self._deps.leftovers.add_unanswered_create(self._order.ref.name)
             raise
         return None
+
+    async def _create_allowed(self) -> None:
+        """Report that the create is next, and return once it may be sent."""
+        self._advance(Stage.CREATING)
+        async with self._within_deadline():
+            await self._owner.create_allowed()
 
     async def _image_config(self, spec: ContainerSpec) -> Mapping[str, Any]:
         try:
