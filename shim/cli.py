@@ -144,4 +144,6 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "logs": (_client("logs"), "print the output of a task"),
     "top": (_client("top"), "show what running tasks use"),
     "events": (_client("events"), "print each change of a task"),
+    "exec": (_client("exec"), "run a command in the container of a task"),
+    "kill": (_client("kill"), "signal the containers of tasks"),
 }

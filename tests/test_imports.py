@@ -64,6 +64,7 @@ ALLOWED = {
     "run.runner": {"errors", "model.settings", "wire.tls"},
     "run.tls_tunnel": {"errors", "wire.connect", "wire.tls"},
     "client": {"errors"},
+    "client.exec_session": {"errors", "http.recordio"},
     "client.commands": {"config.libprocess", "errors", "wire.tls"},
     "check.volumes_probe": COMMON
     | {"agent.identity", "agent.journal", "config", "engine.api", "engine.connect"},
@@ -113,7 +114,7 @@ PRIVATE = {
     "agent.main": {"agent", "cli", "dev"},
     "agent.wiring": {"agent"},
     "dev": {"cli", "dev"},
-    "http": {"agent", "dev", "http"},
+    "http": {"agent", "client", "dev", "http"},
     "telemetry.catalogue": {"agent"},
 }
 PURE_PACKAGES = (

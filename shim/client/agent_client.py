@@ -8,7 +8,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -19,8 +19,11 @@ from shim.errors import ConfigError, FatalError, NotFound, error_text
 Json = Mapping[str, Any]
 
 DEFAULT_PORT = 5051
+OPERATOR_API = "/api/v1"
+JSON = "application/json"
 TIMEOUT = 30.0
-"""Seconds without a byte. The live page sends an event each second."""
+"""Seconds without a byte. The live page sends an event each second, a session of exec a heartbeat
+every 15 s."""
 
 
 def agent_url(text: str, *, tls: bool) -> str:
@@ -86,9 +89,27 @@ class AgentClient:
                 raise FatalError(f"{self.url}: {error_text(error)}") from None
         raise FatalError(f"{self.url}: the agent ended the connection")
 
-    def _open(self, path: str, query: Mapping[str, str]) -> HTTPResponse:
+    def call(self, kind: str, body: Json) -> Any:
+        """The answer to a call of the operator API; None if it is empty."""
+        with self.post(json.dumps({"type": kind, kind.lower(): body}).encode()) as answer:
+            content = answer.read()
+        return json.loads(content)[kind.lower()] if content else None
+
+    def post(
+        self, data: bytes | Iterable[bytes], headers: Mapping[str, str] | None = None
+    ) -> HTTPResponse:
+        """The answer to a call whose body may be a stream. Raises NotFound, FatalError."""
+        return self._open(OPERATOR_API, {}, data, {"Content-Type": JSON, **(headers or {})})
+
+    def _open(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        data: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> HTTPResponse:
         question = f"?{urllib.parse.urlencode(query)}" if query else ""
-        request = urllib.request.Request(f"{self.url}{path}{question}")
+        request = urllib.request.Request(f"{self.url}{path}{question}", data, dict(headers or {}))
         if self.credentials:
             encoded = base64.b64encode(self.credentials.encode()).decode()
             request.add_header("Authorization", f"Basic {encoded}")

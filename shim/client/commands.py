@@ -1,6 +1,6 @@
-"""``mesos-shim ps``, ``status``, ``logs``, ``top`` and ``events``: their flags and what they do.
+"""``mesos-shim ps``, ``status``, ``logs``, ``top``, ``events``, ``exec`` and ``kill``: their flags.
 
-Exit codes: 0 well, 1 ill or failed, 2 wrong usage, 3 no such task.
+Exit codes: 0 well, 1 ill or failed, 2 wrong usage, 3 no such task. ``exec`` has the command's.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 
 from shim.client import selection, text
 from shim.client.agent_client import AgentClient, agent_url, credentials
+from shim.client.exec_session import NOT_RUN, ExecSession, signal_number
 from shim.client.log_reader import LogReader
 from shim.client.selection import Row, find_task, matches, short_state
 from shim.client.usage import usage_rows
 from shim.config.libprocess import tls_settings
-from shim.errors import ConfigError, NotFound
+from shim.errors import ConfigError, FatalError, NotFound
 from shim.wire.tls import client_context
 
 NO_SUCH_TASK = 3
@@ -285,10 +286,58 @@ def _event_line(row: Row) -> str:
     return text.printable(" ".join(filter(None, parts)))
 
 
+# --- exec and kill ------------------------------------------------------------------------------
+
+
+def _exec_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-i", "--interactive", action="store_true", help="pass stdin on")
+    parser.add_argument("-t", "--tty", action="store_true", help="give it a terminal")
+    parser.add_argument("--user", default="", help="instead of the container's own")
+    parser.add_argument("--env", action="append", default=[], metavar="K=V")
+    parser.add_argument("task", help="the beginning of a task's id")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="the program and its arguments")
+
+
+def _exec(client: AgentClient, given: argparse.Namespace) -> int:
+    command = given.command[1:] if given.command[:1] == ["--"] else given.command
+    if not command:
+        raise ConfigError("exec: give a command to run")
+    wrong = [pair for pair in given.env if "=" not in pair]
+    if wrong:
+        raise ConfigError(f"--env={wrong[0]}: not K=V")
+    try:
+        row = find_task(snapshot(client)[1], given.task)
+        env = dict(pair.split("=", 1) for pair in given.env)
+        session = ExecSession(client, row["id"], tty=given.tty, interactive=given.interactive)
+        return session.run(command, user=given.user, env=env)
+    except (NotFound, FatalError) as error:
+        print(f"mesos-shim: {error}", file=sys.stderr)
+        return NOT_RUN
+
+
+def _kill_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-s", "--signal", default="KILL", help="a name or a number (KILL)")
+    parser.add_argument("task", nargs="+", help="the beginning of a task's id")
+
+
+def _kill(client: AgentClient, given: argparse.Namespace) -> int:
+    """The containers of all tasks are found before the first is signalled."""
+    number = signal_number(given.signal)
+    rows = snapshot(client)[1]
+    for row in [find_task(rows, task) for task in given.task]:
+        body = {"container_id": {"value": row["id"]}, "signal": number}
+        client.call("KILL_CONTAINER", body)
+        if not given.json:
+            print(row["task"])
+    return 0
+
+
 COMMANDS: Mapping[str, tuple[Action, Callable[[argparse.ArgumentParser], None], str]] = {
     "ps": (_ps, _ps_arguments, "list the tasks of an agent"),
     "status": (_status, _status_arguments, "is the agent well, or what became of one task"),
     "logs": (_logs, _logs_arguments, "print the output of a task"),
     "top": (_top, _top_arguments, "show what running tasks use"),
     "events": (_events, _events_arguments, "print each change of a task"),
+    "exec": (_exec, _exec_arguments, "run a command in the container of a task"),
+    "kill": (_kill, _kill_arguments, "signal the containers of tasks"),
 }

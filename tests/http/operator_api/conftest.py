@@ -19,6 +19,7 @@ from shim.http.basic_auth import READWRITE, BasicAuth
 from shim.http.files import FilesPages
 from shim.http.log_ring import LogRing
 from shim.http.operator_api.handler import PATH, Access, OperatorApi
+from shim.http.pages import agent_pages
 from shim.http.recordio import RecordDecoder, encode
 from shim.http.router import Router
 from shim.http.task_json_cache import TaskJsonCache
@@ -92,7 +93,8 @@ async def serving_api(
     auth = BasicAuth(credentials or {}, frozenset({READWRITE} if credentials else ()))
     access = Access(auth, may_touch, {"agent.example", "localhost"})
     api = OperatorApi(view, cache, files, engine, access)
-    router = Router({}, Metrics(), auth, "slave(1)", {PATH: api.handle})
+    pages = agent_pages(view, cache, files)
+    router = Router(pages, Metrics(), auth, "slave(1)", {PATH: api.handle})
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", router.handle)
     async with TestClient(TestServer(app)) as client:
