@@ -41,7 +41,14 @@ ALLOWED = {
     "discovery.task_ports": COMMON | {"engine.mapping.values"},
     "discovery.master_detector": COMMON | {"wire.detect", "wire.zookeeper"},
     "http": COMMON
-    | {"core.executors", "core.history", "core.lifecycle", "core.status", "core.task"}
+    | {
+        "core.custom_executor",
+        "core.executors",
+        "core.history",
+        "core.lifecycle",
+        "core.status",
+        "core.task",
+    }
     | {"core.view"}
     | {"telemetry.launch_stats", "telemetry.log", "telemetry.metrics", "__version__"},
     "http.executor_api": COMMON | {"core.view", "wire.non_utf8"},

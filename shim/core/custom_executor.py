@@ -151,7 +151,7 @@ class Contact:
     """Updates that the agent has not acknowledged to it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CustomExecutor:
     ref: Ref
     info: ExecutorInfo
@@ -196,6 +196,10 @@ class CustomExecutor:
     def key(self) -> ExecutorKey:
         assert isinstance(self.ref.key, ExecutorKey)
         return self.ref.key
+
+    @property
+    def container_id(self) -> ContainerId:
+        return self.ref.container_id
 
     @property
     def is_subscribed(self) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 
 from shim import limits
+from shim.core.custom_executor import CustomExecutor
 from shim.core.executors import Executor
 from shim.core.task import Task
 from shim.model.container import Ref
@@ -22,8 +23,8 @@ class CompletedTask:
     accepted: float
     """Seconds since the epoch, as ``ended``."""
     ended: float
-    executor: Executor | None = None
-    """Of a task of a task group."""
+    executor: Executor | CustomExecutor | None = None
+    """The executor that the framework brought; None for a command task."""
 
 
 class History:
@@ -35,10 +36,16 @@ class History:
         self.totals: Counter[TaskState.ValueType] = Counter()
         """Tasks that ended since the start of the process, by terminal state."""
 
-    def add(self, task: Task, framework: FrameworkInfo, at: float) -> None:
+    def add(
+        self,
+        task: Task,
+        framework: FrameworkInfo,
+        at: float,
+        custom_executor: CustomExecutor | None = None,
+    ) -> None:
         """The task ended ``at``, in seconds since the epoch."""
         framework_id = task.key.framework_id
-        executor = None if task.group is None else task.group.executor
+        executor = custom_executor if task.group is None else task.group.executor
         tasks = self._tasks.setdefault(framework_id, deque(maxlen=limits.COMPLETED_TASKS))
         self._tasks.move_to_end(framework_id)
         tasks.append(CompletedTask(task.ref, task.info, task.wire, task.accepted, at, executor))

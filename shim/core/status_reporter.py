@@ -51,12 +51,10 @@ class StatusReporter:
             report = replace(report, check_status=empty and empty.SerializeToString())
         container = self.container_status(task) if report.launched else None
         update = self._update(task.key, report, task.executor_id, container)
-        task.add_status(update.update.status)
-        self.save(task)
-        self._status_updates.add(task.key, update)
+        self.forward(task, update)
 
     def forward(self, task: Task, update: StatusUpdateMessage) -> None:
-        """Record the task's change and an update that its executor made."""
+        """Record the task's change and the update, and queue the update for delivery."""
         task.add_status(update.update.status)
         self.save(task)
         self._status_updates.add(task.key, update)

@@ -120,9 +120,7 @@ class Tasks:
         assert ctx.agent_id is not None
         container_id = ContainerId(str(uuidlib.UUID(bytes=ctx.entropy.uuid())))
         task = Task.accept(key, info, ctx.agent_id, container_id, ctx.now.wall, group)
-        self.table[key] = task
-        framework.task_keys.add(key)
-        ctx.record(AddTask(key, task.info.SerializeToString(), task.journal_state()))
+        self._register(framework, task)
         self.start_expiry_timer(task)
         self._volumes.hold(container_id, info.resources)
         return task
@@ -140,9 +138,13 @@ class Tasks:
         task = Task.accept(key, info, ctx.agent_id, executor.container_id, ctx.now.wall)
         task.phase = TaskPhase.QUEUED
         task.join(executor.key, group)
-        self.table[key] = task
-        framework.task_keys.add(key)
-        ctx.record(AddTask(key, task.info.SerializeToString(), task.journal_state()))
+        self._register(framework, task)
+
+    def _register(self, framework: Framework, task: Task) -> None:
+        self.table[task.key] = task
+        framework.task_keys.add(task.key)
+        info, state = task.info.SerializeToString(), task.journal_state()
+        self._ctx.record(AddTask(task.key, info, state))
 
     def launch_order(self, task: Task) -> Launch:
         assert self._ctx.agent_id is not None
@@ -462,7 +464,10 @@ class Tasks:
         ctx = self._ctx
         ctx.timers.cancel(TaskExpiry(task.ref))
         framework = self._frameworks.table[task.key.framework_id]
-        self.history.add(task, framework.info, ctx.now.wall)
+        custom = None
+        if task.executor_key is not None:
+            custom = self.custom_executors.table.get(task.executor_key)
+        self.history.add(task, framework.info, ctx.now.wall, custom)
         if has_container:
             ctx.order(Withdraw(task.ref))
             ctx.order(StopChecks(task.ref))

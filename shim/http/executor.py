@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shim.core.custom_executor import CustomExecutor
 from shim.core.executors import Executor
+from shim.core.task import Task as CoreTask
+from shim.core.view import AgentView
 from shim.http.amounts import Amount
 from shim.http.protojson import Json, to_json
 from shim.model.container import Ref
@@ -49,10 +52,25 @@ def executor_path(work_dir: str, agent_id: str, ref: Ref) -> str:
     )
 
 
-def sandbox_path(work_dir: str, agent_id: str, ref: Ref, executor: Executor | None) -> str:
-    """The sandbox of a task: of a command task, or of a task of ``executor``'s groups."""
+AnyExecutor = Executor | CustomExecutor
+
+
+def executor_of(task: CoreTask, agent: AgentView) -> AnyExecutor | None:
+    """The executor that the framework brought for the task; None for a command task."""
+    if task.group is not None:
+        return task.group.executor
+    return None if task.executor_key is None else agent.custom_executors.get(task.executor_key)
+
+
+def sandbox_path(work_dir: str, agent_id: str, ref: Ref, executor: AnyExecutor | None) -> str:
+    """The sandbox of a task: of a command task, or of a task of ``executor``.
+
+    The tasks of a custom executor share the sandbox of its container.
+    """
     if executor is None:
         return executor_path(work_dir, agent_id, ref)
+    if isinstance(executor, CustomExecutor):
+        return executor_path(work_dir, agent_id, executor.ref)
     return f"{executor_path(work_dir, agent_id, executor.ref)}/tasks/{ref.task_key.task_id}"
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from shim.core.executors import Executor
 from shim.core.task import Task
 from shim.core.view import AgentView
-from shim.http.executor import sandbox_path
+from shim.http.executor import executor_path, sandbox_path
 from shim.http.view import Outputs
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
@@ -48,7 +48,9 @@ def resolve(path: str, work_dir: str, agent: AgentView, outputs: Outputs) -> San
     if found is None:
         return None
     framework, executor, run, inside = found
-    ref = _find(TaskKey(framework, TaskId(executor)), run, agent, outputs)
+    ref = _find(TaskKey(framework, TaskId(executor)), run, agent, outputs) or _find_custom(
+        ExecutorKey(framework, ExecutorId(executor)), run, agent, outputs
+    )
     if ref is None and inside[:1] == ["tasks"] and len(inside) > 1:
         ref = _find_member(framework, executor, run, TaskId(inside[1]), agent, outputs)
         inside = inside[2:]
@@ -71,11 +73,15 @@ def member_directories(path: str, work_dir: str, agent: AgentView) -> list[str] 
 
 def task_paths(work_dir: str, key: TaskKey, task: Task) -> tuple[str, str]:
     """The first and the last of the three paths of a task's sandbox."""
-    executor = None if task.group is None else task.group.executor
     short = f"/frameworks/{key.framework_id}/executors/{task.executor_id}/runs/{LATEST}"
+    agent_id = task.wire.slave_id.value
+    if task.executor_key is not None:
+        container = Ref(task.executor_key, task.ref.container_id)
+        return executor_path(work_dir, agent_id, container), short
+    executor = None if task.group is None else task.group.executor
     if executor is not None:
         short += f"/tasks/{key.task_id}"
-    return sandbox_path(work_dir, task.wire.slave_id.value, task.ref, executor), short
+    return sandbox_path(work_dir, agent_id, task.ref, executor), short
 
 
 def _split(parts: list[str]) -> tuple[FrameworkId, str, str, list[str]] | None:
@@ -95,7 +101,8 @@ def _members(framework: FrameworkId, executor: str, run: str, agent: AgentView) 
     found: list[tuple[Ref, Executor]] = [
         (completed.ref, completed.executor)
         for completed in agent.completed_tasks(framework)
-        if completed.executor is not None and completed.executor.key.executor_id == executor
+        if isinstance(completed.executor, Executor)
+        and completed.executor.key.executor_id == executor
     ]
     known = agent.executors.get(ExecutorKey(framework, ExecutorId(executor)))
     if known is not None:
@@ -131,7 +138,22 @@ def _find(key: TaskKey, run: str, agent: AgentView, outputs: Outputs) -> Ref | N
     return wanted if wanted in runs or outputs.knows(wanted) else None
 
 
+def _find_custom(key: ExecutorKey, run: str, agent: AgentView, outputs: Outputs) -> Ref | None:
+    """The container of a custom executor."""
+    executor = agent.custom_executors.get(key)
+    if executor is not None and run in (LATEST, executor.container_id):
+        return executor.ref
+    if run == LATEST:
+        return outputs.latest(key)
+    wanted = Ref(key, ContainerId(run))
+    return wanted if outputs.knows(wanted) else None
+
+
 def _is_live(ref: Ref, agent: AgentView) -> bool:
+    if isinstance(ref.key, ExecutorKey):
+        executor = agent.custom_executors.get(ref.key)
+        is_live = executor is not None and executor.ref == ref and executor.live
+        return is_live or ref.container_id in agent.pending_removals
     task = agent.tasks.get(ref.task_key)
     return ref.container_id in agent.pending_removals or (
         task is not None and task.ref == ref and task.live

@@ -1,15 +1,15 @@
-"""Default executors in ``/state``: one entry with all tasks of the executor's task groups."""
+"""Executors of frameworks in ``/state``: one entry with all tasks of the executor."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from shim.core.executors import Executor
+from shim.core.custom_executor import CustomExecutor
 from shim.core.history import CompletedTask
 from shim.core.task import Task
 from shim.core.view import AgentView
 from shim.http.amounts import Amount
-from shim.http.executor import allocation_role, executor_path
+from shim.http.executor import AnyExecutor, allocation_role, executor_of, executor_path
 from shim.http.protojson import Json, dump, to_json
 from shim.http.task_json_cache import TaskJsonCache
 from shim.model.ids import FrameworkId
@@ -26,15 +26,20 @@ class ExecutorEntries:
 
     def present(self, framework_id: FrameworkId, tasks: Iterable[Task]) -> Iterator[bytes]:
         """Of the tasks that the agent still has."""
-        groups: dict[Executor, list[Task]] = {}
+        groups: dict[AnyExecutor, list[Task]] = {
+            executor: []
+            for key, executor in self._agent.custom_executors.items()
+            if key.framework_id == framework_id and executor.live
+        }
         for task in tasks:
-            if task.group is None:
+            executor = executor_of(task, self._agent)
+            if executor is None:
                 yield self._cache.executor_of(task)
             else:
-                groups.setdefault(task.group.executor, []).append(task)
+                groups.setdefault(executor, []).append(task)
         if not groups:
             return
-        ended: dict[Executor, list[CompletedTask]] = {}
+        ended: dict[AnyExecutor, list[CompletedTask]] = {}
         for completed in self._completed(framework_id):
             if completed.executor is not None:
                 ended.setdefault(completed.executor, []).append(completed)
@@ -43,14 +48,18 @@ class ExecutorEntries:
 
     def completed(self, framework_id: FrameworkId) -> Iterator[bytes]:
         """Of tasks that ended, and whose last update is acknowledged."""
-        ended: dict[Executor, list[CompletedTask]] = {}
+        ended: dict[AnyExecutor, list[CompletedTask]] = {}
         for completed in self._completed(framework_id):
             if completed.executor is None:
                 yield self._cache.executor_of_completed(completed)
-            elif self._agent.executors.get(completed.executor.key) is not completed.executor:
+            elif not self._is_present(completed.executor):
                 ended.setdefault(completed.executor, []).append(completed)
         for executor, members in ended.items():
             yield self._executor(executor, (), members)
+
+    def _is_present(self, executor: AnyExecutor) -> bool:
+        key, agent = executor.key, self._agent
+        return executor in (agent.executors.get(key), agent.custom_executors.get(key))
 
     def _completed(self, framework_id: FrameworkId) -> Iterator[CompletedTask]:
         for completed in self._agent.completed_tasks(framework_id):
@@ -59,9 +68,10 @@ class ExecutorEntries:
                 yield completed
 
     def _executor(
-        self, executor: Executor, members: Iterable[Task], ended: Iterable[CompletedTask]
+        self, executor: AnyExecutor, members: Sequence[Task], ended: Iterable[CompletedTask]
     ) -> bytes:
-        used = Amount(executor.info.resources if members else ())
+        is_live = bool(members) or (isinstance(executor, CustomExecutor) and executor.live)
+        used = Amount(executor.info.resources if is_live else ())
         present: dict[str, list[bytes]] = {"tasks": [], "queued_tasks": [], "completed_tasks": []}
         present["completed_tasks"] += [self._cache.task_of_completed(each) for each in ended]
         for task in members:
@@ -72,7 +82,7 @@ class ExecutorEntries:
         )
         return b"%s,%s}" % (dump(self._head(executor, used))[:-1], lists)
 
-    def _head(self, executor: Executor, used: Amount) -> Json:
+    def _head(self, executor: AnyExecutor, used: Amount) -> Json:
         info, agent_id = executor.info, self._agent.agent_id or ""
         body: Json = {
             "id": executor.key.executor_id,
@@ -82,7 +92,7 @@ class ExecutorEntries:
             "directory": executor_path(self._work_dir, agent_id, executor.ref),
             "resources": used.json(),
             "role": allocation_role(info.resources),
-            "type": ExecutorInfo.Type.Name(info.type),
+            "type": ExecutorInfo.Type.Name(info.type or ExecutorInfo.CUSTOM),
         }
         if info.labels.labels:
             body["labels"] = [to_json(label) for label in info.labels.labels]

@@ -55,6 +55,10 @@ class StatePage:
         found = defaultdict(list)
         for key, task in self._agent.tasks.items():
             found[key.framework_id].append(task)
+        for executor_key, executor in self._agent.custom_executors.items():
+            if executor.live:
+                # It may have no task.
+                found.setdefault(executor_key.framework_id, [])
         return found
 
     async def _frameworks(

@@ -11,12 +11,11 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from shim import limits
-from shim.core.executors import Executor
 from shim.core.history import CompletedTask
 from shim.core.lifecycle import TaskPhase
 from shim.core.task import Task
 from shim.http.amounts import Amount, FrozenAmount
-from shim.http.executor import executor_json, task_json
+from shim.http.executor import AnyExecutor, executor_json, executor_of, task_json
 from shim.http.protojson import Json, dump
 from shim.http.view import View
 from shim.model.container import Ref
@@ -70,6 +69,8 @@ class TaskJsonCache:
         time_slice, total = self._time_slicer.begin(), Amount()
         for executor in list(self._agent.executors.values()):
             total.add(Amount(executor.info.resources).frozen())
+        for custom in list(self._agent.custom_executors.values()):
+            total.add(Amount(custom.info.resources if custom.live else ()).frozen())
         for task in list(self._agent.tasks.values()):
             await time_slice.checkpoint()
             total.add(self._of_task(task).used)
@@ -102,7 +103,7 @@ class TaskJsonCache:
             del self._cached[ref]
 
     def _of_task(self, task: Task) -> _TaskJson:
-        executor = None if task.group is None else task.group.executor
+        executor = executor_of(task, self._agent)
         return self._get(
             task.ref, task.info, task.wire, executor, ended=not task.live, stage=task.stage
         )
@@ -117,7 +118,7 @@ class TaskJsonCache:
         ref: Ref,
         info: TaskInfo,
         wire: WireTask,
-        executor: Executor | None,
+        executor: AnyExecutor | None,
         *,
         ended: bool,
         stage: str = "",

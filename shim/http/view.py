@@ -14,7 +14,7 @@ from shim.http.health import Liveness
 from shim.http.protojson import Json
 from shim.http.time_slicer import TimeSlicer
 from shim.model.container import Entry, Ref, Usage
-from shim.model.ids import TaskKey
+from shim.model.ids import ExecutorKey, TaskKey
 from shim.telemetry.launch_stats import LaunchStats
 
 _INSTALLED = Path(__file__).stat().st_mtime
@@ -31,7 +31,7 @@ behaviour the agent has, ``build_user`` names the program that answers."""
 class Outputs(Protocol):
     """stdout and stderr of every task. ``live``: the engine may still have the container."""
 
-    def latest(self, key: TaskKey) -> Ref | None: ...
+    def latest(self, key: TaskKey | ExecutorKey) -> Ref | None: ...
 
     def knows(self, ref: Ref) -> bool: ...
 

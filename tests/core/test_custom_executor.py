@@ -68,7 +68,9 @@ def test_a_record_has_everything_that_a_restart_needs() -> None:
         groups=3,
     )
     saved = journal_pb2.Executor.FromString(executor.journal_value())
-    assert CustomExecutor.restore(saved) == executor
+    restored = CustomExecutor.restore(saved)
+    assert restored.journal_value() == executor.journal_value()
+    assert (restored.ref, restored.pid, restored.size) == (ref, executor.pid, executor.size)
 
 
 def test_sizes_add_up_in_thousandths() -> None:

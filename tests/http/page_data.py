@@ -15,7 +15,7 @@ from shim.http.health import Liveness
 from shim.http.view import View
 from shim.model import facts
 from shim.model.container import OUTPUTS, Container, Entry, Phase, Ref, Usage
-from shim.model.ids import AgentId, FrameworkId, Pid, TaskId, TaskKey
+from shim.model.ids import AgentId, ExecutorKey, FrameworkId, Pid, TaskId, TaskKey
 from shim.model.records import Snapshot
 from shim.protos.mesos_pb2 import (
     ContainerInfo,
@@ -152,7 +152,7 @@ class FakeOutputs:
     kept: list[tuple[int, int]] | None = None
     """Extents; None: everything is kept."""
 
-    def latest(self, key: TaskKey) -> Ref | None:
+    def latest(self, key: TaskKey | ExecutorKey) -> Ref | None:
         return next((ref for ref in self.known if ref.key == key), None)
 
     def knows(self, ref: Ref) -> bool:

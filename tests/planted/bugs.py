@@ -21,6 +21,9 @@ OPERATOR = "tests/http/operator_api"
 WORKERS = "tests/engine/containers"
 PODS = "tests/engine/containers/test_pods.py"
 MAPPING = "tests/engine/mapping"
+EXECUTORS = "tests/core/test_custom_executors.py"
+EXECUTOR_API = "tests/http/executor_api"
+EXECUTOR_SEEDS = "tests/sim/test_executor_seeds.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,172 @@ class Bug:
 
 
 BUGS = (
+    # --- custom executors
+    Bug(
+        "an update of an executor is acknowledged to it and not stored",
+        "shim/core/executor_updates.py",
+        "            self._store(executor, task, update)\n",
+        "            pass\n",
+        (EXECUTORS, EXECUTOR_SEEDS),
+    ),
+    Bug(
+        "an executor speaks for the task of another one",
+        "shim/core/executor_updates.py",
+        "if task is not None and task.executor_key != executor.key:",
+        "if False:",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "a state that only masters set is sent on",
+        "shim/core/executor_updates.py",
+        "if reported.state in _NOT_OF_EXECUTORS:",
+        "if False:",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "a repeated update of an executor is stored again",
+        "shim/core/executor_updates.py",
+        "if not task.live or any(known.uuid == update.uuid for known in task.wire.statuses):",
+        "if not task.live:",
+        (EXECUTORS, EXECUTOR_SEEDS),
+    ),
+    Bug(
+        "a task is handed over before it is durable that it was",
+        "shim/core/custom_executors.py",
+        """            task.addresses = executor.addresses
+            self._tasks.reporter.save(task)""",
+        """            task.addresses = executor.addresses""",
+        (EXECUTORS, EXECUTOR_SEEDS),
+    ),
+    Bug(
+        "a task is handed over before its executor's container has grown",
+        "shim/core/custom_executors.py",
+        "        if needed != executor.size:",
+        "        if False:",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "a task that never reached its executor is waited for",
+        "shim/core/custom_executors.py",
+        "            if lost and task.key.task_id not in contact.tasks:",
+        "            if False:",
+        (EXECUTORS, EXECUTOR_SEEDS),
+    ),
+    Bug(
+        "an executor registers from any address",
+        "shim/core/custom_executors.py",
+        "if contact.pid.ip not in known and contact.pid.ip != host:",
+        "if False:",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "an executor that no task is left for keeps being launched",
+        "shim/core/custom_executors.py",
+        "if waits_in_vain or self._tasks.drain is not None:",
+        "if False:",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "the tasks of an executor that ended run for ever",
+        "shim/core/custom_executors.py",
+        """            if task.live:
+                self._tasks.finish(task, report)""",
+        """            if False:
+                self._tasks.finish(task, report)""",
+        (EXECUTORS, EXECUTOR_SEEDS),
+    ),
+    Bug(
+        "the container of an executor that ended is left",
+        "shim/core/custom_executors.py",
+        """        self._tasks.pending_removals.add(executor.ref)
+""",
+        "",
+        (EXECUTORS, EXECUTOR_SEEDS),
+    ),
+    Bug(
+        "the master is not told that an executor exited",
+        "shim/core/custom_executors.py",
+        "        self._executors.send_exited(executor.key, executor_ends.wait_status(detail))\n",
+        "",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "an executor that ignores its shutdown is left alone",
+        "shim/core/custom_executors.py",
+        "            self.apply(executor, CustomExecutorEvent.GRACE_OVER)\n",
+        "            pass\n",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "a kill that the executor missed is not repeated",
+        "shim/core/custom_executors.py",
+        "if task.phase is TaskPhase.DELIVERED and task.cause != Cause.NONE:",
+        "if False:",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "an executor is forgotten before the last update of its tasks is acknowledged",
+        "shim/core/custom_executors.py",
+        "if executor.live or executor.task_keys or executor.key not in self.table:",
+        "if executor.live or executor.key not in self.table:",
+        (EXECUTORS, EXECUTOR_SEEDS),
+    ),
+    Bug(
+        "a message of a sender that did not register counts",
+        "shim/core/executor_calls.py",
+        "if executor is not None and executor.pid == sender:",
+        "if executor is not None:",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "the launch of an executor whose create was under way is repeated",
+        "shim/core/executor_recovery.py",
+        "            if not executor.creating:",
+        "            if True:",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "an executor is not asked to register again after a restart",
+        "shim/core/executor_recovery.py",
+        "            self._executors.await_reconnection(executor)\n",
+        "            pass\n",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "another ExecutorInfo of the same id is taken",
+        "shim/core/executor_admission.py",
+        "if not same_executor(executor.info, info):",
+        "if False:",
+        (EXECUTORS,),
+    ),
+    Bug(
+        "the token of an earlier container is good",
+        "shim/http/executor_api/handler.py",
+        "    elif claims.container_id != container_id:",
+        "    elif False:",
+        (EXECUTOR_API,),
+    ),
+    Bug(
+        "an executor with a token may be spoken for without it",
+        "shim/http/executor_api/handler.py",
+        "elif self._token_required or self._proved.get(key) == container_id:",
+        "elif self._token_required:",
+        (EXECUTOR_API,),
+    ),
+    Bug(
+        "an executor that does not read takes all memory",
+        "shim/http/executor_api/event_streams.py",
+        "if self._bytes > limits.EXECUTOR_STREAM_BYTES:",
+        "if False:",
+        (EXECUTOR_API,),
+    ),
+    Bug(
+        "a call of any size is read",
+        "shim/http/executor_api/handler.py",
+        "if size > limits.EXECUTOR_CALL_BYTES:",
+        "if False:",
+        (EXECUTOR_API,),
+    ),
     # --- launches of containers
     Bug(
         "a cancelled launch starts its container",
@@ -343,8 +512,8 @@ BUGS = (
     Bug(
         "an accepted task is not recorded",
         "shim/core/tasks.py",
-        "        ctx.record(AddTask(key, info.SerializeToString(), task.journal_state()))\n",
-        "",
+        "        self._ctx.record(AddTask(task.key, info, state))\n",
+        "        del info, state\n",
     ),
     Bug(
         "a pending removal is not recorded",
@@ -373,7 +542,7 @@ BUGS = (
     Bug(
         "a framework is never forgotten",
         "shim/core/frameworks.py",
-        "        if not framework.task_keys:\n",
+        "        if not framework.task_keys and not framework.executor_ids:\n",
         "        if False:\n",
     ),
     Bug(
@@ -436,8 +605,13 @@ BUGS = (
     Bug(
         "updates are not resumed at registration",
         "shim/core/master_messages.py",
-        "        if not already:\n            self._status_updates.resume()\n",
-        "",
+        """            self._operations.registered()
+            self._status_updates.resume()
+
+    def _reregistered""",
+        """            self._operations.registered()
+
+    def _reregistered""",
     ),
     Bug(
         "updates flow while not registered",
@@ -467,14 +641,16 @@ BUGS = (
     Bug(
         "a killed task that ends well is FINISHED",
         "shim/core/tasks.py",
-        "        elif task.cause == Cause.NONE:\n            self.finish(\n",
-        "        elif task.cause == Cause.NONE or detail.exit_code == 0:\n            self.finish(\n",
+        "        elif task.cause == Cause.NONE:\n            oom, error",
+        "        elif task.cause == Cause.NONE or detail.exit_code == 0:\n            oom, error",
     ),
     Bug(
         "an unknown exit code is a success",
         "shim/core/status.py",
-        "TaskState.TASK_FINISHED if exit_code == 0 else",
-        "TaskState.TASK_FINISHED if not exit_code else",
+        """        return _out_of_memory(info, message)
+    state = TaskState.TASK_FINISHED if exit_code == 0 else""",
+        """        return _out_of_memory(info, message)
+    state = TaskState.TASK_FINISHED if not exit_code else""",
     ),
     Bug(
         "the end is reported when the stop is ordered",
@@ -492,7 +668,7 @@ BUGS = (
     Bug(
         "an ended task's container is left",
         "shim/core/pending_removals.py",
-        "        self._ctx.order(Remove(ref, self._ctx.settings.remove_delay))\n",
+        "        self._ctx.order(Remove(ref, self._ctx.settings.remove_delay if delay is None else delay))\n",
         "",
     ),
     Bug(
@@ -528,8 +704,8 @@ BUGS = (
     Bug(
         "an ended task stays in service discovery",
         "shim/core/tasks.py",
-        "        ctx.order(Withdraw(task.ref))\n        ctx.order(StopChecks(task.ref))\n        self.pending_removals",
-        "        ctx.order(StopChecks(task.ref))\n        self.pending_removals",
+        "            ctx.order(Withdraw(task.ref))\n            ctx.order(StopChecks(task.ref))\n            self.pending_removals",
+        "            ctx.order(StopChecks(task.ref))\n            self.pending_removals",
     ),
     # --- recovery
     Bug(
@@ -547,8 +723,8 @@ BUGS = (
     Bug(
         "a stop is forgotten by a restart",
         "shim/core/tasks.py",
-        "        if task.phase is TaskPhase.STOPPING:\n            self._ctx.order(Stop(task.ref, task.grace))\n        else:\n            self._publish_and_check(task)",
-        "        self._publish_and_check(task)",
+        "        if task.phase is TaskPhase.STOPPING:\n            self._ctx.order(Stop(task.ref, task.grace))\n        elif",
+        "        if",
     ),
     Bug(
         "pending removals are forgotten by a restart",
@@ -662,8 +838,8 @@ BUGS = (
     Bug(
         "missing pings are not noticed",
         "shim/core/registration.py",
-        "        self._set_ping_timer()\n        if self._reregistration_due",
-        "        if self._reregistration_due",
+        "        self._set_ping_timer()\n        self._requested_earlier",
+        "        self._requested_earlier",
     ),
     Bug(
         "a registration request is sent once only",
@@ -718,8 +894,8 @@ BUGS = (
     Bug(
         "resources that change during a registration are not settled",
         "shim/core/master_messages.py",
-        "        if resources != self._tasks.checkpointed_resources and not self._ctx.connected:\n",
-        "        if False:\n",
+        "        if self._reservations.replace(message.resources) and not self._ctx.connected:\n",
+        "        if self._reservations.replace(message.resources) and False:\n",
     ),
     Bug(
         "an ended task that the master asks about is rejected",
@@ -756,8 +932,8 @@ BUGS = (
     Bug(
         "a create is allowed when the task is launched",
         "shim/core/tasks.py",
-        "        self.start_expiry_timer(task)\n        ctx.order(self.launch_order(task))\n",
-        "        self.start_expiry_timer(task)\n        ctx.order(self.launch_order(task))\n        self._allow_create(task, None)\n",
+        "        self._ctx.order(self.launch_order(self.add(framework, key, info)))\n",
+        "        self._ctx.order(self.launch_order(self.add(framework, key, info)))\n        self._allow_create(self.table[key], None)\n",
     ),
     Bug(
         "a launch that is repeated after a restart is never allowed to create",
@@ -768,22 +944,22 @@ BUGS = (
     Bug(
         "a create is sent before it is allowed",
         "shim/engine/containers/launch.py",
-        "            await self._owner.create_allowed()\n",
-        "            self._owner.apply(LaunchEvent.ALLOW)\n",
+        "            await self._owner.create_allowed()\n        self._owner.apply(LaunchEvent.CREATE)",
+        "            self._owner.apply(LaunchEvent.ALLOW)\n        self._owner.apply(LaunchEvent.CREATE)",
         ("tests/engine/containers",),
     ),
     Bug(
         "a cancel does not interrupt a launch that waits for permission to create",
         "shim/engine/containers/launch.py",
-        "        async with self._within_deadline():\n            await self._owner.create_allowed()\n",
-        "        await self._owner.create_allowed()\n",
+        "        async with self._within_deadline():\n            await self._owner.create_allowed()\n        self._owner.apply(LaunchEvent.CREATE)",
+        "        await self._owner.create_allowed()\n        self._owner.apply(LaunchEvent.CREATE)",
         ("tests/engine/containers",),
     ),
     Bug(
         "reservations are forgotten with the agent id",
         "shim/core/agent.py",
-        "        request.checkpointed_resources.extend(self.tasks.checkpointed_resources)\n        if isinstance(request, RegisterSlaveMessage):\n            return\n",
-        "        if isinstance(request, RegisterSlaveMessage):\n            return\n        request.checkpointed_resources.extend(self.tasks.checkpointed_resources)\n",
+        "        request.checkpointed_resources.extend(self.reservations.resources)\n        if isinstance(request, RegisterSlaveMessage):\n            return\n",
+        "        if isinstance(request, RegisterSlaveMessage):\n            return\n        request.checkpointed_resources.extend(self.reservations.resources)\n",
     ),
     Bug(
         "resources are reported without their allocation",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from shim.core.executors import Executor
 from shim.core.history import CompletedTask
 from shim.core.task import Task
-from shim.http.executor import sandbox_path
+from shim.http.executor import AnyExecutor, executor_of, sandbox_path
 from shim.http.live.rows import scalars_of
 from shim.http.protojson import Json, to_json
 from shim.http.view import View
@@ -27,7 +26,7 @@ def task_json(view: View, container_id: str) -> Json | None:
 
 
 def _live(view: View, task: Task) -> Json:
-    executor = None if task.group is None else task.group.executor
+    executor = executor_of(task, view.agent)
     body = _body(view, task.ref, task.info, task.wire, task.accepted, executor)
     pending = view.agent.unacknowledged_states(task.key)
     body["unacknowledged"] = [TaskState.Name(state) for state in pending]
@@ -50,7 +49,7 @@ def _body(
     info: TaskInfo,
     wire: WireTask,
     accepted: float,
-    executor: Executor | None,
+    executor: AnyExecutor | None,
 ) -> Json:
     return {
         "id": ref.container_id,
