@@ -72,6 +72,11 @@ def _no_executors(order: LaunchExecutor) -> Launch:
     raise InvalidTask(f"{order.ref}: executors are not launched here")
 
 
+def _may_lend(order: Launch) -> bool:
+    """Whether tasks of the same executor may wait for this one, as on Triton."""
+    return order.executor is not None and not order.executor.infra
+
+
 class Containerizer:
     """Routes each order to the worker, queue, timer or watcher that carries it out."""
 
@@ -191,7 +196,7 @@ class Containerizer:
         if order.ref.name in self._workers:
             self._work_on(order)
             return
-        if isinstance(order.ref.key, ExecutorKey) or order.executor is not None:
+        if isinstance(order.ref.key, ExecutorKey) or _may_lend(order):
             self._deps.running.launching(order.ref)
         if is_infra(order.ref, order.task):
             self._deps.leftovers.add_without_logs(order.ref.name)

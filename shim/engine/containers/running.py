@@ -7,7 +7,7 @@ the task's is created. Both launches are ordered at once; the task's fetches and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from shim.engine.api import Engine
 from shim.errors import Permanent
@@ -31,22 +31,20 @@ class RunningContainers:
             self._outcomes[ref.name] = asyncio.get_running_loop().create_future()
 
     def started(self, ref: Ref, container: Container) -> None:
-        self._settle(ref, lambda outcome: outcome.set_result(container.addresses))
+        outcome = self._outcomes.get(ref.name)
+        if outcome is not None and not outcome.done():
+            outcome.set_result(container.addresses)
 
     def failed(self, ref: Ref, reason: str) -> None:
-        """Its launch ended before it ran."""
-        error = Permanent(f"{ref.name} did not start: {reason}")
-        self._settle(ref, lambda outcome: outcome.set_exception(error))
+        """Its launch ended before it ran. Those that wait for it, or will, are told why."""
+        outcome = self._outcomes.get(ref.name)
+        if outcome is not None and not outcome.done():
+            outcome.set_exception(Permanent(f"{ref.name} did not start: {reason}"))
+            outcome.exception()  # Without a waiter nobody else looks at the error.
 
     def removed(self, ref: Ref) -> None:
         self.failed(ref, "it is removed")
         self._outcomes.pop(ref.name, None)
-
-    def _settle(self, ref: Ref, settle: Callable[[asyncio.Future[Addresses]], None]) -> None:
-        outcome = self._outcomes.get(ref.name)
-        if outcome is not None and not outcome.done():
-            settle(outcome)
-            outcome.exception()  # Without a waiter nobody else looks at an error.
 
     async def wait(self, name: str) -> Sequence[str]:
         """Return its addresses, IPv4 first, once it runs. Permanent: it did not start.

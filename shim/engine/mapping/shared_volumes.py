@@ -90,6 +90,8 @@ def map_parents(
     _refuse_overlaps(member, shared, field)
     if builder.settings.triton:
         _share_on_triton(builder, member, shared, field)
+    elif not builder.settings.supports_api("1.25"):
+        reject("The engine's API is older than 1.25", f"{field}.source.sandbox_path", shared.path)
     else:
         builder.append("HostConfig.Mounts", _mount(builder, member, shared))
     return None

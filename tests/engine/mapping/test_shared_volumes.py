@@ -79,6 +79,11 @@ def test_a_directory_inside_of_another_is_refused(path: str, other: str) -> None
     assert spec(web, member(web, task(parent("a", "/data"), "db")))
 
 
+def test_an_engine_without_mounts_has_no_shared_directories() -> None:
+    said = refusal(task(parent("a", "/data")), api_version="1.24")
+    assert said.startswith("The engine's API is older than 1.25: container.volumes[0].source")
+
+
 def test_only_a_task_in_a_task_group_has_a_parent() -> None:
     with pytest.raises(InvalidTask, match="sandbox of a parent container is not supported"):
         container_spec(
