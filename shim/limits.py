@@ -537,8 +537,11 @@ SESSION_WAITING_BYTES = 1024 * 1024
 """Kept for a second client of a session that reads slowly. Beyond it, that client is cut off."""
 SESSION_CLOSE_TIMEOUT = 5.0
 """For ending the processes of all sessions when the agent stops."""
-SIGNAL_TIMEOUT = 10.0
+SIGNAL_TIMEOUT = 20.0
 """For the program in a container that sends a signal to the process of a session."""
+SIGNAL_ATTEMPTS = 3
+SIGNAL_RETRY = 5.0
+"""Between two attempts to kill the process of a session whose client has gone."""
 HEALTH_RELIST_AGE = 90.0
 """/health answers 503 after this time without an answered list. A list is due every 10 s."""
 AGENT_LOG_BYTES = 1024 * 1024

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from shim import limits
-from shim.errors import NotFound, Permanent, ShimError
+from shim.errors import NotFound, Permanent, ShimError, Transient
 from shim.http.operator_api import streams
 from shim.http.operator_api.containers import Containers, not_found, unknown
 from shim.http.operator_api.envelope import MediaTypes
@@ -134,13 +134,21 @@ class ExecCalls:
         ending.add_done_callback(self._endings.discard)
 
     async def _end_process(self, session: Session) -> None:
+        """Kill it, with a second and third attempt where the endpoint does not answer."""
         shown = id_text(session.container_id)
-        try:
-            found = await signal_session(self._processes, session, SIGKILL)
-        except ShimError as error:
-            log.warning("session %s: its process may still run: %s", shown, error)
+        for attempt in range(1, limits.SIGNAL_ATTEMPTS + 1):
+            try:
+                found = await signal_session(self._processes, session, SIGKILL)
+            except Transient as error:
+                log.warning("session %s: its process may still run: %s", shown, error)
+                if attempt < limits.SIGNAL_ATTEMPTS:
+                    await asyncio.sleep(limits.SIGNAL_RETRY)
+                continue
+            except ShimError as error:
+                log.warning("session %s: its process may still run: %s", shown, error)
+                return
+            log.info("session %s: its client has gone: %s", shown, _KILLED[found])
             return
-        log.info("session %s: its client has gone: %s", shown, _KILLED[found])
 
     async def attach_output(
         self, request: web.Request, call: Call, types: MediaTypes, who: str

@@ -128,9 +128,22 @@ async def test_a_process_is_killed_when_its_client_goes(
     records = await exec_(api, ref, "cat")
     records.answer.close()
     process = api.engine.processes[0]
-    await until(lambda: process.code == 128 + 9, seconds=4)
+    await until(lambda: process.code == 128 + 9)
     assert (await wait(api, nested(ref)))["exit_status"] == 9
     assert process.closed
+
+
+async def test_a_process_is_killed_although_the_endpoint_is_away_for_a_moment(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "SESSION_POLL", 0.02)
+    monkeypatch.setattr(limits, "SIGNAL_RETRY", 0.01)
+    records = await exec_(api, api.run(), "cat")
+    api.engine.fail("start_exec", times=2)
+    records.answer.close()
+    process = api.engine.processes[0]
+    await until(lambda: process.code == 128 + 9, seconds=30)
+    assert caplog.text.count("its process may still run: start_exec: no answer") == 2
 
 
 async def test_a_session_is_signalled_and_removed(api: Api) -> None:
