@@ -14,8 +14,8 @@ from shim.engine.mapping.pod import is_infra
 from shim.engine.mapping.resources import limits_of
 from shim.errors import InvalidTask
 from shim.model.ids import ExecutorKey
-from shim.model.orders import Launch, LaunchExecutor
-from shim.protos.mesos_pb2 import Resource
+from shim.model.orders import Launch, LaunchExecutor, MemberOf
+from shim.protos.mesos_pb2 import FrameworkInfo, Resource
 
 
 def mapping_settings(
@@ -50,6 +50,14 @@ class LaunchSpecs:
 
     def spec(self, order: Launch) -> ContainerSpec:
         """The create request of a launch. Raises InvalidTask."""
+        try:
+            return self._spec(order)
+        except InvalidTask as error:
+            if isinstance(order.ref.key, ExecutorKey):
+                raise InvalidTask(f"executor: {error}") from None
+            raise
+
+    def _spec(self, order: Launch) -> ContainerSpec:
         settings = self.settings
         spec = container_spec(
             order.ref,
@@ -76,12 +84,32 @@ class LaunchSpecs:
         return limits_of(resources, self.settings)
 
     def problem(self, order: Launch) -> str | None:
-        """What the endpoint cannot do of a launch, with the name of the field; None: nothing."""
+        """What the endpoint cannot do of a launch, with the name of the field; None: nothing.
+
+        With the first task of an executor, its infra container is looked at as well.
+        """
+        member = order.executor
         try:
+            if (
+                member is not None
+                and member.infra
+                and member.group[:1] == ((order.ref, order.task),)
+            ):
+                self.spec(self.executor_launch(_infra_order(member, order.agent_id), {}))
             self.spec(order)
         except InvalidTask as error:
             return str(error)
         return None
+
+
+def _infra_order(member: MemberOf, agent_id: str) -> LaunchExecutor:
+    """The launch of an infra container as the core orders it, but for the framework."""
+    resources = [
+        *member.executor.resources,
+        *(r for _, task in member.group for r in task.resources),
+    ]
+    framework = FrameworkInfo(user="", name="")
+    return LaunchExecutor(member.ref, member.executor, framework, agent_id, tuple(resources))
 
 
 def _executor_id(order: Launch) -> str:
