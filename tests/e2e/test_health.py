@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.client import Framework, Json
 from tests.e2e.conftest import System
 from tests.e2e.tasks import docker_task, running
-from tests.support.wait import until
+from tests.support.wait import PATIENCE, until
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
@@ -24,7 +24,7 @@ CHECK = "REASON_TASK_CHECK_STATUS_UPDATED"
 
 def checked(system: System, task_id: str, command: str, check: Json, **timing: Any) -> Json:
     """With a health check, every 0.2 s, that kills at the second failure."""
-    quick = {"delay_seconds": 0, "interval_seconds": 0.2, "timeout_seconds": 10}
+    quick = {"delay_seconds": 0, "interval_seconds": 0.2, "timeout_seconds": PATIENCE}
     counted = {"consecutive_failures": 2, "grace_period_seconds": 0}
     info = docker_task(system, task_id, command)
     return {**info, "health_check": {**quick, **counted, **check, **timing}}
@@ -63,6 +63,9 @@ async def test_every_kind_becomes_healthy(shared: System) -> None:
         checked(shared, "no-network", SERVER, TCP),
         checked(shared, "none", "sleep 1000", TCP, grace_period_seconds=100),
     ]
+    for info in tasks[:5]:
+        # A server may be slower than two checks.
+        info["health_check"]["consecutive_failures"] = 1000
     tasks[4]["container"]["docker"]["network"] = "NONE"
     async with shared.framework() as framework:
         await running(shared, framework, *tasks)
@@ -112,7 +115,7 @@ async def test_unhealthy_well_again_and_killed(shared: System) -> None:
 async def test_failures_in_the_grace_period_do_not_count(shared: System) -> None:
     """The server comes late: without the grace period the task would have been killed."""
     slow = f"until [ -e /tmp/go ]; do sleep 0.1; done; {SERVER}"
-    graceful = checked(shared, "graceful", slow, TCP, grace_period_seconds=60)
+    graceful = checked(shared, "graceful", slow, TCP, grace_period_seconds=10 * PATIENCE)
     hasty = checked(shared, "hasty", slow, TCP)
     await shared.agent()
     async with shared.framework() as framework:
@@ -126,8 +129,9 @@ async def test_failures_in_the_grace_period_do_not_count(shared: System) -> None
 
 
 async def test_checks_tell_every_change_and_kill_nothing(shared: System) -> None:
-    timing = {"delay_seconds": 0, "interval_seconds": 0.2, "timeout_seconds": 10}
-    script = {"command": {"value": "exit $(cat /tmp/code)"}}
+    timing = {"delay_seconds": 0, "interval_seconds": 0.2, "timeout_seconds": PATIENCE}
+    value = "until [ -s /tmp/code ]; do sleep 0.1; done; exit $(cat /tmp/code)"
+    script = {"command": {"value": value}}
     info = docker_task(shared, "code", "echo 7 >/tmp/code; sleep 1000")
     info["check"] = {"type": "COMMAND", "command": script, **timing}
     page = docker_task(shared, "page", SERVER)

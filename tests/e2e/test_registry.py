@@ -194,12 +194,12 @@ async def test_a_slow_pull_is_seen_and_ends_with_a_kill(
 
 async def test_a_pull_that_takes_too_long(public: Registry, push: Push, system: System) -> None:
     image = await asyncio.to_thread(push, public)
-    await system.agent("--executor_registration_timeout=1secs")
+    await system.agent("--executor_registration_timeout=5secs")
     async with gate(public.port, rate=2e3) as way, system.framework() as framework:
         image = image.replace(str(public.port), str(way.port))
         await framework.launch(docker_task(system, "slow", image=image))
         ended = await framework.end("slow")
     assert ended["reason"] == "REASON_EXECUTOR_REGISTRATION_TIMEOUT"
     assert ended["message"] == (
-        "Failed to launch container: not started within 1 s, while pulling image"
+        "Failed to launch container: not started within 5 s, while pulling image"
     )

@@ -9,6 +9,7 @@ from shim.protos import messages_pb2 as internal
 from shim.wire.cram_md5 import Completed, Refused
 from tests.dev.master.conftest import SECRETS, Embedded
 from tests.dev.master.fake_agent import FakeAgent
+from tests.support.wait import until
 
 
 async def test_an_authenticated_agent_may_register(strict_master: str) -> None:
@@ -74,13 +75,12 @@ async def test_initial_data_in_the_start_message_is_an_error(strict_master: str)
 async def test_a_stalled_authentication_times_out() -> None:
     async with (
         Embedded(
-            port=0, credentials=SECRETS, authenticate_agents=True, authentication_timeout=0.2
+            port=0, credentials=SECRETS, authenticate_agents=True, authentication_timeout=1.0
         ) as master,
         FakeAgent(master.address) as agent,
     ):
         agent.send(auth.AuthenticateMessage(pid=str(agent.pid)))
         await agent.next(auth.AuthenticationMechanismsMessage)
         assert master.state.authenticating
-        await asyncio.sleep(0.4)
-        assert not master.state.authenticating
+        await until(lambda: not master.state.authenticating, "the end of the attempt")
         assert await agent.authenticate("agent", SECRETS["agent"]) == Completed()

@@ -13,6 +13,7 @@ from shim.protos import messages_pb2 as internal
 from tests.dev.master.fake_agent import SIMPLE, FakeAgent
 from tests.dev.master.raw_framework import Json, RawFramework
 from tests.e2e.client import task
+from tests.support.wait import until
 
 
 def executor(kind: str, **fields: object) -> Json:
@@ -100,16 +101,15 @@ async def test_the_framework_with_the_smaller_share_is_offered_first(master: str
         RawFramework(master) as second,
     ):
         await agent.register()
-        winner = await first.offer() if await _has_offer(first) else None
-        one, other = (first, second) if winner else (second, first)
-        offer = winner or await second.offer()
+        await until(lambda: _has_offer(first) or _has_offer(second), "an offer")
+        one, other = (first, second) if _has_offer(first) else (second, first)
+        offer = await one.offer()
         await one.accept(offer, launch(task("one")), refuse=0)
         await agent.next(internal.RunTaskMessage)
         await other.offer()
 
 
-async def _has_offer(framework: RawFramework) -> bool:
-    await asyncio.sleep(0.5)
+def _has_offer(framework: RawFramework) -> bool:
     return any(e["type"] == "OFFERS" for e in framework.events)
 
 

@@ -18,11 +18,14 @@ from shim.model.container import LABEL_SHIM
 from shim.model.facts import CheckReported, Fact, HealthReported
 from shim.protos.mesos_pb2 import CheckStatusInfo
 from tests.engine.checks.orders import order_for
-from tests.support.wait import until
+from tests.support.wait import PATIENCE, until
 
 pytestmark = pytest.mark.needs_docker
 
-QUICK = "delay_seconds: 0 interval_seconds: 0.2 timeout_seconds: 10 grace_period_seconds: 0"
+QUICK = "delay_seconds: 0 interval_seconds: 0.2 timeout_seconds: 90 grace_period_seconds: 0"
+
+PATIENT = f"{QUICK} consecutive_failures: 1000"
+"""For servers, which may start more slowly than three checks fail."""
 
 
 @dataclass
@@ -90,7 +93,7 @@ async def test_a_command_that_keeps_failing_kills_the_task(world: World) -> None
 @pytest.mark.parametrize("kind", ["HTTP http", "TCP tcp"])
 async def test_a_server_at_the_containers_address_is_healthy(world: World, kind: str) -> None:
     name, addresses = await world.run("httpd -f -p 8080 -h /www")
-    text = f"health_check {{ {QUICK} type: {kind} {{ port: 8080 }} }}"
+    text = f"health_check {{ {PATIENT} type: {kind} {{ port: 8080 }} }}"
     world.checker.start(order_for(name, text, *addresses))
     await until(lambda: (True, False) in world.health)
 
@@ -101,7 +104,7 @@ async def test_a_server_on_loopback_only_is_healthy(
 ) -> None:
     caplog.set_level("INFO")
     name, addresses = await world.run("httpd -f -p 127.0.0.1:8080 -h /www")
-    text = f"health_check {{ {QUICK} type: {kind} {{ port: 8080 }} }}"
+    text = f"health_check {{ {PATIENT} type: {kind} {{ port: 8080 }} }}"
     world.checker.start(order_for(name, text, *addresses))
     await until(lambda: (True, False) in world.health)
     assert "a probe inside the container from now on" in caplog.text
@@ -126,15 +129,17 @@ async def test_a_check_reports_a_page_that_disappears_and_returns(world: World) 
         return [CheckStatusInfo.FromString(f.status).http.status_code for f in reports]
 
     await until(lambda: codes()[-1:] == [200])
-    await world.engine.exec(name, ["mv", "/www/index.html", "/www/away"], {}, 10)
+    await world.engine.exec(name, ["mv", "/www/index.html", "/www/away"], {}, PATIENCE)
     await until(lambda: codes()[-1:] == [404])
-    await world.engine.exec(name, ["mv", "/www/away", "/www/index.html"], {}, 10)
+    await world.engine.exec(name, ["mv", "/www/away", "/www/index.html"], {}, PATIENCE)
     await until(lambda: codes()[-1:] == [200])
 
 
 async def test_the_end_of_a_container_is_no_failure(world: World) -> None:
-    name, addresses = await world.run("sleep 1")
+    name, addresses = await world.run("until [ -e /tmp/end ]; do sleep 0.1; done")
     text = f'health_check {{ {QUICK} type: COMMAND command {{ value: "true" }} }}'
     world.checker.start(order_for(name, text, *addresses))
+    await until(lambda: len(world.health) == 1)
+    await world.engine.exec(name, ["touch", "/tmp/end"], {}, PATIENCE)
     await until(lambda: world.checker.results["unknown"] > 3)
     assert world.health == [(True, False)]
