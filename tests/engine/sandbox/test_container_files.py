@@ -12,6 +12,7 @@ from shim.engine.sandbox.container_files import ContainerFiles
 from shim.errors import NotFound, Permanent
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from tests.support.wait import until
 
 REF = Ref(TaskKey(FrameworkId("f"), TaskId("t")), ContainerId("c"))
 
@@ -89,15 +90,18 @@ async def test_a_link_to_a_link_is_refused() -> None:
 
 
 async def test_concurrent_readers_share_one_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "ARCHIVE_AGE", 0.05)
+    monkeypatch.setattr(limits, "ARCHIVE_AGE", 1.0)
     engine = Engine(out=a_tar(("out", b"1")))
     these = files(engine)
     await asyncio.gather(*(these.fetch(REF, "out") for _ in range(20)))
     await these.fetch(REF, "out")
     assert len(engine.asked) == 1
     engine.tars["/mnt/box/out"] = a_tar(("out", b"2"))
-    await asyncio.sleep(0.1)
-    assert (await these.fetch(REF, "out")).content == b"2"
+
+    async def is_new() -> bool:
+        return (await these.fetch(REF, "out")).content == b"2"
+
+    await until(is_new, "the new content")
 
 
 async def test_the_cache_is_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
