@@ -24,6 +24,7 @@ MAPPING = "tests/engine/mapping"
 EXECUTORS = "tests/core/test_custom_executors.py"
 EXECUTOR_API = "tests/http/executor_api"
 EXECUTOR_SEEDS = "tests/sim/test_executor_seeds.py"
+GROUPS = "tests/core/test_task_groups.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,99 @@ BUGS = (
         "if size > limits.EXECUTOR_CALL_BYTES:",
         "if False:",
         (EXECUTOR_API,),
+    # --- task groups
+    Bug(
+        "task groups: the rest of a broken group runs on",
+        "shim/core/task_groups.py",
+        """            if task.cause == Cause.NONE:
+                self._tasks.kill_with_group(task)""",
+        """            if task.cause != Cause.NONE:
+                self._tasks.kill_with_group(task)""",
+        (SIM,),
+    ),
+    Bug(
+        "task groups: a finished task ends its group",
+        "shim/core/task_groups.py",
+        "    return not task.live and task.wire.state != TaskState.TASK_FINISHED\n",
+        "    return not task.live\n",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: a task is reported as running before its group is launched",
+        "shim/core/tasks.py",
+        "                    event = Event.STARTED_EARLY\n",
+        "                    pass\n",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: one launch that answers counts for all",
+        "shim/core/task_groups.py",
+        "                elif all(self._answered(group, key) for key in group.members):\n",
+        "                elif any(self._answered(group, key) for key in group.members):\n",
+        (SIM, GROUPS),
+    ),
+    Bug(
+        "task groups: the ends noted at a launch are forgotten",
+        "shim/core/task_groups.py",
+        "            if task.key in ends:\n",
+        "            if task.key not in ends and False:\n",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: the infra container is left",
+        "shim/core/task_groups.py",
+        "        self._tasks.pending_removals.add(executor.ref, delay=0.0)\n",
+        "",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: the executor ends before its last task",
+        "shim/core/task_groups.py",
+        "        if not any(task.live for task in self._tasks_of(executor)):\n",
+        "        if not all(task.live for task in self._tasks_of(executor)):\n",
+        (SIM, GROUPS),
+    ),
+    Bug(
+        "task groups: the master is not told that the executor exited",
+        "shim/core/executors.py",
+        "        self.send_exited(executor.key, executor.exit_status)\n",
+        "",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: tasks run on without their infra container",
+        "shim/core/task_groups.py",
+        "                self._tasks.kill(task, Cause.EXECUTOR_TERMINATED, None)\n",
+        "                pass\n",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: a second kill changes the grace of a group's task",
+        "shim/core/tasks.py",
+        "        elif task.group is None or not repeated or grace < task.grace:\n",
+        "        elif task.group is None or not repeated or grace != task.grace:\n",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: an executor is not reported at a re-registration",
+        "shim/core/agent.py",
+        "                    executors[task.group.executor] = None\n",
+        "                    pass\n",
+        (SIM, GROUPS),
+    ),
+    Bug(
+        "task groups: a restart launches the tasks of a queued group",
+        "shim/core/recovery.py",
+        "        launched = [task for task in live if not (task.queued or task.inside_executor)]\n",
+        "        launched = [task for task in live if not task.inside_executor]\n",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: one unfit task does not refuse its group",
+        "shim/core/task_groups.py",
+        "            if problem := ctx.settings.launch_problem(launch):\n",
+        "            if False and (problem := ctx.settings.launch_problem(launch)):\n",
+        (GROUPS,),
     ),
     # --- launches of containers
     Bug(

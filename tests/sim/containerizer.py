@@ -130,7 +130,7 @@ class ContainerWorker:
     def __init__(self, containerizer: Containerizer, ref: Ref) -> None:
         self._containerizer = containerizer
         self.ref = ref
-        self.launch: orders.Launch | None = None
+        self.launch: orders.Launch | orders.LaunchExecutor | None = None
         self.stop: orders.Stop | None = None
         self.remove: orders.Remove | None = None
         self.cancelled = False
@@ -146,8 +146,9 @@ class ContainerWorker:
 
     def take(self, order: Any) -> None:
         match order:
-            case orders.Launch():
+            case orders.Launch() | orders.LaunchExecutor():
                 self.launch = self.launch or order
+                self._join(order)
             case orders.AllowCreate():
                 self._allow()
             case orders.CancelLaunch():
@@ -162,6 +163,11 @@ class ContainerWorker:
                 self._interrupt(not self.launching)
         if self._steps is None:
             self._next()
+
+    def _join(self, order: orders.Launch | orders.LaunchExecutor) -> None:
+        if isinstance(order, orders.Launch) and order.executor is not None and order.executor.infra:
+            joined = self._containerizer.world.engine.joined
+            joined[self.ref.name] = order.executor.ref.name
 
     def _allow(self) -> None:
         if self.launching and not self.create_allowed:
@@ -257,7 +263,7 @@ class ContainerWorker:
         self._containerizer.observe(self.ref, found)
 
     def _launch(self) -> Steps:
-        behaviour = self._containerizer.world.engine.behaviours[self.ref.task_key]
+        behaviour = self._containerizer.world.engine.behaviour_of(self.ref)
         if behaviour.trouble == "invalid":
             return facts.LaunchFailed(self.ref, Failure.INVALID, "bad port")
         self._containerizer.post(facts.LaunchAdvanced(self.ref, Stage.PULLING))

@@ -14,6 +14,7 @@ from typing import Any
 from shim.errors import NameTaken, NotFound, Permanent, ShimError, Transient
 from shim.model.container import (
     LABEL_CONTAINER,
+    LABEL_EXECUTOR,
     LABEL_FRAMEWORK,
     LABEL_SHIM,
     LABEL_TASK,
@@ -21,7 +22,7 @@ from shim.model.container import (
     Phase,
     Ref,
 )
-from shim.model.ids import TaskKey
+from shim.model.ids import ExecutorKey, TaskKey
 from tests.sim.clock import Clock, Violation
 from tests.sim.plan import Plan
 
@@ -52,7 +53,12 @@ class SimulatedContainer:
     started: int = 0
 
     def described(self) -> Container:
-        key = self.ref.task_key
+        key = self.ref.key
+        whose = (
+            {LABEL_EXECUTOR: str(key.executor_id)}
+            if isinstance(key, ExecutorKey)
+            else {LABEL_TASK: str(key.task_id)}
+        )
         return Container(
             self.ref.name,
             f"id-{self.ref.container_id}",
@@ -60,8 +66,8 @@ class SimulatedContainer:
             {
                 LABEL_SHIM: "sim",
                 LABEL_FRAMEWORK: key.framework_id,
-                LABEL_TASK: key.task_id,
                 LABEL_CONTAINER: self.ref.container_id,
+                **whose,
             },
             self.exit_code,
             self.oom_killed,
@@ -81,6 +87,8 @@ class Engine:
     behaviours: dict[TaskKey, Behaviour] = field(default_factory=dict)
     ran: dict[TaskKey, str] = field(default_factory=dict)
     """The container in which each task ran: at most one."""
+    joined: dict[str, str] = field(default_factory=dict)
+    """By the name of a task's container, that of the infra container whose network it joins."""
     away_until: float = 0.0
     calm: bool = False
     changed: Callable[[str], None] = lambda name: None
@@ -142,10 +150,14 @@ class Engine:
     def _create(self, ref: Ref) -> None:
         if ref.name in self.containers:
             raise NameTaken(f"Conflict: {ref.name}")
-        behaviour = self.behaviours[ref.task_key]
+        behaviour = self.behaviour_of(ref)
         if behaviour.trouble == "create":
             raise Permanent("invalid mount")
         self.containers[ref.name] = SimulatedContainer(ref, behaviour, Phase.CREATED)
+
+    def behaviour_of(self, ref: Ref) -> Behaviour:
+        """An infra container always runs until it is removed."""
+        return Behaviour() if isinstance(ref.key, ExecutorKey) else self.behaviours[ref.task_key]
 
     def _start(self, name: str) -> None:
         container = self._find(name)
@@ -157,10 +169,16 @@ class Engine:
             raise Violation(f"{container.ref} is started a second time")
         if container.behaviour.trouble == "start":
             raise Permanent("exec: no such file")
-        if container.ref.key in self.ran:
-            before = self.ran[container.ref.key]
-            raise Violation(f"{container.ref} is started, but the task ran before in {before}")
-        self.ran[container.ref.task_key] = name
+        infra = self.joined.get(name)
+        if infra is not None:
+            owner = self.containers.get(infra)
+            if owner is None or owner.phase is not Phase.RUNNING:
+                raise Permanent("cannot join network of a non running container")
+        if isinstance(container.ref.key, TaskKey):
+            if container.ref.key in self.ran:
+                before = self.ran[container.ref.key]
+                raise Violation(f"{container.ref} is started, but the task ran before in {before}")
+            self.ran[container.ref.key] = name
         container.started = 1
         container.phase = Phase.RUNNING
         if container.behaviour.ends is not None:

@@ -9,10 +9,15 @@
 5. No create is sent before it is durable that the container may exist.
 6. No message is sent that would abort a master, or that a master would drop.
 7. Every accepted task's terminal update reaches its framework, if the framework can still get it.
+8. The tasks of a group become TASK_RUNNING together, and when one ends in another state than
+   TASK_FINISHED, all others are being ended, in the same commit.
+9. An infra container is removed only when no task of its executor lives.
+10. An executor whose resources the master has booked is reported, or its end is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
@@ -21,7 +26,7 @@ from shim.core.lifecycle import TaskPhase
 from shim.errors import UnsafeMessage
 from shim.model import orders
 from shim.model.container import Ref
-from shim.model.ids import FrameworkId, TaskId, TaskKey
+from shim.model.ids import ExecutorKey, FrameworkId, TaskId, TaskKey
 from shim.model.states import TERMINAL
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import TaskState, TaskStatus
@@ -31,6 +36,9 @@ from tests.sim.clock import Violation
 
 if TYPE_CHECKING:
     from tests.sim.world import World
+
+_ENDED = TaskPhase.ENDED.value
+_LAUNCHING = {TaskPhase.STAGING.value, TaskPhase.STARTING.value, TaskPhase.LAUNCHED.value}
 
 _RANK = {
     TaskState.TASK_STARTING: 1,
@@ -52,12 +60,57 @@ class Invariants:
 
     # --- the shim ---------------------------------------------------------------------------
 
-    def check_launch(self, order: orders.Launch) -> None:
-        if order.ref.key not in self._world.disk.tasks:
-            raise Violation(f"{order.ref} is launched, but is not durable")
+    def check_order(self, order: orders.Order) -> None:
+        disk = self._world.disk
+        match order:
+            case orders.Launch() if order.ref.key not in disk.tasks:
+                raise Violation(f"{order.ref} is launched, but is not durable")
+            case orders.LaunchExecutor() if order.ref.container_id not in (
+                disk.executors.keys() | disk.pending_removals.keys()
+            ):
+                raise Violation(f"{order.ref} is launched, but is not durable")
+            case orders.Remove(Ref(ExecutorKey())):
+                for task, state in _states(disk.tasks.items()):
+                    # A later executor of the same id has another container.
+                    lives = state.executor_id and state.phase != _ENDED
+                    if lives and self._parent_of(task, state) == order.ref.container_id:
+                        raise Violation(f"{order.ref} is removed, but {task} lives")
+
+    def _parent_of(self, task: TaskKey, state: journal_pb2.TaskState) -> str | None:
+        for value in self._world.disk.executors.values():
+            executor = journal_pb2.Executor.FromString(value)
+            names = (executor.info.framework_id.value, executor.info.executor_id.value)
+            if names == (task.framework_id, state.executor_id):
+                return executor.container_id
+        return None
+
+    def check_groups(self) -> None:
+        """After each commit: the tasks of a group run together, and end together."""
+        if not self._world.disk.executors:
+            return
+        groups: dict[tuple[FrameworkId, str, int], list[tuple[TaskKey, journal_pb2.TaskState]]] = {}
+        for key, state in _states(self._world.disk.tasks.items()):
+            if state.group:
+                name = (key.framework_id, state.executor_id, state.group)
+                groups.setdefault(name, []).append((key, state))
+        for members in groups.values():
+            live = [(key, state) for key, state in members if state.phase != _ENDED]
+            broken = [key for key, state in members if _is_broken(state)]
+            if any(state.phase == TaskPhase.RUNNING.value for _, state in live):
+                for key, state in live:
+                    if state.phase in _LAUNCHING:
+                        raise Violation(f"{key} is {state.phase}, but its group runs")
+            for key, state in live if broken else ():
+                if state.cause == journal_pb2.NONE:
+                    raise Violation(f"{key} lives on, but {broken[0]} has ended its group")
 
     def check_create(self, ref: Ref) -> None:
-        """A restart launches a task in STAGING again, whatever was sent for it before."""
+        """A restart launches a task in STAGING again, whatever was sent for it before.
+
+        An infra container may be created again: nothing runs in it.
+        """
+        if not isinstance(ref.key, TaskKey):
+            return
         saved = self._world.disk.tasks.get(ref.task_key)
         phase = None if saved is None else journal_pb2.TaskState.FromString(saved[1]).phase
         if phase == TaskPhase.STAGING.value:
@@ -163,3 +216,16 @@ def _without_early_end(message: StatusUpdateMessage) -> StatusUpdateMessage:
 def _key(message: StatusUpdateMessage) -> TaskKey:
     update = message.update
     return TaskKey(FrameworkId(update.framework_id.value), TaskId(update.status.task_id.value))
+
+
+def _states(
+    tasks: Iterable[tuple[TaskKey, tuple[bytes, bytes]]],
+) -> Iterator[tuple[TaskKey, journal_pb2.TaskState]]:
+    for key, (_, state) in tasks:
+        yield key, journal_pb2.TaskState.FromString(state)
+
+
+def _is_broken(state: journal_pb2.TaskState) -> bool:
+    """The task ended in another state than TASK_FINISHED."""
+    last = state.statuses[-1].state if state.statuses else None
+    return state.phase == _ENDED and last != TaskState.TASK_FINISHED

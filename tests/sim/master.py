@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 
-from shim.model.ids import FrameworkId, Pid, TaskId, TaskKey
+from shim.model.ids import ExecutorId, ExecutorKey, FrameworkId, Pid, TaskId, TaskKey
 from shim.model.states import TERMINAL
 from shim.protos import messages_pb2 as m
-from shim.protos.mesos_pb2 import DrainConfig, Resource, TaskInfo, TaskState
+from shim.protos.mesos_pb2 import (
+    ContainerInfo,
+    DrainConfig,
+    ExecutorInfo,
+    Resource,
+    TaskInfo,
+    TaskState,
+)
 from tests.sim.clock import Violation
 from tests.sim.scheduler import Scheduler
 
@@ -52,6 +59,8 @@ class Agent:
     connected: bool = True
     missed: int = 0
     tasks: dict[TaskKey, MasterTask] = field(default_factory=dict)
+    executors: set[ExecutorKey] = field(default_factory=set)
+    """Booked: launched here or reported, and not told to have exited."""
 
 
 class Master:
@@ -87,7 +96,10 @@ class Master:
             case m.UnregisterSlaveMessage():
                 if self.agent is not None and self.agent.id == message.slave_id.value:
                     self._remove_agent("it unregistered")
-            case m.ExitedExecutorMessage() | m.UpdateSlaveMessage():
+            case m.ExitedExecutorMessage():
+                if self.agent is not None and self.agent.id == message.slave_id.value:
+                    self.agent.executors.discard(_executor_key(message))
+            case m.UpdateSlaveMessage():
                 pass
             case _:
                 raise Violation(f"a master does not expect {type(message).__name__}")
@@ -155,6 +167,7 @@ class Master:
         agent = self.agent
         assert agent is not None
         agent.connected = True
+        agent.executors &= {_executor_key(executor) for executor in message.executor_infos}
         reported = _reported(message)
         missing = [key for key in agent.tasks if key not in reported]
         self._send(self._reregistered(missing))
@@ -181,6 +194,11 @@ class Master:
             if key.framework_id not in self.completed:
                 self.agent.tasks[key] = MasterTask(state)
                 self.known.add(key.framework_id)
+        self.agent.executors = {
+            key
+            for key in map(_executor_key, message.executor_infos)
+            if key.framework_id not in self.completed
+        }
         self._drain_again()
         self._send(self._reregistered([]))
         self._after_return(reported, drain_first=True)
@@ -240,6 +258,7 @@ class Master:
     def _give_up(self, scheduler: Scheduler) -> None:
         """The tasks of the framework are lost, also those that this master does not know."""
         assert self.agent is not None
+        self.agent.executors = {e for e in self.agent.executors if e.framework_id != scheduler.id}
         for key in scheduler.launched:
             if key in self.agent.tasks:
                 del self.agent.tasks[key]
@@ -283,6 +302,13 @@ class Master:
         assert self.agent is not None
         self.known.add(scheduler.id)
         self.agent.tasks[key] = MasterTask()
+        if isinstance(launch, m.RunTaskGroupMessage):
+            for info in launch.task_group.tasks:
+                member = TaskKey(scheduler.id, TaskId(info.task_id.value))
+                self.agent.tasks[member] = MasterTask()
+            executor = ExecutorKey(scheduler.id, ExecutorId(launch.executor.executor_id.value))
+            launch.launch_executor = executor not in self.agent.executors
+            self.agent.executors.add(executor)
         self._send(launch)
         if self._world.rng.random() < self._world.faults["launch_doubled"]:
             self._send(launch)
@@ -346,6 +372,8 @@ class Master:
     def remove_framework(self, framework_id: FrameworkId) -> None:
         self.completed.add(framework_id)
         if self.agent is not None:
+            executors = self.agent.executors
+            self.agent.executors = {e for e in executors if e.framework_id != framework_id}
             for key in list(self.agent.tasks):
                 if key.framework_id == framework_id:
                     del self.agent.tasks[key]
@@ -394,6 +422,12 @@ def _reported(message: m.ReregisterSlaveMessage) -> dict[TaskKey, Any]:
     }
 
 
+def _executor_key(message: m.ExitedExecutorMessage | ExecutorInfo) -> ExecutorKey:
+    return ExecutorKey(
+        FrameworkId(message.framework_id.value), ExecutorId(message.executor_id.value)
+    )
+
+
 def _kill(key: TaskKey) -> m.KillTaskMessage:
     message = m.KillTaskMessage()
     message.framework_id.value = key.framework_id
@@ -405,6 +439,18 @@ def _shutdown_framework(framework_id: FrameworkId) -> m.ShutdownFrameworkMessage
     message = m.ShutdownFrameworkMessage()
     message.framework_id.value = framework_id
     return message
+
+
+def executor_info(framework_id: FrameworkId, pod: int) -> ExecutorInfo:
+    """A default executor; pod 0 has an infra container, pod 1 is on the host's network."""
+    info = ExecutorInfo(type=ExecutorInfo.DEFAULT)
+    info.executor_id.value, info.framework_id.value = f"pod{pod}", framework_id
+    cpus = info.resources.add(name="cpus", type=0)
+    cpus.scalar.value, cpus.allocation_info.role = 0.1, "prod"
+    if pod == 0:
+        info.container.type = ContainerInfo.MESOS
+        info.container.network_infos.add(name="bridge")
+    return info
 
 
 def task_info(key: TaskKey, agent_id: str) -> TaskInfo:

@@ -13,6 +13,7 @@ from typing import Any
 #: The weight of each event, by theme; a run has one to three themes.
 THEMES: dict[str, dict[str, int]] = {
     "tasks": {"kill": 3, "exit": 3, "health": 2, "kill_executor": 1, "foreign_removal": 1},
+    "pods": {"kill": 2, "exit": 2, "kill_pod": 2, "infra_exit": 1, "infra_removal": 1, "crash": 2},
     "crashes": {"crash": 6, "stop": 1},
     "links": {"break_link": 4, "partition": 4, "blink": 2},
     "masters": {"failover": 4, "amnesia": 1, "blink": 1},
@@ -76,7 +77,8 @@ def make(seed: int) -> Plan:
         for _ in range(rng.choice((1, 1, 2)))
     ]
     tasks = rng.choice((1, 2, 4, 6, 10))
-    events = [_launch(rng, i, length, len(frameworks)) for i in range(tasks)]
+    kinds = (2, 12) if "pods" in themes else (14, 1)
+    events = [_launch(rng, i, length, len(frameworks), kinds) for i in range(tasks)]
     weights: dict[str, int] = {"kill": 1, "exit": 1}
     for theme in themes:
         for what, weight in THEMES[theme].items():
@@ -97,22 +99,34 @@ def make(seed: int) -> Plan:
     )
 
 
-def _launch(rng: Random, index: int, length: float, frameworks: int) -> Event:
+def _launch(
+    rng: Random, index: int, length: float, frameworks: int, kinds: tuple[int, int]
+) -> Event:
+    """``kinds`` are the weights of single tasks and of task groups."""
     how = {
         "task": index,
         "framework": rng.randrange(frameworks),
+        **_behaviour(rng),
+        "grace": rng.choice((None, None, 0.0, 3.0, 30.0)),
+        "limit": rng.choice((None,) * 6 + (0.0, 1.5, 30.0)),
+        "checked": rng.random() < 0.4,
+        "kind": rng.choice(("task",) * kinds[0] + ("group",) * kinds[1] + ("executor", "volume")),
+    }
+    if how["kind"] == "group":
+        how["pod"] = rng.choice((0, 0, 1))
+        how["others"] = [_behaviour(rng) for _ in range(rng.choice((0, 1, 2)))]
+    return Event(rng.uniform(0.5, 0.5 + length * 0.7), "launch", how)
+
+
+def _behaviour(rng: Random) -> dict[str, Any]:
+    return {
         "ends": rng.choice((None, None, 0.01, 1.0, 8.0, 60.0)),
         "code": rng.choice((0, 0, 1, 137, None)),
         "oom": rng.random() < 0.1,
         "pull": rng.choice((0.0, 0.0, 0.5, 8.0)),
         "trouble": rng.choice(("",) * 8 + ("pull", "create", "start", "invalid")),
-        "grace": rng.choice((None, None, 0.0, 3.0, 30.0)),
-        "limit": rng.choice((None,) * 6 + (0.0, 1.5, 30.0)),
         "stubborn": rng.random() < 0.3,
-        "checked": rng.random() < 0.4,
-        "kind": rng.choice(("task",) * 14 + ("executor", "group", "volume")),
     }
-    return Event(rng.uniform(0.5, 0.5 + length * 0.7), "launch", how)
 
 
 def _event(rng: Random, what: str, length: float, tasks: int, frameworks: int) -> Event:
@@ -123,6 +137,8 @@ def _event(rng: Random, what: str, length: float, tasks: int, frameworks: int) -
             how = {"task": task, "grace": rng.choice((None, None, 0.0, 10.0))}
         case "kill_executor" | "foreign_removal":
             how = {"task": task}
+        case "kill_pod" | "infra_exit" | "infra_removal":
+            how = {"framework": framework, "pod": rng.choice((0, 0, 1))}
         case "exit":
             how = {"task": task, "code": rng.choice((0, 1, 143))}
         case "health":

@@ -172,8 +172,7 @@ class Process:
                 self.dead = True
                 world.exited(order)
             case _:
-                if isinstance(order, orders.Launch):
-                    world.invariants.check_launch(order)
+                world.invariants.check_order(order)
                 self.containerizer.take(order)
 
     # --- crashes ----------------------------------------------------------------------------

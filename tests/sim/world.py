@@ -10,10 +10,10 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from shim.core.context import CoreSettings
+from shim.core.context import CoreSettings, PodNetwork
 from shim.core.timers import RegistrationTimer, ShutdownTimer, Timer, UpdateRetry
 from shim.model import facts, orders
-from shim.model.ids import Pid, TaskId, TaskKey
+from shim.model.ids import ExecutorId, ExecutorKey, Pid, TaskId, TaskKey
 from shim.model.records import Record
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import (
@@ -29,7 +29,7 @@ from tests.sim.clock import Clock, Crash, Violation
 from tests.sim.disk import Disk
 from tests.sim.engine import Behaviour, Engine
 from tests.sim.invariants import Invariants
-from tests.sim.master import Master, Registry, task_info
+from tests.sim.master import Master, Registry, executor_info, task_info
 from tests.sim.network import Network
 from tests.sim.plan import Plan
 from tests.sim.process import Process
@@ -59,7 +59,13 @@ class World:
         for i, traits in enumerate(plan.frameworks):
             scheduler = Scheduler(self, i, traits)
             self.schedulers[scheduler.id] = scheduler
-        self.settings = CoreSettings(AGENT, _agent_info(), "1.11.0", authenticate=plan.authenticate)
+        self.settings = CoreSettings(
+            AGENT,
+            _agent_info(),
+            "1.11.0",
+            authenticate=plan.authenticate,
+            pod_network=PodNetwork.SHARED,
+        )
         self.process: Process | None = None
         self.detected: Pid | None = None
         self.master: Master | None = None
@@ -184,6 +190,7 @@ class World:
 
     def commit(self, batch: Sequence[Record]) -> None:
         self.disk.commit(batch)
+        self.invariants.check_groups()
 
     def disk_delay(self) -> float:
         return self.rng.choice((0.0005, 0.002, 0.002, 0.02, 0.3))
@@ -308,15 +315,29 @@ class World:
         grace: float | None,
         limit: float | None,
         checked: bool,
+        pod: int = 0,
+        others: Sequence[dict[str, Any]] = (),
         **behaviour: Any,
     ) -> None:
+        """``pod`` and ``others`` are those of a group: its executor, and its further tasks."""
         scheduler = self._scheduler(framework)
         key = TaskKey(scheduler.id, TaskId(f"t{task}"))
         master = self.master
         if scheduler.gone or key in scheduler.launched:
             return
         if master is None or not master.open or not scheduler.connected:
-            again = partial(self.launch, task, framework, kind, grace, limit, checked, **behaviour)
+            again = partial(
+                self.launch,
+                task,
+                framework,
+                kind,
+                grace,
+                limit,
+                checked,
+                pod,
+                others,
+                **behaviour,
+            )
             if not self.settling:
                 self.clock.after(0.5, again)
             return
@@ -332,16 +353,26 @@ class World:
             info.health_check.type = HealthCheck.COMMAND
             info.health_check.command.value = "true"
         scheduler.launched[key] = info
-        master.launch(scheduler, key, _launch_message(scheduler, info, kind))
+        if kind == "group":
+            infos = [info]
+            for number, other in enumerate(others, 1):
+                member = TaskKey(scheduler.id, TaskId(f"t{task}.{number}"))
+                self.engine.behaviours[member] = Behaviour(**other)
+                scheduler.launched[member] = task_info(member, master.agent.id)
+                infos.append(scheduler.launched[member])
+            master.launch(scheduler, key, _group_message(scheduler, infos, pod))
+        else:
+            master.launch(scheduler, key, _launch_message(scheduler, info, kind))
 
     def _scheduler(self, index: int) -> Scheduler:
         return list(self.schedulers.values())[index]
 
     def _key(self, task: int) -> TaskKey | None:
+        """Of a task group any of its tasks."""
         for scheduler in self.schedulers.values():
-            key = TaskKey(scheduler.id, TaskId(f"t{task}"))
-            if key in scheduler.launched and scheduler.connected and not scheduler.gone:
-                return key
+            keys = [key for key in scheduler.launched if _is_of(key, task)]
+            if keys and scheduler.connected and not scheduler.gone:
+                return keys[0] if len(keys) == 1 else self.rng.choice(keys)
         return None
 
     def kill(self, task: int, grace: float | None) -> None:
@@ -360,6 +391,25 @@ class World:
             message = m.ShutdownExecutorMessage()
             message.framework_id.value, message.executor_id.value = key
             self.master.tell(message)
+
+    def kill_pod(self, framework: int, pod: int) -> None:
+        if self.master is not None:
+            message = m.ShutdownExecutorMessage()
+            message.framework_id.value = self._scheduler(framework).id
+            message.executor_id.value = f"pod{pod}"
+            self.master.tell(message)
+
+    def infra_exit(self, framework: int, pod: int) -> None:
+        for name in self._infra_of(framework, pod):
+            self.engine.exit(name, 137)
+
+    def infra_removal(self, framework: int, pod: int) -> None:
+        for name in self._infra_of(framework, pod):
+            self.engine.remove_by_others(name)
+
+    def _infra_of(self, framework: int, pod: int) -> list[str]:
+        key = ExecutorKey(self._scheduler(framework).id, ExecutorId(f"pod{pod}"))
+        return [name for name, found in self.engine.containers.items() if found.ref.key == key]
 
     def detach(self, framework: int, seconds: float) -> None:
         scheduler = self._scheduler(framework)
@@ -418,13 +468,13 @@ class World:
 
     def _containers_of(self, task: int) -> list[str]:
         containers = self.engine.containers
-        return [name for name in containers if containers[name].ref.task_key.task_id == f"t{task}"]
+        return [name for name in containers if _is_of(containers[name].ref.key, task)]
 
     def health(self, task: int, healthy: bool, kill: bool) -> None:
         if self.process is None:
             return
         for ref in list(self.process.containerizer.checked):
-            if ref.task_key.task_id == f"t{task}":
+            if _is_of(ref.key, task):
                 self._post(facts.HealthReported(ref, healthy, kill and not healthy))
 
     # --- the end ---------------------------------------------------------------------------
@@ -456,7 +506,8 @@ class World:
     def _tidy(self) -> None:
         """Let every running container exit; let the master forget frameworks that are gone."""
         for container in list(self.engine.containers.values()):
-            self.engine.exit(container.ref.name, 0)
+            if isinstance(container.ref.key, TaskKey):
+                self.engine.exit(container.ref.name, 0)
         master = self.master
         assert master is not None
         for scheduler in self.schedulers.values():
@@ -495,6 +546,8 @@ class World:
                     "agent and master disagree on the reserved resources",
                     list(core.reservations.resources) != list(master.reserved),
                 ),
+                ("executors are on disk", disk.executors),
+                ("the master has executors", master.agent is not None and master.agent.executors),
                 ("the master has tasks", master.agent is not None and master.agent.tasks),
                 ("the containerizer is busy", not process.containerizer.idle),
                 ("containers are to be removed", core.tasks.pending_removals),
@@ -528,6 +581,7 @@ class World:
         }
         left = {
             "tasks in memory": core.tasks.table,
+            "executors in memory": list(core.executors),
             "streams": len(core.status_updates) - len(undeliverable),
             "frameworks in memory": core.frameworks.table if not undeliverable else None,
             "pending removals on disk": self.disk.pending_removals,
@@ -585,15 +639,25 @@ def _reservation() -> Resource:
     return resource
 
 
-def _launch_message(
-    scheduler: Scheduler, info: TaskInfo, kind: str
-) -> m.RunTaskMessage | m.RunTaskGroupMessage:
-    if kind == "group":
-        group = m.RunTaskGroupMessage()
-        group.framework.CopyFrom(scheduler.info)
-        group.executor.executor_id.value = "pods"
-        group.task_group.tasks.add().CopyFrom(info)
-        return group
+def _is_of(key: TaskKey | ExecutorKey, task: int) -> bool:
+    """Whether it is the plan's task, or one of the plan's task group."""
+    return isinstance(key, TaskKey) and key.task_id.partition(".")[0] == f"t{task}"
+
+
+def _group_message(
+    scheduler: Scheduler, infos: Sequence[TaskInfo], pod: int
+) -> m.RunTaskGroupMessage:
+    message = m.RunTaskGroupMessage()
+    message.framework.CopyFrom(scheduler.info)
+    message.executor.CopyFrom(executor_info(scheduler.id, pod))
+    for info in infos:
+        added = message.task_group.tasks.add()
+        added.CopyFrom(info)
+        added.executor.CopyFrom(message.executor)
+    return message
+
+
+def _launch_message(scheduler: Scheduler, info: TaskInfo, kind: str) -> m.RunTaskMessage:
     message = m.RunTaskMessage(pid="@0.0.0.0:0")
     message.framework.CopyFrom(scheduler.info)
     message.task.CopyFrom(info)
