@@ -204,6 +204,7 @@ BUGS = (
         "if size > limits.EXECUTOR_CALL_BYTES:",
         "if False:",
         (EXECUTOR_API,),
+    ),
     # --- task groups
     Bug(
         "task groups: the rest of a broken group runs on",
