@@ -282,7 +282,9 @@ def _canonical(info: ExecutorInfo) -> bytes:
 
 
 def _sort(messages: Any) -> None:
-    """Sort a repeated field by its bytes, in place."""
+    """Sort a repeated field by its bytes, in place. A message without one stays unset."""
+    if len(messages) < 2:
+        return
     ordered = sorted(messages, key=lambda m: m.SerializeToString(deterministic=True))
     del messages[:]
     messages.extend(ordered)

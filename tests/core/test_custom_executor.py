@@ -19,7 +19,7 @@ from shim.core.executors import ExecutorPhase
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, Pid
 from shim.protos import journal_pb2
-from shim.protos.mesos_pb2 import TaskState, TaskStatus
+from shim.protos.mesos_pb2 import ExecutorInfo, TaskState, TaskStatus
 from tests.core.executor_harness import ExecutorShim, executor_info, inner_task
 
 PAIRS = list(itertools.product(ExecutorPhase, CustomExecutorEvent))
@@ -93,3 +93,10 @@ def test_executors_are_the_same_in_any_order_of_their_lists() -> None:
     assert same_executor(one, other)
     other.command.arguments.append("more")
     assert not same_executor(one, other)
+
+
+def test_an_executor_with_hardly_any_field_can_be_compared() -> None:
+    bare = ExecutorInfo()
+    bare.executor_id.value = "E"
+    assert same_executor(bare, bare)
+    assert not same_executor(bare, executor_info())

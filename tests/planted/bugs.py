@@ -1039,15 +1039,15 @@ BUGS = (
     Bug(
         "a create is sent before it is allowed",
         "shim/engine/containers/launch.py",
-        "            await self._owner.create_allowed()\n        self._owner.apply(LaunchEvent.CREATE)",
-        "            self._owner.apply(LaunchEvent.ALLOW)\n        self._owner.apply(LaunchEvent.CREATE)",
+        "        await self._create_allowed()\n        self._owner.apply(LaunchEvent.CREATE)",
+        "        self._advance(Stage.CREATING)\n        self._owner.apply(LaunchEvent.ALLOW)\n        self._owner.apply(LaunchEvent.CREATE)",
         ("tests/engine/containers",),
     ),
     Bug(
         "a cancel does not interrupt a launch that waits for permission to create",
         "shim/engine/containers/launch.py",
-        "        async with self._within_deadline():\n            await self._owner.create_allowed()\n        self._owner.apply(LaunchEvent.CREATE)",
-        "        await self._owner.create_allowed()\n        self._owner.apply(LaunchEvent.CREATE)",
+        "        async with self._within_deadline():\n            await self._owner.create_allowed()\n",
+        "        await self._owner.create_allowed()\n",
         ("tests/engine/containers",),
     ),
     Bug(
