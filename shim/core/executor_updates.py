@@ -8,6 +8,7 @@ repeat it for ever. An update that the executor may not send is neither stored n
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from shim.core.context import Context
@@ -112,6 +113,9 @@ class ExecutorUpdates:
         result.executor_id.value = executor.key.executor_id
         result.slave_id.value = ctx.agent_id or ""
         final = result.status
+        for part in (result, final):
+            if not math.isfinite(part.timestamp):
+                part.timestamp = ctx.now.wall
         final.uuid = update.uuid
         final.source = TaskStatus.SOURCE_EXECUTOR
         final.executor_id.value = executor.key.executor_id

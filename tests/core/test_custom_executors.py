@@ -403,6 +403,18 @@ def test_an_update_is_stored_forwarded_and_then_acknowledged_to_the_executor() -
     assert update.update.executor_id.value == "E"
 
 
+@pytest.mark.parametrize("timestamp", [float("nan"), float("inf"), float("-inf")])
+def test_a_time_that_is_no_time_is_replaced(timestamp: float) -> None:
+    """JSON has no word for it, and pages show it."""
+    shim = ExecutorShim()
+    shim.running_v1()
+    status = update_of("t", TaskState.TASK_FINISHED, 2)
+    status.timestamp = timestamp
+    shim.report(status)
+    (update,) = sent(m.StatusUpdateMessage, shim.decision.orders)
+    assert update.update.timestamp == update.update.status.timestamp == shim.now.wall
+
+
 def test_a_v0_update_is_acknowledged_with_its_uuid() -> None:
     shim = ExecutorShim()
     shim.running_v0()

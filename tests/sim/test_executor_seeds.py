@@ -6,8 +6,8 @@ import pytest
 
 from tests.sim.executor_world import ExecutorWorld
 
-SEEDS = 40
-"""Of each block. About 10 ms a seed; ``scripts/sim`` is for the whole agent."""
+SEEDS = 25
+"""Of each block. About 25 ms a seed; ``scripts/sim`` is for the whole agent."""
 
 
 @pytest.mark.parametrize("block", range(4))
