@@ -71,6 +71,7 @@ class Holder:
     machine: str
     """A digest of the machine."""
     work_dir: str
+    """The id of its ``--work_dir``: machines may look alike, as containers of one image do."""
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     token: str = field(default_factory=lambda: uuid.uuid4().hex)

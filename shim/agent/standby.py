@@ -15,13 +15,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from shim.agent.failover import Failover
 from shim.agent.identity import machine_digest
 from shim.agent.journal_lock import Holder
-from shim.agent.work_dir_lock import lock_work_dir
+from shim.agent.work_dir_lock import lock_work_dir, work_dir_id
 from shim.agent.zookeeper_journal import ZooKeeperJournal, zookeeper_journal
 from shim.config import Config
 from shim.model.ids import Pid
@@ -43,7 +42,7 @@ class Standby:
             port=pid.port,
             hostname=config.hostname,
             machine=machine_digest(),
-            work_dir=str(Path(config.work_dir).resolve()),
+            work_dir=work_dir_id(config.work_dir),
         )
         self.journal: ZooKeeperJournal = zookeeper_journal(
             url, self._holder, config.zk_session_timeout

@@ -1,7 +1,8 @@
-"""One process at a time in a ``--work_dir``."""
+"""One process at a time in a ``--work_dir``, and an id of its own for it."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -19,6 +20,24 @@ def lock_work_dir(work_dir: Path) -> int:
         return _lock(work_dir / "journal.lock")
     except OSError as error:
         raise FatalError(f"--work_dir {work_dir}: {error.strerror}") from error
+
+
+def work_dir_id(work_dir: Path) -> str:
+    """32 hexadecimal digits that no other work_dir has, the same at each start.
+
+    Raises FatalError naming the path and the reason.
+    """
+    path = work_dir / "journal.id"
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            found = path.read_text().strip()
+            if len(found) == 32:
+                return found
+        made = os.urandom(16).hex()
+        path.write_text(f"{made}\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FatalError(f"{path}: {error}") from error
+    return made
 
 
 def _lock(path: Path) -> int:

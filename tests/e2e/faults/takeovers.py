@@ -127,7 +127,7 @@ class Pair:
             "late": self._late,
         }
 
-    def _logs(self) -> str:
+    def logs(self) -> str:
         logs = [each.agent.log[-4000:] for each in self.machines]
         return f"{self.done[-3:]}\n" + "\n--- the other machine\n".join(logs)
 
@@ -142,7 +142,7 @@ class Pair:
                     found.extend((machine, other))
             return bool(found)
 
-        await until(both, self._logs)
+        await until(both, self.logs)
         return found[0], found[1]
 
     async def take_over(self, name: str) -> None:
@@ -153,12 +153,12 @@ class Pair:
         async def one_leads() -> bool:
             return await standby.leads() or await leader.leads()
 
-        await until(one_leads, self._logs)
+        await until(one_leads, self.logs)
 
     async def _kill(self, leader: Machine, standby: Machine) -> None:
         leader.may_start.clear()
         leader.signal(signal.SIGKILL)
-        await until(standby.leads, self._logs)
+        await until(standby.leads, self.logs)
         leader.may_start.set()
 
     async def _restart(self, leader: Machine, standby: Machine) -> None:
@@ -171,7 +171,7 @@ class Pair:
     async def _stop(self, leader: Machine, standby: Machine) -> None:
         leader.signal(signal.SIGSTOP)
         try:
-            await until(standby.leads, self._logs)
+            await until(standby.leads, self.logs)
             await asyncio.sleep(self.chance.choice((0.0, 0.5, SESSION)))
         finally:
             leader.signal(signal.SIGCONT)
@@ -179,7 +179,7 @@ class Pair:
     async def _cut(self, leader: Machine, standby: Machine) -> None:
         await leader.cut()
         try:
-            await until(standby.leads, self._logs)
+            await until(standby.leads, self.logs)
             await asyncio.sleep(self.chance.choice((0.0, 0.5, SESSION)))
         finally:
             await leader.heal()
@@ -219,8 +219,11 @@ async def take_overs(
 ) -> None:
     """One after the other; then everything comes to its end, and the diaries are read."""
     for number, name in enumerate(names):
-        await pair.take_over(name)
-        await load.turnover(1)
+        try:
+            await pair.take_over(name)
+            await load.turnover(1)
+        except AssertionError as error:
+            raise AssertionError(f"after {number} take-overs: {error}\n{pair.logs()}") from None
         if number % 3 == 2:
             await disturb(proxy, ensemble, pair.chance)
     proxy.lose.clear()
