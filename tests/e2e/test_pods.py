@@ -8,8 +8,12 @@ from typing import Any
 import docker
 
 from shim.model.container import LABEL_CONTAINER
+from tests.e2e.client import TERMINAL, Framework
 from tests.e2e.conftest import System
+from tests.e2e.faults.crashing import Crash
+from tests.e2e.faults.survival import mortal_agent
 from tests.e2e.pods import group, member, shared_volume
+from tests.e2e.tasks import GENTLE
 from tests.support.wait import until
 
 SERVE = "echo hello > /data/index.html; trap 'exit 0' TERM; httpd -f -p 8080 -h /data & wait"
@@ -59,7 +63,7 @@ async def test_a_pod_shares_localhost_and_a_volume_and_takes_a_second_group(
 
 async def test_one_that_fails_ends_its_group(shared: System) -> None:
     async with shared.framework() as framework:
-        patient = member(shared, "patient", "trap 'exit 0' TERM; sleep 1000 & wait")
+        patient = member(shared, "patient", GENTLE)
         await framework.accept(
             group(framework, "pod", member(shared, "fails", "sleep 1; exit 3"), patient)
         )
@@ -69,3 +73,51 @@ async def test_one_that_fails_ends_its_group(shared: System) -> None:
             "Command exited with status 3",
         )
         assert (await framework.end("patient"))["state"] == "TASK_KILLED"
+
+
+KILLED_AT = [
+    Crash("group", "after", 1),  # accepted, and not durable
+    Crash("create", "before", 1),  # accepted
+    Crash("create", "after", 1),  # the infra container is created
+    Crash("create", "after", 2),  # the first of the tasks is created
+    Crash("start", "after", 4),  # all run
+]
+
+
+async def test_a_pod_outlives_kill_9_at_every_point_of_its_launch(system: System) -> None:
+    agent = await mortal_agent(system)
+    names = ("a", "b", "c")
+    async with system.framework() as framework:
+        for crash in KILLED_AT:
+            pod = f"{crash.point}-{crash.moment}-{crash.number}"
+            tasks = [f"{pod}-{name}" for name in names]
+            members = [member(system, task, GENTLE) for task in tasks]
+            agent.forget_log()
+            dying = asyncio.create_task(agent.live(crash))
+            await agent.logged("registered with")
+            await framework.accept(group(framework, pod, *members))
+            await dying
+            await agent.start()
+            # All of it runs, or all of it is undone.
+            last = await asyncio.gather(*(settled(framework, task) for task in tasks))
+            assert len({state == "TASK_RUNNING" for state in last}) == 1, (pod, last, agent.log)
+            await framework.kill(tasks[0])
+            for task in tasks:
+                await framework.end(task)
+                told = [s for s in framework.updates(task) if s["state"] == "TASK_RUNNING"]
+                assert len({status["uuid"] for status in told}) <= 1
+            await system.no_containers()
+            await agent.kill()
+
+
+async def settled(framework: Framework, task_id: str) -> str:
+    """TASK_RUNNING, or the state in which the task ended."""
+    wanted = {"TASK_RUNNING", *TERMINAL}
+    event = await framework.until(
+        lambda e: (
+            e["event"] == "update"
+            and e["status"]["task_id"]["value"] == task_id
+            and e["status"]["state"] in wanted
+        )
+    )
+    return str(event["status"]["state"])

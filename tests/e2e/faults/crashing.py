@@ -92,6 +92,8 @@ POINTS = {
     "stop": Point(DockerEngine, "stop", 2),
     "remove": Point(DockerEngine, "remove", 3),
 }
+GROUP_POINTS = {"group": Point(MasterMessageHandler, "_run_task_group", 1)}
+"""Reached only where task groups are launched."""
 MOMENTS = ("before", "after")
 
 
@@ -99,7 +101,7 @@ def install(crash: Crash) -> None:
     """Wrap the point's method."""
     commit = journal._commit
     journal._commit = lambda db, batch: commit(_Transaction(db), batch)  # type: ignore[arg-type]
-    point = POINTS[crash.point]
+    point = {**POINTS, **GROUP_POINTS}[crash.point]
     original = getattr(point.owner, point.method)
     calls = {moment: count(1) for moment in MOMENTS}
 
