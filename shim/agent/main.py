@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from shim import limits
-from shim.agent import startup
+from shim.agent import executor_service, startup
 from shim.agent.address_change import AddressChange, AddressGate
 from shim.agent.container_host import bridge_gateway
 from shim.agent.frontend import Frontend, MessageReceiver, NoReceiver, PingResponder
@@ -39,6 +39,7 @@ from shim.engine.sandbox.store import SandboxStore
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.billing.exporter import publish_certificate
 from shim.errors import FatalError, Transient
+from shim.http.executor_api.handler import recovering
 from shim.http.health import EndpointWait
 from shim.http.log_ring import LogRing
 from shim.http.pages import Page, standby_pages, starting_pages
@@ -152,7 +153,8 @@ class _Agent:
         return self._router(starting_pages(MESOS_VERSION, texts, self._endpoint_wait, leadership))
 
     def _router(self, pages: Mapping[str, Page]) -> Router:
-        return Router(pages, self._metrics, basic_auth(self._config), PROCESS)
+        apis = {executor_service.PATH: recovering}
+        return Router(pages, self._metrics, basic_auth(self._config), PROCESS, apis)
 
     async def _until_stopped(self, work: Coroutine[None, None, Exit]) -> Exit:
         working = asyncio.create_task(work)

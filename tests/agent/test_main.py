@@ -85,7 +85,8 @@ async def test_a_waiting_agent_answers_pings_and_says_why_it_waits(
     answered = engine.hold("info")
     async with start() as agent:
         assert await agent.get("/health") == (200, "")
-        assert await agent.get("/state") == (503, "Agent has not finished recovery")
+        for path in ("/state", "/api/v1/executor", "/slave(1)/api/v1/executor"):
+            assert await agent.get(path) == (503, "Agent has not finished recovery")
         master.agent = Pid("slave(1)", "127.0.0.1", agent.port)
         master.tell(m.PingSlaveMessage(connected=True))
         await until(lambda: master.received == ["PongSlaveMessage"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 import docker
@@ -154,8 +153,7 @@ async def test_an_executor_that_cannot_reach_the_agent_is_told_so(
     agent = await system.agent("--executor_registration_timeout=3secs")
     async with system.framework() as framework:
         lost = executor("lost", framework, image, "exec sleep 1000")
-        nowhere = dict(inner("n", lost))
-        await framework.launch(nowhere)
+        await framework.launch(inner("n", lost))
         status = await framework.end("n")
         assert status["state"] == "TASK_FAILED"
         assert status["reason"] == "REASON_EXECUTOR_REGISTRATION_TIMEOUT"
@@ -169,4 +167,3 @@ async def test_an_executor_that_cannot_reach_the_agent_is_told_so(
         await framework.launch(inner("h", host))
         refused = await framework.end("h")
         assert "no container image" in refused["message"]
-        print(json.dumps(refused))

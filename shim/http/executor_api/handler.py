@@ -26,6 +26,7 @@ from shim.protos.executor_pb2 import Call
 
 REALM = "mesos-agent-executor"
 _METHODS = "POST"
+_RECOVERING = "Agent has not finished recovery"
 
 
 class ExecutorApi:
@@ -56,7 +57,7 @@ class ExecutorApi:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self._agent.recovering:
-            raise HttpError(503, "Agent has not finished recovery")
+            raise HttpError(503, _RECOVERING)
         if request.method != _METHODS:
             text = f"Expecting one of {{ '{_METHODS}' }}, but received '{request.method}'."
             raise HttpError(405, text, {"Allow": _METHODS})
@@ -123,6 +124,11 @@ class ExecutorApi:
         finally:
             self._streams.forget(number)
         return response
+
+
+async def recovering(request: web.Request) -> web.StreamResponse:
+    """The answer of an agent that is starting: executors try again, any other code ends them."""
+    return web.Response(status=503, text=_RECOVERING)
 
 
 async def _read_call(request: web.Request) -> Call:
