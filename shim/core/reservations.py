@@ -60,6 +60,7 @@ class Reservations:
             resource.ClearField("allocation_info")
         consumed, created = conversion(own)
         by_kind = self._index()
+        self._volumes.check_new(created.resources(), consumed.resources())
         if not self._total.contains(consumed):
             raise InvalidResource(f"the agent does not have {consumed}")
         self._total = self._total - consumed + created

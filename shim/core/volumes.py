@@ -17,6 +17,7 @@ from shim.core.volume_table import VolumeAction, VolumeEvent, VolumePhase, step
 from shim.model.ids import ContainerId
 from shim.model.orders import Level, RemoveVolume
 from shim.model.records import DropVolume, SaveVolume
+from shim.model.resource_sets import InvalidResource
 from shim.model.resources import role_of
 from shim.model.volume import Volume, VolumeMount, is_persistent, persistent_volume_name
 from shim.protos import journal_pb2
@@ -73,6 +74,14 @@ class PersistentVolumes:
         for key in wanted:
             if key not in self._names:
                 self._add(key)
+
+    def check_new(self, created: Iterable[Resource], consumed: Iterable[Resource]) -> None:
+        """Raise InvalidResource if a volume is to be created that there is already."""
+        before = {key_of(each) for each in consumed}
+        for each in created:
+            key = key_of(each)
+            if each.disk.HasField("persistence") and key in self._names and key not in before:
+                raise InvalidResource(f"volume {key.persistence_id!r} of {key.role!r} exists")
 
     def _add(self, key: VolumeKey) -> None:
         generation = 0

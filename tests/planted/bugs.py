@@ -299,6 +299,61 @@ BUGS = (
         "            if False and (problem := ctx.settings.launch_problem(launch)):\n",
         (GROUPS,),
     ),
+    # --- persistent volumes and operations
+    Bug(
+        "a destroyed volume is removed while a container may still mount it",
+        "shim/core/volumes.py",
+        """                if not kept.containers:
+                    self._apply(name, VolumeEvent.UNUSED)
+            case VolumeAction.REMOVE:""",
+        """                self._apply(name, VolumeEvent.UNUSED)
+            case VolumeAction.REMOVE:""",
+        (CORE,),
+    ),
+    Bug(
+        "a volume that is created again during the removal of the earlier one gets its name",
+        "shim/core/volumes.py",
+        """        while (name := self._name(key, generation)) in self._volumes:
+            generation += 1""",
+        """        name = self._name(key, generation)""",
+    ),
+    Bug(
+        "a removal of a volume is forgotten at a restart",
+        "shim/core/agent.py",
+        """        self.volumes.resume_removals()
+""",
+        "",
+    ),
+    Bug(
+        "an operation's status is not durable",
+        "shim/core/operations.py",
+        """        self._ctx.record(SaveOperation(uuid, tracked.operation.SerializeToString()))
+""",
+        "",
+    ),
+    Bug(
+        "an operation that arrives before the answer is reported to no master",
+        "shim/core/master_messages.py",
+        """        elif not self._operations.apply(message) or not self._ctx.connected:""",
+        """        elif not self._operations.apply(message):""",
+    ),
+    Bug(
+        "a volume is told apart by the place where it is mounted",
+        "shim/model/resource_sets.py",
+        """        bare.disk.ClearField("volume")
+        bare.disk.persistence.ClearField("principal")""",
+        """        bare.disk.persistence.ClearField("principal")""",
+        ("tests/model/test_resource_sets.py",),
+    ),
+    Bug(
+        "a removal whose earlier call may still come is reported as done",
+        "shim/engine/volume_provisioner.py",
+        """        if order.again:
+            self._unanswered[order.name] = self._clock()
+""",
+        "",
+        ("tests/engine/test_volume_provisioner.py",),
+    ),
     # --- launches of containers
     Bug(
         "a cancelled launch starts its container",

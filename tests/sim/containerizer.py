@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from shim import limits
 from shim.errors import NameTaken, NotFound, Permanent, Transient
 from shim.model import facts, orders
 from shim.model.container import Container, Phase, Ref
@@ -34,6 +35,10 @@ class Containerizer:
         self.checked: dict[Ref, orders.StartChecks] = {}
         self.published: dict[Ref, orders.Publish] = {}
         self.orphans: set[str] = set()
+        self.volumes: dict[str, bool] = {}
+        """Volumes to be removed, each with whether a call about it may still come."""
+        self.unanswered: set[str] = set()
+        """Volumes whose create was not answered."""
 
     def take(self, order: Any) -> None:
         match order:
@@ -42,6 +47,9 @@ class Containerizer:
             case orders.RemoveOrphan():
                 self.orphans.add(order.name)
                 self._remove_orphan(order.name)
+            case orders.RemoveVolume():
+                self.volumes.setdefault(order.name, order.again)
+                self._remove_volume(order.name)
             case orders.StartChecks():
                 self.checked[order.ref] = order
             case orders.StopChecks():
@@ -60,7 +68,7 @@ class Containerizer:
 
     @property
     def idle(self) -> bool:
-        return not (self.workers or self.watched or self.orphans)
+        return not (self.workers or self.watched or self.orphans or self.volumes)
 
     def post(self, fact: facts.Fact) -> None:
         self.process.post(fact)
@@ -71,6 +79,25 @@ class Containerizer:
                 answer(result, error)
 
         self.world.engine.request(verb, argument, answered)
+
+    def _remove_volume(self, name: str) -> None:
+        def answered(result: Any, error: Any) -> None:
+            if error is not None:
+                self.volumes[name] = True
+                self.world.clock.after(1.0, again)
+            elif self.volumes[name] or name in self.unanswered:
+                self.volumes[name] = False
+                self.unanswered.discard(name)
+                self.world.clock.after(limits.CREATE_SETTLES, again)
+            else:
+                del self.volumes[name]
+                self.post(facts.VolumeRemoved(name))
+
+        def again() -> None:
+            if not self.process.dead:
+                self._remove_volume(name)
+
+        self.call("remove_volume", name, answered)
 
     def _remove_orphan(self, name: str) -> None:
         def answered(result: Any, error: Any) -> None:
@@ -270,6 +297,11 @@ class ContainerWorker:
         yield from self._sleep(behaviour.pull)
         if behaviour.trouble == "pull":
             return facts.LaunchFailed(self.ref, Failure.PULL, "manifest unknown")
+        assert self.launch is not None
+        names = tuple(mount.name for mount in self.launch.volumes)
+        self._containerizer.world.engine.mounts[self.ref.name] = names
+        for volume in names:
+            yield from self._make_volume(volume)
         while True:
             try:
                 return (yield from self._attempt())
@@ -280,6 +312,18 @@ class ContainerWorker:
                     yield from self._sleep(1.0)
             except Permanent as error:
                 return facts.LaunchFailed(self.ref, Failure.LAUNCH, str(error))
+
+    def _make_volume(self, name: str) -> Steps:
+        while True:
+            yield from self._sleep(0.0)
+            self._containerizer.unanswered.add(name)
+            try:
+                yield ("call", "create_volume", name)
+            except Transient:
+                yield from self._sleep(1.0)
+                continue
+            self._containerizer.unanswered.discard(name)
+            return
 
     def _attempt(self) -> Steps:
         name = self.ref.name

@@ -29,6 +29,10 @@ from tests.sim.plan import Plan
 Answer = Callable[[Any, ShimError | None], None]
 
 
+Data = tuple[int, int]
+"""A volume's number, and how often it had been created when the data was written."""
+
+
 @dataclass(slots=True)
 class Behaviour:
     """How a task's container behaves."""
@@ -91,6 +95,14 @@ class Engine:
     """By the name of a task's container, that of the infra container whose network it joins."""
     away_until: float = 0.0
     calm: bool = False
+    volumes: dict[str, set[Data]] = field(default_factory=dict)
+    """What was written into each volume."""
+    mounts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The volumes of each container, by its name."""
+    mounted: Callable[[Ref, str], None] = lambda ref, name: None
+    """A container started that mounts this volume."""
+    destroyed: Callable[[str], None] = lambda name: None
+    """A volume is removed with its data."""
     changed: Callable[[str], None] = lambda name: None
 
     # --- requests -------------------------------------------------------------------------
@@ -153,6 +165,9 @@ class Engine:
         behaviour = self.behaviour_of(ref)
         if behaviour.trouble == "create":
             raise Permanent("invalid mount")
+        for name in self.mounts.get(ref.name, ()):
+            # An engine makes a volume that is missing.
+            self.volumes.setdefault(name, set())
         self.containers[ref.name] = SimulatedContainer(ref, behaviour, Phase.CREATED)
 
     def behaviour_of(self, ref: Ref) -> Behaviour:
@@ -181,6 +196,8 @@ class Engine:
             self.ran[container.ref.key] = name
         container.started = 1
         container.phase = Phase.RUNNING
+        for volume in self.mounts.get(name, ()):
+            self.mounted(container.ref, volume)
         if container.behaviour.ends is not None:
             self.clock.after(
                 container.behaviour.ends,
@@ -209,6 +226,16 @@ class Engine:
             raise Transient("still provisioning")
         del self.containers[name]
         self.changed(name)
+
+    def _create_volume(self, name: str) -> None:
+        self.volumes.setdefault(name, set())
+
+    def _remove_volume(self, name: str) -> None:
+        if any(name in self.mounts.get(container, ()) for container in self.containers):
+            raise Transient(f"volume is in use: {name}")
+        if name in self.volumes:
+            self.destroyed(name)
+            del self.volumes[name]
 
     # --- events of the containers ----------------------------------------------------------
 

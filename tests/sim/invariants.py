@@ -13,6 +13,8 @@
    TASK_FINISHED, all others are being ended, in the same commit.
 9. An infra container is removed only when no task of its executor lives.
 10. An executor whose resources the master has booked is reported, or its end is.
+
+What tasks find in volumes, and which volumes are removed: see ``world.py``.
 """
 
 from __future__ import annotations

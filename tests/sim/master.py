@@ -18,9 +18,12 @@ from shim.protos.mesos_pb2 import (
     ContainerInfo,
     DrainConfig,
     ExecutorInfo,
+    Offer,
     Resource,
     TaskInfo,
     TaskState,
+    Value,
+    Volume,
 )
 from tests.sim.clock import Violation
 from tests.sim.scheduler import Scheduler
@@ -77,6 +80,8 @@ class Master:
         self._agents = 0
         self._admitting = False
         self.reserved: list[Resource] = []
+        self._operations: dict[bytes, Offer.Operation] = {}
+        """Sent, and not known to be finished."""
 
     # --- messages ---------------------------------------------------------------------------
 
@@ -99,8 +104,10 @@ class Master:
             case m.ExitedExecutorMessage():
                 if self.agent is not None and self.agent.id == message.slave_id.value:
                     self.agent.executors.discard(_executor_key(message))
+            case m.UpdateOperationStatusMessage():
+                self._operation_status(message)
             case m.UpdateSlaveMessage():
-                pass
+                self._compare_operations(message)
             case _:
                 raise Violation(f"a master does not expect {type(message).__name__}")
 
@@ -175,7 +182,10 @@ class Master:
             if task.killed and key in reported:
                 self._send(_kill(key))
         self._after_return(reported, drain_first=False)
-        self.send_reserved()
+        if self._world.plan.volumes:
+            self.reserved = list(message.checkpointed_resources)
+        else:
+            self.send_reserved()
 
     def _reregister_admitted(self, message: m.ReregisterSlaveMessage) -> None:
         if not self.alive:
@@ -356,6 +366,61 @@ class Master:
         message.task_id.value = key.task_id
         self._send(message)
 
+    # --- operations -------------------------------------------------------------------------
+
+    def has(self, volume: int) -> bool:
+        return any(each.disk.persistence.id == f"v{volume}" for each in self.reserved)
+
+    def may_use(self, volume: int) -> bool:
+        """Whether the volume exists and no task that has not ended uses it."""
+        if not self.has(volume) or self.agent is None:
+            return False
+        given = self._world.given
+        live = [key for key, task in self.agent.tasks.items() if task.state not in TERMINAL]
+        return all(given.get(key, (None, 0))[0] != volume for key in live)
+
+    def operate(self, volume: int) -> None:
+        """As a master since 1.5: changed here at once, and sent to the agent."""
+        operation = Offer.Operation(type=Offer.Operation.CREATE)
+        if not self.has(volume):
+            self._world.creations[volume] = self._world.creations.get(volume, 0) + 1
+            self.reserved.append(volume_resource(volume))
+            operation.create.volumes.append(volume_resource(volume))
+        elif self.may_use(volume):
+            self.reserved = [r for r in self.reserved if r.disk.persistence.id != f"v{volume}"]
+            operation.type = Offer.Operation.DESTROY
+            self._world.destroyed.add((volume, self._world.creations[volume]))
+            operation.destroy.volumes.append(volume_resource(volume))
+        else:
+            return
+        message = m.ApplyOperationMessage(operation_info=operation)
+        message.operation_uuid.value = self._world.uuid()
+        message.resource_version_uuid.uuid.value = self._world.settings.resource_version
+        self._operations[message.operation_uuid.value] = operation
+        self._tell(message)
+
+    def _operation_status(self, message: m.UpdateOperationStatusMessage) -> None:
+        uuid = message.operation_uuid.value
+        if self.agent is None or self._operations.pop(uuid, None) is None:
+            return
+        if message.status.HasField("uuid"):
+            answer = m.AcknowledgeOperationStatusMessage()
+            answer.operation_uuid.value = uuid
+            answer.status_uuid.value = message.status.uuid.value
+            self._tell(answer)
+
+    def _compare_operations(self, message: m.UpdateSlaveMessage) -> None:
+        if self.agent is None or self.agent.id != message.slave_id.value:
+            return
+        reported = {each.uuid.value: each.info for each in message.operations.operations}
+        question = m.ReconcileOperationsMessage()
+        for uuid in self._operations:
+            if uuid not in reported:
+                question.operations.add().operation_uuid.value = uuid
+        self._operations.update(reported)
+        if question.operations:
+            self._tell(question)
+
     # --- frameworks -------------------------------------------------------------------------
 
     def subscribe(self, scheduler: Scheduler) -> None:
@@ -451,6 +516,16 @@ def executor_info(framework_id: FrameworkId, pod: int) -> ExecutorInfo:
         info.container.type = ContainerInfo.MESOS
         info.container.network_infos.add(name="bridge")
     return info
+
+
+def volume_resource(volume: int) -> Resource:
+    """100 MB of the agent's disk, which is statically reserved."""
+    resource = Resource(name="disk", type=Value.SCALAR, role="prod")
+    resource.scalar.value = 100.0
+    resource.disk.persistence.id = f"v{volume}"
+    resource.disk.volume.container_path = "data"
+    resource.disk.volume.mode = Volume.RW
+    return resource
 
 
 def task_info(key: TaskKey, agent_id: str) -> TaskInfo:

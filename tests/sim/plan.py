@@ -62,10 +62,28 @@ class Plan:
     events: list[Event]
     length: float
     """Seconds until no more faults occur."""
+    volumes: int = 0
+    """Persistent volumes that are created and destroyed. Then the master sends operations; else it
+    is an old one, which sends all reservations at once."""
 
 
 def make(seed: int) -> Plan:
-    rng = Random(seed)
+    plan = _make(Random(seed), seed)
+    # Drawn apart, so that the runs without volumes stay what they were.
+    rng = Random(f"volumes {seed}")
+    if rng.random() < 0.4:
+        plan.volumes = rng.choice((1, 2, 3))
+        for _ in range(rng.choice((3, 10, 30))):
+            how = {"volume": rng.randrange(plan.volumes)}
+            plan.events.append(Event(rng.uniform(0.3, plan.length), "operate", how))
+        for event in plan.events:
+            if event.name == "launch" and rng.random() < 0.7:
+                event.arguments["volume"] = rng.randrange(plan.volumes)
+        plan.events.sort(key=lambda event: event.at)
+    return plan
+
+
+def _make(rng: Random, seed: int) -> Plan:
     themes = rng.sample(sorted(THEMES), rng.choice((1, 1, 2, 2, 3)))
     length = rng.choice((4.0, 10.0, 30.0, 90.0, 240.0))
     frameworks = [

@@ -53,7 +53,7 @@ def test_300_seeds_cover_every_event_and_every_terminal_state() -> None:
     """Invariants hold trivially in a run without events."""
     delivered: set[str] = set()
     events: set[str] = set()
-    processes = masters = tasks = 0
+    processes = masters = tasks = written = destroyed = 0
     for seed in range(300):
         plan = make(seed)
         world = World(plan)
@@ -62,12 +62,16 @@ def test_300_seeds_cover_every_event_and_every_terminal_state() -> None:
         for states in world.invariants.delivered.values():
             delivered |= {TaskState.Name(state) for state in states.values()}
         tasks += len(world.disk.accepted)
+        written += len(world.kept)
+        destroyed += len(world.destroyed)
         processes += world._processes
         masters += world._masters
     ends = {TaskState.Name(state) for state in TERMINAL}
     never = {"TASK_ERROR", "TASK_GONE"}
     assert delivered == ends - never | {"TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"}
-    assert events == {"launch", *(name for theme in THEMES.values() for name in theme)}
+    assert events == {"launch", "operate", *(name for theme in THEMES.values() for name in theme)}
+    assert written > 50
+    assert destroyed > 25
     assert tasks > 600
     assert processes > 500
     assert masters > 400

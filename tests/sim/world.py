@@ -13,8 +13,10 @@ from google.protobuf.message import Message
 from shim.core.context import CoreSettings, PodNetwork
 from shim.core.timers import RegistrationTimer, ShutdownTimer, Timer, UpdateRetry
 from shim.model import facts, orders
+from shim.model.container import Ref
 from shim.model.ids import ExecutorId, ExecutorKey, Pid, TaskId, TaskKey
 from shim.model.records import Record
+from shim.model.resource_sets import Resources
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import (
     ContainerInfo,
@@ -27,9 +29,9 @@ from shim.protos.mesos_pb2 import (
 )
 from tests.sim.clock import Clock, Crash, Violation
 from tests.sim.disk import Disk
-from tests.sim.engine import Behaviour, Engine
+from tests.sim.engine import Behaviour, Data, Engine
 from tests.sim.invariants import Invariants
-from tests.sim.master import Master, Registry, executor_info, task_info
+from tests.sim.master import Master, Registry, executor_info, task_info, volume_resource
 from tests.sim.network import Network
 from tests.sim.plan import Plan
 from tests.sim.process import Process
@@ -55,6 +57,16 @@ class World:
         self.invariants = Invariants(self)
         self.engine = Engine(self.clock, plan, Random(f"engine {plan.seed}"), self.say)
         self.engine.changed = self._container_changed
+        self.engine.mounted = self._volume_mounted
+        self.engine.destroyed = self._volume_destroyed
+        self.creations: dict[int, int] = {}
+        """How often each volume was created."""
+        self.given: dict[TaskKey, Data] = {}
+        """The volume that each task was launched with."""
+        self.destroyed: set[Data] = set()
+        """Volumes for which a master sent DESTROY."""
+        self.kept: set[Data] = set()
+        """What tasks wrote into volumes."""
         self.schedulers = {}
         for i, traits in enumerate(plan.frameworks):
             scheduler = Scheduler(self, i, traits)
@@ -298,12 +310,45 @@ class World:
 
     def checkpoint_resources(self) -> None:
         master = self.master
+        if self.plan.volumes:
+            return  # what a master that sends operations does not send
         if master is None or master.agent is None or not master.agent.connected:
             return
         if self.clock.now < self.network.incoming.cut_until:
             return
         master.reserved = [] if master.reserved else [_reservation()]
         master.send_reserved()
+
+    # --- volumes ---------------------------------------------------------------------------
+
+    def operate(self, volume: int) -> None:
+        """Create the volume, or destroy it when no task uses it."""
+        master = self.master
+        if master is not None and master.open:
+            master.operate(volume)
+
+    def _volume_mounted(self, ref: Ref, name: str) -> None:
+        """The task finds what was written into the volume since its creation, and writes."""
+        data, found = self.given[ref.task_key], self.engine.volumes[name]
+        if not self.wiped:
+            if found - {data}:
+                raise Violation(f"{ref} sees data of a destroyed volume: {found}")
+            if data in self.kept and data not in found:
+                raise Violation(f"{ref} misses the data that was in its volume {data}")
+        found.add(data)
+        self.kept.add(data)
+
+    def _volume_destroyed(self, name: str) -> None:
+        """The endpoint removes the volume: only what a master has destroyed."""
+        kept = self.engine.volumes[name] - self.destroyed
+        if kept and not self.wiped:
+            raise Violation(f"volumes {kept} are removed, and no master destroyed them")
+
+    def _left_volumes(self) -> list[str]:
+        """Volumes at the endpoint that the agent does not keep for its master."""
+        assert self.process is not None
+        kept = self.process.core.view.volumes
+        return [] if self.wiped else [n for n in self.engine.volumes if not kept.get(n)]
 
     # --- frameworks ------------------------------------------------------------------------
 
@@ -317,6 +362,7 @@ class World:
         checked: bool,
         pod: int = 0,
         others: Sequence[dict[str, Any]] = (),
+        volume: int | None = None,
         **behaviour: Any,
     ) -> None:
         """``pod`` and ``others`` are those of a group: its executor, and its further tasks."""
@@ -326,18 +372,8 @@ class World:
         if scheduler.gone or key in scheduler.launched:
             return
         if master is None or not master.open or not scheduler.connected:
-            again = partial(
-                self.launch,
-                task,
-                framework,
-                kind,
-                grace,
-                limit,
-                checked,
-                pod,
-                others,
-                **behaviour,
-            )
+            arguments = (task, framework, kind, grace, limit, checked, pod, others, volume)
+            again = partial(self.launch, *arguments, **behaviour)
             if not self.settling:
                 self.clock.after(0.5, again)
             return
@@ -352,6 +388,12 @@ class World:
         if checked:
             info.health_check.type = HealthCheck.COMMAND
             info.health_check.command.value = "true"
+        if volume is not None and kind == "task" and not master.has(volume):
+            master.operate(volume)
+        if volume is not None and kind == "task" and master.may_use(volume):
+            info.resources.add().CopyFrom(volume_resource(volume))
+            info.resources[-1].allocation_info.role = "prod"
+            self.given[key] = (volume, self.creations[volume])
         scheduler.launched[key] = info
         if kind == "group":
             infos = [info]
@@ -544,13 +586,15 @@ class World:
                 ),
                 (
                     "agent and master disagree on the reserved resources",
-                    list(core.reservations.resources) != list(master.reserved),
+                    Resources.of(core.reservations.resources) != Resources.of(master.reserved),
                 ),
                 ("executors are on disk", disk.executors),
                 ("the master has executors", master.agent is not None and master.agent.executors),
                 ("the master has tasks", master.agent is not None and master.agent.tasks),
                 ("the containerizer is busy", not process.containerizer.idle),
                 ("containers are to be removed", core.tasks.pending_removals),
+                ("volumes are to be removed", not all(core.view.volumes.values())),
+                ("operations are not acknowledged", len(core.operations)),
                 ("frameworks are on disk", disk.frameworks and not undeliverable),
                 ("the agent drains", core.tasks.drain is not None and not undeliverable),
             )
@@ -586,6 +630,8 @@ class World:
             "frameworks in memory": core.frameworks.table if not undeliverable else None,
             "pending removals on disk": self.disk.pending_removals,
             "an unanswered request on disk": self.disk.unanswered_request,
+            "destroyed volumes at the endpoint": self._left_volumes(),
+            "operations on disk": self.disk.operations,
             "a drain on disk": self.disk.drain if not undeliverable else None,
             "timers": [timer for timer in core.ctx.timers if timer not in timers],
             "published": containerizer.published,
@@ -629,6 +675,8 @@ def _agent_info() -> SlaveInfo:
     for name, value in (("cpus", 8.0), ("mem", 1024.0)):
         resource = info.resources.add(name=name, type=Value.SCALAR, role="*")
         resource.scalar.value = value
+    disk = info.resources.add(name="disk", type=Value.SCALAR, role="prod")
+    disk.scalar.value = 1000.0
     return info
 
 
