@@ -70,7 +70,7 @@ class Plan:
 def make(seed: int) -> Plan:
     plan = _make(Random(seed), seed)
     # Drawn apart, so that the runs without volumes stay what they were.
-    rng = Random(f"volumes {seed}")
+    rng = Random(f"volume {seed}")
     if rng.random() < 0.4:
         plan.volumes = rng.choice((1, 2, 3))
         for _ in range(rng.choice((3, 10, 30))):
