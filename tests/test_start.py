@@ -27,7 +27,7 @@ PARTS = (
 )
 IGNORED = shutil.ignore_patterns("__pycache__")
 NOWHERE = "localhost:1/none:1"
-SECONDS = 600
+SECONDS = 1800
 """pip has to fetch what the package needs, perhaps over a slow line."""
 
 

@@ -17,7 +17,7 @@ import pytest
 from tests.compose.demo import agents, ask, container_of, left_over, sample
 from tests.support import busybox
 from tests.support.wait import PATIENCE, first
-from tests.test_start import Demo
+from tests.test_start import SECONDS, Demo
 
 pytestmark = [
     pytest.mark.needs_docker,
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.needs_consul,
     pytest.mark.needs_zookeeper,
     pytest.mark.needs_busybox,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(SECONDS),
 ]
 
 

@@ -28,7 +28,7 @@ from tests.compose.demo import (
 )
 from tests.support import busybox
 from tests.support.wait import first
-from tests.test_start import Demo
+from tests.test_start import SECONDS, Demo
 
 pytestmark = [
     pytest.mark.needs_docker,
@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.needs_consul,
     pytest.mark.needs_zookeeper,
     pytest.mark.needs_busybox,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(SECONDS),
 ]
 
 

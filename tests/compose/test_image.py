@@ -8,7 +8,7 @@ import docker
 import pytest
 
 from tests.compose import images
-from tests.test_start import Demo
+from tests.test_start import SECONDS, Demo
 
 pytestmark = [
     pytest.mark.needs_docker,
@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.needs_consul,
     pytest.mark.needs_zookeeper,
     pytest.mark.needs_busybox,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(SECONDS),
 ]
 
 

@@ -149,7 +149,13 @@ class Framework:
         return [s for s in found if s["task_id"]["value"] == task_id]
 
     def states(self, task_id: str) -> list[str]:
-        return [status["state"] for status in self.updates(task_id)]
+        """The task's states, each update once: one comes again until its acknowledgement arrived.
+
+        What the master says by itself has no uuid, and counts each time.
+        """
+        updates = self.updates(task_id)
+        once = {status.get("uuid") or number: status for number, status in enumerate(updates)}
+        return [status["state"] for status in once.values()]
 
     async def launch(self, *tasks: Json, **where: str) -> None:
         """All of them on the next offer, of an agent whose attributes are these."""
