@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from google.protobuf.message import Message
 
-from shim.core.lifecycle import TaskPhase
 from shim.core.task import Task
 from shim.http.executor import executor_name
 from shim.http.files import FilesPages, entry_path
@@ -138,10 +137,13 @@ class Reads:
         """A task without an executor of its own is shown with a command executor."""
         live: TasksByExecutor = {}
         ended: TasksByExecutor = {}
-        for task in self._agent.tasks.values():
+        time_slice = self._view.time_slicer.begin()
+        for task in list(self._agent.tasks.values()):
+            await time_slice.checkpoint()
             executor = executor_of(task.ref, task.wire)
             (live if task.live else ended).setdefault(executor, (task.info, task.wire))
         for ref, info, wire in self._completed():
+            await time_slice.checkpoint()
             ended.setdefault(executor_of(ref, wire), (info, wire))
         gone = [of for key, of in ended.items() if key not in live]
         return {
@@ -150,22 +152,33 @@ class Reads:
         }
 
     async def tasks(self, call: Call) -> Listing:
-        found = list(self._agent.tasks.values())
-        live = [task for task in found if task.live]
+        queued: list[WireTask] = []
+        launched: list[WireTask] = []
+        terminated: list[WireTask] = []
+        time_slice = self._view.time_slicer.begin()
+        for task in list(self._agent.tasks.values()):
+            await time_slice.checkpoint()
+            if not task.live:
+                terminated.append(task.wire)
+            elif task.wire.state == TaskState.TASK_STAGING:
+                queued.append(task.wire)
+            else:
+                launched.append(task.wire)
         return {
             "pending_tasks": (),
-            "queued_tasks": [t.wire for t in live if t.wire.state == TaskState.TASK_STAGING],
-            "launched_tasks": [t.wire for t in live if t.wire.state != TaskState.TASK_STAGING],
-            "terminated_tasks": [t.wire for t in found if t.phase is TaskPhase.ENDED],
+            "queued_tasks": queued,
+            "launched_tasks": launched,
+            "terminated_tasks": terminated,
             "completed_tasks": [wire for _, _, wire in self._completed()],
         }
 
     def _completed(self) -> Iterator[tuple[Ref, TaskInfo, WireTask]]:
         """Without ended tasks whose last update is unacknowledged: the agent has those as well."""
-        kept = {task.ref for task in self._agent.tasks.values()}
+        tasks = self._agent.tasks
         for framework_id in self._agent.completed_frameworks:
             for task in self._agent.completed_tasks(framework_id):
-                if task.ref not in kept:
+                kept = tasks.get(task.ref.task_key)
+                if kept is None or kept.ref != task.ref:
                     yield task.ref, task.info, task.wire
 
     # --- containers -------------------------------------------------------------------------
