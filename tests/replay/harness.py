@@ -11,13 +11,13 @@ import json
 import random
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from google.protobuf.message import Message
 
 from shim.core.agent import Core
-from shim.core.context import CoreSettings, Now
+from shim.core.context import CoreSettings, Now, PodNetwork
 from shim.errors import PeerError
 from shim.model import facts, orders
 from shim.model.container import Container, Phase
@@ -91,10 +91,12 @@ class ReplayedAgent:
     scripts: dict[str, Script] = field(default_factory=dict)
     snapshot: Snapshot = field(default_factory=Snapshot)
     sent: list[Message] = field(default_factory=list)
+    pods: PodNetwork | None = None
 
     def __post_init__(self) -> None:
         self.now = Now(0.0, 1_795_000_000.0)
-        self.core = Core(settings(), SeededEntropy(), self.snapshot, self.now)
+        own = replace(settings(), pod_network=self.pods)
+        self.core = Core(own, SeededEntropy(), self.snapshot, self.now)
         self.handle(facts.MasterDetected(MASTER))
         self.handle(facts.ContainersFound(()))
         self.handle(facts.DeadlinePassed())

@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 from google.protobuf.message import Message
 
+from shim.core.context import PodNetwork
 from shim.model import facts
 from shim.model.ids import Pid
 from shim.model.records import DropAgent
@@ -165,6 +166,50 @@ def test_a_task_group_is_rejected_and_its_executor_released() -> None:
     assert isinstance(ours, m.ExitedExecutorMessage)
     assert fields(ours) == fields(theirs)
     assert ours.executor_id == theirs.executor_id
+
+
+CONTAINER = "update.status.container_status"
+NETWORK = {
+    f"{CONTAINER}.executor_pid",
+    f"{CONTAINER}.network_infos",
+    f"{CONTAINER}.network_infos.ip_addresses",
+    f"{CONTAINER}.network_infos.ip_addresses.ip_address",
+}
+"""The stock agent knows the network of a nested container only while it runs."""
+
+
+def test_a_task_group_has_the_updates_of_the_default_executor() -> None:
+    theirs = updates(of_agent("group", m.StatusUpdateMessage))
+    agent = ReplayedAgent(
+        {task: Script(exit_code=0, addresses=()) for task in theirs}, pods=PodNetwork.SHARED
+    )
+    received = [r.message for r in recorded("group") if not r.by_agent]
+    launch = next(r for r in received if isinstance(r, m.RunTaskGroupMessage))
+    agent.register(launch.task_group.tasks[0].slave_id.value)
+    for message in received:
+        agent.receive(message)
+    ours = updates(agent.sent)
+    assert ours.keys() == theirs.keys()
+    for task, expected in theirs.items():
+        for our, their in zip(ours[task], expected, strict=True):
+            assert fields(our) - NETWORK == fields(their) - NETWORK
+            a, b = our.update.status, their.update.status
+            for name in ("state", "source", "reason", "message", "executor_id", "task_id"):
+                assert getattr(a, name) == getattr(b, name), name
+            parent = a.container_status.container_id.parent.value
+            assert parent != a.container_status.container_id.value
+    order = [
+        (u.update.status.state, u.update.status.task_id.value)
+        for u in agent.sent
+        if isinstance(u, m.StatusUpdateMessage)
+    ]
+    assert order[:4] == [(state, task) for state in STATES for task in ("pod-1", "pod-2")]
+    (their_exit,) = of_agent("group", m.ExitedExecutorMessage)
+    (our_exit,) = [s for s in agent.sent if isinstance(s, m.ExitedExecutorMessage)]
+    assert our_exit == their_exit
+
+
+STATES = (TaskState.TASK_STARTING, TaskState.TASK_RUNNING)
 
 
 def test_an_agent_marked_gone_drops_its_id() -> None:
