@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shim.protos.mesos_pb2 import TaskState
 from tests.bench.kit import run_task
+from tests.bench.pods import run_group
 from tests.e2e.datacenter import page, shim
 from tests.support.wait import PATIENCE, until
 from tests.triton.api_errors import ApiError
@@ -152,4 +153,34 @@ async def test_two_shims_of_one_account_leave_each_other_alone(
         assert triton.datacenter.machines[0].state is State.RUNNING
         first.kill("a")
         await first.until(first.reached(["a"], KILLED))
+        await until(lambda: triton.remaining == [], "nothing left")
+
+
+async def test_pods_run_without_a_common_localhost_only_if_the_flag_says_so(
+    triton: TritonSimulator, tmp_path: Path
+) -> None:
+    triton.options.provision_seconds = 0.2
+    async with shim(triton, tmp_path, "refuses") as (master, _):
+        told: dict[str, str] = {}
+        master.on_update = lambda u: told.update({u.status.task_id.value: u.status.message})
+        message, names = run_group(master.agent_id, "pod", IMAGE)
+        master.tell(message)
+        await master.until(master.reached(names, FAILED))
+        assert all("--triton_pods=separate" in told[name] for name in names)
+        assert not triton.datacenter.machines
+    async with shim(triton, tmp_path, "separate", "--triton_pods=separate") as (master, agent):
+        message, names = run_group(master.agent_id, "pod", IMAGE)
+        master.tell(message)
+        await master.until(master.reached(names, RUNNING))
+        assert len(triton.datacenter.machines) == len(names), "no infra container"
+        (executor,) = json.loads(await page(agent, "state"))["frameworks"][0]["executors"]
+        addresses = {
+            address["ip_address"]
+            for task in executor["tasks"]
+            for network in task["statuses"][-1]["container_status"]["network_infos"]
+            for address in network["ip_addresses"]
+        }
+        assert len(addresses) == len(names)
+        master.kill(names[0])
+        await master.until(master.reached(names, KILLED))
         await until(lambda: triton.remaining == [], "nothing left")
