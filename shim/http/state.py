@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from shim.core.task import Task
@@ -14,6 +14,7 @@ from shim.http.task_json_cache import TaskJsonCache
 from shim.http.time_slicer import json_array
 from shim.http.view import BUILD, Billing, View
 from shim.model.ids import FrameworkId
+from shim.model.resource_sets import Resources, without_dynamic
 from shim.protos.mesos_pb2 import FrameworkInfo, Resource, SlaveInfo
 
 
@@ -108,42 +109,27 @@ class StatePage:
         return body
 
 
-def resource_keys(total: Iterable[Resource], checkpointed: Iterable[Resource]) -> Json:
+def resource_keys(total: Sequence[Resource], checkpointed: Sequence[Resource]) -> Json:
     """``resources`` and the keys that divide it among roles.
 
-    ``total`` is what the agent registers with. ``checkpointed`` are dynamic reservations, which
-    reduce the unreserved amount.
+    ``total`` is what the agent registers with. ``checkpointed`` are dynamic reservations and
+    volumes, which stand in place of the unreserved or statically reserved resources below them.
     """
-    static, dynamic = by_role(total), by_role(checkpointed)
-    unreserved = list(static.get("*", ()))
-    free = Amount(unreserved)
-    for role, resources in dynamic.items():
-        for name, value in Amount(resources).scalars.items() if role != "*" else ():
-            free.scalars[name] = free.scalars.get(name, 0.0) - value
-    reserved = {
-        role: [*static.get(role, ()), *dynamic.get(role, ())]
-        for role in dict.fromkeys((*static, *dynamic))
-        if role != "*"
-    }
+    below = Resources.of(map(without_dynamic, checkpointed))
+    present = Resources.of(total) - below + Resources.of(checkpointed)
+    divided = by_role(present.resources())
+    reserved = {role: found for role, found in divided.items() if role != "*"}
+    unreserved = divided.get("*", ())
     return {
-        "resources": Amount(resource for found in static.values() for resource in found).json(),
+        "resources": Amount(total).json(),
         "reserved_resources": {role: Amount(found).json() for role, found in reserved.items()},
-        "unreserved_resources": free.json(),
+        "unreserved_resources": Amount(unreserved).json(),
         "reserved_resources_full": {
             role: [endpoint_format(resource) for resource in found]
             for role, found in reserved.items()
         },
-        "unreserved_resources_full": [
-            _reduced(endpoint_format(resource), free) for resource in unreserved
-        ],
+        "unreserved_resources_full": [endpoint_format(resource) for resource in unreserved],
     }
-
-
-def _reduced(resource: Json, free: Amount) -> Json:
-    """The resource without its dynamically reserved part."""
-    if "scalar" in resource:
-        resource["scalar"] = {"value": free.scalars[resource["name"]]}
-    return resource
 
 
 def _framework(framework_id: FrameworkId, info: FrameworkInfo) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from shim.http.executor import executor_json
 from shim.http.state import StatePage, resource_keys
 from shim.http.task_json_cache import TaskJsonCache
 from shim.model.facts import LaunchAdvanced, Stage
-from shim.protos.mesos_pb2 import DrainConfig, Resource, SlaveInfo, Value
+from shim.protos.mesos_pb2 import DrainConfig, Resource, SlaveInfo, Value, Volume
 from tests.http.page_data import AGENT, FRAMEWORK, PageData, accept_task, end_task, run_task
 
 KEYS = {
@@ -334,3 +334,24 @@ async def test_the_paid_package_is_shown_beside_the_resources(page_data: PageDat
         "cost_per_hour": 0.5,
         "tasks": [{"container": "mesos-1", "machine_seconds": 7}],
     }
+
+
+def test_a_volume_on_a_statically_reserved_disk_stands_in_its_place() -> None:
+    total = [Resource(name="disk", type=Value.SCALAR, role=role) for role in ("db", "*")]
+    total[0].scalar.value, total[1].scalar.value = 300.0, 700.0
+    volume, reserved = Resource(), Resource()
+    volume.CopyFrom(total[0])
+    volume.scalar.value = 100.0
+    volume.disk.persistence.id, volume.disk.volume.container_path = "v", "data"
+    volume.disk.volume.mode = Volume.RW
+    reserved.CopyFrom(total[1])
+    reserved.role, reserved.scalar.value = "web", 200.0
+    reserved.reservation.principal = "p"
+    keys = resource_keys(total, [volume, reserved])
+    assert keys["resources"]["disk"] == 1000.0
+    assert keys["unreserved_resources"]["disk"] == 500.0
+    disks = {role: amounts["disk"] for role, amounts in keys["reserved_resources"].items()}
+    assert disks == {"db": 300.0, "web": 200.0}
+    sizes = [each["scalar"]["value"] for each in keys["reserved_resources_full"]["db"]]
+    assert sorted(sizes) == [100.0, 200.0]
+    assert [each["scalar"]["value"] for each in keys["unreserved_resources_full"]] == [500.0]

@@ -48,8 +48,9 @@ class Containerizer:
                 self.orphans.add(order.name)
                 self._remove_orphan(order.name)
             case orders.RemoveVolume():
-                self.volumes.setdefault(order.name, order.again)
-                self._remove_volume(order.name)
+                if order.name not in self.volumes:
+                    self.volumes[order.name] = order.again
+                    self._remove_volume(order.name)
             case orders.StartChecks():
                 self.checked[order.ref] = order
             case orders.StopChecks():

@@ -18,6 +18,7 @@ async def test_where_volumes_are_off_there_are_none(
     triton: TritonSimulator, engine: TritonEngine
 ) -> None:
     assert list(await engine.list_volumes()) == []
+    assert "Volumes are not supported" in await engine.volumes_missing()
     with pytest.raises(Permanent, match="Volumes are not supported"):
         await engine.create_volume(Volume(volume_name(OWNER, "a")))
 
@@ -26,6 +27,7 @@ async def test_volumes_are_made_at_once_with_their_options(
     triton: TritonSimulator, engine: TritonEngine
 ) -> None:
     triton.options.volumes, triton.options.volume_seconds = True, 0.3
+    assert await engine.volumes_missing() == ""
     names = [volume_name(OWNER, part) for part in "abc"]
     began = time.monotonic()
     made = (engine.create_volume(Volume(name, options={"size": "20G"})) for name in names)
