@@ -61,18 +61,23 @@ async def test_a_pod_shares_localhost_and_a_volume_and_takes_a_second_group(
     await until(gone, "the end of the pod's volumes")
 
 
-async def test_one_that_fails_ends_its_group(shared: System) -> None:
+async def test_one_that_fails_ends_its_group_on_the_hosts_network_as_well(shared: System) -> None:
+    data = shared_volume("data", "/data")
     async with shared.framework() as framework:
-        patient = member(shared, "patient", GENTLE)
-        await framework.accept(
-            group(framework, "pod", member(shared, "fails", "sleep 1; exit 3"), patient)
-        )
+        patient = member(shared, "patient", GENTLE, volumes=[data])
+        fails = member(shared, "fails", "sleep 1; exit 3", volumes=[data])
+        await framework.accept(group(framework, "pod", fails, patient, container=None))
         failed = await framework.end("fails")
-        assert (failed["state"], failed["message"]) == (
-            "TASK_FAILED",
-            "Command exited with status 3",
-        )
+        parent = failed["container_status"]["container_id"]["parent"]["value"]
+        text = "Command exited with status 3"
+        assert (failed["state"], failed["message"]) == ("TASK_FAILED", text)
         assert (await framework.end("patient"))["state"] == "TASK_KILLED"
+    await shared.no_containers()
+
+    async def gone() -> bool:
+        return not await volumes_of(shared.engine, parent)
+
+    await until(gone, "the end of the pod's volumes")
 
 
 KILLED_AT = [
