@@ -7,17 +7,18 @@ from collections.abc import Iterable
 
 import pytest
 
+from shim.core.context import PodNetwork
 from shim.core.volumes import problem
 from shim.model import facts
-from shim.model.container import Phase
-from shim.model.orders import Launch, Notice, RemoveVolume
+from shim.model.container import Container, Phase, Ref
+from shim.model.orders import Launch, LaunchExecutor, Notice, RemoveVolume
 from shim.model.records import DropVolume, SaveVolume
 from shim.model.volume import Volume as EndpointVolume
 from shim.model.volume import is_persistent, persistent_volume_name, volume_name
 from shim.protos import journal_pb2
 from shim.protos import messages_pb2 as m
-from shim.protos.mesos_pb2 import Resource, TaskStatus, Volume
-from tests.core.harness import Shim, container, of, sent
+from shim.protos.mesos_pb2 import ContainerInfo, ExecutorInfo, Resource, TaskStatus, Volume
+from tests.core.harness import Shim, container, framework_info, of, sent
 from tests.core.reserved import (
     OWNER,
     acknowledge,
@@ -272,3 +273,57 @@ def test_sums_are_right_through_operations_restart_and_failover() -> None:
         assert sum(r.scalar.value for r in shim.core.reservations.resources) == expected
     decision = apply(shim, "RESERVE", disk(1000.1))
     assert states(decision) == ["OPERATION_ERROR"]
+
+
+def pod_shim() -> Shim:
+    return with_volume(shim_with_disk(pod_network=PodNetwork.SHARED), "own", "pods")
+
+
+def test_a_pod_mounts_the_volumes_of_its_executor_and_of_its_tasks() -> None:
+    shim = pod_shim()
+    message = group_message(shim)
+    decision = shim.receive(message)
+    (infra,) = of(LaunchExecutor, decision.orders)
+    assert [mount.persistence_id for mount in infra.volumes] == ["pods"]
+    launch = shim.handle(facts.ContainerStarted(infra.ref, container_of_executor(infra.ref)))
+    (member,) = of(Launch, launch.orders)
+    assert member.executor is not None
+    assert [mount.persistence_id for mount in member.volumes] == ["own"]
+    assert [mount.persistence_id for mount in member.executor.volumes] == ["pods"]
+
+
+def test_the_removal_of_a_pods_volume_waits_for_the_executor_also_after_a_restart() -> None:
+    shim = pod_shim()
+    (infra,) = of(LaunchExecutor, shim.receive(group_message(shim)).orders)
+    running = container_of_executor(infra.ref)
+    shim.handle(facts.ContainerStarted(infra.ref, running))
+    shim.restart(running)
+    shim.register()
+    shim.receive(m.CheckpointResourcesMessage())
+    assert not of(RemoveVolume, shim.decision.orders)
+    given = shim.removed(infra.ref).orders
+    assert of(RemoveVolume, given) == [RemoveVolume(name_of("pods"))]
+
+
+def group_message(shim: Shim) -> m.RunTaskGroupMessage:
+    message = m.RunTaskGroupMessage(launch_executor=True)
+    message.framework.CopyFrom(framework_info("F"))
+    message.executor.executor_id.value = "e"
+    message.executor.framework_id.value = "F"
+    message.executor.type = ExecutorInfo.DEFAULT
+    message.executor.container.type = ContainerInfo.MESOS
+    message.executor.container.network_infos.add(name="bridge")
+    message.executor.resources.append(volume("pods"))
+    message.executor.resources[0].allocation_info.role = "prod"
+    message.task_group.tasks.append(task_with(volume("own")))
+    return message
+
+
+def container_of_executor(ref: Ref) -> Container:
+    labels = {
+        "mesos-shim.id": OWNER,
+        "org.apache.mesos.framework_id": ref.key.framework_id,
+        "org.apache.mesos.executor_id": "e",
+        "org.apache.mesos.container_id": ref.container_id,
+    }
+    return Container(ref.name, "0123", Phase.RUNNING, labels, addresses=("172.17.0.9",))

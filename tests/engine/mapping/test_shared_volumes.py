@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -12,6 +13,7 @@ from shim.engine.mapping.shared_volumes import SharedVolume, shared_volumes
 from shim.errors import InvalidTask
 from shim.model.container import LABEL_CONTAINER, LABEL_EXECUTOR, LABEL_SHIM
 from shim.model.orders import Launch
+from shim.model.volume import VolumeMount
 from tests.engine.mapping.pods import EXECUTOR, executor, member, ref, refusal, spec, task
 
 FIELD = "container.volumes[0].source.sandbox_path.path"
@@ -137,3 +139,24 @@ def test_on_triton_a_container_has_eight_volumes_at_most() -> None:
     info = task(parent("a", "/data", "RO"))
     said = refusal(info, member(info, infra=False), kind="triton")
     assert "container.volumes[0].mode 'RO'" in said
+
+
+def test_a_persistent_volume_of_the_executor_is_mounted_by_its_tasks() -> None:
+    """So do Marathon's pods."""
+    kept = VolumeMount("mesos-kept", "web", "v", 100.0, "pst")
+    info = task(parent("pst", "/mnt/data") + parent("other", "/o", "RO"))
+    of = member(info, volumes=(kept,))
+    first, second = spec(info, of).body["HostConfig"]["Mounts"]
+    assert (first["Source"], first["Target"], first["ReadOnly"]) == (
+        "mesos-kept",
+        "/mnt/data",
+        False,
+    )
+    assert second["Source"] != "mesos-kept"
+    order = Launch(ref(), info, "S", of)
+    assert [each.path for each in shared_volumes(order, MappingSettings("shim-1"))] == ["other"]
+    read_only = dataclasses.replace(kept, read_only=True)
+    (mount, _) = spec(info, member(info, volumes=(read_only,))).body["HostConfig"]["Mounts"]
+    assert mount["ReadOnly"]
+    inside = task(parent("pst/sub", "/mnt/data"))
+    assert "'pst/sub'" in refusal(inside, member(inside, volumes=(kept,)))
