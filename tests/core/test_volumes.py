@@ -17,7 +17,15 @@ from shim.model.volume import Volume as EndpointVolume
 from shim.model.volume import is_persistent, persistent_volume_name, volume_name
 from shim.protos import journal_pb2
 from shim.protos import messages_pb2 as m
-from shim.protos.mesos_pb2 import ContainerInfo, ExecutorInfo, Resource, TaskStatus, Volume
+from shim.protos.mesos_pb2 import (
+    ContainerInfo,
+    ExecutorInfo,
+    Resource,
+    TaskInfo,
+    TaskStatus,
+    Volume,
+)
+from tests.core.executor_harness import ExecutorShim, inner_task
 from tests.core.harness import Shim, container, framework_info, of, sent
 from tests.core.reserved import (
     OWNER,
@@ -327,3 +335,29 @@ def container_of_executor(ref: Ref) -> Container:
         "org.apache.mesos.container_id": ref.container_id,
     }
     return Container(ref.name, "0123", Phase.RUNNING, labels, addresses=("172.17.0.9",))
+
+
+def test_a_custom_executor_mounts_its_volumes_and_those_of_its_first_task() -> None:
+    shim = ExecutorShim(info=info_with_disk(), shim_id=OWNER)
+    with_volume(shim, "own", "first", "later")
+    shim.run_inside(inner_with(volume("first")))
+    (launched,) = of(LaunchExecutor, shim.decision.orders)
+    assert [mount.persistence_id for mount in launched.volumes] == ["first"]
+    shim.run_inside(inner_with(volume("later"), name="t2"), launch=False)
+    (status,) = shim.statuses
+    assert status.reason == TaskStatus.REASON_TASK_INVALID
+    assert "runs without the persistent volumes 'later'" in status.message
+    shim.receive(m.CheckpointResourcesMessage())
+    assert of(RemoveVolume, shim.decision.orders) == [
+        RemoveVolume(name_of("own")),
+        RemoveVolume(name_of("later")),
+    ]
+    given = shim.removed(launched.ref).orders
+    assert of(RemoveVolume, given) == [RemoveVolume(name_of("first"))]
+
+
+def inner_with(resource: Resource, name: str = "t") -> TaskInfo:
+    info = inner_task(name)
+    info.resources.add().CopyFrom(resource)
+    info.resources[-1].allocation_info.role = "prod"
+    return info
