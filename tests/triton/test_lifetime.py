@@ -190,9 +190,10 @@ async def test_containers_of_another_account_are_invisible(
     triton: TritonSimulator, call: Client
 ) -> None:
     bob = triton.datacenter.accounts["bob"] = Account("bob", [])
-    host = {"VolumesFrom": ["c1"]}
-    body = {"Image": "busybox:latest", "Cmd": ["sleep"], "HostConfig": host, "Labels": {}}
+    body = {"Image": "busybox:latest", "Cmd": ["sleep"], "HostConfig": {}, "Labels": {}}
     theirs = await triton.datacenter.create(bob, "c1", body)
+    user = {**body, "HostConfig": {"VolumesFrom": ["c1"]}}
+    await triton.datacenter.create(bob, "user", user)
     for ref in ("c1", theirs.id, theirs.id[:12]):
         assert (await call("GET", f"/containers/{ref}/json")).status == 404
     assert await call.listed() == []
