@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from shim import limits
 from shim.agent.identity import shim_id
 from shim.agent.journal import peek
 from shim.check.report import CheckFailed
@@ -64,7 +65,13 @@ async def _try_driver(config: Config, engine: Engine, owner: str) -> None:
         for key, value in config.volume_driver_options.items()
     }
     try:
-        await engine.create_volume(Volume(name, {LABEL_SHIM: owner}, config.volume_driver, options))
+        # A daemon looks for an unknown driver for a quarter of a minute.
+        async with asyncio.timeout(limits.CHECK_TIMEOUT / 2):
+            volume = Volume(name, {LABEL_SHIM: owner}, config.volume_driver, options)
+            await engine.create_volume(volume)
+    except TimeoutError:
+        text = f"--volume_driver={config.volume_driver}: the engine does not find this driver"
+        raise CheckFailed(text) from None
     except Permanent as error:
         raise CheckFailed(f"--volume_driver={config.volume_driver}: {error}") from None
     await engine.remove_volume(name)
