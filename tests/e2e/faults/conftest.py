@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import System, taken_down
 from tests.e2e.faults.masters import EmbeddedMaster, Master, RealMaster
-from tests.wire.conftest import zk, zookeeper  # noqa: F401 - fixtures
+from tests.wire.conftest import proxy, zk, zookeeper  # noqa: F401 - fixtures
 
 REAL = os.environ.get("MESOS_MASTER_BIN")
 NewMaster = Callable[..., Awaitable[Master]]

@@ -15,6 +15,7 @@ from tests.e2e.agents import AgentProcess, agents_of
 from tests.e2e.client import Framework, Json, task
 from tests.e2e.conftest import System
 from tests.support.wait import until
+from tests.wire.conftest import TcpProxy
 
 pytestmark = [
     pytest.mark.needs_docker,
@@ -130,6 +131,42 @@ async def test_a_standby_takes_over_and_the_old_leader_never_acts_again(
     zk.add_auth("digest", "user:s3cret")
     zk.delete("/mesos", recursive=True)
     assert all("s3cret" not in agent.log for agent in pair.agents)
+
+
+async def test_without_zookeeper_tasks_run_on_and_the_agent_says_that_it_sends_nothing(
+    system: System, proxy: TcpProxy, zk: KazooClient
+) -> None:
+    agent = await system.agent(
+        f"--journal=zk://127.0.0.1:{proxy.port}/mesos/shim",
+        f"--zk_session_timeout={SESSION:g}secs",
+        "--hostname=localhost",
+    )
+
+    async def health() -> tuple[int, str]:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{agent.port}/health") as answer,
+        ):
+            return answer.status, await answer.text()
+
+    async with system.framework() as framework:
+        await framework.launch(task("lasting", image=system.image))
+        await framework.state("lasting", "TASK_RUNNING")
+        await proxy.shut()
+        await framework.kill("lasting", 0)
+        await agent.logged("until it does nothing is sent")
+        status, text = await health()
+        assert status == 503
+        assert "the journal in ZooKeeper takes no records: nothing is sent for" in text
+        assert system.container_of("lasting").status == "running"
+        assert framework.states("lasting")[-1] == "TASK_RUNNING"
+        await proxy.open()
+        assert (await framework.end("lasting"))["state"] == "TASK_KILLED"
+        assert (await health())[0] == 200
+        await framework.launch(task("big", image=system.image, data="eHh4" * 300_000))
+        end = await framework.end("big")
+        assert end["state"] == "TASK_FAILED"
+        assert "TaskInfo 'big' has 900" in end["message"]
 
 
 async def run_one(framework: Framework, system: System, name: str) -> Json:
