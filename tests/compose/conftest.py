@@ -78,8 +78,10 @@ def new_demo(demo_tree: Demo, stand_ins: Mapping[str, str]) -> Iterator[Demo]:
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     project = f"shimtest{uuid.uuid4().hex[:8]}"
     demo = Demo(demo_tree.root, demo_tree.environ | dict(stand_ins) | ports, project)
-    yield demo
-    demo.script("start.sh", "stop", "-p", project)
+    try:
+        yield demo
+    finally:
+        demo.script("start.sh", "stop", "-p", project)
 
 
 @pytest.fixture
