@@ -42,7 +42,7 @@ class OrderDispatcher:
         """Tasks whose services are being removed from Consul."""
         self._handlers: dict[type, Callable[[Any], object]] = {
             orders.Send: lambda o: messenger.send(o.to, o.message),
-            orders.SendEvent: lambda o: executors.streams.send(o.stream, o.event),
+            orders.SendExecutorEvent: lambda o: executors.streams.send(o.stream, o.event),
             orders.EndStream: lambda o: executors.streams.end(o.stream),
             orders.ExplainSilence: lambda o: self._start(executors.silence.explain(o)),
             orders.Pong: lambda o: messenger.pong(o.to),

@@ -11,7 +11,7 @@ from shim.agent.executor_silence import SilenceExplainer
 from shim.agent.startup import StartupContext
 from shim.core.view import AgentView
 from shim.errors import FatalError
-from shim.http.executor_api.event_streams import EventStreams
+from shim.http.executor_api.executor_streams import ExecutorStreams
 from shim.http.executor_api.handler import ExecutorApi
 from shim.http.executor_api.token import Claims, issue
 from shim.model.facts import Fact
@@ -36,7 +36,7 @@ class ExecutorService:
             sandbox_directory=config.sandbox_directory,
             shutdown_grace=config.executor_shutdown_grace_period,
         )
-        self.streams = EventStreams()
+        self.streams = ExecutorStreams()
         self.silence = SilenceExplainer(context.engine, context.pid, context.peers, post)
         self.api = ExecutorApi(
             agent,

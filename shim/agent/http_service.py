@@ -56,6 +56,15 @@ def _signals(
         yield "certificate", left > limits.LOGIN_WARN_DAYS, f"expires in {left:.0f} days"
 
 
+def _liveness(context: StartupContext, runtime: Runtime, containerizer: Containerizer) -> Liveness:
+    return Liveness(
+        containerizer.relist_age,
+        containerizer.endpoint_trouble,
+        runtime.disk_failing,
+        context.standby.journal.problem if context.standby else "",
+    )
+
+
 def _operator_api(
     context: StartupContext, view: View, cache: TaskJsonCache, files: FilesPages
 ) -> OperatorApi:
@@ -97,15 +106,6 @@ class HttpService:
             context.engine, lambda: [task.ref for task in agent.running_tasks()]
         )
         self._files = ContainerFiles(context.engine, config.sandbox_directory)
-
-        def liveness() -> Liveness:
-            return Liveness(
-                containerizer.relist_age,
-                containerizer.endpoint_trouble,
-                runtime.disk_failing,
-                standby.journal.problem if standby else "",
-            )
-
         view = View(
             agent=agent,
             work_dir=str(config.work_dir),
@@ -114,7 +114,7 @@ class HttpService:
             outputs=context.sandboxes,
             files=self._files,
             usages=self._sampler.usages,
-            liveness=liveness,
+            liveness=lambda: _liveness(context, runtime, containerizer),
             launch_stats=launch_stats,
             fetch_stats=fetcher,
             billing=billing,

@@ -88,9 +88,14 @@ class AgentServices:
             self._executors,
             self.discovery,
         )
+        self._install_metrics(context, agent, stats)
+
+    def _install_metrics(
+        self, context: StartupContext, agent: AgentView, stats: LaunchStats
+    ) -> None:
         sources = catalogue.MetricSources(
             agent=agent,
-            runtime=runtime,
+            runtime=self._runtime,
             containerizer=self._containerizer,
             sandboxes=context.sandboxes,
             messenger=self.messenger,

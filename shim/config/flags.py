@@ -70,13 +70,13 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class FlagGroup:
     title: str
     flags: tuple[Flag, ...]
 
 
 GROUPS = (
-    Group(
+    FlagGroup(
         "Master and addresses",
         (
             Flag(
@@ -147,7 +147,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    FlagGroup(
         "What the agent offers",
         (
             Flag(
@@ -181,7 +181,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    FlagGroup(
         "State",
         (
             Flag("work_dir", PATH, "/var/lib/mesos-shim", "journal and kept logs of tasks"),
@@ -236,7 +236,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    FlagGroup(
         "Docker endpoint",
         (
             Flag(
@@ -374,7 +374,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    FlagGroup(
         "Triton",
         (
             Flag(
@@ -398,7 +398,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    FlagGroup(
         "Consul",
         (
             Flag(
@@ -424,7 +424,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    FlagGroup(
         "HTTP and log",
         (
             Flag(

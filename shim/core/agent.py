@@ -113,7 +113,10 @@ class Core:
         """What pages and metrics may read."""
         self._restore(snapshot)
         self._leave_when_recovered = False
-        self._handlers: dict[type, Callable[[Any], None]] = {
+        self._handlers = self._fact_handlers()
+
+    def _fact_handlers(self) -> dict[type, Callable[[Any], None]]:
+        return {
             facts.MasterDetected: lambda f: self.registration.detected(f.pid),
             facts.MessageReceived: self._message_received,
             facts.ExecutorCalled: self.executor_calls.called,

@@ -14,7 +14,7 @@ from shim.core.context import Context
 from shim.core.custom_executor import Contact, CustomExecutor
 from shim.core.frameworks import Framework
 from shim.model.ids import ExecutorKey, TaskKey
-from shim.model.orders import EndStream, Send, SendEvent
+from shim.model.orders import EndStream, Send, SendExecutorEvent
 from shim.protos import messages_pb2
 from shim.protos.executor_pb2 import Event
 from shim.protos.mesos_pb2 import KillPolicy, SlaveInfo, TaskInfo
@@ -102,7 +102,7 @@ class ExecutorChannel:
     def turn_away(self, contact: Contact) -> None:
         """Tell a process that is not the registered executor to shut down."""
         if contact.stream is not None:
-            self._ctx.order(SendEvent(contact.stream, Event(type=Event.SHUTDOWN)))
+            self._ctx.order(SendExecutorEvent(contact.stream, Event(type=Event.SHUTDOWN)))
             self._ctx.order(EndStream(contact.stream))
         elif contact.pid is not None:
             self._ctx.order(Send(contact.pid, messages_pb2.ShutdownExecutorMessage()))
@@ -137,6 +137,6 @@ class ExecutorChannel:
     def _send(self, executor: CustomExecutor, message: Message | None, event: Event | None) -> None:
         if executor.stream is not None:
             if event is not None:
-                self._ctx.order(SendEvent(executor.stream, event))
+                self._ctx.order(SendExecutorEvent(executor.stream, event))
         elif executor.pid is not None and not executor.subscribed and message is not None:
             self._ctx.order(Send(executor.pid, message))

@@ -28,7 +28,7 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class SendEvent:
+class SendExecutorEvent:
     """Send an event to the v1 executor that opened the stream; lost when the stream has ended."""
 
     stream: int
@@ -262,7 +262,7 @@ class Exit:
 
 Order = (
     Send
-    | SendEvent
+    | SendExecutorEvent
     | EndStream
     | ExplainSilence
     | Pong

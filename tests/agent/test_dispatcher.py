@@ -126,7 +126,7 @@ async def test_without_consul_the_containerizer_gets_orders_at_once() -> None:
 
 async def test_events_and_questions_about_executors_go_to_their_service() -> None:
     services, event = Services(), Event(type=Event.SHUTDOWN)
-    services.dispatch(orders.SendEvent(3, event))
+    services.dispatch(orders.SendExecutorEvent(3, event))
     services.dispatch(orders.EndStream(3))
     services.dispatch(orders.ExplainSilence(REF, ()))
     await asyncio.sleep(0)

@@ -185,7 +185,7 @@ class ExecutorShim(Shim):
 
 
 def event_types(given: list[Order]) -> list[str]:
-    return [Event.Type.Name(order.event.type) for order in of(orders.SendEvent, given)]
+    return [Event.Type.Name(order.event.type) for order in of(orders.SendExecutorEvent, given)]
 
 
 def container_of(ref: Ref, phase: Phase, exit_code: int | None = None) -> Container:

@@ -64,7 +64,7 @@ def test_tasks_are_handed_over_after_the_registration_in_order() -> None:
     assert [(r.name, r.scalar.value) for r in grown.resources] == [("cpus", 2.1), ("mem", 32.0)]
     shim.resized()
     assert shim.events == ["LAUNCH", "LAUNCH"]
-    events = of(orders.SendEvent, shim.decision.orders)
+    events = of(orders.SendExecutorEvent, shim.decision.orders)
     assert [e.event.launch.task.task_id.value for e in events] == ["a", "b"]
     assert len([r for r in shim.decision.records if isinstance(r, SaveTask)]) == 2
 
@@ -91,7 +91,7 @@ def test_a_registration_waits_for_the_sight_of_the_container() -> None:
     assert event_types(shim.decision.orders) == ["SHUTDOWN"], "the last one counts"
     shim.executor_started()
     assert shim.events == ["SUBSCRIBED", "LAUNCH"]
-    assert {order.stream for order in of(orders.SendEvent, shim.decision.orders)} == {2}
+    assert {order.stream for order in of(orders.SendExecutorEvent, shim.decision.orders)} == {2}
 
 
 def test_a_further_task_of_a_running_executor_is_handed_over_at_once() -> None:
@@ -359,7 +359,7 @@ def test_the_last_subscription_counts() -> None:
     assert of(orders.EndStream, shim.decision.orders) == [orders.EndStream(1)]
     assert shim.events == ["SUBSCRIBED"]
     shim.kill()
-    assert [order.stream for order in of(orders.SendEvent, shim.decision.orders)] == [2]
+    assert [order.stream for order in of(orders.SendExecutorEvent, shim.decision.orders)] == [2]
 
 
 def test_a_task_that_never_arrived_is_dropped_at_the_next_subscription() -> None:
@@ -514,7 +514,7 @@ def test_a_kill_of_a_delivered_task_is_passed_on_with_its_policy() -> None:
     shim = ExecutorShim()
     shim.running_v1()
     shim.kill(grace=3.0)
-    (order,) = of(orders.SendEvent, shim.decision.orders)
+    (order,) = of(orders.SendExecutorEvent, shim.decision.orders)
     assert order.event.type == Event.KILL
     assert order.event.kill.kill_policy.grace_period.nanoseconds == 3_000_000_000
     assert shim.statuses == [], "the executor answers"
@@ -539,7 +539,7 @@ def test_framework_messages_go_both_ways_over_v1() -> None:
     shim = ExecutorShim()
     shim.running_v1()
     shim.receive(framework_message())
-    (order,) = of(orders.SendEvent, shim.decision.orders)
+    (order,) = of(orders.SendExecutorEvent, shim.decision.orders)
     assert order.event.message.data == b"ping"
     shim.say(b"pong")
     (send,) = of(orders.Send, shim.decision.orders)

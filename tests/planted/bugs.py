@@ -193,7 +193,7 @@ BUGS = (
     ),
     Bug(
         "an executor that does not read takes all memory",
-        "shim/http/executor_api/event_streams.py",
+        "shim/http/executor_api/executor_streams.py",
         "if self._bytes > limits.EXECUTOR_STREAM_BYTES:",
         "if False:",
         (EXECUTOR_API,),

@@ -161,7 +161,7 @@ class Player:
                 text = f"publish {ref.task_key.task_id} {','.join(addresses)} healthy={healthy}"
             case orders.Authenticate(master, attempt, _):
                 text = f"authenticate with {master.ip}, attempt {attempt}"
-            case orders.SendEvent(stream, event):
+            case orders.SendExecutorEvent(stream, event):
                 text = f"send event {event.type} on stream {stream}"
             case orders.EndStream(stream):
                 text = f"end stream {stream}"

@@ -182,7 +182,7 @@ class ExecutorWorld:
 
     def _carry_out(self, order: orders.Order) -> None:
         match order:
-            case orders.SendEvent(stream, event):
+            case orders.SendExecutorEvent(stream, event):
                 program = self.program
                 if program is not None and program.stream == stream and not self._lost():
                     self._hear(program, event)

@@ -17,7 +17,7 @@ from aiohttp import web
 from shim import limits
 from shim.core.view import AgentView
 from shim.http.executor_api import calls
-from shim.http.executor_api.event_streams import EventStream, EventStreams
+from shim.http.executor_api.executor_streams import EventStream, ExecutorStreams
 from shim.http.executor_api.token import Claims, InvalidToken, verify
 from shim.http.responses import HttpError
 from shim.model.facts import ExecutorCalled, Fact
@@ -35,7 +35,7 @@ class ExecutorApi:
     def __init__(
         self,
         agent: AgentView,
-        streams: EventStreams,
+        streams: ExecutorStreams,
         post: Callable[[Fact], None],
         secret: bytes,
         *,

@@ -19,7 +19,7 @@ from shim.http.operator_api.envelope import MediaTypes
 from shim.http.operator_api.processes import Process, Processes
 from shim.http.operator_api.sessions import (
     SIGKILL,
-    Reader,
+    OutputReader,
     Session,
     SessionEvent,
     SessionPhase,
@@ -178,7 +178,7 @@ class ExecCalls:
     ) -> web.StreamResponse:
         with self._sessions.open_stream():
             stream = OutputStream(request, types)
-            reader = Reader(stream.media_type)
+            reader = OutputReader(stream.media_type)
             session.readers.add(reader)
             try:
                 await stream.open()

@@ -54,7 +54,7 @@ NEXT: Mapping[tuple[SessionPhase, SessionEvent], SessionPhase] = {
 """Every other pair leaves the phase as it is: a session ends once."""
 
 
-class Reader:
+class OutputReader:
     """Records for a second client of a session's output. One that does not read is cut off."""
 
     def __init__(self, media_type: str) -> None:
@@ -97,7 +97,7 @@ class Session:
     """While the session is RUNNING."""
     exit_status: int = SIGKILL
     """As wait(2) has it. A process whose end is not known went with its container."""
-    readers: set[Reader] = field(default_factory=set)
+    readers: set[OutputReader] = field(default_factory=set)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     last_input: float = 0.0
     """Monotonic time."""

@@ -14,7 +14,7 @@ from shim.errors import ShimError
 from shim.http.operator_api.envelope import RECORDIO, MediaTypes, parse_call
 from shim.http.operator_api.process_io import heartbeat_record, output_record
 from shim.http.operator_api.processes import Process
-from shim.http.operator_api.sessions import Reader
+from shim.http.operator_api.sessions import OutputReader
 from shim.http.operator_api.validation import process_io_problem
 from shim.http.recordio import MalformedRecord, RecordDecoder
 from shim.http.responses import HttpError
@@ -76,7 +76,7 @@ def is_gone(request: web.Request) -> bool:
 async def send_output(
     process: Process,
     stream: OutputStream,
-    readers: Collection[Reader] = (),
+    readers: Collection[OutputReader] = (),
     last_input: Callable[[], float] = lambda: 0.0,
 ) -> None:
     """Until the output ends. Raises ClientGone, and Transient of the process.
@@ -105,7 +105,7 @@ async def send_output(
         reading.cancel()
 
 
-async def send_copies(reader: Reader, stream: OutputStream) -> None:
+async def send_copies(reader: OutputReader, stream: OutputStream) -> None:
     """The same output for a second client. Raises ClientGone."""
     getting = asyncio.ensure_future(reader.next())
     try:

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from shim import limits
 from shim.core.registration import State
 from shim.http.executor_api.calls import PROTOBUF
-from shim.http.executor_api.event_streams import EventStream, EventStreams, record
+from shim.http.executor_api.executor_streams import EventStream, ExecutorStreams, record
 from shim.http.executor_api.handler import ExecutorApi
 from shim.http.executor_api.token import Claims, issue
 from shim.http.recordio import RecordDecoder
@@ -35,7 +35,7 @@ class Agent:
 
     def __init__(self, *, token_required: bool = False) -> None:
         self.shim = ExecutorShim()
-        self.streams = EventStreams()
+        self.streams = ExecutorStreams()
         self.facts: list[Fact] = []
         self.api = ExecutorApi(
             self.shim.core.view, self.streams, self.post, SECRET, token_required=token_required
@@ -50,7 +50,7 @@ class Agent:
 
     def carry_out(self, given: list[orders.Order]) -> None:
         for order in given:
-            if isinstance(order, orders.SendEvent):
+            if isinstance(order, orders.SendExecutorEvent):
                 self.streams.send(order.stream, order.event)
             elif isinstance(order, orders.EndStream):
                 self.streams.end(order.stream)
@@ -245,7 +245,7 @@ def test_an_event_is_one_record() -> None:
 
 
 async def test_an_event_for_a_stream_that_has_ended_is_lost() -> None:
-    streams = EventStreams()
+    streams = ExecutorStreams()
     streams.send(5, Event(type=Event.SHUTDOWN))
     streams.end(5)
     assert len(streams) == 0

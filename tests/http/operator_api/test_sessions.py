@@ -5,7 +5,7 @@ import pytest
 from shim import limits
 from shim.http.operator_api.sessions import (
     NEXT,
-    Reader,
+    OutputReader,
     Session,
     SessionEvent,
     SessionPhase,
@@ -61,7 +61,7 @@ def test_the_newest_ended_sessions_are_remembered(monkeypatch: pytest.MonkeyPatc
 
 async def test_a_reader_s_records_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SESSION_WAITING_BYTES", 10)
-    reader = Reader("application/json")
+    reader = OutputReader("application/json")
     reader.push(b"12345")
     assert await reader.next() == b"12345"
     reader.push(b"1234567890")

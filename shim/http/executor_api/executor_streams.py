@@ -74,7 +74,7 @@ class EventStream:
         return taken
 
 
-class EventStreams:
+class ExecutorStreams:
     """The open streams by number. The core names a stream by its number."""
 
     def __init__(self) -> None:
