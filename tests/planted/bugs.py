@@ -325,6 +325,13 @@ BUGS = (
         "",
     ),
     Bug(
+        "a volume is created that there is already",
+        "shim/core/reservations.py",
+        """        self._volumes.check_new(created.resources(), consumed.resources())
+""",
+        "",
+    ),
+    Bug(
         "an operation's status is not durable",
         "shim/core/operations.py",
         """        self._ctx.record(SaveOperation(uuid, tracked.operation.SerializeToString()))

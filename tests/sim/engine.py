@@ -25,12 +25,9 @@ from shim.model.container import (
 from shim.model.ids import ExecutorKey, TaskKey
 from tests.sim.clock import Clock, Violation
 from tests.sim.plan import Plan
+from tests.sim.volumes import Data
 
 Answer = Callable[[Any, ShimError | None], None]
-
-
-Data = tuple[int, int]
-"""A volume's number, and how often it had been created when the data was written."""
 
 
 @dataclass(slots=True)
@@ -99,10 +96,10 @@ class Engine:
     """What was written into each volume."""
     mounts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The volumes of each container, by its name."""
-    mounted: Callable[[Ref, str], None] = lambda ref, name: None
-    """A container started that mounts this volume."""
-    destroyed: Callable[[str], None] = lambda name: None
-    """A volume is removed with its data."""
+    mounted: Callable[[Ref, set[Data]], None] = lambda ref, found: None
+    """A container started that mounts a volume with this data, and adds its own."""
+    destroyed: Callable[[set[Data]], None] = lambda found: None
+    """A volume is removed with this data."""
     changed: Callable[[str], None] = lambda name: None
 
     # --- requests -------------------------------------------------------------------------
@@ -197,7 +194,7 @@ class Engine:
         container.started = 1
         container.phase = Phase.RUNNING
         for volume in self.mounts.get(name, ()):
-            self.mounted(container.ref, volume)
+            self.mounted(container.ref, self.volumes[volume])
         if container.behaviour.ends is not None:
             self.clock.after(
                 container.behaviour.ends,
@@ -234,7 +231,7 @@ class Engine:
         if any(name in self.mounts.get(container, ()) for container in self.containers):
             raise Transient(f"volume is in use: {name}")
         if name in self.volumes:
-            self.destroyed(name)
+            self.destroyed(self.volumes[name])
             del self.volumes[name]
 
     # --- events of the containers ----------------------------------------------------------

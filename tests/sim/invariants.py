@@ -14,7 +14,7 @@
 9. An infra container is removed only when no task of its executor lives.
 10. An executor whose resources the master has booked is reported, or its end is.
 
-What tasks find in volumes, and which volumes are removed: see ``world.py``.
+What tasks find in volumes, and which volumes are removed: see ``volumes.py``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ from shim.model.ids import ExecutorKey, FrameworkId, TaskId, TaskKey
 from shim.model.states import TERMINAL
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import TaskState, TaskStatus
-from shim.protos.messages_pb2 import ReregisterSlaveMessage, StatusUpdateMessage
+from shim.protos.messages_pb2 import (
+    ReregisterSlaveMessage,
+    StatusUpdateMessage,
+    UpdateOperationStatusMessage,
+)
 from shim.wire.safety import check
 from tests.sim.clock import Violation
 
@@ -127,6 +131,8 @@ class Invariants:
             self._update_sent(message)
         elif isinstance(message, ReregisterSlaveMessage):
             self._reregistration_sent(message)
+        elif isinstance(message, UpdateOperationStatusMessage) and message.status.HasField("uuid"):
+            self._world.volumes.check_status(message.operation_uuid.value, message.status)
 
     def _update_sent(self, message: StatusUpdateMessage) -> None:
         disk, uuid = self._world.disk, message.update.uuid

@@ -375,21 +375,19 @@ class Master:
         """Whether the volume exists and no task that has not ended uses it."""
         if not self.has(volume) or self.agent is None:
             return False
-        given = self._world.given
+        uses = self._world.uses
         live = [key for key, task in self.agent.tasks.items() if task.state not in TERMINAL]
-        return all(given.get(key, (None, 0))[0] != volume for key in live)
+        return all(uses.get(key) != volume for key in live)
 
     def operate(self, volume: int) -> None:
         """As a master since 1.5: changed here at once, and sent to the agent."""
         operation = Offer.Operation(type=Offer.Operation.CREATE)
         if not self.has(volume):
-            self._world.creations[volume] = self._world.creations.get(volume, 0) + 1
             self.reserved.append(volume_resource(volume))
             operation.create.volumes.append(volume_resource(volume))
         elif self.may_use(volume):
             self.reserved = [r for r in self.reserved if r.disk.persistence.id != f"v{volume}"]
             operation.type = Offer.Operation.DESTROY
-            self._world.destroyed.add((volume, self._world.creations[volume]))
             operation.destroy.volumes.append(volume_resource(volume))
         else:
             return
@@ -397,6 +395,7 @@ class Master:
         message.operation_uuid.value = self._world.uuid()
         message.resource_version_uuid.uuid.value = self._world.settings.resource_version
         self._operations[message.operation_uuid.value] = operation
+        self._world.volumes.sent[message.operation_uuid.value] = operation
         self._tell(message)
 
     def _operation_status(self, message: m.UpdateOperationStatusMessage) -> None:

@@ -449,7 +449,7 @@ class PairProcess(Process):
                 return Outcome.EPOCH_MOVED
             return _REFUSALS.get(error.refusal, Outcome.REFUSED)
         if batch is not None:
-            world.disk.commit(batch.records)
+            world.commit(batch.records)
         return Outcome.DONE
 
     def _answered(self, step: Step, outcome: Outcome) -> None:

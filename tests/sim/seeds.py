@@ -33,4 +33,6 @@ CORPUS: dict[int, str] = {
     1002249: "a registered agent restarts without its id, and a launch in between is lost",
     1138146: "an agent restarts, and a master falls back to what its earlier process requested",
     1004878: "an answer to a first registration is lost, and so is the launch that follows it",
+    202214: "a request older than a volume hides it from the master, which creates it again",
+    8010332: "a crash loses a destroy and a create of one volume, and its data stays",
 }

@@ -62,8 +62,8 @@ def test_300_seeds_cover_every_event_and_every_terminal_state() -> None:
         for states in world.invariants.delivered.values():
             delivered |= {TaskState.Name(state) for state in states.values()}
         tasks += len(world.disk.accepted)
-        written += len(world.kept)
-        destroyed += len(world.destroyed)
+        written += len(world.volumes.written)
+        destroyed += len(world.volumes.destroyed)
         processes += world._processes
         masters += world._masters
     ends = {TaskState.Name(state) for state in TERMINAL}

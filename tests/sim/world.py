@@ -13,7 +13,6 @@ from google.protobuf.message import Message
 from shim.core.context import CoreSettings, PodNetwork
 from shim.core.timers import RegistrationTimer, ShutdownTimer, Timer, UpdateRetry
 from shim.model import facts, orders
-from shim.model.container import Ref
 from shim.model.ids import ExecutorId, ExecutorKey, Pid, TaskId, TaskKey
 from shim.model.records import Record
 from shim.model.resource_sets import Resources
@@ -29,13 +28,14 @@ from shim.protos.mesos_pb2 import (
 )
 from tests.sim.clock import Clock, Crash, Violation
 from tests.sim.disk import Disk
-from tests.sim.engine import Behaviour, Data, Engine
+from tests.sim.engine import Behaviour, Engine
 from tests.sim.invariants import Invariants
 from tests.sim.master import Master, Registry, executor_info, task_info, volume_resource
 from tests.sim.network import Network
 from tests.sim.plan import Plan
 from tests.sim.process import Process
 from tests.sim.scheduler import Scheduler
+from tests.sim.volumes import VolumeHistory
 
 AGENT = Pid("slave(1)", "10.9.9.9", 5051)
 MAX_EVENTS = 30_000
@@ -57,16 +57,11 @@ class World:
         self.invariants = Invariants(self)
         self.engine = Engine(self.clock, plan, Random(f"engine {plan.seed}"), self.say)
         self.engine.changed = self._container_changed
-        self.engine.mounted = self._volume_mounted
-        self.engine.destroyed = self._volume_destroyed
-        self.creations: dict[int, int] = {}
-        """How often each volume was created."""
-        self.given: dict[TaskKey, Data] = {}
-        """The volume that each task was launched with."""
-        self.destroyed: set[Data] = set()
-        """Volumes for which a master sent DESTROY."""
-        self.kept: set[Data] = set()
-        """What tasks wrote into volumes."""
+        self.volumes = VolumeHistory(self.say)
+        self.engine.mounted = self.volumes.mounted
+        self.engine.destroyed = self.volumes.removed
+        self.uses: dict[TaskKey, int] = {}
+        """The volume that each task is launched with."""
         self.schedulers = {}
         for i, traits in enumerate(plan.frameworks):
             scheduler = Scheduler(self, i, traits)
@@ -184,6 +179,7 @@ class World:
             for key in scheduler.launched:
                 self.invariants.excuse(key, "wiped")
         self.disk.wipe()
+        self.volumes.wipe()
 
     def exited(self, order: orders.Exit) -> None:
         """The shim exited by itself; a supervisor starts it again."""
@@ -202,6 +198,7 @@ class World:
 
     def commit(self, batch: Sequence[Record]) -> None:
         self.disk.commit(batch)
+        self.volumes.commit(batch)
         self.invariants.check_groups()
 
     def disk_delay(self) -> float:
@@ -327,28 +324,12 @@ class World:
         if master is not None and master.open:
             master.operate(volume)
 
-    def _volume_mounted(self, ref: Ref, name: str) -> None:
-        """The task finds what was written into the volume since its creation, and writes."""
-        data, found = self.given[ref.task_key], self.engine.volumes[name]
-        if not self.wiped:
-            if found - {data}:
-                raise Violation(f"{ref} sees data of a destroyed volume: {found}")
-            if data in self.kept and data not in found:
-                raise Violation(f"{ref} misses the data that was in its volume {data}")
-        found.add(data)
-        self.kept.add(data)
-
-    def _volume_destroyed(self, name: str) -> None:
-        """The endpoint removes the volume: only what a master has destroyed."""
-        kept = self.engine.volumes[name] - self.destroyed
-        if kept and not self.wiped:
-            raise Violation(f"volumes {kept} are removed, and no master destroyed them")
-
     def _left_volumes(self) -> list[str]:
         """Volumes at the endpoint that the agent does not keep for its master."""
         assert self.process is not None
         kept = self.process.core.view.volumes
-        return [] if self.wiped else [n for n in self.engine.volumes if not kept.get(n)]
+        unknown = [] if self.wiped else [n for n in self.engine.volumes if not kept.get(n)]
+        return unknown + self.volumes.left(self.engine.volumes)
 
     # --- frameworks ------------------------------------------------------------------------
 
@@ -393,7 +374,7 @@ class World:
         if volume is not None and kind == "task" and master.may_use(volume):
             info.resources.add().CopyFrom(volume_resource(volume))
             info.resources[-1].allocation_info.role = "prod"
-            self.given[key] = (volume, self.creations[volume])
+            self.uses[key] = volume
         scheduler.launched[key] = info
         if kind == "group":
             infos = [info]
