@@ -120,8 +120,8 @@ class RealConsul:
         try:
             if not self.call("GET", "/v1/status/leader"):
                 return False
-            # ACLs become usable after the leader election.
-            return not self.acl or bool(self.call("GET", "/v1/agent/self"))
+            # ACLs become usable after the leader election, for reading before for writing.
+            return not self.acl or bool(self.token(""))
         except OSError:
             return False
 
