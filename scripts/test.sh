@@ -51,9 +51,9 @@ lock_checkout
 ensure_venv test
 case " $* " in
 *" -m unit "*)
-  # Unit tests use the CPU: one worker for each core.
+  # Unit tests compute, and a few of them wait: three workers for two cores.
   export SHIM_TEST_HAVE=''
-  workers=auto
+  workers=$(($(getconf _NPROCESSORS_ONLN) * 3 / 2))
   ;;
 *)
   # shellcheck disable=SC2086  # one word a tool

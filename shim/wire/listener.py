@@ -110,7 +110,7 @@ class Acceptor:
         certificate = transport.get_extra_info("peercert")
         try:
             await verify_peer(tls.settings, certificate, peer, is_server=False)
-        except PeerError:
+        except BaseException:
             transport.abort()
             raise
         gate.open()

@@ -23,7 +23,7 @@ from shim.wire.link import Links
 from shim.wire.server import Inbox, bind, serve
 from shim.wire.tls import Tls, matches, verify_peer
 from tests.support.certificates import Authority
-from tests.support.wait import patience
+from tests.support.wait import patience, until
 
 AGENT = Pid("slave(1)", "127.0.0.1", 5051)
 
@@ -58,7 +58,10 @@ async def listening(tls: Tls | None) -> AsyncIterator[tuple[Pid, Received]]:
     try:
         yield Pid("master", "127.0.0.1", listener.port), received
     finally:
+        # A handshake under way would leave its connection to the garbage collector.
+        await until(lambda: not listener._acceptor._opening)
         await listener.close()
+        await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager
