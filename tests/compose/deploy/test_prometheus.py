@@ -16,13 +16,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.deploy.metrics_page import HISTOGRAMS, PROCESS, documented, page
+from tests.compose.deploy.metrics_page import HISTOGRAMS, PROCESS, documented, page
 from tests.support.ports import free_port
 from tests.support.wait import until
 
-ROOT = Path(__file__).parents[2]
-RULES = ROOT / "deploy/prometheus/mesos-shim.rules.yml"
-DASHBOARD = json.loads((ROOT / "deploy/grafana/mesos-shim.json").read_text(encoding="utf-8"))
+ROOT = Path(__file__).parents[3]
+RULES = ROOT / "compose/deploy/prometheus/mesos-shim.rules.yml"
+DASHBOARD = json.loads(
+    (ROOT / "compose/deploy/grafana/mesos-shim.json").read_text(encoding="utf-8")
+)
 QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", ())]
 CONFIG = """
 global: {{scrape_interval: 500ms, evaluation_interval: 500ms}}
@@ -57,7 +59,7 @@ def test_every_alarm_of_the_readme_has_an_alert() -> None:
 
 @pytest.mark.needs_promtool
 def test_rules_are_valid_and_alerts_fire_when_they_should() -> None:
-    tests = ROOT / "tests/deploy/alerts.yml"
+    tests = ROOT / "tests/compose/deploy/alerts.yml"
     for arguments in (["check", "rules", str(RULES)], ["test", "rules", str(tests)]):
         done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -9,8 +9,8 @@ import pytest
 
 from shim.config.flags import FLAGS
 
-ROOT = Path(__file__).parents[2]
-UNIT = ROOT / "deploy/systemd/mesos-shim.service"
+ROOT = Path(__file__).parents[3]
+UNIT = ROOT / "compose/deploy/systemd/mesos-shim.service"
 
 
 @pytest.mark.needs_systemd
@@ -36,7 +36,7 @@ def test_the_watchdog_is_answered_often_enough_and_wrong_flags_end_the_service()
 
 
 def test_the_example_names_flags_of_the_agent() -> None:
-    text = (ROOT / "deploy/systemd/agent.env.example").read_text() + UNIT.read_text()
+    text = (ROOT / "compose/deploy/systemd/agent.env.example").read_text() + UNIT.read_text()
     names = re.findall(r"\bMESOS_([A-Z_]+)=", text)
     assert len(names) >= 5
     assert [name for name in names if name.lower() not in FLAGS] == []
