@@ -553,13 +553,13 @@ STREAM_EVENTS = 100_000
 """Queued for one framework: ten for each of ten thousand tasks. A framework with more is
 disconnected, since it does not read."""
 LIVE_INTERVAL = 1.0
-"""Between two rounds of the live page, while somebody looks at it."""
+"""Between two rounds of the live page, while a stream is open."""
 LIVE_STREAMS = 200
 """Open event streams. Each costs a connection and one write a round."""
 LIVE_ROWS = 500
 """Tasks in one event."""
 LIVE_GONE = 5_000
-"""Removed rows that are remembered for streams that are behind; others start anew."""
+"""Removed rows that are remembered for streams that are behind; others get all rows again."""
 LIVE_MESSAGE = 300
 """Characters of a status message in a row. The page of the task has all of it."""
 LIVE_FAILURES = 20

@@ -47,7 +47,7 @@ class ExecutorService:
         )
 
     def environment(self, order: LaunchExecutor) -> dict[str, str]:
-        """What the executor's process is told, its token included."""
+        """The environment of the executor's process, its token included."""
         ref = order.ref
         assert isinstance(ref.key, ExecutorKey)
         token = issue(Claims(ref.key, ref.container_id), self._secret)

@@ -23,13 +23,13 @@ from shim.agent.lease import DECISIONS, Lease, Outcome, Step
 from shim.errors import FatalError, Transient
 from shim.model.settings import ZooKeeperUrl
 from shim.wire.zookeeper_client import (
-    Check,
+    CheckVersion,
     Create,
     Delete,
     Node,
     Operation,
+    OperationRefused,
     Refusal,
-    Refused,
     SetData,
     Unanswered,
     ZooKeeperClient,
@@ -145,7 +145,7 @@ class JournalLock:
     # --- taking over ----------------------------------------------------------------------
 
     async def take(self) -> None:
-        """Wait until this agent leads. Raises Refused when ZooKeeper does not allow it."""
+        """Wait until this agent leads. Raises OperationRefused when ZooKeeper does not allow it."""
         while True:
             self._changed.clear()
             try:
@@ -170,7 +170,7 @@ class JournalLock:
         session = self.client.session
         try:
             await self.client.multi(Create(self.path("leader"), self._holder.data, True))
-        except Refused as error:
+        except OperationRefused as error:
             if error.refusal is not Refusal.NODE_EXISTS:
                 raise
             found = await self._get("leader")
@@ -217,7 +217,7 @@ class JournalLock:
         sent = self.clock()
         try:
             await self.client.multi(SetData(self.path("epoch"), self._holder.data, before.version))
-        except Refused as error:
+        except OperationRefused as error:
             if error.refusal is not Refusal.BAD_VERSION:
                 raise
             now = await self.client.get(self.path("epoch"))
@@ -290,7 +290,7 @@ class JournalLock:
         except Unanswered as error:
             self.reason = str(error)
             return Outcome.UNANSWERED
-        except Refused as error:
+        except OperationRefused as error:
             if error.operation == 0 and error.refusal is Refusal.BAD_VERSION:
                 return Outcome.EPOCH_MOVED
             self.reason = str(error)
@@ -340,7 +340,7 @@ class JournalLock:
 
     async def _has_lock(self, session: int) -> bool:
         """An attempt without an answer took the lock in this session, and nothing else happened."""
-        with contextlib.suppress(Unanswered, Refused):
+        with contextlib.suppress(Unanswered, OperationRefused):
             lock = await self.client.get(self.path("leader"))
             epoch = await self.client.get(self.path("epoch"))
             return (lock.owner, epoch.version) == (session, self.epoch)
@@ -376,7 +376,7 @@ class JournalLock:
         led = self.leads
         self.step_back()
         if led:
-            with contextlib.suppress(Unanswered, Refused, TimeoutError):
+            with contextlib.suppress(Unanswered, OperationRefused, TimeoutError):
                 async with asyncio.timeout(limits.JOURNAL_RELEASE_TIMEOUT):
                     await self.client.multi(
                         self._check,
@@ -388,8 +388,8 @@ class JournalLock:
     # --- nodes ----------------------------------------------------------------------------
 
     @property
-    def _check(self) -> Check:
-        return Check(self.path("epoch"), self.epoch)
+    def _check(self) -> CheckVersion:
+        return CheckVersion(self.path("epoch"), self.epoch)
 
     def path(self, name: str) -> str:
         return f"{self._url.path}/{name}"
@@ -405,7 +405,7 @@ def unless(refusal: Refusal) -> Iterator[None]:
     """Pass over one kind of refusal."""
     try:
         yield
-    except Refused as error:
+    except OperationRefused as error:
         if error.refusal is not refusal:
             raise
 

@@ -48,7 +48,7 @@ class Part(NamedTuple):
 
 
 @dataclass(slots=True)
-class Batch:
+class WriteBatch:
     """What is to be written: the parts in order. ``deleted`` go together with the last part."""
 
     parts: Sequence[Part]
@@ -99,7 +99,7 @@ class JournalLog:
 
     # --- writing --------------------------------------------------------------------------
 
-    def append(self, changes: Iterable[Change]) -> Batch:
+    def append(self, changes: Iterable[Change]) -> WriteBatch:
         """Apply the changes and return what must be written before anything else is appended.
 
         Raises FatalError when a row is added that exists: the process must not go on.
@@ -113,7 +113,7 @@ class JournalLog:
         segment.nodes = [part.number for part in parts]
         segment.size = sum(len(part.data) for part in parts)
         self._count(segment)
-        return Batch(parts, self._delete_dead())
+        return WriteBatch(parts, self._delete_dead())
 
     def _cut(self, data: bytes) -> list[Part]:
         starts = range(0, len(data), limits.JOURNAL_NODE_BYTES) or range(1)

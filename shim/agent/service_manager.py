@@ -1,4 +1,4 @@
-"""What systemd is told of the process: that it is ready, that its loop turns, that it stops.
+"""Notifies systemd that the process is ready, that its loop runs, that it stops.
 
 The protocol is that of sd_notify(3): datagrams to the socket in ``NOTIFY_SOCKET``. Without that
 variable nothing is sent.
@@ -46,7 +46,9 @@ class ServiceManager:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
                 sender.sendto(text.encode(), self._address)
         except OSError as error:
-            log.warning("the service manager cannot be told %s: %s", text.split("\n")[0], error)
+            log.warning(
+                "the service manager cannot be notified of %s: %s", text.split("\n")[0], error
+            )
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float:

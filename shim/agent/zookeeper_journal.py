@@ -25,7 +25,7 @@ from shim.agent.lease import DECISIONS, Outcome, Step
 from shim.errors import FatalError
 from shim.model.records import Record, Snapshot
 from shim.model.settings import ZooKeeperUrl
-from shim.wire.zookeeper_client import Create, Delete, Refusal, Refused, Unanswered
+from shim.wire.zookeeper_client import Create, Delete, OperationRefused, Refusal, Unanswered
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class ZooKeeperJournal:
                 log.warning("journal %s cannot be loaded: %s", self._url, error)
                 self.lock.step_back()
                 await asyncio.sleep(limits.ZK_NEW_SESSION)
-            except (Refused, DecodeError, UnicodeDecodeError) as error:
+            except (OperationRefused, DecodeError, UnicodeDecodeError) as error:
                 raise FatalError(f"--journal={self._url}: {error}") from error
 
     async def _load(self) -> Snapshot:
@@ -134,7 +134,7 @@ class ZooKeeperJournal:
             found = await self._client.get(written.path)
         except Unanswered:
             return Outcome.UNANSWERED
-        except Refused as error:
+        except OperationRefused as error:
             missing = error.refusal is Refusal.NO_NODE
             return Outcome.ABSENT if missing else Outcome.REFUSED
         return Outcome.SAME if found.data == written.data else Outcome.DIFFERENT

@@ -97,7 +97,11 @@ async def consul(config: ConsulConfig) -> str:
 
 async def journal(url: ZooKeeperUrl) -> str:
     """ZooKeeper answers, and lets this user read the journal."""
-    from shim.wire.zookeeper_client import Refusal, Refused, ZooKeeperClient  # Imports kazoo.
+    from shim.wire.zookeeper_client import (  # Imports kazoo.
+        OperationRefused,
+        Refusal,
+        ZooKeeperClient,
+    )
 
     connected = asyncio.Event()
     client = ZooKeeperClient(
@@ -112,7 +116,7 @@ async def journal(url: ZooKeeperUrl) -> str:
         return f"{url}: {leader['ip']}:{leader['port']} leads"
     except TimeoutError:
         raise CheckFailed(f"{url}: ZooKeeper does not answer") from None
-    except Refused as error:
+    except OperationRefused as error:
         if error.refusal is Refusal.NO_NODE:
             return f"{url}: ZooKeeper answers, and no agent leads"
         raise CheckFailed(f"{url}: {error}") from None

@@ -181,9 +181,9 @@ def _task_lines(found: Mapping[str, Any]) -> list[str]:
     history = []
     for status in found["statuses"]:
         reason = status["reason"].removeprefix("REASON_")
-        told = "unacknowledged" if status["state"] in waiting else "acknowledged"
+        update_state = "unacknowledged" if status["state"] in waiting else "acknowledged"
         why = ": ".join(filter(None, (reason, status["message"])))
-        history.append((short_state(status), _moment(status["timestamp"]), told, why))
+        history.append((short_state(status), _moment(status["timestamp"]), update_state, why))
     return [*lines, "", *text.table(("STATE", "AT", "UPDATE", "WHY"), history)]
 
 

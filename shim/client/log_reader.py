@@ -11,7 +11,7 @@ CHUNK = 65_536
 
 
 class LogReader:
-    """The position in one file. :meth:`copy` goes on where it ended."""
+    """The position in one file. :meth:`copy` continues there."""
 
     def __init__(self, client: AgentClient, path: str) -> None:
         self._client = client

@@ -49,10 +49,10 @@ class CustomExecutorAction(enum.Enum):
 
     IGNORE = "do nothing"
     WELCOME = "settle which tasks it has, then hand over the queued ones"
-    TURN_AWAY = "tell it to shut down"
+    TURN_AWAY = "order it to shut down"
     DESTROY = "stop its container"
-    SHUT_DOWN = "tell it to shut down, and stop its container after the grace period"
-    CONCLUDE = "end its tasks, tell the master, have its container removed"
+    SHUT_DOWN = "order it to shut down, and stop its container after the grace period"
+    CONCLUDE = "end its tasks, report to the master, have its container removed"
 
 
 _A, _P, _E = CustomExecutorAction, ExecutorPhase, CustomExecutorEvent

@@ -11,7 +11,7 @@ The executor, with its infra container, which holds the network of its tasks::
                    +-(no task)--> TERMINATED <----------+--(no task)-+
 
 An executor without an infra container (on the host's network, or with ``--triton_pods=separate``)
-begins as RUNNING. A TERMINATED one is forgotten with its last task, and the master is told.
+begins as RUNNING. A TERMINATED one is forgotten with its last task, and reported to the master.
 
 A task group::
 
@@ -161,7 +161,7 @@ def group_step(phase: GroupPhase, event: GroupEvent) -> tuple[GroupPhase, GroupA
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """The tasks of one LAUNCH_GROUP. Not durable: the tasks' records tell its phase."""
+    """The tasks of one LAUNCH_GROUP. Not durable: its phase follows from the tasks' records."""
 
     executor: Executor
     number: int

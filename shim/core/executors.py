@@ -147,7 +147,7 @@ class Executors(Mapping[ExecutorKey, Executor]):
         self._ctx.record(SaveExecutor(executor.container_id, executor.journal_value()))
 
     def drop(self, executor: Executor) -> None:
-        """Forget an executor without tasks, and tell the master that it exited."""
+        """Forget an executor without tasks, and report its exit to the master."""
         del self._table[executor.key]
         self._ctx.record(DropExecutor(executor.container_id))
         self.send_exited(executor.key, executor.exit_status)

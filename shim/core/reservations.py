@@ -64,7 +64,7 @@ class Reservations:
         if not self._total.contains(consumed):
             raise InvalidResource(f"the agent does not have {consumed}")
         self._total = self._total - consumed + created
-        # Only what the operation changed is made anew: there may be thousands of volumes.
+        # Only what the operation changed is made again: there may be thousands of volumes.
         changed = consumed.amounts.keys() | created.amounts.keys()
         for kind in changed:
             by_kind.pop(kind, None)

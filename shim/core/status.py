@@ -121,7 +121,7 @@ def exit_text(exit_code: int | None, error: str) -> str:
 
 
 def exit_code_in(status: TaskStatus) -> int | None:
-    """The exit code of the container of an ended task, if its last status tells it."""
+    """The exit code of the container of an ended task, if its last status has it."""
     if status.state == TaskState.TASK_FINISHED:
         return 0
     found = re.search(r"Container exited with status (\d+)", status.message)

@@ -30,7 +30,7 @@ class Task:
     """Seconds between the signals of the stop under way."""
     addresses: tuple[str, ...] = ()
     ports: tuple[ContainerPort, ...] = ()
-    """As the container has them; not durable, since a list of the containers tells them again."""
+    """As the container has them; not durable, since a list of the containers has them again."""
     healthy: bool | None = None
     check_status: bytes | None = None
     drained: bool = False

@@ -143,7 +143,7 @@ class TaskGroups:
         ctx = self._ctx
         key = ExecutorKey(next(iter(infos)).framework_id, ExecutorId(info.executor_id.value))
         others = [] if executor is None else self._tasks_of(executor)
-        # Containers are told apart by their ids, also those that may never exist.
+        # Containers differ by their ids, also those that may never exist.
         new = [
             (Ref(task, ContainerId(f"{_UNUSED}{number}")), infos[task])
             for number, task in enumerate(infos)

@@ -262,7 +262,7 @@ class ProcessStream(Protocol):
         """
 
     def close(self) -> None:
-        """Close the connection. The process goes on."""
+        """Close the connection. The process keeps running."""
 
 
 @runtime_checkable

@@ -1,7 +1,7 @@
 """``mesos-shim run``: an ordinary Mesos framework on the command line.
 
 Only ``cli`` imports this package. It connects to any master through an unmodified pymesos, and it
-imports nothing else of the shim but ``errors``. Begin with ``command``; ``runner`` holds the
+imports of the shim only ``errors`` and what TLS needs. Begin with ``command``; ``runner`` holds the
 scheduler, ``task_spec`` the TaskInfo, ``tracker`` the states, ``logs`` the output of ``--follow``.
 """
 

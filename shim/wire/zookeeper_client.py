@@ -4,7 +4,7 @@ kazoo runs threads of its own. They hand every answer and every change of state 
 and the loop never waits for them. kazoo starts a new session when the old one is lost.
 
 Errors are mapped here, once: :class:`Unanswered` for a request whose outcome is unknown,
-:class:`Refused` for one without effect.
+:class:`OperationRefused` for one without effect.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Refusal(enum.Enum):
     OTHER = "ZooKeeper refused it"
 
 
-class Refused(ShimError):
+class OperationRefused(ShimError):
     """The request had no effect. ``operation`` is the number of the refused one of a multi."""
 
     def __init__(self, refusal: Refusal, what: str, operation: int = 0) -> None:
@@ -54,7 +54,7 @@ class Refused(ShimError):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckVersion:
     """The node has this version."""
 
     path: str
@@ -82,7 +82,7 @@ class Delete:
     path: str
 
 
-Operation = Check | Create | SetData | Delete
+Operation = CheckVersion | Create | SetData | Delete
 
 
 class Node(NamedTuple):
@@ -112,14 +112,14 @@ _ROLLED_BACK = (exceptions.RolledBackError, exceptions.RuntimeInconsistency)
 """In the place of the operations of a multi that were not refused themselves."""
 
 
-def multi_error(results: Sequence[object], what: str) -> Refused | None:
+def multi_error(results: Sequence[object], what: str) -> OperationRefused | None:
     """The refusal in the results of a multi. kazoo returns it, and does not raise it."""
     for number, result in enumerate(results):
         if isinstance(result, Exception) and not isinstance(result, _ROLLED_BACK):
             refusal = _REFUSALS.get(type(result), Refusal.OTHER)
-            return Refused(refusal, f"{what} ({type(result).__name__})", number)
+            return OperationRefused(refusal, f"{what} ({type(result).__name__})", number)
     if any(isinstance(result, Exception) for result in results):
-        return Refused(Refusal.OTHER, what)
+        return OperationRefused(Refusal.OTHER, what)
     return None
 
 
@@ -169,7 +169,7 @@ class ZooKeeperClient:
         transaction = self.kazoo.transaction()
         for operation in operations:
             match operation:
-                case Check(path, version):
+                case CheckVersion(path, version):
                     transaction.check(path, version)
                 case Create(path, data, ephemeral):
                     transaction.create(path, data, ephemeral=ephemeral)
@@ -216,7 +216,7 @@ class ZooKeeperClient:
             raise Unanswered(f"ZooKeeper at {self._name} did not answer ({reason})") from None
         except exceptions.KazooException as error:
             refusal = _REFUSALS.get(type(error), Refusal.OTHER)
-            raise Refused(refusal, f"{what} ({type(error).__name__})") from None
+            raise OperationRefused(refusal, f"{what} ({type(error).__name__})") from None
 
     def future(self, result: IAsyncResult) -> asyncio.Future[Any]:
         """A kazoo result as a future of the event loop."""

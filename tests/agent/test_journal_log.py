@@ -9,7 +9,7 @@ import pytest
 
 from shim import limits
 from shim.agent.journal_codec import Change, Verb, changes_of, read_snapshot
-from shim.agent.journal_log import Batch, JournalLog, Part
+from shim.agent.journal_log import JournalLog, Part, WriteBatch
 from shim.errors import FatalError
 from shim.model.ids import FrameworkId, TaskId, TaskKey
 from shim.model.records import (
@@ -38,14 +38,14 @@ class Store:
         self.nodes: dict[int, bytes] = {}
         self.log = JournalLog()
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: WriteBatch) -> None:
         for part in batch.parts:
             assert part.number not in self.nodes
             self.nodes[part.number] = part.data
         for number in batch.deleted:
             del self.nodes[number]
 
-    def commit(self, *records: Record) -> Batch:
+    def commit(self, *records: Record) -> WriteBatch:
         batch = self.log.append(changes_of(records))
         self.write(batch)
         return batch

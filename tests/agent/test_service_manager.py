@@ -78,4 +78,4 @@ async def test_an_abstract_socket_begins_with_an_at_sign() -> None:
 
 async def test_a_manager_that_is_gone_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     ServiceManager({"NOTIFY_SOCKET": "/nowhere"}).ready("listening")
-    assert "the service manager cannot be told READY=1" in caplog.text
+    assert "the service manager cannot be notified of READY=1" in caplog.text

@@ -87,7 +87,7 @@ async def test_a_commit_is_one_multi_with_the_check_of_the_epoch(ensemble: FakeE
     before = len(ensemble.writes)
     await one.journal.commit([task(number) for number in range(50)])
     (write,) = [each for each in ensemble.writes[before:] if isinstance(each[-1], Create)]
-    assert [type(operation).__name__ for operation in write] == ["Check", "Create"]
+    assert [type(operation).__name__ for operation in write] == ["CheckVersion", "Create"]
     assert write[0].path == "/mesos/shim/epoch"
     assert write[1].path == "/mesos/shim/log/0000000000"
 
@@ -133,7 +133,11 @@ async def test_cleaned_nodes_go_with_the_last_part_of_a_large_commit(
         for write in ensemble.writes[before:]
         if any(isinstance(operation, Create) for operation in write)
     ]
-    assert kinds == [["Check", "Create"], ["Check", "Create"], ["Check", "Create", "Delete"]]
+    assert kinds == [
+        ["CheckVersion", "Create"],
+        ["CheckVersion", "Create"],
+        ["CheckVersion", "Create", "Delete"],
+    ]
 
 
 @timeless

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from shim.wire.zookeeper_client import (
-    Check,
+    CheckVersion,
     Create,
     Delete,
     Node,
     Operation,
+    OperationRefused,
     Refusal,
-    Refused,
     SetData,
     Unanswered,
 )
@@ -47,14 +47,14 @@ class FakeEnsemble:
             self._remove(path)
 
     def apply(self, session: int, operations: Sequence[Operation]) -> None:
-        """All or none. Raises Refused."""
+        """All or none. Raises OperationRefused."""
         before = dict(self.nodes)
         watches, self._watches = self._watches, []
         try:
             for number, operation in enumerate(operations):
                 if refusal := self._carry_out(session, operation):
-                    raise Refused(refusal, "multi", number)
-        except Refused:
+                    raise OperationRefused(refusal, "multi", number)
+        except OperationRefused:
             self.nodes = before
             self._watches = watches
             raise
@@ -79,7 +79,7 @@ class FakeEnsemble:
                 self.nodes[path] = Node(data, 0, session if ephemeral else 0)
             case _ if found is None:
                 return Refusal.NO_NODE
-            case Check(_, version):
+            case CheckVersion(_, version):
                 return None if version == found.version else Refusal.BAD_VERSION
             case SetData(_, data, version):
                 if version not in (-1, found.version):
@@ -154,7 +154,7 @@ class FakeZooKeeper:
     async def get(self, path: str) -> Node:
         await self._answer()
         if path not in self._ensemble.nodes:
-            raise Refused(Refusal.NO_NODE, path)
+            raise OperationRefused(Refusal.NO_NODE, path)
         return self._ensemble.nodes[path]
 
     async def children(self, path: str) -> Sequence[str]:

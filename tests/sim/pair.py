@@ -26,13 +26,13 @@ from shim.errors import Transient
 from shim.model import facts, orders
 from shim.model.records import Record, Snapshot
 from shim.wire.zookeeper_client import (
-    Check,
+    CheckVersion,
     Create,
     Delete,
     Node,
     Operation,
+    OperationRefused,
     Refusal,
-    Refused,
     SetData,
 )
 from tests.fakes.zookeeper import FakeEnsemble
@@ -144,7 +144,7 @@ class PairDisk:
         deletes = [Delete(f"/log/{number}") for number in written.deleted]
         try:
             machine.write(Create(f"/log/{part.number}", part.data), *deletes)
-        except Refused:
+        except OperationRefused:
             raise Killed(machine, "fenced at its first record") from None
         machine.world.disk.commit(batch)
 
@@ -248,15 +248,15 @@ class Machine:
         sent = self.world.clock.now
         try:
             self.write(*operations)
-        except Refused:
+        except OperationRefused:
             self.fenced()
         else:
             self.lease.confirm(sent)
 
     def write(self, *operations: Operation) -> None:
-        """With the check of the epoch. Raises Refused."""
+        """With the check of the epoch. Raises OperationRefused."""
         ensemble = self.world.ensemble
-        ensemble.apply(self.session, (Check("/epoch", self.epoch), *operations))
+        ensemble.apply(self.session, (CheckVersion("/epoch", self.epoch), *operations))
 
     # --- leading --------------------------------------------------------------------------
 
@@ -441,10 +441,10 @@ class PairProcess(Process):
                 return Outcome.ABSENT
             return Outcome.SAME if found.data == part.data else Outcome.DIFFERENT
         deletes = [Delete(f"/log/{number}") for number in deleted]
-        check = Check("/epoch", self.machine.log.epoch)
+        check = CheckVersion("/epoch", self.machine.log.epoch)
         try:
             world.ensemble.apply(session, (check, Create(path, part.data), *deletes))
-        except Refused as error:
+        except OperationRefused as error:
             if error.operation == 0:
                 return Outcome.EPOCH_MOVED
             return _REFUSALS.get(error.refusal, Outcome.REFUSED)

@@ -11,11 +11,11 @@ from kazoo.exceptions import BadVersionError, NoNodeError, RolledBackError, Runt
 
 from shim.agent.journal_lock import Client
 from shim.wire.zookeeper_client import (
-    Check,
+    CheckVersion,
     Create,
     Delete,
+    OperationRefused,
     Refusal,
-    Refused,
     SetData,
     Unanswered,
     ZooKeeperClient,
@@ -62,8 +62,8 @@ async def client(connect: Connect) -> Client:
     return made
 
 
-async def refusal(client: Client, *operations: Check | Create | SetData | Delete) -> object:
-    with pytest.raises(Refused) as refused:
+async def refusal(client: Client, *operations: CheckVersion | Create | SetData | Delete) -> object:
+    with pytest.raises(OperationRefused) as refused:
         await client.multi(*operations)
     return refused.value.refusal, refused.value.operation
 
@@ -72,7 +72,7 @@ async def test_a_multi_is_carried_out_whole_or_not_at_all(client: Client) -> Non
     await client.multi(Create("/mesos/a", b"1"), SetData("/mesos/a", b"2", 0), Create("/mesos/b"))
     found = await client.get("/mesos/a")
     assert (found.data, found.version, found.owner) == (b"2", 1, 0)
-    failing = (SetData("/mesos/a", b"3"), Delete("/mesos/b"), Check("/mesos/a", 7))
+    failing = (SetData("/mesos/a", b"3"), Delete("/mesos/b"), CheckVersion("/mesos/a", 7))
     assert await refusal(client, *failing) == (Refusal.BAD_VERSION, 2)
     assert (await client.get("/mesos/a")).data == b"2"
     assert sorted(await client.children("/mesos")) == ["a", "b"]
@@ -81,8 +81,8 @@ async def test_a_multi_is_carried_out_whole_or_not_at_all(client: Client) -> Non
 @pytest.mark.parametrize(
     ("operation", "expected"),
     [
-        (Check("/mesos/a", 1), Refusal.BAD_VERSION),
-        (Check("/mesos/none", 0), Refusal.NO_NODE),
+        (CheckVersion("/mesos/a", 1), Refusal.BAD_VERSION),
+        (CheckVersion("/mesos/none", 0), Refusal.NO_NODE),
         (Create("/mesos/a"), Refusal.NODE_EXISTS),
         (Create("/mesos/none/b"), Refusal.NO_NODE),
         (SetData("/mesos/a", b"", 1), Refusal.BAD_VERSION),
@@ -92,14 +92,14 @@ async def test_a_multi_is_carried_out_whole_or_not_at_all(client: Client) -> Non
     ids=repr,
 )
 async def test_an_operation_is_refused_for_its_reason(
-    client: Client, operation: Check | Create | SetData | Delete, expected: Refusal
+    client: Client, operation: CheckVersion | Create | SetData | Delete, expected: Refusal
 ) -> None:
     await client.multi(Create("/mesos/a"))
-    assert await refusal(client, Check("/mesos/a", 0), operation) == (expected, 1)
+    assert await refusal(client, CheckVersion("/mesos/a", 0), operation) == (expected, 1)
 
 
 async def test_a_node_that_does_not_exist_is_named(client: Client) -> None:
-    with pytest.raises(Refused, match="/mesos/none") as refused:
+    with pytest.raises(OperationRefused, match="/mesos/none") as refused:
         await client.get("/mesos/none")
     assert refused.value.refusal is Refusal.NO_NODE
 
@@ -172,7 +172,7 @@ async def test_with_credentials_nobody_else_may_read(zookeeper: int, zk: KazooCl
     other = ZooKeeperClient([f"127.0.0.1:{zookeeper}"], 4.0)
     other.start()
     await until(lambda: other.connected)
-    with pytest.raises(Refused, match="ACL") as refused:
+    with pytest.raises(OperationRefused, match="ACL") as refused:
         await other.get("/mesos/secret")
     assert refused.value.refusal is Refusal.NO_AUTH
     for each in (client, other):

@@ -10,7 +10,7 @@ from shim import limits
 
 
 async def write_eof(writer: asyncio.StreamWriter) -> None:
-    """The peer reads the end of the stream after what was written; reading goes on.
+    """The peer reads the end of the stream after what was written; reading continues.
 
     In TLS this is a close_notify alert. asyncio sends one only together with the end of the whole
     connection, so its private ``SSLProtocol`` is used. A transport without one stays open.

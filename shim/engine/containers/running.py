@@ -36,11 +36,11 @@ class RunningContainers:
             outcome.set_result(container.addresses)
 
     def failed(self, ref: Ref, reason: str) -> None:
-        """Its launch ended before it ran. Those that wait for it, or will, are told why."""
+        """Its launch ended before it ran. Those that wait for it, now or later, get the reason."""
         outcome = self._outcomes.get(ref.name)
         if outcome is not None and not outcome.done():
             outcome.set_exception(Permanent(f"{ref.name} did not start: {reason}"))
-            outcome.exception()  # Without a waiter nobody else looks at the error.
+            outcome.exception()  # Without a waiter the error would be reported as not retrieved.
 
     def removed(self, ref: Ref) -> None:
         self.failed(ref, "it is removed")

@@ -22,7 +22,7 @@ IMAGE = f"{REPOSITORY}:{VERSION}"
 LABEL_VERSION = "mesos-shim.infra.version"
 _ENTRYPOINT = "/infra"
 _USER = "65535:65535"
-"""Of nobody: the program needs no rights."""
+"""An unprivileged user: the program needs no rights."""
 _CREATED = "1970-01-01T00:00:00Z"
 
 

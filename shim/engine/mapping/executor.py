@@ -18,7 +18,7 @@ def executor_launch(
 ) -> Launch:
     """Return the launch of the executor's own container, whose task stands for the executor.
 
-    ``environment`` is what the agent tells a CUSTOM executor; its own variables win.
+    ``environment`` is what the agent gives a CUSTOM executor; its own variables win.
     """
     executor = order.executor
     task = TaskInfo(name=executor.name or executor.executor_id.value, executor=executor)

@@ -1,4 +1,4 @@
-"""Follows the agent while somebody looks, and sends what changed to every open stream.
+"""Follows the agent while a page is open, and sends what changed to every open stream.
 
 One round a second compares each task with what its row shows, in slices of the loop's time. The
 streams share the rows' bytes. A stream that reads slowly has no queue: it is behind, and gets the

@@ -78,7 +78,7 @@ class OperatorApi:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         principal = self._access.auth.check(READWRITE, request.headers.get("Authorization", ""))
-        who = f"{principal or 'somebody'} at {request.remote}"
+        who = f"{principal or 'anonymous'} at {request.remote}"
         origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
         check_origin(origin, host, self._access.names)
         if self._view.agent.recovering:
