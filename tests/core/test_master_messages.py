@@ -98,6 +98,19 @@ def test_a_launch_before_the_first_registration_is_followed_by_a_reregistration(
     assert isinstance(order.message, m.ReregisterSlaveMessage), "the master then reconciles"
 
 
+def test_a_late_answer_to_the_first_registration_resumes_updates_as_well() -> None:
+    shim = Shim()
+    (launch,) = of(Launch, shim.run().orders)
+    shim.ping(connected=False)
+    shim.handle(facts.LaunchAdvanced(launch.ref, facts.Stage.CREATING))
+    assert not statuses(shim.decision.orders), "the master is away"
+    answer = m.SlaveRegisteredMessage()
+    answer.slave_id.value = AGENT_ID
+    answer.connection.total_ping_timeout_seconds = 75.0
+    orders = shim.receive(answer).orders
+    assert [state(status) for status in statuses(orders)] == ["TASK_STARTING"]
+
+
 def test_messages_before_recovery_are_ignored() -> None:
     shim = Shim(registered=False)
     shim.detect()
