@@ -13,7 +13,7 @@ from shim.agent.messenger import Messenger
 from shim.discovery.sync import ConsulSync
 from shim.engine.checks.checker import Checker
 from shim.engine.containers.containerizer import Containerizer
-from shim.engine.volume_provisioner import VolumeProvisioner
+from shim.engine.containers.volume_provisioner import VolumeProvisioner
 from shim.model import orders
 from shim.model.container import Ref
 from shim.model.orders import Level, Order

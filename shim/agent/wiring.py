@@ -25,12 +25,12 @@ from shim.engine.api import EngineInfo
 from shim.engine.checks.checker import Checker
 from shim.engine.connect import remote_host
 from shim.engine.containers.containerizer import Containerizer
+from shim.engine.containers.volume_provisioner import VolumeProvisioner
 from shim.engine.fetch.fetcher import Fetcher
 from shim.engine.infra.image import IMAGE, image_archive
 from shim.engine.triton import TritonEngine
 from shim.engine.triton.billing.exporter import BillingExporter
 from shim.engine.triton.billing.usage_meter import UsageMeter
-from shim.engine.volume_provisioner import VolumeProvisioner
 from shim.model.facts import Fact
 from shim.model.orders import Exit, Launch, LaunchExecutor
 from shim.telemetry import catalogue

@@ -16,9 +16,9 @@ import uuid
 import docker
 
 from shim.engine.client.endpoint import resolve
+from shim.engine.containers.volume_provisioner import VolumeProvisioner
 from shim.engine.docker import DockerEngine
 from shim.engine.mapping import MappingSettings, container_spec
-from shim.engine.volume_provisioner import VolumeProvisioner
 from shim.model.container import Ref
 from shim.model.facts import Fact
 from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey

@@ -354,12 +354,12 @@ BUGS = (
     ),
     Bug(
         "a removal whose earlier call may still come is reported as done",
-        "shim/engine/volume_provisioner.py",
+        "shim/engine/containers/volume_provisioner.py",
         """        if order.again:
             self._unanswered[order.name] = self._clock()
 """,
         "",
-        ("tests/engine/test_volume_provisioner.py",),
+        ("tests/engine/containers/test_volume_provisioner.py",),
     ),
     # --- launches of containers
     Bug(

@@ -1,8 +1,8 @@
 """Persistent volumes of Mesos: named volumes, mounted where ``resources`` says.
 
-The volumes exist when the container is created: see ``shim.engine.volume_provisioner``. A sandbox
-directory that is such a volume may be mounted a second time by ``container.volumes``, as Marathon's
-resident Docker apps do.
+The volumes exist when the container is created:
+see ``shim.engine.containers.volume_provisioner``. A sandbox directory that is such a volume may be
+mounted a second time by ``container.volumes``, as Marathon's resident Docker apps do.
 """
 
 from __future__ import annotations

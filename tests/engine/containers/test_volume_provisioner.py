@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shim import limits
-from shim.engine.volume_provisioner import VolumeProvisioner, triton_size
+from shim.engine.containers.volume_provisioner import VolumeProvisioner, triton_size
 from shim.errors import Permanent, Transient
 from shim.model.container import Ref
 from shim.model.facts import Fact, VolumeRemoved
