@@ -68,16 +68,18 @@ ALLOWED = {
     | {"engine.triton.certificate_info"},
     "run": {"errors"},
     "run.command": {"config.libprocess", "errors"},
-    "run.runner": {"errors", "model.settings", "wire.tls"},
-    "run.tls_tunnel": {"errors", "wire.connect", "wire.tls"},
+    "run.logs": {"client.files", "errors"},
+    "run.runner": {"client.tls_tunnel", "errors", "model.settings", "wire.tls"},
     "client": {"errors"},
+    "client.tls_tunnel": {"errors", "wire.connect", "wire.tls"},
     "client.exec_session": {"errors", "http.recordio"},
     "client.commands": {"config.libprocess", "errors", "wire.tls"},
     "check.volumes_probe": COMMON
     | {"agent.identity", "agent.journal", "config", "engine.api", "engine.connect"},
     "check": COMMON
     | {"wire.zookeeper_client"}
-    | {"config", "discovery.consul_client", "discovery.master_detector", "telemetry", "wire.tls"}
+    | {"config", "discovery.consul_client", "discovery.master_detector", "telemetry"}
+    | {"wire.connect", "wire.tls"}
     | {"engine.client.endpoint", "engine.client.transport", "engine.connect"}
     | {"engine.triton.certificate_info", "engine.triton.login"},
     "check.pod_probe": COMMON

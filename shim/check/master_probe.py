@@ -13,9 +13,11 @@ from shim import limits
 from shim.check.report import CheckFailed
 from shim.discovery.master_detector import detector_for
 from shim.engine.client.transport import unreachable
+from shim.errors import PeerError, error_text
 from shim.model.ids import Pid
 from shim.model.settings import ConsulMaster, MasterLocation, StaticMaster, TlsSettings
-from shim.wire.tls import client_context
+from shim.wire.connect import connector
+from shim.wire.tls import Tls
 
 _FIELD = r'"{}"\s*:\s*"([^"]*)"'
 
@@ -54,12 +56,21 @@ class MasterProbe:
         address = f"{self.leader.ip}:{self.leader.port}"
         if self._tls is None:
             return await self._ask(f"http://{address}")
-        try:
-            return await self._ask(f"https://{address}", client_context(self._tls))
-        except CheckFailed:
-            if not self._tls.support_downgrade:
-                raise
+        tls = Tls(self._tls)
+        if await self._speaks_tls(tls, self.leader):
+            return await self._ask(f"https://{address}", tls.client())
         return await self._ask(f"http://{address}")
+
+    @staticmethod
+    async def _speaks_tls(tls: Tls, leader: Pid) -> bool:
+        """Connect as the agent's links do. False: the master is plain, and may be."""
+        try:
+            _, writer = await connector(tls)(leader.address)
+        except (OSError, PeerError) as error:
+            text = f"{leader.ip}:{leader.port}: no TLS connection: {error_text(error)}"
+            raise CheckFailed(text) from None
+        writer.transport.abort()
+        return writer.get_extra_info("ssl_object") is not None
 
     async def _ask(self, url: str, tls: ssl.SSLContext | None = None) -> str:
         try:

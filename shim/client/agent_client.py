@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -14,6 +13,8 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, cast
 
+from shim.client.files import parse_read
+from shim.client.tls_tunnel import TlsTunnel
 from shim.errors import ConfigError, FatalError, NotFound, error_text
 
 Json = Mapping[str, Any]
@@ -57,7 +58,8 @@ class AgentClient:
     url: str
     credentials: str = field(default="", repr=False)
     """``user:password``; empty: none."""
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    tunnel: TlsTunnel | None = field(default=None, repr=False)
+    """Leads to the agent over TLS, with the checks of libprocess."""
 
     def get(self, path: str, **query: str) -> Any:
         """The JSON answer. Raises NotFound, FatalError."""
@@ -70,9 +72,7 @@ class AgentClient:
     def read_file(self, path: str, offset: int) -> tuple[int, bytes]:
         """Offset and bytes of at most 64 kB of a sandbox file; -1 asks for the file's size."""
         with self._open("/files/read", {"path": path, "offset": str(offset)}) as answer:
-            text = answer.read().decode("utf-8", "surrogateescape")
-        found = json.loads(text)
-        return found["offset"], found["data"].encode("utf-8", "surrogateescape")
+            return parse_read(answer.read())
 
     def events(self) -> Iterator[tuple[str, Any]]:
         """Name and data of the live page's events, without an end. Raises FatalError."""
@@ -109,15 +109,13 @@ class AgentClient:
         headers: Mapping[str, str] | None = None,
     ) -> HTTPResponse:
         question = f"?{urllib.parse.urlencode(query)}" if query else ""
-        request = urllib.request.Request(f"{self.url}{path}{question}", data, dict(headers or {}))
+        url = self._reachable_url()
+        request = urllib.request.Request(f"{url}{path}{question}", data, dict(headers or {}))
         if self.credentials:
             encoded = base64.b64encode(self.credentials.encode()).decode()
             request.add_header("Authorization", f"Basic {encoded}")
-        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
-        if self.tls is not None:
-            handlers.append(urllib.request.HTTPSHandler(context=self.tls))
         try:
-            opener = urllib.request.build_opener(*handlers)
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             return cast(HTTPResponse, opener.open(request, timeout=TIMEOUT))
         except urllib.error.HTTPError as error:
             raise self._refused(path, error) from None
@@ -125,6 +123,11 @@ class AgentClient:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             text = error_text(reason) if isinstance(reason, BaseException) else str(reason)
             raise FatalError(f"{self.url}: {text}; is --agent right?") from None
+
+    def _reachable_url(self) -> str:
+        if self.tunnel is None:
+            return self.url
+        return f"http://{self.tunnel.local_address(self.url.partition('://')[2])}"
 
     def _refused(self, path: str, error: urllib.error.HTTPError) -> NotFound | FatalError:
         text = error.read(1000).decode(errors="replace").strip() or error.reason

@@ -19,10 +19,11 @@ from shim.client.agent_client import AgentClient, agent_url, credentials
 from shim.client.exec_session import NOT_RUN, ExecSession, signal_number
 from shim.client.log_reader import LogReader
 from shim.client.selection import Row, find_task, matches, short_state
+from shim.client.tls_tunnel import TlsTunnel
 from shim.client.usage import usage_rows
 from shim.config.libprocess import tls_settings
 from shim.errors import ConfigError, FatalError, NotFound
-from shim.wire.tls import client_context
+from shim.wire.tls import Tls
 
 NO_SUCH_TASK = 3
 
@@ -65,9 +66,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _client(given: argparse.Namespace) -> AgentClient:
     tls = tls_settings(os.environ)
-    context = client_context(tls) if tls is not None else None
+    tunnel = TlsTunnel(Tls(tls)) if tls is not None else None
     url = agent_url(given.agent, tls=tls is not None)
-    return AgentClient(url, credentials(given.credentials), context)
+    return AgentClient(url, credentials(given.credentials), tunnel)
 
 
 def snapshot(client: AgentClient) -> tuple[Mapping[str, Any], list[Row]]:
@@ -160,7 +161,7 @@ def _agent_status(summary: Mapping[str, Any], as_json: bool) -> int:
         show = text.megabytes if name != "cpus" else lambda value: f"{value:g}"
         print(f"      {name:12}{show(amount['used'])} of {show(amount['total'])}")
     for framework in summary["frameworks"]:
-        print(f"      {framework['name']:12}{framework['tasks']} tasks")
+        print(f"      tasks       {framework['tasks']} of {text.printable(framework['name'])}")
     for failure in summary["failures"]:
         line = text.printable(failure["message"] or failure["state"])
         print(f"      {failure['count']} failed within the last hour: {line}")
@@ -174,7 +175,7 @@ def _task_lines(found: Mapping[str, Any]) -> list[str]:
         ("framework", found["framework_id"]),
         ("container", found["container"]),
         ("addresses", ", ".join(found["addresses"])),
-        ("stage", found["stage"] if found["live"] else ""),
+        ("stage", found["stage"]),
         ("sandbox", found["directory"]),
     ]
     lines = [f"{name:12}{text.printable(value)}" for name, value in pairs if value]

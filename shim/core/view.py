@@ -116,11 +116,6 @@ class AgentView:
         """Names of persistent volumes at the endpoint. False: the volume is being removed."""
         return self._volumes.names
 
-    @property
-    def unacknowledged_operations(self) -> int:
-        """Operations whose status no framework and no master has acknowledged."""
-        return len(self._operations)
-
     # --- executors ------------------------------------------------------------------------
 
     @property

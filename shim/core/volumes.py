@@ -59,11 +59,6 @@ class PersistentVolumes:
         """Names at the endpoint, each with whether the master has the volume."""
         return {name: kept.phase is VolumePhase.KEPT for name, kept in self._volumes.items()}
 
-    @property
-    def removing(self) -> int:
-        """How many destroyed volumes the endpoint may still have."""
-        return len(self._volumes) - len(self._names)
-
     # --- what the master has --------------------------------------------------------------
 
     def update(self, resources: Iterable[Resource]) -> None:

@@ -7,7 +7,6 @@ are UTF-8 or not, and may cut a character. The bytes of an answer are kept until
 from __future__ import annotations
 
 import codecs
-import json
 import sys
 import urllib.error
 import urllib.parse
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from shim.client.files import parse_read
 from shim.errors import error_text
 
 Fetch = Callable[[str], bytes]
@@ -83,7 +83,7 @@ class TaskLogs:
     def _print_new(self, file: _File) -> None:
         for _ in range(MAX_READS):
             try:
-                data = _data_of(self.fetch(f"{file.url}&offset={file.offset}"))
+                _, data = parse_read(self.fetch(f"{file.url}&offset={file.offset}"))
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 # The file may not exist yet, so only the last error is reported.
                 file.error = error_text(error)
@@ -94,12 +94,6 @@ class TaskLogs:
             file.offset += len(data)
             file.out.write(file.decoder.decode(data))
             file.out.flush()
-
-
-def _data_of(answer: bytes) -> bytes:
-    """The bytes of the file in an answer, those that are no UTF-8 included."""
-    data: str = json.loads(answer.decode("utf-8", "surrogateescape"))["data"]
-    return data.encode("utf-8", "surrogateescape")
 
 
 def _read_url(agent: str, path: str) -> str:

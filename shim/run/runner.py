@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Protocol
 
+from shim.client.tls_tunnel import TlsTunnel
 from shim.errors import FatalError
 from shim.model.settings import TlsSettings
 from shim.run import http_parser_compat
 from shim.run.logs import TaskLogs
 from shim.run.task_spec import OfferedResources, TaskSpec, id_part
-from shim.run.tls_tunnel import TlsTunnel
 from shim.run.tracker import TERMINAL, TaskTracker
 from shim.wire.tls import Tls
 

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from shim import limits
+from shim import cli, limits
 from shim.check.master_probe import MasterProbe
 from shim.config.libprocess import tls_settings
 from shim.dev.master.dev_master import DevMaster
@@ -234,7 +234,7 @@ async def test_with_the_libprocess_variable_a_forged_sender_is_rejected(
 
 
 async def test_agent_and_master_talk_over_tls_and_prove_themselves(
-    start: Start, tmp_path: Path
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environ = libprocess_environment(tmp_path)
     settings = tls_settings(environ)
@@ -254,6 +254,9 @@ async def test_agent_and_master_talk_over_tls_and_prove_themselves(
             assert answer.url.port == agent.port, "the page of its only agent"
             assert "<title>mesos-shim</title>" in await answer.text()
         assert "TASK_RUNNING" in await run_one_task(master.address, environ)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        assert await asyncio.to_thread(cli.main, ["ps", f"--agent=127.0.0.1:{agent.port}"]) == 0
         assert await agent.end() == 0
 
 

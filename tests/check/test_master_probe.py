@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -10,9 +12,12 @@ from aiohttp.test_utils import TestServer
 from shim import limits
 from shim.check.master_probe import MasterProbe
 from shim.check.report import CheckFailed
+from shim.config.libprocess import tls_settings
 from shim.dev.master.dev_master import DevMaster
 from shim.model.ids import Pid
 from shim.model.settings import StaticMaster, ZooKeeperMaster
+from shim.wire.tls import Tls
+from tests.support.certificates import Authority, libprocess_environment
 
 Start = Callable[..., object]
 
@@ -121,3 +126,29 @@ async def test_without_a_leader_both_checks_fail(monkeypatch: pytest.MonkeyPatch
         await found.detect()
     with pytest.raises(CheckFailed, match="not checked"):
         await found.ask()
+
+
+@pytest.mark.parametrize("downgrade", ["0", "1"])
+async def test_a_master_is_checked_as_the_agent_s_links_check_it(
+    tmp_path: Path, downgrade: str
+) -> None:
+    own = tls_settings(libprocess_environment(tmp_path, SUPPORT_DOWNGRADE=downgrade))
+    assert own is not None
+    cert, key = Authority(tmp_path, "second").issue(
+        "master", dns=["other.example"], common="other.example"
+    )
+    trusted = replace(own, ca_file=str(tmp_path / "second.pem"), require_client_cert=False)
+    other = Tls(replace(trusted, cert_file=cert, key_file=key))
+    async with DevMaster("127.0.0.1", 0, tls=other) as master:
+        probe = MasterProbe(StaticMaster("127.0.0.1", master.port), trusted)
+        await probe.detect()
+        with pytest.raises(CheckFailed, match=r"no TLS connection: .* has other\.example, not "):
+            await probe.ask()
+
+
+async def test_a_plain_master_passes_where_downgrade_is_on(tmp_path: Path) -> None:
+    settings = tls_settings(libprocess_environment(tmp_path, SUPPORT_DOWNGRADE="1"))
+    async with DevMaster("127.0.0.1", 0) as master:
+        probe = MasterProbe(StaticMaster("127.0.0.1", master.port), settings)
+        await probe.detect()
+        assert (await probe.ask()).startswith("http://")

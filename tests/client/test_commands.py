@@ -77,6 +77,7 @@ async def test_status_of_the_agent(
     shown = capsys.readouterr().out
     assert "ok    master      registered with master@10.0.0.1:5050" in shown
     assert "cpus        0.5 of 64" in shown
+    assert "tasks       1 of marathon\n" in shown
     page_data.liveness = Liveness(endpoint_error="connection refused")
     await asyncio.sleep(0.1)
     assert await call("status") == 1

@@ -8,19 +8,8 @@ import re
 import shutil
 import tempfile
 
+from tests.support.chromium import FLAGS
 from tests.support.wait import PATIENCE
-
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-extensions",
-    "--no-first-run",
-    "--no-proxy-server",
-)
 
 
 async def text_of(url: str, *, seconds: float = 8, timeout: float = 2 * PATIENCE) -> str:
@@ -30,7 +19,7 @@ async def text_of(url: str, *, seconds: float = 8, timeout: float = 2 * PATIENCE
     with tempfile.TemporaryDirectory(prefix="browser-") as profile:
         process = await asyncio.create_subprocess_exec(
             program,
-            *_FLAGS,
+            *FLAGS,
             f"--user-data-dir={profile}",
             f"--virtual-time-budget={int(seconds * 1000)}",
             "--dump-dom",

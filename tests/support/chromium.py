@@ -17,7 +17,7 @@ import aiohttp
 
 from tests.support.wait import patience
 
-_FLAGS = (
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -27,9 +27,10 @@ _FLAGS = (
     "--disable-extensions",
     "--no-first-run",
     "--no-proxy-server",
-    "--remote-debugging-port=0",
-    "--window-size=1400,900",
 )
+"""Of every headless browser of the tests."""
+
+_DRIVEN = ("--remote-debugging-port=0", "--window-size=1400,900")
 
 
 class Page:
@@ -89,7 +90,8 @@ async def browser() -> AsyncIterator[Page]:
     with tempfile.TemporaryDirectory(prefix="chromium-") as profile:
         process = await asyncio.create_subprocess_exec(
             program,
-            *_FLAGS,
+            *FLAGS,
+            *_DRIVEN,
             f"--user-data-dir={profile}",
             "about:blank",
             stdout=asyncio.subprocess.DEVNULL,

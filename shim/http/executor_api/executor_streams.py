@@ -107,10 +107,6 @@ class ExecutorStreams:
         """The connection of the stream is closed."""
         self._streams.pop(number, None)
 
-    def end_all(self) -> None:
-        for stream in self._streams.values():
-            stream.end()
-
 
 def record(event: Event, content_type: str) -> bytes:
     """The event as one record."""

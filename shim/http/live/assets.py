@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 from shim.http.responses import Response
@@ -23,7 +24,8 @@ _POLICY = (
 Asset = Callable[[Mapping[str, str]], Awaitable[Response]]
 
 
-def assets() -> dict[str, Asset]:
+@cache
+def assets() -> Mapping[str, Asset]:
     """Path -> page. The document is at the root."""
     found = {f"/live/{file.name}": _asset(file) for file in sorted(_DIRECTORY.iterdir())}
     return {**found, "/": found["/live/index.html"]}

@@ -10,6 +10,7 @@ from itertools import takewhile
 from shim import limits
 from shim.core.history import CompletedTask
 from shim.core.task import Task
+from shim.http.amounts import Amount
 from shim.http.protojson import Json, dump
 from shim.model.ids import ContainerId
 from shim.protos.mesos_pb2 import Task as WireTask
@@ -24,8 +25,8 @@ def task_row(task: Task, framework: str, package: str | None) -> Json:
     row["accepted"] = task.accepted
     row["live"] = task.live
     row["addresses"] = list(task.addresses)
-    if task.live and task.stage and not task.container_running:
-        row["stage"] = task.stage
+    if stage := stage_of(task):
+        row["stage"] = stage
     return row
 
 
@@ -65,6 +66,11 @@ def _row(
     return row
 
 
+def stage_of(task: Task) -> str:
+    """What a launch under way does; empty for any other task."""
+    return task.stage if task.live and not task.container_running else ""
+
+
 def image_of(info: TaskInfo) -> str:
     """The image as the task names it; empty for a task without one."""
     return info.container.docker.image or info.container.mesos.image.docker.name
@@ -72,11 +78,8 @@ def image_of(info: TaskInfo) -> str:
 
 def scalars_of(wire: WireTask) -> dict[str, float]:
     """cpus, mem and disk (MB) that the task has."""
-    found = dict.fromkeys(SCALARS, 0.0)
-    for resource in wire.resources:
-        if resource.name in found:
-            found[resource.name] += resource.scalar.value
-    return {name: round(amount, 3) for name, amount in found.items()}
+    amounts = Amount(wire.resources).scalars
+    return {name: round(amounts[name], 3) for name in SCALARS}
 
 
 @dataclass(frozen=True, slots=True)

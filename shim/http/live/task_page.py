@@ -5,7 +5,7 @@ from __future__ import annotations
 from shim.core.history import CompletedTask
 from shim.core.task import Task
 from shim.http.executor import AnyExecutor, executor_of, sandbox_path
-from shim.http.live.rows import scalars_of
+from shim.http.live.rows import scalars_of, stage_of
 from shim.http.protojson import Json, to_json
 from shim.http.view import View
 from shim.model.container import Ref
@@ -31,7 +31,7 @@ def _live(view: View, task: Task) -> Json:
     pending = view.agent.unacknowledged_states(task.key)
     body["unacknowledged"] = [TaskState.Name(state) for state in pending]
     body["addresses"] = list(task.addresses)
-    body["stage"] = task.stage
+    body["stage"] = stage_of(task)
     body["live"] = task.live
     if view.billing is not None and (paid := view.billing.paid(task.ref.name)):
         body["triton"] = dict(paid)

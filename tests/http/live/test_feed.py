@@ -11,6 +11,7 @@ import pytest
 
 from shim import limits
 from shim.http.live.feed import LiveFeed
+from shim.model import facts
 from tests.http.conftest import Client, serving
 from tests.http.page_data import PageData, accept_task, end_task, run_task, run_tasks
 from tests.support.wait import patience, until
@@ -129,12 +130,16 @@ async def test_too_many_streams_are_refused(
 
 async def test_one_task_in_full_without_secrets(page_data: PageData, client: Client) -> None:
     ref = accept_task(page_data.core, "web.1")
+    page_data.core.tasks.set_launch_stage(facts.LaunchAdvanced(ref, facts.Stage.CREATING))
+    launching = await (await client.get("/live/task", params={"id": ref.container_id})).json()
+    assert launching["stage"] == "creating container"
     run_task(page_data.core, ref)
     answer = await client.get("/live/task", params={"id": ref.container_id})
     text = await answer.text()
     assert "value of PASSWORD" not in text
     assert "do-not-tell" not in text
     found = json.loads(text)
+    assert found["stage"] == "", "it runs"
     assert [status["state"] for status in found["statuses"]] == ["TASK_STARTING", "TASK_RUNNING"]
     assert found["unacknowledged"] == ["TASK_STARTING", "TASK_RUNNING"]
     assert found["directory"].endswith(f"/executors/web.1/runs/{ref.container_id}")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from shim.client.tls_tunnel import TlsTunnel
 from shim.config.libprocess import tls_settings
 from shim.dev.master.dev_master import DevMaster
 from shim.model.settings import TlsSettings
-from shim.run.tls_tunnel import TlsTunnel
 from shim.wire.tls import Tls
 from tests.support.certificates import Authority, libprocess_environment
 
