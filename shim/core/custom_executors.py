@@ -194,8 +194,7 @@ class CustomExecutors:
     def register(self, executor: CustomExecutor, contact: Contact) -> None:
         """The executor registered or subscribed. It waits until its container was seen running."""
         if executor.phase is ExecutorPhase.REGISTERING and not executor.started:
-            if executor.waiting is not None:
-                self.channel.turn_away(executor.waiting)
+            self._turn_away_waiting(executor)
             executor.waiting = contact
         else:
             self._arrive(executor, contact)
@@ -245,6 +244,12 @@ class CustomExecutors:
         assert isinstance(detail, Contact)
         self._ctx.notice(Level.WARNING, f"{executor} registers while it is ending: turned away")
         self.channel.turn_away(detail)
+
+    def _turn_away_waiting(self, executor: CustomExecutor) -> None:
+        """A registration that came before its container was seen running is not accepted."""
+        if executor.waiting is not None:
+            self.channel.turn_away(executor.waiting)
+            executor.waiting = None
 
     # --- kills and ends ---------------------------------------------------------------------
 
@@ -306,9 +311,7 @@ class CustomExecutors:
 
     def _destroy(self, executor: CustomExecutor, detail: object) -> None:
         self._ctx.timers.cancel(ExecutorTimer(executor.ref))
-        if executor.waiting is not None:
-            self.channel.turn_away(executor.waiting)
-            executor.waiting = None
+        self._turn_away_waiting(executor)
         self.save(executor)
         if executor.started:
             self._ctx.order(Stop(executor.ref, self._ctx.settings.stop_timeout))
@@ -319,9 +322,7 @@ class CustomExecutors:
         """Its container is gone for good: so are the tasks that it left behind."""
         report = executor_ends.report(executor, detail)
         self._ctx.timers.cancel(ExecutorTimer(executor.ref))
-        if executor.waiting is not None:
-            self.channel.turn_away(executor.waiting)
-            executor.waiting = None
+        self._turn_away_waiting(executor)
         self.channel.end_stream(executor)
         self._ctx.counters["executors_terminated"] += 1
         self._ctx.notice(Level.INFO, f"{executor} ended: {report.message}")
@@ -339,12 +340,12 @@ class CustomExecutors:
         executor = self._executor_of(task)
         if executor is None or any(other.live for other in self.tasks_of(executor)):
             return
-        waits_in_vain = (
+        has_nothing_to_do = (
             executor.phase is ExecutorPhase.REGISTERING
             and not executor.used
             and not executor.reconnecting
         )
-        if waits_in_vain or self._tasks.drain is not None:
+        if has_nothing_to_do or self._tasks.drain is not None:
             self.shut_down(executor, "it has no task to run")
 
     def restore_task(self, key: ExecutorKey, task_key: TaskKey) -> None:

@@ -100,7 +100,7 @@ BUGS = (
     Bug(
         "an executor that no task is left for keeps being launched",
         "shim/core/custom_executors.py",
-        "if waits_in_vain or self._tasks.drain is not None:",
+        "if has_nothing_to_do or self._tasks.drain is not None:",
         "if False:",
         (EXECUTORS,),
     ),
