@@ -27,6 +27,7 @@ from shim.http.operator_api.handler import Access, OperatorApi
 from shim.http.pages import agent_pages
 from shim.http.router import Router
 from shim.http.task_json_cache import TaskJsonCache
+from shim.http.task_metrics import TaskMetrics, tasks_with_metrics
 from shim.http.view import Billing, View, alone
 from shim.telemetry.launch_stats import LaunchStats
 
@@ -121,6 +122,12 @@ class HttpService:
             leadership=standby.description if standby else alone,
             more_signals=lambda: list(_signals(context, discovery)),
         )
+        most = config.metrics_max_tasks
+        # Of its own: a scrape samples only the tasks that have metrics.
+        self._metrics_sampler = Sampler(
+            context.engine, lambda: [task.ref for task in tasks_with_metrics(agent, most)]
+        )
+        task_metrics = TaskMetrics(agent, self._metrics_sampler.usages, most, view.time_slicer)
         self.cache = TaskJsonCache(view)
         files = FilesPages(view, context.log_ring)
         self._operator_api = _operator_api(context, view, self.cache, files)
@@ -133,9 +140,11 @@ class HttpService:
                 executor_service.PATH: executors.api.handle,
                 OPERATOR_API: self._operator_api.handle,
             },
+            task_metrics,
         )
 
     async def close(self) -> None:
         await self._operator_api.close()
         await self._sampler.close()
+        await self._metrics_sampler.close()
         await self._files.close()

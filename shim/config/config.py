@@ -99,6 +99,7 @@ class Config:
     authenticate_http_executors: bool
     jwt_secret_key: bytes | None = field(repr=False)
     unsafe_exec: bool
+    metrics_max_tasks: int
     log_level: str
     log_format: Literal["text", "json"]
 

@@ -26,6 +26,7 @@ from shim.config.values import (
     DURATION,
     HOSTNAME,
     IPV4,
+    NUMBER,
     PATH,
     PORT,
     SIZE,
@@ -464,6 +465,13 @@ GROUPS = (
                 "file with the secret that signs the tokens of executors",
                 absent="a random one, kept in `--work_dir`",
                 secret=True,
+            ),
+            Flag(
+                "metrics_max_tasks",
+                NUMBER,
+                "1000",
+                "running tasks with metrics of their own in `/metrics`: those that were accepted "
+                "first; 0: none",
             ),
             Flag(
                 "log_level",

@@ -73,6 +73,12 @@ def count(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise ValueError("not a whole number from 0 to 999999")
+    return int(text)
+
+
 def port(text: str) -> int:
     """A port; 0 means any free port."""
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
@@ -129,6 +135,7 @@ BOOLEAN = ValueKind("true|false", boolean)
 DURATION = ValueKind("DURATION", duration)
 SIZE = ValueKind("SIZE", size)
 COUNT = ValueKind("NUMBER", count)
+NUMBER = ValueKind("NUMBER", number)
 PORT = ValueKind("PORT", port)
 IPV4 = ValueKind("IP", ipv4)
 HOSTNAME = ValueKind("NAME", hostname)

@@ -17,6 +17,7 @@ from aiohttp import web
 from shim.http.basic_auth import READONLY, BasicAuth
 from shim.http.pages import Page
 from shim.http.responses import HttpError, Response
+from shim.http.task_metrics import TaskMetrics
 from shim.http.time_slicer import coalesce
 from shim.telemetry.metrics import Metrics
 
@@ -46,11 +47,13 @@ class Router:
         auth: BasicAuth,
         process: str,
         apis: Mapping[str, Api] | None = None,
+        task_metrics: TaskMetrics | None = None,
     ) -> None:
         """``pages`` and ``apis`` map paths without prefix; ``process`` is ``slave(1)``."""
         self._pages = pages
         self._apis = apis or {}
         self._metrics = metrics
+        self._task_metrics = task_metrics
         self._auth = auth
         self._prefix = f"/{process}"
 
@@ -60,7 +63,7 @@ class Router:
             return await api(request)
         try:
             if self._is_prometheus(request):
-                return self._prometheus(request)
+                return await self._prometheus(request)
             path = self._find(request.path)
             if path not in WITHOUT_PASSWORD:
                 self._check_password(request)
@@ -90,9 +93,12 @@ class Router:
         is_read = request.method in ("GET", "HEAD")
         return is_read and request.path.removeprefix(self._prefix) == "/metrics"
 
-    def _prometheus(self, request: web.Request) -> web.Response:
+    async def _prometheus(self, request: web.Request) -> web.Response:
         self._check_password(request)
-        body, content_type = self._metrics.render(request.headers.get("Accept", ""))
+        accept = request.headers.get("Accept", "")
+        body, content_type = self._metrics.render(accept)
+        if self._task_metrics is not None:
+            body = await self._task_metrics.append(body, accept)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
 

@@ -30,6 +30,7 @@ def test_the_defaults() -> None:
     assert (found.docker_kill_orphans, found.docker_tls_verify) == (True, None)
     assert (found.resources, found.ports, found.domain) == ((), Ports("none", ()), None)
     assert (found.credential, found.discovery, found.max_inflight) == (None, None, None)
+    assert found.metrics_max_tasks == 1000
     assert found.http_credentials == {}
 
 
@@ -38,12 +39,14 @@ def test_values_are_typed() -> None:
         "--docker_stop_timeout=1.5secs",
         "--fetcher_cache_size=1MB",
         "--max_inflight=3",
+        "--metrics_max_tasks=0",
         "--work_dir=/w",
         "--no-docker_kill_orphans",
         "--attributes=rack:r1",
     )
     assert (found.docker_stop_timeout, found.fetcher_cache_size) == (1.5, 2**20)
     assert (found.max_inflight, found.docker_kill_orphans) == (3, False)
+    assert found.metrics_max_tasks == 0
     assert found.fetcher_cache_dir == Path("/w/fetch")
     assert found.attributes[0].name == "rack"
 
@@ -71,6 +74,7 @@ def test_a_master_is_required() -> None:
         ("--default_role=a b", "--default_role=a b: 'a b' is not a role"),
         ("--default_container_dns=[]", "--default_container_dns=..: "),
         ("--consul=ftp://x", "--consul='ftp://x'"),
+        ("--metrics_max_tasks=-1", "--metrics_max_tasks=-1: not a whole number from 0 to 999999"),
         ("--triton_unsupported=maybe", "not one of refuse, warn"),
     ],
 )

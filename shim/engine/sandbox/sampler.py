@@ -80,8 +80,12 @@ class Sampler:
 
 
 def usage_of(answer: Mapping[str, Any], now: float) -> Usage:
-    """Return the usage in an answer of ``GET /containers/{id}/stats``. Missing values are 0."""
+    """Return the usage in an answer of ``GET /containers/{id}/stats``. Missing values are 0.
+
+    Triton does not tell user from system time: all of it is the user's.
+    """
     cpu = _object(_object(answer, "cpu_stats"), "cpu_usage")
+    user, kernel = _number(cpu, "usage_in_usermode"), _number(cpu, "usage_in_kernelmode")
     memory = _object(answer, "memory_stats")
     detail = _object(memory, "stats")
     used = _number(memory, "usage")
@@ -89,8 +93,8 @@ def usage_of(answer: Mapping[str, Any], now: float) -> Usage:
     networks = [net for net in _object(answer, "networks").values() if isinstance(net, dict)]
     return Usage(
         timestamp=now,
-        cpus_user_time_secs=_number(cpu, "usage_in_usermode") / 1e9,
-        cpus_system_time_secs=_number(cpu, "usage_in_kernelmode") / 1e9,
+        cpus_user_time_secs=(user or _number(cpu, "total_usage") - kernel) / 1e9,
+        cpus_system_time_secs=kernel / 1e9,
         mem_rss_bytes=int(rss or max(0.0, used - _number(detail, "inactive_file"))),
         mem_total_bytes=int(used),
         processes=int(_number(_object(answer, "pids_stats"), "current")),
