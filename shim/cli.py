@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -31,17 +32,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _print_error(f"no command {name!r}: {', '.join(COMMANDS)}", 2)
     try:
-        return COMMANDS[name][0](rest)
+        code = COMMANDS[name][0](rest)
+        sys.stdout.flush()
+        return code
     except ShimError as error:
         return _report(error)
     except ExceptionGroup as group:
         return _report(_first_error(group))
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 130
 
 
 def usage() -> str:
-    rows = [f"  {name:8}{text}" for name, (_, text) in COMMANDS.items()]
+    rows = [f"  {name:12}{text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: mesos-shim COMMAND FLAGS",
@@ -112,6 +119,12 @@ def _certs(argv: Sequence[str]) -> int:
     return _with_parser("certs", "a Triton TLS certificate from an SSH key", command, argv)
 
 
+def _completion(argv: Sequence[str]) -> int:
+    from shim.completion import command
+
+    return command.main(argv, {name: text for name, (_, text) in COMMANDS.items()})
+
+
 def _client(name: str) -> Command:
     def command(argv: Sequence[str]) -> int:
         from shim.client import commands
@@ -146,4 +159,5 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "events": (_client("events"), "print each change of a task"),
     "exec": (_client("exec"), "run a command in the container of a task"),
     "kill": (_client("kill"), "signal the containers of tasks"),
+    "completion": (_completion, "print the completion of a shell, or the manual page"),
 }

@@ -23,6 +23,7 @@ ALLOWED = {
         "certs",
         "check",
         "client",
+        "completion",
         "config",
         "dev",
         "errors",
@@ -74,6 +75,12 @@ ALLOWED = {
     "client.tls_tunnel": {"errors", "wire.connect", "wire.tls"},
     "client.exec_session": {"errors", "http.recordio"},
     "client.commands": {"config.libprocess", "errors", "wire.tls"},
+    "client.parsers": set[str](),
+    "completion": set[str](),
+    "completion.syntax": {"certs", "client.parsers", "client.selection", "config.flags"}
+    | {"dev.command", "run"},
+    "completion.manual": {"__version__", "client.commands", "config.flags"},
+    "completion.command": {"client.commands", "errors"},
     "check.volumes_probe": COMMON
     | {"agent.identity", "agent.journal", "config", "engine.api", "engine.connect"},
     "check": COMMON
@@ -123,7 +130,7 @@ INSIDE_ENGINE = {
 PRIVATE = {
     "agent.main": {"agent", "cli", "dev"},
     "agent.wiring": {"agent"},
-    "dev": {"cli", "dev"},
+    "dev": {"cli", "completion", "dev"},
     "http": {"agent", "client", "dev", "http"},
     "telemetry.catalogue": {"agent"},
 }

@@ -41,15 +41,26 @@ def agent_url(text: str, *, tls: bool) -> str:
     return f"{parts.scheme}://{host}:{port}"
 
 
-def credentials(text: str) -> str:
-    """``user:password``, or the path of a file that holds it. Raises ConfigError, never with it."""
-    if text and ":" not in text:
-        try:
-            text = Path(text.removeprefix("file://")).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--credentials: {error_text(error)}") from None
-        if ":" not in text:
-            raise ConfigError("--credentials: the file does not hold user:password")
+def credentials(file: str | None, variable: str) -> str:
+    """``user:password`` from the file, else from the variable, which may name a file as well.
+
+    A password is never taken from the command line, which everybody on the machine can see.
+    Raises ConfigError, never with the password.
+    """
+    if file is not None:
+        return _credentials_of(file, "--credentials")
+    if variable and ":" not in variable.removeprefix("file://"):
+        return _credentials_of(variable, "MESOS_AGENT_CREDENTIALS")
+    return variable
+
+
+def _credentials_of(file: str, source: str) -> str:
+    try:
+        text = Path(file.removeprefix("file://")).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise ConfigError(f"{source}: not a readable file: {error_text(error)}") from None
+    if ":" not in text:
+        raise ConfigError(f"{source}: the file does not hold user:password")
     return text
 
 
@@ -60,6 +71,7 @@ class AgentClient:
     """``user:password``; empty: none."""
     tunnel: TlsTunnel | None = field(default=None, repr=False)
     """Leads to the agent over TLS, with the checks of libprocess."""
+    timeout: float = TIMEOUT
 
     def get(self, path: str, **query: str) -> Any:
         """The JSON answer. Raises NotFound, FatalError."""
@@ -116,7 +128,7 @@ class AgentClient:
             request.add_header("Authorization", f"Basic {encoded}")
         try:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            return cast(HTTPResponse, opener.open(request, timeout=TIMEOUT))
+            return cast(HTTPResponse, opener.open(request, timeout=self.timeout))
         except urllib.error.HTTPError as error:
             raise self._refused(path, error) from None
         except (OSError, HTTPException) as error:

@@ -1,6 +1,6 @@
-"""``mesos-shim ps``, ``status``, ``logs``, ``top``, ``events``, ``exec`` and ``kill``: their flags.
+"""``mesos-shim ps``, ``status``, ``logs``, ``top``, ``events``, ``exec`` and ``kill``.
 
-Exit codes: 0 well, 1 ill or failed, 2 wrong usage, 3 no such task. ``exec`` has the command's.
+Their flags are in :mod:`~shim.client.parsers`, their exit codes in :data:`EXIT_CODES`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shim.client import selection, text
-from shim.client.agent_client import AgentClient, agent_url, credentials
+from shim.client.agent_client import TIMEOUT, AgentClient, agent_url, credentials
 from shim.client.exec_session import NOT_RUN, ExecSession, signal_number
 from shim.client.log_reader import LogReader
+from shim.client.parsers import client_parser
 from shim.client.selection import Row, find_task, matches, short_state
 from shim.client.tls_tunnel import TlsTunnel
 from shim.client.usage import usage_rows
@@ -26,49 +27,37 @@ from shim.errors import ConfigError, FatalError, NotFound
 from shim.wire.tls import Tls
 
 NO_SUCH_TASK = 3
+EXIT_CODES = (
+    ("0", "done, well, or the task finished"),
+    ("1", "failed; status: the agent is ill, or the task failed or is unhealthy"),
+    ("2", "wrong usage, wrong flags, or a beginning of several ids"),
+    (f"{NO_SUCH_TASK}", "no such task"),
+    (f"{NOT_RUN}", "exec: the command was not run"),
+    ("130", "interrupted by Ctrl-C"),
+    ("N", "run and exec: the exit code of the task or command; 128 + N where signal N ended it"),
+)
+"""What scripts may rely on."""
 
 Action = Callable[[AgentClient, argparse.Namespace], int]
 
 
 def main(name: str, argv: Sequence[str]) -> int:
     """Returns the exit code."""
-    action, add_arguments, help_text = COMMANDS[name]
-    parser = argparse.ArgumentParser(prog=f"mesos-shim {name}", description=help_text)
-    _add_common(parser)
-    add_arguments(parser)
-    given = parser.parse_args(argv)
+    given = client_parser(name).parse_args(argv)
     try:
-        return action(_client(given), given)
+        return ACTIONS[name](open_client(given), given)
     except NotFound as error:
         print(f"mesos-shim: {error}", file=sys.stderr)
         return NO_SUCH_TASK
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough; Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--agent",
-        default=os.environ.get("MESOS_AGENT") or "localhost",
-        metavar="HOST[:PORT]",
-        help="the agent (MESOS_AGENT, else localhost:5051)",
-    )
-    parser.add_argument(
-        "--credentials",
-        default=os.environ.get("MESOS_AGENT_CREDENTIALS", ""),
-        metavar="FILE",
-        help="a file with user:password (MESOS_AGENT_CREDENTIALS: file, or user:password)",
-    )
-    parser.add_argument("--json", action="store_true", help="for programs")
-
-
-def _client(given: argparse.Namespace) -> AgentClient:
+def open_client(given: argparse.Namespace, timeout: float = TIMEOUT) -> AgentClient:
+    """By ``--agent``, ``--credentials`` and ``LIBPROCESS_SSL_*``. Raises ConfigError."""
     tls = tls_settings(os.environ)
     tunnel = TlsTunnel(Tls(tls)) if tls is not None else None
     url = agent_url(given.agent, tls=tls is not None)
-    return AgentClient(url, credentials(given.credentials), tunnel)
+    password = credentials(given.credentials, os.environ.get("MESOS_AGENT_CREDENTIALS", ""))
+    return AgentClient(url, password, tunnel, timeout)
 
 
 def snapshot(client: AgentClient) -> tuple[Mapping[str, Any], list[Row]]:
@@ -87,14 +76,6 @@ def _print_json(value: object) -> None:
 
 
 # --- ps -----------------------------------------------------------------------------------------
-
-
-def _ps_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-a", "--all", action="store_true", help="ended tasks as well")
-    parser.add_argument("-q", "--quiet", action="store_true", help="task ids only")
-    parser.add_argument(
-        "filter", nargs="*", help="words, or state:running framework:marathon image:nginx is:failed"
-    )
 
 
 def _ps(client: AgentClient, given: argparse.Namespace) -> int:
@@ -129,10 +110,6 @@ def _ps_row(row: Row, now: float) -> tuple[str, ...]:
 
 
 # --- status -------------------------------------------------------------------------------------
-
-
-def _status_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("task", nargs="?", help="the beginning of a task's id; without: the agent")
 
 
 def _status(client: AgentClient, given: argparse.Namespace) -> int:
@@ -195,14 +172,6 @@ def _moment(timestamp: float) -> str:
 # --- logs ---------------------------------------------------------------------------------------
 
 
-def _logs_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--follow", action="store_true", help="until the task ends")
-    parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
-    parser.add_argument("--stdout", action="store_true", help="only stdout")
-    parser.add_argument("--stderr", action="store_true", help="only stderr")
-    parser.add_argument("task", help="the beginning of a task's id")
-
-
 def _logs(client: AgentClient, given: argparse.Namespace) -> int:
     if given.tail is not None and given.tail < 0:
         raise ConfigError(f"--tail={given.tail}: not a number of lines")
@@ -223,11 +192,6 @@ def _logs(client: AgentClient, given: argparse.Namespace) -> int:
 
 
 # --- top ----------------------------------------------------------------------------------------
-
-
-def _top_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--interval", type=float, default=5.0, metavar="SECONDS", help="(5)")
-    parser.add_argument("--count", type=int, default=0, metavar="N", help="tables; 0: without end")
 
 
 def _top(client: AgentClient, given: argparse.Namespace) -> int:
@@ -255,11 +219,6 @@ def _top(client: AgentClient, given: argparse.Namespace) -> int:
 
 
 # --- events -------------------------------------------------------------------------------------
-
-
-def _events_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all", action="store_true", help="begin with the present state of each")
-    parser.add_argument("filter", nargs="*", help="as of ps")
 
 
 def _events(client: AgentClient, given: argparse.Namespace) -> int:
@@ -290,15 +249,6 @@ def _event_line(row: Row) -> str:
 # --- exec and kill ------------------------------------------------------------------------------
 
 
-def _exec_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-i", "--interactive", action="store_true", help="pass stdin on")
-    parser.add_argument("-t", "--tty", action="store_true", help="give it a terminal")
-    parser.add_argument("--user", default="", help="instead of the container's own")
-    parser.add_argument("--env", action="append", default=[], metavar="K=V")
-    parser.add_argument("task", help="the beginning of a task's id")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="the program and its arguments")
-
-
 def _exec(client: AgentClient, given: argparse.Namespace) -> int:
     command = given.command[1:] if given.command[:1] == ["--"] else given.command
     if not command:
@@ -316,11 +266,6 @@ def _exec(client: AgentClient, given: argparse.Namespace) -> int:
         return NOT_RUN
 
 
-def _kill_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-s", "--signal", default="KILL", help="a name or a number (KILL)")
-    parser.add_argument("task", nargs="+", help="the beginning of a task's id")
-
-
 def _kill(client: AgentClient, given: argparse.Namespace) -> int:
     """The containers of all tasks are found before the first is signalled."""
     number = signal_number(given.signal)
@@ -333,12 +278,12 @@ def _kill(client: AgentClient, given: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS: Mapping[str, tuple[Action, Callable[[argparse.ArgumentParser], None], str]] = {
-    "ps": (_ps, _ps_arguments, "list the tasks of an agent"),
-    "status": (_status, _status_arguments, "is the agent well, or what became of one task"),
-    "logs": (_logs, _logs_arguments, "print the output of a task"),
-    "top": (_top, _top_arguments, "show what running tasks use"),
-    "events": (_events, _events_arguments, "print each change of a task"),
-    "exec": (_exec, _exec_arguments, "run a command in the container of a task"),
-    "kill": (_kill, _kill_arguments, "signal the containers of tasks"),
+ACTIONS: Mapping[str, Action] = {
+    "ps": _ps,
+    "status": _status,
+    "logs": _logs,
+    "top": _top,
+    "events": _events,
+    "exec": _exec,
+    "kill": _kill,
 }

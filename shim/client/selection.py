@@ -42,6 +42,9 @@ _IS: Mapping[str, Callable[[Row], bool]] = {
     "unhealthy": lambda row: row.get("healthy") is False,
 }
 
+FILTER_WORDS = (*(f"{name}:" for name in _FIELDS), *(f"is:{name}" for name in _IS))
+"""What a word of a filter may begin with."""
+
 
 def matches(row: Row, words: Iterable[str]) -> bool:
     """Whether every word fits: ``state:running``, ``is:failed``, or a word anywhere in the row."""

@@ -20,10 +20,13 @@ from shim.errors import ConfigError, FatalError
 from shim.telemetry import log
 from shim.wire.tls import Tls
 
+OWN_FLAGS = ("ip", "port", "agent_port")
+"""All others are the agent's."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Run until SIGTERM or SIGINT. Returns the agent's exit code."""
-    own, passed = _parser().parse_known_args(argv)
+    own, passed = dev_parser().parse_known_args(argv)
     for word in passed:
         if word.partition("=")[0] == "--master":
             raise ConfigError(f"{word}: mesos-shim dev starts its own master; use mesos-shim agent")
@@ -32,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     return asyncio.run(_run(own, config))
 
 
-def _parser() -> argparse.ArgumentParser:
+def dev_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mesos-shim dev",
         allow_abbrev=False,

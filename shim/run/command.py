@@ -58,14 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--image", required=True, help="Docker image")
     add("--name", default="run", help="name of the task (run)")
     add("--command", help="shell command; without it the image's own runs")
-    add("--cpus", type=_positive, default=0.1, help="(0.1)")
-    add("--mem", type=_positive, default=64.0, metavar="MB", help="(64)")
-    add("--env", type=_pair, action="append", default=[], metavar="K=V")
+    add("--cpus", type=_positive, default=0.1, help="cpus of the task (0.1)")
+    add("--mem", type=_positive, default=64.0, metavar="MB", help="memory of the task (64)")
+    variable = "environment variable; may be given again"
+    add("--env", type=_pair, action="append", default=[], metavar="K=V", help=variable)
     label = "label of the task (Consul, placement on Triton) and of its container"
     add("--label", type=_pair, action="append", default=[], metavar="K=V", help=label)
     parameter = "a long flag of docker run, without its dashes; may be given again, also for one K"
     add("--parameter", type=_pair, action="append", default=[], metavar="K=V", help=parameter)
-    add("--instances", type=_count, default=1, metavar="N", help="(1)")
+    add("--instances", type=_count, default=1, metavar="N", help="number of tasks (1)")
     add("--network", default="bridge", help="bridge, host, none or a network's name (bridge)")
     port = (
         "publish a port on the engine's host; on Triton, where containers have addresses of "
