@@ -5,13 +5,13 @@ The shim's own image is no stand-in: compose/Dockerfile, on a base image made he
 
 from __future__ import annotations
 
-import configparser
 import hashlib
 import io
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +28,7 @@ PYMESOS = "pymesos==0.3.15"
 
 def base(client: docker.DockerClient, wheels: Path) -> str:
     """For BASE_IMAGE: Python, a shell, and the wheels that pip would fetch."""
-    key = (sys.version, (TREE / "setup.cfg").read_text(), (HERE / "tree.py").read_text())
+    key = (sys.version, (TREE / "pyproject.toml").read_text(), (HERE / "tree.py").read_text())
 
     def fill(tree: Tree) -> None:
         add_shell(tree)
@@ -43,12 +43,10 @@ def base(client: docker.DockerClient, wheels: Path) -> str:
 
 def fetch_wheels(target: Path) -> None:
     """What the package needs, as wheels, and what builds it."""
-    config = configparser.ConfigParser()
-    config.read(TREE / "setup.cfg")
-    needs = config["options"]["install_requires"].split("\n")
-    needs = [line for line in needs if line and not line.startswith("#")]
+    project = tomllib.loads((TREE / "pyproject.toml").read_text())
+    needs = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
     pip = [sys.executable, "-m", "pip", "-q", "wheel", "--wheel-dir", str(target)]
-    subprocess.run([*pip, *needs, "setuptools>=70", "wheel"], check=True)
+    subprocess.run([*pip, *needs], check=True)
     subprocess.run([*pip, "--no-deps", PYMESOS], check=True)
 
 
@@ -139,7 +137,7 @@ def made(
     return image
 
 
-SHIM_PARTS = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "shim", "compose")
+SHIM_PARTS = ("pyproject.toml", "README.md", "LICENSE", "shim", "compose")
 
 
 def shim(client: docker.DockerClient, tree: Path, base_image: str) -> str:
