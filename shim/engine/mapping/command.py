@@ -50,7 +50,9 @@ FIELDS = (
     FieldRow(
         "(agent)",
         "WorkingDir",
-        "of a task in a task group the sandbox, unless the image has a WORKDIR; else the image's",
+        "of a `MESOS` container the image's WORKDIR, else the sandbox; the sandbox where the image"
+        " is that of `--default_container_info`. Of a `DOCKER` container the image's, else `/`"
+        " (parameter `workdir` changes it)",
     ),
     FieldRow("command.environment.variables", "Env", "sorted by name; the last of a name counts"),
     FieldRow(
@@ -98,6 +100,19 @@ def map_command(builder: SpecBuilder) -> None:
         builder.completes_image_command = not builder.is_docker
     if command.HasField("user") and not builder.is_docker:
         builder.warn(f"command.user {command.user!r}: not used, the image's USER runs the task")
+
+
+def map_workdir(builder: SpecBuilder, *, on_host: bool) -> None:
+    """Set where the command begins: see ``FIELDS``.
+
+    ``on_host``: a stock agent would run it on its host. Source: Mesos' ``docker/runtime`` isolator
+    and its containerizer. A parameter ``workdir`` was applied before.
+    """
+    sandbox = builder.settings.sandbox_directory
+    if on_host:
+        builder.body.setdefault("WorkingDir", sandbox)
+    elif not builder.is_docker:
+        builder.default_workdir = sandbox
 
 
 def complete_command(spec: ContainerSpec, image_config: Mapping[str, Any]) -> ContainerSpec:

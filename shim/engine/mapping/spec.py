@@ -85,6 +85,7 @@ def container_spec(
         persistent_volumes.map_persistent_volumes(builder)
         isolation.map_isolation(builder)
         apply_parameters(builder)
+        command.map_workdir(builder, on_host=_is_on_host(task, member))
     _finish(builder, image)
     return ContainerSpec(
         name=ref.name,
@@ -93,7 +94,7 @@ def container_spec(
         force_pull=builder.force_pull,
         platform=builder.platform,
         starts_after=builder.starts_after,
-        default_workdir="" if member is None else settings.sandbox_directory,
+        default_workdir=builder.default_workdir,
         completes_image_command=builder.completes_image_command,
         warnings=tuple(builder.warnings),
     )
@@ -106,9 +107,7 @@ def with_default_container(task: TaskInfo, settings: MappingSettings) -> TaskInf
     system of its host.
     """
     default = settings.default_container_info
-    container = task.container
-    has_image = container.type == ContainerInfo.DOCKER or container.mesos.HasField("image")
-    if default is None or (task.HasField("container") and has_image):
+    if default is None or (task.HasField("container") and _has_image(task.container)):
         return task
     result = TaskInfo()
     result.CopyFrom(task)
@@ -121,6 +120,17 @@ def with_default_container(task: TaskInfo, settings: MappingSettings) -> TaskInf
     else:
         result.container.mesos.image.CopyFrom(default.mesos.image)
     return result
+
+
+def _has_image(container: ContainerInfo) -> bool:
+    return container.type == ContainerInfo.DOCKER or container.mesos.HasField("image")
+
+
+def _is_on_host(task: TaskInfo, member: MemberOf | None) -> bool:
+    """Whether a stock agent would run it on the file system of its host, whatever its defaults."""
+    if task.HasField("container"):
+        return not _has_image(task.container)
+    return member is not None
 
 
 def _image(builder: SpecBuilder) -> ImageRef:

@@ -104,6 +104,8 @@ class SpecBuilder:
     platform: str = ""
     starts_after: str = ""
     """The container that must run before this one is created."""
+    default_workdir: str = ""
+    """Where the command begins if the image does not say it; empty: the engine's own."""
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf import text_format
 
-from shim.engine.mapping.command import complete_command
+from shim.engine.api import ContainerSpec
+from shim.engine.mapping.command import complete_command, complete_workdir
 from shim.errors import InvalidTask
+from shim.protos.mesos_pb2 import ContainerInfo, TaskInfo
+from tests.engine.mapping import pods
 from tests.engine.mapping.tasks import (
     MESOS,
     body,
@@ -210,3 +214,71 @@ def test_refused_names(name: str) -> None:
 
 def test_the_engine_restarts_no_container() -> None:
     assert host()["RestartPolicy"] == {"Name": "no"}
+
+
+# --- where the command begins -----------------------------------------------------------------
+
+SANDBOX = "/mnt/mesos/sandbox"
+DEFAULT = {
+    kind: text_format.Parse(text, ContainerInfo())
+    for kind, text in {
+        "MESOS": 'type: MESOS mesos { image { type: DOCKER docker { name: "base" } } }',
+        "DOCKER": 'type: DOCKER docker { image: "base" }',
+    }.items()
+}
+
+
+def begins_in(made: ContainerSpec, image: str = "") -> str | None:
+    """The WorkingDir of the create, for an image with this WORKDIR; None: the image's own."""
+    if made.default_workdir:
+        made = complete_workdir(made, {"WorkingDir": image})
+    workdir: str | None = made.body.get("WorkingDir")
+    return workdir
+
+
+def imageless() -> TaskInfo:
+    bare = task()
+    bare.ClearField("container")
+    bare.container.type = ContainerInfo.MESOS
+    return bare
+
+
+def without_container(kind: str) -> ContainerSpec:
+    bare = task()
+    bare.ClearField("container")
+    return spec_of(bare, default_container_info=DEFAULT[kind])
+
+
+@pytest.mark.parametrize(
+    ("made", "plain", "with_workdir"),
+    [
+        (spec(), None, None),
+        (spec(MESOS), SANDBOX, None),
+        (spec(MESOS, kind="triton"), SANDBOX, None),
+        (pods.spec(pods.task()), SANDBOX, None),
+        # The image stands for the host of a stock agent: its own directory does not count.
+        (spec_of(imageless(), default_container_info=DEFAULT["DOCKER"]), SANDBOX, SANDBOX),
+        (without_container("MESOS"), SANDBOX, None),
+        (without_container("DOCKER"), None, None),
+        (pods.own_container(pods.executor()), None, None),
+    ],
+    ids=["docker", "mesos", "triton", "pod", "no image", "default", "docker default", "infra"],
+)
+def test_a_command_begins_where_a_stock_agent_begins_it(
+    made: ContainerSpec, plain: str | None, with_workdir: str | None
+) -> None:
+    assert (begins_in(made), begins_in(made, "/app")) == (plain, with_workdir)
+
+
+@pytest.mark.parametrize("kind", ["MESOS", "DOCKER"])
+def test_a_task_of_a_pod_without_a_container_begins_in_its_sandbox(kind: str) -> None:
+    bare = pods.task()
+    bare.ClearField("container")
+    made = pods.spec(bare, default_container_info=DEFAULT[kind])
+    assert begins_in(made, "/app") == SANDBOX
+
+
+def test_a_parameter_says_where_the_command_begins() -> None:
+    text = 'container { docker { parameters { key: "workdir" value: "/x" } } }'
+    for made in (spec(text), spec(MESOS + text), pods.spec(pods.task(text))):
+        assert begins_in(made, "/app") == "/x"

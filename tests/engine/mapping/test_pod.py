@@ -7,7 +7,6 @@ import dataclasses
 import pytest
 
 from shim.engine.mapping import parse_default_container_dns
-from shim.engine.mapping.command import complete_workdir
 from shim.engine.mapping.pod import with_address
 from shim.model.container import (
     LABEL_CONTAINER,
@@ -79,16 +78,6 @@ def test_a_task_joins_the_infra_container() -> None:
     assert (labels[LABEL_TASK], labels[LABEL_EXECUTOR]) == ("web", "pod.1")
     assert labels[LABEL_FRAMEWORK] == "F-0000"
     assert made.warnings == ()
-
-
-def test_a_task_begins_in_its_sandbox_unless_it_or_the_image_has_a_directory() -> None:
-    made = spec(task())
-    assert complete_workdir(made, {}).body["WorkingDir"] == "/mnt/mesos/sandbox"
-    assert complete_workdir(made, {"WorkingDir": ""}).body["WorkingDir"] == "/mnt/mesos/sandbox"
-    assert "WorkingDir" not in complete_workdir(made, {"WorkingDir": "/app"}).body
-    text = 'container { docker { parameters { key: "workdir" value: "/x" } } }'
-    assert complete_workdir(spec(task(text)), {}).body["WorkingDir"] == "/x"
-    assert own_container(executor()).default_workdir == ""
 
 
 def test_nothing_that_belongs_to_the_shared_network_reaches_the_engine() -> None:
