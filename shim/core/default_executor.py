@@ -22,15 +22,16 @@ A task group::
                        OVER                              KILLING
 
 =========  ================================================================================
-QUEUED     the executor is not there yet; no task has been heard of but by its acceptance
+QUEUED     the executor is not there yet. Images are pulled and URIs fetched meanwhile; no create
+           is allowed before the infra container runs, and no state is reported
 LAUNCHING  TASK_STARTING is reported for each task; not all launches have answered
 RUNNING    TASK_RUNNING was reported, in the order of the group, for each that was launched
 KILLING    a task ended in another state than TASK_FINISHED: the others are killed
 OVER       the group ended before it was delivered to its executor
 =========  ================================================================================
 
-While a group is LAUNCHING, the end of a task (its launch failed, its container exited) is only
-noted. A task of such a group whose container runs is in the task phase LAUNCHED.
+While a group is QUEUED or LAUNCHING, the end of a task (its launch failed, its container exited) is
+only noted. A task of such a group whose container runs is in the task phase LAUNCHED.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class GroupEvent(enum.Enum):
 
 class GroupAction(enum.Enum):
     IGNORE = "do nothing"
-    START = "report TASK_STARTING for each task, then launch all"
+    START = "report TASK_STARTING for each task, then allow the creates that are due"
     RELEASE = "report TASK_RUNNING for each task that was launched, then apply the ends noted"
     KILL_REST = "kill the group's other tasks"
 
@@ -169,24 +170,22 @@ class Group:
     phase: GroupPhase
     members: list[TaskKey] = field(default_factory=list)
     """In the order of the group; after a restart without those that are forgotten."""
+    creates_due: list[TaskKey] = field(default_factory=list)
+    """Tasks whose launches wait, in the phase QUEUED, to send their creates."""
     ends: dict[TaskKey, tuple[Event, object]] = field(default_factory=dict)
-    """Ends noted while the group is LAUNCHING, with the action's argument."""
+    """Ends noted while the group is QUEUED or LAUNCHING, with the action's argument."""
 
 
-def published_info(info: TaskInfo, executor: Executor) -> TaskInfo:
-    """The TaskInfo for service discovery: a task that names no network has its executor's.
+def shares_network(info: TaskInfo) -> bool:
+    """Whether a task of a group names no network of its own."""
+    return not any(network.name for network in info.container.network_infos)
 
-    The executor's port mappings are for those tasks that say, in their DiscoveryInfo, which ports
-    are theirs.
-    """
+
+def with_executors_network(info: TaskInfo, executor: Executor) -> TaskInfo:
+    """The TaskInfo for service discovery, of a task that shares the network of its executor."""
     own = TaskInfo()
     own.CopyFrom(info)
-    networks = own.container.network_infos
-    if not any(network.name for network in networks):
-        own.container.type = ContainerInfo.MESOS
-        del networks[:]
-        networks.extend(executor.info.container.network_infos)
-        if not own.discovery.ports.ports:
-            for network in networks:
-                network.ClearField("port_mappings")
+    own.container.type = ContainerInfo.MESOS
+    del own.container.network_infos[:]
+    own.container.network_infos.extend(executor.info.container.network_infos)
     return own

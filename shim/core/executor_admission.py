@@ -64,11 +64,14 @@ def refused(
     if executor.phase in (ExecutorPhase.TERMINATING, ExecutorPhase.TERMINATED):
         return _dropped(framework, f"Executor {executor.phase.value}")
     if not same_executor(executor.info, info):
-        return _invalid(
-            f"ExecutorInfo {info.executor_id.value!r} differs from the one that runs already with "
-            "the same id"
-        )
+        return other_info(info)
     return None
+
+
+def other_info(info: ExecutorInfo) -> Report:
+    """An executor with this id runs already, and is another one."""
+    name = repr(info.executor_id.value)
+    return _invalid(f"ExecutorInfo {name} differs from the one that runs already with the same id")
 
 
 def too_large(executor: CustomExecutor, needed: Size) -> Report | None:

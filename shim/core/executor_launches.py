@@ -52,6 +52,8 @@ class ExecutorLaunches:
             info.framework_id.value = framework_id
         key = ExecutorKey(framework_id, ExecutorId(info.executor_id.value))
         executor = self._executors.table.get(key)
+        if rejection is None and key in self._all_executors:
+            rejection = executor_admission.other_info(info)
         if rejection is None:
             rejection = self._problem(framework, info, tasks, executor, launch_executor)
         if rejection is None:

@@ -308,12 +308,11 @@ class MasterMessageHandler:
     ) -> None:
         framework_id, tasks = FrameworkId(framework.info.id.value), message.task_group.tasks
         keys = [task_key(framework_id, info) for info in tasks]
-        known = [k for k in keys if k in self._tasks.table or self._status_updates.closed(k)]
-        for key in known:
-            self._tasks.resume_updates(key)
-            self._ctx.counters["duplicate_launches"] += 1
-        if known:
+        executor_id = ExecutorId(message.executor.executor_id.value)
+        if self._tasks.is_repeated(keys, ExecutorKey(framework_id, executor_id)):
             return
+        if rejection is None and (used := self._tasks.in_use(keys)) is not None:
+            rejection = rejections.invalid_group(f"task_group: task_id {used!r} is in use")
         wanted = message.launch_executor if message.HasField("launch_executor") else None
         self._executor_launches.run(
             framework, message.executor, tasks, rejection, grouped=True, launch_executor=wanted

@@ -16,7 +16,8 @@ missing                 the task had run: its container was removed by others. T
 ======================  =================================================================
 
 An infra container that is gone has ended its executor, and all tasks of the executor with it. The
-launch of one is repeated at will: it runs nothing. Tasks of a queued group wait for it.
+launch of one is repeated at will: it runs nothing. The launches of a queued group's tasks are
+ordered with it, and wait for it.
 
 A container with this shim's label that belongs to no task and no executor is removed
 (``--docker_kill_orphans``). A container without the label for its container id is left: no shim
@@ -104,10 +105,10 @@ class Recovery:
         for ref in self._tasks.pending_removals.values():
             self._ctx.order(Remove(ref))
         self.remove_orphans(found.values())
-        launched = [task for task in live if not (task.queued or task.inside_executor)]
+        # Infra containers first: the launches of tasks wait for them.
         self._groups.reconcile(found)
-        for task in launched:
-            if task.live:
+        for task in live:
+            if task.live and not task.inside_executor:
                 self._resume_task(task, found.get(task.ref.container_id))
         self._custom_executors.reconcile(found)
         self._drop_frameworks_without_checkpoint()

@@ -67,6 +67,10 @@ class Task:
         self.info.ClearField("executor")
         self.wire.executor_id.value = key.executor_id
 
+    def belongs_to(self, executor: ExecutorKey) -> bool:
+        """Whether it is of this executor, a DEFAULT or a CUSTOM one."""
+        return executor == (self.executor_key if self.group is None else self.group.executor.key)
+
     @property
     def inside_executor(self) -> bool:
         """It is live and of a custom executor: it has no container of its own."""
@@ -74,7 +78,7 @@ class Task:
 
     @property
     def queued(self) -> bool:
-        """Its group waits for the executor: there is nothing of it at the endpoint."""
+        """Its group waits for the executor: no container of it was asked for."""
         return self.group is not None and self.group.phase is GroupPhase.QUEUED
 
     @property

@@ -86,8 +86,7 @@ class TaskGroups:
         framework_id = FrameworkId(message.framework.id.value)
         key = ExecutorKey(framework_id, ExecutorId(message.executor.executor_id.value))
         infos = {task_key(framework_id, info): info for info in message.task_group.tasks}
-        if all(known in self._tasks.table for known in infos):
-            self._ctx.counters["duplicate_launches"] += 1
+        if self._tasks.is_repeated(infos, key):
             return
         known_executor = self._executors.get(key)
         report = unavailable or self._rejection(framework, message, infos, known_executor)
@@ -110,19 +109,11 @@ class TaskGroups:
     ) -> Report | None:
         """Why this agent cannot run the group, whatever runs here; None when it can."""
         settings, info = self._ctx.settings, message.executor
-        if info.type != ExecutorInfo.DEFAULT:
-            return rejections.invalid_group("executor.type: not DEFAULT")
         if settings.pod_network is None:
             return rejections.invalid_group(settings.pods_refused)
-        if len(infos) < len(message.task_group.tasks):
-            return rejections.invalid_group("task_group: two of its tasks have the same task_id")
-        used = next((key.task_id for key in infos if key in self._tasks.table), None)
-        if used is not None:
-            return rejections.invalid_group(f"task_group: task_id {used!r} is in use")
-        if executor is not None and not _equal(executor.info, info):
-            return rejections.invalid_group(
-                f"executor: differs from executor {info.executor_id.value!r} that runs here"
-            )
+        problem = _malformed(framework, message) or self._conflict(info, infos, executor)
+        if problem:
+            return rejections.invalid_group(problem)
         resources = list(info.resources)
         for task_info in infos.values():
             resources += task_info.resources
@@ -132,6 +123,18 @@ class TaskGroups:
         return rejections.unknown_resources(framework, resources, known) or self._unfit(
             infos, info, executor
         )
+
+    def _conflict(
+        self, info: ExecutorInfo, infos: Mapping[TaskKey, TaskInfo], executor: Executor | None
+    ) -> str:
+        """What else here has the id of one of the tasks, or of the executor; empty: nothing."""
+        if (used := self._tasks.in_use(infos)) is not None:
+            return f"task_group: task_id {used!r} is in use"
+        key = ExecutorKey(next(iter(infos)).framework_id, ExecutorId(info.executor_id.value))
+        custom = key in self._tasks.custom_executors.table
+        if custom or (executor is not None and not _equal(executor.info, info)):
+            return f"executor: differs from executor {info.executor_id.value!r} that runs here"
+        return ""
 
     def _unfit(
         self,
@@ -211,6 +214,9 @@ class TaskGroups:
             self._group_event(group, GroupEvent.DELIVERED)
         elif launched:
             self._launch_infra(executor, framework)
+        # The tasks pull and fetch while the infra container is made.
+        for task in self._members(group):
+            self._ctx.order(self._tasks.launch_order(task))
 
     def _launch_infra(self, executor: Executor, framework: Framework) -> None:
         assert self._ctx.agent_id is not None
@@ -350,8 +356,12 @@ class TaskGroups:
         members = list(self._members(group))
         for task in members:
             self._tasks.reporter.report(task, status.starting())
+        due, group.creates_due = set(group.creates_due), []
         for task in members:
-            self._ctx.order(self._tasks.launch_order(task))
+            if task.key in due and task.key not in group.ends:
+                self._tasks.step(task, Event.CREATING)
+        # All launches may have failed already.
+        self._tasks.changed_members += members
 
     def _release(self, group: Group) -> None:
         for task in self._members(group):
@@ -434,6 +444,25 @@ _LAUNCHING = {phase.value for phase in (TaskPhase.STAGING, TaskPhase.STARTING, T
 
 def task_key(framework_id: FrameworkId, info: TaskInfo) -> TaskKey:
     return TaskKey(framework_id, TaskId(info.task_id.value))
+
+
+def _malformed(framework: Framework, message: RunTaskGroupMessage) -> str:
+    """What no master lets through, with the name of the field; empty: nothing."""
+    info, tasks = message.executor, message.task_group.tasks
+    if info.type != ExecutorInfo.DEFAULT:
+        return "executor.type: not DEFAULT"
+    framework_id, named = framework.info.id.value, info.framework_id.value
+    if info.HasField("framework_id") and named != framework_id:
+        return f"executor.framework_id: {named!r}, and the framework is {framework_id!r}"
+    if len({task.task_id.value for task in tasks}) < len(tasks):
+        return "task_group: two of its tasks have the same task_id"
+    executor_id = info.executor_id.value
+    for task in tasks:
+        own = task.executor.executor_id.value
+        if task.HasField("executor") and own != executor_id:
+            field = f"task {task.task_id.value!r}: executor.executor_id"
+            return f"{field}: {own!r}, and the executor of the group is {executor_id!r}"
+    return ""
 
 
 def _launches_executor(message: RunTaskGroupMessage) -> bool:

@@ -8,14 +8,19 @@ know, and orders what is to be done.
 from __future__ import annotations
 
 import uuid as uuidlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shim import limits
 from shim.core import status
 from shim.core.context import Context
-from shim.core.default_executor import Group, GroupPhase, published_info
+from shim.core.default_executor import (
+    Group,
+    GroupPhase,
+    shares_network,
+    with_executors_network,
+)
 from shim.core.executors import Executor
 from shim.core.frameworks import Framework, Frameworks
 from shim.core.history import History
@@ -59,6 +64,9 @@ if TYPE_CHECKING:
 
 _LAUNCH_PHASES = (TaskPhase.STAGING, TaskPhase.STARTING, TaskPhase.LAUNCHED)
 """Of a task whose launch, or whose group's launch, is under way."""
+
+_NOT_ALL_LAUNCHED = (GroupPhase.QUEUED, GroupPhase.LAUNCHING)
+"""Of a group: what happens to one of its tasks waits for the launches of the others."""
 
 _WITHOUT_KILLING = (Cause.EXPIRED, Cause.WITHOUT_UPDATES, Cause.EXECUTOR_TERMINATED)
 """Causes of an end that TASK_KILLING does not announce."""
@@ -153,15 +161,11 @@ class Tasks:
         return Launch(task.ref, task.info, self._ctx.agent_id, member, volumes=volumes)
 
     def _member_of(self, executor: Executor) -> MemberOf:
-        addresses, host = executor.addresses, self._ctx.settings.engine_ip
-        if not addresses and host is not None:
-            addresses = (host,)
         tasks = (self.table[key] for key in executor.task_keys)
         return MemberOf(
             executor.ref,
             executor.info,
             executor.has_container,
-            addresses,
             group=tuple((task.ref, task.info) for task in tasks),
             volumes=self._volumes.mounts(executor.info.resources),
         )
@@ -177,6 +181,26 @@ class Tasks:
             at = self._ctx.now.mono + max(0.0, left - self._ctx.now.wall)
             self._ctx.timers.set(TaskExpiry(task.ref), at)
 
+    def is_repeated(self, keys: Collection[TaskKey], executor: ExecutorKey) -> bool:
+        """Whether a task group was launched, or rejected, before: the message came twice.
+
+        A part of its tasks may be forgotten already. A framework may use the id of a task again,
+        once the executor has ended.
+        """
+        known = [task for key in keys if (task := self.table.get(key)) is not None]
+        same = any(task.belongs_to(executor) for task in known)
+        if not same and not all(map(self._status_updates.closed, keys)):
+            return False
+        for key in keys:
+            self.resume_updates(key)
+        self._ctx.counters["duplicate_launches"] += 1
+        return True
+
+    def in_use(self, keys: Iterable[TaskKey]) -> str | None:
+        """The id of the first task that is here, or whose end waits for an acknowledgement."""
+        closed = self._status_updates.closed
+        return next((key.task_id for key in keys if key in self.table or closed(key)), None)
+
     # --- events ---------------------------------------------------------------------------
 
     def apply(self, ref: Ref, event: Event, detail: object = None) -> None:
@@ -190,9 +214,12 @@ class Tasks:
             return
         if task.group is not None:
             self.changed_members.append(task)
-            if task.group.phase is GroupPhase.LAUNCHING and task.phase in _LAUNCH_PHASES:
+            if task.group.phase in _NOT_ALL_LAUNCHED and task.phase in _LAUNCH_PHASES:
                 if event in (Event.FAILED, Event.EXITED, Event.VANISHED):
                     task.group.ends.setdefault(task.key, (event, detail))
+                    return
+                if event is Event.CREATING and task.queued:
+                    task.group.creates_due.append(task.key)
                     return
                 if event is Event.STARTED:
                     event = Event.STARTED_EARLY
@@ -322,14 +349,16 @@ class Tasks:
 
     def _note_addresses(self, task: Task, container: Container) -> None:
         """A container in the network of an infra container has the addresses of that one."""
-        own_network = any(info.name for info in task.info.container.network_infos)
-        shared = () if task.group is None or own_network else task.group.executor.addresses
-        task.addresses = shared or container.addresses
+        task.addresses = container.addresses
+        if task.group is not None and shares_network(task.info):
+            task.addresses = task.group.executor.addresses or container.addresses
         task.ports = container.ports
 
     def _publish(self, task: Task) -> None:
-        info = task.info if task.group is None else published_info(task.info, task.group.executor)
-        self._ctx.order(Publish(task.ref, info, task.addresses, task.healthy, task.ports))
+        info, shared = task.info, False
+        if task.group is not None and shares_network(task.info):
+            info, shared = with_executors_network(task.info, task.group.executor), True
+        self._ctx.order(Publish(task.ref, info, task.addresses, task.healthy, task.ports, shared))
 
     def _publish_and_check(self, task: Task) -> None:
         self._publish(task)
@@ -445,7 +474,10 @@ class Tasks:
 
     def finish(self, task: Task, report: Report) -> None:
         """End the task: report its terminal state and have its container removed."""
-        has_container = not (task.queued or task.inside_executor)
+        has_container = not task.inside_executor
+        if task.queued:
+            # Its launch prepares: it ends now, whenever the removal is due.
+            self._ctx.order(CancelLaunch(task.ref))
         task.phase = TaskPhase.ENDED
         if task.group is not None:
             self.changed_members.append(task)

@@ -162,7 +162,7 @@ def _addresses(
     order: Publish, context: ServiceContext, notes: list[str]
 ) -> Iterator[_ServiceAddress]:
     """One address for each port; one without a port for a task that has no ports."""
-    ports = task_ports(order.task, order.ports)
+    ports = _ports_of(order)
     if len(ports) > limits.CONSUL_PORTS:
         notes.append(f"only the first {limits.CONSUL_PORTS} of {len(ports)} ports are registered")
     if not ports:
@@ -178,6 +178,10 @@ def _addresses(
             yield _ServiceAddress(port, *address)
 
 
+def _ports_of(order: Publish) -> tuple[TaskPort, ...]:
+    return task_ports(order.task, order.ports, shares_network=order.shares_network)
+
+
 def _port_address(
     port: TaskPort, order: Publish, context: ServiceContext
 ) -> tuple[str, int] | None:
@@ -191,7 +195,7 @@ def _port_address(
 
 def _resolve_port(number: int, order: Publish, context: ServiceContext) -> tuple[str, int] | None:
     """The address of a health check's port, which is a container port."""
-    for port in task_ports(order.task, order.ports):
+    for port in _ports_of(order):
         if port.container == number:
             return _port_address(port, order, context)
     return _port_address(TaskPort(number, number), order, context)

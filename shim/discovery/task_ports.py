@@ -36,16 +36,21 @@ class TaskPort:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def task_ports(task: TaskInfo, container: Iterable[ContainerPort] = ()) -> tuple[TaskPort, ...]:
+def task_ports(
+    task: TaskInfo, container: Iterable[ContainerPort] = (), *, shares_network: bool = False
+) -> tuple[TaskPort, ...]:
     """All ports of a task. Ports of the same protocol and container port are given once.
 
     ``container`` are the ports of its container: with ``publish-all`` the image names them.
+    ``shares_network``: the port mappings are those of a pod. A task there has the ones that its
+    DiscoveryInfo names.
     """
     mappings = _mappings(task)
     own_network = _has_own_network(task)
     named = [_discovery_port(port, mappings, own_network) for port in task.discovery.ports.ports]
     mapped = [
-        TaskPort(m.container_port, m.host_port, protocol=_protocol(m.protocol)) for m in mappings
+        TaskPort(m.container_port, m.host_port, protocol=_protocol(m.protocol))
+        for m in (() if shares_network else mappings)
     ]
     found = [*named, *mapped, *_published(task, own_network), *_exposed(task, own_network)]
     if _publishes_all(task):

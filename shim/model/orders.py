@@ -77,8 +77,6 @@ class MemberOf:
     executor: ExecutorInfo
     infra: bool
     """The executor has an infra container, which the task joins once it runs."""
-    addresses: tuple[str, ...] = ()
-    """Those of the infra container, IPv4 first; empty on the host's network."""
     group: tuple[tuple[Ref, TaskInfo], ...] = ()
     """All tasks of its executor, of every task group, itself included, with their containers.
 
@@ -227,6 +225,8 @@ class Publish:
     """None: the task has no health check, or no result yet."""
     ports: tuple[ContainerPort, ...] = ()
     """The container's ports, for a task that names none itself."""
+    shares_network: bool = False
+    """Its network is its executor's, with the port mappings of all tasks there."""
 
 
 @dataclass(frozen=True, slots=True)

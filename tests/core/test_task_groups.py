@@ -24,6 +24,7 @@ from shim.protos.mesos_pb2 import (
     TaskStatus,
     Value,
 )
+from tests.core.executor_harness import ExecutorShim, inner_task
 from tests.core.harness import (
     Shim,
     container,
@@ -72,11 +73,13 @@ def removals(shim: Shim) -> list[str]:
 # --- the way to TASK_RUNNING ------------------------------------------------------------------
 
 
-def test_an_accepted_group_waits_for_its_infra_container() -> None:
+def test_an_accepted_group_prepares_while_its_infra_container_is_launched() -> None:
     shim = shim_with()
     shim.run_group(*NAMES)
     (launch,) = of(orders.LaunchExecutor, shim.decision.orders)
-    assert not of(Launch, shim.decision.orders)
+    kinds = [type(order) for order in shim.decision.orders]
+    assert kinds == [orders.LaunchExecutor, Launch, Launch, Launch], "the infra container first"
+    assert not statuses(shim.decision.orders)
     assert launch.ref == shim.executor().ref
     assert launch.executor.framework_id.value == "F"
     assert launch.framework.id.value == "F"
@@ -86,13 +89,57 @@ def test_an_accepted_group_waits_for_its_infra_container() -> None:
     assert of(orders.AllowCreate, shim.decision.orders) == [orders.AllowCreate(launch.ref)]
 
 
+def test_no_create_is_allowed_before_the_infra_container_runs() -> None:
+    shim = shim_with()
+    shim.run_group("a", "b")
+    creating = shim.creating("a")
+    assert not of(orders.AllowCreate, creating.orders)
+    assert not creating.records, "a restart launches it again"
+    shim.infra_started()
+    assert states(shim.decision.orders) == [("a", "TASK_STARTING"), ("b", "TASK_STARTING")]
+    assert of(orders.AllowCreate, shim.decision.orders) == [orders.AllowCreate(shim.ref("a"))]
+    assert not of(Launch, shim.decision.orders)
+    shim.creating("b")
+    assert of(orders.AllowCreate, shim.decision.orders) == [orders.AllowCreate(shim.ref("b"))]
+    for name in ("a", "b"):
+        shim.started(name)
+    assert shim.pending_states("a") == ["TASK_STARTING", "TASK_RUNNING"]
+
+
+def test_a_launch_that_fails_meanwhile_is_told_when_all_have_answered() -> None:
+    shim = shim_with()
+    shim.run_group("a", "b")
+    shim.handle(facts.LaunchFailed(shim.ref("b"), facts.Failure.PULL, "no such image"))
+    assert not statuses(shim.decision.orders)
+    shim.creating("a")
+    shim.infra_started()
+    assert of(orders.AllowCreate, shim.decision.orders) == [orders.AllowCreate(shim.ref("a"))]
+    assert shim.pending_states("b") == ["TASK_STARTING"]
+    shim.started("a")
+    assert shim.pending_states("a") == ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"]
+    assert shim.pending_states("b") == ["TASK_STARTING", "TASK_FAILED"]
+
+
+def test_launches_that_all_fail_meanwhile_end_the_group_when_the_infra_container_runs() -> None:
+    shim = shim_with()
+    shim.run_group("a", "b")
+    for name in ("a", "b"):
+        shim.creating(name)
+        shim.handle(facts.LaunchFailed(shim.ref(name), facts.Failure.PULL, "no such image"))
+    shim.infra_started()
+    assert not of(orders.AllowCreate, shim.decision.orders)
+    for name in ("a", "b"):
+        assert shim.pending_states(name) == ["TASK_STARTING", "TASK_FAILED"]
+    assert orders.Remove(shim.executor().ref, 0.0) in shim.decision.orders
+
+
 def test_starting_of_all_is_reported_before_the_launches_when_the_infra_runs() -> None:
     shim = shim_with()
+    shim.running_group("first")
     info = task_info("b")
     info.check.type = CheckInfo.TCP
     info.check.tcp.port = 80
-    shim.run_group("a", info)
-    shim.infra_started()
+    shim.run_group("a", info, launch=False)
     given = shim.decision.orders
     assert states(given) == [("a", "TASK_STARTING"), ("b", "TASK_STARTING")]
     kinds = [type(order) for order in given]
@@ -112,8 +159,7 @@ def test_starting_of_all_is_reported_before_the_launches_when_the_infra_runs() -
         executor.ref,
         executor.info,
         infra=True,
-        addresses=("172.17.0.9",),
-        group=tuple((shim.ref(name), shim.task(name).info) for name in "ab"),
+        group=tuple((shim.ref(name), shim.task(name).info) for name in ("first", "a", "b")),
     )
     assert not member.task.HasField("executor")
 
@@ -182,7 +228,7 @@ def test_without_an_infra_container_the_group_is_launched_at_once(
     assert states(given) == [("a", "TASK_STARTING"), ("b", "TASK_STARTING")]
     for launch in of(Launch, given):
         assert launch.executor is not None
-        assert (launch.executor.infra, launch.executor.addresses) == (False, ("10.0.0.7",))
+        assert not launch.executor.infra
     acknowledge(shim, "a", "b")
     for name in ("a", "b"):
         shim.started(name)
@@ -338,22 +384,25 @@ def test_after_an_unhealthy_task_all_ends_of_the_executor_say_so() -> None:
     assert (status.HasField("healthy"), status.healthy) == (True, False)
 
 
-def test_a_task_is_published_with_the_ports_of_the_pod_that_it_says_are_its_own() -> None:
+def test_a_task_is_published_with_the_network_of_its_pod() -> None:
     shim = shim_with()
     executor = executor_info()
     executor.container.network_infos[0].port_mappings.add(host_port=31000, container_port=80)
     web = task_info("web")
     web.discovery.visibility = DiscoveryInfo.CLUSTER
     web.discovery.ports.ports.add(number=31000, name="http")
-    shim.run_group(web, "other", executor=executor)
+    apart = task_info("apart")
+    apart.container.network_infos.add(name="other")
+    shim.run_group(web, apart, executor=executor)
     shim.infra_started()
-    for name in ("web", "other"):
+    for name in ("web", "apart"):
         shim.started(name)
     own, other = of(orders.Publish, shim.decision.orders)
-    assert own.addresses == other.addresses == ("172.17.0.9",)
+    assert (own.addresses, other.addresses) == (("172.17.0.9",), ("172.17.0.2",))
     (network,) = own.task.container.network_infos
     assert (network.name, network.port_mappings[0].container_port) == ("bridge", 80)
-    assert not other.task.container.network_infos[0].port_mappings
+    assert (own.shares_network, other.shares_network) == (True, False)
+    assert other.task == apart
     assert not shim.task("web").info.container.network_infos, "the task itself is unchanged"
 
 
@@ -382,7 +431,7 @@ def test_a_second_group_waits_with_the_first_for_the_infra_container() -> None:
     shim = shim_with()
     shim.run_group("a")
     shim.run_group("b", launch=False)
-    assert not of(orders.LaunchExecutor, shim.decision.orders)
+    assert [type(order) for order in shim.decision.orders] == [Launch]
     shim.infra_started()
     assert states(shim.decision.orders) == [("a", "TASK_STARTING"), ("b", "TASK_STARTING")]
 
@@ -562,6 +611,90 @@ def test_a_repeated_launch_is_ignored() -> None:
     shim.run_group("a", "b")
     assert not shim.decision.orders
     assert not shim.decision.records
+    end_all(shim, "a")
+    shim.run_group("a", "b")
+    assert not shim.decision.orders, "also when one of its tasks is forgotten"
+
+
+def test_a_rejected_launch_that_is_repeated_is_not_accepted() -> None:
+    shim = shim_with()
+    shim.run_group("a", "b", launch=False)
+    acknowledge(shim, "b")
+    shim.run_group("a")
+    assert not shim.decision.orders, "its rejection is not acknowledged"
+    shim.run_group("a", "b")
+    (status,) = statuses(shim.decision.orders)
+    assert (status.task_id.value, status.message) == ("b", "task_group: task_id 'a' is in use")
+    acknowledge(shim, "a", "b")
+    shim.run_group("a", "b")
+    assert of(orders.LaunchExecutor, shim.decision.orders)
+
+
+def of_another_framework() -> ExecutorInfo:
+    info = executor_info()
+    info.framework_id.value = "G"
+    return info
+
+
+def without_type() -> ExecutorInfo:
+    info = executor_info()
+    info.ClearField("type")
+    return info
+
+
+def task_of_another_executor() -> TaskInfo:
+    info = task_info("a")
+    info.executor.CopyFrom(executor_info("other"))
+    return info
+
+
+@pytest.mark.parametrize(
+    ("task", "executor", "text"),
+    [
+        ("a", of_another_framework(), "executor.framework_id: 'G', and the framework is 'F'"),
+        ("a", without_type(), "executor.type: not DEFAULT"),
+        (
+            task_of_another_executor(),
+            executor_info(),
+            "task 'a': executor.executor_id: 'other', and the executor of the group is 'e'",
+        ),
+    ],
+    ids=["framework", "type", "executor"],
+)
+def test_what_no_master_lets_through_is_refused_with_its_field(
+    task: TaskInfo | str, executor: ExecutorInfo, text: str
+) -> None:
+    shim = shim_with()
+    message = m.RunTaskGroupMessage(launch_executor=True, executor=executor)
+    message.framework.CopyFrom(shim.frameworks["F"])
+    infos = [task_info(task) if isinstance(task, str) else task, task_info("b")]
+    message.task_group.tasks.extend(infos)
+    shim.receive(message)
+    status, exited = refusal(shim, "a", "b")
+    assert (status.message, exited) == (text, [("e", -1)])
+    assert status.reason == TaskStatus.REASON_TASK_GROUP_INVALID
+    assert not shim.disk.executors
+
+
+def test_the_id_of_a_custom_executor_is_not_that_of_a_pod_as_well() -> None:
+    shim = ExecutorShim(pod_network=SHARED)
+    shim.framework("F", "killing", "aware")
+    shim.run_inside("t")
+    shim.run_group("a", executor="E")
+    assert "differs" in shim.last_status("a").message
+    shim.running_group("x")
+    inner = inner_task("y")
+    inner.executor.executor_id.value = "e"
+    shim.run_inside(inner)
+    assert "differs" in shim.last_status("y").message
+    assert shim.task("x").live
+
+
+def test_a_launch_without_tasks_is_not_for_this_agent() -> None:
+    shim = shim_with()
+    shim.run_group()
+    assert not shim.decision.orders
+    assert not shim.disk.executors
 
 
 def test_without_pods_a_group_is_refused_in_one_sentence() -> None:
@@ -595,8 +728,9 @@ def test_a_kill_while_the_infra_container_is_launched_ends_the_group_and_the_exe
     told = statuses(shim.decision.orders)
     assert {(s.state, s.message) for s in told} == {(TaskState.TASK_KILLED, KILLED_IN_QUEUE)}
     assert [s.task_id.value for s in told] == ["a", "b"]
-    assert orders.CancelLaunch(infra) in shim.decision.orders
-    assert removals(shim) == [infra.name], "the tasks never had a container"
+    cancelled = [order.ref for order in of(orders.CancelLaunch, shim.decision.orders)]
+    assert cancelled == [shim.ref("a"), shim.ref("b"), infra]
+    assert removals(shim) == [ref.name for ref in cancelled]
     assert not of(Launch, shim.handle(facts.ContainerStarted(infra, running(infra))).orders)
     acknowledge(shim, "a", "b")
     assert exited_executors(shim.decision.orders) == [("e", 0)]
@@ -644,7 +778,9 @@ def test_an_infra_container_that_cannot_be_launched_fails_all_tasks() -> None:
             "Failed to launch container: port 80 is taken",
         )
     }
-    assert removals(shim) == [infra.name]
+    cancelled = [order.ref for order in of(orders.CancelLaunch, shim.decision.orders)]
+    assert cancelled == [shim.ref("a"), shim.ref("b"), infra], "what the tasks prepare ends as well"
+    assert removals(shim) == [ref.name for ref in cancelled]
     acknowledge(shim, "a", "b")
     assert exited_executors(shim.decision.orders) == [("e", -1)]
 
@@ -804,8 +940,12 @@ def test_after_a_restart_an_accepted_group_is_launched_from_the_infra_container_
     shim.restart()
     (launch,) = of(orders.LaunchExecutor, shim.decision.orders)
     assert launch.framework.id.value == "F"
-    assert not of(Launch, shim.decision.orders)
+    ordered = [order.ref for order in shim.decision.orders if isinstance(order, Launch)]
+    assert ordered == [shim.ref("a"), shim.ref("b")], "each once"
+    kinds = [type(order) for order in shim.decision.orders]
+    assert kinds.index(orders.LaunchExecutor) < kinds.index(Launch)
     assert sum(r.scalar.value for r in launch.resources if r.name == "cpus") == pytest.approx(2.1)
+    assert not statuses(shim.decision.orders)
 
 
 def test_after_a_restart_a_running_infra_container_is_adopted() -> None:

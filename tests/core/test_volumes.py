@@ -293,8 +293,7 @@ def test_a_pod_mounts_the_volumes_of_its_executor_and_of_its_tasks() -> None:
     decision = shim.receive(message)
     (infra,) = of(LaunchExecutor, decision.orders)
     assert [mount.persistence_id for mount in infra.volumes] == ["pods"]
-    launch = shim.handle(facts.ContainerStarted(infra.ref, container_of_executor(infra.ref)))
-    (member,) = of(Launch, launch.orders)
+    (member,) = of(Launch, decision.orders)
     assert member.executor is not None
     assert [mount.persistence_id for mount in member.volumes] == ["own"]
     assert [mount.persistence_id for mount in member.executor.volumes] == ["pods"]
@@ -311,6 +310,16 @@ def test_the_removal_of_a_pods_volume_waits_for_the_executor_also_after_a_restar
     assert not of(RemoveVolume, shim.decision.orders)
     given = shim.removed(infra.ref).orders
     assert of(RemoveVolume, given) == [RemoveVolume(name_of("pods"))]
+
+
+def test_a_task_that_ends_while_its_pod_is_queued_releases_its_volume() -> None:
+    shim = pod_shim()
+    shim.receive(group_message(shim))
+    shim.kill("t")
+    shim.receive(m.CheckpointResourcesMessage())
+    assert not of(RemoveVolume, shim.decision.orders), "its launch may be making the volume"
+    given = shim.removed(shim.ref("t")).orders
+    assert of(RemoveVolume, given) == [RemoveVolume(name_of("own"))]
 
 
 def group_message(shim: Shim) -> m.RunTaskGroupMessage:

@@ -48,6 +48,15 @@ def test_an_unmapped_port_of_a_container_network_has_no_host_port() -> None:
     assert ports(bridged() + discovery('number: 80 name: "http"')) == [(80, None, "http", "tcp")]
 
 
+def test_a_task_of_a_pod_has_only_the_mappings_that_it_names() -> None:
+    mapped = bridged((31000, 80), (31001, 5432))
+    found = task_ports(task(mapped + discovery('number: 31000 name: "http"')), shares_network=True)
+    assert found == (TaskPort(80, 31000, "http"),)
+    assert task_ports(task(mapped), shares_network=True) == ()
+    ports = 'resources { name: "ports" type: RANGES ranges { range { begin: 7 end: 7 } } }'
+    assert task_ports(task(mapped + ports), shares_network=True) == (TaskPort(7, 7),)
+
+
 def test_in_the_host_network_both_ports_are_equal() -> None:
     assert ports(discovery("number: 31005")) == [(31005, 31005, "", "tcp")]
 

@@ -286,10 +286,73 @@ BUGS = (
         (SIM, GROUPS),
     ),
     Bug(
-        "task groups: a restart launches the tasks of a queued group",
+        "task groups: a restart does not launch the tasks of a queued group",
         "shim/core/recovery.py",
-        "        launched = [task for task in live if not (task.queued or task.inside_executor)]\n",
-        "        launched = [task for task in live if not task.inside_executor]\n",
+        "            if task.live and not task.inside_executor:\n",
+        "            if task.live and not (task.queued or task.inside_executor):\n",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: a create is allowed before the infra container runs",
+        "shim/core/tasks.py",
+        "                if event is Event.CREATING and task.queued:\n",
+        "                if False:\n",
+        (SIM, GROUPS),
+    ),
+    Bug(
+        "task groups: the creates that waited for the infra container are forgotten",
+        "shim/core/task_groups.py",
+        "            if task.key in due and task.key not in group.ends:\n",
+        "            if False:\n",
+        (SIM, GROUPS),
+    ),
+    Bug(
+        "task groups: tasks prepare only when the infra container runs",
+        "shim/core/task_groups.py",
+        """        # The tasks pull and fetch while the infra container is made.
+        for task in self._members(group):
+""",
+        """        for task in self._members(group) if executor.phase is ExecutorPhase.RUNNING else ():
+""",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: what a queued task prepares goes on after its end",
+        "shim/core/tasks.py",
+        """            self._ctx.order(CancelLaunch(task.ref))
+        task.phase = TaskPhase.ENDED
+""",
+        """            pass
+        task.phase = TaskPhase.ENDED
+""",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: a group whose launches all failed early waits for ever",
+        "shim/core/task_groups.py",
+        "        self._tasks.changed_members += members\n",
+        "",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: a group that is launched again is refused when one of its tasks is forgotten",
+        "shim/core/tasks.py",
+        "        same = any(task.belongs_to(executor) for task in known)\n",
+        "        same = all(task.belongs_to(executor) for task in known) and len(known) == len(keys)\n",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: a group may have the id of a task whose end is not acknowledged",
+        "shim/core/tasks.py",
+        "if key in self.table or closed(key)), None)\n",
+        "if key in self.table), None)\n",
+        (GROUPS,),
+    ),
+    Bug(
+        "task groups: a pod and a custom executor share an id",
+        "shim/core/task_groups.py",
+        "        if custom or (executor is not None and not _equal(executor.info, info)):\n",
+        "        if executor is not None and not _equal(executor.info, info):\n",
         (GROUPS,),
     ),
     Bug(
@@ -361,6 +424,13 @@ BUGS = (
         "",
         ("tests/engine/containers/test_volume_provisioner.py",),
     ),
+    Bug(
+        "a command of a MESOS container begins in / and not in its sandbox",
+        "shim/engine/mapping/command.py",
+        "        builder.default_workdir = sandbox\n",
+        "        pass\n",
+        (MAPPING,),
+    ),
     # --- launches of containers
     Bug(
         "a cancelled launch starts its container",
@@ -406,6 +476,13 @@ BUGS = (
         "async with self._deps.slots.slot():",
         (WORKERS,),
     ),
+    Bug(
+        "task groups: each task that has a port is registered with all ports of its pod",
+        "shim/discovery/task_ports.py",
+        "        for m in (() if shares_network else mappings)\n",
+        "        for m in mappings\n",
+        ("tests/discovery/test_task_ports.py",),
+    ),
     # --- containers of executors and of their tasks
     Bug(
         "a task is created before the container that it joins runs",
@@ -434,6 +511,13 @@ BUGS = (
         "if owner not in executors]",
         "if owner]",
         (PODS,),
+    ),
+    Bug(
+        "the launch of an infra container counts as slowness of its tasks",
+        "shim/engine/containers/launch.py",
+        "        self._deadline += self._deps.clock() - began\n\n    async def _wait_for_slot",
+        "\n    async def _wait_for_slot",
+        (WORKERS,),
     ),
     Bug(
         "tasks wait for ever for an executor that failed",
@@ -819,8 +903,8 @@ BUGS = (
     Bug(
         "a cancelled launch goes on at the endpoint",
         "shim/core/tasks.py",
-        "        self._ctx.order(CancelLaunch(task.ref))\n",
-        "",
+        "        self.reporter.save(task)\n        self._ctx.order(CancelLaunch(task.ref))\n",
+        "        self.reporter.save(task)\n",
     ),
     Bug(
         "an ended task's container is left",

@@ -90,6 +90,8 @@ class Engine:
     """The container in which each task ran: at most one."""
     joined: dict[str, str] = field(default_factory=dict)
     """By the name of a task's container, that of the infra container whose network it joins."""
+    infra_ran: set[str] = field(default_factory=set)
+    """Names of the infra containers that were started."""
     away_until: float = 0.0
     calm: bool = False
     volumes: dict[str, set[Data]] = field(default_factory=dict)
@@ -159,6 +161,8 @@ class Engine:
     def _create(self, ref: Ref) -> None:
         if ref.name in self.containers:
             raise NameTaken(f"Conflict: {ref.name}")
+        if (infra := self.joined.get(ref.name)) is not None and infra not in self.infra_ran:
+            raise Violation(f"{ref} is created before {infra}, which it joins, was started")
         behaviour = self.behaviour_of(ref)
         if behaviour.trouble == "create":
             raise Permanent("invalid mount")
@@ -191,6 +195,8 @@ class Engine:
                 before = self.ran[container.ref.key]
                 raise Violation(f"{container.ref} is started, but the task ran before in {before}")
             self.ran[container.ref.key] = name
+        else:
+            self.infra_ran.add(name)
         container.started = 1
         container.phase = Phase.RUNNING
         for volume in self.mounts.get(name, ()):

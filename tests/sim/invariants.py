@@ -69,7 +69,10 @@ class Invariants:
     def check_order(self, order: orders.Order) -> None:
         disk = self._world.disk
         match order:
-            case orders.Launch() if order.ref.key not in disk.tasks:
+            case orders.Launch() if (
+                order.ref.key not in disk.tasks
+                and order.ref.container_id not in disk.pending_removals
+            ):
                 raise Violation(f"{order.ref} is launched, but is not durable")
             case orders.LaunchExecutor() if order.ref.container_id not in (
                 disk.executors.keys() | disk.pending_removals.keys()

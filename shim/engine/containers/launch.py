@@ -227,13 +227,24 @@ class LaunchAttempt:
         executor = self._order.executor
         if executor is None:
             return spec
-        await self._create_allowed()
+        if executor.infra:
+            await self._infra_runs()
+        else:
+            await self._create_allowed()
         self._deps.volumes.add(executor.ref, spec)
         if not spec.starts_after:
             return spec
         async with self._within_deadline():
             addresses = await self._deps.running.wait(spec.starts_after)
         return with_address(spec, self._order, addresses)
+
+    async def _infra_runs(self) -> None:
+        """As _create_allowed. The launch of the infra container has a deadline of its own."""
+        began = self._deps.clock()
+        self._advance(Stage.CREATING)
+        async with self._owner.interruptible():
+            await self._owner.create_allowed()
+        self._deadline += self._deps.clock() - began
 
     async def _wait_for_slot(self) -> None:
         """Waiting for a slot moves the deadline as long as the endpoint answers any call."""

@@ -1,7 +1,8 @@
 """Containers that other containers are made after: the infra containers of executors above all.
 
 A task of a task group joins the network of its executor's container, so that one must run before
-the task's is created. Both launches are ordered at once; the task's fetches and pulls meanwhile.
+the task's is created. Both launches are ordered at once, so the task fetches and pulls meanwhile.
+The core allows its create once the container of the executor runs.
 """
 
 from __future__ import annotations

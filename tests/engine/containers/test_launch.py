@@ -24,7 +24,9 @@ from shim.model.facts import (
 from shim.model.facts import (
     Stage as Step,
 )
-from shim.model.orders import AllowCreate, CancelLaunch, Launch, Remove
+from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId
+from shim.model.orders import AllowCreate, CancelLaunch, Launch, MemberOf, Remove
+from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo
 from tests.engine.containers.harness import LAUNCH_TIMEOUT, harness
 from tests.fakes.clock import timeless
 from tests.fakes.engine import FakeEngine
@@ -689,6 +691,19 @@ async def test_a_launch_does_not_wait_forever_for_its_permission() -> None:
         assert failed.failure is Failure.TIMEOUT
         assert failed.message.endswith("while creating container")
         assert h.engine.calls["create"] == 0
+
+
+@timeless
+async def test_a_task_of_a_group_waits_as_long_as_its_infra_container_is_launched() -> None:
+    async with harness() as h:
+        h.allows_create = False
+        ref, executor = h.ref(), ExecutorKey(FrameworkId("f"), ExecutorId("e"))
+        member = MemberOf(Ref(executor, ContainerId("infra")), ExecutorInfo(), infra=True)
+        h.containerizer.carry_out(Launch(ref, TaskInfo(), "agent", member))
+        await asyncio.sleep(2 * LAUNCH_TIMEOUT)
+        h.engine.fail("create", Transient("reset"))
+        h.containerizer.carry_out(AllowCreate(ref))
+        await h.until(ContainerStarted, ref)
 
 
 # --- cancelling ----------------------------------------------------------------------------
