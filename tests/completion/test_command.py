@@ -17,7 +17,7 @@ from tests.http.conftest import serving
 from tests.http.page_data import PageData, accept_task, end_task, run_task
 
 FILES = {
-    "bash": "mesos-shim.bash",
+    "bash": "mesos-shim",
     "zsh": "_mesos-shim",
     "fish": "mesos-shim.fish",
     "man": "mesos-shim.1",

@@ -5,6 +5,7 @@ The shim's own image is no stand-in: compose/Dockerfile, on a base image made he
 
 from __future__ import annotations
 
+import configparser
 import hashlib
 import io
 import shutil
@@ -28,7 +29,8 @@ PYMESOS = "pymesos==0.3.15"
 
 def base(client: docker.DockerClient, wheels: Path) -> str:
     """For BASE_IMAGE: Python, a shell, and the wheels that pip would fetch."""
-    key = (sys.version, (TREE / "pyproject.toml").read_text(), (HERE / "tree.py").read_text())
+    files = (TREE / "setup.cfg", TREE / "pyproject.toml", HERE / "tree.py")
+    key = (sys.version, *(file.read_text() for file in files))
 
     def fill(tree: Tree) -> None:
         add_shell(tree)
@@ -43,8 +45,12 @@ def base(client: docker.DockerClient, wheels: Path) -> str:
 
 def fetch_wheels(target: Path) -> None:
     """What the package needs, as wheels, and what builds it."""
+    config = configparser.ConfigParser()
+    config.read(TREE / "setup.cfg")
+    needs = config["options"]["install_requires"].split("\n")
+    needs = [line for line in needs if line and not line.startswith("#")]
     project = tomllib.loads((TREE / "pyproject.toml").read_text())
-    needs = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    needs += project["build-system"]["requires"]
     pip = [sys.executable, "-m", "pip", "-q", "wheel", "--wheel-dir", str(target)]
     subprocess.run([*pip, *needs], check=True)
     subprocess.run([*pip, "--no-deps", PYMESOS], check=True)
@@ -137,7 +143,7 @@ def made(
     return image
 
 
-SHIM_PARTS = ("pyproject.toml", "README.md", "LICENSE", "shim", "compose")
+SHIM_PARTS = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "shim", "compose")
 
 
 def shim(client: docker.DockerClient, tree: Path, base_image: str) -> str:
