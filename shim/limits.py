@@ -275,6 +275,8 @@ HTML_ERROR_CHARS = 200
 """Characters kept of a proxy's HTML page."""
 CREATE_SETTLES = 30.0
 """A create without an answer has made its container by then, or never will."""
+TRITON_VOLUME_SETTLES = 15 * 60.0
+"""The same of a volume on Triton, whose jobs end within ten minutes."""
 VOLUME_CALLS_AT_ONCE = 8
 """Volumes made or removed at once: a daemon takes a lock for each, and a thousand may be destroyed
 in one operation."""

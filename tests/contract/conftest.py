@@ -58,7 +58,7 @@ async def _triton(rig: Rig, certs: Path, backend: Backend) -> AsyncIterator[Rig]
     await rig.other.close()
     async with run_simulator(
         certs,
-        Options(provision_seconds=0.1, stopping_seconds=0.3, volumes=True),
+        Options(provision_seconds=0.1, stopping_seconds=0.3, volumes=True, automount=True),
         backend,
         must_end_empty=True,
     ) as at:

@@ -1,7 +1,8 @@
 """Volumes of a Triton datacenter: NFS servers, which exist where the operator turned them on.
 
-Triton keeps no labels of volumes: this shim's are known by the beginning of their names. It has no
-answer for a create that repeats an earlier one but VolumeAlreadyExists.
+Triton keeps no labels of volumes: this shim's are known by the beginning of their names. A create
+that repeats an earlier one is answered with VolumeAlreadyExists, also while the earlier one is
+still under way: only volumes that are ready are listed, and can be removed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from urllib.parse import quote
 from shim import limits
 from shim.engine.client import parse
 from shim.engine.client.transport import Transport, parsing, time_limit
-from shim.errors import NameTaken, NotFound, Permanent
+from shim.errors import NameTaken, NotFound, Permanent, Transient
 from shim.model.volume import Volume, volume_prefix
 
 DRIVER = "tritonnfs"
@@ -34,10 +35,13 @@ class TritonVolumes:
             "Driver": volume.driver or DRIVER,
             "DriverOpts": dict(volume.options),
         }
-        with suppress(NameTaken):
+        try:
             await self._http.call(
                 "create_volume", "POST", "/volumes/create", json=body, timeout=LONG, long=True
             )
+        except NameTaken:
+            if all(each.name != volume.name for each in await self._all()):
+                raise Transient(f"volume {volume.name} is still being made") from None
 
     async def remove(self, name: str) -> None:
         path = f"/volumes/{quote(name, safe='')}"
@@ -54,9 +58,12 @@ class TritonVolumes:
 
     async def list(self) -> Sequence[Volume]:
         try:
-            answer = await self._http.json("list_volumes", "GET", "/volumes")
+            volumes = await self._all()
         except Permanent:
             return []  # the operator has not turned volumes on
-        with parsing("list_volumes"):
-            volumes = [parse.volume(entry) for entry in answer["Volumes"] or []]
         return [volume for volume in volumes if volume.name.startswith(self._prefix)]
+
+    async def _all(self) -> Sequence[Volume]:
+        answer = await self._http.json("list_volumes", "GET", "/volumes")
+        with parsing("list_volumes"):
+            return [parse.volume(entry) for entry in answer["Volumes"] or []]

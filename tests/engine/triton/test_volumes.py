@@ -8,9 +8,10 @@ import time
 import pytest
 
 from shim.engine.triton import TritonEngine
-from shim.errors import Permanent
+from shim.errors import Permanent, Transient
 from shim.model.volume import Volume, volume_name
 from tests.engine.triton.conftest import OWNER
+from tests.support.wait import until
 from tests.triton.simulator import TritonSimulator
 
 
@@ -38,3 +39,16 @@ async def test_volumes_are_made_at_once_with_their_options(
         await engine.create_volume(Volume(volume_name(OWNER, "d"), options={"size": "15G"}))
     await engine.create_volume(Volume("data"))
     assert "data" not in {each.name for each in await engine.list_volumes()}, "no owner's prefix"
+
+
+async def test_a_create_that_repeats_one_under_way_ends_when_the_volume_is_there(
+    triton: TritonSimulator, engine: TritonEngine
+) -> None:
+    triton.options.volumes, triton.options.volume_seconds = True, 0.3
+    volume = Volume(volume_name(OWNER, "a"))
+    making = asyncio.ensure_future(engine.create_volume(volume))
+    await until(lambda: triton.datacenter.volumes.names, "the create")
+    with pytest.raises(Transient, match="still being made"):
+        await engine.create_volume(volume)
+    await making
+    await engine.create_volume(volume)
