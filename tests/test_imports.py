@@ -119,7 +119,7 @@ INSIDE_ENGINE = {
     "engine.mapping.values": set[str](),
     "engine.containers": {"engine.api", "engine.client.pacing", "engine.client.retry"}
     | {"engine.images.puller", "engine.mapping.command", "engine.mapping.pod"}
-    | {"engine.fetch.sandbox_archive", "engine.mapping.persistent_volumes"},
+    | {"engine.fetch.sandbox_archive"},
     "engine.fetch": {"engine.api", "engine.client.transport", "engine.images.credentials"}
     | {"engine.mapping.mapping_settings", "engine.mapping.pod", "engine.mapping.shared_volumes"}
     | {"engine.mapping.volumes"},

@@ -172,7 +172,6 @@ def _volumes(context: StartupContext, runtime: Runtime) -> VolumeProvisioner:
         shim_id=context.shim_id,
         driver="" if triton else config.volume_driver,
         options={} if triton else config.volume_driver_options,
-        sandbox_directory=config.sandbox_directory,
         clock=time.monotonic,
     )
 

@@ -138,7 +138,7 @@ class CustomExecutors:
             self._ctx.agent_id or "",
             tuple(resources),
             # A task may name a volume that its executor has as well.
-            tuple(dict.fromkeys(self._volumes.mounts(resources))),
+            tuple(dict.fromkeys(self._volumes.mounts(resources, executor.ref.container_id))),
         )
 
     def advance(self, executor: CustomExecutor) -> None:

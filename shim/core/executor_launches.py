@@ -81,7 +81,7 @@ class ExecutorLaunches:
                 tasks,
                 has_default_container=self._ctx.settings.has_default_container,
             )
-            or rejections.unusable_volume(wanted, framework.info.role)
+            or rejections.unusable_volume(framework, info, tasks)
             or rejections.unknown_resources(framework, wanted, known)
             or executor_admission.refused(
                 executor, info, framework, launch_executor=launch_executor

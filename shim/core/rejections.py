@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from shim.core import reservations, volumes
 from shim.core.frameworks import Framework
 from shim.core.status import Reason, Report, rejected
 from shim.model.resources import role_of
-from shim.protos.mesos_pb2 import Resource, TaskInfo, TaskState
+from shim.protos.mesos_pb2 import ExecutorInfo, Resource, TaskInfo, TaskState
 
 
 def unsupported(framework: Framework, info: TaskInfo, known: Iterable[Resource]) -> Report | None:
@@ -16,15 +16,17 @@ def unsupported(framework: Framework, info: TaskInfo, known: Iterable[Resource])
 
     ``known`` are the agent's dynamic reservations and persistent volumes.
     """
-    return unusable_volume(info.resources, framework.info.role) or unknown_resources(
-        framework, info.resources, known
-    )
+    if problem := volumes.problem(info.resources, framework.info.role):
+        return invalid_task(problem)
+    return unknown_resources(framework, info.resources, known)
 
 
-def unusable_volume(resources: Iterable[Resource], role: str) -> Report | None:
-    """A persistent volume that no task of ``role`` can use; None when there is none."""
-    problem = volumes.problem(resources, role)
-    return rejected(TaskState.TASK_FAILED, Reason.REASON_TASK_INVALID, problem) if problem else None
+def unusable_volume(
+    framework: Framework, executor: ExecutorInfo, tasks: Sequence[TaskInfo]
+) -> Report | None:
+    """A persistent volume that none of the framework's tasks can use; None when there is none."""
+    problem = volumes.problem_of_executor(executor, tasks, framework.info.role)
+    return invalid_task(problem) if problem else None
 
 
 def unknown_resources(

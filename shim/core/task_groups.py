@@ -29,8 +29,7 @@ from shim.core.reservations import Reservations
 from shim.core.status import Report
 from shim.core.task import Task
 from shim.core.tasks import Tasks
-from shim.core.volumes import PersistentVolumes
-from shim.core.volumes import problem as volume_problem
+from shim.core.volumes import PersistentVolumes, problem_of_executor
 from shim.model import facts
 from shim.model.container import Container, Phase, Ref
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
@@ -117,7 +116,7 @@ class TaskGroups:
         resources = list(info.resources)
         for task_info in infos.values():
             resources += task_info.resources
-        if problem := volume_problem(resources, framework.info.role):
+        if problem := problem_of_executor(info, infos.values(), framework.info.role):
             return rejections.invalid_group(problem)
         known = self._reservations.resources
         return rejections.unknown_resources(framework, resources, known) or self._unfit(
@@ -230,7 +229,7 @@ class TaskGroups:
                 framework.info,
                 self._ctx.agent_id,
                 tuple(resources),
-                self._volumes.mounts(executor.info.resources),
+                self._volumes.mounts(executor.info.resources, executor.container_id),
             )
         )
 

@@ -157,7 +157,7 @@ class Tasks:
     def launch_order(self, task: Task) -> Launch:
         assert self._ctx.agent_id is not None
         member = None if task.group is None else self._member_of(task.group.executor)
-        volumes = self._volumes.mounts(task.info.resources)
+        volumes = self._volumes.mounts(task.info.resources, task.ref.container_id)
         return Launch(task.ref, task.info, self._ctx.agent_id, member, volumes=volumes)
 
     def _member_of(self, executor: Executor) -> MemberOf:
@@ -167,7 +167,7 @@ class Tasks:
             executor.info,
             executor.has_container,
             group=tuple((task.ref, task.info) for task in tasks),
-            volumes=self._volumes.mounts(executor.info.resources),
+            volumes=self._volumes.mounts(executor.info.resources, executor.container_id),
         )
 
     def start_expiry_timer(self, task: Task) -> None:

@@ -21,7 +21,7 @@ from shim.model.resource_sets import InvalidResource
 from shim.model.resources import role_of
 from shim.model.volume import Volume, VolumeMount, is_persistent, persistent_volume_name
 from shim.protos import journal_pb2
-from shim.protos.mesos_pb2 import Resource
+from shim.protos.mesos_pb2 import ExecutorInfo, Resource, TaskInfo
 from shim.protos.mesos_pb2 import Volume as MountedVolume
 
 _NAMED_AT_ONCE = 20
@@ -91,19 +91,31 @@ class PersistentVolumes:
 
     # --- containers -----------------------------------------------------------------------
 
-    def mounts(self, resources: Iterable[Resource]) -> tuple[VolumeMount, ...]:
-        """The persistent volumes among a task's or an executor's resources."""
+    def mounts(
+        self, resources: Iterable[Resource], container_id: ContainerId | None = None
+    ) -> tuple[VolumeMount, ...]:
+        """The persistent volumes among the resources of a task or an executor.
+
+        ``container_id`` is its container, None if there is none yet.
+        """
         return tuple(
-            VolumeMount(
-                name=self._names.get(key_of(each)) or self._name(key_of(each), 0),
-                role=role_of(each),
-                persistence_id=each.disk.persistence.id,
-                size_mb=each.scalar.value,
-                container_path=each.disk.volume.container_path,
-                read_only=each.disk.volume.mode == MountedVolume.RO,
-            )
+            self._mount(each, container_id)
             for each in resources
             if each.disk.HasField("persistence")
+        )
+
+    def _mount(self, resource: Resource, container_id: ContainerId | None) -> VolumeMount:
+        key = key_of(resource)
+        name = self._names.get(key) or self._name(key, 0)
+        containers = self._volumes[name].containers if name in self._volumes else set()
+        return VolumeMount(
+            name=name,
+            role=key.role,
+            persistence_id=key.persistence_id,
+            size_mb=resource.scalar.value,
+            container_path=resource.disk.volume.container_path,
+            read_only=resource.disk.volume.mode == MountedVolume.RO,
+            in_use=bool(containers - {container_id}),
         )
 
     def hold(self, container_id: ContainerId, resources: Iterable[Resource]) -> None:
@@ -206,12 +218,15 @@ def key_of(volume: Resource) -> VolumeKey:
     return VolumeKey(role_of(volume), volume.disk.persistence.id)
 
 
-def problem(resources: Iterable[Resource], role: str) -> str:
-    """Why a task of ``role`` cannot use its persistent volumes; empty when it can."""
+def problem(resources: Iterable[Resource], role: str, where: str = "TaskInfo") -> str:
+    """Why a task of ``role`` cannot use these persistent volumes; empty when it can.
+
+    ``where`` has the field ``resources``.
+    """
     for index, each in enumerate(resources):
         if not each.disk.HasField("persistence"):
             continue
-        field, name = f"TaskInfo.resources[{index}]", each.disk.persistence.id
+        field, name = f"{where}.resources[{index}]", each.disk.persistence.id
         owner, user = role_of(each), each.allocation_info.role or role
         if not name:
             return f"{field}.disk.persistence.id is empty"
@@ -220,3 +235,10 @@ def problem(resources: Iterable[Resource], role: str) -> str:
         if user != owner and not user.startswith(f"{owner}/"):
             return f"{field}: volume {name!r} is of role {owner!r}, not of the task's role {user!r}"
     return ""
+
+
+def problem_of_executor(info: ExecutorInfo, tasks: Iterable[TaskInfo], role: str) -> str:
+    """The same of an executor that is launched with these tasks."""
+    found = [problem(info.resources, role, f"ExecutorInfo {info.executor_id.value!r}")]
+    found += [problem(t.resources, role, f"TaskInfo {t.task_id.value!r}") for t in tasks]
+    return next(filter(None, found), "")

@@ -229,6 +229,14 @@ class ContainerUpdater(Protocol):
         """
 
 
+@runtime_checkable
+class PathModes(Protocol):
+    """An optional extension of an engine that knows the mode of a file in a container."""
+
+    async def path_mode(self, name: str, path: str) -> int:
+        """The permission bits of a path, with set-id and sticky bits. NotFound."""
+
+
 class ProcessStream(Protocol):
     """stdin, stdout and stderr of one process in a container, over one connection.
 

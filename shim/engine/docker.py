@@ -147,6 +147,16 @@ class DockerEngine(InteractiveHttpEngine):
         await self._call("update", "POST", name, "/update", json=dict(limits))
 
     @measured
+    async def path_mode(self, name: str, path: str) -> int:
+        """As :class:`~shim.engine.api.PathModes` says."""
+        params = {"path": path}
+        async with self._http.open(
+            "stat", "HEAD", f"{self._path(name)}/archive", params=params
+        ) as response:
+            with parsing("stat"):
+                return parse.path_mode(response.headers["X-Docker-Container-Path-Stat"])
+
+    @measured
     async def create_volume(self, volume: Volume) -> None:
         body = {
             "Name": volume.name,

@@ -77,6 +77,8 @@ class VolumeMount:
     container_path: str
     """As the task asks for it: absolute, or below the sandbox."""
     read_only: bool = False
+    in_use: bool = False
+    """Another container may mount it already: its owner is not changed."""
 
 
 def _digest(*parts: str) -> str:

@@ -71,7 +71,6 @@ def provisioner(engine: DockerEngine, posted: list[Fact]) -> VolumeProvisioner:
         shim_id=OWNER,
         driver="local",
         options={},
-        sandbox_directory="/mnt/mesos/sandbox",
         clock=time.monotonic,
     )
 

@@ -15,7 +15,14 @@ from contextlib import aclosing
 
 import pytest
 
-from shim.engine.api import ContainerUpdater, CreateNotifier, Engine, ImageLoader, InteractiveExec
+from shim.engine.api import (
+    ContainerUpdater,
+    CreateNotifier,
+    Engine,
+    ImageLoader,
+    InteractiveExec,
+    PathModes,
+)
 from shim.engine.images.image_reference import parse_image
 from shim.engine.infra.image import image_archive
 from shim.errors import NameTaken, NotFound, Permanent, Transient
@@ -369,6 +376,19 @@ async def test_files_are_written_and_read(rig: Rig) -> None:
         await rig.engine.get_archive(name, f"{rig.writable}/hello", 100)
     with pytest.raises(NotFound):
         await rig.engine.get_archive(name, f"{rig.writable}/nothing", 10_240)
+
+
+async def test_the_mode_of_a_directory_is_known(rig: Rig) -> None:
+    if not isinstance(rig.engine, PathModes):
+        pytest.skip("this endpoint does not tell it")
+    name = await rig.create(rig.runs)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo("made")
+        member.type, member.mode = tarfile.DIRTYPE, 0o3750
+        tar.addfile(member)
+    await rig.engine.put_archive(name, rig.writable, buffer.getvalue())
+    assert await rig.engine.path_mode(name, f"{rig.writable}/made") == 0o3750
 
 
 @pytest.mark.parametrize("follow", [False, True])

@@ -204,6 +204,19 @@ def test_two_tasks_share_a_shared_volume() -> None:
         assert of(RemoveVolume, shim.removed(ref).orders) == orders
 
 
+def test_a_launch_knows_whether_another_container_may_mount_its_volume() -> None:
+    shim = shim_with_disk()
+    apply(shim, "RESERVE", disk(100.0))
+    apply(shim, "CREATE", volume(shared=True))
+    shim.run(task_with(volume(shared=True), name="a"))
+    assert not shim.last(Launch).volumes[0].in_use
+    first = shim.last(Launch).ref
+    shim.restart(container(first, Phase.RUNNING))
+    shim.register()
+    shim.run(task_with(volume(shared=True), name="b"))
+    assert shim.last(Launch).volumes[0].in_use, "the task of before the restart has it"
+
+
 def test_one_task_may_use_a_shared_volume_twice_but_not_another_one() -> None:
     shim = shim_with_disk()
     apply(shim, "RESERVE", disk(200.0))
@@ -363,6 +376,27 @@ def test_a_custom_executor_mounts_its_volumes_and_those_of_its_first_task() -> N
     ]
     given = shim.removed(launched.ref).orders
     assert of(RemoveVolume, given) == [RemoveVolume(name_of("first"))]
+
+
+def test_the_field_of_an_executor_or_of_a_member_is_named() -> None:
+    for place in ("ExecutorInfo 'e'", "TaskInfo 't'"):
+        shim = pod_shim()
+        message = group_message(shim)
+        resources = message.executor.resources
+        if place == "TaskInfo 't'":
+            resources = message.task_group.tasks[0].resources
+        resources[-1].scalar.value = 0.0
+        shim.receive(message)
+        text = f"{place}.resources[{len(resources) - 1}]: volume"
+        assert shim.statuses[-1].message.startswith(text), shim.statuses[-1].message
+    custom = ExecutorShim(info=info_with_disk(), shim_id=OWNER)
+    with_volume(custom)
+    info = inner_with(volume())
+    info.resources[-1].allocation_info.role = "web"
+    custom.run_inside(info)
+    (status,) = custom.statuses
+    assert "TaskInfo 't'.resources" in status.message
+    assert "is of role 'prod', not of the task's role 'web'" in status.message
 
 
 def inner_with(resource: Resource, name: str = "t") -> TaskInfo:

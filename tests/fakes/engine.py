@@ -46,6 +46,8 @@ class Box:
     starts: int = 0
     stops: list[float] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    directories: dict[str, tarfile.TarInfo] = field(default_factory=dict)
+    """Those that an archive brought, or that have been changed by one."""
     output: list[tuple[int, float, bytes]] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -64,6 +66,17 @@ class Box:
                 options = mount.get("VolumeOptions") or {}
                 named.append(Volume(mount["Source"], options.get("Labels") or {}))
         return named
+
+    @property
+    def inspect(self) -> dict[str, Any]:
+        """What tests have needed of the inspect of a real engine."""
+        named = self.body.get("HostConfig", {}).get("Mounts") or []
+        mounts = [
+            {"Name": each["Source"], "Destination": each["Target"], "RW": not each["ReadOnly"]}
+            for each in named
+        ]
+        config = {"User": self.body.get("User", "")}
+        return {"Id": self.id, "Name": f"/{self.name}", "Config": config, "Mounts": mounts}
 
     @property
     def network_of(self) -> str:
@@ -335,9 +348,11 @@ class FakeEngine:
             ) as members:
                 for member in members:
                     content = members.extractfile(member)
+                    full = f"{path.rstrip('/')}/{member.name}"
                     if content is not None:
-                        full = f"{path.rstrip('/')}/{member.name}"
                         self._box(name).files[full] = content.read()
+                    elif member.isdir():
+                        self._box(name).directories[full] = member
 
         await self._call("put_archive", effect)
 
@@ -356,6 +371,13 @@ class FakeEngine:
             return buffer.getvalue()
 
         return await self._call("get_archive", effect)
+
+    async def path_mode(self, name: str, path: str) -> int:
+        def effect() -> int:
+            found = self._box(name).directories.get(path)
+            return 0o755 if found is None else found.mode
+
+        return await self._call("path_mode", effect)
 
     async def logs(
         self, name: str, *, since: float, follow: bool, tail: int | None = None
@@ -491,7 +513,7 @@ class FakeEngine:
             exit_code=box.exit_code,
             oom_killed=box.oom_killed if full else False,
             error=box.error if full else "",
-            inspect=json.dumps([{"Id": box.id, "Name": f"/{box.name}"}]).encode() if full else b"",
+            inspect=json.dumps([box.inspect]).encode() if full else b"",
         )
 
 

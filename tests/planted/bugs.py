@@ -431,6 +431,35 @@ BUGS = (
         "        pass\n",
         (MAPPING,),
     ),
+    Bug(
+        "a volume that another container may mount is given to a new owner",
+        "shim/core/volumes.py",
+        "in_use=bool(containers - {container_id}),",
+        "",
+        ("tests/core/test_volumes.py",),
+    ),
+    Bug(
+        "a volume that gets an owner loses the mode that its task gave it",
+        "shim/engine/containers/volume_owner.py",
+        "mode = await engine.path_mode(container, path)",
+        "mode = 0o755",
+        ("tests/engine/containers/test_volume_owner.py",),
+    ),
+    Bug(
+        "a volume that Triton still makes is taken for one that is there",
+        "shim/engine/triton/volumes.py",
+        "if all(each.name != volume.name for each in await self._all()):",
+        "if False:",
+        ("tests/engine/triton/test_volumes.py",),
+    ),
+    Bug(
+        "an executor's volume may be anywhere",
+        "shim/engine/mapping/persistent_volumes.py",
+        """    _mount_points(builder, of_executor, set(), f"executor.{_PATH}")
+""",
+        "",
+        ("tests/engine/mapping/test_shared_volumes.py",),
+    ),
     # --- launches of containers
     Bug(
         "a cancelled launch starts its container",

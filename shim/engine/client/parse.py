@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,6 +25,9 @@ _PHASES = {
 """By ``State.Status``. A paused process exists; a restarting one will exist again."""
 
 _EXITED = re.compile(r"Exited \((-?\d+)\)")
+
+_GO_MODE_BITS = {1 << 23: stat.S_ISUID, 1 << 22: stat.S_ISGID, 1 << 20: stat.S_ISVTX}
+"""Those of Go's ``fs.FileMode`` that are elsewhere in a Unix mode."""
 
 _NEVER = "0001-01-01T00:00:00Z"
 
@@ -72,6 +77,12 @@ def from_list(entry: Mapping[str, Any]) -> Container:
 def volume(entry: Mapping[str, Any]) -> Volume:
     """From the description of one volume, in a list or in the answer of its create."""
     return Volume(entry["Name"], entry.get("Labels") or {}, entry.get("Driver") or "")
+
+
+def path_mode(header: str) -> int:
+    """The mode of a file, from the header ``X-Docker-Container-Path-Stat``. ValueError."""
+    mode = int(json.loads(base64.b64decode(header))["mode"])
+    return mode & 0o777 | sum(bit for go, bit in _GO_MODE_BITS.items() if mode & go)
 
 
 def _phase(state: Mapping[str, Any]) -> Phase:

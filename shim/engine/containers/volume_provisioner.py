@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 import logging
-import tarfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 
 from shim import limits
 from shim.engine.api import Engine
+from shim.engine.client.pacing import LogThrottle
 from shim.engine.client.retry import LAUNCH, UNTIL_DONE, retry
-from shim.engine.fetch.sandbox_archive import directory_tar, is_root
-from shim.engine.mapping.persistent_volumes import mount_point
+from shim.engine.containers.volume_owner import give_volumes
 from shim.errors import Permanent, ShimError, Transient
 from shim.model.container import LABEL_SHIM, Ref
 from shim.model.facts import Fact, VolumeRemoved
@@ -25,8 +22,6 @@ log = logging.getLogger(__name__)
 
 TRITON_SIZES_GB = (*range(10, 101, 10), *range(200, 1001, 100))
 """Triton makes volumes of these sizes only."""
-_EMPTY_TAR_BYTES = 10_240
-"""A tar of an empty directory: one header, and the end."""
 
 
 class VolumeProvisioner:
@@ -44,7 +39,6 @@ class VolumeProvisioner:
         shim_id: str,
         driver: str,
         options: Mapping[str, str],
-        sandbox_directory: str,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -54,13 +48,19 @@ class VolumeProvisioner:
         self._shim_id = shim_id
         self._driver = driver
         self._options = options
-        self._sandbox_directory = sandbox_directory
         self._clock = clock
         self._sleep = sleep
         self._unanswered: dict[str, float] = {}
         """Volumes with a call whose outcome is unknown, and since when."""
         self._removals: dict[str, asyncio.Task[None]] = {}
+        self._log_throttle = LogThrottle(clock)
         self._slots = asyncio.Semaphore(limits.VOLUME_CALLS_AT_ONCE)
+
+    @property
+    def _settles(self) -> float:
+        """Seconds after which a call without an answer has no effect any more."""
+        on_triton = self._engine.kind == "triton"
+        return limits.TRITON_VOLUME_SETTLES if on_triton else limits.CREATE_SETTLES
 
     @property
     def removing(self) -> int:
@@ -80,38 +80,19 @@ class VolumeProvisioner:
 
     async def before_create(self, order: Launch) -> None:
         """Make the volumes that do not exist yet. Raises Permanent with the endpoint's words."""
-        for mount in {mount.name: mount for mount in _mounts(order)}.values():
-            volume = self._volume(mount)
+        # All are looked at before the first is made.
+        volumes = {mount: self._volume(mount) for mount in _by_name(_mounts(order))}
+        for mount, volume in volumes.items():
             try:
                 await retry(LAUNCH, partial(self._create, volume), sleep=self._sleep)
             except ShimError as error:
                 driver = f" (--volume_driver={self._driver})" if self._driver else ""
-                what = f"volume {mount.persistence_id!r} of role {mount.role!r}"
-                raise Permanent(f"Cannot make the persistent {what}{driver}: {error}") from None
+                raise Permanent(f"{_cannot_make(mount)}{driver}: {error}") from None
 
     async def after_create(self, order: Launch) -> None:
-        """Make empty volumes writable for a container that does not run as root."""
-        writable = [mount for mount in order.volumes if not mount.read_only]
-        if not writable or self._engine.kind == "triton":
-            return
-        found = await self._engine.inspect(order.ref.name)
-        (described,) = json.loads(found.inspect) if found.inspect else ({},)
-        if is_root((described.get("Config") or {}).get("User") or ""):
-            return
-        for mount in writable:
-            path = mount_point(self._sandbox_directory, mount)
-            if await self._is_empty(order.ref.name, path):
-                tar = directory_tar(path, parents=False)
-                await self._engine.put_archive(order.ref.name, "/", tar)
-
-    async def _is_empty(self, name: str, path: str) -> bool:
-        """A volume with data keeps the mode that its task gave it."""
-        try:
-            data = await self._engine.get_archive(name, path, _EMPTY_TAR_BYTES)
-        except Permanent:
-            return False  # larger
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            return len(tar.getnames()) <= 1
+        """Give the volumes that no other container uses to the user of this one."""
+        names = {mount.name for mount in _mounts(order) if not mount.in_use}
+        await give_volumes(self._engine, order.ref.name, names)
 
     def after_launch(self, ref: Ref) -> None:
         pass
@@ -154,11 +135,11 @@ class VolumeProvisioner:
         attempt = partial(self._remove_once, name)
         await retry(UNTIL_DONE, attempt, sleep=self._sleep)
         while (since := self._unanswered.get(name)) is not None:
-            left = since + limits.CREATE_SETTLES - self._clock()
+            left = since + self._settles - self._clock()
             if left <= 0:
                 del self._unanswered[name]
                 break
-            await self._sleep(left)
+            await self._sleep(min(left, limits.CREATE_SETTLES))
             await retry(UNTIL_DONE, attempt, sleep=self._sleep)
         log.info("volume %s and its data are removed", name)
         self._post(VolumeRemoved(name))
@@ -167,8 +148,11 @@ class VolumeProvisioner:
         async with self._slots:
             try:
                 await self._engine.remove_volume(name)
-            except Transient:
-                self._unanswered[name] = self._clock()
+            except ShimError as error:
+                if isinstance(error, Transient):
+                    self._unanswered[name] = self._clock()
+                if self._log_throttle.should_log():
+                    log.warning("volume %s is not removed yet: %s", name, error)
                 raise
 
 
@@ -177,11 +161,22 @@ def _mounts(order: Launch) -> tuple[VolumeMount, ...]:
     return order.volumes + (order.executor.volumes if order.executor is not None else ())
 
 
+def _by_name(mounts: Iterable[VolumeMount]) -> Iterable[VolumeMount]:
+    """One mount of each volume."""
+    return {mount.name: mount for mount in mounts}.values()
+
+
+def _cannot_make(mount: VolumeMount) -> str:
+    what = f"{mount.persistence_id!r} of role {mount.role!r}"
+    return f"Cannot make the persistent volume {what}"
+
+
 def triton_size(mount: VolumeMount) -> str:
     """The smallest size that holds the volume. Raises Permanent for one that is too large."""
     for size in TRITON_SIZES_GB:
         if mount.size_mb <= size * 1024:
             return f"{size}G"
     raise Permanent(
-        f"{mount.size_mb:g} MB, and Triton's largest volume has {TRITON_SIZES_GB[-1]} GB"
+        f"{_cannot_make(mount)}: it has {mount.size_mb:.0f} MB, and Triton's largest volume has"
+        f" {TRITON_SIZES_GB[-1]} GB"
     )

@@ -38,18 +38,33 @@ _PATH = "resources.disk.volume.container_path"
 
 
 def map_persistent_volumes(builder: SpecBuilder) -> None:
-    """Mount the volumes of ``builder.persistent``. Raises InvalidTask for an unusable path."""
-    if builder.persistent and builder.settings.volumes_missing:
-        names = ", ".join(mount.persistence_id for mount in builder.persistent)
+    """Mount the volumes of ``builder.persistent``, after everything else that is mounted.
+
+    Raises InvalidTask for an unusable path.
+    """
+    of_executor = () if builder.member is None else builder.member.volumes
+    if builder.settings.volumes_missing and (*builder.persistent, *of_executor):
+        names = ", ".join(mount.persistence_id for mount in (*builder.persistent, *of_executor))
         reject(builder.settings.volumes_missing, "resources.disk.persistence.id", names)
     _check_all_mounted(builder)
-    taken = set(_targets_of_task(builder))
-    for mount in builder.persistent:
-        target = mount_point(builder.settings.sandbox_directory, mount)
-        if target in taken:
-            reject("The path is used twice", _PATH, mount.container_path)
-        taken.add(target)
+    _mount_points(builder, of_executor, set(), f"executor.{_PATH}")
+    targets = _mount_points(builder, builder.persistent, set(_targets(builder)), _PATH)
+    for mount, target in zip(builder.persistent, targets, strict=True):
         mount_named(builder, mount, target, read_only=mount.read_only)
+
+
+def _mount_points(
+    builder: SpecBuilder, mounts: Sequence[VolumeMount], taken: set[str], field: str
+) -> Sequence[str]:
+    """The absolute path of each. Raises InvalidTask for an unusable one, and for one twice."""
+    targets = []
+    for mount in mounts:
+        target = mount_point(builder.settings.sandbox_directory, mount, field)
+        if target in taken:
+            reject("The path is used twice", field, mount.container_path)
+        taken.add(target)
+        targets.append(target)
+    return targets
 
 
 def _check_all_mounted(builder: SpecBuilder) -> None:
@@ -61,19 +76,19 @@ def _check_all_mounted(builder: SpecBuilder) -> None:
             reject("Unknown volume", f"resources[{index}].disk.persistence.id", name)
 
 
-def mount_point(sandbox: str, mount: VolumeMount) -> str:
+def mount_point(sandbox: str, mount: VolumeMount, field: str) -> str:
     """The absolute path of the volume in the container. Raises InvalidTask for an unusable one."""
-    path = without_nul(_PATH, mount.container_path)
+    path = without_nul(field, mount.container_path)
     if not path:
-        reject("Empty path", _PATH)
+        reject("Empty path", field)
     if ".." in path.split("/"):
-        reject("The path has a component '..'", _PATH, path)
+        reject("The path has a component '..'", field, path)
     # POSIX lets two slashes at the beginning stand for something else.
     target = "/" + posixpath.normpath(posixpath.join(sandbox, path)).lstrip("/")
     if target == "/":
-        reject("A volume cannot be the root of a container", _PATH, path)
+        reject("A volume cannot be the root of a container", field, path)
     if target == posixpath.normpath(sandbox):
-        reject("A volume cannot be the sandbox itself", _PATH, path)
+        reject("A volume cannot be the sandbox itself", field, path)
     return target
 
 
@@ -111,7 +126,11 @@ def volume_at(mounts: Sequence[VolumeMount], path: str) -> VolumeMount | None:
     return None
 
 
-def _targets_of_task(builder: SpecBuilder) -> Iterable[str]:
-    """Where ``container.volumes`` mounts."""
-    for volume in builder.container.volumes:
-        yield posixpath.normpath(builder.settings.in_sandbox(volume.container_path))
+def _targets(builder: SpecBuilder) -> Iterable[str]:
+    """Where ``container.volumes`` and the parameters of Docker mount something."""
+    for bind in builder.get("HostConfig.Binds") or ():
+        yield posixpath.normpath(bind.split(":")[1])
+    for mount in builder.get("HostConfig.Mounts") or ():
+        yield posixpath.normpath(mount["Target"])
+    for path in (*(builder.get("HostConfig.Tmpfs") or ()), *(builder.get("Volumes") or ())):
+        yield posixpath.normpath(path)

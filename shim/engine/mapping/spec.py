@@ -82,9 +82,9 @@ def container_spec(
         resources.map_resources(builder)
         network.map_network(builder)
         volumes.map_volumes(builder)
-        persistent_volumes.map_persistent_volumes(builder)
         isolation.map_isolation(builder)
         apply_parameters(builder)
+        persistent_volumes.map_persistent_volumes(builder)
         command.map_workdir(builder, on_host=_is_on_host(task, member))
     _finish(builder, image)
     return ContainerSpec(

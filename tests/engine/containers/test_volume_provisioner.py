@@ -42,7 +42,6 @@ class Rig:
             shim_id=self.engine.shim_id,
             driver=driver,
             options=options,
-            sandbox_directory="/mnt/mesos/sandbox",
             clock=self.loop.time,
         )
 
@@ -120,11 +119,15 @@ async def test_a_removal_with_a_certain_answer_is_reported_at_once() -> None:
     assert rig.engine.calls["remove_volume"] == 1
 
 
+@pytest.mark.parametrize("kind", ["fake", "triton"])
 @pytest.mark.parametrize("reason", ["create", "remove", "restart"])
-def test_a_name_is_free_only_when_no_call_about_it_can_still_come(reason: str) -> None:
+def test_a_name_is_free_only_when_no_call_about_it_can_still_come(reason: str, kind: str) -> None:
+    settles = limits.TRITON_VOLUME_SETTLES if kind == "triton" else limits.CREATE_SETTLES
+
     @timeless
     async def play() -> None:
         rig = Rig()
+        rig.engine.kind = kind
         if reason == "create":
             rig.engine.fail("create_volume", after=True)
             with pytest.raises(asyncio.TimeoutError):
@@ -141,7 +144,7 @@ def test_a_name_is_free_only_when_no_call_about_it_can_still_come(reason: str) -
         while not rig.posted:
             await asyncio.sleep(1.0)
         assert not rig.engine.volumes
-        assert limits.CREATE_SETTLES - 1 <= rig.loop.time() - began < 2 * limits.CREATE_SETTLES
+        assert settles - 1 <= rig.loop.time() - began < 2 * settles
 
     play()
 
@@ -177,13 +180,22 @@ def test_triton_makes_the_smallest_size_that_holds_the_volume(size: float, made:
     assert triton_size(mount(size)) == made
 
 
-def test_a_volume_too_large_for_triton_is_refused() -> None:
-    with pytest.raises(Permanent, match=r"1\.1e\+06 MB|1100000 MB"):
-        triton_size(mount(1_100_000.0))
-
-
 class TritonKind(FakeEngine):
     kind = "triton"
+
+
+@timeless
+async def test_a_volume_too_large_for_triton_is_refused_before_another_is_made() -> None:
+    rig: Any = Rig("")
+    rig.engine = rig.volumes._engine = TritonKind()
+    large = VolumeMount("mesos-w", "web", "large", 1_100_000.0, "more")
+    with pytest.raises(Permanent) as caught:
+        await rig.volumes.before_create(launch(mount(), large))
+    assert str(caught.value) == (
+        "Cannot make the persistent volume 'large' of role 'web': it has 1100000 MB, and Triton's"
+        " largest volume has 1000 GB"
+    )
+    assert not rig.engine.volumes
 
 
 @timeless

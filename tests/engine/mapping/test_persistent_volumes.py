@@ -87,6 +87,13 @@ def test_a_path_used_twice_is_refused(second: str) -> None:
     assert refusal(mount("data"), text=text).startswith(reason)
 
 
+@pytest.mark.parametrize("key", ["volume", "mount", "tmpfs"])
+def test_a_path_that_a_parameter_of_docker_mounts_as_well_is_refused(key: str) -> None:
+    value = {"volume": "/srv:/db", "mount": "type=tmpfs,target=/db", "tmpfs": "/db:size=1m"}[key]
+    text = f'container {{ docker {{ parameters {{ key: "{key}" value: "{value}" }} }} }}'
+    assert refusal(mount("/db/"), text=text).startswith("The path is used twice")
+
+
 def test_a_directory_of_the_sandbox_that_is_a_volume_is_mounted_a_second_time() -> None:
     """So do Marathon's resident apps in Docker containers."""
     text = """

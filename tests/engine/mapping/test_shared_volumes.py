@@ -160,3 +160,27 @@ def test_a_persistent_volume_of_the_executor_is_mounted_by_its_tasks() -> None:
     assert mount["ReadOnly"]
     inside = task(parent("pst/sub", "/mnt/data"))
     assert "'pst/sub'" in refusal(inside, member(inside, volumes=(kept,)))
+
+
+@pytest.mark.parametrize(
+    ("paths", "reason"),
+    [
+        (["/"], "A volume cannot be the root of a container"),
+        (["a/../.."], "The path has a component '..'"),
+        (["data", "./data"], "The path is used twice"),
+    ],
+)
+def test_a_path_of_the_executor_that_no_volume_can_have_is_named(
+    paths: list[str], reason: str
+) -> None:
+    mounts = tuple(VolumeMount(f"mesos-{n}", "web", str(n), 1.0, p) for n, p in enumerate(paths))
+    info = task()
+    text = refusal(info, member(info, volumes=mounts))
+    field = "executor.resources.disk.volume.container_path"
+    assert text.startswith(f"{reason}: {field} {paths[-1]!r}")
+
+
+def test_an_endpoint_without_volumes_refuses_those_of_the_executor_by_name() -> None:
+    info, kept = task(), VolumeMount("mesos-v", "web", "v1", 1.0, "data")
+    of = member(info, volumes=(kept,))
+    assert "'v1'" in refusal(info, of, volumes_missing="This endpoint has no volumes")
