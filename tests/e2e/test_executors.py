@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
@@ -11,6 +12,19 @@ import pytest
 from tests.e2e.client import Framework, Json
 from tests.e2e.conftest import System
 from tests.e2e.executors.image import executor_image
+from tests.e2e.volumes import (
+    ROLE,
+    create,
+    destroy,
+    disk,
+    everything,
+    launch,
+    reserve,
+    total_disk,
+    unreserve,
+    volume,
+    volumes_of,
+)
 from tests.support.wait import until
 
 LABEL_EXECUTOR = "org.apache.mesos.executor_id"
@@ -79,12 +93,20 @@ async def test_the_driver_of_pymesos_runs_tasks_and_survives_the_agent(
     system: System, image: str, gateway: str
 ) -> None:
     agent = await system.agent(f"--ip={gateway}")
-    async with system.framework() as framework:
+    async with system.framework(roles=[ROLE], principal=None) as framework:
         info = executor("E", framework, image, "exec python3 v1.py")
-        await framework.launch(inner("a", info))
+        info["resources"].append(volume("of-executor", 16, "/kept"))
+        first = inner("a", info)
+        first["resources"].append(volume("of-task", 16, "data"))
+        volumes = create(volume("of-executor", 16), volume("of-task", 16))
+        total = total_disk(await framework.until(lambda e: e["event"] == "offers"))
+        await framework.accept(reserve(disk(32)), volumes, launch(first))
         status = await framework.state("a", "TASK_RUNNING")
         container = container_of(system, "E")
         address = container.attrs["NetworkSettings"]["IPAddress"]
+        paths = "/kept/file $MESOS_SANDBOX/data/file"
+        assert container.exec_run(["sh", "-c", f"touch {paths}"]).exit_code == 0
+        assert len([each for each in container.attrs["Mounts"] if each["Type"] == "volume"]) == 3
         assert status["message"] == "hello"
         assert status["source"] == "SOURCE_EXECUTOR"
         assert status["executor_id"] == {"value": "E"}
@@ -119,6 +141,14 @@ async def test_the_driver_of_pymesos_runs_tasks_and_survives_the_agent(
         assert end["message"] == "Executor terminated; Container exited with status 3"
         lost = await framework.until(lambda e: e["event"] == "executor_lost")
         assert (lost["executor_id"], lost["status"]) == ("E", 3 << 8)
+        await everything(framework, total)
+        kept = destroy(volume("of-executor", 16), volume("of-task", 16))
+        await framework.accept(kept, unreserve(disk(32)))
+
+        async def gone() -> bool:
+            return not await asyncio.to_thread(volumes_of, system)
+
+        await until(gone, "the end of the executor's volumes")
 
 
 async def test_an_executor_that_speaks_v0_runs_tasks_and_follows_the_agent(

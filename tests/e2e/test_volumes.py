@@ -9,15 +9,19 @@ import pytest
 
 from tests.e2e.client import Framework, Json
 from tests.e2e.conftest import System
+from tests.e2e.pods import group, member, shared_volume
 from tests.e2e.volumes import (
     ROLE,
     create,
     destroy,
     disk,
+    disks,
+    everything,
     launch,
     remove_volumes,
     reserve,
     task_with,
+    total_disk,
     unreserve,
     volume,
     volumes_of,
@@ -35,8 +39,14 @@ async def stateful(system: System) -> AsyncIterator[System]:
     await asyncio.to_thread(remove_volumes, system)
 
 
+CAPABILITIES = [
+    {"type": name}
+    for name in ("MULTI_ROLE", "PARTITION_AWARE", "TASK_KILLING_STATE", "SHARED_RESOURCES")
+]
+
+
 def framework_of(system: System) -> Framework:
-    return system.framework(roles=[ROLE], principal=None)
+    return system.framework(roles=[ROLE], principal=None, capabilities=CAPABILITIES)
 
 
 async def operation(framework: Framework, name: str) -> Json:
@@ -50,11 +60,6 @@ async def operation(framework: Framework, name: str) -> Json:
     return status
 
 
-def disks(event: Json) -> list[Json]:
-    resources = [each for offer in event["offers"] for each in offer["resources"]]
-    return [each for each in resources if each["name"] == "disk"]
-
-
 def reserved_disk(event: Json) -> float:
     """The reserved disk of the offers of an event."""
     return float(
@@ -64,20 +69,6 @@ def reserved_disk(event: Json) -> float:
             if resource.get("reservations") or resource["role"] == ROLE
         )
     )
-
-
-def total_disk(event: Json) -> float:
-    return float(sum(resource["scalar"]["value"] for resource in disks(event)))
-
-
-async def everything(framework: Framework) -> Json:
-    """An offer of all that the agent has: offers that the framework holds are given back."""
-    while True:
-        after = len(framework.events)
-        await framework.do("decline", refuse_seconds=0)
-        event = await framework.until(lambda e: e["event"] == "offers", after=after)
-        if total_disk(event) == 1000:
-            return event
 
 
 async def finishes(framework: Framework, *operations: Json, task: str) -> None:
@@ -121,7 +112,7 @@ async def test_data_outlives_task_and_agent_and_ends_with_destroy(stateful: Syst
             volume("v1", 64, "/db", "RO"),
         )
         await finishes(framework, launch(read), task="read")
-        assert reserved_disk(await everything(framework)) == 64
+        assert reserved_disk(await everything(framework, 1000)) == 64
 
         await framework.accept(
             destroy(volume("v1", 64), id={"value": "destroy"}),
@@ -140,10 +131,10 @@ async def test_data_outlives_task_and_agent_and_ends_with_destroy(stateful: Syst
         await finishes(
             framework, reserve(disk(64)), create(volume("v1", 64)), launch(empty), task="empty"
         )
-        await everything(framework)
+        await everything(framework, 1000)
         await framework.accept(destroy(volume("v1", 64)), unreserve(disk(64)))
         await until(gone, "the removal of the second volume")
-        assert reserved_disk(await everything(framework)) == 0
+        assert reserved_disk(await everything(framework, 1000)) == 0
 
 
 async def test_what_no_record_knows_is_kept_and_named(stateful: System) -> None:
@@ -166,3 +157,51 @@ async def test_what_no_record_knows_is_kept_and_named(stateful: System) -> None:
     await agent.start()
     await agent.logged(f"docker volume rm {made.name}")
     assert [each.name for each in await asyncio.to_thread(volumes_of, system)] == [made.name]
+
+
+NOBODY = "65534"
+
+
+async def test_volumes_in_tasks_of_every_kind(shared: System) -> None:
+    """Shared by tasks that run at once, of a user, in a pod's executor and member, read-only."""
+    system = shared
+    both, own = volume("both", 16, shared={}), volume("own", 16)
+    pod, member_s = volume("pod", 16, "pst"), volume("member", 16, "mine")
+    async with framework_of(system) as framework:
+        total = total_disk(await framework.until(lambda e: e["event"] == "offers"))
+        data = "$MESOS_SANDBOX/data"
+        meet = "touch {0}/{1}; until test -e {0}/{2}; do sleep 0.1; done"
+        first = task_with(system, "first", meet.format(data, "1", "2"), both)
+        second = member(system, "second", meet.format("/both", "2", "1"))
+        second["resources"].append(volume("both", 16, "/both", shared={}))
+        user = task_with(system, "user", f"echo mine > {data}/file; chmod 700 {data}", own)
+        user["container"]["docker"]["parameters"] = [{"key": "user", "value": NOBODY}]
+        mounted = [shared_volume("pst", "/mnt/pod")]
+        writes = member(system, "writes", "echo pod > /mnt/pod/file", volumes=mounted)
+        reads = "until test -s /mnt/pod/file; do sleep 0.1; done; echo kept > mine/file"
+        reader = member(system, "reads", reads, volumes=mounted)
+        reader["resources"].append(member_s)
+        group_of = group(framework, "volumes", writes, reader)
+        group_of["launch_group"]["executor"]["resources"].append(pod)
+        made = (reserve(disk(64)), create(both, own, pod, member_s))
+        await framework.accept(*made, launch(first, second, user), group_of)
+        for name in ("first", "second", "user", "writes", "reads"):
+            status = await framework.end(name)
+            assert status["state"] == "TASK_FINISHED", (name, status.get("message"))
+
+        check = "test $(stat -c %u:%a /own) = 65534:700 && test $(cat /own/file) = mine"
+        again = member(system, "again", f"{check} && ! touch /own/new && cat /mine/file")
+        again["resources"] += [
+            volume("own", 16, "/own", "RO"),
+            volume("member", 16, "/mine"),
+        ]
+        await everything(framework, total)
+        await finishes(framework, launch(again), task="again")
+        await everything(framework, total)
+        await framework.accept(destroy(both, own, pod, member_s), unreserve(disk(64)))
+        await system.no_containers()
+
+        async def gone() -> bool:
+            return not await asyncio.to_thread(volumes_of, system)
+
+        await until(gone, "the removal of all volumes")

@@ -7,7 +7,7 @@ from typing import Any
 
 import docker
 
-from tests.e2e.client import Json
+from tests.e2e.client import Framework, Json
 from tests.e2e.conftest import LABEL_SHIM, System
 from tests.e2e.tasks import a_task
 
@@ -67,3 +67,25 @@ def remove_volumes(system: System) -> None:
     for each in volumes_of(system):
         with contextlib.suppress(docker.errors.NotFound):
             each.remove(force=True)
+
+
+def disks(event: Json) -> list[Json]:
+    resources = [each for offer in event["offers"] for each in offer["resources"]]
+    return [each for each in resources if each["name"] == "disk"]
+
+
+def total_disk(event: Json) -> float:
+    return float(sum(resource["scalar"]["value"] for resource in disks(event)))
+
+
+async def everything(framework: Framework, total: float) -> Json:
+    """An offer of all that the agent has: offers that the framework holds are given back.
+
+    ``total`` is the agent's disk.
+    """
+    while True:
+        after = len(framework.events)
+        await framework.do("decline", refuse_seconds=0)
+        event = await framework.until(lambda e: e["event"] == "offers", after=after)
+        if total_disk(event) == total:
+            return event

@@ -1,7 +1,7 @@
 """A core that handles a master's recorded messages, with a scripted endpoint.
 
 The recorded uuids are those of mesos-agent. A recorded acknowledgement is therefore rewritten to
-acknowledge the core's own update of the same task.
+acknowledge the core's own update of the same task, or its own status of the same operation.
 """
 
 from __future__ import annotations
@@ -108,6 +108,8 @@ class ReplayedAgent:
     def receive(self, message: Message, sender: Pid = MASTER) -> None:
         if isinstance(message, m.StatusUpdateAcknowledgementMessage):
             message = self._with_own_uuid(message)
+        elif isinstance(message, m.AcknowledgeOperationStatusMessage):
+            message = self._with_own_status(message)
         self.handle(facts.MessageReceived(sender, message))
 
     def register(self, agent_id: str) -> None:
@@ -122,6 +124,17 @@ class ReplayedAgent:
                 continue
             if message.update.status.task_id == ack.task_id:
                 ack.uuid = message.update.uuid
+        return ack
+
+    def _with_own_status(self, ack: m.AcknowledgeOperationStatusMessage) -> Message:
+        """The same acknowledgement with the uuid of the core's status of the operation."""
+        (sent,) = [
+            message
+            for message in self.sent
+            if isinstance(message, m.UpdateOperationStatusMessage)
+            and message.operation_uuid == ack.operation_uuid
+        ]
+        ack.status_uuid.value = sent.status.uuid.value
         return ack
 
     def _carry_out(self, order: orders.Order) -> None:

@@ -212,6 +212,42 @@ def test_a_task_group_has_the_updates_of_the_default_executor() -> None:
 STATES = (TaskState.TASK_STARTING, TaskState.TASK_RUNNING)
 
 
+def test_operations_have_the_statuses_of_mesos_agent() -> None:
+    """RESERVE, CREATE and DESTROY by the operator, each acknowledged by the master."""
+    script = list(recorded("operations"))
+    theirs = of_agent("operations", m.UpdateOperationStatusMessage)
+    agent = ReplayedAgent()
+    agent.register(theirs[0].slave_id.value)
+    reserved: list[tuple[float, str]] = []
+    for message in [r.message for r in script if not r.by_agent]:
+        agent.receive(message)
+        if isinstance(message, m.ApplyOperationMessage):
+            (kept,) = agent.core.reservations.resources
+            reserved.append((kept.scalar.value, kept.disk.persistence.id))
+    assert reserved == [(512.0, ""), (512.0, "vol-1"), (512.0, "")]
+    ours = [s for s in agent.sent if isinstance(s, m.UpdateOperationStatusMessage)]
+    for our, their in zip(ours, theirs, strict=True):
+        assert fields(our) == fields(their)
+        assert our.latest_status == our.status
+        assert len(our.status.uuid.value) == len(their.status.uuid.value)
+        for message in (our, their):
+            message.status.ClearField("uuid")
+            message.latest_status.ClearField("uuid")
+        assert our == their
+    assert not len(agent.core.operations), "the master acknowledged every one"
+
+
+@pytest.mark.parametrize("name", ["register", "agent-restart", "master-restart"])
+def test_the_report_after_a_registration_is_that_of_mesos_agent(name: str) -> None:
+    (theirs,) = of_agent(name, m.UpdateSlaveMessage)
+    agent = ReplayedAgent()
+    agent.register(theirs.slave_id.value)
+    (ours,) = [s for s in agent.sent if isinstance(s, m.UpdateSlaveMessage)]
+    assert fields(ours) == fields(theirs)
+    ours.resource_version_uuid.CopyFrom(theirs.resource_version_uuid)
+    assert ours == theirs
+
+
 def test_an_agent_marked_gone_drops_its_id() -> None:
     agent = ReplayedAgent()
     agent.register("gone-S0")

@@ -3,6 +3,9 @@
 ``scripts/faults --takeovers 200``: two agents on one journal in ZooKeeper, whose leader is killed,
 ended, stopped for longer than its session, or cut off from ZooKeeper.
 
+``scripts/faults --volumes``: kills at the steps of persistent volumes, and an engine that is away
+while volumes are made, used and destroyed.
+
 Each point has a system of its own: a master (the embedded one, or a real one with
 MESOS_MASTER_BIN), an agent on the real engine, an ordinary framework, and tasks that keep
 diaries. Ends with 1 when anything was lost, told twice, started twice or left over.
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import os
 import random
@@ -19,17 +23,20 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import docker
 
 from tests.e2e.conftest import System, taken_down
-from tests.e2e.faults.crashing import MOMENTS, POINTS
+from tests.e2e.faults.crashing import MOMENTS, POINTS, VOLUME_POINTS
 from tests.e2e.faults.load import Load
 from tests.e2e.faults.masters import EmbeddedMaster, Master, RealMaster
 from tests.e2e.faults.proxy import DockerProxy
 from tests.e2e.faults.survival import mortal_agent, plan, survive
 from tests.e2e.faults.takeovers import Machine, Pair, take_overs
+from tests.e2e.faults.volume_load import RESOURCES, VolumeLoad
+from tests.e2e.volumes import ROLE, remove_volumes
 from tests.support import busybox
 from tests.support.zookeeper import Ensemble
 
@@ -43,9 +50,9 @@ def new_master(directory: Path) -> Master:
     return EmbeddedMaster(directory, PINGS)
 
 
-async def kill_at(point: str, moment: str, times: int, seed: int, shim_id: str) -> str:
-    """What the run showed; raises AssertionError with every complaint."""
-    chance = random.Random(f"{seed} {point} {moment}")
+@contextlib.asynccontextmanager
+async def new_system(shim_id: str) -> AsyncIterator[System]:
+    """A master, and a system in a directory of its own; nothing of it is left."""
     client = docker.from_env()
     image = busybox.build(client)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
@@ -55,17 +62,56 @@ async def kill_at(point: str, moment: str, times: int, seed: int, shim_id: str) 
         made = System(master.address, directory, shim_id, image, client, direct=master.direct)
         try:
             async with taken_down(made) as system:
-                await mortal_agent(system)
-                async with (
-                    system.framework() as framework,
-                    Load(framework, image, directory / "evidence") as load,
-                ):
-                    await survive(system, load, plan(point, moment, times, chance))
-                    return f"{len(load.launched)} tasks, {load.told_again()} updates told again"
+                yield system
         finally:
+            remove_volumes(made)
             await master.kill()
             await master.gate.stop()
             client.close()
+
+
+async def kill_at(point: str, moment: str, times: int, seed: int, shim_id: str) -> str:
+    """What the run showed; raises AssertionError with every complaint."""
+    chance = random.Random(f"{seed} {point} {moment}")
+    crashes = plan(point, moment, times, chance)
+    async with new_system(shim_id) as system:
+        diaries = system.directory / "evidence"
+        if point in VOLUME_POINTS:
+            await mortal_agent(system, RESOURCES)
+            async with (
+                system.framework(roles=[ROLE], principal=None) as framework,
+                VolumeLoad(system, framework, diaries) as volumes,
+            ):
+                await survive(system, volumes, crashes)
+                return f"{dict(volumes.done)}"
+        await mortal_agent(system)
+        async with (
+            system.framework() as framework,
+            Load(framework, system.image, diaries) as load,
+        ):
+            await survive(system, load, crashes)
+            return f"{len(load.launched)} tasks, {load.told_again()} updates told again"
+
+
+async def engine_away(times: int, shim_id: str) -> str:
+    """The engine goes away while volumes are made, used and destroyed, and comes back."""
+    async with new_system(shim_id) as system, DockerProxy(system.directory / "d.sock") as proxy:
+        await system.agent("--engine=docker", RESOURCES, DOCKER_HOST=proxy.host)
+        async with (
+            system.framework(roles=[ROLE], principal=None) as framework,
+            VolumeLoad(system, framework, system.directory / "evidence") as volumes,
+        ):
+            for stage in ("CREATE", "LAUNCH", "DESTROY") * times:
+                await volumes.stage(stage)
+                await proxy.away()
+                await asyncio.sleep(1.5)
+                await proxy.back()
+                await volumes.turnover(1)
+            await volumes.drain()
+            await system.no_containers()
+            complaints = volumes.complaints()
+            assert not complaints, "\n".join(complaints)
+            return f"{dict(volumes.done)}"
 
 
 async def run(points: list[str], times: int, seed: int) -> int:
@@ -90,41 +136,28 @@ async def run(points: list[str], times: int, seed: int) -> int:
 async def take_over(times: int, servers: int, seed: int, shim_id: str) -> str:
     """As ``kill_at``, with two agents on one journal in ZooKeeper."""
     chance = random.Random(f"{seed} take-overs")
-    client = docker.from_env()
-    image = busybox.build(client)
-    with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
-        Ensemble(Path(name) / "ensemble", servers) as ensemble,
-    ):
-        directory = Path(name)
-        master = new_master(directory / "master")
-        await master.start()
-        made = System(master.address, directory, shim_id, image, client, direct=master.direct)
-        try:
-            async with DockerProxy(directory / "docker.sock") as proxy, taken_down(made) as system:
-                machines = [
-                    Machine(system, directory / f"machine{number}", ensemble, proxy.host)
-                    for number in range(2)
-                ]
-                try:
-                    for machine in machines:
-                        await machine.start()
-                    pair = Pair(machines, chance)
-                    names = [chance.choice(list(pair.faults)) for _ in range(times)]
-                    async with (
-                        system.framework() as framework,
-                        Load(framework, image, directory / "evidence") as load,
-                    ):
-                        await take_overs(system, load, pair, ensemble, proxy, names)
-                        told = f"{len(load.launched)} tasks, {load.told_again()} updates told again"
-                        return f"{dict(Counter(pair.done))}: {told}"
-                finally:
-                    for machine in machines:
-                        await machine.end()
-        finally:
-            await master.kill()
-            await master.gate.stop()
-            client.close()
+    async with new_system(shim_id) as system, DockerProxy(system.directory / "d.sock") as proxy:
+        directory = system.directory
+        with Ensemble(directory / "ensemble", servers) as ensemble:
+            machines = [
+                Machine(system, directory / f"machine{number}", ensemble, proxy.host)
+                for number in range(2)
+            ]
+            try:
+                for machine in machines:
+                    await machine.start()
+                pair = Pair(machines, chance)
+                names = [chance.choice(list(pair.faults)) for _ in range(times)]
+                async with (
+                    system.framework() as framework,
+                    Load(framework, system.image, directory / "evidence") as load,
+                ):
+                    await take_overs(system, load, pair, ensemble, proxy, names)
+                    told = f"{len(load.launched)} tasks, {load.told_again()} updates told again"
+                    return f"{dict(Counter(pair.done))}: {told}"
+            finally:
+                for machine in machines:
+                    await machine.end()
 
 
 async def run_take_overs(times: int, servers: int, seed: int) -> int:
@@ -140,14 +173,21 @@ async def run_take_overs(times: int, servers: int, seed: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
     parser.add_argument("--times", type=int, default=20, help="kills before and after each step")
-    parser.add_argument("--point", choices=sorted(POINTS), action="append", help="only this one")
+    names = sorted({**POINTS, **VOLUME_POINTS})
+    parser.add_argument("--point", choices=names, action="append", help="only this one")
+    parser.add_argument("--volumes", action="store_true", help="instead: of persistent volumes")
     parser.add_argument("--takeovers", type=int, help="instead: this many, of two agents")
     parser.add_argument("--servers", type=int, default=3, help="of ZooKeeper, for --takeovers")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     given = parser.parse_args()
     if given.takeovers:
         sys.exit(asyncio.run(run_take_overs(given.takeovers, given.servers, given.seed)))
-    sys.exit(asyncio.run(run(given.point or list(POINTS), given.times, given.seed)))
+    points = given.point or list(VOLUME_POINTS if given.volumes else POINTS)
+    failed = asyncio.run(run(points, given.times, given.seed))
+    if given.volumes and not given.point:
+        shown = asyncio.run(engine_away(given.times, f"faults-{os.getpid()}"))
+        print(f"survived {given.times} times an engine away at CREATE, LAUNCH and DESTROY: {shown}")
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple
@@ -23,11 +23,14 @@ from shim import cli
 from shim.agent import journal
 from shim.agent.journal import SqliteJournal
 from shim.core.master_messages import MasterMessageHandler
+from shim.core.operations import Operations
 from shim.engine.docker import DockerEngine
+from shim.model.records import Record, SaveOperation
 
 VARIABLE = "CRASH_AT"
 TOLD_ALL = "those were all tasks\n"
 UPDATE = b"mesos.internal.StatusUpdateMessage "
+OPERATION_STATUS = b"mesos.internal.UpdateOperationStatusMessage "
 
 
 class Crash(NamedTuple):
@@ -81,6 +84,14 @@ def _tells_update(writer: asyncio.StreamWriter, data: bytes) -> bool:
     return UPDATE in data
 
 
+def _sends_operation_status(writer: asyncio.StreamWriter, data: bytes) -> bool:
+    return OPERATION_STATUS in data
+
+
+def _records_operation(journal: SqliteJournal, batch: Sequence[Record]) -> bool:
+    return any(isinstance(record, SaveOperation) for record in batch)
+
+
 POINTS = {
     "accept": Point(MasterMessageHandler, "_run_task", 6),
     "journal": Point(SqliteJournal, "commit", 12),
@@ -94,6 +105,17 @@ POINTS = {
 }
 GROUP_POINTS = {"group": Point(MasterMessageHandler, "_run_task_group", 1)}
 """Reached only where task groups are launched."""
+VOLUME_POINTS = {
+    "operation": Point(MasterMessageHandler, "_apply_operation", 4),
+    "operation-record": Point(SqliteJournal, "commit", 4, _records_operation),
+    "operation-status": Point(asyncio.StreamWriter, "write", 4, _sends_operation_status),
+    "operation-ack": Point(Operations, "acknowledge", 4),
+    "volume-create": Point(DockerEngine, "create_volume", 3),
+    "volume-start": Point(DockerEngine, "start", 3),
+    "volume-remove": Point(DockerEngine, "remove_volume", 2),
+}
+"""Reached only where frameworks make and destroy persistent volumes."""
+ALL_POINTS = {**POINTS, **GROUP_POINTS, **VOLUME_POINTS}
 MOMENTS = ("before", "after")
 
 
@@ -101,7 +123,7 @@ def install(crash: Crash) -> None:
     """Wrap the point's method."""
     commit = journal._commit
     journal._commit = lambda db, batch: commit(_Transaction(db), batch)  # type: ignore[arg-type]
-    point = {**POINTS, **GROUP_POINTS}[crash.point]
+    point = ALL_POINTS[crash.point]
     original = getattr(point.owner, point.method)
     calls = {moment: count(1) for moment in MOMENTS}
 
@@ -123,6 +145,8 @@ def install(crash: Crash) -> None:
 
     @functools.wraps(original)
     async def waiting(*args: Any) -> Any:
+        if not point.meant(*args):
+            return await original(*args)
         here("before")
         try:
             return await original(*args)

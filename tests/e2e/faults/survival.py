@@ -7,11 +7,11 @@ import os
 import random
 import signal
 from collections.abc import Iterable
+from typing import Protocol
 
 from tests.e2e.agents import AgentProcess
 from tests.e2e.conftest import System
-from tests.e2e.faults.crashing import POINTS, TOLD_ALL, VARIABLE, Crash
-from tests.e2e.faults.load import Load
+from tests.e2e.faults.crashing import ALL_POINTS, TOLD_ALL, VARIABLE, Crash
 
 REACHED = 120.0
 """Seconds within which every point is reached under load, on a busy machine as well."""
@@ -31,7 +31,20 @@ class MortalAgent(AgentProcess):
         del self.env[VARIABLE]
 
 
-async def survive(system: System, load: Load, crashes: Iterable[Crash]) -> None:
+class Work(Protocol):
+    """What goes on while the agent is killed again and again."""
+
+    def heard(self) -> object:
+        """What was said of what has not ended, for people."""
+
+    async def drain(self) -> None:
+        """Bring everything to its end."""
+
+    def complaints(self) -> list[str]:
+        """Everything that was not as it must be. Call it after :meth:`drain`."""
+
+
+async def survive(system: System, load: Work, crashes: Iterable[Crash]) -> None:
     """One life for each crash, then one that has time to bring everything to its end."""
     (agent,) = system.agents
     assert isinstance(agent, MortalAgent)
@@ -53,7 +66,7 @@ async def survive(system: System, load: Load, crashes: Iterable[Crash]) -> None:
 
 def plan(point: str, moment: str, times: int, chance: random.Random) -> list[Crash]:
     """``times`` crashes at various numbers of calls."""
-    latest = POINTS[point].latest
+    latest = ALL_POINTS[point].latest
     return [Crash(point, moment, chance.randint(1, latest)) for _ in range(times)]
 
 
