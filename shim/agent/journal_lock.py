@@ -354,7 +354,7 @@ class JournalLock:
             log.error(
                 "journal %s: %s; until it does nothing is sent, and no container is created, "
                 "started, stopped or removed; tasks run on",
-                *(self._url, self.reason),
+                *(self._url, self.reason or "ZooKeeper did not confirm the lease in time"),
             )
         self._confirmed = confirmed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -242,10 +243,19 @@ def _discovery(context: StartupContext, agent: AgentView) -> ConsulSync | None:
         context.shim_id, context.info.name, host, consul.register, consul.checks
     )
     pid = context.pid
+    registers_until = time.monotonic() + limits.CONSUL_AGENT_TTL if agent.agent_id else -math.inf
 
     def own_service() -> Service:
-        """The agent's own service. It is healthy while the agent is registered."""
-        return agent_service(services, agent.agent_id or "", pid.ip, pid.port, agent.connected)
+        """The agent's own service. It is healthy while the agent is registered.
+
+        So is an agent that a master knows, until it is registered again: neither a restart nor a
+        take-over makes the service critical for a moment.
+        """
+        nonlocal registers_until
+        if agent.connected:
+            registers_until = -math.inf
+        healthy = agent.connected or time.monotonic() < registers_until
+        return agent_service(services, agent.agent_id or "", pid.ip, pid.port, healthy)
 
     return ConsulSync(
         ConsulClient(consul), services, own_service=own_service, may_act=context.journal.may_act

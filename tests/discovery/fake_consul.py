@@ -20,6 +20,10 @@ class FakeConsul:
         self.services: dict[str, dict[str, Any]] = {}
         self.checks: dict[str, dict[str, Any]] = {}
         self.writes: Counter[str] = Counter()
+        self.changed: Counter[str] = Counter()
+        """Registrations and deregistrations by service id."""
+        self.failed = 0
+        """Reports that a check fails."""
         self.reads = 0
         self.hides_services = False
         """Lists are empty, as for a token without read permission."""
@@ -114,6 +118,7 @@ class FakeConsul:
         self.writes["register"] += 1
         check = body.pop("Check")
         body["Service"] = body.pop("Name")
+        self.changed[body["ID"]] += 1
         old = self.checks.get(check["CheckID"])
         self._forget_checks(body["ID"])
         self.services[body["ID"]] = body
@@ -129,6 +134,7 @@ class FakeConsul:
     async def _deregister(self, request: web.Request) -> web.Response:
         self.writes["deregister"] += 1
         key = request.match_info["id"]
+        self.changed[key] += 1
         if self.services.pop(key, None) is None:
             return web.Response(status=500, text=f"Unknown service {key!r}")
         self._forget_checks(key)
@@ -152,6 +158,7 @@ class FakeConsul:
 
     async def _report(self, request: web.Request) -> web.Response:
         self.writes["report"] += 1
+        self.failed += request.match_info["verb"] == "fail"
         check = self.checks.get(request.match_info["id"])
         if check is None or not check["ttl"]:
             return web.Response(status=500, text="CheckID does not have associated TTL")

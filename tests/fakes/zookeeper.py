@@ -124,7 +124,8 @@ class FakeZooKeeper:
         if self.session not in self._ensemble.alive:
             self.session = self._ensemble.new_session()
         self.connected = True
-        asyncio.get_running_loop().call_soon(self._on_state, "CONNECTED")
+        self._loop = asyncio.get_running_loop()
+        self._loop.call_soon(self._on_state, "CONNECTED")
 
     def disconnect(self) -> None:
         self.connected = False
@@ -176,6 +177,6 @@ class FakeZooKeeper:
             self._ensemble.nodes.setdefault("/" + "/".join(parts[:end]), Node(b"", 0, 0))
 
     def end(self) -> None:
+        """In any thread, as kazoo's."""
         self.connected = False
-        loop = asyncio.get_running_loop()
-        loop.call_soon(self._ensemble.expire, self.session)
+        self._loop.call_soon_threadsafe(self._ensemble.expire, self.session)
