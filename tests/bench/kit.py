@@ -7,6 +7,7 @@ asks, sends launches when told to, and acknowledges every update at once.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import uuid
 from collections.abc import Callable
@@ -19,8 +20,10 @@ from shim.model.ids import Pid
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import ContainerInfo, FrameworkInfo, TaskInfo, TaskState, Value
 from shim.wire import codec
+from shim.wire.connect import connector
 from shim.wire.link import Links
 from shim.wire.server import Inbox, Listener, bind, serve
+from shim.wire.tls import Tls
 
 FRAMEWORK_ID = "bench-0000"
 LOOK_EVERY = 0.01
@@ -29,23 +32,25 @@ LOOK_EVERY = 0.01
 class ThinMaster:
     """``seen[(task id, state)]`` is when (monotonic seconds) the first such update came."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Tls | None = None) -> None:
         self.agent: Pid | None = None
         self.agent_id = f"{uuid.uuid4()}-S0"
         self.seen: dict[tuple[str, int], float] = {}
         self.updates = 0
+        self.pong_count = 0
         self.reported = 0
         """Tasks in the last re-registration."""
         self.acknowledge = True
         self.registered = asyncio.Event()
         self.on_update: Callable[[m.StatusUpdate], None] = lambda update: None
-        self._links = Links(lambda address: None)
+        self._tls = tls
+        self._links = Links(lambda address: None, connect=connector(tls))
         self._listener: Listener | None = None
         self._news = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         inbox = Inbox(lambda process: True, self._deliver)
-        self._listener = await serve(lambda app: None, inbox, bind("127.0.0.1", 0))
+        self._listener = await serve(lambda app: None, inbox, bind("127.0.0.1", 0), self._tls)
         self.pid = Pid("master", "127.0.0.1", self._listener.port)
         return self
 
@@ -68,6 +73,9 @@ class ThinMaster:
             self._register(sender, message)
         elif isinstance(message, m.StatusUpdateMessage):
             self._update(message.update)
+        elif isinstance(message, m.PongSlaveMessage):
+            self.pong_count += 1
+            self._news.set()
 
     def _register(self, sender: Pid, message: Message) -> None:
         self.agent = sender
@@ -98,13 +106,15 @@ class ThinMaster:
         message.task_id.value = update.status.task_id.value
         self.tell(message)
 
-    async def until(self, done: Callable[[], bool], timeout: float = 600) -> None:
-        """Looked at when updates came, but not for each: what is measured needs the cores."""
+    async def until(
+        self, done: Callable[[], bool], timeout: float = 600, look_every: float = LOOK_EVERY
+    ) -> None:
+        """Looked at when messages came, but not for each: what is measured needs the cores."""
         async with asyncio.timeout(timeout):
             while not done():
                 self._news.clear()
                 await self._news.wait()
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(look_every)
 
     def launch(self, task_id: str, image: str, command: str = "sleep 100000") -> None:
         self.tell(run_task(self.agent_id, task_id, image, command))
@@ -155,6 +165,12 @@ def rss_kb(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
     raise ValueError(f"no VmRSS of {pid}")
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of the processors."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def children(pid: int) -> int:
