@@ -72,7 +72,12 @@ class Acceptor:
     async def _open(self, tls: Tls, connection: socket.socket, peer: str) -> None:
         """Hand the connection to the HTTP server, or close it and say why."""
         try:
-            plain = await self._is_plain(tls, connection)
+            first = await self._first_byte(tls, connection)
+            if not first:
+                # A check of the port by a load balancer, mostly.
+                connection.close()
+                return
+            plain = _is_plain(tls, first)
             await self._serve(connection, peer, None if plain else tls)
         except (OSError, PeerError, TimeoutError) as error:
             log.warning("connection from %s refused: %s", peer, error or "no TLS handshake came")
@@ -81,18 +86,12 @@ class Acceptor:
             connection.close()
             raise
 
-    async def _is_plain(self, tls: Tls, connection: socket.socket) -> bool:
-        """Raises PeerError for a plain peer that is not to be taken."""
+    @staticmethod
+    async def _first_byte(tls: Tls, connection: socket.socket) -> bytes:
+        """A plain peer may be silent at first. Raises TimeoutError for one that is not to be."""
         downgrade = tls.settings.support_downgrade
         async with asyncio.timeout(None if downgrade else limits.TLS_HANDSHAKE_TIMEOUT):
-            first = await _peek(connection)
-        if not first:
-            raise PeerError("closed by the peer")
-        if first[0] == HANDSHAKE:
-            return False
-        if not downgrade:
-            raise PeerError("it is a plain connection, and LIBPROCESS_SSL_SUPPORT_DOWNGRADE is off")
-        return True
+            return await _peek(connection)
 
     async def _serve(self, connection: socket.socket, peer: str, tls: Tls | None) -> None:
         loop = asyncio.get_running_loop()
@@ -141,6 +140,15 @@ class _VerifiedPeer(asyncio.Protocol):
         if self._held:
             protocol.data_received(self._held)
             self._transport.resume_reading()
+
+
+def _is_plain(tls: Tls, first: bytes) -> bool:
+    """Raises PeerError for a plain peer that is not to be taken."""
+    if first[0] == HANDSHAKE:
+        return False
+    if not tls.settings.support_downgrade:
+        raise PeerError("it is a plain connection, and LIBPROCESS_SSL_SUPPORT_DOWNGRADE is off")
+    return True
 
 
 async def _peek(connection: socket.socket) -> bytes:
