@@ -23,7 +23,7 @@ usage: bash start.sh [start] [FLAGS]   set everything up and start it
   --compose            Mesos master, Marathon, Consul, ZooKeeper and the shim as containers
   --embedded           only an embedded master and the agent, as one process on this machine
                        (without either: --compose if its images are available)
-  --ha                 --compose with three of each server, TLS, passwords and tokens
+  --ha                 --compose with three of each server, two shims, TLS, passwords and tokens
   -p, --project NAME   the name of the demo; several can run on different ports (mesos)
   --datacenters LIST   one more agent for each NAME=ENDPOINT,... (on Triton: NAME,...)
   --agents N           N agents at one Docker Engine, each with a part of its resources (1)

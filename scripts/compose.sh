@@ -56,7 +56,7 @@ compose_environment() {
     export BIND_ADDRESS=${BIND_ADDRESS:-0.0.0.0}
   fi
   choose_network
-  MARATHON_URL=http://$(engine_host):$MARATHON_PORT/
+  MARATHON_URL=$(scheme)://$(engine_host):$MARATHON_PORT/
   export MARATHON_URL
 }
 
@@ -71,6 +71,7 @@ compose_ports() {
   [ -n "${HA:-}" ] || return 0
   need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MASTER2_PORT" "a master" "in compose/.env" MASTER2_PORT
   need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MASTER3_PORT" "a master" "in compose/.env" MASTER3_PORT
+  need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$AGENT2_PORT" "the second machine" "in compose/.env" AGENT2_PORT
 }
 
 # address SERVICE PORT PUBLISHED: the address of the service for clients on this machine.
@@ -82,13 +83,16 @@ address() {
   fi
 }
 
-consul_url() { if [ "${HA:-}" = 1 ]; then echo "https://$CONSUL"; else echo "http://$CONSUL"; fi; }
+scheme() { if [ "${HA:-}" = 1 ]; then echo https; else echo http; fi; }
+consul_url() { echo "$(scheme)://$CONSUL"; }
+master_url() { echo "$(scheme)://$MESOS_MASTER"; }
+marathon_url() { echo "$(scheme)://$MARATHON"; }
 consul_leads() { [ -n "$(probe get "$(consul_url)/v1/status/leader" | tr -d '"')" ]; }
 # Of several masters only the leader knows the agents; the others redirect to it.
 agents_are_there() {
   local port host=${MESOS_MASTER%:*}
   for port in ${MESOS_MASTER##*:} ${HA:+$MASTER2_PORT $MASTER3_PORT}; do
-    if [ "$(probe agents "http://$host:$port/slaves")" = "$AGENTS" ]; then
+    if [ "$(probe agents "$(scheme)://$host:$port/slaves")" = "$AGENTS" ]; then
       MESOS_MASTER=$host:$port
       return 0
     fi
@@ -107,7 +111,7 @@ shim_crashes() {
   restarts=$(docker inspect -f '{{.RestartCount}}' "$container" 2>/dev/null) && [ "$restarts" -gt 3 ]
 }
 
-marathon_answers() { probe get "http://$MARATHON/v2/info" >/dev/null; }
+marathon_answers() { probe get "$(marathon_url)/v2/info" >/dev/null; }
 
 # came_up WHAT SECONDS URL COMMAND…
 came_up() {
@@ -130,7 +134,7 @@ show() {
 
 save_compose() {
   save_settings compose HA CONSUL MESOS_MASTER MARATHON AGENTS TRITON TASK_NETWORK \
-    CONSUL_PORT MASTER_PORT MARATHON_PORT AGENT_PORT MASTER2_PORT MASTER3_PORT \
+    CONSUL_PORT MASTER_PORT MARATHON_PORT AGENT_PORT MASTER2_PORT MASTER3_PORT AGENT2_PORT \
     SUBNETS AGENTS_HERE SERVICES OFFERED_PORTS DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
 }
 
@@ -141,8 +145,8 @@ compose_wait() {
   save_compose
   came_up "Consul" "$CONSUL_SECONDS" "$(consul_url)/ui/" consul_leads &&
     wait_for "$AGENTS agent(s) to register" "$MASTER_SECONDS" agents_are_settled &&
-    came_up "the master, with $AGENTS agent(s)" 1 "http://$MESOS_MASTER/" agents_are_there &&
-    came_up "Marathon" "$MARATHON_SECONDS" "http://$MARATHON/ui/" marathon_answers || return 1
+    came_up "the master, with $AGENTS agent(s)" 1 "$(master_url)/" agents_are_there &&
+    came_up "Marathon" "$MARATHON_SECONDS" "$(marathon_url)/ui/" marathon_answers || return 1
   save_compose
 }
 
@@ -201,7 +205,8 @@ consul_lines() {
   if [ "${HA:-}" = 1 ]; then
     cat <<END
 Passwords     . $(quoted "${1}.run/$PROJECT/secrets/operator.sh")
-              curl -u "\$MESOS_HTTP_AUTH" http://$MESOS_MASTER/slaves
+              curl --cacert "\$CONSUL_CACERT" --cert "\$CONSUL_CLIENT_CERT" --key "\$CONSUL_CLIENT_KEY" \\
+                -u "\$MESOS_HTTP_AUTH" https://$MESOS_MASTER/slaves
               curl --cacert "\$CONSUL_CACERT" --cert "\$CONSUL_CLIENT_CERT" --key "\$CONSUL_CLIENT_KEY" \\
                 -H "X-Consul-Token: \$CONSUL_HTTP_TOKEN" https://$CONSUL/v1/catalog/service/nginx
 END
@@ -214,7 +219,8 @@ END
 }
 
 compose_summary() {
-  local home=$ROOT/ start project=
+  local home=$ROOT/ start project='' authority=
+  [ "${HA:-}" != 1 ] || authority="--cacert $(quoted "$SECRETS/operator/ca.pem") "
   [ "$PWD" != "$ROOT" ] || home=
   [ "$PROJECT" = mesos ] || project=" -p $PROJECT"
   start="bash $(quoted "${home}start.sh")"
@@ -223,11 +229,11 @@ compose_summary() {
 Mesos with Marathon and Consul is running.
 
   Consul     $(consul_url)/ui/
-  master     http://$MESOS_MASTER/
-  Marathon   http://$MARATHON/ui/
+  master     $(master_url)/
+  Marathon   $(marathon_url)/ui/
 
 Use it        eval "\$(bash $(quoted "${home}env.sh") $PROJECT)"
-Hello world   curl -X POST -H 'Content-Type: application/json' -d @$(quoted "${home}.run/$PROJECT/apps/nginx.json") http://$MARATHON/v2/apps
+Hello world   curl ${authority}-X POST -H 'Content-Type: application/json' -d @$(quoted "${home}.run/$PROJECT/apps/nginx.json") $(marathon_url)/v2/apps
 $(consul_lines "$home")
 Look          $start status$project
               $start logs$project
@@ -266,11 +272,12 @@ compose_stop() {
   find_compose || die "needs Docker Compose to stop what it started: $WHY"
   compose_environment
   services="$(datacenter_services) $(agent_services)"
+  ha_stop_standby
   # shellcheck disable=SC2086  # one word a service
-  drain shim $services
+  drain shim ${HA:+shim2} $services
   # No agent may start a task again. A network can be removed only after its last container.
   # shellcheck disable=SC2086  # one word a service
-  compose "$DOWN_SECONDS" rm -s -f shim $services || true
+  compose "$DOWN_SECONDS" rm -s -f shim ${HA:+shim2} $services || true
   # The label of a task's container ends with the name of its agent's service; empty for the first.
   for service in shim $services; do
     left=$(docker ps -aq --filter "label=mesos-shim.id=$SHIM_ID${service#shim}")
@@ -288,10 +295,11 @@ compose_status() {
   compose_environment
   compose 120 ps 2>&1
   tell "Consul has a leader: $(consul_url)/ui/" "Consul does NOT answer" consul_leads
-  tell "$AGENTS agent(s) registered: http://$MESOS_MASTER/" "NOT all agents are registered" agents_are_there
-  tell "Marathon answers: http://$MARATHON/ui/" "Marathon does NOT answer" marathon_answers
-  probe tasks "http://$MESOS_MASTER/tasks" || echo "the master does NOT answer"
-  probe queue "http://$MARATHON/v2/queue" "$OFFERED_PORTS" || true
+  tell "$AGENTS agent(s) registered: $(master_url)/" "NOT all agents are registered" agents_are_there
+  ha_status
+  tell "Marathon answers: $(marathon_url)/ui/" "Marathon does NOT answer" marathon_answers
+  probe tasks "$(master_url)/tasks" || echo "the master does NOT answer"
+  probe queue "$(marathon_url)/v2/queue" "$OFFERED_PORTS" || true
 }
 
 compose_logs() {

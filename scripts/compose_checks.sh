@@ -103,7 +103,7 @@ compose_is_possible() {
     return 1
   fi
   [ -z "${HA:-}" ] || [ -z "${DATACENTERS:-}" ] || die "--datacenters with --ha: see compose/README.md"
-  ha_prepare
   compose_environment
+  ha_prepare
   build_shim
 }

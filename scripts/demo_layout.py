@@ -2,6 +2,8 @@
 
 demo_layout.py addresses SUBNET
     the gateway, the shim's fixed address, and the range that Docker may choose from
+demo_layout.py ha SUBNET
+    the fixed addresses of --ha: three masters, Marathon, two machines of the agent
 demo_layout.py further SHIM_ADDRESS NUMBER
     the fixed address of agent NUMBER; SHIM_ADDRESS is the first agent's
 demo_layout.py share COUNT CPUS MEMORY_BYTES PORTS
@@ -18,6 +20,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+HA = range(2, 8)
+"""The places of --ha, counted from the network's address."""
 FIXED = 10
 """The shim's place in its network, counted from the network's address."""
 SMALLEST_PREFIX = 26
@@ -34,6 +38,11 @@ def addresses(subnet: str) -> str:
         raise ValueError(f"{subnet}: too small")
     _, dynamic = network.subnets(prefixlen_diff=1)
     return f"{network[1]} {network[FIXED]} {dynamic}"
+
+
+def ha(subnet: str) -> str:
+    network = ipaddress.IPv4Network(subnet)
+    return " ".join(str(network[place]) for place in HA)
 
 
 def further(first: str, number: int) -> str:
@@ -79,6 +88,8 @@ def main(argv: Sequence[str]) -> int:
         match argv:
             case ["addresses", subnet]:
                 print(addresses(subnet))
+            case ["ha", subnet]:
+                print(ha(subnet))
             case ["further", first, number]:
                 print(further(first, int(number)))
             case ["share", count, cpus, memory, ports]:

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by start.sh: --ha, three servers of each kind that authenticate with certificates,
-# credentials and tokens.
+# credentials and tokens, and an agent of two machines.
 
 HA_CONSUL_SECONDS=180
 
@@ -10,19 +10,21 @@ ha_secrets_dir() { echo "$(demo_dir)/secrets"; }
 ha_environment() {
   [ "${HA:-}" = 1 ] || return 0
   SECRETS=$(ha_secrets_dir)
-  export SECRETS CONSUL_TARGET=8501
+  export SECRETS CONSUL_TARGET=8501 MARATHON_TARGET=8443
   if [ -r "$SECRETS/operator.sh" ]; then
     # shellcheck source=/dev/null
     . "$SECRETS/operator.sh"
   fi
-  export CONSUL_MANAGEMENT=${CONSUL_HTTP_TOKEN:-}
+  export CONSUL_MANAGEMENT=${CONSUL_HTTP_TOKEN:-} JOURNAL_SECRET=${JOURNAL_SECRET:-}
 }
 
 ha_prepare() {
   [ "${HA:-}" = 1 ] || return 0
   ensure_venv
   mkdir -p "$(demo_dir)"
-  "$VENV/bin/python" "$ROOT/scripts/ha_secrets.py" make "$(ha_secrets_dir)" ||
+  "$VENV/bin/python" "$ROOT/scripts/ha_secrets.py" make "$(ha_secrets_dir)" "$(engine_host),$GATEWAY" \
+    "$MASTER_ADDRESS,$MASTER2_ADDRESS,$MASTER3_ADDRESS" "$MARATHON_ADDRESS" \
+    "$SHIM_ADDRESS,$MACHINE_ADDRESS,$MACHINE2_ADDRESS" ||
     die "--ha: could not make certificates and credentials"
   ha_environment
 }
@@ -46,4 +48,27 @@ ha_consul() {
   compose "$UP_SECONDS" up -d consul consul2 consul3 &&
     wait_for "three Consul servers to elect a leader and take the shim's token" \
       "$HA_CONSUL_SECONDS" ha_grant
+}
+
+# ha_machines: SERVICE PORT of each machine that may lead the agent.
+ha_machines() { printf '%s\n' "shim $AGENT_PORT" "shim2 $AGENT2_PORT"; }
+
+# A machine that waits would take over from one that drains.
+ha_stop_standby() {
+  local service port
+  [ "${HA:-}" = 1 ] || return 0
+  while read -r service port; do
+    [ "$(probe leader "https://$(engine_host):$port/leader")" != "stands by" ] ||
+      compose "$DOWN_SECONDS" stop "$service" || true
+  done < <(ha_machines)
+}
+
+ha_status() {
+  local service port url role
+  [ "${HA:-}" = 1 ] || return 0
+  while read -r service port; do
+    url=https://$(engine_host):$port/leader
+    role=$(probe leader "$url") || role="does NOT answer"
+    echo "$service $role: $url"
+  done < <(ha_machines)
 }

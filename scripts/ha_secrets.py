@@ -1,6 +1,8 @@
 """Certificates and credentials of a demo that asks for them, and the shim's rights in Consul.
 
-ha_secrets.py make DIRECTORY    once; a directory that is complete is left as it is
+ha_secrets.py make DIRECTORY HOST MASTERS MARATHON SHIMS
+    once; a directory that is complete is left as it is, unless the addresses have changed. Each of
+    the others is a list of addresses with commas: HOST those at which people reach the demo
 ha_secrets.py grant DIRECTORY URL   gives the shim's token its rights; may be repeated
 """
 
@@ -16,6 +18,7 @@ import sys
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,10 +26,13 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFE = timedelta(days=365)
 CONSULS = ("consul", "consul2", "consul3")
+KEYSTORE_PASSWORD = b"changeit"
+"""As compose/docker-compose.ha.yml gives it to Marathon: no secret, but Java wants one."""
 RULES = 'service_prefix "" { policy = "write" }'
 
 
@@ -40,11 +46,13 @@ class Authority:
             self._key, hashes.SHA256()
         )
 
-    def issue(self, directory: Path, name: str, hosts: tuple[str, ...]) -> None:
-        """cert.pem, key.pem and ca.pem, for servers and clients alike."""
+    def issue(self, directory: Path, name: str, hosts: Sequence[str], java: bool = False) -> None:
+        """cert.pem, key.pem and ca.pem, for servers and clients alike; ``java``: keystore.p12 too.
+
+        ``hosts`` are names and addresses.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        names: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
-        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        names = [_alternative(host) for host in {*hosts, "localhost", "127.0.0.1"}]
         usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         signed = (
             self._builder(_name(name), key, False)
@@ -60,6 +68,22 @@ class Authority:
             serialization.NoEncryption(),
         )
         write(directory / "key.pem", private)
+        if java:
+            write(directory / "keystore.p12", self._keystore(name, key, signed))
+
+    def _keystore(
+        self, name: str, key: ec.EllipticCurvePrivateKey, signed: x509.Certificate
+    ) -> bytes:
+        """PKCS 12 as Java 8 reads it."""
+        protection = (
+            serialization.PrivateFormat.PKCS12.encryption_builder()
+            .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+            .hmac_hash(hashes.SHA1())
+            .build(KEYSTORE_PASSWORD)
+        )
+        return pkcs12.serialize_key_and_certificates(
+            name.encode(), key, signed, [self.certificate], protection
+        )
 
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, is_authority: bool
@@ -78,6 +102,13 @@ class Authority:
         )
 
 
+def _alternative(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
@@ -90,8 +121,9 @@ def write(path: Path, content: bytes | str | dict[str, Any]) -> None:
     path.chmod(0o644)
 
 
-def make(top: Path) -> None:
-    if (top / "operator.sh").exists():
+def make(top: Path, host: str, masters: str, marathon: str, shims: str) -> None:
+    addresses = f"{host} {masters} {marathon} {shims}"
+    if (top / "addresses").exists() and (top / "addresses").read_text() == addresses:
         return
     # Only its owner comes in; a container sees one directory, mounted, as its own user.
     top.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -99,21 +131,26 @@ def make(top: Path) -> None:
         (top / name).mkdir(exist_ok=True)
         (top / name).chmod(0o755)
     authority = Authority()
-    servers = (*CONSULS, "localhost", "server.dc1.consul")
-    authority.issue(top / "consul", "server.dc1.consul", servers)
-    authority.issue(top / "shim", "mesos-shim", ("localhost",))
-    authority.issue(top / "operator", "operator", ("localhost",))
-    words = {who: secrets.token_urlsafe(24) for who in ("agent", "marathon", "operator")}
+    here = host.split(",")
+    authority.issue(top / "consul", "server.dc1.consul", (*CONSULS, *here, "server.dc1.consul"))
+    authority.issue(top / "master", "master", (*here, *masters.split(",")))
+    authority.issue(top / "marathon", "marathon", (*here, *marathon.split(",")), java=True)
+    # The agent's host name is an address of the engine's host.
+    authority.issue(top / "shim", "mesos-shim", (*here, *shims.split(",")))
+    authority.issue(top / "operator", "operator", here)
+    holders = ("agent", "marathon", "operator", "journal")
+    words = {who: secrets.token_urlsafe(24) for who in holders}
     management, token = str(uuid.uuid4()), str(uuid.uuid4())
     write(top / "consul/consul.json", consul_config(management))
-    pairs = [{"principal": who, "secret": word} for who, word in words.items()]
+    pairs = [{"principal": who, "secret": words[who]} for who in holders[:3]]
     write(top / "master/credentials.json", {"credentials": pairs})
     write(top / "marathon/secret", words["marathon"])
     write(top / "shim/credential.json", {"principal": "agent", "secret": words["agent"]})
     operator = {"principal": "operator", "secret": words["operator"]}
     write(top / "shim/http.json", {"credentials": [operator]})
     write(top / "shim/token", token)
-    write(top / "operator.sh", operator_lines(top / "operator", management, words["operator"]))
+    write(top / "operator.sh", operator_lines(top / "operator", management, words))
+    write(top / "addresses", addresses)
 
 
 def consul_config(management: str) -> dict[str, Any]:
@@ -141,8 +178,9 @@ def consul_config(management: str) -> dict[str, Any]:
     }
 
 
-def operator_lines(directory: Path, management: str, word: str) -> str:
-    """For a shell: what Consul's own clients read, and the masters' user:password."""
+def operator_lines(directory: Path, management: str, words: Mapping[str, str]) -> str:
+    """For a shell: what Consul's own clients read, the masters' user:password, and the password of
+    the journal in ZooKeeper."""
     return "".join(
         f"export {name}='{value}'\n"
         for name, value in (
@@ -150,7 +188,8 @@ def operator_lines(directory: Path, management: str, word: str) -> str:
             ("CONSUL_CLIENT_CERT", directory / "cert.pem"),
             ("CONSUL_CLIENT_KEY", directory / "key.pem"),
             ("CONSUL_HTTP_TOKEN", management),
-            ("MESOS_HTTP_AUTH", f"operator:{word}"),
+            ("MESOS_HTTP_AUTH", f"operator:{words['operator']}"),
+            ("JOURNAL_SECRET", words["journal"]),
         )
     )
 
@@ -181,7 +220,7 @@ def put(url: str, body: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "make":
-        make(Path(sys.argv[2]))
+        make(Path(sys.argv[2]), *sys.argv[3:])
     else:
         try:
             grant(Path(sys.argv[2]), sys.argv[3])

@@ -34,6 +34,14 @@ choose_network() {
   read -r GATEWAY SHIM_ADDRESS DYNAMIC_RANGE <<<"$found"
   HOST_ADDRESS=$(tasks_answer_at)
   export GATEWAY SHIM_ADDRESS DYNAMIC_RANGE HOST_ADDRESS
+  [ "${HA:-}" != 1 ] || choose_ha_addresses
+}
+
+# A certificate names the address of the server or machine that has it.
+choose_ha_addresses() {
+  read -r MASTER_ADDRESS MASTER2_ADDRESS MASTER3_ADDRESS MARATHON_ADDRESS MACHINE_ADDRESS \
+    MACHINE2_ADDRESS <<<"$(layout ha "$SUBNET")"
+  export MASTER_ADDRESS MASTER2_ADDRESS MASTER3_ADDRESS MARATHON_ADDRESS MACHINE_ADDRESS MACHINE2_ADDRESS
 }
 
 # The address of published ports and HOST tasks, for containers and for a browser on that host.

@@ -3,6 +3,7 @@
 probe.py get URL [PATH]   the answer's text, or the JSON value at PATH (a.b.0); else 1
 probe.py tasks URL        a line for each task of a master's /tasks
 probe.py agents URL       how many active agents a leading master's /slaves has; 1 at another master
+probe.py leader URL       leads or stands by, by an agent's /leader
 probe.py queue URL PORTS  a line for each app of Marathon's /v2/queue that waits: why, and the cure
 probe.py free ADDRESS PORT...   the first port that is in use; exit code 1 if all are free
 """
@@ -15,6 +16,7 @@ import os
 import socket
 import ssl
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -70,6 +72,16 @@ def tasks(url: str) -> str:
 
 def agents(url: str) -> str:
     return str(sum(agent["active"] for agent in json.loads(get(url))["slaves"]))
+
+
+def leader(url: str) -> str:
+    try:
+        get(url)
+    except urllib.error.HTTPError as error:
+        if error.code != 503:
+            raise
+        return "stands by"
+    return "leads"
 
 
 CURES = {
@@ -167,6 +179,7 @@ ASK: Mapping[str, Callable[..., str]] = {
     "get": get,
     "tasks": tasks,
     "agents": agents,
+    "leader": leader,
     "queue": queue,
 }
 

@@ -59,7 +59,10 @@ other_projects() {
 demo_is_up() {
   case $KIND in
   embedded) pid_in "$(demo_dir)/dev.pid" >/dev/null ;;
-  compose) [ -n "$(service_container master)" ] ;;
+  compose)
+    # Of --ha any master: one may be away.
+    [ -n "$(service_container master)${HA:+$(service_container master2)$(service_container master3)}" ]
+    ;;
   *) false ;;
   esac
 }

@@ -20,7 +20,7 @@ from tests.test_start import Demo, copy_tree, shell
 
 PORTS = (
     *("MASTER_PORT", "AGENT_PORT", "MARATHON_PORT", "CONSUL_PORT"),
-    *("MASTER2_PORT", "MASTER3_PORT"),
+    *("MASTER2_PORT", "MASTER3_PORT", "AGENT2_PORT"),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import docker
@@ -56,12 +57,12 @@ def sample(demo: Demo, name: str, client: docker.DockerClient) -> dict[str, Any]
     return app
 
 
-def agents(masters: list[str]) -> list[str]:
+def agents(masters: list[str], ask: Callable[[str], Any] = ask, scheme: str = "http") -> list[str]:
     """Ids of the connected agents that these masters know."""
     found = []
     for port in masters:
         with contextlib.suppress(OSError):
-            known = ask(f"http://127.0.0.1:{port}/slaves")["slaves"]
+            known = ask(f"{scheme}://127.0.0.1:{port}/slaves")["slaves"]
             found += [agent["id"] for agent in known if agent["connected"]]
     return found
 

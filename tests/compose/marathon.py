@@ -13,13 +13,22 @@ import json
 import os
 import random
 import socket
+import ssl
 import sys
+import tempfile
 import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
-from shim.run import http_parser_compat
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from shim.client.tls_tunnel import TlsTunnel
+from shim.config.libprocess import tls_settings
+from shim.run import http_parser_compat, runner
+from shim.wire.tls import Tls
 
 http_parser_compat.provide()
 
@@ -420,12 +429,45 @@ def check_environment() -> None:
             sys.exit(f"[scallop] Error: Bad arguments for option '{option}': ''")
 
 
+def keystore(path: str, password: str) -> ssl.SSLContext:
+    """TLS with key and certificate of a file as Java has them."""
+    key, certificate, _ = pkcs12.load_key_and_certificates(
+        Path(path).read_bytes(), password.encode()
+    )
+    assert key is not None
+    assert certificate is not None
+    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    both = key.private_bytes(*pem, serialization.NoEncryption()) + certificate.public_bytes(pem[0])
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(both)
+        file.flush()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file.name)
+    return context
+
+
+def serve_https(path: str) -> None:
+    port = int(os.environ["MARATHON_HTTPS_PORT"])
+    server = ThreadingHTTPServer(("0.0.0.0", port), Handler)
+    context = keystore(path, os.environ["MARATHON_SSL_KEYSTORE_PASSWORD"])
+    # The handshake is left to the thread of the connection.
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
 def main() -> None:
     check_environment()
-    apps = Handler.apps = Apps()
-    driver = MesosSchedulerDriver(apps, FRAMEWORK, os.environ["MARATHON_MASTER"])
-    driver.start()
-    ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+    apps: Any = Apps()
+    Handler.apps = apps
+    tls = tls_settings(os.environ)
+    tunnel = None if tls is None else TlsTunnel(Tls(tls))
+    runner.connect(apps, FRAMEWORK, os.environ["MARATHON_MASTER"], None, tunnel).start()
+    if path := os.environ.get("MARATHON_SSL_KEYSTORE_PATH"):
+        serve_https(path)
+    address = os.environ.get("MARATHON_HTTP_ADDRESS", "0.0.0.0")
+    ThreadingHTTPServer((address, 8080), Handler).serve_forever()
 
 
 if __name__ == "__main__":

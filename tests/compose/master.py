@@ -11,7 +11,9 @@ from pathlib import Path
 
 from kazoo.client import KazooClient
 
+from shim.config.libprocess import tls_settings
 from shim.dev.master.dev_master import DevMaster
+from shim.wire.tls import Tls
 
 PORT = 5050
 
@@ -45,8 +47,14 @@ def credentials() -> dict[str, bytes]:
 async def main() -> None:
     ip = socket.gethostbyname(socket.gethostname())
     authenticate = os.environ.get("MESOS_AUTHENTICATE_AGENTS") == "true"
+    settings = tls_settings(os.environ)
     master = DevMaster(
-        ip, PORT, hostname=ip, credentials=credentials(), authenticate_agents=authenticate
+        ip,
+        PORT,
+        hostname=ip,
+        credentials=credentials(),
+        tls=None if settings is None else Tls(settings),
+        authenticate_agents=authenticate,
     )
     await master.start()
     client = await asyncio.to_thread(announce, os.environ["MESOS_ZK"], ip)

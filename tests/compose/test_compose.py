@@ -3,12 +3,12 @@ would have (see images.py)."""
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import re
 import ssl
-import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -97,72 +97,115 @@ def check_shares(agents: list[dict[str, Any]], client: docker.DockerClient) -> N
 
 
 def test_three_of_each_and_one_of_each_killed(demo: Demo, client: docker.DockerClient) -> None:
-    """TLS, credentials and tokens; the leading master, a ZooKeeper and a Consul server are killed
-    under a running task, which does not notice, and are there again after another start."""
+    """TLS, credentials and tokens; the leading master, the leading shim, a ZooKeeper and a Consul
+    server are killed under a running task, which does not notice, and are there again after another
+    start."""
     project = ("-p", demo.project)
     started = demo("--ha", *project)
-    secrets = demo.root / ".run" / demo.project / "secrets"
-    assert str(secrets / "operator.sh").replace(" ", "\\ ") in started.stdout
-    assert secrets.stat().st_mode & 0o077 == 0
-    consul = Secure(f"https://127.0.0.1:{demo.environ['CONSUL_PORT']}", secrets)
-    marathon = f"http://127.0.0.1:{demo.environ['MARATHON_PORT']}"
+    people = Operator(demo)
+    assert str(people.secrets / "operator.sh").replace(" ", "\\ ") in started.stdout
+    assert people.secrets.stat().st_mode & 0o077 == 0
     masters = [demo.environ[name] for name in ("MASTER_PORT", "MASTER2_PORT", "MASTER3_PORT")]
-    ask(f"{marathon}/v2/apps", "POST", sample(demo, "nginx", client))
-    found = first(lambda: consul.ask("/v1/health/service/nginx?passing"), "nginx in Consul")
-    container = client.containers.get(found[0]["Service"]["Meta"]["mesos_container"])
-    nobody = ssl.create_default_context(cafile=str(secrets / "operator/ca.pem"))
-    url = f"https://127.0.0.1:{demo.environ['CONSUL_PORT']}/v1/catalog/services"
-    with pytest.raises(OSError, match=r"certificate|alert|reset|closed"):
-        urllib.request.urlopen(url, timeout=PATIENCE, context=nobody).read()
-    (agent,) = agents(masters)
-    slaves = re.search(r"http://127\.0\.0\.1:(\d+)/slaves", started.stdout)
+    people.change("MARATHON", "/v2/apps", "POST", sample(demo, "nginx", client))
+    (service,) = first(lambda: people.services(1), "nginx in Consul")
+    container = client.containers.get(service["Service"]["Meta"]["mesos_container"])
+    (agent,) = people.agents(masters)
+    slaves = re.search(r"https://127\.0\.0\.1:(\d+)/slaves", started.stdout)
     assert slaves
-    assert agents([slaves[1]]) == [agent], "the printed address is the leader's own"
-    assert "open to others" not in demo("logs", *project).stdout
-    assert refused(f"http://127.0.0.1:{demo.environ['AGENT_PORT']}/state") in (401, 404)
+    assert people.agents([slaves[1]]) == [agent], "the printed address is the leader's own"
+    logs = demo("logs", *project).stdout
+    assert "open to others" not in logs
+    for name in ("CONSUL_PORT", "MASTER_PORT", "AGENT_PORT"):
+        check_refusals(demo.environ[name], people)
+    found = roles(demo)
+    leader, standby = sorted(found, key=lambda name: found[name] != "leads")
+    assert found == {leader: "leads", standby: "stands by"}
 
-    leader = next(port for port in masters if agents([port]))
+    first_master = next(port for port in masters if people.agents([port]))
     names = ("master", "master2", "master3")
-    for service in (names[masters.index(leader)], "zookeeper2", "consul3"):
-        client.containers.get(container_of(client, demo.project, service)).kill()
-    others = [port for port in masters if port != leader]
-    first(lambda: agents(others) == [agent], "the same agent at another master")
-    assert len(first(lambda: consul.ask("/v1/health/service/nginx?passing"), "nginx")) == 1
+    for name in (leader, names[masters.index(first_master)], "zookeeper2", "consul3"):
+        client.containers.get(container_of(client, demo.project, name)).kill()
+    others = [port for port in masters if port != first_master]
+    first(lambda: people.is_leader(standby), f"{standby} leads")
+    first(lambda: people.agents(others) == [agent], "the same agent at another master")
+    assert roles(demo) == {leader: "does NOT answer", standby: "leads"}
+    (kept,) = first(lambda: people.services(1), "nginx in Consul")
+    assert kept["Service"]["CreateIndex"] == service["Service"]["CreateIndex"]
+    people.change("MARATHON", "/v2/apps/nginx", "PUT", {"instances": 2})
+    first(lambda: people.services(2), "one more of nginx, of the new leader")
 
     again = demo("--ha", *project)
     assert "running already" not in again.stderr
-    peers = first(lambda: len(p := consul.ask("/v1/status/peers")) == 3 and p, "three peers")
-    assert len(peers) == 3
+    assert first(lambda: people.peers() == 3, "three Consul servers")
+    assert roles(demo) == {leader: "stands by", standby: "leads"}
     container.reload()
     assert container.status == "running"
     assert container.attrs["RestartCount"] == 0
-    demo("stop", *project)
+    stopped = demo("stop", *project)
+    assert "containers of tasks of" not in stopped.stderr
     assert left_over(client, demo.project) == []
 
 
-class Secure:
-    """Consul with the operator's certificate and token."""
-
-    def __init__(self, url: str, secrets: Path) -> None:
-        self._url = url
-        lines = (secrets / "operator.sh").read_text().splitlines()
-        self._token = next(s.split("'")[1] for s in lines if "CONSUL_HTTP_TOKEN" in s)
-        self._context = ssl.create_default_context(cafile=str(secrets / "operator/ca.pem"))
-        pair = (secrets / "operator/cert.pem", secrets / "operator/key.pem")
-        self._context.load_cert_chain(*pair)
-
-    def ask(self, path: str) -> Any:
-        request = urllib.request.Request(self._url + path, headers={"X-Consul-Token": self._token})
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE, context=self._context) as answer:
-                return json.loads(answer.read())
-        except OSError:
-            return None
+def check_refusals(port: str, people: Operator) -> None:
+    """A plain peer, and one without a certificate, are not answered."""
+    nobody = ssl.create_default_context(cafile=str(people.secrets / "operator/ca.pem"))
+    for scheme, context in (("https", nobody), ("http", None)):
+        url = f"{scheme}://127.0.0.1:{port}/health"
+        with pytest.raises(OSError, match=r"certificate|alert|EOF|reset|closed|400"):
+            urllib.request.urlopen(url, timeout=PATIENCE, context=context).read()
 
 
-def refused(url: str) -> int:
-    try:
-        ask(url)
-    except urllib.error.HTTPError as error:
-        return error.code
-    return 200
+def roles(demo: Demo) -> dict[str, str]:
+    """What ``status`` says of each machine of the agent."""
+    status = demo("status", "-p", demo.project).stdout
+    return dict(re.findall(r"^(shim2?) (\w.*): https:", status, re.MULTILINE))
+
+
+class Operator:
+    """With the certificate, the token and the password of ``operator.sh``."""
+
+    def __init__(self, demo: Demo) -> None:
+        self._environ = demo.environ
+        self.secrets = demo.root / ".run" / demo.project / "secrets"
+        text = (self.secrets / "operator.sh").read_text()
+        values = dict(re.findall(r"^export (\w+)='(.*)'$", text, re.M))
+        self._context = ssl.create_default_context(cafile=values["CONSUL_CACERT"])
+        self._context.load_cert_chain(values["CONSUL_CLIENT_CERT"], values["CONSUL_CLIENT_KEY"])
+        password = base64.b64encode(values["MESOS_HTTP_AUTH"].encode()).decode()
+        self._headers = {
+            "X-Consul-Token": values["CONSUL_HTTP_TOKEN"],
+            "Authorization": f"Basic {password}",
+            "Content-Type": "application/json",
+        }
+
+    def ask(self, url: str, method: str = "GET", body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data, self._headers, method=method)
+        with urllib.request.urlopen(request, timeout=PATIENCE, context=self._context) as answer:
+            return json.loads(answer.read())
+
+    def change(self, service: str, path: str, method: str, body: Any) -> None:
+        self.ask(f"https://127.0.0.1:{self._environ[f'{service}_PORT']}{path}", method, body)
+
+    def agents(self, masters: list[str]) -> list[str]:
+        return agents(masters, self.ask, "https")
+
+    def services(self, count: int) -> list[Any]:
+        """Healthy ones of nginx, if there are so many; else none."""
+        found = self._consul("/v1/health/service/nginx?passing")
+        return found if len(found) == count else []
+
+    def is_leader(self, machine: str) -> bool:
+        port = self._environ[{"shim": "AGENT_PORT", "shim2": "AGENT2_PORT"}[machine]]
+        with contextlib.suppress(OSError):
+            return bool(self.ask(f"https://127.0.0.1:{port}/leader"))
+        return False
+
+    def peers(self) -> int:
+        return len(self._consul("/v1/status/peers"))
+
+    def _consul(self, path: str) -> list[Any]:
+        found: list[Any] = []
+        with contextlib.suppress(OSError):
+            found = self.ask(f"https://127.0.0.1:{self._environ['CONSUL_PORT']}{path}")
+        return found
