@@ -165,10 +165,19 @@ class DockerEngine(InteractiveHttpEngine):
             "Labels": dict(volume.labels),
         }
         answer = await self._http.json("create_volume", "POST", "/volumes/create", json=body)
-        with parsing("create_volume"):
-            # The engine answers with the volume of that name, also where it existed already.
-            if parse.volume(answer).owner != volume.owner:
+        # The engine answers with the volume of that name, also where it existed already; after a
+        # restart of the engine without its labels, until the volume is inspected.
+        if not self._is_owned(answer, volume):
+            path = f"/volumes/{quote(volume.name, safe='')}"
+            answer = await self._http.json("create_volume", "GET", path)
+            if not self._is_owned(answer, volume):
                 raise NameTaken(f"a volume {volume.name} exists that is not this agent's")
+
+    @staticmethod
+    def _is_owned(answer: Any, volume: Volume) -> bool:
+        """Whether the volume that an answer describes has the owner of ``volume``."""
+        with parsing("create_volume"):
+            return parse.volume(answer).owner == volume.owner
 
     @measured
     async def remove_volume(self, name: str) -> None:

@@ -110,6 +110,8 @@ class Reporter(Scheduler):  # type: ignore[misc]
         """Spend held offers on waiting operations, all of a command on one offer."""
         for command in list(self.waiting):
             fitting = [o for o in self.offers.values() if meets(o, command.get("where", {}))]
+            if "volume" in command:
+                fitting = [o for o in fitting if command["volume"] in volumes_of(o)]
             if not fitting:
                 continue
             offer = self.offers.pop(fitting[-1]["id"]["value"])
@@ -184,6 +186,12 @@ def meets(offer: Json, where: dict[str, str]) -> bool:
     """Whether the offer's agent has these attributes, as Marathon's CLUSTER demands it."""
     texts = {a["name"]: a["text"]["value"] for a in offer.get("attributes", ()) if "text" in a}
     return where.items() <= texts.items()
+
+
+def volumes_of(offer: Json) -> set[str]:
+    """The ids of the persistent volumes among its resources."""
+    disks = [each["disk"] for each in offer["resources"] if "disk" in each]
+    return {disk["persistence"]["id"] for disk in disks if "persistence" in disk}
 
 
 def place(operation: Json, agent_id: Json) -> Json:

@@ -20,8 +20,9 @@ from shim.engine.client import transport
 from shim.engine.client.endpoint import resolve
 from shim.engine.client.http_engine import registry_auth
 from shim.engine.docker import DockerEngine
-from shim.errors import Ambiguous, NotFound, Permanent, Transient
-from shim.model.container import LABEL_CONTAINER
+from shim.errors import Ambiguous, NameTaken, NotFound, Permanent, Transient
+from shim.model.container import LABEL_CONTAINER, LABEL_SHIM
+from shim.model.volume import Volume
 from tests.engine.client.certificates import Authority
 from tests.support.wait import patience
 
@@ -173,6 +174,21 @@ async def test_a_line_that_is_too_long_ends_the_stream_only(
     daemon.answer("images/create", text=f"{json.dumps({'status': 's' * 2**20})}\n")
     with pytest.raises(Transient, match="pull: unix:"):
         await engine.pull(IMAGE, None, lambda text: None)
+
+
+@pytest.mark.parametrize("labels", [{LABEL_SHIM: "me"}, {LABEL_SHIM: "another"}, None])
+async def test_a_volume_is_inspected_where_the_answer_to_its_create_lacks_the_labels(
+    daemon: Daemon, engine: DockerEngine, labels: dict[str, str] | None
+) -> None:
+    """So does an engine that was restarted, once for each volume."""
+    daemon.answer("volumes/create", text=json.dumps({"Name": "v", "Labels": None}))
+    daemon.answer("volumes/v", text=json.dumps({"Name": "v", "Labels": labels}))
+    volume = Volume("v", {LABEL_SHIM: "me"}, "local")
+    if labels == volume.labels:
+        await engine.create_volume(volume)
+    else:
+        with pytest.raises(NameTaken, match="not this agent's"):
+            await engine.create_volume(volume)
 
 
 async def test_a_missing_endpoint_is_transient(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ import aiohttp
 import docker
 import pytest
 
-from tests.e2e.client import task
 from tests.e2e.conftest import System
 from tests.e2e.faults import evidence
 from tests.e2e.faults.load import Load
+from tests.e2e.faults.volume_load import RESOURCES
+from tests.e2e.volumes import ROLE, create, disk, launch, reserve, task_with, volume
 from tests.support import busybox
 from tests.support.wait import until
 
@@ -128,15 +129,23 @@ def busybox_image(docker_client: docker.DockerClient) -> str:
 
 
 async def test_dockerd_restarts(system: System, dockerd: Dockerd) -> None:
-    """What died with it is told as it ended, once; launches wait until it is back."""
-    await system.agent("--engine=docker", DOCKER_HOST=dockerd.host)
+    """What died with it is told as it ended, once; launches wait until it is back.
+
+    A persistent volume that was in use has its data.
+    """
+    await system.agent("--engine=docker", RESOURCES, DOCKER_HOST=dockerd.host)
     diaries = system.directory / "evidence"
-    async with system.framework() as framework, Load(framework, system.image, diaries) as load:
+    async with (
+        system.framework(roles=[ROLE], principal=None) as framework,
+        Load(framework, system.image, diaries) as load,
+    ):
         await load.turnover(3)
-        info = task("goodbye", evidence.script("goodbye", SAYS_GOODBYE), image=system.image)
+        await framework.accept(reserve(disk(16)), create(volume("v", 16)))
+        script = evidence.script("goodbye", f"echo kept > data/file; {SAYS_GOODBYE}")
+        info = task_with(system, "goodbye", f"cd $MESOS_SANDBOX; {script}", volume("v", 16))
         info["container"]["docker"]["network"] = "NONE"
         info["container"]["volumes"] = load.volumes
-        await framework.launch(info)
+        await framework.do("accept", operations=[launch(info)], volume="v")
         # A signal that comes before the trap is ignored.
         await until(lambda: "waits" in evidence.text(diaries / "goodbye"), "the task's trap")
         await framework.state("goodbye", "TASK_RUNNING")
@@ -151,6 +160,11 @@ async def test_dockerd_restarts(system: System, dockerd: Dockerd) -> None:
         assert diary.codes == (7,)
         assert ended["message"] == "Container exited with status 7"
         await load.turnover(3)
+        read = task_with(system, "read", "test $(cat /db/file) = kept", volume("v", 16, "/db"))
+        read["container"]["docker"]["network"] = "NONE"
+        await framework.do("accept", operations=[launch(read)], volume="v")
+        status = await framework.end("read")
+        assert status["state"] == "TASK_FINISHED", status["message"]
         await load.drain()
         await system.no_containers()
         assert all(load.starts(name) <= 1 for name in load.launched)
