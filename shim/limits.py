@@ -369,6 +369,8 @@ LIST_SLICE = 200
 """Entries of a list that are parsed before other coroutines run: about 3 ms."""
 TRITON_MAX_INFLIGHT = 4096
 """Launches at once: a create waits for its whole provisioning, and waiting costs little."""
+TRITON_MAINTENANCE_SHOWN = 120.0
+"""A 503 without an announced end is shown to operators for so long: work is tried again sooner."""
 TRITON_CALL_TIMEOUT = 125.0
 """Triton itself cuts every short call after two minutes; an answer until then is received."""
 TRITON_CREATE_TIMEOUT = 3660.0
@@ -497,6 +499,8 @@ ARCHIVES_AT_ONCE = 2
 
 STATS_AGE = 10.0
 """Older samples are replaced at the next request."""
+STATS_AGE_OF_ONE = 3.0
+"""Of a container that a reader names: the rows in sight of the live page."""
 STATS_AT_ONCE = 64
 """Stats calls under way: a Docker daemon answers with its next collection, up to 1 s later."""
 STATS_TIMEOUT = 0.25
@@ -564,6 +568,12 @@ LIVE_GONE = 5_000
 """Removed rows that are remembered for streams that are behind; others get all rows again."""
 LIVE_MESSAGE = 300
 """Characters of a status message in a row. The page of the task has all of it."""
+LAUNCH_STEPS = 12
+"""Stages of one launch that pages show. Most launches have three; repeated ones have more."""
+LIVE_WRITE_TIMEOUT = 60.0
+"""For a reader of an event stream that takes nothing. Its place is then free for another."""
+LIVE_USAGES = 100
+"""Containers whose use one request asks for: the rows in sight."""
 LIVE_FAILURES = 20
 LIVE_FAILURES_AGE = 3600.0
 """Groups of failures that are shown, and the age of the oldest."""

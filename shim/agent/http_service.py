@@ -47,12 +47,14 @@ def basic_auth(config: Config) -> BasicAuth:
 def _signals(
     context: StartupContext, discovery: ConsulSync | None
 ) -> Iterator[tuple[str, bool, str]]:
-    """What the live page says of Consul, and of the certificate for Triton."""
+    """What the live page says of Consul, and of Triton: maintenance and certificate."""
     if discovery is not None:
         stats = discovery.stats
         text = f"{stats.registered} services, {stats.pending} to be written"
         yield "consul", stats.connected, text if stats.connected else "does not answer"
     if isinstance(context.engine, TritonEngine):
+        if text := context.engine.maintenance:
+            yield "maintenance", False, text
         left = context.engine.login.days_left
         yield "certificate", left > limits.LOGIN_WARN_DAYS, f"expires in {left:.0f} days"
 
@@ -66,18 +68,22 @@ def _liveness(context: StartupContext, runtime: Runtime, containerizer: Containe
     )
 
 
+def _has_passwords(config: Config) -> bool:
+    """Everything that touches a task needs a password."""
+    return bool(config.http_credentials) and config.authenticate_http_readwrite
+
+
 def _operator_api(
     context: StartupContext, view: View, cache: TaskJsonCache, files: FilesPages
 ) -> OperatorApi:
     config, engine = context.config, context.engine
     processes = engine if isinstance(engine, InteractiveExec) else None
-    has_passwords = bool(config.http_credentials) and config.authenticate_http_readwrite
     access = Access(
         auth=basic_auth(config),
-        may_touch=has_passwords or config.unsafe_exec,
+        may_touch=view.may_touch,
         names={context.hostname, "localhost"},
     )
-    if config.unsafe_exec and not has_passwords:
+    if config.unsafe_exec and not _has_passwords(config):
         log.warning(
             "--unsafe_exec: everybody who reaches %s:%d can run commands in tasks",
             context.pid.ip,
@@ -120,6 +126,8 @@ class HttpService:
             fetch_stats=fetcher,
             billing=billing,
             leadership=standby.description if standby else alone,
+            services=discovery.names_of if discovery is not None else lambda ref: (),
+            may_touch=_has_passwords(config) or config.unsafe_exec,
             more_signals=lambda: list(_signals(context, discovery)),
         )
         most = config.metrics_max_tasks

@@ -259,7 +259,9 @@ def _exec(client: AgentClient, given: argparse.Namespace) -> int:
     try:
         row = find_task(snapshot(client)[1], given.task)
         env = dict(pair.split("=", 1) for pair in given.env)
-        session = ExecSession(client, row["id"], tty=given.tty, interactive=given.interactive)
+        session = ExecSession(
+            client, row["container_id"], tty=given.tty, interactive=given.interactive
+        )
         return session.run(command, user=given.user, env=env)
     except (NotFound, FatalError) as error:
         print(f"mesos-shim: {error}", file=sys.stderr)
@@ -270,8 +272,13 @@ def _kill(client: AgentClient, given: argparse.Namespace) -> int:
     """The containers of all tasks are found before the first is signalled."""
     number = signal_number(given.signal)
     rows = snapshot(client)[1]
-    for row in [find_task(rows, task) for task in given.task]:
-        body = {"container_id": {"value": row["id"]}, "signal": number}
+    found = [find_task(rows, task) for task in given.task]
+    for row in found:
+        if row["id"] != row["container_id"]:
+            shared = f"it shares the container of executor {row['executor']}"
+            raise FatalError(f"{row['task']} cannot be signalled: {shared}")
+    for row in found:
+        body = {"container_id": {"value": row["container_id"]}, "signal": number}
         client.call("KILL_CONTAINER", body)
         if not given.json:
             print(row["task"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shim import limits
 from shim.core.custom_executor import CustomExecutor
 from shim.core.executors import Executor
-from shim.core.task import Task
+from shim.core.task import LaunchStep, Task
 from shim.model.container import Ref
 from shim.model.ids import FrameworkId
 from shim.protos.mesos_pb2 import FrameworkInfo, TaskInfo, TaskState
@@ -25,6 +26,8 @@ class CompletedTask:
     ended: float
     executor: Executor | CustomExecutor | None = None
     """The executor that the framework brought; None for a command task."""
+    steps: Sequence[LaunchStep] = ()
+    """The stages of its launch."""
 
 
 class History:
@@ -48,7 +51,11 @@ class History:
         executor = custom_executor if task.group is None else task.group.executor
         tasks = self._tasks.setdefault(framework_id, deque(maxlen=limits.COMPLETED_TASKS))
         self._tasks.move_to_end(framework_id)
-        tasks.append(CompletedTask(task.ref, task.info, task.wire, task.accepted, at, executor))
+        tasks.append(
+            CompletedTask(
+                task.ref, task.info, task.wire, task.accepted, at, executor, tuple(task.steps)
+            )
+        )
         self._infos[framework_id] = framework
         self.totals[task.wire.state] += 1
         while len(self._tasks) > limits.COMPLETED_FRAMEWORKS:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from shim.core.default_executor import Group, GroupPhase
 from shim.core.lifecycle import TaskPhase
@@ -13,6 +14,16 @@ from shim.protos import journal_pb2
 from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import Task as WireTask
 from shim.protos.mesos_pb2 import TaskInfo, TaskState, TaskStatus
+
+
+class LaunchStep(NamedTuple):
+    """One stage of a launch, for pages."""
+
+    stage: str
+    began: float
+    """Seconds since the epoch."""
+    detail: str
+    """The newest words on it, such as the bytes pulled."""
 
 
 @dataclass(slots=True)
@@ -47,6 +58,8 @@ class Task:
     """Its task group of a custom executor, counted from 1; 0: it belongs to none."""
     stage: str = ""
     """The present step of its launch, for pages."""
+    steps: list[LaunchStep] = field(default_factory=list)
+    """The stages of its launch so far, oldest first; not durable."""
 
     @property
     def key(self) -> TaskKey:

@@ -29,7 +29,7 @@ from shim.core.pending_removals import PendingRemovals
 from shim.core.status import Report
 from shim.core.status_reporter import StatusReporter
 from shim.core.status_updates import StatusUpdateManager
-from shim.core.task import Task
+from shim.core.task import LaunchStep, Task
 from shim.core.timers import TaskExpiry
 from shim.core.volumes import PersistentVolumes
 from shim.model import facts
@@ -304,8 +304,15 @@ class Tasks:
 
     def set_launch_stage(self, fact: facts.LaunchAdvanced) -> None:
         """Note the step of the launch, for pages."""
-        if (task := self.table.get(fact.ref.task_key)) is not None and task.ref == fact.ref:
-            task.stage = f"{fact.stage.value} {fact.detail}".strip()
+        task, stage = self.table.get(fact.ref.task_key), fact.stage.value
+        if task is None or task.ref != fact.ref:
+            return
+        task.stage = f"{stage} {fact.detail}".strip()
+        began = self._ctx.now.wall
+        if task.steps and task.steps[-1].stage == stage:
+            began = task.steps.pop().began
+        task.steps.append(LaunchStep(stage, began, fact.detail))
+        del task.steps[: -limits.LAUNCH_STEPS]
 
     # --- actions --------------------------------------------------------------------------
 

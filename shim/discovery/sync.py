@@ -112,6 +112,10 @@ class ConsulSync:
         """Every running task has been published: orphans may be removed from now on."""
         self._desired.enable_orphan_removal()
 
+    def names_of(self, ref: Ref) -> tuple[str, ...]:
+        """The names of a container's services, for pages."""
+        return self._desired.names_of(ref)
+
     @property
     def stats(self) -> SyncStats:
         return SyncStats(

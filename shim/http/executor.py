@@ -55,6 +55,11 @@ def executor_path(work_dir: str, agent_id: str, ref: Ref) -> str:
 AnyExecutor = Executor | CustomExecutor
 
 
+def known_executors(agent: AgentView) -> list[AnyExecutor]:
+    """Those that frameworks brought, also ended ones whose last update is unacknowledged."""
+    return [*agent.custom_executors.values(), *agent.executors.values()]
+
+
 def executor_of(task: CoreTask, agent: AgentView) -> AnyExecutor | None:
     """The executor that the framework brought for the task; None for a command task."""
     if task.group is not None:

@@ -15,6 +15,7 @@ from shim.http.health import EndpointWait
 from shim.http.live.assets import assets
 from shim.http.live.feed import LiveFeed
 from shim.http.live.task_page import task_json
+from shim.http.live.usage import usage_json
 from shim.http.metrics_snapshot import snapshot
 from shim.http.protojson import dump
 from shim.http.responses import (
@@ -82,6 +83,7 @@ def starting_pages(
 _ABOUT_TASKS = (
     "/live/events",
     "/live/task",
+    "/live/usage",
     "/state",
     "/metrics/snapshot",
     "/monitor/statistics",
@@ -120,10 +122,14 @@ def agent_pages(view: View, cache: TaskJsonCache, files: FilesPages) -> Mapping[
             raise HttpError(404)
         return json_response(found)
 
+    async def show_usage(query: Mapping[str, str]) -> Response:
+        return json_response(await usage_json(view, query.get("ids", "").split(",")))
+
     return {
         **_general_pages(view.agent.version, view.flags, problems, view.leadership),
         "/live/events": show_events,
         "/live/task": show_task,
+        "/live/usage": show_usage,
         "/state": show_state,
         "/metrics/snapshot": show_snapshot,
         "/monitor/statistics": statistics.statistics,

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 
 from aiohttp import web
 
+from shim import limits
 from shim.http.basic_auth import READONLY, BasicAuth
 from shim.http.pages import Page
 from shim.http.responses import HttpError, Response
@@ -126,7 +127,7 @@ async def send(request: web.Request, response: Response, callback: str = "") -> 
     if isinstance(body, bytes):
         return _whole(request, response.status, headers, body)
     if response.is_event_stream:
-        return await _stream(request, response.status, headers, body)
+        return await _stream(request, response.status, headers, unless_stuck(request, body))
     compress = response.is_json and _accepts_gzip(request)
     if compress:
         headers["Content-Encoding"] = "gzip"
@@ -150,6 +151,31 @@ async def _stream(
         if isinstance(body, AsyncGenerator):
             await body.aclose()
     return stream
+
+
+async def unless_stuck(request: web.Request, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same events, and the connection cut when its reader takes none of them for a minute.
+
+    The time between two requests for an event is that of the write: a reader that is connected
+    and reads nothing would keep its place among the streams for ever.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async for event in events:
+            stuck = loop.call_later(limits.LIVE_WRITE_TIMEOUT, _cut, request)
+            try:
+                yield event
+            finally:
+                stuck.cancel()
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+
+
+def _cut(request: web.Request) -> None:
+    log.debug("%s: the reader takes no events: cut off", request.path)
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _whole(

@@ -42,8 +42,8 @@ class StatisticsPages:
         if given not in _FILTERS:
             text = "Expecting container_id, or framework_id with or without executor_id\n"
             raise HttpError(400, text)
-        usages = await self._view.usages()
         tasks = [task for task in self._view.agent.running_tasks() if _matches(task, query)]
+        usages = await self._view.usages([task.ref for task in tasks] if given else None)
         return self._answer(tasks, usages, with_status=True)
 
     def _answer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,6 +78,11 @@ class FetchStats(Protocol):
     def cache_size(self) -> int: ...
 
 
+class Usages(Protocol):
+    async def __call__(self, refs: Collection[Ref] | None = None) -> Mapping[Ref, Usage]:
+        """Samples of these containers, or of all running ones; those without one are left out."""
+
+
 class Billing(Protocol):
     """Cost of containers at an endpoint that charges for them (Triton)."""
 
@@ -89,6 +94,9 @@ class Billing(Protocol):
 
     def tasks(self) -> Iterator[Json]:
         """Cost of each container."""
+
+    def bill_of(self, name: str) -> Json | None:
+        """Cost of the container of this name; None before the engine has shown it."""
 
 
 def alone() -> Mapping[str, Any]:
@@ -105,14 +113,17 @@ class View:
     """Seconds since the epoch."""
     outputs: Outputs
     files: Files
-    usages: Callable[[], Awaitable[Mapping[Ref, Usage]]]
-    """Samples of running containers; containers without a sample yet are left out."""
+    usages: Usages
     liveness: Callable[[], Liveness]
     launch_stats: LaunchStats
     fetch_stats: FetchStats
     billing: Billing | None = None
     leadership: Callable[[], Mapping[str, Any]] = alone
     """What ``/leader`` shows."""
+    services: Callable[[Ref], Sequence[str]] = lambda ref: ()
+    """The names of a container in service discovery."""
+    may_touch: bool = False
+    """Operators may run commands in tasks and signal them, if their password is right."""
     more_signals: Callable[[], Sequence[tuple[str, bool, str]]] = tuple
     """Name, state and words of services that not every agent has: Consul, Triton's login."""
     time_slicer: TimeSlicer = field(default_factory=TimeSlicer)

@@ -15,6 +15,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,8 @@ class Samples:
     def __init__(self, refs: list[Ref]) -> None:
         self._usages = {ref: Usage(timestamp=1.0, mem_rss_bytes=2**20) for ref in refs}
 
-    async def usages(self) -> dict[Ref, Usage]:
-        return self._usages
+    async def usages(self, refs: Collection[Ref] | None = None) -> dict[Ref, Usage]:
+        return self._usages if refs is None else {ref: self._usages[ref] for ref in refs}
 
 
 @dataclass

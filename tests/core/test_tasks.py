@@ -232,10 +232,34 @@ def test_a_task_is_restored_unchanged() -> None:
     shim.handle(facts.HealthReported(ref, healthy=True))
     shim.drain(grace=3.0)
     before = shim.task()
-    before.stage = ""  # for people, and for this life
+    before.stage, before.steps = "", []  # for people, and for this life
     kept_info, kept_state = shim.disk.tasks[key_of()]
     after = Task.restore(key_of(), AgentId("S1"), kept_info, kept_state, lambda key, saved: None)
     assert after == before
+
+
+def test_the_stages_of_a_launch_are_kept_with_their_beginning_and_newest_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shim = Shim()
+    shim.run()
+    ref, began = shim.task().ref, shim.core.ctx.now.wall
+    for stage, detail in (
+        (facts.Stage.FETCHING, ""),
+        (facts.Stage.PULLING, "1 of 2 layers"),
+        (facts.Stage.PULLING, "2 of 2 layers"),
+    ):
+        shim.handle(facts.LaunchAdvanced(ref, stage, detail))
+    assert [(step.stage, step.detail) for step in shim.task().steps] == [
+        ("fetching", ""),
+        ("pulling image", "2 of 2 layers"),
+    ]
+    assert all(step.began >= began for step in shim.task().steps)
+    monkeypatch.setattr(limits, "LAUNCH_STEPS", 3)
+    for _ in range(5):
+        for stage in (facts.Stage.FETCHING, facts.Stage.PULLING):
+            shim.handle(facts.LaunchAdvanced(ref, stage, ""))
+    assert len(shim.task().steps) == 3
 
 
 def test_a_status_replaces_one_of_the_same_state() -> None:

@@ -227,3 +227,13 @@ def test_only_services_with_the_owner_mark_are_managed() -> None:
         {managed.id: entry, "mesos:shim-1:x": other, "else": entry}, checks, CONTEXT
     )
     assert found == registered(managed, maintenance="why")
+
+
+def test_pages_see_the_names_of_a_task_until_it_is_withdrawn() -> None:
+    desired = DesiredState(CONTEXT)
+    assert desired.names_of(ref(1)) == ()
+    wanted = services(80, 81)
+    desired.publish(ref(1), wanted)
+    assert desired.names_of(ref(1)) == tuple(service.name for service in wanted)
+    desired.withdraw(ref(1))
+    assert desired.names_of(ref(1)) == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from shim.core.agent import Core
@@ -201,6 +201,8 @@ class PageData:
     liveness: Liveness = field(default_factory=Liveness)
     launch_stats: LaunchStats = field(default_factory=lambda: LaunchStats(lambda stage, s: None))
     fetch_stats: FakeFetchStats = field(default_factory=FakeFetchStats)
+    services: dict[Ref, list[str]] = field(default_factory=dict)
+    may_touch: bool = False
 
     @property
     def view(self) -> View:
@@ -215,10 +217,12 @@ class PageData:
             liveness=lambda: self.liveness,
             launch_stats=self.launch_stats,
             fetch_stats=self.fetch_stats,
+            services=lambda ref: self.services.get(ref, ()),
+            may_touch=self.may_touch,
         )
 
-    async def _usages(self) -> Mapping[Ref, Usage]:
-        return self.usages
+    async def _usages(self, refs: Collection[Ref] | None = None) -> Mapping[Ref, Usage]:
+        return {ref: use for ref, use in self.usages.items() if refs is None or ref in refs}
 
 
 def launch_group(core: Core, executor_id: str, *tasks: str, launch_executor: bool = True) -> None:

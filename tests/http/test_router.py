@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from unittest import mock
 
 import pytest
-from aiohttp import encode_basic_auth
+from aiohttp import encode_basic_auth, web
 
 from shim import limits
 from shim.core.registration import State
 from shim.http.basic_auth import READONLY
 from shim.http.health import EndpointWait, Liveness
 from shim.http.pages import standby_pages
+from shim.http.router import unless_stuck
 from tests.http.conftest import Client, serving, serving_pages, serving_start
 from tests.http.page_data import PageData, run_tasks
 
@@ -229,3 +233,24 @@ async def test_prometheus_has_only_its_exact_paths(client: Client) -> None:
     for path in ("/metrics/", "/metrics/x", "/metrics.json"):
         assert (await client.get(path)).status == 404, path
     assert (await client.post("/metrics")).status == 404
+
+
+async def test_a_reader_that_takes_no_events_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LIVE_WRITE_TIMEOUT", 0.05)
+    request, closed = mock.Mock(spec=web.Request, path="/live/events"), asyncio.Event()
+
+    async def events() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"event"
+                await asyncio.sleep(0.1)
+        finally:
+            closed.set()
+
+    reading = unless_stuck(request, events())
+    assert [await anext(reading), await anext(reading)] == [b"event"] * 2
+    request.transport.abort.assert_not_called()
+    await asyncio.sleep(0.1)
+    request.transport.abort.assert_called_once_with()
+    await reading.aclose()  # type: ignore[attr-defined]
+    assert closed.is_set()

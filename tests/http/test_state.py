@@ -311,6 +311,9 @@ class FakeBilling:
     def tasks(self) -> Iterator[dict[str, Any]]:
         yield {"container": "mesos-1", "machine_seconds": 7}
 
+    def bill_of(self, name: str) -> dict[str, Any] | None:
+        return None
+
 
 async def test_the_paid_package_is_shown_beside_the_resources(page_data: PageData) -> None:
     billing = FakeBilling()

@@ -30,6 +30,8 @@ FLAGS = (
 )
 """Of every headless browser of the tests."""
 
+_KEY_CODES = {"Tab": 9, "Enter": 13, "Escape": 27}
+"""Keys whose action in the browser itself goes by their number."""
 _DRIVEN = ("--remote-debugging-port=0", "--window-size=1400,900")
 
 
@@ -68,9 +70,21 @@ class Page:
                 await asyncio.sleep(0.05)
         return value
 
-    async def press(self, key: str) -> None:
-        await self._call("Input.dispatchKeyEvent", type="keyDown", key=key)
-        await self._call("Input.dispatchKeyEvent", type="keyUp", key=key)
+    async def press(self, key: str, *, shift: bool = False, control: bool = False) -> None:
+        what = {"key": key, "modifiers": 8 * shift + 2 * control}
+        if (code := _KEY_CODES.get(key)) is not None:
+            what["windowsVirtualKeyCode"] = code
+        await self._call("Input.dispatchKeyEvent", type="rawKeyDown", **what)
+        await self._call("Input.dispatchKeyEvent", type="keyUp", **what)
+
+    async def type(self, text: str) -> None:
+        """As a keyboard or an input method does, into the element that has the focus."""
+        await self._call("Input.insertText", text=text)
+
+    async def click(self, selector: str) -> None:
+        """The element's action; it gets the focus, as by a mouse."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        await self.evaluate(f"({found}.focus(), {found}.click())")
 
     async def dark(self, on: bool) -> None:
         value = "dark" if on else "light"

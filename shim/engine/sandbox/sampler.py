@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,12 +36,43 @@ class Sampler:
         self._samples: dict[Ref, _Sample] = {}
         self._task: asyncio.Task[None] | None = None
         self._finished_s = 0.0
+        self._under_way: dict[Ref, asyncio.Task[None]] = {}
+        """Samples of single containers."""
+        self._forget_at = limits.STATS_AT_ONCE
+        self._slots = asyncio.Semaphore(limits.STATS_AT_ONCE)
 
-    async def usages(self) -> Mapping[Ref, Usage]:
-        """Return the last sample of each container. Containers without one are left out."""
+    async def usages(self, refs: Collection[Ref] | None = None) -> Mapping[Ref, Usage]:
+        """The last sample of these running containers, or of all. Those without are left out."""
+        if refs is not None:
+            return await self._usages_of(refs)
         if time.monotonic() - self._finished_s > limits.STATS_AGE:
             await self._refresh()
         return {ref: sample.usage for ref, sample in self._samples.items()}
+
+    async def _usages_of(self, refs: Collection[Ref]) -> Mapping[Ref, Usage]:
+        self._forget_ended()
+        oldest = time.monotonic() - limits.STATS_AGE_OF_ONE
+        for ref in refs:
+            if self._taken_s(ref) < oldest and ref not in self._under_way:
+                sampling = asyncio.create_task(self._sample_one(ref), name="stats of one")
+                self._under_way[ref] = sampling
+        if waiting := {self._under_way[ref] for ref in refs if ref in self._under_way}:
+            await asyncio.wait(waiting, timeout=limits.STATS_TIMEOUT)
+        return {ref: self._samples[ref].usage for ref in refs if ref in self._samples}
+
+    def _forget_ended(self) -> None:
+        """Drop samples of ended containers, at times: a look at all running ones takes long."""
+        if len(self._samples) >= self._forget_at:
+            running = set(self._running())
+            self._samples = {ref: each for ref, each in self._samples.items() if ref in running}
+            self._forget_at = 2 * len(self._samples) + limits.STATS_AT_ONCE
+
+    async def _sample_one(self, ref: Ref) -> None:
+        try:
+            async with self._slots:
+                await self._sample(ref)
+        finally:
+            del self._under_way[ref]
 
     async def _refresh(self) -> None:
         if self._task is None or self._task.done():
@@ -65,18 +96,23 @@ class Sampler:
 
     async def _sample_next(self, due: Iterable[Ref]) -> None:
         for ref in due:
-            try:
-                answer = await self._engine.stats(ref.name)
-                self._samples[ref] = _Sample(usage_of(answer, time.time()), time.monotonic())
-            except ShimError as error:
-                # The container has ended, or the endpoint is away: the last sample stays.
-                log.debug("no statistics of %s: %s", ref, error)
+            await self._sample(ref)
             await asyncio.sleep(limits.STATS_PAUSE)
 
+    async def _sample(self, ref: Ref) -> None:
+        try:
+            answer = await self._engine.stats(ref.name)
+            self._samples[ref] = _Sample(usage_of(answer, time.time()), time.monotonic())
+        except ShimError as error:
+            # The container has ended, or the endpoint is away: the last sample stays.
+            log.debug("no statistics of %s: %s", ref, error)
+
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        sampling = [*self._under_way.values(), *([self._task] if self._task else [])]
+        for task in sampling:
+            task.cancel()
+        if sampling:
+            await asyncio.wait(sampling)
 
 
 def usage_of(answer: Mapping[str, Any], now: float) -> Usage:

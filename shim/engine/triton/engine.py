@@ -90,6 +90,11 @@ class TritonEngine(InteractiveHttpEngine):
         """Creates under way."""
         return self._creates.connected + self._creates.detached
 
+    @property
+    def maintenance(self) -> str:
+        """The announced maintenance, in the endpoint's words; empty when there is none."""
+        return self._http.maintenance
+
     async def close(self) -> None:
         self._creates.close()
         await super().close()

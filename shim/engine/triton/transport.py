@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +37,8 @@ class TritonTransport(Transport):
         """Needs a running loop; opens no connection yet. ``url`` is ``https://host:port``."""
         super().__init__(Endpoint(url, url), may_act=may_act)
         self.login = login
+        self._maintenance = ("", 0.0)
+        """What the last 503 said, and how long it is shown (monotonic)."""
         self.creates = aiohttp.ClientSession(
             connector=SmallBufferConnector(
                 limit=0, force_close=True, ttl_dns_cache=DNS_CACHE_SECONDS
@@ -51,7 +54,17 @@ class TritonTransport(Transport):
     def error(self, verb: str, status: int, body: bytes, headers: Mapping[str, str]) -> ShimError:
         """What an answer of 4xx or 5xx means. A 401 names the certificate and how to renew it."""
         renewal = self.login.renewal if status == 401 else ""
-        return error_for(verb, status, body, headers, str(self.login), renewal)
+        error = error_for(verb, status, body, headers, str(self.login), renewal)
+        if status == 503 and isinstance(error, Transient):
+            lasts = max(error.retry_after or 0.0, limits.TRITON_MAINTENANCE_SHOWN)
+            self._maintenance = (str(error), time.monotonic() + lasts)
+        return error
+
+    @property
+    def maintenance(self) -> str:
+        """What the endpoint said when it refused work for all, until the announced end."""
+        text, until = self._maintenance
+        return text if time.monotonic() < until else ""
 
     def _connector(self, connections: int) -> aiohttp.BaseConnector:
         return SmallBufferConnector(limit=connections, ttl_dns_cache=DNS_CACHE_SECONDS)

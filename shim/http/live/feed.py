@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from collections.abc import Set as AbstractSet
 
 from shim import limits
 from shim.core.history import CompletedTask
 from shim.core.task import Task
-from shim.http.live.rows import RowTable, completed_row, task_row
+from shim.http.executor import AnyExecutor, executor_of, known_executors
+from shim.http.live.rows import RowTable, completed_row, executor_row, row_id, task_row
 from shim.http.live.summary import summary
 from shim.http.protojson import dump
+from shim.http.time_slicer import TimeSlice
 from shim.http.view import View
-from shim.model.ids import ContainerId, FrameworkId
+from shim.model.ids import FrameworkId
 
 
 class LiveFeed:
@@ -29,8 +32,10 @@ class LiveFeed:
         self._agent = view.agent
         self._clock = clock
         self._table = RowTable()
-        self._shown: dict[ContainerId, tuple[object, ...]] = {}
-        """What each row was made of; compared by identity where it can be."""
+        self._executors = RowTable()
+        self._shown: dict[str, tuple[object, ...]] = {}
+        """What each row of a task was made of; compared by identity where it can be."""
+        self._shown_executors: dict[str, tuple[object, ...]] = {}
         self._summary = b""
         """Of the last round; empty when the rows are not up to date."""
         self._streams = 0
@@ -71,18 +76,20 @@ class LiveFeed:
     # --- one stream -------------------------------------------------------------------------
 
     async def _stream(self) -> AsyncIterator[bytes]:
-        sent, shown = -1, b""
+        tables = {"executors": self._executors, "tasks": self._table}
+        sent, shown = dict.fromkeys(tables, -1), b""
         while True:
-            table = self._table
-            gone = None if sent < 0 else table.gone_since(sent)
-            if gone is None:
+            gone = {name: table.gone_since(sent[name]) for name, table in tables.items()}
+            if min(sent.values()) < 0 or None in gone.values():
                 yield event("reset", b"{}")
-                sent = 0
-            elif gone:
-                yield event("gone", dump(gone))
-            rows, sent = table.changed_since(sent), table.number
-            for start in range(0, len(rows), limits.LIVE_ROWS):
-                yield event("tasks", b"[%s]" % b",".join(rows[start : start + limits.LIVE_ROWS]))
+                sent = dict.fromkeys(tables, 0)
+            elif ids := [each for found in gone.values() for each in found or ()]:
+                yield event("gone", dump(ids))
+            for name, table in tables.items():
+                rows, sent[name] = table.changed_since(sent[name]), table.number
+                for start in range(0, len(rows), limits.LIVE_ROWS):
+                    piece = rows[start : start + limits.LIVE_ROWS]
+                    yield event(name, b"[%s]" % b",".join(piece))
             if self._summary != shown:
                 # Last: a reader that wants one moment of the agent has all of it now.
                 shown = self._summary
@@ -103,45 +110,70 @@ class LiveFeed:
 
     async def _round(self) -> None:
         time_slice = self._view.time_slicer.begin()
-        present: set[ContainerId] = set()
+        present: set[str] = set()
         for task in list(self._agent.tasks.values()):
             await time_slice.checkpoint()
-            present.add(task.ref.container_id)
-            self._compare(task)
+            executor = executor_of(task, self._agent)
+            present.add(id_ := row_id(task.ref, executor))
+            self._compare(id_, task, executor)
         for framework_id, info in self._agent.completed_frameworks.items():
             await time_slice.checkpoint()
             for completed in self._agent.completed_tasks(framework_id):
-                if completed.ref.container_id not in present:
-                    present.add(completed.ref.container_id)
-                    self._compare_completed(completed, info.name)
-        for container_id in self._shown.keys() - present:
-            del self._shown[container_id]
-            self._table.remove(container_id)
+                id_ = row_id(completed.ref, completed.executor)
+                if id_ not in present:
+                    present.add(id_)
+                    self._compare_completed(id_, completed, info.name)
+        _remove_all_but(present, self._shown, self._table)
+        await self._round_of_executors(time_slice)
         await time_slice.checkpoint()
-        self._summary = dump(summary(self._view, self._table.used, self._clock()))
+        used = [self._table.used, self._executors.used]
+        self._summary = dump(summary(self._view, used, self._clock()))
 
-    def _compare(self, task: Task) -> None:
-        container_id = task.ref.container_id
-        shown = self._shown.get(container_id)
+    async def _round_of_executors(self, time_slice: TimeSlice) -> None:
+        present: set[str] = set()
+        for executor in known_executors(self._agent):
+            await time_slice.checkpoint()
+            present.add(id_ := executor.container_id)
+            made_of = (executor, executor.phase, executor.addresses)
+            if self._shown_executors.get(id_) != made_of:
+                self._shown_executors[id_] = made_of
+                name = self._name(executor.key.framework_id)
+                self._executors.put(executor_row(executor, name))
+        _remove_all_but(present, self._shown_executors, self._executors)
+
+    def _compare(self, id_: str, task: Task, executor: AnyExecutor | None) -> None:
+        shown = self._shown.get(id_)
         # A task gets another message with each status, so its identity says enough.
-        if shown is not None and shown[0] is task.wire and shown[1:] == (task.phase, task.stage):
+        services, package = self._view.services(task.ref), self._package(task)
+        changing = (task.phase, task.stage, services, package)
+        if shown is not None and shown[0] is task.wire and shown[1:] == changing:
             return
-        self._shown[container_id] = (task.wire, task.phase, task.stage)
+        self._shown[id_] = (task.wire, *changing)
+        name = self._name(task.key.framework_id)
+        self._table.put(task_row(task, name, executor, services, package))
+
+    def _package(self, task: Task) -> str | None:
         billing = self._view.billing
         paid = billing.paid(task.ref.name) if billing is not None else None
-        package = str(paid.get("package", "")) if paid else None
-        self._table.put(container_id, task_row(task, self._name(task.key.framework_id), package))
+        return str(paid.get("package", "")) if paid else None
 
-    def _compare_completed(self, task: CompletedTask, framework: str) -> None:
-        container_id = task.ref.container_id
-        shown = self._shown.get(container_id)
+    def _compare_completed(self, id_: str, task: CompletedTask, framework: str) -> None:
+        shown = self._shown.get(id_)
         if shown is None or shown[0] is not task:
-            self._shown[container_id] = (task,)
-            self._table.put(container_id, completed_row(task, framework))
+            self._shown[id_] = (task,)
+            self._table.put(completed_row(task, framework))
 
     def _name(self, framework_id: FrameworkId) -> str:
         framework = self._agent.frameworks.get(framework_id)
         return framework.info.name if framework is not None else ""
+
+
+def _remove_all_but(
+    present: AbstractSet[str], shown: dict[str, tuple[object, ...]], table: RowTable
+) -> None:
+    for id_ in shown.keys() - present:
+        del shown[id_]
+        table.remove(id_)
 
 
 def event(name: str, data: bytes) -> bytes:

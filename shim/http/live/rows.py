@@ -3,46 +3,91 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
 from shim import limits
+from shim.core.custom_executor import CustomExecutor
+from shim.core.executors import ExecutorPhase
 from shim.core.history import CompletedTask
 from shim.core.task import Task
 from shim.http.amounts import Amount
+from shim.http.executor import AnyExecutor
 from shim.http.protojson import Json, dump
-from shim.model.ids import ContainerId
+from shim.model.container import Ref
+from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo, TaskState
 from shim.protos.mesos_pb2 import Task as WireTask
-from shim.protos.mesos_pb2 import TaskInfo, TaskState
 
 SCALARS = ("cpus", "mem", "disk")
+_NONE = (0.0,) * len(SCALARS)
 
 
-def task_row(task: Task, framework: str, package: str | None) -> Json:
-    """``framework`` is its name, ``package`` the task's on Triton."""
-    row = _row(task.ref.container_id, task.info, task.wire, framework, package)
+def row_id(ref: Ref, executor: AnyExecutor | None) -> str:
+    """The id of a task's container; the tasks of a custom executor share its container."""
+    if isinstance(executor, CustomExecutor):
+        return f"{ref.container_id}/{ref.task_key.task_id}"
+    return ref.container_id
+
+
+def task_row(
+    task: Task,
+    framework: str,
+    executor: AnyExecutor | None,
+    services: Sequence[str],
+    package: str | None,
+) -> Json:
+    """``framework`` is its name, ``services`` its names in Consul, ``package`` is Triton's."""
+    row = _row(task.ref, task.info, task.wire, framework, executor)
     row["accepted"] = task.accepted
     row["live"] = task.live
     row["addresses"] = list(task.addresses)
+    if services:
+        row["services"] = list(services)
+    if package:
+        row["package"] = package
     if stage := stage_of(task):
         row["stage"] = stage
+        row["stage_since"] = task.steps[-1].began if task.steps else task.accepted
     return row
 
 
 def completed_row(task: CompletedTask, framework: str) -> Json:
-    row = _row(task.ref.container_id, task.info, task.wire, framework, None)
+    row = _row(task.ref, task.info, task.wire, framework, task.executor)
     row["accepted"] = task.accepted
     row["live"] = False
     row["addresses"] = []
     return row
 
 
+def executor_row(executor: AnyExecutor, framework: str) -> Json:
+    """An executor of a framework, under which the page groups its tasks."""
+    amounts = Amount(executor.info.resources).scalars
+    return {
+        "id": executor.container_id,
+        "executor": executor.key.executor_id,
+        "name": executor.info.name,
+        "framework_id": executor.key.framework_id,
+        "framework": framework,
+        "type": ExecutorInfo.Type.Name(executor.info.type or ExecutorInfo.CUSTOM),
+        "phase": executor.phase.value,
+        "accepted": executor.accepted,
+        "live": executor.phase is not ExecutorPhase.TERMINATED,
+        "addresses": list(executor.addresses),
+        **{name: round(amounts[name], 3) for name in SCALARS},
+    }
+
+
 def _row(
-    container_id: ContainerId, info: TaskInfo, wire: WireTask, framework: str, package: str | None
+    ref: Ref,
+    info: TaskInfo,
+    wire: WireTask,
+    framework: str,
+    executor: AnyExecutor | None,
 ) -> Json:
     row: Json = {
-        "id": container_id,
+        "id": row_id(ref, executor),
+        "container_id": ref.container_id,
         "task": wire.task_id.value,
         "name": wire.name,
         "framework_id": wire.framework_id.value,
@@ -54,6 +99,7 @@ def _row(
     }
     if wire.executor_id.value:
         row["pod"] = wire.executor_id.value
+        row["parent"] = executor.container_id if executor is not None else ""
     if wire.statuses:
         last = wire.statuses[-1]
         row["since"] = last.timestamp
@@ -61,8 +107,6 @@ def _row(
             row["message"] = last.message[: limits.LIVE_MESSAGE]
         if last.HasField("healthy"):
             row["healthy"] = last.healthy
-    if package:
-        row["package"] = package
     return row
 
 
@@ -88,40 +132,43 @@ class Row:
     """Of its last change."""
     body: bytes
     """JSON."""
+    framework_id: str
     used: tuple[float, ...]
     """Its :data:`SCALARS`; zeros for a task that has ended."""
 
 
 @dataclass(slots=True)
 class RowTable:
-    """Rows by container id, the last changed one last. Changes are numbered from 1."""
+    """Rows by their id, the last changed one last. Changes are numbered from 1."""
 
     number: int = 0
     """Of the newest change."""
-    rows: OrderedDict[ContainerId, Row] = field(default_factory=OrderedDict)
-    used: list[float] = field(default_factory=lambda: [0.0] * len(SCALARS))
-    """The sum over all rows."""
-    _gone: deque[tuple[int, ContainerId]] = field(
-        default_factory=lambda: deque(maxlen=limits.LIVE_GONE)
-    )
+    rows: OrderedDict[str, Row] = field(default_factory=OrderedDict)
+    used: dict[str, list[float]] = field(default_factory=dict)
+    """The sums over the rows of each framework."""
+    _gone: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=limits.LIVE_GONE))
 
-    def put(self, container_id: ContainerId, row: Json) -> None:
-        self._subtract(container_id)
+    def put(self, row: Json) -> None:
+        id_ = row["id"]
+        self._subtract(id_)
         used = tuple(row[name] if row["live"] else 0.0 for name in SCALARS)
         self.number += 1
-        self.rows[container_id] = Row(self.number, dump(row), used)
-        self.rows.move_to_end(container_id)
-        self.used = [a + b for a, b in zip(self.used, used, strict=True)]
+        framework_id = row["framework_id"]
+        self.rows[id_] = Row(self.number, dump(row), framework_id, used)
+        self.rows.move_to_end(id_)
+        before = self.used.get(framework_id, _NONE)
+        self.used[framework_id] = [a + b for a, b in zip(before, used, strict=True)]
 
-    def remove(self, container_id: ContainerId) -> None:
-        self._subtract(container_id)
-        del self.rows[container_id]
+    def remove(self, id_: str) -> None:
+        self._subtract(id_)
+        del self.rows[id_]
         self.number += 1
-        self._gone.append((self.number, container_id))
+        self._gone.append((self.number, id_))
 
-    def _subtract(self, container_id: ContainerId) -> None:
-        if (old := self.rows.get(container_id)) is not None:
-            self.used = [a - b for a, b in zip(self.used, old.used, strict=True)]
+    def _subtract(self, id_: str) -> None:
+        if (old := self.rows.get(id_)) is not None:
+            before = self.used[old.framework_id]
+            self.used[old.framework_id] = [a - b for a, b in zip(before, old.used, strict=True)]
 
     def changed_since(self, number: int) -> list[bytes]:
         """The rows whose last change came after ``number``, oldest change first."""
@@ -130,8 +177,8 @@ class RowTable:
         changed.reverse()
         return changed
 
-    def gone_since(self, number: int) -> list[ContainerId] | None:
+    def gone_since(self, number: int) -> list[str] | None:
         """Rows removed after ``number``. None: too long ago, all rows have to be sent again."""
         if self._gone.maxlen == len(self._gone) and self._gone[0][0] > number:
             return None
-        return [container_id for at, container_id in self._gone if at > number]
+        return [id_ for at, id_ in self._gone if at > number]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from shim import limits
 from shim.core.history import CompletedTask
 from shim.core.view import AgentView
 from shim.http.amounts import Amount
+from shim.http.health import Liveness
 from shim.http.live.rows import SCALARS
 from shim.http.protojson import Json
 from shim.http.view import View
@@ -38,13 +40,22 @@ class Signal:
         return {"name": self.name, "well": self.well, "text": self.text}
 
 
-def summary(view: View, used: Sequence[float], now: float) -> Json:
-    """``used``: the sums of :data:`SCALARS`. ``now``: seconds since the epoch."""
+Used = Mapping[str, Sequence[float]]
+"""Sums of :data:`SCALARS` by framework id."""
+
+
+def summary(view: View, used: Iterable[Used], now: float) -> Json:
+    """``used``: by tasks, and by executors. ``now``: seconds since the epoch."""
     agent = view.agent
     total = Amount(agent.info.resources).json()
+    by_framework: dict[str, list[float]] = {}
+    for framework_id, amounts in chain.from_iterable(each.items() for each in used):
+        before = by_framework.setdefault(framework_id, [0.0] * len(SCALARS))
+        by_framework[framework_id] = [a + b for a, b in zip(before, amounts, strict=True)]
+    in_all = [sum(column) for column in zip(*by_framework.values(), strict=True)]
     resources = {
         name: {"used": round(amount, 2), "total": total.get(name, 0)}
-        for name, amount in zip(SCALARS, used, strict=True)
+        for name, amount in zip(SCALARS, in_all or [0.0] * len(SCALARS), strict=True)
     }
     body: Json = {
         "agent_id": agent.agent_id or "",
@@ -52,10 +63,11 @@ def summary(view: View, used: Sequence[float], now: float) -> Json:
         "master": str(agent.master or ""),
         "version": agent.version,
         "started": view.started,
+        "may_touch": view.may_touch,
         "now": now,
         "signals": [signal.json() for signal in signals(view)],
         "resources": resources,
-        "frameworks": _frameworks(agent),
+        "frameworks": _frameworks(agent, by_framework),
         "failures": failures(_completed(agent), now),
         "unacknowledged": agent.unacknowledged_updates,
         "to_remove": len(agent.pending_removals),
@@ -75,16 +87,18 @@ def signals(view: View) -> list[Signal]:
             liveness.relist_age <= limits.HEALTH_RELIST_AGE and not liveness.endpoint_error,
             liveness.endpoint_error or f"listed its containers {liveness.relist_age:.0f} s ago",
         ),
-        Signal(
-            "journal",
-            not liveness.disk_failing,
-            "takes no records: is the disk of --work_dir full?"
-            if liveness.disk_failing
-            else "durable",
-        ),
+        _journal(liveness),
         *(Signal(name, well, text) for name, well, text in view.more_signals()),
         *([Signal("drain", False, "the agent is being drained")] if agent.drain_config else []),
     ]
+
+
+def _journal(liveness: Liveness) -> Signal:
+    if liveness.journal_problem:
+        return Signal("journal", False, f"takes no records: {liveness.journal_problem}")
+    if liveness.disk_failing:
+        return Signal("journal", False, "takes no records: is the disk of --work_dir full?")
+    return Signal("journal", True, "durable")
 
 
 def _master(agent: AgentView) -> Signal:
@@ -97,12 +111,14 @@ def _master(agent: AgentView) -> Signal:
     return Signal("master", False, f"not registered with {agent.master} yet")
 
 
-def _frameworks(agent: AgentView) -> list[Json]:
+def _frameworks(agent: AgentView, used: Used) -> list[Json]:
     live = Counter(key.framework_id for key in agent.tasks)
-    return [
-        {"id": id_, "name": framework.info.name, "tasks": live[id_]}
-        for id_, framework in agent.frameworks.items()
-    ]
+    found: list[Json] = []
+    for id_, framework in agent.frameworks.items():
+        amounts = dict(zip(SCALARS, used.get(id_, ()), strict=False))
+        shown = {name: round(amounts.get(name, 0.0), 3) for name in SCALARS}
+        found.append({"id": id_, "name": framework.info.name, "tasks": live[id_], **shown})
+    return found
 
 
 def _completed(agent: AgentView) -> Iterable[CompletedTask]:

@@ -9,9 +9,13 @@ from collections.abc import Callable
 from aiohttp import web
 
 from shim import limits
+from shim.core.custom_executor import CustomExecutor
+from shim.core.executors import ExecutorPhase
 from shim.core.status import exit_code_in
+from shim.core.task import Task
 from shim.core.view import AgentView
 from shim.errors import NotFound, Permanent, ShimError
+from shim.http.executor import AnyExecutor, known_executors
 from shim.http.operator_api.processes import Processes
 from shim.http.operator_api.sessions import SIGKILL, SessionPhase, Sessions, id_text
 from shim.http.operator_api.signals import signal_session
@@ -45,14 +49,16 @@ class Containers:
         self._waiting = 0
 
     def running(self, container_id: ContainerID) -> Ref | None:
-        """The task's container of this id, if it was seen running and has not ended.
+        """The container of this id, if it was seen running and has not ended.
 
-        The container of a task in a group has its executor's container as parent.
+        It is a task's or an executor's own. The container of a task in a group has its executor's
+        container as parent.
         """
-        for task in self._agent.running_tasks():
-            if task.ref.container_id == container_id.value:
-                return task.ref
-        return None
+        task = self._task(container_id)
+        if task is not None:
+            return task.ref if task.container_running else None
+        executor = self._executor(container_id)
+        return executor.ref if executor is not None and has_running_container(executor) else None
 
     # --- wait -------------------------------------------------------------------------------
 
@@ -67,6 +73,9 @@ class Containers:
             if session := self._sessions.find(container_id):
                 await _until(session.ended.is_set, request)
                 return Response.WaitContainer(exit_status=session.exit_status)
+            if (executor := self._executor(container_id)) is not None:
+                await _until(lambda: self._executor(container_id) is None, request)
+                return executor_termination(executor)
             return await self._task_end(request, container_id)
         finally:
             self._waiting -= 1
@@ -76,7 +85,8 @@ class Containers:
     ) -> Response.WaitContainer:
         def ended() -> WireTask | None:
             """Raises HttpError (404)."""
-            found = self._task(container_id)
+            task = self._task(container_id)
+            found = self._completed(container_id) if task is None else task.wire
             if found is None:
                 raise HttpError(404, not_found(id_text(container_id)))
             return found if found.state in TERMINAL else None
@@ -84,14 +94,29 @@ class Containers:
         await _until(lambda: ended() is not None, request)
         return termination(ended() or WireTask())
 
-    def _task(self, container_id: ContainerID) -> WireTask | None:
+    # --- looking up -------------------------------------------------------------------------
+
+    def _task(self, container_id: ContainerID) -> Task | None:
+        """The task whose own container it is: those of a custom executor have none."""
         for task in self._agent.tasks.values():
-            if task.ref.container_id == container_id.value:
-                return task.wire
+            if task.ref.container_id == container_id.value and task.executor_key is None:
+                return task
+        return None
+
+    def _completed(self, container_id: ContainerID) -> WireTask | None:
         for framework_id in self._agent.completed_frameworks:
             for completed in self._agent.completed_tasks(framework_id):
-                if completed.ref.container_id == container_id.value:
+                is_own = not isinstance(completed.executor, CustomExecutor)
+                if completed.ref.container_id == container_id.value and is_own:
                     return completed.wire
+        return None
+
+    def _executor(self, container_id: ContainerID) -> AnyExecutor | None:
+        """The executor of a framework that has not ended."""
+        for executor in known_executors(self._agent):
+            is_ended = executor.phase is ExecutorPhase.TERMINATED
+            if executor.container_id == container_id.value and not is_ended:
+                return executor
         return None
 
     # --- kill and remove ----------------------------------------------------------------------
@@ -134,11 +159,26 @@ class Containers:
             body = Call.RemoveContainer(container_id=call.remove_nested_container.container_id)
         session = self._sessions.find(body.container_id)
         is_root = not body.container_id.HasField("parent")
-        if session is None and (is_root or self.running(body.container_id)):
+        if session is None and (is_root or self._task(body.container_id) is not None):
             raise HttpError(500, "Containers of tasks are removed by the agent")
         if session is not None and session.phase is not SessionPhase.ENDED:
             raise HttpError(500, "Nested container has not terminated yet")
         self._sessions.remove(body.container_id)
+
+
+def has_running_container(executor: AnyExecutor) -> bool:
+    """Whether the executor has a container of its own, which was seen running."""
+    if isinstance(executor, CustomExecutor):
+        return executor.started and executor.live
+    has_run = executor.phase in (ExecutorPhase.RUNNING, ExecutorPhase.TERMINATING)
+    return executor.has_container and has_run
+
+
+def executor_termination(executor: AnyExecutor) -> Response.WaitContainer:
+    """How the container of an ended executor ended. That of a custom one is not kept."""
+    if isinstance(executor, CustomExecutor) or executor.exit_status < 0:
+        return Response.WaitContainer()
+    return Response.WaitContainer(exit_status=executor.exit_status)
 
 
 def termination(task: WireTask) -> Response.WaitContainer:

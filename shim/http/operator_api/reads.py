@@ -9,17 +9,21 @@ from typing import TypeAlias
 
 from google.protobuf.message import Message
 
+from shim.core.executors import ExecutorPhase
+from shim.core.history import CompletedTask
 from shim.core.task import Task
-from shim.http.executor import executor_name
+from shim.http.executor import AnyExecutor, executor_name, executor_of, known_executors
 from shim.http.files import FilesPages, entry_path
 from shim.http.metrics_snapshot import snapshot
 from shim.http.operator_api.answers import Listing
+from shim.http.operator_api.containers import has_running_container
 from shim.http.operator_api.log_level import LogLevel
 from shim.http.operator_api.sessions import Sessions
 from shim.http.statistics import NO_SAMPLE, statistics_of
 from shim.http.task_json_cache import TaskJsonCache
 from shim.http.view import BUILD, View
-from shim.model.container import Entry, Ref
+from shim.model.container import Entry, Usage
+from shim.model.ids import ContainerId, TaskKey
 from shim.protos.agent_pb2 import (
     Call,
     FileInfo,
@@ -134,21 +138,26 @@ class Reads:
         }
 
     async def executors(self, call: Call) -> Listing:
-        """A task without an executor of its own is shown with a command executor."""
-        live: TasksByExecutor = {}
-        ended: TasksByExecutor = {}
+        """Those of frameworks, and the command executor of each other task."""
+        live: dict[ContainerId, _ExecutorOf] = {}
+        ended: dict[ContainerId, _ExecutorOf] = {}
+        for known in known_executors(self._agent):
+            is_ended = known.phase is ExecutorPhase.TERMINATED
+            (ended if is_ended else live)[known.container_id] = known
         time_slice = self._view.time_slicer.begin()
         for task in list(self._agent.tasks.values()):
             await time_slice.checkpoint()
-            executor = executor_of(task.ref, task.wire)
-            (live if task.live else ended).setdefault(executor, (task.info, task.wire))
-        for ref, info, wire in self._completed():
+            if not task.wire.HasField("executor_id"):
+                (live if task.live else ended)[task.ref.container_id] = task
+        for completed in self._completed():
             await time_slice.checkpoint()
-            ended.setdefault(executor_of(ref, wire), (info, wire))
-        gone = [of for key, of in ended.items() if key not in live]
+            executor = completed.executor
+            key = completed.ref.container_id if executor is None else executor.container_id
+            if key not in live:
+                ended.setdefault(key, completed if executor is None else executor)
         return {
-            "executors": (_executor(*of) for of in live.values()),
-            "completed_executors": (_executor(*of) for of in gone),
+            "executors": map(_executor, live.values()),
+            "completed_executors": map(_executor, ended.values()),
         }
 
     async def tasks(self, call: Call) -> Listing:
@@ -169,83 +178,85 @@ class Reads:
             "queued_tasks": queued,
             "launched_tasks": launched,
             "terminated_tasks": terminated,
-            "completed_tasks": [wire for _, _, wire in self._completed()],
+            "completed_tasks": [completed.wire for completed in self._completed()],
         }
 
-    def _completed(self) -> Iterator[tuple[Ref, TaskInfo, WireTask]]:
+    def _completed(self) -> Iterator[CompletedTask]:
         """Without ended tasks whose last update is unacknowledged: the agent has those as well."""
         tasks = self._agent.tasks
         for framework_id in self._agent.completed_frameworks:
             for task in self._agent.completed_tasks(framework_id):
                 kept = tasks.get(task.ref.task_key)
                 if kept is None or kept.ref != task.ref:
-                    yield task.ref, task.info, task.wire
+                    yield task
 
     # --- containers -------------------------------------------------------------------------
 
     async def containers(self, call: Call) -> Listing:
+        """Of tasks, and of executors that have one; sessions of exec are nested ones."""
         usages = await self._view.usages()
-        running = self._agent.running_tasks()
+        agent = self._agent
         found: Iterable[Message] = (
-            _container(
-                task, ResourceStatistics(**statistics_of(task, usages.get(task.ref, NO_SAMPLE)))
-            )
-            for task in running
+            _container(task, executor_of(task, agent), usages.get(task.ref, NO_SAMPLE))
+            for task in agent.running_tasks()
         )
-        if call.get_containers.show_nested:
-            found = chain(found, list(self._nested()))
-        return {"containers": found}
+        executors = filter(has_running_container, known_executors(agent))
+        own = [_own_container(executor) for executor in executors]
+        nested = list(self._nested()) if call.get_containers.show_nested else []
+        return {"containers": chain(found, own, nested)}
 
     def _nested(self) -> Iterator[Message]:
-        """Sessions of exec."""
         for session in self._sessions.running():
-            body = Response.GetContainers.Container()
+            body, key = Response.GetContainers.Container(), session.ref.key
             body.container_id.CopyFrom(session.container_id)
-            body.framework_id.value = session.task.framework_id
-            body.executor_id.value = session.task.task_id
+            body.framework_id.value = key.framework_id
+            task = self._agent.tasks.get(key) if isinstance(key, TaskKey) else None
+            executor_id = key.task_id if isinstance(key, TaskKey) else key.executor_id
+            body.executor_id.value = executor_id if task is None else task.executor_id
             yield body
 
 
-TasksByExecutor: TypeAlias = dict[tuple[str, str], tuple[TaskInfo, WireTask]]
-"""One task of each executor, by framework and executor id."""
+_ExecutorOf: TypeAlias = Task | CompletedTask | AnyExecutor
+"""What an ExecutorInfo is made of."""
 
 
-def executor_of(ref: Ref, task: WireTask) -> tuple[str, str]:
-    """Framework and executor id. A command executor has the id of its task."""
-    key = ref.task_key
-    return key.framework_id, task.executor_id.value or key.task_id
+def _executor(of: _ExecutorOf) -> Message:
+    if isinstance(of, Task | CompletedTask):
+        return Response.GetExecutors.Executor(executor_info=command_executor(of.info, of.wire))
+    return Response.GetExecutors.Executor(executor_info=of.info)
 
 
-def _executor(info: TaskInfo, wire: WireTask) -> Message:
-    return Response.GetExecutors.Executor(executor_info=executor_info(info, wire))
-
-
-def executor_info(info: TaskInfo, wire: WireTask) -> ExecutorInfo:
-    """The task's own, that of its group, or the one a stock agent would have made for it."""
-    executor = ExecutorInfo()
-    if info.HasField("executor"):
-        executor.CopyFrom(info.executor)
-    elif wire.executor_id.value:
-        executor.type = ExecutorInfo.DEFAULT
-        executor.executor_id.value = wire.executor_id.value
-    else:
-        executor.executor_id.value = info.task_id.value
-        executor.name = executor_name(info)
-        executor.source = info.task_id.value
-        for part in ("command", "container", "labels"):
-            if info.HasField(part):
-                getattr(executor, part).CopyFrom(getattr(info, part))
+def command_executor(info: TaskInfo, wire: WireTask) -> ExecutorInfo:
+    """The one that a stock agent would have made for the task."""
+    executor = ExecutorInfo(name=executor_name(info), source=info.task_id.value)
+    executor.executor_id.value = info.task_id.value
+    for part in ("command", "container", "labels"):
+        if info.HasField(part):
+            getattr(executor, part).CopyFrom(getattr(info, part))
     executor.framework_id.value = wire.framework_id.value
     return executor
 
 
-def _container(task: Task, statistics: ResourceStatistics) -> Message:
+def _container(task: Task, executor: AnyExecutor | None, usage: Usage) -> Message:
+    """The container of a task in a group has its executor's as parent."""
+    statistics = ResourceStatistics(**statistics_of(task, usage))
     body = Response.GetContainers.Container(resource_statistics=statistics)
     body.framework_id.value = task.key.framework_id
-    body.executor_id.value = task.key.task_id
-    body.executor_name = executor_name(task.info)
+    body.executor_id.value = task.executor_id
+    body.executor_name = executor_name(task.info) if executor is None else executor.info.name
     body.container_id.value = task.ref.container_id
+    if executor is not None:
+        body.container_id.parent.value = executor.container_id
     body.container_status.CopyFrom(task.wire.statuses[-1].container_status)
+    return body
+
+
+def _own_container(executor: AnyExecutor) -> Message:
+    """Of an executor. It has no statistics: its tasks' containers have them."""
+    body = Response.GetContainers.Container(executor_name=executor.info.name)
+    body.framework_id.value = executor.key.framework_id
+    body.executor_id.value = executor.key.executor_id
+    body.container_id.value = executor.container_id
     return body
 
 

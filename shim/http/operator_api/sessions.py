@@ -24,7 +24,6 @@ from shim import limits
 from shim.http.operator_api.processes import Process
 from shim.http.responses import HttpError
 from shim.model.container import Ref
-from shim.model.ids import TaskKey
 from shim.protos.mesos_pb2 import ContainerID
 
 SIGKILL = 9
@@ -101,10 +100,6 @@ class Session:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     last_input: float = 0.0
     """Monotonic time."""
-
-    @property
-    def task(self) -> TaskKey:
-        return self.ref.task_key
 
     def apply(self, event: SessionEvent) -> None:
         self.phase = NEXT.get((self.phase, event), self.phase)

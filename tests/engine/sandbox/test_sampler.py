@@ -96,3 +96,29 @@ def test_networks_are_summed_and_missing_values_are_zero() -> None:
     for odd in samples:
         assert usage_of(odd, 1.0).mem_rss_bytes == 0
         assert not usage_of(odd, 1.0).network
+
+
+async def test_named_containers_are_sampled_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, there = Engine(took=0.01), refs(100)
+    sampler = Sampler(engine, lambda: there)  # type: ignore[arg-type]
+    answers = await asyncio.gather(*(sampler.usages(there[:2]) for _ in range(20)))
+    assert engine.asked == 2
+    assert all(set(answer) == set(there[:2]) for answer in answers)
+    assert set(await sampler.usages(there[1:3])) == set(there[1:3])
+    assert engine.asked == 3, "the sample of the second is new enough"
+    monkeypatch.setattr(limits, "STATS_TIMEOUT", 0.0)
+    engine.took = 5.0
+    assert await sampler.usages([there[50]]) == {}, "a reader does not wait for a slow engine"
+    await sampler.close()
+
+
+async def test_samples_of_ended_containers_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "STATS_AT_ONCE", 4)
+    engine, there = Engine(), refs(30)
+    sampler = Sampler(engine, lambda: there)  # type: ignore[arg-type]
+    ended = there[:10]
+    await sampler.usages(ended)
+    del there[:10]
+    for ref in list(there):
+        await sampler.usages([ref])
+    assert not set(ended) & set(sampler._samples)

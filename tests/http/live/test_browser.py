@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
+from shim.core.context import Now
 from shim.core.lifecycle import Event
 from shim.http.health import EndpointWait
 from shim.model import facts
+from shim.model.container import Entry, Usage
 from tests.http.conftest import Client, serving, serving_start
-from tests.http.page_data import PageData, accept_task, run_task, run_tasks
+from tests.http.page_data import (
+    FRAMEWORK,
+    FakeFile,
+    PageData,
+    accept_task,
+    end_task,
+    launch_group,
+    run_group,
+    run_task,
+    run_tasks,
+)
 from tests.support.chromium import Page, browser
 
-pytestmark = pytest.mark.needs_chromium
+pytestmark = [pytest.mark.needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 
 COUNT = 10_000
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\">'&quot;"
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page() -> AsyncIterator[Page]:
+    """One browser for all tests: each opens its own pages."""
+    async with browser() as page:
+        yield page
+
+
 async def open_page(page: Page, client: Client, query: str = "") -> None:
+    await page.open("about:blank")
     await page.open(f"{client.make_url('/')}{query}")
 
 
@@ -28,9 +51,13 @@ def count_is(text: str) -> str:
     return f"document.getElementById('count')?.textContent === '{text}'"
 
 
-async def test_ten_thousand_tasks(page_data: PageData) -> None:
+def task_shows(text: str) -> str:
+    return f"document.getElementById('task')?.textContent.includes({json.dumps(text)})"
+
+
+async def test_ten_thousand_tasks(page: Page, page_data: PageData) -> None:
     refs = run_tasks(page_data.core, COUNT)
-    async with serving(page_data) as client, browser() as page:
+    async with serving(page_data) as client:
         began = time.monotonic()
         await open_page(page, client)
         await page.until(count_is(f"{COUNT} tasks"))
@@ -48,11 +75,14 @@ async def test_ten_thousand_tasks(page_data: PageData) -> None:
         await page.until(count_is(f"{COUNT} tasks"))
         worst = await page.evaluate(_SCROLL)
         print(f"the longest frame while scrolling took {worst:.0f} ms")
+        page_data.core.ctx.now = Now(0.0, time.time())
         page_data.core.tasks.apply(
             refs[7], Event.EXITED, facts.ContainerExited(refs[7], 137, oom_killed=True)
         )
-        await _filter(page, "is:failed")
+        await page.until("document.getElementById('failures').textContent.startsWith('Failures')")
+        await page.click("#failures button")
         await page.until(count_is(f"1 of {COUNT} tasks"))
+        assert 'is:failed message:"' in await page.evaluate("filter.value")
 
 
 _SCROLL = """(async () => {
@@ -76,61 +106,103 @@ async def _filter(page: Page, text: str) -> None:
     )
 
 
-async def test_one_task_with_the_keyboard_live_and_after_its_end(page_data: PageData) -> None:
+async def test_one_task_with_the_keyboard_live_and_after_its_end(
+    page: Page, page_data: PageData
+) -> None:
     ref = accept_task(page_data.core, "web.1")
+    page_data.core.tasks.set_launch_stage(
+        facts.LaunchAdvanced(ref, facts.Stage.PULLING, "5 of 5 layers, 45.6 of 45.6 MB")
+    )
     run_task(page_data.core, ref)
     page_data.outputs.texts["stdout"] = b"first line\n"
-    async with serving(page_data) as client, browser() as page:
+    page_data.services[ref] = ["web-service"]
+    page_data.files.files["sub"] = FakeFile(True, entries=(Entry("inner.txt", 7),))
+    page_data.files.files[""] = FakeFile(True, entries=(Entry("sub", mode="drwxr-xr-x"),))
+    page_data.usages[ref] = Usage(1.0, 2.0, 3.0, 64 * 2**20, 64 * 2**20, 5)
+    async with serving(page_data) as client:
         await open_page(page, client)
         await page.until(count_is("1 tasks"))
         await page.evaluate("document.getElementById('table').focus()")
         await page.press("ArrowDown")
         await page.press("Enter")
-        await page.until("document.getElementById('task')?.textContent.includes('first line')")
+        await page.until(task_shows("first line"))
         assert f"task={ref.container_id}" in await page.evaluate("location.search")
         page_data.outputs.texts["stdout"] += b"\x1b[31msecond\x1b[0m line\x07\n"
-        await page.until(
-            "document.getElementById('task').textContent.includes('second line\ufffd')"
-        )
+        await page.until(task_shows("second line\ufffd"))
         text = await page.evaluate("document.getElementById('task').textContent")
         assert "value of PASSWORD" not in text, "secrets are masked"
-        assert "waits for its acknowledgement" in text
+        for words in (
+            "waits for its acknowledgement",
+            "web-service",
+            "45.6 of 45.6 MB",
+            "Read only: commands and signals need",
+        ):
+            assert words in text, text
+        await page.until(task_shows("64 MB of 128 MB"))
+        await page.click("#task .link")
+        await page.until(task_shows("inner.txt"))
         page_data.core.tasks.apply(ref, Event.EXITED, facts.ContainerExited(ref, 3))
-        await page.until(
-            "document.getElementById('task').textContent.includes('exited with status 3')"
-        )
+        await page.until(task_shows("exited with status 3"))
         await page.press("Escape")
         assert await page.evaluate("document.getElementById('task').hidden")
-        await open_page(page, client, "?task=web.1")
-        await page.until("document.getElementById('task')?.textContent.includes('first line')")
+        assert await page.evaluate("document.activeElement.id") == "table"
+        for link in ("?task=web.1", f"#/agents/S/frameworks/{FRAMEWORK}/executors/web.1/browse"):
+            await open_page(page, client, link)
+            await page.until(task_shows("first line"))
 
 
-async def test_hostile_names_stay_text(page_data: PageData) -> None:
+async def test_a_pod_is_a_group_of_its_tasks(page: Page, page_data: PageData) -> None:
+    launch_group(page_data.core, "pod", "front", "back")
+    run_group(page_data.core, "front", "back")
+    ref = accept_task(page_data.core, "alone")
+    run_task(page_data.core, ref)
+    rows = "[...document.querySelectorAll('.row > :nth-child(2)')].map((e) => e.textContent).join()"
+    async with serving(page_data) as client:
+        await open_page(page, client)
+        await page.until(f"{rows} === 'alone,pod,back,front'")
+        group = "document.querySelector('.group')"
+        assert await page.evaluate(f"{group}.getAttribute('aria-expanded')") == "true"
+        assert (await page.evaluate(f"{group}.textContent")).startswith("2 runningpod")
+        await page.evaluate("document.getElementById('table').focus()")
+        for key in ("End", "ArrowLeft"):
+            await page.press(key)
+        await page.until(f"{rows} === 'alone,pod'")
+        await page.press("ArrowRight")
+        await page.until(f"{rows} === 'alone,pod,back,front'")
+        await _filter(page, "task:front")
+        await page.until(f"{rows} === 'pod,front'")
+        await page.until(count_is("1 of 3 tasks"))
+
+
+async def test_hostile_names_stay_text(page: Page, page_data: PageData) -> None:
     ref = accept_task(page_data.core, HOSTILE)
     run_task(page_data.core, ref)
     page_data.outputs.texts["stdout"] = HOSTILE.encode()
-    async with serving(page_data) as client, browser() as page:
+    page_data.services[ref] = [HOSTILE]
+    page_data.files.files[""] = FakeFile(True, entries=(Entry(HOSTILE),))
+    other = accept_task(page_data.core, "other")
+    run_task(page_data.core, other)
+    end_task(page_data.core, other)
+    async with serving(page_data) as client:
         await open_page(page, client, f"?task={ref.container_id}")
         await page.until("document.querySelector('#task h2')?.textContent.includes('<img src=x')")
         await page.until("document.querySelector('#task pre')?.textContent.includes('<img src=x')")
+        await page.until("document.querySelector('#task a[href*=img]') !== null")
         await asyncio.sleep(0.2)
         assert await page.evaluate("document.querySelectorAll('img').length") == 0
         assert "hacked" not in await page.evaluate("document.title")
 
 
-async def test_an_agent_that_is_away_is_told(page_data: PageData) -> None:
-    async with browser() as page:
-        async with serving(page_data) as client:
-            await open_page(page, client)
-            await page.until(count_is("0 tasks"))
-            assert await page.evaluate("document.getElementById('connection').textContent") == ""
-        await page.until(
-            "document.getElementById('connection').textContent.includes('No connection')"
-        )
+async def test_an_agent_that_is_away_is_told(page: Page, page_data: PageData) -> None:
+    async with serving(page_data) as client:
+        await open_page(page, client)
+        await page.until(count_is("0 tasks"))
+        assert await page.evaluate("document.getElementById('connection').textContent") == ""
+    await page.until("document.getElementById('connection').textContent.includes('No connection')")
 
 
-async def test_a_starting_agent_says_so() -> None:
-    async with serving_start(EndpointWait()) as client, browser() as page:
+async def test_a_starting_agent_says_so(page: Page) -> None:
+    async with serving_start(EndpointWait()) as client:
         await open_page(page, client)
         await page.until(
             "document.getElementById('connection')?.textContent.includes('not finished')"

@@ -10,10 +10,20 @@ from typing import Any
 import pytest
 
 from shim import limits
+from shim.core.context import Now
 from shim.http.live.feed import LiveFeed
 from shim.model import facts
+from tests.core.executor_harness import ExecutorShim
 from tests.http.conftest import Client, serving
-from tests.http.page_data import PageData, accept_task, end_task, run_task, run_tasks
+from tests.http.page_data import (
+    PageData,
+    accept_task,
+    end_task,
+    launch_group,
+    run_group,
+    run_task,
+    run_tasks,
+)
 from tests.support.wait import patience, until
 
 
@@ -28,6 +38,7 @@ class Stream:
     def __init__(self, events: AsyncIterator[bytes]) -> None:
         self._events = events
         self.rows: dict[str, Any] = {}
+        self.executors: dict[str, Any] = {}
         self.agent: Any = None
         self.resets = 0
 
@@ -42,11 +53,14 @@ class Stream:
                 self.resets += 1
             case "agent":
                 self.agent = body
+            case "executors":
+                self.executors.update((row["id"], row) for row in body)
             case "tasks":
                 self.rows.update((row["id"], row) for row in body)
             case "gone":
                 for container_id in body:
-                    del self.rows[container_id]
+                    self.rows.pop(container_id, None)
+                    self.executors.pop(container_id, None)
 
     async def until_rows(self, count: int) -> None:
         while len(self.rows) != count:
@@ -85,6 +99,51 @@ async def test_rows_leave_with_the_oldest_completed_tasks(
         end_task(page_data.core, ref, acknowledged=True)
     await stream.until_rows(1)
     assert list(stream.rows) == [refs[1].container_id]
+    await feed.close()
+
+
+async def test_executors_come_and_go_with_their_tasks(page_data: PageData) -> None:
+    launch_group(page_data.core, "pod", "a", "b")
+    feed = LiveFeed(page_data.view)
+    stream = Stream(feed.events())
+    await stream.until_rows(2)
+    (executor,) = page_data.core.view.executors.values()
+    row = stream.executors[executor.container_id]
+    assert (row["executor"], row["type"], row["phase"]) == ("pod", "DEFAULT", "running")
+    assert {row["parent"] for row in stream.rows.values()} == {executor.container_id}
+    run_group(page_data.core, "a", "b")
+    page_data.services[page_data.core.view.executors[executor.key].ref] = []
+    (first, second) = page_data.core.view.tasks.values()
+    page_data.services[first.ref] = ["web"]
+    while "services" not in stream.rows[first.ref.container_id]:
+        await stream.read()
+    while stream.agent is None or stream.agent["resources"]["cpus"]["used"] != 1.1:
+        await stream.read()
+    for task in (first, second):
+        end_task(page_data.core, task.ref)
+    page_data.core.groups.advance()
+    while stream.executors[executor.container_id]["live"]:
+        await stream.read()
+    page_data.core.groups.advance()
+    for task in (first, second):
+        page_data.core.status_updates.drop(task.key)
+        page_data.core.tasks.forget(task.key)
+    page_data.core.executors.drop(executor)
+    while stream.executors:
+        await stream.read()
+    assert {row["live"] for row in stream.rows.values()} == {False}
+    await feed.close()
+
+
+async def test_tasks_of_a_custom_executor_have_a_row_each() -> None:
+    shim = ExecutorShim()
+    shim.running_v1()
+    shim.run_inside("u")
+    feed = LiveFeed(PageData(shim.core).view)
+    stream = Stream(feed.events())
+    await stream.until_rows(2)
+    assert {row["task"] for row in stream.rows.values()} == {"t", "u"}
+    assert {row["container_id"] for row in stream.rows.values()} == set(stream.executors)
     await feed.close()
 
 
@@ -130,7 +189,13 @@ async def test_too_many_streams_are_refused(
 
 async def test_one_task_in_full_without_secrets(page_data: PageData, client: Client) -> None:
     ref = accept_task(page_data.core, "web.1")
-    page_data.core.tasks.set_launch_stage(facts.LaunchAdvanced(ref, facts.Stage.CREATING))
+    for seconds, stage, detail in (
+        (2.0, facts.Stage.PULLING, "1 of 2 layers"),
+        (4.0, facts.Stage.PULLING, "2 of 2 layers, 9.0 of 9.0 MB"),
+        (5.0, facts.Stage.CREATING, ""),
+    ):
+        page_data.core.ctx.now = Now(0.0, 1_700_000_000.0 + seconds)
+        page_data.core.tasks.set_launch_stage(facts.LaunchAdvanced(ref, stage, detail))
     launching = await (await client.get("/live/task", params={"id": ref.container_id})).json()
     assert launching["stage"] == "creating container"
     run_task(page_data.core, ref)
@@ -141,6 +206,12 @@ async def test_one_task_in_full_without_secrets(page_data: PageData, client: Cli
     found = json.loads(text)
     assert found["stage"] == "", "it runs"
     assert [status["state"] for status in found["statuses"]] == ["TASK_STARTING", "TASK_RUNNING"]
+    assert [(step["stage"], step["seconds"]) for step in found["launch"]] == [
+        ("accepted", 2.0),
+        ("pulling image", 3.0),
+        ("creating container", 0.0),
+    ]
+    assert found["launch"][1]["detail"] == "2 of 2 layers, 9.0 of 9.0 MB"
     assert found["unacknowledged"] == ["TASK_STARTING", "TASK_RUNNING"]
     assert found["directory"].endswith(f"/executors/web.1/runs/{ref.container_id}")
     end_task(page_data.core, ref, acknowledged=True)
@@ -156,5 +227,5 @@ async def test_the_document_allows_nothing_from_elsewhere(client: Client, path: 
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for name in ("app.js", "grid.js", "task.js", "tasks.js", "text.js", "style.css"):
+    for name in ("app.js", "grid.js", "screen.js", "task.js", "terminal.js", "style.css"):
         assert (await client.get(f"/live/{name}")).status == 200

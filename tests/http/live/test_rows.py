@@ -9,22 +9,31 @@ import pytest
 from shim import limits
 from shim.http.live.rows import RowTable, completed_row, task_row
 from shim.http.protojson import Json
-from shim.model.ids import ContainerId, FrameworkId
+from shim.model.ids import FrameworkId
 from tests.http.page_data import FRAMEWORK, PageData, accept_task, end_task, run_task
 
 
 def row(name: str, cpus: float = 1.0, *, live: bool = True) -> Json:
-    return {"id": name, "cpus": cpus, "mem": 64.0, "disk": 0.0, "live": live}
+    return {
+        "id": name,
+        "framework_id": FRAMEWORK,
+        "cpus": cpus,
+        "mem": 64.0,
+        "disk": 0.0,
+        "live": live,
+    }
 
 
 def test_a_running_task(page_data: PageData) -> None:
     ref = accept_task(page_data.core, "web.1")
     run_task(page_data.core, ref)
-    found = task_row(page_data.core.view.tasks[ref.task_key], "marathon", "g4-small")
+    task = page_data.core.view.tasks[ref.task_key]
+    found = task_row(task, "marathon", None, ("web",), "g4-small")
     assert found["since"] == found["accepted"] == 1_700_000_000.0
     del found["since"], found["accepted"]
     assert found == {
         "id": ref.container_id,
+        "container_id": ref.container_id,
         "task": "web.1",
         "name": "web",
         "framework_id": FRAMEWORK,
@@ -37,6 +46,7 @@ def test_a_running_task(page_data: PageData) -> None:
         "disk": 0.0,
         "live": True,
         "addresses": ["192.168.128.7"],
+        "services": ["web"],
         "package": "g4-small",
     }
 
@@ -54,24 +64,24 @@ def test_an_ended_task_has_no_address_and_its_last_words(page_data: PageData) ->
 
 def test_only_live_tasks_use_resources() -> None:
     table = RowTable()
-    table.put(ContainerId("a"), row("a", 2.0))
-    table.put(ContainerId("b"), row("b", 3.0, live=False))
-    assert table.used == [2.0, 64.0, 0.0]
-    table.put(ContainerId("a"), row("a", 2.0, live=False))
-    table.put(ContainerId("b"), row("b", 1.0))
-    assert table.used == [1.0, 64.0, 0.0]
-    table.remove(ContainerId("b"))
-    assert table.used == [0.0, 0.0, 0.0]
+    table.put(row("a", 2.0))
+    table.put(row("b", 3.0, live=False))
+    assert table.used == {FRAMEWORK: [2.0, 64.0, 0.0]}
+    table.put(row("a", 2.0, live=False))
+    table.put(row("b", 1.0))
+    assert table.used == {FRAMEWORK: [1.0, 64.0, 0.0]}
+    table.remove("b")
+    assert table.used == {FRAMEWORK: [0.0, 0.0, 0.0]}
 
 
 def test_a_stream_gets_each_changed_row_once_in_its_newest_form() -> None:
     table = RowTable()
     for name in ("a", "b", "c"):
-        table.put(ContainerId(name), row(name))
+        table.put(row(name))
     seen = table.number
-    table.put(ContainerId("a"), row("a", 5.0))
-    table.put(ContainerId("a"), row("a", 6.0))
-    table.remove(ContainerId("b"))
+    table.put(row("a", 5.0))
+    table.put(row("a", 6.0))
+    table.remove("b")
     assert [json.loads(body)["cpus"] for body in table.changed_since(seen)] == [6.0]
     assert table.gone_since(seen) == ["b"]
     assert table.changed_since(table.number) == []
@@ -83,9 +93,9 @@ def test_a_stream_that_is_far_behind_starts_anew(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(limits, "LIVE_GONE", 2)
     table = RowTable()
     for name in ("a", "b", "c"):
-        table.put(ContainerId(name), row(name))
+        table.put(row(name))
     seen = table.number
     for name in ("a", "b"):
-        table.remove(ContainerId(name))
+        table.remove(name)
     assert table.gone_since(seen) is None
     assert table.gone_since(table.number) == []

@@ -31,6 +31,7 @@ def test_all_is_well(page_data: PageData) -> None:
         (Liveness(relist_age=91.0), "endpoint", "listed its containers 91 s ago"),
         (Liveness(endpoint_error="connection refused"), "endpoint", "connection refused"),
         (Liveness(disk_failing=True), "journal", "takes no records"),
+        (Liveness(journal_problem="no quorum"), "journal", "takes no records: no quorum"),
     ],
 )
 def test_what_is_ill(page_data: PageData, liveness: Liveness, name: str, text: str) -> None:
@@ -55,7 +56,8 @@ def test_failures_of_the_last_hour_are_grouped_by_their_message(page_data: PageD
         ref = accept_task(core, f"t{number}")
         run_task(core, ref)
         core.tasks.apply(ref, Event.EXITED, facts.ContainerExited(ref, code))
-    found = summary(page_data.view, (1.5, 0.0, 0.0), NOW)
+    used = {"4f3e-0001": (1.0, 0.0, 0.0)}
+    found = summary(page_data.view, (used, {"4f3e-0001": (0.5, 32.0, 0.0)}), NOW)
     assert [(one["count"], one["state"]) for one in found["failures"]] == [
         (2, "TASK_FAILED"),
         (1, "TASK_FAILED"),
@@ -63,5 +65,7 @@ def test_failures_of_the_last_hour_are_grouped_by_their_message(page_data: PageD
     assert "status 1" in found["failures"][0]["message"]
     assert found["ended"] == {"TASK_FAILED": 3, "TASK_FINISHED": 1}
     assert found["resources"]["cpus"] == {"used": 1.5, "total": 64}
-    assert found["frameworks"] == [{"id": "4f3e-0001", "name": "marathon", "tasks": 4}]
-    assert summary(page_data.view, (0.0, 0.0, 0.0), NOW + 7200.0)["failures"] == []
+    assert found["frameworks"] == [
+        {"id": "4f3e-0001", "name": "marathon", "tasks": 4, "cpus": 1.5, "mem": 32.0, "disk": 0.0}
+    ]
+    assert summary(page_data.view, (), NOW + 7200.0)["failures"] == []

@@ -85,9 +85,12 @@ class Api:
 
 @asynccontextmanager
 async def serving_api(
-    *, may_touch: bool = True, credentials: Mapping[str, str] | None = None
+    *,
+    may_touch: bool = True,
+    credentials: Mapping[str, str] | None = None,
+    data: PageData | None = None,
 ) -> AsyncIterator[Api]:
-    data, engine = PageData(), FakeEngine()
+    data, engine = data or PageData(may_touch=may_touch), FakeEngine()
     view = data.view
     cache, files = TaskJsonCache(view), FilesPages(view, LogRing())
     auth = BasicAuth(credentials or {}, frozenset({READWRITE} if credentials else ()))
@@ -97,7 +100,10 @@ async def serving_api(
     router = Router(pages, Metrics(), auth, "slave(1)", {PATH: api.handle})
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", router.handle)
-    async with TestClient(TestServer(app)) as client:
+    server = TestServer(app)
+    # An event stream is open until its reader or the server ends it.
+    await server.start_server(shutdown_timeout=0.1)
+    async with TestClient(server) as client:
         yield Api(client, data, engine)
         await api.close()
 

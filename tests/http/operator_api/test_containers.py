@@ -7,8 +7,10 @@ import pytest
 from shim import limits
 from shim.core.lifecycle import Event
 from shim.model import facts
-from tests.http.operator_api.conftest import Api
-from tests.http.page_data import end_task
+from shim.model.container import Phase
+from tests.core.executor_harness import ExecutorShim
+from tests.http.operator_api.conftest import STREAM, Api, Records, launch, serving_api
+from tests.http.page_data import PageData, end_task
 
 
 async def test_the_end_of_a_task_s_container_is_waited_for(
@@ -68,3 +70,24 @@ async def test_the_agent_removes_the_containers_of_tasks(api: Api) -> None:
     text = "Containers of tasks are removed by the agent"
     body = {"type": "REMOVE_CONTAINER", "remove_container": where}
     assert await api.refused(body) == (500, text)
+
+
+async def test_an_executor_s_own_container_is_signalled_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "API_WAIT_POLL", 0.01)
+    shim = ExecutorShim()
+    async with serving_api(data=PageData(shim.core)) as own:
+        shim.running_v1()
+        ref = shim.custom().ref
+        own.engine.add(ref.name, {}, Phase.RUNNING)
+        where = {"container_id": {"value": ref.container_id}}
+        waiting = asyncio.create_task(own.call("WAIT_CONTAINER", **where))
+        assert await Records(await own.post(launch(ref, "exit", "3"), STREAM)).output() == {}
+        listed = (await own.call("GET_CONTAINERS"))["containers"]
+        assert [each["executor_id"]["value"] for each in listed] == ["E"]
+        assert await own.call("KILL_CONTAINER", **where) is None
+        assert own.engine.boxes[ref.name].exit_code == 128 + 9
+        assert not waiting.done()
+        shim.handle(facts.ContainerExited(ref, 137))
+        assert await waiting == {}, "the exit status of an executor is not kept"

@@ -6,14 +6,22 @@ import base64
 
 import pytest
 
-from shim.http.operator_api.reads import executor_info, executor_of, mode_bits
-from shim.model.container import Entry, Ref, Usage
-from shim.model.ids import ContainerId, FrameworkId, TaskId, TaskKey
+from shim.http.operator_api.reads import command_executor, mode_bits
+from shim.model.container import Entry, Usage
 from shim.protos.agent_pb2 import Call
-from shim.protos.mesos_pb2 import ExecutorInfo, TaskState
 from shim.protos.mesos_pb2 import Task as WireTask
+from shim.protos.mesos_pb2 import TaskState
 from tests.http.operator_api.conftest import Api
-from tests.http.page_data import AGENT, FRAMEWORK, FakeFile, accept_task, end_task, task_info
+from tests.http.page_data import (
+    AGENT,
+    FRAMEWORK,
+    FakeFile,
+    accept_task,
+    end_task,
+    launch_group,
+    run_group,
+    task_info,
+)
 
 
 async def test_the_agent_is_described(api: Api) -> None:
@@ -80,21 +88,42 @@ async def test_tasks_are_listed_by_what_became_of_them(api: Api) -> None:
     assert framework["framework_info"]["id"] == {"value": FRAMEWORK}
 
 
-def test_a_task_has_its_own_executor_that_of_its_group_or_a_command_executor() -> None:
+def test_a_command_task_has_the_executor_that_a_stock_agent_makes() -> None:
     info = task_info("web.1")
-    ref = Ref(TaskKey(FrameworkId("F"), TaskId("web.1")), ContainerId("c"))
     wire = WireTask(name="web", state=TaskState.TASK_RUNNING)
     wire.framework_id.value = "F"
-    assert executor_of(ref, wire) == ("F", "web.1")
-    command = executor_info(info, wire)
+    command = command_executor(info, wire)
     assert (command.executor_id.value, command.source) == ("web.1", "web.1")
     assert command.command.value == info.command.value
-    wire.executor_id.value = "group"
-    assert executor_of(ref, wire) == ("F", "group")
-    assert executor_info(info, wire).type == ExecutorInfo.DEFAULT
-    info.executor.executor_id.value = "own"
-    own = executor_info(info, wire)
-    assert (own.executor_id.value, own.framework_id.value) == ("own", "F")
+    assert command.framework_id.value == "F"
+
+
+async def test_executors_of_frameworks_are_listed_once_also_when_they_have_ended(api: Api) -> None:
+    core = api.data.core
+    launch_group(core, "pod", "a", "b")
+    run_group(core, "a", "b")
+    (executor,) = core.view.executors.values()
+    (listed,) = (await api.call("GET_EXECUTORS"))["executors"]
+    info = listed["executor_info"]
+    assert (info["type"], info["name"]) == ("DEFAULT", "pod pod")
+    assert info["resources"][0]["scalar"] == {"value": 0.1}
+    containers = (await api.call("GET_CONTAINERS"))["containers"]
+    parents = [each["container_id"]["parent"]["value"] for each in containers]
+    assert parents == [executor.container_id] * 2
+    assert [each["executor_name"] for each in containers] == ["pod pod"] * 2
+    for task in list(core.view.tasks.values()):
+        end_task(core, task.ref)
+    core.groups.advance()
+    for key in list(core.view.tasks):
+        core.status_updates.drop(key)
+        core.tasks.forget(key)
+    api.run("web.1")
+    found = await api.call("GET_EXECUTORS")
+    ids = {
+        kind: [each["executor_info"]["executor_id"]["value"] for each in listed]
+        for kind, listed in found.items()
+    }
+    assert ids == {"executors": ["web.1"], "completed_executors": ["pod"]}
 
 
 async def test_an_empty_agent_has_empty_lists(api: Api) -> None:

@@ -138,6 +138,11 @@ class BillingExporter:
         """For ``/state``: the bill of each container, ended containers last."""
         return map(_task_json, self._meter.tasks(self._now()))
 
+    def bill_of(self, name: str) -> dict[str, Any] | None:
+        """For the page of one task: the bill of its container, also after its removal."""
+        bill = self._meter.task(name, self._now())
+        return None if bill is None else _task_json(bill)
+
     # --- EngineObserver
 
     def listed(self, containers: Sequence[Container], took: float) -> None:

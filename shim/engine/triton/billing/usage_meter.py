@@ -171,6 +171,11 @@ class UsageMeter:
         for name, machine in [*self._machines.items(), *reversed(self._ended.items())]:
             yield self._task_bill(name, machine, now_ms)
 
+    def task(self, name: str, now: float) -> TaskBill | None:
+        """The bill of one machine that exists or was removed lately."""
+        machine = self._machines.get(name) or self._ended.get(name)
+        return None if machine is None else self._task_bill(name, machine, self._to_ms(now))
+
     def _to_ms(self, now: float) -> int:
         """In milliseconds; a clock that is set back stands still."""
         self._now_ms = max(self._now_ms, int(now * 1000))

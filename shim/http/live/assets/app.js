@@ -1,19 +1,25 @@
 // The page: follows the agent's events, keeps the address in step with filter, order and task.
 
 import { Grid } from "./grid.js";
+import { drawOverview } from "./overview.js";
 import { TaskPanel } from "./task.js";
 import { Tasks } from "./tasks.js";
-import { age, chart, element, megabytes } from "./text.js";
+import { Usage } from "./usage.js";
 
-const KEPT = 120;
 const RETRY_MS = 3000;
 const tasks = new Tasks();
-const panel = new TaskPanel(() => saveAddress({ task: null }));
 const grid = new Grid(tasks, openTask, () => saveAddress({}));
+const usage = new Usage(inSight, () => { grid.draw(); panel.drawUse(); });
+const panel = new TaskPanel(usage, closed);
 const filter = document.getElementById("filter");
-const history = [];
 let address = { task: null };
 let scheduled = false;
+grid.usage = usage;
+
+function inSight() {
+  const rows = grid.inSight().filter((row) => !row.isGroup && row.live).map((row) => row.id);
+  return panel.id ? [panel.id, ...rows] : rows;
+}
 
 function schedule() {
   if (scheduled) return;
@@ -22,8 +28,10 @@ function schedule() {
     scheduled = false;
     grid.draw();
     const all = tasks.rows.size;
-    const shown = tasks.shown.length;
-    document.getElementById("count").textContent = shown === all ? `${all} tasks` : `${shown} of ${all} tasks`;
+    const shown = tasks.matching;
+    const count = document.getElementById("count");
+    const text = shown === all ? `${all} tasks` : `${shown} of ${all} tasks`;
+    if (count.textContent !== text) count.textContent = text;
   });
 }
 
@@ -46,7 +54,24 @@ function readAddress() {
   tasks.sort = { key: sort.replace(/^-/, ""), down: sort.startsWith("-") };
   tasks.dirty = true;
   grid.drawHead();
-  address.task = query.get("task");
+  address.task = query.get("task") || linkedTask(location.hash);
+}
+
+// Mesos' and Marathon's pages link to #/agents/S/frameworks/F/executors/E, with /tasks/T for a task
+// of a pod. A command task's executor has the task's id. The master passes such links on.
+function linkedTask(hash) {
+  const parts = hash.replace(/^#\/?/, "").split("/").map(decoded);
+  const after = (name) => (parts.includes(name) ? parts[parts.indexOf(name) + 1] : "");
+  const task = after("tasks") || after("executors");
+  return task ? `${after("frameworks")}/${task}` : null;
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 function openTask(id) {
@@ -54,12 +79,17 @@ function openTask(id) {
   panel.open(id);
 }
 
+function closed() {
+  saveAddress({ task: null });
+  grid.table.focus();
+}
+
 // A link names a task by its container, or by its framework and task id ("FRAMEWORK/TASK").
 function openLinked() {
   const wanted = address.task;
   if (!wanted || panel.id) return;
-  const found = tasks.rows.get(wanted)
-    || [...tasks.rows.values()].find((row) => `${row.framework_id}/${row.task}` === wanted || row.task === wanted);
+  const named = [...tasks.rows.values()].filter((row) => `${row.framework_id}/${row.task}` === wanted || row.task === wanted);
+  const found = tasks.rows.get(wanted) || named.find((row) => row.live) || named.at(-1);
   if (found) grid.choose(found.id, true);
 }
 
@@ -70,57 +100,22 @@ function search(text) {
   schedule();
 }
 
-// --- the head -------------------------------------------------------------------------------
-
-function fill(id, title, content) {
-  const place = document.getElementById(id);
-  place.replaceChildren(...(content ? [element("h2", {}, title), content] : []));
-}
-
-function drawSummary(summary) {
-  grid.now = summary.now;
-  document.title = `${summary.signals.every((signal) => signal.well) ? "" : "▲ "}${summary.hostname} – mesos-shim`;
-  document.getElementById("agent").textContent =
-    `${summary.hostname}, agent ${summary.agent_id || "without an id yet"}, up ${age(summary.now - summary.started)}`;
-  document.getElementById("signals").replaceChildren(...summary.signals.map((signal) =>
-    element("li", { class: signal.well ? null : "ill" }, signal.name, element("small", {}, signal.text))));
-  history.push(summary.resources);
-  history.splice(0, history.length - KEPT);
-  fill("resources", "Resources", element("table", {}, ...Object.entries(summary.resources).map(resourceRow)));
-  fill("states", "Tasks", element("ul", {}, ...tasks.countByState().map(([state, count]) =>
-    element("li", {}, link(`${count} ${state}`, `state:${state}`)))));
-  fill("frameworks", "Frameworks", summary.frameworks.length ? element("ul", {}, ...summary.frameworks.map((framework) =>
-    element("li", {}, link(`${framework.tasks} ${framework.name}`, `framework:${framework.id}`)))) : null);
-  fill("failures", "Failures of the last hour", summary.failures.length ? element("ul", {}, ...summary.failures.map((failure) =>
-    element("li", { title: failure.message }, link(`${failure.count} × `, "is:failed"), failure.message || failure.state))) : null);
-  fill("costs", "Triton", summary.triton ? element("pre", {}, JSON.stringify(summary.triton, null, 1)) : null);
-}
-
-function link(text, query) {
-  return element("button", { type: "button", onclick: () => search(query) }, text);
-}
-
-function resourceRow([name, { used, total }]) {
-  const share = total ? Math.min(100, (100 * used) / total) : 0;
-  const bar = element("i", {});
-  bar.style.width = `${share}%`;
-  const show = name === "cpus" ? (amount) => String(amount) : megabytes;
-  return element("tr", {}, element("td", {}, name), element("td", {}, element("span", { class: "bar", "aria-hidden": "true" }, bar)),
-    element("td", {}, `${show(used)} of ${show(total)}`),
-    element("td", {}, chart(history.map((sample) => sample[name].used), `${name} over the last minutes`)));
-}
-
 // --- events ---------------------------------------------------------------------------------
 
 const connection = document.getElementById("connection");
 const handlers = {
   reset: () => tasks.reset(),
-  agent: drawSummary,
+  agent(summary) {
+    grid.now = summary.now;
+    grid.hide([...(summary.triton ? [] : ["package"]), ...(summary.signals.some(({ name }) => name === "consul") ? [] : ["service"])]);
+    drawOverview(summary, tasks, search);
+    openLinked();
+  },
+  executors: (rows) => tasks.putExecutors(rows),
   gone: (ids) => tasks.remove(ids),
   tasks(rows) {
     tasks.put(rows);
     for (const row of rows) panel.changed(row);
-    openLinked();
   },
 };
 
@@ -153,10 +148,12 @@ document.getElementById("home").addEventListener("click", (event) => {
   search("");
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.target === filter) return;
+  if (event.key !== "/" || event.target.closest("input, textarea, select")) return;
   event.preventDefault();
   filter.focus();
 });
-window.addEventListener("popstate", () => { readAddress(); schedule(); openLinked(); });
+for (const change of ["popstate", "hashchange"]) {
+  window.addEventListener(change, () => { readAddress(); schedule(); openLinked(); });
+}
 readAddress();
 connect();

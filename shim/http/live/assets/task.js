@@ -1,45 +1,16 @@
-// One task: what it is, what became of it, its output live, its files.
+// One task: what it is, what became of it, its output live, its files, a terminal in it.
 
-import { age, chart, element, megabytes, printable, shortState, stateClass } from "./text.js";
+import { killButton } from "./kill.js";
+import { Files, Output } from "./output.js";
+import { Terminal } from "./terminal.js";
+import { age, chart, element, megabytes, shortState, stateClass } from "./text.js";
 
-const KEPT = 512 * 1024;
-const USAGE_MS = 5000;
-const USAGE_KEPT = 60;
-
-class Output {
-  constructor(directory, name) {
-    this.path = `${directory}/${name}`;
-    this.offset = null;
-    this.pre = element("pre", { tabindex: "0", "aria-label": name });
-    const link = element("a", { href: `files/download?path=${encodeURIComponent(this.path)}` }, "download");
-    this.section = element("section", {}, element("h2", {}, `${name} `, link), this.pre);
-  }
-
-  async poll() {
-    if (this.offset === null) {
-      const { offset } = await this.read(-1);
-      this.offset = Math.max(0, offset - KEPT / 8);
-    }
-    for (let i = 0; i < 20; i += 1) {
-      const { data } = await this.read(this.offset);
-      if (!data) return;
-      this.offset += new TextEncoder().encode(data).length;
-      const atEnd = this.pre.scrollTop + this.pre.clientHeight >= this.pre.scrollHeight - 4;
-      this.pre.textContent = (this.pre.textContent + printable(data)).slice(-KEPT);
-      if (atEnd) this.pre.scrollTop = this.pre.scrollHeight;
-    }
-  }
-
-  async read(offset) {
-    const answer = await fetch(`files/read?path=${encodeURIComponent(this.path)}&offset=${offset}`);
-    if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
-    return answer.json();
-  }
-}
+const NO_RIGHT = "Read only: commands and signals need --http_credentials with --authenticate_http_readwrite, or --unsafe_exec.";
 
 export class TaskPanel {
-  constructor(closed) {
+  constructor(usage, closed) {
     this.panel = document.getElementById("task");
+    this.usage = usage;
     this.closed = closed;
     this.id = null;
     this.timer = 0;
@@ -51,8 +22,6 @@ export class TaskPanel {
   async open(id) {
     this.stop();
     this.id = id;
-    this.usage = [];
-    this.usageAt = 0;
     const answer = await fetch(`live/task?id=${encodeURIComponent(id)}`);
     if (this.id !== id) return;
     this.panel.hidden = false;
@@ -64,19 +33,19 @@ export class TaskPanel {
     this.outputs = ["stdout", "stderr"].map((name) => new Output(task.directory, name));
     this.facts = element("div", {});
     this.use = element("div", {});
-    this.files = element("div", {});
+    this.touch = element("div", {});
     this.panel.replaceChildren(
       this.closer(),
       element("h2", {}, task.task),
       this.facts,
       this.use,
       element("div", { class: "outputs" }, ...this.outputs.map((output) => output.section)),
-      this.files,
-      element("details", {}, element("summary", {}, "TaskInfo"), element("pre", {}, JSON.stringify(task.info, null, 2))),
+      this.touch,
+      new Files(task.directory).section,
+      element("details", {}, element("summary", {}, "TaskInfo"), element("pre", { tabindex: "0" }, JSON.stringify(task.info, null, 2))),
     );
     this.panel.querySelector(".close").focus();
     this.fill(task);
-    this.browse(task.directory);
     this.poll(id);
   }
 
@@ -92,6 +61,9 @@ export class TaskPanel {
 
   stop() {
     clearTimeout(this.timer);
+    this.terminal?.close();
+    this.terminal = null;
+    this.touched = "";
     this.id = null;
   }
 
@@ -111,63 +83,77 @@ export class TaskPanel {
         if (!output.pre.textContent) output.pre.textContent = `cannot be read: ${error.message}`;
       });
     }
-    if (this.live && Date.now() - this.usageAt > USAGE_MS) await this.sample(id).catch(() => {});
     if (this.id === id) this.timer = setTimeout(() => this.poll(id), 1000);
   }
 
+  // --- what the agent says of it --------------------------------------------------------------
+
   fill(task) {
-    this.live = task.live;
-    const waiting = new Set(task.unacknowledged);
-    const pairs = [
-      ["State", element("span", { class: stateClass(task) }, shortState(task.state), task.stage ? `: ${task.stage}` : "")],
-      ["Container", task.container],
-      ["Framework", task.framework_id],
-      ["Addresses", task.addresses.join(", ")],
-      ["Resources", `${task.resources.cpus} cpus, ${megabytes(task.resources.mem)}, disk ${megabytes(task.resources.disk)}`],
-      ["Accepted", new Date(task.accepted * 1000).toISOString()],
-    ];
-    if (task.triton) pairs.push(["Triton", Object.entries(task.triton).map(([key, value]) => `${key} ${value}`).join(", ")]);
-    const list = pairs.filter(([, value]) => value !== "").flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
-    const history = task.statuses.map((status, i) => element("tr", {},
-      element("td", { class: stateClass({ state: status.state, healthy: status.healthy }) }, shortState(status.state)),
-      element("td", {}, new Date(status.timestamp * 1000).toISOString()),
-      element("td", {}, i ? `+${age(status.timestamp - task.statuses[i - 1].timestamp)}` : ""),
-      element("td", {}, waiting.has(status.state) ? "waits for its acknowledgement" : "acknowledged"),
-      element("td", {}, [status.reason.replace(/^REASON_/, ""), status.message].filter(Boolean).join(": ")),
-    ));
-    this.facts.replaceChildren(element("dl", {}, ...list), element("table", {}, ...history));
+    const { cpus, mem, disk } = task.resources;
+    const health = task.statuses.at(-1)?.healthy;
+    const pairs = {
+      State: element("span", { class: stateClass(task) }, shortState(task.state), task.stage ? `: ${task.stage}` : ""),
+      Health: health == null ? "" : element("span", { class: health ? "good" : "bad" }, health ? "healthy" : "unhealthy"),
+      Container: task.container,
+      Framework: task.framework_id,
+      Executor: task.executor,
+      Addresses: task.addresses.join(", "),
+      Ports: task.ports.join(", "),
+      Services: task.services.join(", "),
+      Resources: `${cpus} cpus, ${megabytes(mem)}, disk ${megabytes(disk)}`,
+      Triton: task.triton ? bill(task.triton) : "",
+      Accepted: new Date(task.accepted * 1000).toISOString(),
+    };
+    const list = Object.entries(pairs).filter(([, value]) => value !== "").flatMap(([name, value]) =>
+      [element("dt", {}, name), element("dd", {}, value)]);
+    this.facts.replaceChildren(element("dl", {}, ...list), history(task), ...(task.launch.length ? [launch(task.launch)] : []));
+    this.fillTouch(task);
   }
 
-  async sample(id) {
-    this.usageAt = Date.now();
-    const answer = await fetch(`containers?container_id=${encodeURIComponent(id)}`);
-    if (!answer.ok || this.id !== id) return;
-    const [found] = await answer.json();
-    if (!found) return;
-    this.usage.push(found.statistics);
-    this.usage.splice(0, this.usage.length - USAGE_KEPT);
-    const last = found.statistics;
-    const cpu = this.usage.slice(1).map((one, i) => {
-      const before = this.usage[i];
-      const used = one.cpus_user_time_secs + one.cpus_system_time_secs - before.cpus_user_time_secs - before.cpus_system_time_secs;
-      return used / Math.max(0.001, one.timestamp - before.timestamp);
-    }).filter(Number.isFinite);
-    const memory = this.usage.map((one) => one.mem_rss_bytes / 1048576);
+  // Kept as it is while nothing changes: a terminal may run in it.
+  fillTouch(task) {
+    const what = JSON.stringify([task.may_touch, task.exec_in, task.live]);
+    if (what === this.touched || this.terminal?.session) return;
+    this.touched = what;
+    if (!task.exec_in) return void this.touch.replaceChildren();
+    if (!task.may_touch) return void this.touch.replaceChildren(element("p", { class: "soft" }, NO_RIGHT));
+    this.terminal = new Terminal(task.exec_in, task.task);
+    // A container that several tasks share is not killed for one of them.
+    const own = task.exec_in.value === task.id;
+    this.touch.replaceChildren(this.terminal.section, ...(own ? [killButton(task)] : []));
+  }
+
+  drawUse() {
+    const use = this.id && this.usage.of(this.id);
+    if (!use) return;
     this.use.replaceChildren(
-      "memory ", chart(memory, "memory over the last minutes"), ` ${megabytes(memory.at(-1))} of ${megabytes(last.mem_limit_bytes / 1048576)}`,
-      "  cpu ", chart(cpu, "cpus over the last minutes"), cpu.length ? ` ${cpu.at(-1).toFixed(2)} of ${last.cpus_limit}` : "",
+      "memory ", chart(use.memory, "memory over the last minutes"), ` ${megabytes(use.mem)} of ${megabytes(use.memLimit)}, cpu `,
+      chart(use.cpu, "cpus over the last minutes"), use.cpus === null ? "" : ` ${use.cpus.toFixed(2)} of ${use.cpusLimit}`,
+      `, ${use.processes} processes`,
     );
   }
+}
 
-  async browse(directory) {
-    const answer = await fetch(`files/browse?path=${encodeURIComponent(directory)}`);
-    if (!answer.ok) return;
-    const files = (await answer.json()).map((file) => {
-      const name = file.path.slice(directory.length + 1);
-      const isFile = file.mode.startsWith("-");
-      const link = element("a", { href: `files/download?path=${encodeURIComponent(file.path)}` }, name);
-      return element("tr", {}, element("td", {}, file.mode), element("td", { class: "number" }, String(file.size)), element("td", {}, isFile ? link : `${name}/`));
-    });
-    this.files.replaceChildren(element("h2", {}, "Files"), element("table", {}, ...files));
-  }
+function history(task) {
+  const waiting = new Set(task.unacknowledged);
+  const head = element("tr", {}, ...["State", "At", "After", "Update", "Reason"].map((name) => element("th", { scope: "col" }, name)));
+  return element("table", { "aria-label": "History of states" }, head, ...task.statuses.map((status, i) => element("tr", {},
+    element("td", { class: stateClass({ state: status.state, healthy: status.healthy }) }, shortState(status.state)),
+    element("td", {}, new Date(status.timestamp * 1000).toISOString()),
+    element("td", {}, i ? `+${age(status.timestamp - task.statuses[i - 1].timestamp)}` : ""),
+    element("td", {}, waiting.has(status.state) ? "waits for its acknowledgement" : "acknowledged"),
+    element("td", {}, [status.reason.replace(/^REASON_/, ""), status.message].filter(Boolean).join(": ")),
+  )));
+}
+
+function launch(stages) {
+  const head = element("tr", {}, ...["Launch", "Took", ""].map((name) => element("th", { scope: "col" }, name)));
+  return element("table", { "aria-label": "Stages of the launch" }, head, ...stages.map(({ stage, seconds, detail }) => element("tr", {},
+    element("td", {}, stage), element("td", { class: "number" }, seconds === null ? "under way" : `${seconds.toFixed(1)} s`),
+    element("td", {}, detail))));
+}
+
+function bill({ package: name, machine_seconds: seconds, cost }) {
+  const paid = cost == null ? "" : `, ${cost.toFixed(4)} so far`;
+  return `package ${name}, ${Math.round(seconds)} machine-seconds${paid}`;
 }

@@ -34,6 +34,7 @@ export function stateClass(row) {
   return state === "killed" ? "soft" : "wait";
 }
 
+// Of a task's row; never of an executor's.
 export const isFailed = (row) => FAILED.has(shortState(row.state));
 
 // Terminal control sequences of a task's output are removed; other control characters are shown.

@@ -151,6 +151,11 @@ def test_costs_are_machine_hours_times_prices() -> None:
         "c": None,
     }
     meter.listed([], START + 100)
+    task = meter.task("a", START + 900)
+    assert task is not None
+    assert task.seconds == 100
+    assert task.cost == pytest.approx(0.01)
+    assert meter.task("unknown", START) is None
     later: Bill = meter.bill(START + 900)
     assert later.cost_per_hour == 0
     assert later.framework_cost == pytest.approx({"f": 0.01, "g": 0.02})
