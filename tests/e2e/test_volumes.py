@@ -7,9 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from shim.check.volumes_probe import volumes as check_volumes
+from shim.config import load
+from tests.e2e.agents import AgentProcess
 from tests.e2e.client import Framework, Json
 from tests.e2e.conftest import System
 from tests.e2e.pods import group, member, shared_volume
+from tests.e2e.tasks import GENTLE
 from tests.e2e.volumes import (
     ROLE,
     create,
@@ -137,26 +141,53 @@ async def test_data_outlives_task_and_agent_and_ends_with_destroy(stateful: Syst
         assert reserved_disk(await everything(framework, 1000)) == 0
 
 
+def data_of(system: System, name: str) -> bytes:
+    """What a task wrote to the file ``f`` of the volume."""
+    command = ["sh", "-c", "until test -s /v/f; do sleep 0.1; done; cat /v/f"]
+    mounted = {name: {"bind": "/v", "mode": "ro"}}
+    found: bytes = system.engine.containers.run(
+        system.image, command, volumes=mounted, remove=True, network_mode="none"
+    )
+    return found
+
+
 async def test_what_no_record_knows_is_kept_and_named(stateful: System) -> None:
-    """The work_dir is lost: the data stays, and the log says how to remove it."""
+    """The work_dir is lost while a task runs: its container is an orphan, its data stays.
+
+    So it does with a new agent id, and with ``--recover=cleanup``.
+    """
     system = stateful
-    agent = await system.agent("--resources=cpus:4;mem:1024;disk:1000")
+    flags = ["--resources=cpus:4;mem:1024;disk:1000"]
+    agent = await system.agent(*flags)
     async with framework_of(system) as framework:
-        write = task_with(system, "w", "echo kept > $MESOS_SANDBOX/data/f", volume("v", 64))
-        await finishes(
-            framework, reserve(disk(64)), create(volume("v", 64)), launch(write), task="w"
-        )
+        writes = f"echo kept > $MESOS_SANDBOX/data/f; {GENTLE}"
+        write = task_with(system, "w", writes, volume("v", 64))
+        await framework.accept(reserve(disk(64)), create(volume("v", 64)), launch(write))
+        await framework.state("w", "TASK_RUNNING")
         (made,) = await asyncio.to_thread(volumes_of, system)
+        assert await asyncio.to_thread(data_of, system, made.name) == b"kept\n"
+        await agent.kill()
         await framework.stop()
-    await agent.kill()
-    await system.no_containers()
-    for path in (system.directory / "agent0").iterdir():
+    work_dir = system.directory / "agent0"
+    for path in work_dir.iterdir():
         if path.name.startswith("journal"):
             path.unlink()
     agent.forget_log()
     await agent.start()
-    await agent.logged(f"docker volume rm {made.name}")
+    command = f"docker volume rm {made.name}"
+    await agent.logged(command)
+    await agent.logged("registered with")
+    await system.no_containers()
+    here = [f"--work_dir={work_dir}", f"--shim_id={system.shim_id}"]
+    config = load(["--master=127.0.0.1:5050", "--ip=127.0.0.1", *here], {})
+    assert (await check_volumes(config)).endswith(command)
+    await agent.end()
+    cleaning = AgentProcess(system.master, work_dir, system.shim_id, *flags, "--recover=cleanup")
+    system.agents.append(cleaning)
+    await cleaning.start()
+    assert await cleaning.exit_code() == 0
     assert [each.name for each in await asyncio.to_thread(volumes_of, system)] == [made.name]
+    assert await asyncio.to_thread(data_of, system, made.name) == b"kept\n"
 
 
 NOBODY = "65534"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import posixpath
 import tarfile
 import time
@@ -17,7 +18,9 @@ from typing import NamedTuple
 
 from shim.engine.api import Engine, PathModes
 from shim.engine.fetch.sandbox_archive import is_root
-from shim.errors import NotFound
+from shim.errors import NotFound, Transient
+
+log = logging.getLogger(__name__)
 
 _ACCOUNT_FILE_BYTES = 2**20
 """More than ``/etc/passwd`` of any image has."""
@@ -50,7 +53,17 @@ async def give_volumes(engine: Engine, container: str, names: Collection[str]) -
             place, name = "/", path.lstrip("/")
             if read_only_root:
                 place, name = path, f"../{posixpath.basename(path)}"
-            await engine.put_archive(container, place, _directory_tar(name, mode, account))
+            await _set_owner(engine, container, place, _directory_tar(name, mode, account))
+
+
+async def _set_owner(engine: Engine, container: str, place: str, tar: bytes) -> None:
+    """Unpack the tar. The server of a network volume may know better who owns its files."""
+    try:
+        await engine.put_archive(container, place, tar)
+    except Transient as error:
+        if "not permitted" not in str(error):
+            raise
+        log.warning("%s: a persistent volume keeps its owner: %s", container, error)
 
 
 async def _account_of(engine: Engine, container: str, user: str) -> Account | None:

@@ -314,7 +314,12 @@ async def test_reservations_and_volumes_outlive_agent_and_master(
     await until_active(registry_master, agent_id)
     async with system.framework(roles=["storage"]) as framework:
         offer = await framework.until(lambda e: e["event"] == "offers")
-        (volume,) = [r for r in offer["offers"][0]["resources"] if "disk" in r]
+        resources = offer["offers"][0]["resources"]
+        disks = [r for r in resources if r["name"] == "disk"]
+        reserved = [r for r in disks if r.get("reservations") or r["role"] != "*"]
+        sums = [sum(r["scalar"]["value"] for r in each) for each in (disks, reserved)]
+        assert sums == [4096, 64]
+        (volume,) = [r for r in resources if "disk" in r]
         assert volume["disk"]["persistence"]["id"] == "data"
         assert volume["role"] == "storage"
     await operate(

@@ -9,6 +9,7 @@ import pytest
 
 from shim.engine.api import ContainerSpec, ImageRef
 from shim.engine.containers.volume_owner import Account, find_account, give_volumes
+from shim.errors import Transient
 from tests.fakes.engine import FakeEngine
 
 PASSWD = """\
@@ -46,8 +47,13 @@ def test_an_account_is_found_as_an_engine_finds_it(
 FRESH = {"/data": (0, 0, 0o700)}
 
 
-async def owners(user: str, *, mode: str = "RW", **files: str) -> dict[str, tuple[int, int, int]]:
-    """What the launch of a container with this user makes of the fresh volume at ``/data``."""
+async def owners(
+    user: str, *, mode: str = "RW", error: Exception | None = None, **files: str
+) -> dict[str, tuple[int, int, int]]:
+    """What the launch of a container with this user makes of the fresh volume at ``/data``.
+
+    ``error``: of the upload that changes it.
+    """
     engine: Any = FakeEngine()
     mount = {"Type": "volume", "Source": NAME, "Target": "/data", "ReadOnly": mode == "RO"}
     other = {"Type": "volume", "Source": "another", "Target": "/other", "ReadOnly": False}
@@ -58,6 +64,8 @@ async def owners(user: str, *, mode: str = "RW", **files: str) -> dict[str, tupl
     engine.boxes["c"].files = {f"/etc/{name}": text.encode() for name, text in files.items()}
     fresh = engine.boxes["c"].directories["/data"] = tarfile.TarInfo("data")
     fresh.mode = 0o700
+    if error is not None:
+        engine.fail("put_archive", error)
     await give_volumes(engine, "c", {NAME})
     made = engine.boxes["c"].directories
     return {path: (each.uid, each.gid, each.mode) for path, each in made.items()}
@@ -75,3 +83,10 @@ async def test_root_and_an_unknown_user_are_given_nothing(user: str) -> None:
 
 async def test_a_volume_that_is_mounted_read_only_keeps_its_owner() -> None:
     assert await owners("1000", mode="RO") == FRESH
+
+
+async def test_a_server_that_forbids_a_new_owner_has_the_last_word() -> None:
+    squashed = Transient("lchown /data: operation not permitted")
+    assert await owners("1000", error=squashed) == FRESH
+    with pytest.raises(Transient, match="no answer"):
+        await owners("1000", error=Transient("upload: no answer"))
