@@ -30,10 +30,7 @@ _VERSIONS: tuple[tuple[str, TlsVersion], ...] = (
     ("ENABLE_TLS_V1_2", "1.2"),
     ("ENABLE_TLS_V1_3", "1.3"),
 )
-_UNSUPPORTED = {
-    "ENABLE_SSL_V3": "SSL 3 is in no OpenSSL that this program can use",
-    "VERIFICATION_DEPTH": "the depth of a chain is not limited here; unset it",
-}
+_NO_SSL_3 = "SSL 3 is in no OpenSSL that this program can use"
 
 
 class Environment:
@@ -57,6 +54,13 @@ class Environment:
             return boolean(value)
         except ValueError as error:
             raise ConfigError(f"{variable}={value}: {error}") from None
+
+    def number(self, name: str, default: int) -> int:
+        """A count. Raises ConfigError with variable and value."""
+        variable, value = self._values.get(name, ("", str(default)))
+        if not (value.isascii() and value.isdigit()):
+            raise ConfigError(f"{variable}={value}: not a whole number")
+        return int(value)
 
     def file(self, name: str, *, directory: bool = False) -> str:
         """The path, if it can be read. Raises ConfigError with variable and value."""
@@ -91,8 +95,7 @@ def tls_settings(environ: Mapping[str, str]) -> TlsSettings | None:
     env = Environment(environ)
     if not env.flag(_SSL + "ENABLED"):
         return None
-    for name, why in _UNSUPPORTED.items():
-        env.refuse(_SSL + name, why)
+    env.refuse(_SSL + "ENABLE_SSL_V3", _NO_SSL_3)
     require = env.flag(_SSL + "REQUIRE_CLIENT_CERT") or env.flag(_SSL + "REQUIRE_CERT")
     verify = env.flag(_SSL + "VERIFY_SERVER_CERT") or env.flag(_SSL + "VERIFY_CERT")
     return TlsSettings(
@@ -106,7 +109,8 @@ def tls_settings(environ: Mapping[str, str]) -> TlsSettings | None:
         validation_scheme=_scheme(env.text(_SSL + "HOSTNAME_VALIDATION_SCHEME")),
         support_downgrade=env.flag(_SSL + "SUPPORT_DOWNGRADE"),
         ciphers=env.text(_SSL + "CIPHERS") or CIPHERS,
-        ecdh_curve=env.text(_SSL + "ECDH_CURVES") or "auto",
+        ecdh_curves=_curves(env.text(_SSL + "ECDH_CURVES")),
+        verification_depth=env.number(_SSL + "VERIFICATION_DEPTH", 4),
         versions=_versions(env),
     )
 
@@ -125,6 +129,10 @@ def _scheme(text: str) -> Literal["legacy", "openssl"]:
         return "legacy"
     name = f"{_PREFIX}{_SSL}HOSTNAME_VALIDATION_SCHEME"
     raise ConfigError(f"{name}={text}: neither legacy nor openssl")
+
+
+def _curves(text: str) -> tuple[str, ...]:
+    return () if text in ("", "auto") else tuple(text.split(":"))
 
 
 def _versions(env: Environment) -> tuple[TlsVersion, ...]:

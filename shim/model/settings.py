@@ -53,7 +53,10 @@ class TlsSettings:
     support_downgrade: bool = False
     """Take plain connections as well, and connect plainly to peers without TLS."""
     ciphers: str = ""
-    ecdh_curve: str = "auto"
+    ecdh_curves: tuple[str, ...] = ()
+    """In the order of preference; empty: OpenSSL's own."""
+    verification_depth: int = 4
+    """Certificates between a peer's and its authority's, at most."""
     versions: tuple[TlsVersion, ...] = ("1.2",)
 
 

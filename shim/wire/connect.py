@@ -9,7 +9,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 from shim import limits
-from shim.wire.tls import Tls, verify_peer
+from shim.errors import PeerError
+from shim.wire.tls import Tls, verify_connection
+from shim.wire.tls_errors import NOT_TLS, handshake_problem
 
 Address = tuple[str, int]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -17,9 +19,6 @@ Connect = Callable[[Address], Awaitable[Streams]]
 """Opens a connection. Raises OSError, or PeerError for a peer that does not prove its name."""
 
 log = logging.getLogger(__name__)
-
-_NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_EOF_WHILE_READING")
-"""OpenSSL's reasons for a failed handshake with a peer that does not speak TLS."""
 
 
 def connector(tls: Tls | None) -> Connect:
@@ -32,6 +31,8 @@ def connector(tls: Tls | None) -> Connect:
             return await _open_tls(tls, address)
         except OSError as error:
             if not (tls.settings.support_downgrade and _speaks_no_tls(error)):
+                if problem := handshake_problem(tls.settings, error):
+                    raise PeerError(problem) from None
                 raise
         return await connect(address)
 
@@ -49,8 +50,7 @@ async def _open_tls(tls: Tls, address: Address) -> Streams:
     reader, writer = await asyncio.open_connection(*address, ssl=tls.client())
     try:
         peer = writer.get_extra_info("peername") or address
-        certificate = writer.get_extra_info("peercert")
-        await verify_peer(tls.settings, certificate, peer[0], is_server=True)
+        await verify_connection(tls.settings, writer.transport, peer[0], is_server=True)
     except BaseException:
         writer.transport.abort()
         raise
@@ -61,7 +61,7 @@ async def _open_tls(tls: Tls, address: Address) -> Streams:
 def _speaks_no_tls(error: OSError) -> bool:
     """Whether the handshake failed for want of TLS; never for a certificate that is not valid."""
     if isinstance(error, ssl.SSLError):
-        return error.reason in _NOT_TLS
+        return error.reason in NOT_TLS
     return isinstance(error, ConnectionResetError | BrokenPipeError)
 
 

@@ -17,7 +17,8 @@ from aiohttp import web
 
 from shim import limits
 from shim.errors import PeerError
-from shim.wire.tls import HANDSHAKE, Tls, verify_peer
+from shim.wire.tls import HANDSHAKE, Tls, verify_connection
+from shim.wire.tls_errors import handshake_problem
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,9 @@ class Acceptor:
             plain = _is_plain(tls, first)
             await self._serve(connection, peer, None if plain else tls)
         except (OSError, PeerError, TimeoutError) as error:
-            log.warning("connection from %s refused: %s", peer, error or "no TLS handshake came")
+            why = isinstance(error, OSError) and handshake_problem(tls.settings, error)
+            why = why or str(error) or "no TLS handshake came"
+            log.warning("connection from %s refused: %s", peer, why)
             connection.close()
         except BaseException:
             connection.close()
@@ -106,9 +109,8 @@ class Acceptor:
             ssl=tls.server(),
             ssl_handshake_timeout=limits.TLS_HANDSHAKE_TIMEOUT,
         )
-        certificate = transport.get_extra_info("peercert")
         try:
-            await verify_peer(tls.settings, certificate, peer, is_server=False)
+            await verify_connection(tls.settings, transport, peer, is_server=False)
         except BaseException:
             transport.abort()
             raise

@@ -8,17 +8,20 @@ handshake, and not by OpenSSL.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from shim import limits
 from shim.errors import ConfigError, PeerError
 from shim.model.settings import TlsSettings, TlsVersion
+from shim.wire.tls_errors import no_pair
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,9 @@ _VERSIONS: dict[TlsVersion, ssl.TLSVersion] = {
     "1.2": ssl.TLSVersion.TLSv1_2,
     "1.3": ssl.TLSVersion.TLSv1_3,
 }
+
+_CURVES = {"P-256": "prime256v1", "P-384": "secp384r1", "P-521": "secp521r1"}
+"""Names that Mesos takes, as Python takes them."""
 
 HANDSHAKE = 0x16
 """The first byte of a TLS connection. No HTTP request begins with it."""
@@ -47,6 +53,7 @@ class Tls:
         self._stamps = _stamps(settings)
         self._client = client_context(settings)
         self._server = server_context(settings)
+        _warn_of_expiry(settings.cert_file)
 
     def client(self) -> ssl.SSLContext:
         """For connections to other processes."""
@@ -73,6 +80,20 @@ class Tls:
             return
         self._client, self._server = client, server
         log.info("the TLS certificate %s was loaded again", self.settings.cert_file)
+        _warn_of_expiry(self.settings.cert_file)
+
+
+def _warn_of_expiry(cert_file: str) -> None:
+    """Mesos' own processes start with an expired certificate, too."""
+    # Not above: commands without TLS would load it.
+    from cryptography import x509
+
+    with contextlib.suppress(OSError, ValueError):
+        certificate = x509.load_pem_x509_certificate(Path(cert_file).read_bytes())
+        end = certificate.not_valid_after_utc
+        if end < datetime.now(UTC):
+            text = "LIBPROCESS_SSL_CERT_FILE=%s: expired at %s; peers that check it refuse it"
+            log.warning(text, cert_file, end.isoformat())
 
 
 def _stamps(settings: TlsSettings) -> tuple[object, ...]:
@@ -114,15 +135,21 @@ def _context(protocol: int, settings: TlsSettings) -> ssl.SSLContext:
     if settings.ciphers:
         try:
             context.set_ciphers(settings.ciphers)
-        except ssl.SSLError as error:
-            raise _wrong("CIPHERS", settings.ciphers, error) from None
-    if settings.ecdh_curve != "auto":
-        try:
-            context.set_ecdh_curve(settings.ecdh_curve)
-        except (ValueError, ssl.SSLError) as error:
-            raise _wrong("ECDH_CURVES", settings.ecdh_curve, error) from None
+        except ssl.SSLError:
+            raise _wrong("CIPHERS", settings.ciphers, "OpenSSL knows none of them") from None
+    _choose_curve(context, settings.ecdh_curves)
     _load_files(context, settings)
     return context
+
+
+def _choose_curve(context: ssl.SSLContext, names: Sequence[str]) -> None:
+    """Python sets a single curve. The first is one that each process with the same list has."""
+    for name in reversed(names):
+        try:
+            context.set_ecdh_curve(_CURVES.get(name, name))
+        except (ValueError, ssl.SSLError):
+            why = f"OpenSSL knows no curve {name!r}"
+            raise _wrong("ECDH_CURVES", ":".join(names), why) from None
 
 
 def _choose_versions(context: ssl.SSLContext, names: Sequence[TlsVersion]) -> None:
@@ -137,27 +164,51 @@ def _load_files(context: ssl.SSLContext, settings: TlsSettings) -> None:
     try:
         context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
     except (OSError, ValueError) as error:
-        pair = f"{settings.cert_file}, {settings.key_file}"
-        raise _wrong("CERT_FILE and _KEY_FILE", pair, error) from None
+        valid = _has_certificates(settings.cert_file)
+        raise ConfigError(no_pair(settings, error, certificate_is_valid=valid)) from None
     if not (settings.ca_file or settings.ca_dir):
         context.set_default_verify_paths()
         return
     try:
         context.load_verify_locations(settings.ca_file or None, settings.ca_dir or None)
-    except OSError as error:
-        authorities = settings.ca_file or settings.ca_dir
-        raise _wrong("CA_FILE", authorities, error) from None
+    except OSError:
+        raise _wrong("CA_FILE", settings.ca_file, "no certificates in PEM") from None
+
+
+def _has_certificates(file: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except OSError:
+        return False
+    return True
 
 
 def _no_password() -> str:
     raise ValueError("the key is encrypted; give it without a password")
 
 
-def _wrong(name: str, value: str, error: Exception) -> ConfigError:
-    return ConfigError(f"LIBPROCESS_SSL_{name}={value}: {error}")
+def _wrong(name: str, value: str, why: str) -> ConfigError:
+    return ConfigError(f"LIBPROCESS_SSL_{name}={value}: {why}")
 
 
 # --- the peer ---------------------------------------------------------------------------------
+
+
+async def verify_connection(
+    settings: TlsSettings, transport: asyncio.BaseTransport, address: str, *, is_server: bool
+) -> None:
+    """Check the peer of a connection after its handshake. See :func:`verify_peer`."""
+    certificate = transport.get_extra_info("peercert")
+    if certificate:
+        # Python 3.13 has it without the underscore's help.
+        chain = transport.get_extra_info("ssl_object")._sslobj.get_verified_chain()
+        between = len(chain) - 2
+        if between > settings.verification_depth:
+            raise PeerError(
+                f"{between} certificates are between that of {address} and its authority's: "
+                f"LIBPROCESS_SSL_VERIFICATION_DEPTH={settings.verification_depth}"
+            )
+    await verify_peer(settings, certificate, address, is_server=is_server)
 
 
 async def verify_peer(
@@ -176,16 +227,16 @@ async def verify_peer(
         return
     name = await _name_of(address) if legacy else ""
     if not matches(certificate, name, address if settings.verify_ipadd or not legacy else ""):
-        wanted = " nor ".join(filter(None, (name, address)))
+        wanted = " nor ".join(dict.fromkeys(filter(None, (name, address))))
         names = ", ".join(sorted(names_in(certificate))) or "no name"
         raise PeerError(f"the certificate of {address} has {names}, not {wanted}")
 
 
 async def _name_of(address: str) -> str:
-    """The name to which the address resolves; empty when it has none."""
+    """The name to which the address resolves, or the address as text, as libprocess has it."""
     loop = asyncio.get_running_loop()
     try:
-        name, _ = await loop.getnameinfo((address, 0), socket.NI_NAMEREQD)
+        name, _ = await loop.getnameinfo((address, 0))
     except OSError:
         return ""
     return name

@@ -82,14 +82,16 @@ def test_switches_of_tls(files: dict[str, str], name: str, attribute: str) -> No
 def test_choices_of_tls(files: dict[str, str]) -> None:
     chosen = {
         "CIPHERS": "AES256-SHA",
-        "ECDH_CURVES": "secp384r1",
+        "ECDH_CURVES": "P-521:secp384r1",
+        "VERIFICATION_DEPTH": "2",
         "HOSTNAME_VALIDATION_SCHEME": "openssl",
         "ENABLE_TLS_V1_2": "0",
         "ENABLE_TLS_V1_3": "1",
     }
     found = tls_settings({**files, **{PREFIX + name: value for name, value in chosen.items()}})
     assert found is not None
-    assert (found.ciphers, found.ecdh_curve) == ("AES256-SHA", "secp384r1")
+    assert (found.ciphers, found.ecdh_curves) == ("AES256-SHA", ("P-521", "secp384r1"))
+    assert found.verification_depth == 2
     assert (found.validation_scheme, found.versions) == ("openssl", ("1.3",))
 
 
@@ -103,7 +105,7 @@ def test_choices_of_tls(files: dict[str, str]) -> None:
         ("CA_DIR", "/dev/null", "not a directory"),
         ("HOSTNAME_VALIDATION_SCHEME", "none", "neither legacy nor openssl"),
         ("ENABLE_SSL_V3", "1", "SSL 3"),
-        ("VERIFICATION_DEPTH", "2", "depth"),
+        ("VERIFICATION_DEPTH", "-1", "not a whole number"),
         ("ENABLE_TLS_V1_2", "0", "no version of TLS is left"),
     ],
 )

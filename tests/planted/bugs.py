@@ -1439,4 +1439,26 @@ BUGS = (
         "",
         (OPERATOR,),
     ),
+    # --- TLS, and Consul at a take-over
+    Bug(
+        "a new leader's own service is critical until it is registered",
+        "shim/agent/wiring.py",
+        "agent.connected or time.monotonic() < registers_until",
+        "agent.connected",
+        ("tests/agent/test_standby.py",),
+    ),
+    Bug(
+        "a chain of certificates may be as long as it likes",
+        "shim/wire/tls.py",
+        "if between > settings.verification_depth:",
+        "if False:",
+        ("tests/wire/test_tls.py",),
+    ),
+    Bug(
+        "only the first curve of a list has to be known",
+        "shim/wire/tls.py",
+        "for name in reversed(names):",
+        "for name in names[:1]:",
+        ("tests/wire/test_tls.py",),
+    ),
 )

@@ -22,24 +22,31 @@ def _name(common: str) -> x509.Name:
 class Authority:
     """Signs certificates. Files are PEM, below ``directory``."""
 
-    def __init__(self, directory: Path, name: str = "authority") -> None:
+    def __init__(
+        self, directory: Path, name: str = "authority", parent: Authority | None = None
+    ) -> None:
         self._directory = directory
+        self._is_root = parent is None
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
         now = datetime.datetime.now(datetime.UTC)
         self._certificate = (
             x509.CertificateBuilder()
             .subject_name(self._name)
-            .issuer_name(self._name)
+            .issuer_name((parent or self)._name)
             .public_key(self._key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _DAY)
             .not_valid_after(now + _DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(self._key, hashes.SHA256())
+            .sign((parent or self)._key, hashes.SHA256())
         )
         self.file = directory / f"{name}.pem"
         self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+
+    def between(self, name: str) -> Authority:
+        """Another authority, whose certificate this one signs."""
+        return Authority(self._directory, name, self)
 
     def issue(
         self,
@@ -49,6 +56,7 @@ class Authority:
         dns: Sequence[str] = (),
         addresses: Sequence[str] = (),
         rsa_key: bool = False,
+        days: float = 1,
     ) -> tuple[str, str]:
         """Paths of a new certificate and its key; written over those of the same ``file``."""
         key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -66,14 +74,16 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _DAY)
-            .not_valid_after(now + _DAY)
+            .not_valid_after(now + days * _DAY)
         )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         certificate_file = self._directory / f"{file}.pem"
         key_file = self._directory / f"{file}.key"
-        certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        chain = [certificate] if self._is_root else [certificate, self._certificate]
+        pem = (each.public_bytes(serialization.Encoding.PEM) for each in chain)
+        certificate_file.write_bytes(b"".join(pem))
         key_file.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,

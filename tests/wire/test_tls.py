@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession, web
+from cryptography.hazmat.primitives import serialization
 
 from shim.config.libprocess import CIPHERS
 from shim.errors import ConfigError, PeerError
@@ -160,7 +161,9 @@ async def test_a_plain_peer_is_refused_in_words(
 async def test_a_plain_server_is_no_peer_of_a_tls_client(
     settings: TlsSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert "cannot be reached" in await refused(None, Tls(settings), caplog)
+    text = await refused(None, Tls(settings), caplog)
+    assert "cannot be reached: it " in text
+    assert "speaks no TLS" in text
 
 
 async def test_downgrade_takes_plain_peers_on_both_sides(settings: TlsSettings) -> None:
@@ -188,7 +191,9 @@ async def test_downgrade_is_no_way_around_a_certificate_that_does_not_verify(
     cert, key = Authority(tmp_path / "other").issue("forged", addresses=["127.0.0.1"])
     forged = replace(settings, cert_file=cert, key_file=key, require_client_cert=False)
     client = Tls(replace(settings, support_downgrade=True))
-    assert "CERTIFICATE_VERIFY_FAILED" in await refused(Tls(forged), client, caplog)
+    text = await refused(Tls(forged), client, caplog)
+    assert "its certificate is not valid: " in text
+    assert f"LIBPROCESS_SSL_CA_FILE={settings.ca_file}" in text
 
 
 async def test_a_client_without_a_valid_certificate_is_refused(
@@ -197,7 +202,8 @@ async def test_a_client_without_a_valid_certificate_is_refused(
     (tmp_path / "other").mkdir()
     cert, key = Authority(tmp_path / "other").issue("forged", addresses=["127.0.0.1"])
     forged = replace(settings, cert_file=cert, key_file=key)
-    assert "refused" in await refused(Tls(settings), Tls(forged), caplog)
+    text = await refused(Tls(settings), Tls(forged), caplog)
+    assert "connection from 127.0.0.1 refused: its certificate is not valid" in text
 
 
 @pytest.mark.parametrize("who", ["server", "client"])
@@ -259,9 +265,13 @@ def test_a_broken_file_leaves_the_earlier_certificate_in_use(
     ("change", "named"),
     [
         ({"ciphers": "NO-SUCH"}, "LIBPROCESS_SSL_CIPHERS=NO-SUCH"),
-        ({"ecdh_curve": "P-0"}, "LIBPROCESS_SSL_ECDH_CURVES=P-0"),
-        ({"ca_file": "/dev/null"}, "LIBPROCESS_SSL_CA_FILE=/dev/null"),
-        ({"key_file": "/dev/null"}, "LIBPROCESS_SSL_CERT_FILE and _KEY_FILE="),
+        (
+            {"ecdh_curves": ("P-256", "P-0")},
+            "LIBPROCESS_SSL_ECDH_CURVES=P-256:P-0: OpenSSL knows no curve 'P-0'",
+        ),
+        ({"ca_file": "/dev/null"}, "LIBPROCESS_SSL_CA_FILE=/dev/null: no certificates in PEM"),
+        ({"key_file": "/dev/null"}, "LIBPROCESS_SSL_KEY_FILE=/dev/null: not a private key in PEM"),
+        ({"cert_file": "/dev/null"}, "LIBPROCESS_SSL_CERT_FILE=/dev/null: not a certificate in"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(
@@ -269,6 +279,47 @@ def test_settings_that_cannot_be_used_are_named(
 ) -> None:
     with pytest.raises(ConfigError, match=f"^{named}"):
         Tls(replace(settings, **change))  # type: ignore[arg-type]
+
+
+def test_a_key_that_does_not_fit_and_one_with_a_password_are_named(
+    settings: TlsSettings, authority: Authority, tmp_path: Path
+) -> None:
+    _, other = authority.issue("other")
+    with pytest.raises(ConfigError, match=r"KEY_FILE=\S+: not the key of LIBPROCESS_SSL_CERT"):
+        Tls(replace(settings, key_file=other))
+    key = serialization.load_pem_private_key(Path(settings.key_file).read_bytes(), None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    (tmp_path / "locked").write_bytes(locked)
+    with pytest.raises(ConfigError, match=r"_KEY_FILE=\S+: the key is encrypted; give it without"):
+        Tls(replace(settings, key_file=str(tmp_path / "locked")))
+
+
+async def test_an_expired_certificate_is_named_by_its_owner_and_by_its_peer(
+    settings: TlsSettings, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    cert, key = authority.issue("old", addresses=["127.0.0.1"], days=-0.5)
+    old = Tls(replace(settings, cert_file=cert, key_file=key, require_client_cert=False))
+    assert f"LIBPROCESS_SSL_CERT_FILE={cert}: expired at 20" in caplog.text
+    text = await refused(old, Tls(settings), caplog)
+    assert "its certificate is not valid: certificate has expired" in text
+
+
+async def test_a_chain_is_as_long_as_the_depth_allows(
+    settings: TlsSettings, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    cert, key = authority.between("middle").issue("deep", addresses=["127.0.0.1"])
+    deep = Tls(replace(settings, cert_file=cert, key_file=key, require_client_cert=False))
+    await arrives(deep, Tls(replace(settings, verification_depth=1)))
+    text = await refused(deep, Tls(replace(settings, verification_depth=0)), caplog)
+    assert "1 certificates are between that of 127.0.0.1 and its authority's" in text
+
+
+def test_the_first_curve_of_a_list_is_used(settings: TlsSettings) -> None:
+    Tls(replace(settings, ecdh_curves=("P-384", "P-256")))
 
 
 CERTIFICATE = {
