@@ -1,12 +1,18 @@
 """The environment of a custom executor's process: where its agent is, and what it is to the agent.
 
 Pure. Source: Mesos' ``slave/slave.cpp`` (``executorEnvironment``) and ``slave/containerizer/
-docker.cpp``. Left out: LIBPROCESS_IP, since an executor binds its container's own address, and
-MESOS_NATIVE_LIBRARY, since the image brings its own libmesos.
+docker.cpp``. A stock agent's other variables are about its host, so they are left out:
+
+* LIBPROCESS_IP: an executor binds its container's own address;
+* MESOS_NATIVE_LIBRARY, MESOS_NATIVE_JAVA_LIBRARY: the image brings its own libmesos;
+* MESOS_DOMAIN_SOCKET: there is no common file system.
+
+``--executor_environment_variables`` can set all of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shim.core.executor_ends import duration_text
@@ -29,18 +35,24 @@ class EnvironmentSettings:
     """The agent, at the address that it advertises."""
     sandbox_directory: str
     shutdown_grace: float
+    variables: Mapping[str, str]
+    """``--executor_environment_variables``."""
 
 
 def executor_environment(
     order: LaunchExecutor, settings: EnvironmentSettings, token: str
 ) -> dict[str, str]:
-    """The agent's variables. Those of ``command.environment``, and then those of every container
-    (MESOS_SANDBOX, MESOS_CONTAINER_NAME), go over these."""
+    """Those of the flag, and over them the agent's own.
+
+    Those of ``command.environment``, and then those of every container (MESOS_SANDBOX,
+    MESOS_CONTAINER_NAME, MESOS_ALLOCATION_ROLE), go over these.
+    """
     info, pid = order.executor, settings.pid
     grace = settings.shutdown_grace
     if info.HasField("shutdown_grace_period"):
         grace = info.shutdown_grace_period.nanoseconds / 1e9
     environment = {
+        **settings.variables,
         "LIBPROCESS_PORT": "0",
         "MESOS_FRAMEWORK_ID": info.framework_id.value,
         "MESOS_EXECUTOR_ID": info.executor_id.value,

@@ -35,6 +35,7 @@ class ExecutorService:
             pid=context.pid,
             sandbox_directory=config.sandbox_directory,
             shutdown_grace=config.executor_shutdown_grace_period,
+            variables=config.executor_environment_variables,
         )
         self.streams = ExecutorStreams()
         self.silence = SilenceExplainer(context.engine, context.pid, context.peers, post)

@@ -60,6 +60,8 @@ class Config:
     executor_registration_timeout: float
     executor_shutdown_grace_period: float
     executor_reregistration_timeout: float
+    executor_environment_variables: Mapping[str, str] = field(repr=False)
+    """They may hold a password."""
 
     docker_host: str
     docker_cert_path: str

@@ -96,11 +96,25 @@ def volume_driver_options(text: str) -> Mapping[str, str]:
         if not all(name and equals for name, equals, _ in pairs):
             raise ValueError("neither key=value,key=value nor a JSON object")
         return {name: value for name, _, value in pairs}
-    options = _object(text)
-    for name, value in options.items():
+    return _texts(text)
+
+
+def environment_variables(text: str) -> Mapping[str, str]:
+    """``--executor_environment_variables``: a JSON object of names and values."""
+    variables = _texts(text)
+    for name, value in variables.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError(f"{name!r} cannot be the name of a variable, or has a NUL character")
+    return variables
+
+
+def _texts(document: str) -> Mapping[str, str]:
+    """A JSON object whose values are texts. The reason of an error shows no value."""
+    found = _object(document)
+    for name, value in found.items():
         if not isinstance(value, str):
             raise ValueError(f"{name!r} is not a text: quote the value")
-    return options
+    return found
 
 
 def _contents(text: str) -> str:

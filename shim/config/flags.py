@@ -13,6 +13,7 @@ from shim.config.container_info import image, parse_container_info
 from shim.config.file_values import (
     credential,
     docker_config,
+    environment_variables,
     http_credentials,
     prices,
     secret_key,
@@ -234,6 +235,14 @@ GROUPS = (
                 "20secs",
                 "after a restart, how long a custom executor has to come back before its "
                 "container is stopped; the agent takes launches meanwhile",
+            ),
+            Flag(
+                "executor_environment_variables",
+                ValueKind("JSON", environment_variables),
+                None,
+                "environment of custom executors, as a JSON object; the agent's own variables and "
+                "those of the ExecutorInfo win",
+                secret=True,
             ),
         ),
     ),

@@ -80,6 +80,7 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
         "fetcher_cache_dir": work_dir / "fetch",
         "triton_prices": {},
         "volume_driver_options": {},
+        "executor_environment_variables": {},
         "http_credentials": {},
     }
     return {name: absent.get(name) if one is None else one for name, one in values.items()}

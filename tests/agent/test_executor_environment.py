@@ -15,6 +15,7 @@ SETTINGS = EnvironmentSettings(
     pid=Pid("slave(1)", "10.1.2.3", 5051),
     sandbox_directory="/mnt/mesos/sandbox",
     shutdown_grace=5.0,
+    variables={},
 )
 REF = Ref(ExecutorKey(FrameworkId("F"), ExecutorId("E")), ContainerId("c-1"))
 ORDER = LaunchExecutor(REF, executor_info(), framework_info(), "S1", ())
@@ -50,3 +51,10 @@ def test_an_executor_may_have_its_own_grace_period() -> None:
     info.shutdown_grace_period.nanoseconds = 90_000_000_000
     found = executor_environment(dataclasses.replace(ORDER, executor=info), SETTINGS, "token")
     assert found["MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD"] == "1.5mins"
+
+
+def test_variables_of_the_flag_are_below_the_agents_own() -> None:
+    variables = {"PATH": "/opt/bin", "LIBPROCESS_PORT": "5051", "MESOS_SLAVE_ID": "other"}
+    settings = dataclasses.replace(SETTINGS, variables=variables)
+    found = executor_environment(ORDER, settings, "token")
+    assert found == executor_environment(ORDER, SETTINGS, "token") | {"PATH": "/opt/bin"}

@@ -10,6 +10,7 @@ from shim.config import load
 from shim.config.file_values import (
     credential,
     docker_config,
+    environment_variables,
     http_credentials,
     volume_driver_options,
 )
@@ -153,3 +154,20 @@ def test_options_of_the_volume_driver(text: str, options: dict[str, str]) -> Non
 def test_wrong_options_of_the_volume_driver(text: str) -> None:
     with pytest.raises(ValueError, match=r"key=value|not JSON|not a text"):
         volume_driver_options(text)
+
+
+def test_the_environment_of_executors_is_a_json_object() -> None:
+    flag = '--executor_environment_variables={"PATH": "/opt/bin", "EMPTY": ""}'
+    found = load(["--master=m:1", flag], {})
+    assert found.executor_environment_variables == {"PATH": "/opt/bin", "EMPTY": ""}
+    assert load(["--master=m:1"], {}).executor_environment_variables == {}
+    assert "/opt/bin" not in repr(found) + str(found.texts), "it may hold a password"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["PATH=/bin", "[]", '{"A": 1}', '{"": "x"}', '{"A=B": "x"}', '{"A": "\\u0000"}', '{"A": null}'],
+)
+def test_what_is_no_environment(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not a JSON object|not JSON|not a text|cannot be"):
+        environment_variables(text)
