@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from shim import limits
@@ -16,6 +16,7 @@ from shim.engine.containers.containerizer import Containerizer
 from shim.engine.containers.volume_provisioner import VolumeProvisioner
 from shim.model import orders
 from shim.model.container import Ref
+from shim.model.ids import ExecutorKey
 from shim.model.orders import Level, Order
 
 log = logging.getLogger(__name__)
@@ -35,14 +36,16 @@ class OrderDispatcher:
         executors: ExecutorService,
         volumes: VolumeProvisioner,
     ) -> None:
+        self._messenger = messenger
+        self._streams = executors.streams
         self._containerizer = containerizer
         self._discovery = discovery
         self._running: set[asyncio.Task[Any]] = set()
         self._withdrawals: dict[Ref, asyncio.Task[Any]] = {}
         """Tasks whose services are being removed from Consul."""
         self._handlers: dict[type, Callable[[Any], object]] = {
-            orders.Send: lambda o: messenger.send(o.to, o.message),
-            orders.SendExecutorEvent: lambda o: executors.streams.send(o.stream, o.event),
+            orders.Send: self._send,
+            orders.SendExecutorEvent: self._send_event,
             orders.EndStream: lambda o: executors.streams.end(o.stream),
             orders.ExplainSilence: lambda o: self._start(executors.silence.explain(o)),
             orders.Pong: lambda o: messenger.pong(o.to),
@@ -88,7 +91,10 @@ class OrderDispatcher:
     def _withdraw(self, order: orders.Withdraw) -> None:
         if self._discovery is None:
             return
-        task = self._start(self._discovery.withdraw(order.ref, limits.WITHDRAW_TIMEOUT))
+        withdrawal = self._discovery.withdraw(
+            order.ref, limits.WITHDRAW_TIMEOUT, inside=order.inside
+        )
+        task = self._start(withdrawal)
         self._withdrawals[order.ref] = task
         task.add_done_callback(lambda _: self._withdrawals.pop(order.ref, None))
 
@@ -97,8 +103,27 @@ class OrderDispatcher:
 
         Clients that ask Consul thus stop using a task before it gets its first signal.
         """
-        withdrawal = self._withdrawals.get(order.ref)
-        if withdrawal is None:
-            self._containerizer.carry_out(order)
-        else:
-            withdrawal.add_done_callback(lambda _: self._containerizer.carry_out(order))
+        refs = [order.ref]
+        if isinstance(order.ref.key, ExecutorKey):
+            container_id = order.ref.container_id
+            refs = [ref for ref in self._withdrawals if ref.container_id == container_id]
+        self._when_withdrawn(refs, self._containerizer.carry_out, order)
+
+    def _send(self, order: orders.Send) -> None:
+        refs = () if order.withdrawn is None else (order.withdrawn,)
+        self._when_withdrawn(refs, self._messenger.send, order.to, order.message)
+
+    def _send_event(self, order: orders.SendExecutorEvent) -> None:
+        refs = () if order.withdrawn is None else (order.withdrawn,)
+        self._when_withdrawn(refs, self._streams.send, order.stream, order.event)
+
+    def _when_withdrawn(
+        self, refs: Iterable[Ref], call: Callable[..., object], *arguments: Any
+    ) -> None:
+        """Call it when no withdrawal of these tasks is under way any more."""
+        waits = [self._withdrawals[ref] for ref in refs if ref in self._withdrawals]
+        if not waits:
+            call(*arguments)
+            return
+        over = asyncio.gather(*waits, return_exceptions=True)
+        over.add_done_callback(lambda _: call(*arguments))

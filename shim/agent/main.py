@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +45,14 @@ from shim.http.log_ring import LogRing
 from shim.http.pages import Page, standby_pages, starting_pages
 from shim.http.router import Router
 from shim.http.view import alone
-from shim.model.facts import ContainersFound, LeaveRequested, MasterDetected, VolumesFound
+from shim.model.facts import (
+    ContainersFound,
+    Fact,
+    LeaveRequested,
+    LinkBroke,
+    MasterDetected,
+    VolumesFound,
+)
 from shim.model.ids import Pid
 from shim.model.orders import Exit
 from shim.model.records import Record, Snapshot
@@ -94,10 +101,9 @@ class _Agent:
         self._metrics = Metrics()
         self._log_ring = LogRing()
         self._tls = None if config.tls is None else Tls(config.tls)
-        self._links = Links(
-            lambda address: log.info("link to %s:%d broke", *address),
-            connect=connector(self._tls),
-        )
+        self._links = Links(self._link_broke, connect=connector(self._tls))
+        self._post: Callable[[Fact], None] = lambda fact: None
+        """To the core, once there is one."""
         self._endpoint_wait = EndpointWait()
         self._address_change: AddressChange | None = None
         self._stop = asyncio.Event()
@@ -282,6 +288,7 @@ class _Agent:
         # The core holds what it needs; 10,000 tasks in memory twice would be a waste.
         self._snapshot = Snapshot()
         runtime = Runtime(core, context.journal)
+        self._post = runtime.post
         services = AgentServices(context, core, runtime)
         frontend.replace(services.http.router, services.messenger)
         async with asyncio.TaskGroup() as group:
@@ -296,6 +303,10 @@ class _Agent:
                 for task in tasks:
                     task.cancel()
                 await services.close(leaving=self._leave.is_set())
+
+    def _link_broke(self, address: tuple[str, int]) -> None:
+        log.info("link to %s:%d broke", *address)
+        self._post(LinkBroke(address))
 
     async def _follow_master(self, runtime: Runtime) -> None:
         """Post each leading master that is detected, once the agent may register with it."""

@@ -33,6 +33,7 @@ from shim.core.task_groups import TaskGroups
 from shim.core.tasks import Tasks
 from shim.core.timers import (
     ExecutorTimer,
+    ExitTimer,
     OperationRetry,
     RegistrationTimer,
     ShutdownTimer,
@@ -119,6 +120,7 @@ class Core:
         return {
             facts.MasterDetected: lambda f: self.registration.detected(f.pid),
             facts.MessageReceived: self._message_received,
+            facts.LinkBroke: self.executors.exits.link_broke,
             facts.ExecutorCalled: self.executor_calls.called,
             facts.SilenceExplained: self.custom_executors.silence_explained,
             facts.Authenticated: self.registration.authenticated,
@@ -226,6 +228,8 @@ class Core:
                 self.custom_executors.timer_fired(ref)
             case OperationRetry(uuid):
                 self.operations.retry(uuid)
+            case ExitTimer.RETRY:
+                self.executors.exits.tell_again()
             case RegistrationTimer.SEND_REQUEST:
                 self.registration.send_request()
             case RegistrationTimer.NO_ANSWER:
@@ -252,6 +256,8 @@ class Core:
         if isinstance(request, RegisterSlaveMessage):
             return
         self.status_updates.acknowledged_ends.request_sent()
+        if self.registration.all_answered:
+            self.executors.exits.listed()
         reported: dict[FrameworkId, None] = {}
         executors: dict[Executor, None] = {}
         for key, task in self.tasks.table.items():

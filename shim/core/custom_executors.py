@@ -26,6 +26,7 @@ from shim.core.custom_executor import (
     step,
 )
 from shim.core.executor_channel import ExecutorChannel
+from shim.core.executor_services import ExecutorServices
 from shim.core.executor_updates import ExecutorUpdates
 from shim.core.executors import ExecutorPhase, Executors
 from shim.core.frameworks import Framework, Frameworks
@@ -66,6 +67,7 @@ class CustomExecutors:
         self._executors = executors
         self._frameworks = frameworks
         self.channel = ExecutorChannel(ctx)
+        self.services = ExecutorServices(ctx)
         self.table: dict[ExecutorKey, CustomExecutor] = {}
         """Until the last terminal update of their tasks is acknowledged."""
         self.updates = ExecutorUpdates(ctx, tasks, frameworks, self)
@@ -123,6 +125,7 @@ class CustomExecutors:
         container_id = ContainerId(str(uuidlib.UUID(bytes=self._ctx.entropy.uuid())))
         executor = CustomExecutor(Ref(key, container_id), own, self._ctx.now.wall)
         self.table[key] = executor
+        self._executors.exits.launched(key)
         framework.executor_ids.add(key.executor_id)
         return executor
 
@@ -228,7 +231,7 @@ class CustomExecutors:
         self._settle(executor, framework, detail)
         for task in self.tasks_of(executor):
             if task.phase is TaskPhase.DELIVERED and task.cause != Cause.NONE:
-                self.channel.kill(executor, task.key, None)
+                self.channel.kill(executor, task.ref, None)
         self.advance(executor)
 
     def _settle(self, executor: CustomExecutor, framework: Framework, contact: Contact) -> None:
@@ -263,8 +266,9 @@ class CustomExecutors:
             self._kill_queued(executor, task)
         else:
             self._tasks.reporter.save(task)
+            self.services.withdraw(task)
             if executor.phase is ExecutorPhase.RUNNING:
-                self.channel.kill(executor, task.key, policy)
+                self.channel.kill(executor, task.ref, policy)
 
     def _kill_queued(self, executor: CustomExecutor, task: Task) -> None:
         """A kill of one task of a group that was not handed over ends the group."""
@@ -303,6 +307,7 @@ class CustomExecutors:
 
     def _shut_down(self, executor: CustomExecutor, detail: object) -> None:
         self.save(executor)
+        self.services.withdraw_all(self.tasks_of(executor))
         self.channel.shutdown(executor)
         grace = self._ctx.settings.shutdown_grace
         if executor.info.HasField("shutdown_grace_period"):
@@ -313,6 +318,7 @@ class CustomExecutors:
         self._ctx.timers.cancel(ExecutorTimer(executor.ref))
         self._turn_away_waiting(executor)
         self.save(executor)
+        self.services.withdraw_all(self.tasks_of(executor))
         if executor.started:
             self._ctx.order(Stop(executor.ref, self._ctx.settings.stop_timeout))
         else:

@@ -13,7 +13,8 @@ from google.protobuf.message import Message
 from shim.core.context import Context
 from shim.core.custom_executor import Contact, CustomExecutor
 from shim.core.frameworks import Framework
-from shim.model.ids import ExecutorKey, TaskKey
+from shim.model.container import Ref
+from shim.model.ids import ExecutorKey
 from shim.model.orders import EndStream, Send, SendExecutorEvent
 from shim.protos import messages_pb2
 from shim.protos.executor_pb2 import Event
@@ -61,8 +62,9 @@ class ExecutorChannel:
         event.launch_group.task_group.tasks.extend(tasks)
         self._send(executor, None, event)
 
-    def kill(self, executor: CustomExecutor, key: TaskKey, policy: KillPolicy | None) -> None:
-        """Only v1 has a kill policy."""
+    def kill(self, executor: CustomExecutor, ref: Ref, policy: KillPolicy | None) -> None:
+        """Kill this task, once it has left service discovery. Only v1 has a kill policy."""
+        key = ref.task_key
         message = messages_pb2.KillTaskMessage()
         message.framework_id.value = key.framework_id
         message.task_id.value = key.task_id
@@ -70,7 +72,7 @@ class ExecutorChannel:
         event.kill.task_id.value = key.task_id
         if policy is not None:
             event.kill.kill_policy.CopyFrom(policy)
-        self._send(executor, message, event)
+        self._send(executor, message, event, withdrawn=ref)
 
     def acknowledge(self, executor: CustomExecutor, task_id: str, uuid: bytes) -> None:
         """The update is durable, or of no use: the executor may forget it.
@@ -134,9 +136,15 @@ class ExecutorChannel:
         info.id.value = self._ctx.agent_id or ""
         return info
 
-    def _send(self, executor: CustomExecutor, message: Message | None, event: Event | None) -> None:
+    def _send(
+        self,
+        executor: CustomExecutor,
+        message: Message | None,
+        event: Event | None,
+        withdrawn: Ref | None = None,
+    ) -> None:
         if executor.stream is not None:
             if event is not None:
-                self._ctx.order(SendExecutorEvent(executor.stream, event))
+                self._ctx.order(SendExecutorEvent(executor.stream, event, withdrawn))
         elif executor.pid is not None and not executor.subscribed and message is not None:
-            self._ctx.order(Send(executor.pid, message))
+            self._ctx.order(Send(executor.pid, message, withdrawn))

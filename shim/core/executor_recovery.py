@@ -84,6 +84,9 @@ class ExecutorRecovery:
         self._executors.apply(executor, CustomExecutorEvent.ENDED, vanished)
 
     def _container_running(self, executor: CustomExecutor, container: Container) -> None:
+        if executor.phase is not ExecutorPhase.TERMINATING:
+            for task in self._executors.tasks_of(executor):
+                self._executors.services.update(executor, task)
         if executor.phase is ExecutorPhase.TERMINATING:
             executor.started = True
             self._executors.apply(executor, CustomExecutorEvent.GRACE_OVER)

@@ -100,6 +100,7 @@ class ExecutorUpdates:
             self._tasks.finish_as_reported(task, message)
         else:
             self._tasks.reporter.forward(task, message)
+            self._executors.services.update(executor, task)
 
     def _message(
         self, executor: CustomExecutor, task: Task, update: StatusUpdate

@@ -11,8 +11,8 @@ TERMINATED   none of its tasks lives; it is known until their last update is ack
 ===========  ==========================================================================
 
 The master books an executor's resources when it launches it. ExitedExecutorMessage frees them: it
-is sent when the executor is forgotten, and for each launch of an executor that is rejected. A lost
-one is made up for by the next re-registration, which lists all executors that are not TERMINATED.
+is sent when the executor is forgotten, and for each launch of an executor that is rejected. See
+:mod:`shim.core.executor_exits`. A re-registration lists all executors that are not TERMINATED.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from shim.core.context import Context
+from shim.core.executor_exits import ExecutorExits
 from shim.model.container import Ref
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskKey
-from shim.model.orders import Send
 from shim.model.records import DropExecutor, SaveExecutor
 from shim.protos import journal_pb2
 from shim.protos.mesos_pb2 import ExecutorInfo
-from shim.protos.messages_pb2 import ExitedExecutorMessage
 
 
 class ExecutorPhase(enum.Enum):
@@ -110,6 +109,7 @@ class Executors(Mapping[ExecutorKey, Executor]):
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
+        self.exits = ExecutorExits(ctx)
         self._table: dict[ExecutorKey, Executor] = {}
 
     def __getitem__(self, key: ExecutorKey) -> Executor:
@@ -140,6 +140,7 @@ class Executors(Mapping[ExecutorKey, Executor]):
             has_container,
         )
         self._table[executor.key] = executor
+        self.exits.launched(executor.key)
         return executor
 
     def save(self, executor: Executor) -> None:
@@ -153,15 +154,8 @@ class Executors(Mapping[ExecutorKey, Executor]):
         self.send_exited(executor.key, executor.exit_status)
 
     def send_exited(self, key: ExecutorKey, status: int = -1) -> None:
-        """Have the master free what it booked for the executor. Lost if there is no master."""
-        ctx = self._ctx
-        if not ctx.connected or ctx.master is None or ctx.agent_id is None:
-            return
-        message = ExitedExecutorMessage(status=status)
-        message.slave_id.value = ctx.agent_id
-        message.framework_id.value = key.framework_id
-        message.executor_id.value = key.executor_id
-        ctx.order(Send(ctx.master, message))
+        """Have the master free what it booked for the executor."""
+        self.exits.tell(key, status)
 
     def restore(self, saved: Mapping[ContainerId, bytes]) -> None:
         """Of the journal's executors, the DEFAULT ones."""

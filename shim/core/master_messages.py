@@ -142,6 +142,7 @@ class MasterMessageHandler:
         if self._ctx.connected and not already:
             self._operations.registered()
             self._status_updates.resume()
+            self._executors.exits.tell_again()
 
     def _reregistered(self, message: messages_pb2.SlaveReregisteredMessage) -> None:
         if message.slave_id.value != self._ctx.agent_id:
@@ -152,6 +153,7 @@ class MasterMessageHandler:
         if self._ctx.connected and not already:
             self._operations.registered()
             self._status_updates.resume()
+            self._executors.exits.tell_again()
         for reconciliation in message.reconciliations:
             self._reconcile(reconciliation)
 

@@ -195,6 +195,11 @@ class Registration:
         ctx.timers.set(RegistrationTimer.SEND_REQUEST, next_request)
         self._backoff = min(2 * self._backoff, limits.REGISTER_RETRY_MAX)
 
+    @property
+    def all_answered(self) -> bool:
+        """No request of this process to the present master is unanswered."""
+        return self._unanswered == 0 or self._requested_from != self._ctx.master
+
     def _count_request(self, master: Pid, request: _Request) -> None:
         if master != self._requested_from:
             self._requested_from, self._unanswered = master, 0

@@ -512,6 +512,7 @@ class Tasks:
             ctx.order(StopChecks(task.ref))
             self.pending_removals.add(task.ref)
         if task.executor_key is not None:
+            self.custom_executors.services.withdraw(task)
             self.custom_executors.task_ended(task)
         if task.cause == Cause.WITHOUT_UPDATES:
             self.forget(task.key)

@@ -38,6 +38,10 @@ class ExecutorTimer:
     ref: Ref
 
 
+class ExitTimer(enum.Enum):
+    RETRY = "tell the master again which executors exited"
+
+
 class RegistrationTimer(enum.Enum):
     SEND_REQUEST = "authenticate, or send the next (re-)registration request"
     NO_ANSWER = "warn that no master answers"
@@ -50,7 +54,13 @@ class ShutdownTimer(enum.Enum):
 
 
 Timer = (
-    UpdateRetry | OperationRetry | TaskExpiry | ExecutorTimer | RegistrationTimer | ShutdownTimer
+    UpdateRetry
+    | OperationRetry
+    | TaskExpiry
+    | ExecutorTimer
+    | ExitTimer
+    | RegistrationTimer
+    | ShutdownTimer
 )
 
 Timers = TimerQueue[Timer]

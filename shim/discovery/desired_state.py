@@ -131,12 +131,12 @@ class DesiredState:
             self.add_service(new[key])
         return changed + self._remove(key for key in old if key not in new)
 
-    def withdraw(self, ref: Ref) -> list[str]:
+    def withdraw(self, ref: Ref, *, inside: bool = False) -> list[str]:
         """Remove a task's services, also those that an earlier run of the agent registered."""
         self._names.pop(ref, None)
         ids = self._tasks.pop(ref, None)
         if ids is None:
-            prefix = service_prefix(self._context, ref)
+            prefix = service_prefix(self._context, ref, inside=inside)
             ids = tuple(key for key in self.registered if key.startswith(prefix))
         return self._remove(ids)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -111,7 +112,8 @@ def task_services(order: Publish, context: ServiceContext) -> TaskServices:
     meta = meta_of(_task_meta(order, context, check), labels, notes)
     services = tuple(
         Service(
-            id=service_prefix(context, order.ref) + _id_suffix(address.task_port),
+            id=service_prefix(context, order.ref, inside=order.inside)
+            + _id_suffix(address.task_port),
             name=name,
             address=address.host,
             port=address.port,
@@ -148,9 +150,16 @@ def _agent_name(datacenter: str) -> str:
     return label
 
 
-def service_prefix(context: ServiceContext, ref: Ref) -> str:
-    """The prefix of the id of every service of one container."""
-    return f"{context.prefix}{ref.name}:"
+def service_prefix(context: ServiceContext, ref: Ref, *, inside: bool) -> str:
+    """The prefix of the id of every service of one task.
+
+    ``inside``: its container may have other tasks. A hash stands for the task's id, which may have
+    any characters.
+    """
+    prefix = f"{context.prefix}{ref.name}:"
+    if not inside:
+        return prefix
+    return f"{prefix}{hashlib.sha256(ref.task_key.task_id.encode()).hexdigest()[:16]}:"
 
 
 def check_id(service_id: str) -> str:

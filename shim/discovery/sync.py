@@ -92,13 +92,13 @@ class ConsulSync:
             services = ()
         self._enqueue(self._desired.publish(order.ref, services))
 
-    async def withdraw(self, ref: Ref, timeout: float) -> bool:
+    async def withdraw(self, ref: Ref, timeout: float, *, inside: bool = False) -> bool:
         """Put the task's services into maintenance and deregister them.
 
         Waits at most ``timeout`` seconds, and not at all while Consul is down. The removal goes
         on after the timeout. True when the services are gone.
         """
-        return await self._wait_removed(self._desired.withdraw(ref), timeout)
+        return await self._wait_removed(self._desired.withdraw(ref, inside=inside), timeout)
 
     async def withdraw_agent(self, timeout: float) -> bool:
         """Deregister the agent's own service, when the agent leaves for good."""

@@ -159,6 +159,13 @@ class ContainerVanished:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkBroke:
+    """The connection to this host and port broke: messages to it may be lost."""
+
+    address: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerUpdated:
     """An UpdateContainer is carried out, or failed for good."""
 
@@ -209,6 +216,7 @@ class CheckReported:
 Fact = (
     MasterDetected
     | MessageReceived
+    | LinkBroke
     | ExecutorCalled
     | SilenceExplained
     | Authenticated

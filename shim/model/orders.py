@@ -25,6 +25,8 @@ class Send:
 
     to: Pid
     message: Message
+    withdrawn: Ref | None = None
+    """Send it once this task has left service discovery: it is the task's kill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class SendExecutorEvent:
 
     stream: int
     event: Event
+    withdrawn: Ref | None = None
+    """As of Send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +231,17 @@ class Publish:
     """The container's ports, for a task that names none itself."""
     shares_network: bool = False
     """Its network is its executor's, with the port mappings of all tasks there."""
+    inside: bool = False
+    """Its container is that of its custom executor, which may run other tasks as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """The task is ending: take it out of service discovery. Given before the Stop."""
+    """The task is ending: take it out of service discovery. Given before the Stop, or the kill."""
 
     ref: Ref
+    inside: bool = False
+    """As of its Publish."""
 
 
 class Level(enum.Enum):

@@ -13,14 +13,23 @@ from shim import limits
 from shim.agent.dispatcher import OrderDispatcher
 from shim.model import orders
 from shim.model.container import Ref
-from shim.model.ids import ContainerId, FrameworkId, Pid, TaskId, TaskKey
+from shim.model.ids import (
+    ContainerId,
+    ExecutorId,
+    ExecutorKey,
+    FrameworkId,
+    Pid,
+    TaskId,
+    TaskKey,
+)
 from shim.protos.executor_pb2 import Event
 from shim.protos.mesos_pb2 import TaskInfo
-from shim.protos.messages_pb2 import PongSlaveMessage
+from shim.protos.messages_pb2 import KillTaskMessage, PongSlaveMessage
 from tests.support.wait import patience
 
 REF = Ref(TaskKey(FrameworkId("F"), TaskId("T")), ContainerId("c"))
 MASTER = Pid("master", "10.0.0.1", 5050)
+EXECUTOR = Pid("executor(1)", "10.0.0.9", 40_000)
 TASK = TaskInfo(name="web")
 
 
@@ -41,8 +50,8 @@ class FakeDiscovery(FakeService):
         super().__init__()
         self.withdrawn = asyncio.Event()
 
-    async def withdraw(self, ref: Ref, timeout: float) -> bool:
-        self.calls.append(("withdraw", (ref, timeout)))
+    async def withdraw(self, ref: Ref, timeout: float, *, inside: bool) -> bool:
+        self.calls.append(("withdraw", (ref, timeout, inside)))
         await self.withdrawn.wait()
         return True
 
@@ -156,11 +165,32 @@ async def test_a_stop_waits_for_the_withdrawal_of_its_own_task() -> None:
     services.dispatch(stop)
     services.dispatch(other)
     await asyncio.sleep(0.01)
-    assert discovery.calls == [("withdraw", (REF, limits.WITHDRAW_TIMEOUT))]
+    assert discovery.calls == [("withdraw", (REF, limits.WITHDRAW_TIMEOUT, False))]
     assert services.containerizer_orders == [other]
     discovery.withdrawn.set()
     await asyncio.sleep(0.01)
     assert services.containerizer_orders == [other, stop]
+
+
+async def test_a_kill_inside_an_executor_waits_for_the_withdrawal_and_nothing_else_does() -> None:
+    discovery = FakeDiscovery()
+    services = Services(discovery)
+    services.dispatch(orders.Withdraw(REF, inside=True))
+    kill, other = Event(type=Event.KILL), Event(type=Event.MESSAGE)
+    services.dispatch(orders.SendExecutorEvent(7, kill, withdrawn=REF))
+    services.dispatch(orders.Send(EXECUTOR, KillTaskMessage(), withdrawn=REF))
+    services.dispatch(orders.SendExecutorEvent(7, other))
+    stop = orders.Stop(Ref(ExecutorKey(FrameworkId("F"), ExecutorId("E")), REF.container_id), 5.0)
+    services.dispatch(stop)
+    await asyncio.sleep(0.01)
+    assert services.executors.streams.calls == [("send", (7, other))]
+    assert services.messenger.calls == []
+    assert services.containerizer_orders == []
+    discovery.withdrawn.set()
+    await asyncio.sleep(0.01)
+    assert services.executors.streams.calls == [("send", (7, other)), ("send", (7, kill))]
+    assert services.messenger.calls == [("send", (EXECUTOR, KillTaskMessage()))]
+    assert services.containerizer_orders == [stop], "its tasks are in the executor's container"
 
 
 async def test_a_stop_after_the_withdrawal_is_immediate() -> None:

@@ -13,7 +13,10 @@ from shim.discovery.desired_state import (
     registered_services,
 )
 from shim.discovery.services import Service, task_services
-from tests.discovery.tasks import CONTEXT, discovery, publish, ref, task
+from shim.model.container import Ref
+from shim.model.ids import TaskId, TaskKey
+from shim.model.orders import Publish
+from tests.discovery.tasks import CONTEXT, OWN, discovery, publish, ref, task
 
 NOW = 1000.0
 HEALTH = "health_check { type: TCP tcp { port: 80 } }"
@@ -140,6 +143,17 @@ def test_withdraw_after_a_restart_finds_the_services_by_their_id() -> None:
     desired = DesiredState(CONTEXT)
     resync(desired, registered(*services(80)) | registered(*services(80, number=2)))
     assert desired.withdraw(ref()) == [services(80)[0].id]
+
+
+def test_tasks_in_the_container_of_one_executor_are_apart() -> None:
+    desired = DesiredState(CONTEXT)
+    one = ref()
+    other = Ref(TaskKey(one.key.framework_id, TaskId("w/eb.2")), one.container_id)
+    orders = [Publish(each, task(), OWN, None, inside=True) for each in (one, other)]
+    first, second = (task_services(order, CONTEXT).services for order in orders)
+    assert first[0].id != second[0].id
+    resync(desired, registered(*first, *second))
+    assert desired.withdraw(other, inside=True) == [second[0].id]
 
 
 def test_a_write_of_unknown_outcome_is_repeated_and_can_be_withdrawn() -> None:
