@@ -23,7 +23,6 @@ PODS = "tests/engine/containers/test_pods.py"
 MAPPING = "tests/engine/mapping"
 EXECUTORS = "tests/core/test_custom_executors.py"
 EXECUTOR_API = "tests/http/executor_api"
-EXECUTOR_SEEDS = "tests/sim/test_executor_seeds.py"
 GROUPS = "tests/core/test_task_groups.py"
 
 
@@ -45,7 +44,7 @@ BUGS = (
         "shim/core/executor_updates.py",
         "            self._store(executor, task, update)\n",
         "            pass\n",
-        (EXECUTORS, EXECUTOR_SEEDS),
+        (EXECUTORS, SIM),
     ),
     Bug(
         "an executor speaks for the task of another one",
@@ -66,7 +65,7 @@ BUGS = (
         "shim/core/executor_updates.py",
         "if not task.live or any(known.uuid == update.uuid for known in task.wire.statuses):",
         "if not task.live:",
-        (EXECUTORS, EXECUTOR_SEEDS),
+        (EXECUTORS, SIM),
     ),
     Bug(
         "a task is handed over before it is durable that it was",
@@ -74,7 +73,7 @@ BUGS = (
         """            task.addresses = executor.addresses
             self._tasks.reporter.save(task)""",
         """            task.addresses = executor.addresses""",
-        (EXECUTORS, EXECUTOR_SEEDS),
+        (EXECUTORS, SIM),
     ),
     Bug(
         "a task is handed over before its executor's container has grown",
@@ -88,7 +87,7 @@ BUGS = (
         "shim/core/custom_executors.py",
         "            if lost and task.key.task_id not in contact.tasks:",
         "            if False:",
-        (EXECUTORS, EXECUTOR_SEEDS),
+        (EXECUTORS, SIM),
     ),
     Bug(
         "an executor registers from any address",
@@ -111,7 +110,7 @@ BUGS = (
                 self._tasks.finish(task, report)""",
         """            if False:
                 self._tasks.finish(task, report)""",
-        (EXECUTORS, EXECUTOR_SEEDS),
+        (EXECUTORS, SIM),
     ),
     Bug(
         "the container of an executor that ended is left",
@@ -119,7 +118,7 @@ BUGS = (
         """        self._tasks.pending_removals.add(executor.ref)
 """,
         "",
-        (EXECUTORS, EXECUTOR_SEEDS),
+        (EXECUTORS, SIM),
     ),
     Bug(
         "the master is not told that an executor exited",
@@ -127,6 +126,47 @@ BUGS = (
         "        self._executors.send_exited(executor.key, executor_ends.wait_status(detail))\n",
         "",
         (EXECUTORS,),
+    ),
+    Bug(
+        "an exit that was told to nobody is not told after the registration",
+        "shim/core/executor_exits.py",
+        """        for key, status in self._told.items():
+            self._send(key, status)""",
+        """        for key, status in ():
+            self._send(key, status)""",
+        ("tests/core/test_executor_exits.py", SIM),
+    ),
+    Bug(
+        "the exit of an executor is told when another of its id runs",
+        "shim/core/executor_exits.py",
+        """        \"\"\"An executor of this id is launched.\"\"\"
+        self._told.pop(key, None)""",
+        """        \"\"\"An executor of this id is launched.\"\"\"
+        pass""",
+        ("tests/core/test_executor_exits.py",),
+    ),
+    Bug(
+        "a task that is killed inside an executor stays in service discovery",
+        "shim/core/custom_executors.py",
+        """            self._tasks.reporter.save(task)
+            self.services.withdraw(task)""",
+        """            self._tasks.reporter.save(task)""",
+        ("tests/core/test_executor_services.py",),
+    ),
+    Bug(
+        "tasks of one executor overwrite each other in Consul",
+        "shim/discovery/services.py",
+        "    if not inside:\n",
+        "    if True:\n",
+        ("tests/discovery/test_desired_state.py",),
+    ),
+    Bug(
+        "the environment of the flag is forgotten",
+        "shim/agent/executor_environment.py",
+        """        **settings.variables,
+""",
+        "",
+        ("tests/agent/test_executor_environment.py",),
     ),
     Bug(
         "an executor that ignores its shutdown is left alone",
@@ -147,7 +187,7 @@ BUGS = (
         "shim/core/custom_executors.py",
         "if executor.live or executor.task_keys or executor.key not in self.table:",
         "if executor.live or executor.key not in self.table:",
-        (EXECUTORS, EXECUTOR_SEEDS),
+        (EXECUTORS, SIM),
     ),
     Bug(
         "a message of a sender that did not register counts",

@@ -59,6 +59,8 @@ class Containerizer:
                 self.published[order.ref] = order
             case orders.Withdraw():
                 self.published.pop(order.ref, None)
+            case orders.UpdateContainer():
+                self._update(order.ref)
             case orders.AllowCreate() if order.ref not in self.workers:
                 pass
             case _:
@@ -112,6 +114,19 @@ class Containerizer:
                 self._remove_orphan(name)
 
         self.call("remove", name, answered)
+
+    def _update(self, ref: Ref) -> None:
+        def answered(result: Any, error: Any) -> None:
+            if isinstance(error, Transient):
+                self.world.clock.after(1.0, again)
+            else:
+                self.post(facts.ContainerUpdated(ref, str(error or "")))
+
+        def again() -> None:
+            if not self.process.dead:
+                self._update(ref)
+
+        self.call("update", ref.name, answered)
 
     # --- observing ------------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ class Engine:
     rng: Random
     say: Callable[..., None]
     containers: dict[str, SimulatedContainer] = field(default_factory=dict)
-    behaviours: dict[TaskKey, Behaviour] = field(default_factory=dict)
+    behaviours: dict[TaskKey | ExecutorKey, Behaviour] = field(default_factory=dict)
     ran: dict[TaskKey, str] = field(default_factory=dict)
     """The container in which each task ran: at most one."""
     joined: dict[str, str] = field(default_factory=dict)
@@ -103,6 +103,8 @@ class Engine:
     destroyed: Callable[[set[Data]], None] = lambda found: None
     """A volume is removed with this data."""
     changed: Callable[[str], None] = lambda name: None
+    executor_started: Callable[[Ref], None] = lambda ref: None
+    """The container of an executor started."""
 
     # --- requests -------------------------------------------------------------------------
 
@@ -173,7 +175,9 @@ class Engine:
 
     def behaviour_of(self, ref: Ref) -> Behaviour:
         """An infra container always runs until it is removed."""
-        return Behaviour() if isinstance(ref.key, ExecutorKey) else self.behaviours[ref.task_key]
+        if isinstance(ref.key, ExecutorKey):
+            return self.behaviours.get(ref.key) or Behaviour()
+        return self.behaviours[ref.task_key]
 
     def _start(self, name: str) -> None:
         container = self._find(name)
@@ -199,6 +203,8 @@ class Engine:
             self.infra_ran.add(name)
         container.started = 1
         container.phase = Phase.RUNNING
+        if isinstance(container.ref.key, ExecutorKey):
+            self.executor_started(container.ref)
         for volume in self.mounts.get(name, ()):
             self.mounted(container.ref, self.volumes[volume])
         if container.behaviour.ends is not None:
@@ -229,6 +235,10 @@ class Engine:
             raise Transient("still provisioning")
         del self.containers[name]
         self.changed(name)
+
+    def _update(self, name: str) -> None:
+        if self._find(name).behaviour.trouble == "update":
+            raise Permanent("invalid memory limit")
 
     def _create_volume(self, name: str) -> None:
         self.volumes.setdefault(name, set())

@@ -4,17 +4,20 @@
    ``latest_state`` that announces the task's end early.
 2. An update whose acknowledgement is durable is not sent again, unless it is recorded again. Of a
    task, only the oldest update is sent.
-3. A task ends once, with no update after its terminal one, and not while its container runs.
+3. A task ends once, with no update after its terminal one, and not while its container, or the
+   process of its custom executor, runs it.
 4. At most one container of a task ever runs: see ``engine.py``.
 5. No create is sent before it is durable that the container may exist.
 6. No message is sent that would abort a master, or that a master would drop.
 7. Every accepted task's terminal update reaches its framework, if the framework can still get it.
 8. The tasks of a group become TASK_RUNNING together, and when one ends in another state than
-   TASK_FINISHED, all others are being ended, in the same commit.
-9. An infra container is removed only when no task of its executor lives.
+   TASK_FINISHED, all others are being ended, in the same commit. The agent alone ends their
+   containers.
+9. An executor's container is removed only when no task of its executor lives.
 10. An executor whose resources the master has booked is reported, or its end is.
 
-What tasks find in volumes, and which volumes are removed: see ``volumes.py``.
+What tasks find in volumes, and which volumes are removed: see ``volumes.py``. What custom executors
+are told, and what is believed of others: see ``executors.py``.
 """
 
 from __future__ import annotations
@@ -97,6 +100,7 @@ class Invariants:
         """After each commit: the tasks of a group run together, and end together."""
         if not self._world.disk.executors:
             return
+        self._world.programs.check_groups()
         groups: dict[tuple[FrameworkId, str, int], list[tuple[TaskKey, journal_pb2.TaskState]]] = {}
         for key, state in _states(self._world.disk.tasks.items()):
             if state.group:
@@ -113,12 +117,21 @@ class Invariants:
                 if state.cause == journal_pb2.NONE:
                     raise Violation(f"{key} lives on, but {broken[0]} has ended its group")
 
+    def ends_with_group(self, key: TaskKey) -> bool:
+        """Whether it is durable that this task of a group is being ended."""
+        saved = self._world.disk.tasks.get(key)
+        if saved is None:
+            return False
+        state = journal_pb2.TaskState.FromString(saved[1])
+        return bool(state.group) and state.cause != journal_pb2.NONE
+
     def check_create(self, ref: Ref) -> None:
         """A restart launches a task in STAGING again, whatever was sent for it before.
 
         An infra container may be created again: nothing runs in it.
         """
         if not isinstance(ref.key, TaskKey):
+            self._world.programs.check_create(ref)
             return
         saved = self._world.disk.tasks.get(ref.task_key)
         phase = None if saved is None else journal_pb2.TaskState.FromString(saved[1]).phase
@@ -157,6 +170,9 @@ class Invariants:
         if state in TERMINAL and self._world.engine.running(key):
             name = TaskState.Name(state)
             raise Violation(f"{key} is reported {name} while its container runs")
+        if state in TERMINAL and self._world.programs.runs(key):
+            name = TaskState.Name(state)
+            raise Violation(f"{key} is reported {name} while its executor runs it")
 
     def _reregistration_sent(self, message: ReregisterSlaveMessage) -> None:
         disk = self._world.disk

@@ -108,6 +108,8 @@ class Master:
                 self._operation_status(message)
             case m.UpdateSlaveMessage():
                 self._compare_operations(message)
+            case m.ExecutorToFrameworkMessage():
+                self._world.programs.echoed(message)
             case _:
                 raise Violation(f"a master does not expect {type(message).__name__}")
 
@@ -317,16 +319,30 @@ class Master:
                 member = TaskKey(scheduler.id, TaskId(info.task_id.value))
                 self.agent.tasks[member] = MasterTask()
             executor = ExecutorKey(scheduler.id, ExecutorId(launch.executor.executor_id.value))
-            launch.launch_executor = executor not in self.agent.executors
-            self.agent.executors.add(executor)
+            self._book(launch, executor)
+        elif isinstance(launch, m.RunTaskMessage) and key in self._world.programs.executor_of:
+            self._book(launch, self._world.programs.executor_of[key])
         self._send(launch)
         if self._world.rng.random() < self._world.faults["launch_doubled"]:
             self._send(launch)
+
+    def _book(
+        self, launch: m.RunTaskMessage | m.RunTaskGroupMessage, executor: ExecutorKey
+    ) -> None:
+        assert self.agent is not None
+        launch.launch_executor = executor not in self.agent.executors
+        self.agent.executors.add(executor)
 
     def kill(self, key: TaskKey, message: Message) -> None:
         if self.agent is not None and key in self.agent.tasks:
             self.agent.tasks[key].killed = True
             self._tell(message)
+
+    def shut_down(self, executor: ExecutorKey) -> None:
+        message = m.ShutdownExecutorMessage()
+        message.framework_id.value = executor.framework_id
+        message.executor_id.value = executor.executor_id
+        self._tell(message)
 
     def tell(self, message: Message) -> None:
         self._tell(message)

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from shim.model import facts
 from shim.model.ids import Pid
+from shim.protos.messages_pb2 import ExitedExecutorMessage
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -48,6 +49,9 @@ class Network:
         delay = self._arrival(self.outgoing)
         if delay is not None:
             self._world.clock.after(delay, self._at_master, self.outgoing.link, to, message)
+        elif isinstance(message, ExitedExecutorMessage):
+            # As below. Of other messages the agent does not care: it repeats them anyway.
+            self._world.clock.after(1.0, self._world.agents_link_failed, to)
 
     def _at_master(self, link: int, to: Pid, message: Message | None) -> None:
         if link == self.outgoing.link:

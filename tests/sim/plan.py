@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from tests.sim.seeds import WITHOUT_EXECUTORS
+
 #: The weight of each event, by theme; a run has one to three themes.
 THEMES: dict[str, dict[str, int]] = {
     "tasks": {"kill": 3, "exit": 3, "health": 2, "kill_executor": 1, "foreign_removal": 1},
@@ -23,6 +25,21 @@ THEMES: dict[str, dict[str, int]] = {
     "operators": {"drain": 4, "reactivate": 3, "gone": 1, "leave": 1},
     "disasters": {"wipe": 1, "gone": 1, "crash": 2},
 }
+
+#: Of runs with custom executors, beside those of their themes.
+EXECUTOR_EVENTS = {
+    "executor_exit": 2,
+    "executor_break": 5,
+    "executor_removal": 1,
+    "executor_message": 2,
+    "executor_shutdown": 2,
+    "impersonate": 1,
+    "crash": 5,
+    "failover": 1,
+}
+_OF_EXECUTORS = EXECUTOR_EVENTS.keys() - {"crash", "failover"}
+_EXECUTOR_SHARE = 0.2
+"""Of all runs, those in which tasks are launched for custom executors."""
 
 _FAULTS = {
     "engine_error": (0.0, 0.0, 0.1, 0.3),
@@ -50,6 +67,27 @@ class Event:
 
 
 @dataclass(slots=True)
+class ExecutorTraits:
+    """How the program of a custom executor behaves. Rates are of 1."""
+
+    v1: bool
+    silent: bool
+    """It never registers."""
+    stubborn: bool
+    """It ignores that it is to shut down."""
+    deaf: bool
+    """It ignores kills of its tasks."""
+    late: bool
+    """After a loss of its agent it comes back too late, or almost."""
+    dies: float | None
+    """Seconds from its start until it exits."""
+    unfit: bool
+    """Its container cannot grow."""
+    update_lost: float
+    update_doubled: float
+
+
+@dataclass(slots=True)
 class Plan:
     seed: int
     faults: dict[str, float]
@@ -65,6 +103,8 @@ class Plan:
     volumes: int = 0
     """Persistent volumes that are created and destroyed. Then the master sends operations; else it
     is an old one, which sends all reservations at once."""
+    executors: list[ExecutorTraits] = field(default_factory=list)
+    """The custom executors that tasks are launched for."""
 
 
 def make(seed: int) -> Plan:
@@ -80,7 +120,48 @@ def make(seed: int) -> Plan:
             if event.name == "launch" and rng.random() < 0.7:
                 event.arguments["volume"] = rng.randrange(plan.volumes)
         plan.events.sort(key=lambda event: event.at)
+    _add_executors(plan, Random(f"executor {seed}"))
     return plan
+
+
+def _add_executors(plan: Plan, rng: Random) -> None:
+    """Have custom executors run some of the tasks. Drawn apart, as the volumes."""
+    if plan.seed in WITHOUT_EXECUTORS or rng.random() >= _EXECUTOR_SHARE:
+        return
+    plan.executors = [_traits(rng) for _ in range(rng.choice((1, 1, 2)))]
+    launches = [event for event in plan.events if event.name == "launch"]
+    for event in launches:
+        how = event.arguments
+        if how["kind"] in ("task", "group") and "volume" not in how and rng.random() < 0.7:
+            how["kind"] = "custom" if how["kind"] == "task" else "custom_group"
+            how["executor"] = rng.randrange(len(plan.executors))
+            if rng.random() < 0.7:
+                how["trouble"], how["pull"] = "", 0.0
+    names = sorted(EXECUTOR_EVENTS)
+    weights = [EXECUTOR_EVENTS[name] for name in names]
+    for what in rng.choices(names, weights, k=rng.choice((0, 2, 5))):
+        added = _event(rng, what, plan.length, len(launches), len(plan.frameworks))
+        if what in _OF_EXECUTORS:
+            added.arguments["executor"] = rng.randrange(len(plan.executors))
+        if what == "crash" and rng.random() < 0.7:
+            # The steps from the launch of an executor to its first update.
+            added.at = rng.choice(launches).at + rng.choice((0.0, 0.0, 0.1, 1.0, 3.0))
+        plan.events.append(added)
+    plan.events.sort(key=lambda event: event.at)
+
+
+def _traits(rng: Random) -> ExecutorTraits:
+    return ExecutorTraits(
+        v1=rng.random() < 0.6,
+        silent=rng.random() < 0.07,
+        stubborn=rng.random() < 0.2,
+        deaf=rng.random() < 0.1,
+        late=rng.random() < 0.15,
+        dies=rng.choice((None,) * 8 + (0.5, 20.0)),
+        unfit=rng.random() < 0.1,
+        update_lost=rng.choice((0.0, 0.0, 0.2)),
+        update_doubled=rng.choice((0.0, 0.3)),
+    )
 
 
 def _make(rng: Random, seed: int) -> Plan:
@@ -179,6 +260,8 @@ def _event(rng: Random, what: str, length: float, tasks: int, frameworks: int) -
         case "detach":
             how = {"framework": framework, "seconds": rng.choice((0.1, 3.0, 40.0))}
         case "teardown":
+            how = {"framework": framework}
+        case _ if what in _OF_EXECUTORS:
             how = {"framework": framework}
         case "new_info":
             how = {"framework": framework, "killing": rng.random() < 0.5}

@@ -9,7 +9,7 @@ import pytest
 from shim.model.states import TERMINAL
 from shim.protos.mesos_pb2 import TaskState
 from tests.sim.disk import Disk
-from tests.sim.plan import THEMES, make
+from tests.sim.plan import EXECUTOR_EVENTS, THEMES, make
 from tests.sim.run import run_seed, shrink, violation
 from tests.sim.seeds import CORPUS
 from tests.sim.sqlite_disk import SqliteDisk
@@ -53,7 +53,7 @@ def test_300_seeds_cover_every_event_and_every_terminal_state() -> None:
     """Invariants hold trivially in a run without events."""
     delivered: set[str] = set()
     events: set[str] = set()
-    processes = masters = tasks = written = destroyed = 0
+    processes = masters = tasks = written = destroyed = handed_over = executor_updates = 0
     for seed in range(300):
         plan = make(seed)
         world = World(plan)
@@ -64,12 +64,16 @@ def test_300_seeds_cover_every_event_and_every_terminal_state() -> None:
         tasks += len(world.disk.accepted)
         written += len(world.volumes.written)
         destroyed += len(world.volumes.destroyed)
+        handed_over += world.programs.handed_over
+        executor_updates += world.programs.acknowledged
         processes += world._processes
         masters += world._masters
     ends = {TaskState.Name(state) for state in TERMINAL}
-    never = {"TASK_ERROR", "TASK_GONE"}
-    assert delivered == ends - never | {"TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"}
-    assert events == {"launch", "operate", *(name for theme in THEMES.values() for name in theme)}
+    assert delivered == ends - {"TASK_ERROR"} | {"TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"}
+    of_themes = {name for theme in THEMES.values() for name in theme}
+    assert events == {"launch", "operate", *of_themes, *EXECUTOR_EVENTS}
+    assert handed_over > 40
+    assert executor_updates > 60
     assert written > 50
     assert destroyed > 25
     assert tasks > 600

@@ -11,25 +11,24 @@ from typing import Any
 from google.protobuf.message import Message
 
 from shim.core.context import CoreSettings, PodNetwork
-from shim.core.timers import RegistrationTimer, ShutdownTimer, Timer, UpdateRetry
+from shim.core.timers import ExitTimer, RegistrationTimer, ShutdownTimer, Timer, UpdateRetry
 from shim.model import facts, orders
 from shim.model.ids import ExecutorId, ExecutorKey, Pid, TaskId, TaskKey
 from shim.model.records import Record
 from shim.model.resource_sets import Resources
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import (
-    ContainerInfo,
     DrainConfig,
     HealthCheck,
-    Resource,
     SlaveInfo,
-    TaskInfo,
     Value,
 )
 from tests.sim.clock import Clock, Crash, Violation
 from tests.sim.disk import Disk
 from tests.sim.engine import Behaviour, Engine
+from tests.sim.executors import ExecutorPrograms
 from tests.sim.invariants import Invariants
+from tests.sim.launches import executor_message, group_message, launch_message, reservation
 from tests.sim.master import Master, Registry, executor_info, task_info, volume_resource
 from tests.sim.network import Network
 from tests.sim.plan import Plan
@@ -57,6 +56,8 @@ class World:
         self.invariants = Invariants(self)
         self.engine = Engine(self.clock, plan, Random(f"engine {plan.seed}"), self.say)
         self.engine.changed = self._container_changed
+        self.programs = ExecutorPrograms(self)
+        self.engine.executor_started = self.programs.started
         self.volumes = VolumeHistory(self.say)
         self.engine.mounted = self.volumes.mounted
         self.engine.destroyed = self.volumes.removed
@@ -72,6 +73,7 @@ class World:
             "1.11.0",
             authenticate=plan.authenticate,
             pod_network=PodNetwork.SHARED,
+            fixed_size=plan.triton and bool(plan.executors),
         )
         self.process: Process | None = None
         self.detected: Pid | None = None
@@ -163,6 +165,7 @@ class World:
         if self._wiping:
             self._lose_disk()
         self.network.agent_died()
+        self.programs.agent_died()
         if self.clock.now >= self.network.incoming.cut_until:
             self.clock.after(0.01, self._break_link_after_death, self._processes)
         # A request on its way to the endpoint arrives before the next life looks at it.
@@ -193,6 +196,7 @@ class World:
         if self.process is process:
             self.process = None
             self.network.agent_died()
+            self.programs.agent_died()
             self.clock.after(0.01, self._break_link_after_death, self._processes)
             self.clock.after(max(1.0, self.plan.slow + 0.1), self._boot)
 
@@ -282,6 +286,10 @@ class World:
             self.network.break_incoming()
             master.link_broke()
 
+    def agents_link_failed(self, to: Pid) -> None:
+        """The agent's connection to the master timed out."""
+        self._post(facts.LinkBroke(to.address))
+
     def partition(self, up: bool, down: bool, seconds: float, lossy: bool) -> None:
         for cut, direction in ((up, self.network.outgoing), (down, self.network.incoming)):
             if cut:
@@ -313,7 +321,7 @@ class World:
             return
         if self.clock.now < self.network.incoming.cut_until:
             return
-        master.reserved = [] if master.reserved else [_reservation()]
+        master.reserved = [] if master.reserved else [reservation()]
         master.send_reserved()
 
     # --- volumes ---------------------------------------------------------------------------
@@ -344,16 +352,21 @@ class World:
         pod: int = 0,
         others: Sequence[dict[str, Any]] = (),
         volume: int | None = None,
+        executor: int = 0,
         **behaviour: Any,
     ) -> None:
-        """``pod`` and ``others`` are those of a group: its executor, and its further tasks."""
+        """``pod`` and ``others`` are those of a group: its executor, and its further tasks.
+
+        ``executor`` is the custom executor of a task or group of such a ``kind``.
+        """
         scheduler = self._scheduler(framework)
         key = TaskKey(scheduler.id, TaskId(f"t{task}"))
         master = self.master
         if scheduler.gone or key in scheduler.launched:
             return
         if master is None or not master.open or not scheduler.connected:
-            arguments = (task, framework, kind, grace, limit, checked, pod, others, volume)
+            traits = (grace, limit, checked, pod, others, volume, executor)
+            arguments = (task, framework, kind, *traits)
             again = partial(self.launch, *arguments, **behaviour)
             if not self.settling:
                 self.clock.after(0.5, again)
@@ -375,17 +388,22 @@ class World:
             info.resources.add().CopyFrom(volume_resource(volume))
             info.resources[-1].allocation_info.role = "prod"
             self.uses[key] = volume
-        scheduler.launched[key] = info
-        if kind == "group":
-            infos = [info]
-            for number, other in enumerate(others, 1):
-                member = TaskKey(scheduler.id, TaskId(f"t{task}.{number}"))
-                self.engine.behaviours[member] = Behaviour(**other)
-                scheduler.launched[member] = task_info(member, master.agent.id)
-                infos.append(scheduler.launched[member])
-            master.launch(scheduler, key, _group_message(scheduler, infos, pod))
+        infos = {key: info}
+        for number, other in enumerate(others if "group" in kind else (), 1):
+            member = TaskKey(scheduler.id, TaskId(f"t{task}.{number}"))
+            self.engine.behaviours[member] = Behaviour(**other)
+            infos[member] = task_info(member, master.agent.id)
+        scheduler.launched.update(infos)
+        if "custom" in kind:
+            self.programs.launched(infos, executor, Behaviour(**behaviour))
+            custom = self.programs.info(scheduler.id, executor)
+            message = executor_message(scheduler, list(infos.values()), custom, kind)
+        elif kind == "group":
+            default = executor_info(scheduler.id, pod)
+            message = group_message(scheduler, list(infos.values()), default)
         else:
-            master.launch(scheduler, key, _launch_message(scheduler, info, kind))
+            message = launch_message(scheduler, info, kind)
+        master.launch(scheduler, key, message)
 
     def _scheduler(self, index: int) -> Scheduler:
         return list(self.schedulers.values())[index]
@@ -410,17 +428,18 @@ class World:
 
     def kill_executor(self, task: int) -> None:
         key = self._key(task)
-        if key is not None and self.master is not None:
-            message = m.ShutdownExecutorMessage()
-            message.framework_id.value, message.executor_id.value = key
-            self.master.tell(message)
+        if key is not None:
+            self._shut_down(ExecutorKey(key.framework_id, ExecutorId(key.task_id)))
 
     def kill_pod(self, framework: int, pod: int) -> None:
+        self._shut_down(self._executor(framework, f"pod{pod}"))
+
+    def _executor(self, framework: int, name: str) -> ExecutorKey:
+        return ExecutorKey(self._scheduler(framework).id, ExecutorId(name))
+
+    def _shut_down(self, key: ExecutorKey) -> None:
         if self.master is not None:
-            message = m.ShutdownExecutorMessage()
-            message.framework_id.value = self._scheduler(framework).id
-            message.executor_id.value = f"pod{pod}"
-            self.master.tell(message)
+            self.master.shut_down(key)
 
     def infra_exit(self, framework: int, pod: int) -> None:
         for name in self._infra_of(framework, pod):
@@ -431,8 +450,40 @@ class World:
             self.engine.remove_by_others(name)
 
     def _infra_of(self, framework: int, pod: int) -> list[str]:
-        key = ExecutorKey(self._scheduler(framework).id, ExecutorId(f"pod{pod}"))
+        return self._containers_of_executor(self._executor(framework, f"pod{pod}"))
+
+    def _containers_of_executor(self, key: ExecutorKey) -> list[str]:
         return [name for name, found in self.engine.containers.items() if found.ref.key == key]
+
+    # --- custom executors ------------------------------------------------------------------
+
+    def executor_exit(self, framework: int, executor: int) -> None:
+        self.programs.exit(self._executor(framework, f"custom{executor}"))
+
+    def executor_break(self, framework: int, executor: int) -> None:
+        self.programs.break_link(self._executor(framework, f"custom{executor}"))
+
+    def executor_removal(self, framework: int, executor: int) -> None:
+        for name in self._containers_of_executor(self._executor(framework, f"custom{executor}")):
+            self.engine.remove_by_others(name)
+
+    def executor_shutdown(self, framework: int, executor: int) -> None:
+        self._shut_down(self._executor(framework, f"custom{executor}"))
+
+    def executor_message(self, framework: int, executor: int) -> None:
+        key = self._executor(framework, f"custom{executor}")
+        master = self.master
+        if master is not None and master.agent is not None:
+            message = m.FrameworkToExecutorMessage(data=str(key).encode())
+            message.framework_id.value = key.framework_id
+            message.executor_id.value = key.executor_id
+            message.slave_id.value = master.agent.id
+            master.tell(message)
+
+    def impersonate(self, framework: int, executor: int) -> None:
+        self.programs.impersonate(self._executor(framework, f"custom{executor}"))
+
+    # --- frameworks: subscriptions ---------------------------------------------------------
 
     def detach(self, framework: int, seconds: float) -> None:
         scheduler = self._scheduler(framework)
@@ -484,6 +535,7 @@ class World:
     def exit(self, task: int, code: int) -> None:
         for name in self._containers_of(task):
             self.engine.exit(name, code)
+        self.programs.end_tasks(lambda key: _is_of(key, task), code)
 
     def foreign_removal(self, task: int) -> None:
         for name in self._containers_of(task):
@@ -527,10 +579,15 @@ class World:
         self._tidy()
 
     def _tidy(self) -> None:
-        """Let every running container exit; let the master forget frameworks that are gone."""
+        """Let every running container exit; let the master forget frameworks that are gone.
+
+        The containers of a group that is being ended are the agent's business alone.
+        """
         for container in list(self.engine.containers.values()):
-            if isinstance(container.ref.key, TaskKey):
+            key = container.ref.key
+            if isinstance(key, TaskKey) and not self.invariants.ends_with_group(key):
                 self.engine.exit(container.ref.name, 0)
+        self.programs.settle()
         master = self.master
         assert master is not None
         for scheduler in self.schedulers.values():
@@ -602,11 +659,12 @@ class World:
         timers: set[Timer] = {
             RegistrationTimer.PING_TIMEOUT,
             ShutdownTimer.ACKNOWLEDGEMENTS,
+            ExitTimer.RETRY,
             *map(UpdateRetry, undeliverable),
         }
         left = {
             "tasks in memory": core.tasks.table,
-            "executors in memory": list(core.executors),
+            "executors in memory": [*core.executors, *core.custom_executors.table],
             "streams": len(core.status_updates) - len(undeliverable),
             "frameworks in memory": core.frameworks.table if not undeliverable else None,
             "pending removals on disk": self.disk.pending_removals,
@@ -661,43 +719,6 @@ def _agent_info() -> SlaveInfo:
     return info
 
 
-def _reservation() -> Resource:
-    resource = Resource(name="cpus", type=Value.SCALAR, role="prod")
-    resource.scalar.value = 1.0
-    resource.reservation.principal = "p"
-    return resource
-
-
 def _is_of(key: TaskKey | ExecutorKey, task: int) -> bool:
     """Whether it is the plan's task, or one of the plan's task group."""
     return isinstance(key, TaskKey) and key.task_id.partition(".")[0] == f"t{task}"
-
-
-def _group_message(
-    scheduler: Scheduler, infos: Sequence[TaskInfo], pod: int
-) -> m.RunTaskGroupMessage:
-    message = m.RunTaskGroupMessage()
-    message.framework.CopyFrom(scheduler.info)
-    message.executor.CopyFrom(executor_info(scheduler.id, pod))
-    for info in infos:
-        added = message.task_group.tasks.add()
-        added.CopyFrom(info)
-        added.executor.CopyFrom(message.executor)
-    return message
-
-
-def _launch_message(scheduler: Scheduler, info: TaskInfo, kind: str) -> m.RunTaskMessage:
-    message = m.RunTaskMessage(pid="@0.0.0.0:0")
-    message.framework.CopyFrom(scheduler.info)
-    message.task.CopyFrom(info)
-    if kind == "executor":
-        message.task.executor.executor_id.value = "custom"
-    elif kind == "volume":
-        message.task.resources.add().CopyFrom(_reservation())
-        message.task.resources[-1].scalar.value = 7.0
-        message.task.resources[-1].allocation_info.role = "prod"
-    if kind != "executor":
-        message.task.command.value = "true"
-        message.task.container.type = ContainerInfo.DOCKER
-        message.task.container.docker.image = "image"
-    return message
