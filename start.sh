@@ -10,6 +10,7 @@ set -euo pipefail
 . "$ROOT/scripts/ha.sh"
 . "$ROOT/scripts/network.sh"
 . "$ROOT/scripts/compose_checks.sh"
+. "$ROOT/scripts/monitoring.sh"
 . "$ROOT/scripts/compose.sh"
 . "$ROOT/scripts/embedded.sh"
 
@@ -24,12 +25,14 @@ usage: bash start.sh [start] [FLAGS]   set everything up and start it
   --embedded           only an embedded master and the agent, as one process on this machine
                        (without either: --compose if its images are available)
   --ha                 --compose with three of each server, two shims, TLS, passwords and tokens
+  --monitoring         --compose with Prometheus and Grafana: alerts and a dashboard of the agents
   -p, --project NAME   the name of the demo; several can run on different ports (mesos)
   --datacenters LIST   one more agent for each NAME=ENDPOINT,... (on Triton: NAME,...)
   --agents N           N agents at one Docker Engine, each with a part of its resources (1)
   --no-install         install no system packages (NO_INSTALL=1)
 
   --master-port N --agent-port N --marathon-port N --consul-port N --web-port N
+  --prometheus-port N --grafana-port N
                        ports of this machine. compose/.env has their defaults, and every image
                        and memory limit; the environment overrides them: MASTER_PORT=6050
 END
@@ -41,7 +44,7 @@ wrong() {
 }
 
 parse() {
-  VERB='' MODE='' HA='' FOLLOW=()
+  VERB='' MODE='' HA='' MONITORING='' FOLLOW=()
   while [ $# -gt 0 ]; do
     case $1 in
     start | status | logs | stop)
@@ -52,6 +55,7 @@ parse() {
     -f) FOLLOW=(-f) ;;
     --compose | --embedded) MODE=${1#--} ;;
     --ha) HA=1 MODE=compose ;;
+    --monitoring) MONITORING=1 MODE=compose ;;
     --no-install) export NO_INSTALL=1 ;;
     --*=*)
       local flag=${1%%=*} value=${1#*=}
@@ -81,6 +85,8 @@ take() {
   --marathon-port) export MARATHON_PORT=$2 ;;
   --consul-port) export CONSUL_PORT=$2 ;;
   --web-port) export WEB_PORT=$2 ;;
+  --prometheus-port) export PROMETHEUS_PORT=$2 ;;
+  --grafana-port) export GRAFANA_PORT=$2 ;;
   *) wrong "unknown argument: $1" ;;
   esac
 }
@@ -127,7 +133,10 @@ PROJECT=${COMPOSE_PROJECT_NAME:-mesos}
 parse "$@"
 need_project_name "$PROJECT" ||
   wrong "--project $PROJECT: lower case letters, digits, - and _ only"
+MONITORING_WANTED=$MONITORING
 load_settings
+# A running demo without it gets what is missing.
+[ "$MONITORING_WANTED" != 1 ] || [ "${MONITORING:-}" = 1 ] || MONITORING=1 SERVICES=
 SHIM_PORTS=${SHIM_PORTS:-${OFFERED_PORTS:-}}
 load_defaults
 

@@ -37,6 +37,7 @@ compose_environment() {
   # shellcheck disable=SC2153  # start.sh sets PROJECT
   export COMPOSE_PROJECT_NAME=$PROJECT SHIM_ID
   ha_environment
+  monitoring_environment
   # The first request of a Triton endpoint for a container waits for its machine.
   export COMPOSE_HTTP_TIMEOUT=600 DOCKER_CLIENT_TIMEOUT=600
   if on_triton; then
@@ -68,6 +69,7 @@ compose_ports() {
   need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MASTER_PORT" "the master" --master-port MASTER_PORT
   need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MARATHON_PORT" Marathon --marathon-port MARATHON_PORT
   need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$AGENT_PORT" "the agent" --agent-port AGENT_PORT
+  monitoring_ports
   [ -n "${HA:-}" ] || return 0
   need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MASTER2_PORT" "a master" "in compose/.env" MASTER2_PORT
   need_free_port "${BIND_ADDRESS:-127.0.0.1}" "$MASTER3_PORT" "a master" "in compose/.env" MASTER3_PORT
@@ -135,7 +137,8 @@ show() {
 save_compose() {
   save_settings compose HA CONSUL MESOS_MASTER MARATHON AGENTS TRITON TASK_NETWORK \
     CONSUL_PORT MASTER_PORT MARATHON_PORT AGENT_PORT MASTER2_PORT MASTER3_PORT AGENT2_PORT \
-    SUBNETS AGENTS_HERE SERVICES OFFERED_PORTS DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY
+    MONITORING PROMETHEUS_PORT GRAFANA_PORT SUBNETS AGENTS_HERE SERVICES OFFERED_PORTS DOCKER_HOST \
+    DOCKER_CERT_PATH DOCKER_TLS_VERIFY
 }
 
 compose_wait() {
@@ -146,7 +149,8 @@ compose_wait() {
   came_up "Consul" "$CONSUL_SECONDS" "$(consul_url)/ui/" consul_leads &&
     wait_for "$AGENTS agent(s) to register" "$MASTER_SECONDS" agents_are_settled &&
     came_up "the master, with $AGENTS agent(s)" 1 "$(master_url)/" agents_are_there &&
-    came_up "Marathon" "$MARATHON_SECONDS" "$(marathon_url)/ui/" marathon_answers || return 1
+    came_up "Marathon" "$MARATHON_SECONDS" "$(marathon_url)/ui/" marathon_answers &&
+    monitoring_wait || return 1
   save_compose
 }
 
@@ -157,6 +161,7 @@ compose_start() {
   ! on_triton || OFFERED_PORTS=$TRITON_PORTS
   write_datacenters
   write_agents
+  write_monitoring
   write_samples
   # After a start that failed half way, containers of this project have the ports.
   [ -n "$(project_containers)" ] || compose_ports
@@ -230,7 +235,7 @@ Mesos with Marathon and Consul is running.
 
   Consul     $(consul_url)/ui/
   master     $(master_url)/
-  Marathon   $(marathon_url)/ui/
+  Marathon   $(marathon_url)/ui/$(monitoring_lines)
 
 Use it        eval "\$(bash $(quoted "${home}env.sh") $PROJECT)"
 Hello world   curl ${authority}-X POST -H 'Content-Type: application/json' -d @$(quoted "${home}.run/$PROJECT/apps/nginx.json") $(marathon_url)/v2/apps
@@ -297,7 +302,7 @@ compose_status() {
   tell "Consul has a leader: $(consul_url)/ui/" "Consul does NOT answer" consul_leads
   tell "$AGENTS agent(s) registered: $(master_url)/" "NOT all agents are registered" agents_are_there
   ha_status
-  tell "Marathon answers: $(marathon_url)/ui/" "Marathon does NOT answer" marathon_answers
+  tell "Marathon answers: $(marathon_url)/ui/$(monitoring_lines)" "Marathon does NOT answer" marathon_answers
   probe tasks "$(master_url)/tasks" || echo "the master does NOT answer"
   probe queue "$(marathon_url)/v2/queue" "$OFFERED_PORTS" || true
 }

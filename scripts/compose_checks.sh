@@ -34,7 +34,7 @@ engine_host() {
   esac
 }
 
-# Sets COMPOSE. 1.27 is the first version that supports the file format.
+# Sets COMPOSE. 1.28 is the first version that knows profiles.
 find_compose() {
   local version
   if limit "$ASK_SECONDS" docker compose version >/dev/null 2>&1; then
@@ -42,8 +42,8 @@ find_compose() {
   elif version=$(limit "$ASK_SECONDS" docker-compose version --short 2>/dev/null); then
     COMPOSE=(docker-compose)
     case $version in
-    1.[0-9] | 1.[0-9].* | 1.1[0-9].* | 1.2[0-6].*)
-      WHY="docker-compose $version is too old: 1.27 or newer is needed"
+    1.[0-9] | 1.[0-9].* | 1.1[0-9].* | 1.2[0-7].*)
+      WHY="docker-compose $version is too old: 1.28 or newer is needed"
       return 1
       ;;
     esac
@@ -55,6 +55,7 @@ find_compose() {
 
 compose_images() {
   printf '%s\n' "$CONSUL_IMAGE" "$ZOOKEEPER_IMAGE" "$MASTER_IMAGE" "$MARATHON_IMAGE"
+  [ "${MONITORING:-}" != 1 ] || printf '%s\n' "$PROMETHEUS_IMAGE" "$GRAFANA_IMAGE"
   if shim_is_built; then
     printf '%s\n' "$BASE_IMAGE"
   else
@@ -100,6 +101,10 @@ compose_is_possible() {
   done
   if [ "${HA:-}" = 1 ] && on_triton; then
     WHY="--ha mounts its secrets, which Triton cannot: see compose/README.md"
+    return 1
+  fi
+  if [ "${MONITORING:-}" = 1 ] && on_triton; then
+    WHY="--monitoring mounts its files, which Triton cannot: see compose/deploy/README.md"
     return 1
   fi
   [ -z "${HA:-}" ] || [ -z "${DATACENTERS:-}" ] || die "--datacenters with --ha: see compose/README.md"

@@ -127,7 +127,7 @@ def make(top: Path, host: str, masters: str, marathon: str, shims: str) -> None:
         return
     # Only its owner comes in; a container sees one directory, mounted, as its own user.
     top.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in ("consul", "master", "marathon", "shim", "operator"):
+    for name in ("consul", "master", "marathon", "shim", "operator", "prometheus"):
         (top / name).mkdir(exist_ok=True)
         (top / name).chmod(0o755)
     authority = Authority()
@@ -138,6 +138,7 @@ def make(top: Path, host: str, masters: str, marathon: str, shims: str) -> None:
     # The agent's host name is an address of the engine's host.
     authority.issue(top / "shim", "mesos-shim", (*here, *shims.split(",")))
     authority.issue(top / "operator", "operator", here)
+    authority.issue(top / "prometheus", "prometheus", here)
     holders = ("agent", "marathon", "operator", "journal")
     words = {who: secrets.token_urlsafe(24) for who in holders}
     management, token = str(uuid.uuid4()), str(uuid.uuid4())
@@ -149,6 +150,7 @@ def make(top: Path, host: str, masters: str, marathon: str, shims: str) -> None:
     operator = {"principal": "operator", "secret": words["operator"]}
     write(top / "shim/http.json", {"credentials": [operator]})
     write(top / "shim/token", token)
+    write(top / "prometheus/password", words["operator"])
     write(top / "operator.sh", operator_lines(top / "operator", management, words))
     write(top / "addresses", addresses)
 

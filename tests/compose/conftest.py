@@ -9,6 +9,7 @@ import venv
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import which
 
 import docker
 import pytest
@@ -21,6 +22,7 @@ from tests.test_start import Demo, copy_tree, shell
 PORTS = (
     *("MASTER_PORT", "AGENT_PORT", "MARATHON_PORT", "CONSUL_PORT"),
     *("MASTER2_PORT", "MASTER3_PORT", "AGENT2_PORT"),
+    *("PROMETHEUS_PORT", "GRAFANA_PORT"),
 )
 
 
@@ -46,6 +48,8 @@ def stand_ins(
             "CONSUL_IMAGE": images.consul(client),
             "MASTER_IMAGE": images.on_shim(client, shim, "master"),
             "MARATHON_IMAGE": images.on_shim(client, shim, "marathon"),
+            "GRAFANA_IMAGE": images.grafana(client),
+            **({"PROMETHEUS_IMAGE": images.prometheus(client)} if which("prometheus") else {}),
         }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import configparser
 import hashlib
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,32 @@ def consul(client: docker.DockerClient) -> str:
 
     key = (str(program.stat().st_size), (HERE / "tree.py").read_text())
     return made(client, "consul", key, fill, ['ENTRYPOINT ["consul"]'])
+
+
+def prometheus(client: docker.DockerClient) -> str:
+    """As the official image: it reads /etc/prometheus/prometheus.yml."""
+    program = Path(which("prometheus"))
+
+    def fill(tree: Tree) -> None:
+        add_shell(tree)
+        tree.program(program, "bin/prometheus")
+
+    flags = ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]
+    entrypoint = json.dumps(["prometheus", *flags])
+    key = (str(program.stat().st_size), (HERE / "tree.py").read_text())
+    return made(client, "prometheus", key, fill, [f"ENTRYPOINT {entrypoint}"])
+
+
+def grafana(client: docker.DockerClient) -> str:
+    """Serves all its files, so that a test sees what is mounted where Grafana would read it."""
+
+    def fill(tree: Tree) -> None:
+        add_shell(tree)
+        tree.file("api/health", b"{}")
+
+    key = ("grafana", (HERE / "tree.py").read_text())
+    entrypoint = json.dumps(["httpd", "-f", "-p", "3000", "-h", "/"])
+    return made(client, "grafana", key, fill, [f"ENTRYPOINT {entrypoint}"])
 
 
 def couchbase(client: docker.DockerClient) -> str:

@@ -29,11 +29,12 @@ pytestmark = [
 ]
 
 
+@pytest.mark.needs_prometheus
 def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) -> None:
     project = ("-p", demo.project)
     second = "--datacenters=second=unix:///var/run/docker.sock"
     image = busybox.build(client)
-    started = demo("--compose", second, "--agents=3", *project, SAMPLE_IMAGE=image)
+    started = demo("--compose", second, "--agents=3", "--monitoring", *project, SAMPLE_IMAGE=image)
     rendered = demo.root / ".run" / demo.project / "apps/nginx.json"
     assert str(rendered.relative_to(demo.root)) in started.stdout
     assert json.loads(rendered.read_text())["container"]["docker"]["image"] == image
@@ -72,8 +73,10 @@ def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) 
     ask(f"http://{addresses['MARATHON']}/v2/apps/nginx", "PUT", {"instances": 3})
     first(lambda: len(ask(passing)) == 3, "three of nginx healthy in Consul")
 
+    check_monitoring(demo, agents=4)
     status = demo("status", *project).stdout
     assert "4 agent(s) registered" in status
+    assert status.count("Prometheus answers: ") == status.count("Grafana answers: ") == 1
     assert status.count("TASK_RUNNING") == 3
     assert "leading master" in demo("logs", *project).stdout
 
@@ -82,6 +85,25 @@ def test_everything_from_start_to_stop(demo: Demo, client: docker.DockerClient) 
     assert "containers of tasks of" not in stopped.stderr
     assert left_over(client, demo.project) == []
     assert demo.evaluated(demo.project).returncode != 0
+
+
+def check_monitoring(demo: Demo, agents: int) -> None:
+    """Prometheus scrapes every agent and has the alerts; Grafana finds what it is to read."""
+    prometheus = f"http://127.0.0.1:{demo.environ['PROMETHEUS_PORT']}/api/v1"
+
+    def scraped() -> bool:
+        found = ask(f"{prometheus}/targets")["data"]["activeTargets"]
+        return [target["health"] for target in found] == ["up"] * agents
+
+    first(scraped, f"{agents} agents scraped")
+    groups = ask(f"{prometheus}/rules")["data"]["groups"]
+    alerts = {rule["name"] for group in groups for rule in group["rules"]}
+    assert {"MesosShimDown", "mesos_shim:tasks:sum"} <= alerts
+    grafana = f"http://127.0.0.1:{demo.environ['GRAFANA_PORT']}"
+    provisioning = f"{grafana}/etc/grafana/provisioning"
+    assert "http://prometheus:9090" in ask(f"{provisioning}/datasources/prometheus.yml")
+    assert "/var/lib/grafana/dashboards" in ask(f"{provisioning}/dashboards/mesos-shim.yml")
+    assert ask(f"{grafana}/var/lib/grafana/dashboards/mesos-shim.json")["uid"] == "mesos-shim"
 
 
 def check_shares(agents: list[dict[str, Any]], client: docker.DockerClient) -> None:
@@ -96,6 +118,7 @@ def check_shares(agents: list[dict[str, Any]], client: docker.DockerClient) -> N
     assert total <= client.info()["MemTotal"]
 
 
+@pytest.mark.needs_prometheus
 def test_three_of_each_and_one_of_each_killed(demo: Demo, client: docker.DockerClient) -> None:
     """TLS, credentials and tokens; the leading master, the leading shim, a ZooKeeper and a Consul
     server are killed under a running task, which does not notice, and are there again after another
@@ -134,10 +157,11 @@ def test_three_of_each_and_one_of_each_killed(demo: Demo, client: docker.DockerC
     people.change("MARATHON", "/v2/apps/nginx", "PUT", {"instances": 2})
     first(lambda: people.services(2), "one more of nginx, of the new leader")
 
-    again = demo("--ha", *project)
+    again = demo("--ha", "--monitoring", *project)
     assert "running already" not in again.stderr
     assert first(lambda: people.peers() == 3, "three Consul servers")
     assert roles(demo) == {leader: "stands by", standby: "leads"}
+    check_monitoring(demo, agents=2)
     container.reload()
     assert container.status == "running"
     assert container.attrs["RestartCount"] == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 README = Path(__file__).parents[3] / "shim" / "http" / "README.md"
 PROCESS = ("process_cpu_seconds_total", "process_resident_memory_bytes")
 HISTOGRAMS = ("launch_seconds", "engine_call_seconds")
-_NAME = re.compile(r"`([a-z_]+)(?:\{([a-z,]+)\})?`")
+_NAME = re.compile(r"`([a-z_]+)(?:\{([a-z_,]+)\})?`")
 
 
 def documented() -> dict[str, tuple[str, ...]]:

@@ -57,6 +57,21 @@ def test_every_alarm_of_the_readme_has_an_alert() -> None:
     assert [name for name in names if f"mesos_shim_{name}" not in alerts] == []
 
 
+def test_grafana_is_given_the_dashboard_and_its_data_source() -> None:
+    """Where the compose file mounts the dashboard is where Grafana is told to look."""
+    provisioning = ROOT / "compose/deploy/grafana/provisioning"
+    compose = (ROOT / "compose/docker-compose.yml").read_text(encoding="utf-8")
+    providers = (provisioning / "dashboards/mesos-shim.yml").read_text(encoding="utf-8")
+    found = re.search(r"^ +path: (\S+)$", providers, re.MULTILINE)
+    assert found is not None
+    assert f"mesos-shim.json:{found[1]}/mesos-shim.json:ro" in compose
+    source = (provisioning / "datasources/prometheus.yml").read_text(encoding="utf-8")
+    assert "    type: prometheus\n" in source
+    assert "    url: http://prometheus:9090\n" in source
+    assert DASHBOARD["templating"]["list"][0]["query"] == "prometheus"
+    assert "\n  prometheus:\n" in compose
+
+
 @pytest.mark.needs_promtool
 def test_rules_are_valid_and_alerts_fire_when_they_should() -> None:
     tests = ROOT / "tests/compose/deploy/alerts.yml"
