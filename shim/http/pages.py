@@ -117,7 +117,7 @@ def agent_pages(view: View, cache: TaskJsonCache, files: FilesPages) -> Mapping[
         return event_stream(feed.events())
 
     async def show_task(query: Mapping[str, str]) -> Response:
-        found = task_json(view, query.get("id", ""))
+        found = task_json(view, query)
         if found is None:
             raise HttpError(404)
         return json_response(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shim.core.custom_executor import CustomExecutor
 from shim.core.history import CompletedTask
@@ -12,22 +12,42 @@ from shim.http.live.rows import row_id, scalars_of, stage_of
 from shim.http.protojson import Json, to_json
 from shim.http.view import View
 from shim.model.container import ContainerPort, Ref
+from shim.model.ids import FrameworkId, TaskId, TaskKey
 from shim.protos.mesos_pb2 import Task as WireTask
 from shim.protos.mesos_pb2 import TaskInfo, TaskState, TaskStatus
 
 _LAUNCHING = (TaskState.TASK_STAGING, TaskState.TASK_STARTING)
 
 
-def task_json(view: View, id_: str) -> Json | None:
-    """The task of the row ``id_``; None: the agent knows no such task any more."""
-    for task in view.agent.tasks.values():
-        if row_id(task.ref, executor_of(task, view.agent)) == id_:
-            return _live(view, task)
+def task_json(view: View, query: Mapping[str, str]) -> Json | None:
+    """By ``id``, that of its row, or by ``framework_id`` and ``task_id``: the last one of these.
+
+    None: the agent knows no such task any more.
+    """
+    if (found := _find_live(view, query)) is not None:
+        return _live(view, found)
     for framework_id in view.agent.completed_frameworks:
-        for completed in view.agent.completed_tasks(framework_id):
-            if row_id(completed.ref, completed.executor) == id_:
+        for completed in reversed(view.agent.completed_tasks(framework_id)):
+            if _is_meant(query, completed.ref, completed.executor):
                 return _completed(view, completed)
     return None
+
+
+def _find_live(view: View, query: Mapping[str, str]) -> Task | None:
+    tasks = view.agent.tasks
+    if "id" not in query:
+        return tasks.get(_key(query))
+    meant = (t for t in tasks.values() if _is_meant(query, t.ref, executor_of(t, view.agent)))
+    return next(meant, None)
+
+
+def _is_meant(query: Mapping[str, str], ref: Ref, executor: AnyExecutor | None) -> bool:
+    return row_id(ref, executor) == query["id"] if "id" in query else ref.key == _key(query)
+
+
+def _key(query: Mapping[str, str]) -> TaskKey:
+    framework_id, task_id = query.get("framework_id", ""), query.get("task_id", "")
+    return TaskKey(FrameworkId(framework_id), TaskId(task_id))
 
 
 def _live(view: View, task: Task) -> Json:
