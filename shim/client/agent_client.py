@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from shim.client.files import parse_read
+from shim.client.selection import Row
 from shim.client.tls_tunnel import TlsTunnel
 from shim.errors import ConfigError, FatalError, NotFound, error_text
 
@@ -55,6 +56,8 @@ def credentials(file: str | None, variable: str) -> str:
 
 
 def _credentials_of(file: str, source: str) -> str:
+    if ":" in file.removeprefix("file://"):
+        raise ConfigError(f"{source}: takes the path of a file that holds user:password")
     try:
         text = Path(file.removeprefix("file://")).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError, ValueError) as error:
@@ -101,6 +104,16 @@ class AgentClient:
                 raise FatalError(f"{self.url}: {error_text(error)}") from None
         raise FatalError(f"{self.url}: the agent ended the connection")
 
+    def snapshot(self) -> tuple[Json, list[Row]]:
+        """The agent's summary and all its tasks, at one moment."""
+        rows: list[Row] = []
+        for name, data in self.events():
+            if name == "tasks":
+                rows += data
+            elif name == "agent":
+                return data, rows
+        raise AssertionError("events end with an error")
+
     def call(self, kind: str, body: Json) -> Any:
         """The answer to a call of the operator API; None if it is empty."""
         with self.post(json.dumps({"type": kind, kind.lower(): body}).encode()) as answer:
@@ -145,6 +158,7 @@ class AgentClient:
         text = error.read(1000).decode(errors="replace").strip() or error.reason
         if error.code == 404:
             return NotFound(f"{self.url}{path}: {text}")
+        text = text.removeprefix(f"{error.code} ").rstrip(".")
         if error.code == 401:
-            text += " (give --credentials)"
+            text += ": wrong password" if self.credentials else ": give --credentials"
         return FatalError(f"{self.url}{path}: {error.code} {text}")

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+import codecs
+import sys
+from typing import Protocol
 
 from shim.client.agent_client import AgentClient
+from shim.client.text import json_line
 
 CHUNK = 65_536
 """Bytes in one answer, as the agent bounds it."""
+
+
+class Output(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+    def flush(self) -> None: ...
+
+
+class JsonOutput:
+    """Prints pieces of one output as lines: ``{"output": "stdout", "text": "..."}``."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def write(self, data: bytes) -> None:
+        if text := self._decoder.decode(data):
+            print(json_line({"output": self._name, "text": text}))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 class LogReader:
@@ -18,7 +42,7 @@ class LogReader:
         self._path = path
         self._offset = 0
 
-    def copy(self, output: BinaryIO, tail: int | None = None) -> None:
+    def copy(self, output: Output, tail: int | None = None) -> None:
         """Copy what there is now; ``tail``: only that many last lines of it."""
         if tail is not None:
             output.write(self._last_lines(tail))

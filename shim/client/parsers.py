@@ -14,7 +14,8 @@ def client_parser(name: str) -> argparse.ArgumentParser:
     add_arguments, text = COMMANDS[name]
     parser = argparse.ArgumentParser(prog=f"mesos-shim {name}", description=text)
     add_agent(parser)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    if name != "exec":
+        parser.add_argument("--json", action="store_true", help="for programs")
     add_arguments(parser)
     return parser
 
@@ -43,6 +44,8 @@ def _ps(parser: argparse.ArgumentParser) -> None:
 
 
 def _status(parser: argparse.ArgumentParser) -> None:
+    follow = "until the task ends; without a task: what changes, until it is interrupted"
+    parser.add_argument("-f", "--follow", action="store_true", help=follow)
     parser.add_argument("task", nargs="?", help="the beginning of a task's id; without: the agent")
 
 

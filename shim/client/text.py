@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -20,6 +21,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def printable(text: str) -> str:
     """Control characters as ``?``: what a task is named cannot move the terminal's cursor."""
     return _CONTROL.sub("?", text)
+
+
+def json_line(value: object) -> str:
+    """For programs: one document on one line."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def age(seconds: float) -> str:

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from shim.client.commands import open_client, snapshot
+from shim.client.commands import open_client
 from shim.completion.bash import bash_completion
 from shim.completion.fish import fish_completion
 from shim.completion.manual import manual
@@ -49,6 +49,6 @@ def _print_task_ids(given: argparse.Namespace) -> int:
 
 def task_ids(given: argparse.Namespace) -> Iterator[str]:
     """Of tasks that live, or of all. Those that a shell would not take as one word are left out."""
-    _, rows = snapshot(open_client(given, TIMEOUT))
+    _, rows = open_client(given, TIMEOUT).snapshot()
     found = {str(row["task"]) for row in rows if row["live"] or given.all}
     return (task_id for task_id in sorted(found) if _SAFE.fullmatch(task_id))

@@ -12,5 +12,5 @@ def plain(text: str) -> str:
 
 def brief(text: str) -> str:
     """The first part of a help text, for one line of a menu."""
-    first = re.split(r"[;:](?:\s|$)|, (?:as|else|unless) ", plain(text))[0]
+    first = re.split(r"[;:](?:\s|$)|, (?:as|else|unless) | \(", plain(text))[0]
     return first if len(first) <= 80 else first[:79].rstrip() + "…"

@@ -117,14 +117,15 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError("--user and --parameter user=... set the same option: give one of them")
     if arguments.port and arguments.network in ("host", "none"):
         raise ConfigError(f"--port needs a network of its own, not --network={arguments.network}")
+    spec = task_spec(arguments)
     info = runner.framework_info(
-        f"mesos-shim run {arguments.name}",
+        runner.framework_name(spec),
         getpass.getuser(),
         arguments.role,
         arguments.principal,
     )
     return runner.run(
-        task_spec(arguments),
+        spec,
         arguments.instances,
         arguments.master,
         info,

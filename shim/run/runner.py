@@ -13,13 +13,16 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Protocol
 
+from shim.client.progress import Progress
+from shim.client.task_table import task_table
 from shim.client.tls_tunnel import TlsTunnel
 from shim.errors import FatalError
 from shim.model.settings import TlsSettings
 from shim.run import http_parser_compat
 from shim.run.logs import TaskLogs
+from shim.run.stages import LaunchStages
 from shim.run.task_spec import OfferedResources, TaskSpec, id_part
-from shim.run.tracker import TERMINAL, TaskTracker
+from shim.run.tracker import TERMINAL, TaskTracker, addresses
 from shim.wire.tls import Tls
 
 Json = dict[str, Any]
@@ -50,6 +53,10 @@ class Driver(Protocol):
     def launchTasks(self, offer_ids: Json, tasks: list[Json], filters: Json) -> None: ...  # noqa: N802
     def declineOffer(self, offer_ids: Json, filters: Json) -> None: ...  # noqa: N802
     def killTask(self, task_id: Json) -> None: ...  # noqa: N802
+
+
+def framework_name(spec: TaskSpec) -> str:
+    return f"mesos-shim run {spec.name}"
 
 
 def framework_info(name: str, user: str, role: str, principal: str | None) -> Json:
@@ -117,6 +124,7 @@ class Run:
         print_line: Callable[[str], None],
         logs: TaskLogs | None = None,
         tunnel: TlsTunnel | None = None,
+        stages: LaunchStages | None = None,
     ) -> None:
         unique = uuid.uuid4().hex[:8]
         self.spec = spec
@@ -127,6 +135,7 @@ class Run:
         self._print = print_line
         self._logs = logs
         self._tunnel = tunnel
+        self._stages = stages
         self._agents: dict[str, str] = {}
         self._framework_id = ""
         self._lock = threading.Lock()
@@ -216,9 +225,47 @@ class Run:
             status = None
         if status is not None:
             self._print(self.tracker.update(status))
+        if self._stages is not None:
+            self._stages.poll(self._starting(), self._framework_id)
         if self._logs is not None:
             self._follow_logs(self._logs, status)
         return status
+
+    def warn(self, text: str) -> None:
+        """A line on stderr, not among the bars."""
+        if self._stages is not None:
+            self._stages.hide()
+        _print_error(text)
+
+    def _starting(self) -> dict[str, str]:
+        """The agents of the tasks that were launched and do not run yet."""
+        states = self.tracker.states
+        with self._lock:
+            return {
+                task_id: agent
+                for task_id, agent in self._agents.items()
+                if states.get(task_id, "TASK_STAGING") in ("TASK_STAGING", "TASK_STARTING")
+            }
+
+    def print_table(self) -> None:
+        """The tasks, as ``ps`` prints them."""
+        now = time.time()
+        self._print(task_table([self._row(task_id, now) for task_id in self.tracker.task_ids], now))
+
+    def _row(self, task_id: str, now: float) -> Json:
+        status = self.tracker.statuses[task_id]
+        row = {
+            "task": task_id,
+            "state": status["state"],
+            "accepted": status.get("timestamp", now),
+            "cpus": self.spec.cpus,
+            "mem": self.spec.mem,
+            "addresses": addresses(status),
+            "image": self.spec.image,
+            "framework": framework_name(self.spec),
+            "live": True,
+        }
+        return row | ({"healthy": status["healthy"]} if "healthy" in status else {})
 
     def _follow_logs(self, logs: TaskLogs, status: Json | None) -> None:
         task_id = status["task_id"]["value"] if status else ""
@@ -244,7 +291,7 @@ def follow(
 
     Returns the exit code. ``ready`` is called after each update that leaves all tasks running.
     """
-    started, reported = time.monotonic(), False
+    started, reported, ran = time.monotonic(), False, False
     while not run.tracker.done:
         # A driver that ends by an error interrupts the main thread as well.
         if run.failure is not None or driver.aborted:
@@ -255,9 +302,12 @@ def follow(
         status = run.next_update(timeout=0.25)
         if status is not None and _all_running(run.tracker):
             ready()
+            if not ran:
+                run.print_table()
+            ran = True
         if run.pending and not reported and time.monotonic() - started > OFFER_WAIT:
             reported = True
-            _print_error(f"{run.waiting_for}; waiting")
+            run.warn(f"{run.waiting_for}; waiting")
     return run.tracker.code
 
 
@@ -267,7 +317,7 @@ def _all_running(tracker: TaskTracker) -> bool:
 
 def _kill_and_wait(run: Run, driver: Driver) -> int:
     """Kill the tasks after Ctrl-C, and wait for their terminal updates."""
-    _print_error("killing the tasks")
+    run.warn("killing the tasks")
     run.kill_all(driver)
     end = time.monotonic() + (run.spec.grace or 0.0) + KILL_WAIT
     while not run.tracker.done and time.monotonic() < end and not driver.aborted:
@@ -306,7 +356,9 @@ def run(
 ) -> int:
     """Run the framework. Returns the task's exit code, or that of the first failed task."""
     tunnel = None if tls is None else TlsTunnel(Tls(tls))
-    this = Run(spec, instances, lambda line: print(line, flush=True), logs, tunnel)
+    # Bars and the output of tasks would write over each other.
+    progress = Progress(sys.stdout, has_bars=sys.stdout.isatty() and logs is None)
+    this = Run(spec, instances, progress.print, logs, tunnel, LaunchStages(progress))
     driver = connect(this, dict(info), master, secret, tunnel)
     interrupted = threading.Event()
     catch_signals(interrupted)
@@ -314,5 +366,6 @@ def run(
     try:
         return follow(this, driver, interrupted, ready)
     finally:
+        progress.close()
         driver.stop()
         driver.join()

@@ -31,12 +31,15 @@ class TaskTracker:
     task_ids: tuple[str, ...]
     states: dict[str, str] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
+    statuses: dict[str, Json] = field(default_factory=dict)
+    """The last status of each task."""
 
     def update(self, status: Json) -> str:
         """Record a status. Returns the line to print."""
         task_id, state = status["task_id"]["value"], status["state"]
         if task_id in self.task_ids and self.states.get(task_id) not in TERMINAL:
             self.states[task_id] = state
+            self.statuses[task_id] = status
             if state in TERMINAL:
                 self.codes[task_id] = exit_code(status)
         return describe(status)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,17 @@ async def test_the_loop_answers_the_watchdog(manager: socket.socket) -> None:
     await until(three, "three answers")
     alive.cancel()
     assert set(answers) == {"WATCHDOG=1"}
+
+
+async def test_a_loop_that_hangs_does_not_answer(manager: socket.socket) -> None:
+    environ = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "20000"}
+    alive = asyncio.create_task(ServiceManager(environ).keep_alive())
+    await until(lambda: received(manager) != [], "an answer")
+    received(manager)
+    time.sleep(0.1)  # noqa: ASYNC251  # ten answers' time
+    assert received(manager) == []
+    await until(lambda: received(manager) != [], "an answer once the loop runs again")
+    alive.cancel()
 
 
 @pytest.mark.parametrize(

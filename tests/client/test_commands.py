@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shim import cli, limits
+from shim.client import status
 from shim.core.lifecycle import Event
 from shim.http.health import Liveness
 from shim.model import facts
@@ -98,6 +99,48 @@ async def test_status_of_a_task(
     assert json.loads(capsys.readouterr().out)["state"] == "TASK_FAILED"
 
 
+async def test_status_follows_a_task_to_its_end(
+    page_data: PageData, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "INTERVAL", 0.02)
+    web = accept_task(page_data.core, "web.1")
+    task = page_data.core.tasks.table[web.task_key]
+    task.stage = "pulling image 1 of 2 layers"
+    following = asyncio.create_task(call("status", "-f", "web"))
+    as_json = asyncio.create_task(call("status", "-f", "--json", "web"))
+    out = ""
+    while not ("\nweb.1 pulling image 1 of 2 layers\n" in out and out.count('"stage"') == 1):
+        await asyncio.sleep(0.02)
+        out += capsys.readouterr().out
+    run_task(page_data.core, web)
+    await asyncio.sleep(0.1)
+    page_data.core.tasks.apply(web, Event.EXITED, facts.ContainerExited(web, 3))
+    assert (await following, await as_json) == (1, 1)
+    out = capsys.readouterr().out
+    assert "running 2023-11-14T22:13:20.000+00:00 unacknowledged" in out
+    assert "failed 2023-11-14T22:13:20.000+00:00 unacknowledged" in out
+    ends = [json.loads(line)["state"] for line in out.splitlines() if line.startswith("{")]
+    assert ends[-1] == "TASK_FAILED"
+
+
+async def test_status_follows_the_agent(
+    page_data: PageData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    following = asyncio.create_task(call("status", "-f"))
+    out = ""
+    while "ok    master" not in out:
+        await asyncio.sleep(0.02)
+        out += capsys.readouterr().out
+    page_data.liveness = Liveness(endpoint_error="connection refused")
+    out = ""
+    while not out:
+        await asyncio.sleep(0.02)
+        out += capsys.readouterr().out
+    assert out.endswith("  FAIL  endpoint    connection refused\n")
+    assert out.count("\n") == 1
+    following.cancel()
+
+
 async def test_errors_have_their_exit_codes(web: Ref, capsys: pytest.CaptureFixture[str]) -> None:
     assert await call("status", "nothing") == 3
     assert "no task's id begins with 'nothing'" in capsys.readouterr().err
@@ -106,6 +149,9 @@ async def test_errors_have_their_exit_codes(web: Ref, capsys: pytest.CaptureFixt
     assert await call("ps", "--agent=127.0.0.1:1") == 1
     assert "is --agent right?" in capsys.readouterr().err
     assert await call("ps", "--credentials=/no/file") == 2
+    assert await call("ps", "--credentials=me:secret") == 2
+    assert "secret" not in (err := capsys.readouterr().err)
+    assert "--credentials: takes the path of a file" in err
     assert await call("logs", "web", "--tail=-1") == 2
 
 
@@ -131,6 +177,17 @@ async def test_logs(
     page_data.outputs.texts.update(stdout=b"one\ntwo\nthree\n", stderr=b"warning\n")
     assert await call("logs", "web", *flags) == 0
     assert capfd.readouterr() == (out, err)
+
+
+async def test_output_for_programs(
+    page_data: PageData, web: Ref, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page_data.outputs.texts.update(stdout="ö\n".encode(), stderr=b"\xff")
+    assert await call("logs", "--json", "web") == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+        {"output": "stdout", "text": "ö\n"},
+        {"output": "stderr", "text": "?"},
+    ]
 
 
 async def test_long_output_and_its_last_lines(
@@ -168,7 +225,8 @@ async def test_top(page_data: PageData, web: Ref, capsys: pytest.CaptureFixture[
     use(3.0)
     assert await watching == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one[0][0] for one in lines] == ["web.1", "web.1"]
+    assert [one[0]["task"] for one in lines] == ["web.1", "web.1"]
+    assert lines[0][0]["cpus"] is None
     assert await call("top", "--count=1") == 0
     assert "32 MB   128 MB" in capsys.readouterr().out
     assert await call("top", "--interval=0") == 2
@@ -208,4 +266,5 @@ async def test_a_password_by_file_or_environment(
         assert await call("ps") == 0
         monkeypatch.setenv("MESOS_AGENT_CREDENTIALS", "me:wrong")
         assert await call("ps") == 1
-        assert "wrong" not in capsys.readouterr().err
+        assert "me:wrong" not in (err := capsys.readouterr().err)
+        assert "401 Unauthorized: wrong password" in err

@@ -1501,4 +1501,47 @@ BUGS = (
         "for name in names[:1]:",
         ("tests/wire/test_tls.py",),
     ),
+    # --- for operators
+    Bug(
+        "an id that a shell would run is completed",
+        "shim/completion/command.py",
+        "if _SAFE.fullmatch(task_id)",
+        "if task_id",
+        ("tests/completion/test_command.py",),
+    ),
+    Bug(
+        "every task has metrics, however many there are",
+        "shim/http/task_metrics.py",
+        "list(islice(running, max_tasks))",
+        "list(running)",
+        ("tests/http/test_task_metrics.py",),
+    ),
+    Bug(
+        "the counter of a task begins before its first sample",
+        "shim/http/task_metrics.py",
+        "() if usage is None else (*USED, *USED_TOTAL)",
+        "(*USED, *USED_TOTAL)",
+        ("tests/http/test_task_metrics.py",),
+    ),
+    Bug(
+        "a bar shows layers where bytes are known",
+        "shim/client/progress.py",
+        "_MEGABYTES.search(stage) or _LAYERS.search(stage)",
+        "_LAYERS.search(stage) or _MEGABYTES.search(stage)",
+        ("tests/client/test_progress.py",),
+    ),
+    Bug(
+        "a password that was given as a flag is repeated in the error",
+        "shim/client/agent_client.py",
+        'if ":" in file.removeprefix("file://"):',
+        "if False:",
+        ("tests/client/test_commands.py",),
+    ),
+    Bug(
+        "an agent without the page is asked for every task, every second",
+        "shim/run/stages.py",
+        "            if error.code != 404:\n",
+        "            if False:\n",
+        ("tests/run/test_stages.py",),
+    ),
 )

@@ -15,6 +15,7 @@ from typing import cast
 
 import pytest
 
+from shim.client.task_table import HEAD
 from shim.dev.master.dev_master import DevMaster
 from shim.errors import ConfigError, FatalError
 from shim.protos import mesos_pb2 as mesos
@@ -77,6 +78,11 @@ async def test_the_exit_code_is_the_tasks_and_the_address_is_printed(agent: Fake
     code, out, _ = await lines(process)
     assert code == 3
     assert "TASK_RUNNING at 10.1.2.3" in out
+    head, row = out[out.index("TASK  ") :].splitlines()[:2]
+    assert head.split() == [*HEAD]
+    assert row.startswith(f"{run.task.task_id.value}  running  ")
+    assert row.split()[-8:-3] == ["0.1", "99", "MB", "10.1.2.3", "busybox"]
+    assert row.endswith("  mesos-shim run web")
     shutdown = await agent.next(internal.ShutdownFrameworkMessage)
     assert shutdown.framework_id == run.framework.id
 

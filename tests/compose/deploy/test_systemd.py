@@ -19,6 +19,9 @@ def test_the_unit_is_valid_and_hardened(tmp_path: Path) -> None:
     assert program is not None
     unit = tmp_path / UNIT.name
     unit.write_text(UNIT.read_text().replace("/opt/mesos-shim/bin/mesos-shim", program))
+    secrets = tmp_path / f"{UNIT.name}.d" / "secrets.conf"
+    secrets.parent.mkdir()
+    secrets.write_text((UNIT.parent / "secrets.conf.example").read_text())
     for arguments in (
         ["verify", "--man=no", str(unit)],
         ["security", "--offline=true", "--threshold=20", "--no-pager", str(unit)],
@@ -36,7 +39,8 @@ def test_the_watchdog_is_answered_often_enough_and_wrong_flags_end_the_service()
 
 
 def test_the_example_names_flags_of_the_agent() -> None:
-    text = (ROOT / "compose/deploy/systemd/agent.env.example").read_text() + UNIT.read_text()
+    examples = (UNIT.parent / name for name in ("agent.env.example", "secrets.conf.example"))
+    text = UNIT.read_text() + "".join(example.read_text() for example in examples)
     names = re.findall(r"\bMESOS_([A-Z_]+)=", text)
     assert len(names) >= 5
     assert [name for name in names if name.lower() not in FLAGS] == []
