@@ -43,6 +43,7 @@ complete -c mesos-shim -n '__fish_seen_subcommand_from agent dev check' -l recov
 complete -c mesos-shim -n '__fish_seen_subcommand_from agent dev check' -l executor_registration_timeout -x -d 'how long a launch may take, image and provisioning included'
 complete -c mesos-shim -n '__fish_seen_subcommand_from agent dev check' -l executor_shutdown_grace_period -x -d 'time between the first signal and the kill of a task'
 complete -c mesos-shim -n '__fish_seen_subcommand_from agent dev check' -l executor_reregistration_timeout -x -d 'after a restart, how long a custom executor has to come back before its contain…'
+complete -c mesos-shim -n '__fish_seen_subcommand_from agent dev check' -l executor_environment_variables -x -d 'environment of custom executors'
 complete -c mesos-shim -n '__fish_seen_subcommand_from agent dev check' -l docker_host -x -d 'the endpoint'
 complete -c mesos-shim -n '__fish_seen_subcommand_from agent dev check' -l docker_cert_path -r -F -d 'directory of ca.pem, cert.pem and key.pem'
 complete -c mesos-shim -n '__fish_seen_subcommand_from agent dev check' -l docker_tls_verify -l no-docker_tls_verify -d 'use TLS and verify the endpoint\'s certificate'
