@@ -230,6 +230,12 @@ def problem(resources: Iterable[Resource], role: str, where: str = "TaskInfo") -
         owner, user = role_of(each), each.allocation_info.role or role
         if not name:
             return f"{field}.disk.persistence.id is empty"
+        if each.disk.HasField("source"):
+            source = Resource.DiskInfo.Source.Type.Name(each.disk.source.type)
+            return (
+                f"{field}: volume {name!r} is on a disk with the source {source}, and this agent "
+                "has no disks of a host: it makes volumes at its Docker endpoint"
+            )
         if each.scalar.value <= 0:
             return f"{field}: volume {name!r} has the size {each.scalar.value:g} MB"
         if user != owner and not user.startswith(f"{owner}/"):

@@ -227,6 +227,12 @@ def test_one_task_may_use_a_shared_volume_twice_but_not_another_one() -> None:
     assert "disk of role prod (volume 'v')" in shim.last_status("twice").message
 
 
+def on_disk(source: Resource.DiskInfo.Source.Type.ValueType) -> Resource:
+    made = volume("v")
+    made.disk.source.type = source
+    return made
+
+
 BAD = [
     (volume("", 100.0), "prod", "TaskInfo.resources[0].disk.persistence.id is empty"),
     (volume("v", 0.0), "prod", "TaskInfo.resources[0]: volume 'v' has the size 0 MB"),
@@ -235,6 +241,12 @@ BAD = [
         volume("v", role="db"),
         "web",
         "TaskInfo.resources[0]: volume 'v' is of role 'db', not of the task's role 'web'",
+    ),
+    (
+        on_disk(Resource.DiskInfo.Source.MOUNT),
+        "prod",
+        "TaskInfo.resources[0]: volume 'v' is on a disk with the source MOUNT, and this agent has "
+        "no disks of a host: it makes volumes at its Docker endpoint",
     ),
     (volume("v", role="db"), "db/a", ""),
     (disk(0.0), "web", ""),
