@@ -170,13 +170,23 @@ class _Agent:
             ends.add(self._standby.lost)
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        if working.done():
+        if working.done() and not self._lost:
             return working.result()
         working.cancel()
-        await asyncio.wait({working})
-        if self._standby is not None and self._standby.lost.done():
-            return Exit(1, self._standby.lost.result())
+        (result,) = await asyncio.gather(working, return_exceptions=True)
+        if self._lost:
+            # The work may have met the same end: its error says no more.
+            return Exit(1, self._lost)
+        if isinstance(result, Exception):
+            log.error("the agent was stopped, and could not end as it should", exc_info=result)
         return Exit(0, "stopped; tasks keep running, and the next start adopts them")
+
+    @property
+    def _lost(self) -> str:
+        """Why this agent does not lead any more; empty while it leads, waits or is alone."""
+        if self._standby is not None and self._standby.lost.done():
+            return self._standby.lost.result()
+        return ""
 
     # --- the start ------------------------------------------------------------------------
 

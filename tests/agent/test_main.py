@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 
 from shim import cli, limits
+from shim.agent.main import _Agent
 from shim.check.master_probe import MasterProbe
 from shim.config.libprocess import tls_settings
 from shim.dev.master.dev_master import DevMaster
 from shim.errors import FatalError, Transient
 from shim.model.ids import Pid
+from shim.model.orders import Exit
 from shim.model.settings import StaticMaster
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState
@@ -99,6 +103,23 @@ async def test_a_waiting_agent_answers_pings_and_says_why_it_waits(
         _, log = await agent.get("/files/read?path=/slave/log&offset=0")
         assert "does not answer: Unauthorized" in log
         assert await agent.end() == 0
+
+
+async def test_an_agent_that_lost_the_lead_ends_with_one_line_whatever_its_work_met(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    agent = _Agent.__new__(_Agent)
+    agent._stop = asyncio.Event()
+    lost = asyncio.get_running_loop().create_future()
+    agent._standby = SimpleNamespace(lost=lost)  # type: ignore[assignment]
+
+    async def work() -> Exit:
+        lost.set_result("another agent leads")
+        raise ExceptionGroup("unhandled errors", [FatalError("another agent leads")])
+
+    assert await agent._until_stopped(work()) == Exit(1, "another agent leads")
+    gc.collect()
+    assert caplog.text == "", "the error was not left to the event loop"
 
 
 async def test_a_task_from_launch_to_kill_is_shown_and_counted(
