@@ -90,7 +90,7 @@ class Messenger:
     def _queue(self, to: Pid, message: Message, body: bytes | None) -> None:
         # Encoding takes a while: the lease may have ended meanwhile.
         if body is not None and self._may_act():
-            self._links.send(to, self._pid, codec.name_of(message), body)
+            self._links.send(to, self._pid, codec.name_of(message), body, self._may_act)
 
     def pong(self, to: Pid) -> None:
         name = codec.PONG if to in self._old_pings else PONG_MESSAGE

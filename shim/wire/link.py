@@ -3,6 +3,8 @@
 The order of messages matters (authenticate before register, one status update before the next),
 so there is no pool of connections. Nothing is resent here: when a connection breaks, its queued
 messages are dropped and ``on_broken`` is called; the protocol's own retries send everything again.
+A message may wait for its connection. Whether it may be sent is therefore asked before its first
+byte, as for requests to the Docker endpoint (``engine/client/guard.py``).
 All processes of a master (observer, authenticator) share its address and thus its connection.
 """
 
@@ -25,6 +27,12 @@ log = logging.getLogger(__name__)
 _ACCEPTED = re.compile(rb"HTTP/1\.\d 202")
 _ANSWER = len(b"HTTP/1.1 202")
 
+MaySend = Callable[[], bool]
+
+
+def always() -> bool:
+    return True
+
 
 class Links:
     """All outgoing links. ``on_broken(address)`` is called on the loop when one breaks."""
@@ -42,20 +50,23 @@ class Links:
         self._links: dict[Address, tuple[_Link, asyncio.Task[None]]] = {}
         self.sent = 0
         self.dropped = 0
-        """Messages sent since the start, and those among them that a broken link lost."""
+        """Messages sent since the start, and those among them that were lost or held back."""
 
-    def send(self, to: Pid, sender: Pid, name: str, body: bytes) -> None:
+    def send(
+        self, to: Pid, sender: Pid, name: str, body: bytes, may_send: MaySend = always
+    ) -> None:
         """Queue the message behind all earlier ones to the same address. Never blocks.
 
-        The message may be lost. Raises ValueError for an id or name that a request cannot carry.
+        The message may be lost. It is dropped if ``may_send`` is false when its turn comes. Raises
+        ValueError for an id or name that a request cannot carry.
         """
         data = encode_request(to, sender, name, body)
         if to.address not in self._links:
-            link = _Link(to.address, self._connect, self._idle, self._link_broke)
+            link = _Link(to.address, self._connect, self._idle, self._drop, self._link_broke)
             task = asyncio.get_running_loop().create_task(self._run_link(link), name=f"link {to}")
             self._links[to.address] = link, task
         self.sent += 1
-        self._links[to.address][0].push(data)
+        self._links[to.address][0].push(data, may_send)
 
     async def _run_link(self, link: _Link) -> None:
         try:
@@ -64,8 +75,10 @@ class Links:
             # Remove it at once: a message queued in an ended link would wait for ever.
             del self._links[link.address]
 
-    def _link_broke(self, address: Address, dropped: int) -> None:
-        self.dropped += dropped
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+
+    def _link_broke(self, address: Address) -> None:
         # Called later: a full queue breaks the link during the owner's own send().
         asyncio.get_running_loop().call_soon(self._on_broken, address)
 
@@ -90,13 +103,15 @@ class _Link:
         address: Address,
         connect: Connect,
         idle: float,
-        broke: Callable[[Address, int], None],
+        drop: Callable[[int], None],
+        broke: Callable[[Address], None],
     ) -> None:
         self.address = address
         self._connect = connect
         self._idle = idle
+        self._drop = drop
         self._link_broke = broke
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[tuple[bytes, MaySend]] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
         self._finishing = False
@@ -104,8 +119,8 @@ class _Link:
         self._not_mesos = False
         """Whether the peer was reported as not being a Mesos process."""
 
-    def push(self, data: bytes) -> None:
-        self._queue.append(data)
+    def push(self, data: bytes, may_send: MaySend) -> None:
+        self._queue.append((data, may_send))
         self._bytes += len(data)
         if len(self._queue) > limits.LINK_QUEUE_MESSAGES or self._bytes > limits.LINK_QUEUE_BYTES:
             self._break("reads too slowly: the send queue is full")
@@ -180,12 +195,16 @@ class _Link:
             await writer.drain()
 
     def _take(self) -> bytes:
-        """The oldest messages of the queue, in order."""
+        """The oldest messages of the queue that may be sent, in order."""
         taken, size = [], 0
         while self._queue and size < limits.LINK_WRITE_BYTES:
-            taken.append(self._queue.popleft())
-            size += len(taken[-1])
-        self._bytes -= size
+            data, may_send = self._queue.popleft()
+            self._bytes -= len(data)
+            if may_send():
+                taken.append(data)
+                size += len(data)
+            else:
+                self._drop(1)
         return b"".join(taken)
 
     async def _has_work(self) -> bool:
@@ -208,4 +227,5 @@ class _Link:
         self._backoff = min(longer, limits.LINK_BACKOFF_MAX)
         self._queue.clear()
         self._bytes = 0
-        self._link_broke(self.address, dropped)
+        self._drop(dropped)
+        self._link_broke(self.address)

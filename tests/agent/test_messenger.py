@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
 from google.protobuf.message import Message
@@ -29,8 +30,16 @@ PONG = "mesos.internal.PongSlaveMessage"
 class SentMessages(list[tuple[Pid, Pid, str, bytes]]):
     """In place of links: all messages sent."""
 
-    def send(self, to: Pid, sender: Pid, name: str, body: bytes) -> None:
-        self.append((to, sender, name, body))
+    def send(
+        self,
+        to: Pid,
+        sender: Pid,
+        name: str,
+        body: bytes,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> None:
+        if may_send():
+            self.append((to, sender, name, body))
 
     @property
     def names(self) -> list[str]:

@@ -787,6 +787,13 @@ BUGS = (
         ("tests/engine/client/test_guard.py",),
     ),
     Bug(
+        "a message that waited for its connection is sent while another agent may lead",
+        "shim/wire/link.py",
+        "            if may_send():\n",
+        "            if True:\n",
+        ("tests/wire/test_link.py",),
+    ),
+    Bug(
         "a standby with another address takes over",
         "shim/agent/journal_lock.py",
         "        if difference := leader.difference(self._holder):",

@@ -116,6 +116,20 @@ async def test_messages_arrive_in_order_on_one_connection(master: Master, links:
     assert set(links._links) == {master.pid().address}
 
 
+async def test_a_message_that_may_not_be_sent_when_its_turn_comes_is_dropped(
+    master: Master, links: Links
+) -> None:
+    """It waited for its connection, and the agent's lease ended meanwhile."""
+    leads = True
+    links.send(master.pid(), AGENT, "update", b"1", lambda: leads)
+    links.send(master.pid(), AGENT, "pong", b"")
+    leads = False
+    expected = encode_request(master.pid(), AGENT, "pong", b"")
+    await master.until(lambda: len(master.data) >= len(expected))
+    assert bytes(master.data) == expected
+    assert (links.sent, links.dropped) == (2, 1)
+
+
 async def test_messages_arrive_at_the_inbox(links: Links) -> None:
     got: list[str] = []
     inbox = Inbox("master".__eq__, lambda process, sender, name, body: got.append(name))
