@@ -85,6 +85,9 @@ class SqliteJournal:
     async def confirm(self) -> None:
         """Nothing is to be confirmed."""
 
+    problem = ""
+    """A disk shows its problems at a commit."""
+
     def close(self) -> None:
         """After the last commit has returned."""
         self._thread.submit(self._db.close).result()

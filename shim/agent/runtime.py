@@ -62,6 +62,10 @@ class Journal(Protocol):
     async def confirm(self) -> None:
         """Return once :meth:`may_act` is true. Raises Transient and FatalError as ``commit``."""
 
+    @property
+    def problem(self) -> str:
+        """Why nothing may be sent, as far as is known without a commit; else empty."""
+
 
 class SystemEntropy:
     """Randomness from the operating system."""
@@ -88,7 +92,7 @@ class Runtime:
         self._ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self.commits = 0
         """Successful ones, since the start."""
-        self.disk_failing = False
+        self._commit_failing = False
         """The last commit failed and is being retried."""
 
     def post(self, fact: Fact) -> None:
@@ -102,6 +106,11 @@ class Runtime:
             self._queue.append(fact)
         self._settled.clear()
         self._wake.set()
+
+    @property
+    def disk_failing(self) -> bool:
+        """Nothing is sent: the journal takes no records now."""
+        return self._commit_failing or bool(self._journal.problem)
 
     @property
     def waiting(self) -> int:
@@ -202,13 +211,13 @@ class Runtime:
                 await self._journal.confirm()
                 break
             except Transient as error:
-                if not self.disk_failing:
+                if not self._commit_failing:
                     log.error("%s; nothing is sent until the journal can be written", error)
-                self.disk_failing = True
+                self._commit_failing = True
                 await asyncio.sleep(limits.DISK_RETRY)
-        if self.disk_failing:
+        if self._commit_failing:
             log.warning("the journal can be written again")
-            self.disk_failing = False
+            self._commit_failing = False
 
     def _carry_out_order(self, order: Order) -> None:
         if isinstance(order, Exit):

@@ -26,16 +26,23 @@ class Liveness:
     journal_problem: str = ""
     """Of a journal in ZooKeeper: why nothing is sent."""
 
+    @property
+    def journal_error(self) -> str:
+        """Why the journal takes no records, in one line; empty when it does."""
+        if self.journal_problem:
+            return f"the journal in ZooKeeper takes no records: {self.journal_problem}"
+        if self.disk_failing:
+            return "the journal takes no records: is the disk of --work_dir full?"
+        return ""
+
     def problems(self) -> list[str]:
         """One line for each reason to answer 503; empty when the agent is healthy."""
         found = []
         if self.relist_age > limits.HEALTH_RELIST_AGE:
             late = f"the Docker endpoint has given no list for {self.relist_age:.0f} s"
             found.append(_with_reason(late, self.endpoint_error))
-        if self.journal_problem:
-            found.append(f"the journal in ZooKeeper takes no records: {self.journal_problem}")
-        elif self.disk_failing:
-            found.append("the journal takes no records: is the disk of --work_dir full?")
+        if self.journal_error:
+            found.append(self.journal_error)
         return found
 
 

@@ -69,6 +69,7 @@ class ScriptedJournal:
         self.unblocked = asyncio.Event()
         self.unblocked.set()
         self.leads = True
+        self.problem = ""
         self.unconfirmed: Exception = Transient("the lease is not confirmed")
 
     async def commit(self, batch: Sequence[Record]) -> None:
@@ -341,6 +342,14 @@ async def test_no_order_is_carried_out_until_this_agent_may_act(
         await made.until(2)
         assert made.journal.batches == [["7"]], "committed once"
         assert not made.runtime.disk_failing
+
+
+async def test_an_idle_agent_says_as_well_that_its_journal_takes_no_records() -> None:
+    """Nothing is to be committed, so no commit can fail."""
+    async with running_runtime() as made:
+        assert not made.runtime.disk_failing
+        made.journal.problem = "nothing is sent for 3 s: ZooKeeper does not answer"
+        assert made.runtime.disk_failing
 
 
 async def test_an_agent_that_is_fenced_ends_with_one_line(
