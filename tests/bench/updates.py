@@ -44,6 +44,8 @@ from tests.support.zookeeper import Ensemble
 INSPECT = b"[{" + b'"Key": "what docker inspect says", ' * 200 + b'"Id": "x"}]'
 """About as long as the real thing: 7 kB."""
 
+PING_INTERVAL = 15.0
+
 _MESSAGE = re.compile(
     rb"POST /([^/ ]+)/mesos\.internal\.(\w+) HTTP/1\.1\r\n.*?Libprocess-From: (\S+)\r\n.*?\r\n\r\n",
     re.DOTALL,
@@ -102,9 +104,8 @@ class MasterProcess:
         await self.registered.wait()
         assert self.agent is not None
         _, self._out = await asyncio.open_connection(*self.agent.address)
-        answer = m.SlaveRegisteredMessage()
-        answer.slave_id.value = "bench-S0"
-        self._tell(b"SlaveRegisteredMessage", answer.SerializeToString())
+        self._answer(m.SlaveRegisteredMessage())
+        pinging = asyncio.create_task(self._ping())
         began = time.monotonic()
         launch = run_task("bench-S0", "t", "image", "true")
         for number in range(self._count):
@@ -116,6 +117,18 @@ class MasterProcess:
         await self.done.wait()
         print(f"{time.monotonic() - began:.3f} {self.updates}", flush=True)
         await asyncio.sleep(1)
+        pinging.cancel()
+        self._out.close()
+
+    def _answer(self, answer: m.SlaveRegisteredMessage | m.SlaveReregisteredMessage) -> None:
+        answer.slave_id.value = "bench-S0"
+        self._tell(type(answer).__name__.encode(), answer.SerializeToString())
+
+    async def _ping(self) -> None:
+        """As a real master: an agent that hears no ping registers again."""
+        while True:
+            self._tell(b"PingSlaveMessage", m.PingSlaveMessage(connected=True).SerializeToString())
+            await asyncio.sleep(PING_INTERVAL)
 
     def _tell(self, name: bytes, body: bytes) -> None:
         assert self.agent is not None
@@ -126,6 +139,9 @@ class MasterProcess:
         if name == b"RegisterSlaveMessage":
             self.agent = Pid.parse(sender.decode())
             self.registered.set()
+        elif name == b"ReregisterSlaveMessage":
+            # Ten seconds after a registration that took more than one request.
+            self._answer(m.SlaveReregisteredMessage())
         elif name == b"StatusUpdateMessage":
             self._acknowledge(m.StatusUpdateMessage.FromString(body).update)
 
@@ -176,7 +192,7 @@ async def open_journal(directory: Path, hosts: str) -> tuple[runtime.Journal, Sn
     return journal, await journal.acquire()
 
 
-async def agent(master: int, directory: Path, hosts: str) -> None:
+async def agent(master: int, directory: Path, hosts: str) -> orders.Exit:
     """The agent as :mod:`shim.agent.main` puts it together, less what talks to Docker."""
     journal, snapshot = await open_journal(directory, hosts)
     listening = bind("127.0.0.1", 0)
@@ -191,7 +207,7 @@ async def agent(master: int, directory: Path, hosts: str) -> None:
     loop.post(facts.MasterDetected(Pid("master", "127.0.0.1", master)))
     loop.post(facts.ContainersFound(()))
     gc.set_threshold(*limits.GC_THRESHOLDS)
-    await loop.run(FreeEndpoint(messenger, loop).carry_out)
+    return await loop.run(FreeEndpoint(messenger, loop).carry_out)
 
 
 def _serve_master(count: int) -> None:
@@ -207,7 +223,12 @@ async def measure(count: int, hosts: str = "", what: str = "SQLite") -> None:
         assert master.stdout is not None
         port = int(await master.stdout.readline())
         running = asyncio.create_task(agent(port, Path(directory), hosts))
-        took, updates = (await master.stdout.readline()).split()
+        reading = asyncio.create_task(master.stdout.readline())
+        await asyncio.wait({running, reading}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            master.kill()
+            raise SystemExit(f"{what}: the agent ended: {running.result()}")
+        took, updates = reading.result().split()
         running.cancel()
         await master.wait()
     rate = 3 * count / float(took)
