@@ -8,6 +8,7 @@ import os
 import secrets
 import sys
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator
 
 from tests.sim.pair import make_pair, pair_violation
@@ -54,16 +55,23 @@ def _one_pair(seed: int) -> int:
     return 0 if found is None else 1
 
 
-def _pair(seed: int) -> tuple[int, str | None]:
-    return seed, pair_violation(make_pair(seed))
+def _pair(seed: int) -> tuple[int, str | None, Counter[str]]:
+    counts: Counter[str] = Counter()
+    return seed, pair_violation(make_pair(seed), counts=counts), counts
 
 
 def _many_pairs(seeds: range, jobs: int) -> int:
     began = time.monotonic()
+    found: list[int] = []
+    total: Counter[str] = Counter()
     with multiprocessing.Pool(jobs) as pool:
-        found = [(s, text) for s, text in pool.imap_unordered(_pair, seeds, _CHUNK) if text]
-    for seed, text in found:
-        print(f"seed {seed}: {text}")
+        for seed, text, counts in pool.imap_unordered(_pair, seeds, _CHUNK):
+            total.update(counts)
+            if text:
+                found.append(seed)
+                print(f"seed {seed}: {text}", flush=True)
+    for what, count in sorted(total.items()):
+        print(f"{count:8} {what}")
     took = time.monotonic() - began
     print(f"{len(seeds)} seeds of two agents in {took:.1f} s, {len(found)} failed")
     return 1 if found else 0

@@ -11,7 +11,7 @@ was durable.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
@@ -52,6 +52,7 @@ _REFUSALS = {
     Refusal.NODE_EXISTS: Outcome.NODE_EXISTS,
     Refusal.NO_NODE: Outcome.NODE_MISSING,
 }
+_LOST = {"request": "request lost", "late": "request late", "answer": "answer lost"}
 _EVENTS = {"fell": 4, "pause": 5, "cut": 4, "term": 2, "zookeeper_away": 2}
 
 
@@ -229,7 +230,7 @@ class Machine:
         ):  # A new leader of ZooKeeper gives sessions their whole time.
             self.world.clock.after(back - self.world.clock.now + SESSION, self._expire, loss)
             return
-        self.world.say(f"machine {self.number}: its session ends")
+        self.world.happened(f"machine {self.number}", "its session ends")
         self.world.ensemble.expire(self.session)
 
     def _hear(self) -> None:
@@ -278,6 +279,7 @@ class Machine:
         before = ensemble.nodes["/epoch"]
         ensemble.apply(self.session, (SetData("/epoch", b"%d" % self.number, before.version),))
         if self.rng.random() < world.faults["zk_lost"]:
+            world.happened(f"machine {self.number}", "the answer to its epoch is lost")
             world.doubtful = True
             return  # Without an answer: the epoch is raised once more.
         self.epoch = before.version + 1
@@ -306,7 +308,7 @@ class Machine:
         return found
 
     def fenced(self) -> None:
-        self.world.say(f"machine {self.number}: another one leads, its process ends")
+        self.world.happened(f"machine {self.number}", "another one leads, its process ends")
         self.lease.end()
         self.end(0.5)
 
@@ -330,7 +332,7 @@ class Machine:
     def pause(self, seconds: float) -> None:
         """SIGSTOP at this step: the world goes on, then this process."""
         world = self.world
-        world.say(f"machine {self.number}: stopped for {seconds:g} s")
+        world.happened(f"machine {self.number}", "stopped", f"for {seconds:g} s")
         process = self.process
         self.renew()
         self.paused = True
@@ -369,7 +371,7 @@ class PairProcess(Process):
             return
         self.fuse = None
         assert self._fault is not None
-        self.machine.world.say("AT", where)
+        self.machine.world.happened("AT", where)
         self._fault()
         if self.dead:
             raise Killed(self.machine, where)
@@ -405,10 +407,13 @@ class PairProcess(Process):
         deleted = self._deleted if len(self._parts) == 1 else ()
         batch = self._committing if len(self._parts) == 1 else None
         if not machine.reaches:
+            world.happened(f"machine {machine.number}", "cut off at a request")
             machine.clock.after(1.0, self._answered, step, Outcome.UNANSWERED)
             return
         lost = machine.rng.random() < world.faults["zk_lost"]
-        kind = machine.rng.choice(("request", "late", "answer")) if lost else ""
+        kind = machine.rng.choice(tuple(_LOST)) if lost else ""
+        if kind:
+            world.happened(f"machine {machine.number}", f"{step.name} {_LOST[kind]}")
         arrive = partial(self._arrive, machine.session, step, part, deleted, batch)
         sent = world.clock.now
         if kind == "late":
@@ -481,6 +486,7 @@ class PairProcess(Process):
         while self._orders:
             self.tick("before the lease is checked")
             if not self.machine.may_act():
+                self.machine.world.counts["an order waits for the lease"] += 1
                 self.machine.clock.after(0.2, self._carry_out_held)
                 return
             self.machine.world.check_one_acts(self.machine)
@@ -508,7 +514,8 @@ class PairWorld(World):
         for path in ("/epoch", "/lease", "/log"):
             self.ensemble.nodes[path] = Node(b"", 0, 0)
         self.machines: list[Machine] = []
-        self.take_overs = 0
+        self.counts: Counter[str] = Counter()
+        """What has happened, and how often."""
         super().__init__(plan, trace, disk)
         self.machines = [Machine(self, number) for number in range(2)]
         self.clock.after(0.05, self._poll)
@@ -516,6 +523,10 @@ class PairWorld(World):
     @property
     def epoch(self) -> int:
         return self.ensemble.nodes["/epoch"].version
+
+    def happened(self, who: str, what: str, detail: str = "") -> None:
+        self.counts[what] += 1
+        self.say(f"{who}: {what}", detail)
 
     def check_one_acts(self, acting: Machine) -> None:
         """Whoever acts is the only one that may."""
@@ -536,7 +547,7 @@ class PairWorld(World):
 
     def lead(self, machine: Machine) -> None:
         """The address moves to this machine, and the master's link to the old one breaks."""
-        self.take_overs += 1
+        self.counts["take-over"] += 1
         self._processes += 1
         for key in [*self.disk.tasks, *self.disk.updates]:
             if not self.schedulers[key.framework_id].traits["checkpoint"]:
@@ -608,6 +619,7 @@ class PairWorld(World):
     def fell(self, fuse: int, seconds: float) -> None:
         def fall(machine: Machine) -> None:
             self._down = max(seconds, self.plan.slow + 0.1)
+            self.counts["killed"] += 1
             raise Killed(machine, "killed")
 
         self._light(fuse, fall)
@@ -617,6 +629,7 @@ class PairWorld(World):
 
     def cut(self, fuse: int, seconds: float) -> None:
         def cut_off(machine: Machine) -> None:
+            self.happened(f"machine {machine.number}", "cut off from ZooKeeper")
             machine.renew()
             machine.cut_until = self.clock.now + seconds
             machine.contact_changed()
@@ -629,6 +642,7 @@ class PairWorld(World):
         machine = self._leader()
         if machine is None or not machine.reaches or self.epoch != machine.epoch:
             return
+        self.happened(f"machine {machine.number}", "ends and gives the lock back")
         machine.lease.end()
         epoch = machine.epoch
         machine.end(max(seconds, self.plan.slow + 0.1))
@@ -641,6 +655,7 @@ class PairWorld(World):
             self.ensemble.apply(machine.session, (released, Delete("/leader")))
 
     def zookeeper_away(self, seconds: float) -> None:
+        self.counts["the ensemble is away"] += 1
         for machine in self.machines:
             machine.renew()
         self.zookeeper_back = self.clock.now + seconds
@@ -663,12 +678,17 @@ def _number(path: str) -> int:
     return int(path.rpartition("/")[2])
 
 
-def pair_violation(plan: Plan, trace: list[str] | None = None) -> str | None:
-    """The invariant that a run breaks; None: all hold."""
+def pair_violation(
+    plan: Plan, trace: list[str] | None = None, counts: Counter[str] | None = None
+) -> str | None:
+    """The invariant that a run breaks; None: all hold. What happened is added to ``counts``."""
     world = PairWorld(plan, trace)
     try:
         world.run()
     except Violation as found:
         world.say("VIOLATION", found)
         return str(found)
+    finally:
+        if counts is not None:
+            counts.update(world.counts)
     return None
