@@ -47,6 +47,10 @@ class AgentProcess:
         return self._process.pid
 
     @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
     def log(self) -> str:
         """Everything it has logged so far, or since ``forget_log``."""
         return self._log_path.read_bytes()[self._log_from :].decode()

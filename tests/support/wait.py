@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 90.0
+PATIENCE = float(os.environ.get("SHIM_TEST_PATIENCE", "90"))
 """Seconds. A busy machine takes twenty times as long as a quiet one."""
 INTERVAL, LONGEST_INTERVAL = 0.01, 0.1
 """Seconds between two looks, at first and after a while: a look may cost CPU that others need."""

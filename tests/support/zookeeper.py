@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from signal import Signals
 
 from tests.support.ports import free_ports
 from tests.support.wait import PATIENCE
@@ -90,6 +91,10 @@ class Ensemble:
             time.sleep(0.05)
         log = self._directory / f"zookeeper{number}" / "log"
         raise AssertionError(f"ZooKeeper did not start: {log.read_text()[-2000:]}")
+
+    def signal(self, number: int, what: Signals) -> None:
+        """SIGSTOP: it keeps its connections and answers nothing."""
+        self._processes[number].send_signal(what)
 
     def kill(self, number: int) -> None:
         process = self._processes.pop(number)

@@ -1,7 +1,8 @@
 """kill -9 as often as is wanted, before and after every step: scripts/faults --times 20.
 
-``scripts/faults --takeovers 200``: two agents on one journal in ZooKeeper, whose leader is killed,
-ended, stopped for longer than its session, or cut off from ZooKeeper.
+``scripts/faults --takeovers 200``: two agents on one journal in three ZooKeepers. The leader is
+killed, ended, stopped for longer than its session, or cut off from ZooKeeper, from the master or
+from the engine, and the ensemble loses its quorum. ``--pairs`` of agents go on side by side.
 
 ``scripts/faults --volumes``: kills at the steps of persistent volumes, and an engine that is away
 while volumes are made, used and destroyed.
@@ -22,7 +23,6 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -31,23 +31,15 @@ import docker
 from tests.e2e.conftest import System, taken_down
 from tests.e2e.faults.crashing import MOMENTS, POINTS, VOLUME_POINTS
 from tests.e2e.faults.load import Load
-from tests.e2e.faults.masters import EmbeddedMaster, Master, RealMaster
+from tests.e2e.faults.masters import MASTER, new_master
 from tests.e2e.faults.proxy import DockerProxy
 from tests.e2e.faults.survival import mortal_agent, plan, survive
-from tests.e2e.faults.takeovers import Machine, Pair, take_overs
+from tests.e2e.faults.takeover_runs import run_take_overs
 from tests.e2e.faults.volume_load import RESOURCES, VolumeLoad
 from tests.e2e.volumes import ROLE, remove_volumes
 from tests.support import busybox
-from tests.support.zookeeper import Ensemble
 
 PINGS = 60
-REAL = os.environ.get("MESOS_MASTER_BIN")
-
-
-def new_master(directory: Path) -> Master:
-    if REAL:
-        return RealMaster(REAL, directory, PINGS)
-    return EmbeddedMaster(directory, PINGS)
 
 
 @contextlib.asynccontextmanager
@@ -57,7 +49,7 @@ async def new_system(shim_id: str) -> AsyncIterator[System]:
     image = busybox.build(client)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         directory = Path(name)
-        master = new_master(directory / "master")
+        master = new_master(directory / "master", PINGS)
         await master.start()
         made = System(master.address, directory, shim_id, image, client, direct=master.direct)
         try:
@@ -116,7 +108,7 @@ async def engine_away(times: int, shim_id: str) -> str:
 
 async def run(points: list[str], times: int, seed: int) -> int:
     failed = kills = 0
-    print(f"seed {seed}, {'a real' if REAL else 'the embedded'} master", flush=True)
+    print(f"seed {seed}, {MASTER}", flush=True)
     for point, moment in itertools.product(points, MOMENTS):
         began = time.monotonic()
         try:
@@ -133,43 +125,6 @@ async def run(points: list[str], times: int, seed: int) -> int:
     return 1 if failed else 0
 
 
-async def take_over(times: int, servers: int, seed: int, shim_id: str) -> str:
-    """As ``kill_at``, with two agents on one journal in ZooKeeper."""
-    chance = random.Random(f"{seed} take-overs")
-    async with new_system(shim_id) as system, DockerProxy(system.directory / "d.sock") as proxy:
-        directory = system.directory
-        with Ensemble(directory / "ensemble", servers) as ensemble:
-            machines = [
-                Machine(system, directory / f"machine{number}", ensemble, proxy.host)
-                for number in range(2)
-            ]
-            try:
-                for machine in machines:
-                    await machine.start()
-                pair = Pair(machines, chance)
-                names = [chance.choice(list(pair.faults)) for _ in range(times)]
-                async with (
-                    system.framework() as framework,
-                    Load(framework, system.image, directory / "evidence") as load,
-                ):
-                    await take_overs(system, load, pair, ensemble, proxy, names)
-                    told = f"{len(load.launched)} tasks, {load.told_again()} updates told again"
-                    return f"{dict(Counter(pair.done))}: {told}"
-            finally:
-                for machine in machines:
-                    await machine.end()
-
-
-async def run_take_overs(times: int, servers: int, seed: int) -> int:
-    print(f"seed {seed}, {'a real' if REAL else 'the embedded'} master, {servers} ZooKeeper")
-    began = time.monotonic()
-    shown = await take_over(times, servers, seed, f"faults-{os.getpid()}")
-    took = time.monotonic() - began
-    print(f"{times} take-overs survived in {took:.0f} s: {shown}")
-    print("nothing lost, told twice, started twice or left over")
-    return 0
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
     parser.add_argument("--times", type=int, default=20, help="kills before and after each step")
@@ -177,11 +132,13 @@ def main() -> None:
     parser.add_argument("--point", choices=names, action="append", help="only this one")
     parser.add_argument("--volumes", action="store_true", help="instead: of persistent volumes")
     parser.add_argument("--takeovers", type=int, help="instead: this many, of two agents")
+    parser.add_argument("--pairs", type=int, default=3, help="side by side, for --takeovers")
     parser.add_argument("--servers", type=int, default=3, help="of ZooKeeper, for --takeovers")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     given = parser.parse_args()
     if given.takeovers:
-        sys.exit(asyncio.run(run_take_overs(given.takeovers, given.servers, given.seed)))
+        asyncio.run(run_take_overs(given.takeovers, given.servers, given.pairs, given.seed))
+        return
     points = given.point or list(VOLUME_POINTS if given.volumes else POINTS)
     failed = asyncio.run(run(points, given.times, given.seed))
     if given.volumes and not given.point:

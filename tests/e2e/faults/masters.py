@@ -22,6 +22,9 @@ from tests.e2e.client import Json
 from tests.support.ports import free_port
 from tests.support.wait import until
 
+REAL = os.environ.get("MESOS_MASTER_BIN")
+MASTER = "a real master" if REAL else "the embedded master"
+"""What :func:`new_master` makes, for people."""
 PING = 1.0
 CREDENTIALS = {"shim": "secret"}
 
@@ -227,6 +230,11 @@ class RealMaster(_Gated):
                 return answer.status == 200
         except aiohttp.ClientError:
             return False
+
+
+def new_master(directory: Path, pings: int) -> Master:
+    """A real master where there is one, else the embedded one."""
+    return RealMaster(REAL, directory, pings) if REAL else EmbeddedMaster(directory, pings)
 
 
 async def operate(master: Master, call: Json) -> None:

@@ -16,6 +16,7 @@ answers of ``create``, ``start``, ... are cut off after the engine has done what
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -109,10 +110,11 @@ class DockerProxy:
     ) -> web.StreamResponse:
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP}
         response = web.StreamResponse(status=answer.status, headers=headers)
-        await response.prepare(request)
-        async for data in answer.content.iter_any():
-            await response.write(data)
-        await response.write_eof()
+        with contextlib.suppress(ConnectionError):  # The client has gone.
+            await response.prepare(request)
+            async for data in answer.content.iter_any():
+                await response.write(data)
+            await response.write_eof()
         return response
 
 
