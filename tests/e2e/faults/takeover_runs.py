@@ -41,6 +41,8 @@ class TakeOvers:
     image: str
     outages: Outages
     ensemble: Ensemble
+    begun: asyncio.Barrier
+    """All pairs have run a task: before its id is durable, an agent may become another one."""
 
     async def run(self) -> list[str]:
         """What each pair showed. Raises an ExceptionGroup after all pairs have ended."""
@@ -71,6 +73,8 @@ class TakeOvers:
                 system.framework() as framework,
                 Load(framework, self.image, directory / "evidence") as load,
             ):
+                await load.turnover(1)
+                await self.begun.wait()
                 pair = Pair([one, two], master.gate, self.outages, chance)
                 await take_overs(
                     system, load, pair, names(list(pair.faults), number, times, chance)
@@ -80,6 +84,7 @@ class TakeOvers:
                 print(f"pair {number}: {shown}", flush=True)
                 return shown
         finally:
+            await self.begun.abort()  # Without effect once all have begun.
             await master.kill()
             await master.gate.stop()
             client.close()
@@ -108,7 +113,8 @@ async def run_take_overs(times: int, servers: int, pairs: int, seed: int) -> Non
     with Ensemble(directory / "ensemble", servers, tick_ms=TICK_MS) as ensemble:
         outages = Outages(ensemble)
         try:
-            made = TakeOvers(times, pairs, seed, directory, image, outages, ensemble)
+            begun = asyncio.Barrier(pairs)
+            made = TakeOvers(times, pairs, seed, directory, image, outages, ensemble, begun)
             await made.run()
         except BaseException:
             print(f"FAILED; logs and diaries: {directory}", flush=True)
