@@ -44,8 +44,8 @@ class TakeOvers:
     begun: asyncio.Barrier
     """All pairs have run a task: before its id is durable, an agent may become another one."""
 
-    async def run(self) -> list[str]:
-        """What each pair showed. Raises an ExceptionGroup after all pairs have ended."""
+    async def run(self) -> None:
+        """Raises an ExceptionGroup after all pairs have ended."""
         shares = [len(range(n, self.times, self.pairs)) for n in range(self.pairs)]
         results = await asyncio.gather(
             *map(self._pair, itertools.count(), shares), return_exceptions=True
@@ -53,9 +53,8 @@ class TakeOvers:
         failures = [each for each in results if isinstance(each, Exception)]
         if failures:
             raise ExceptionGroup(f"{len(failures)} of {self.pairs} pairs failed", failures)
-        return [each for each in results if isinstance(each, str)]
 
-    async def _pair(self, number: int, times: int) -> str:
+    async def _pair(self, number: int, times: int) -> None:
         """Two agents on one journal in ZooKeeper."""
         chance = random.Random(f"{self.seed} pair {number}")
         client = docker.from_env()
@@ -80,9 +79,8 @@ class TakeOvers:
                     system, load, pair, names(list(pair.faults), number, times, chance)
                 )
                 told = f"{len(load.launched)} tasks, {load.told_again()} updates told again"
-                shown = f"{len(pair.done)} take-overs {dict(Counter(pair.done))}: {told}"
-                print(f"pair {number}: {shown}", flush=True)
-                return shown
+                done = f"{len(pair.done)} take-overs {dict(Counter(pair.done))}"
+                print(f"pair {number}: {done}: {told}", flush=True)
         finally:
             await self.begun.abort()  # Without effect once all have begun.
             await master.kill()
@@ -101,10 +99,7 @@ def names(kinds: list[str], number: int, times: int, chance: random.Random) -> l
 
 
 async def run_take_overs(times: int, servers: int, pairs: int, seed: int) -> None:
-    print(
-        f"seed {seed}, {MASTER}, {servers} ZooKeeper",
-        flush=True,
-    )
+    print(f"seed {seed}, {MASTER}, {servers} ZooKeeper", flush=True)
     began = time.monotonic()
     directory = Path(tempfile.mkdtemp(prefix="takeovers-"))
     client = docker.from_env()
