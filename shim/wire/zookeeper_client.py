@@ -13,13 +13,15 @@ import asyncio
 import contextlib
 import enum
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from kazoo import exceptions
 from kazoo.client import KazooClient, KazooState
+from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.interfaces import IAsyncResult
+from kazoo.protocol.connection import ConnectionHandler
 from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE
 
 from shim import limits
@@ -107,6 +109,7 @@ _UNANSWERED = (
     exceptions.OperationTimeoutError,
     exceptions.SessionMovedError,
     OSError,
+    RuntimeError,  # An answer to another request came in its place.
 )
 _ROLLED_BACK = (exceptions.RolledBackError, exceptions.RuntimeInconsistency)
 """In the place of the operations of a multi that were not refused themselves."""
@@ -121,6 +124,32 @@ def multi_error(results: Sequence[object], what: str) -> OperationRefused | None
     if any(isinstance(result, Exception) for result in results):
         return OperationRefused(Refusal.OTHER, what)
     return None
+
+
+class _Connection(ConnectionHandler):  # type: ignore[misc]
+    """kazoo's connection. An answer that makes no sense breaks it, and kazoo connects again.
+
+    A server that loses its quorum may leave a request unanswered and answer the next one. kazoo's
+    own class then ends its thread and never connects again.
+    """
+
+    def _connect(self, *arguments: Any) -> Any:
+        with _nonsense_breaks_the_connection():
+            return super()._connect(*arguments)
+
+    def _read_socket(self, read_timeout: float) -> Any:
+        with _nonsense_breaks_the_connection():
+            return super()._read_socket(read_timeout)
+
+
+@contextlib.contextmanager
+def _nonsense_breaks_the_connection() -> Iterator[None]:
+    try:
+        yield
+    except (exceptions.KazooException, KazooTimeoutError, OSError):
+        raise
+    except Exception as error:
+        raise exceptions.ConnectionDropped(f"an answer makes no sense: {error!r}") from error
 
 
 class ZooKeeperClient:
@@ -151,6 +180,9 @@ class ZooKeeperClient:
             default_acl=self.acl,
             connection_retry={"max_tries": -1, "delay": 0.1, "max_delay": limits.ZK_RETRY},
             logger=_kazoo_log,
+        )
+        self.kazoo._connection = _Connection(
+            self.kazoo, self.kazoo._conn_retry.copy(), logger=_kazoo_log
         )
         self.kazoo.add_listener(self._state_changed)
 

@@ -794,6 +794,13 @@ BUGS = (
         ("tests/wire/test_link.py",),
     ),
     Bug(
+        "an answer to another request ends the connection to ZooKeeper for ever",
+        "shim/wire/zookeeper_client.py",
+        "        with _nonsense_breaks_the_connection():\n            return super()._read_socket(read_timeout)\n",
+        "        return super()._read_socket(read_timeout)\n",
+        ("tests/wire/test_zookeeper_client.py",),
+    ),
+    Bug(
         "a standby with another address takes over",
         "shim/agent/journal_lock.py",
         "        if difference := leader.difference(self._holder):",

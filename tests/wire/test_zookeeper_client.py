@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -195,3 +196,57 @@ def test_the_refused_operation_of_a_multi_is_found() -> None:
     found = multi_error([RolledBackError()], "multi")
     assert found is not None
     assert found.refusal is Refusal.OTHER
+
+
+# --- a server that errs -------------------------------------------------------------------------
+
+
+class ConfusedServer:
+    """Answers the first request as if it were the second one; every node is missing."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self._confused = True
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            await self._packet(reader)
+            self._send(writer, struct.pack(">iiqi16s?", 0, 4000, 7, 16, b"password", False))
+            while True:
+                (xid,) = struct.unpack_from(">i", await self._packet(reader))
+                if xid > 0 and self._confused:
+                    self._confused = False
+                    xid += 1
+                self._send(writer, struct.pack(">iqi", xid, 1, NoNodeError.code))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.transport.abort()
+
+    @staticmethod
+    async def _packet(reader: asyncio.StreamReader) -> bytes:
+        (size,) = struct.unpack(">i", await reader.readexactly(4))
+        return await reader.readexactly(size)
+
+    @staticmethod
+    def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
+        writer.write(struct.pack(">i", len(data)) + data)
+
+
+async def test_an_answer_to_another_request_breaks_the_connection_and_no_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """kazoo's own connection would end its thread, and the agent would wait for ever."""
+    confused = ConfusedServer()
+    server = await asyncio.start_server(confused.serve, "127.0.0.1", 0)
+    async with server:
+        client = ZooKeeperClient([f"127.0.0.1:{server.sockets[0].getsockname()[1]}"], 4.0)
+        client.start()
+        try:
+            await until(lambda: client.connected)
+            with pytest.raises(Unanswered):
+                await client.exists("/x")
+            await until(lambda: client.connected and confused.connections == 2)
+            assert not await client.exists("/x")
+        finally:
+            await asyncio.to_thread(client.end)
+    assert "Traceback" not in caplog.text
