@@ -121,9 +121,10 @@ class Progress:
             self._drawn = 0
 
     def _lines(self, width: int) -> Iterator[str]:
-        now = self._clock()
-        for name, launch in list(self._launches.items())[:BARS]:
-            parts = (name, bar(launch.stage), launch.stage, age(now - launch.begun))
+        now, shown = self._clock(), list(self._launches.items())[:BARS]
+        widest = max((len(name) for name, _ in shown), default=0)
+        for name, launch in shown:
+            parts = (name.ljust(widest), bar(launch.stage), launch.stage, age(now - launch.begun))
             yield printable("  ".join(filter(None, parts)))[:width]
         if len(self._launches) > BARS:
             yield f"and {len(self._launches) - BARS} more launches"[:width]

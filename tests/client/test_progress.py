@@ -79,7 +79,7 @@ def test_bars_stay_below_the_lines_and_go_with_their_launches() -> None:
     progress.draw()
     assert screen.lines == [
         "batch running",
-        "web.1  [##########----------]  50 %  pulling image 1 of 3 layers, 10.0 of 20.0 MB"[:79],
+        "web.1     [##########----------]  50 %  pulling image 1 of 3 layers, 10.0 of 20.0 MB"[:79],
         "evil?[2J  creating container  35 s",
     ]
     progress.update("web.1", "")
