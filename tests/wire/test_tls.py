@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -316,6 +318,27 @@ async def test_a_chain_is_as_long_as_the_depth_allows(
     await arrives(deep, Tls(replace(settings, verification_depth=1)))
     text = await refused(deep, Tls(replace(settings, verification_depth=0)), caplog)
     assert "1 certificates are between that of 127.0.0.1 and its authority's" in text
+
+
+async def test_a_resumed_session_is_served(settings: TlsSettings) -> None:
+    """As HAProxy's checks resume theirs."""
+    tls = Tls(settings)
+
+    def ask(port: int, session: ssl.SSLSession | None) -> tuple[bytes, ssl.SSLSession | None, bool]:
+        with (
+            socket.create_connection(("127.0.0.1", port)) as plain,
+            tls.client().wrap_socket(plain, session=session) as client,
+        ):
+            client.sendall(b"GET /page HTTP/1.0\r\n\r\n")
+            answer = b"".join(iter(partial(client.recv, 4096), b""))
+            return answer, client.session, bool(client.session_reused)
+
+    async with listening(tls) as (pid, _):
+        answer, session, _ = await asyncio.to_thread(ask, pid.port, None)
+        again, _, resumed = await asyncio.to_thread(ask, pid.port, session)
+    assert resumed
+    assert answer.endswith(b"https")
+    assert again.endswith(b"https")
 
 
 def test_the_first_curve_of_a_list_is_used(settings: TlsSettings) -> None:
