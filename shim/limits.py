@@ -285,6 +285,8 @@ TRITON_VOLUME_SETTLES = 15 * 60.0
 VOLUME_CALLS_AT_ONCE = 8
 """Volumes made or removed at once: a daemon takes a lock for each, and a thousand may be destroyed
 in one operation."""
+TRITON_VOLUME_CALLS_AT_ONCE = 64
+"""The same on Triton, where each takes a minute or two and waits on a connection of its own."""
 PULLS_AT_ONCE = 16
 """Pulls at once. The daemon itself fetches three layers at a time; more only share the link."""
 PULL_REPORT_INTERVAL = 5.0

@@ -54,13 +54,11 @@ class VolumeProvisioner:
         """Volumes with a call whose outcome is unknown, and since when."""
         self._removals: dict[str, asyncio.Task[None]] = {}
         self._log_throttle = LogThrottle(clock)
-        self._slots = asyncio.Semaphore(limits.VOLUME_CALLS_AT_ONCE)
-
-    @property
-    def _settles(self) -> float:
+        on_triton = engine.kind == "triton"
+        self._settles = limits.TRITON_VOLUME_SETTLES if on_triton else limits.CREATE_SETTLES
         """Seconds after which a call without an answer has no effect any more."""
-        on_triton = self._engine.kind == "triton"
-        return limits.TRITON_VOLUME_SETTLES if on_triton else limits.CREATE_SETTLES
+        at_once = limits.TRITON_VOLUME_CALLS_AT_ONCE if on_triton else limits.VOLUME_CALLS_AT_ONCE
+        self._slots = asyncio.Semaphore(at_once)
 
     @property
     def removing(self) -> int:
