@@ -299,5 +299,6 @@ class Core:
             for custom in self.custom_executors.table.values():
                 if custom.live:
                     self.volumes.hold(custom.ref.container_id, custom.info.resources)
+                    self.volumes.hold_named(custom.ref.container_id, custom.volumes)
         self.tasks.pending_removals.restore(snapshot.pending_removals)
         self.tasks.drain = snapshot.drain

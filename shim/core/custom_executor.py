@@ -175,6 +175,8 @@ class CustomExecutor:
     """It was handed a task."""
     size: Size = field(default_factory=Size)
     """What its container has."""
+    volumes: tuple[str, ...] = ()
+    """Names of the persistent volumes that its container may mount: its own, its first tasks'."""
     resizing: Size | None = None
     """What its container is being given."""
     ended_by: TaskStatus | None = None
@@ -229,6 +231,7 @@ class CustomExecutor:
         saved.custom.subscribed = self.subscribed
         saved.custom.used = self.used
         saved.custom.cpus, saved.custom.mem = self.size.cpus, self.size.mem
+        saved.custom.volumes.extend(self.volumes)
         if self.pid is not None:
             saved.custom.pid = str(self.pid)
         if self.ended_by is not None:
@@ -251,6 +254,7 @@ class CustomExecutor:
             started=custom.started,
             addresses=tuple(saved.addresses),
             pid=Pid.parse(custom.pid) if custom.HasField("pid") else None,
+            volumes=tuple(custom.volumes),
             subscribed=custom.subscribed,
             used=custom.used,
             size=Size(custom.cpus, custom.mem),

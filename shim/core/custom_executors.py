@@ -114,7 +114,9 @@ class CustomExecutors:
         if is_new:
             executor.size = self._needed(executor)
             order = self.launch_order(executor)
-            self._volumes.hold(executor.ref.container_id, order.resources)
+            container_id = executor.ref.container_id
+            self._volumes.hold(container_id, order.resources)
+            executor.volumes = tuple(sorted(self._volumes.held_by(container_id)))
             self._ctx.order(order)
         self.save(executor)
         self.advance(executor)

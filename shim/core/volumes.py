@@ -120,9 +120,13 @@ class PersistentVolumes:
 
     def hold(self, container_id: ContainerId, resources: Iterable[Resource]) -> None:
         """From now on the container may mount the volumes among ``resources``."""
-        for mount in self.mounts(resources):
-            if mount.name in self._volumes:
-                self._volumes[mount.name].containers.add(container_id)
+        self.hold_named(container_id, (mount.name for mount in self.mounts(resources)))
+
+    def hold_named(self, container_id: ContainerId, names: Iterable[str]) -> None:
+        """The same of the volumes that have these names at the endpoint."""
+        for name in names:
+            if name in self._volumes:
+                self._volumes[name].containers.add(container_id)
 
     def held_by(self, container_id: ContainerId) -> set[str]:
         """Names of the volumes that the container may mount."""

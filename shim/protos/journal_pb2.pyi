@@ -228,6 +228,7 @@ class CustomExecutor(_message.Message):
     CPUS_FIELD_NUMBER: _builtins.int
     MEM_FIELD_NUMBER: _builtins.int
     ENDED_BY_FIELD_NUMBER: _builtins.int
+    VOLUMES_FIELD_NUMBER: _builtins.int
     creating: _builtins.bool
     """the create of its container is allowed"""
     started: _builtins.bool
@@ -245,6 +246,10 @@ class CustomExecutor(_message.Message):
     def ended_by(self) -> _mesos_pb2.TaskStatus:
         """state, reason and message for its tasks at its end"""
 
+    @_builtins.property
+    def volumes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """names of the persistent volumes that its container may mount"""
+
     def __init__(
         self,
         *,
@@ -256,10 +261,11 @@ class CustomExecutor(_message.Message):
         cpus: _builtins.int | None = ...,
         mem: _builtins.int | None = ...,
         ended_by: _mesos_pb2.TaskStatus | None = ...,
+        volumes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "creating", b"creating", "ended_by", b"ended_by", "mem", b"mem", "pid", b"pid", "started", b"started", "subscribed", b"subscribed", "used", b"used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "creating", b"creating", "ended_by", b"ended_by", "mem", b"mem", "pid", b"pid", "started", b"started", "subscribed", b"subscribed", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "creating", b"creating", "ended_by", b"ended_by", "mem", b"mem", "pid", b"pid", "started", b"started", "subscribed", b"subscribed", "used", b"used", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,10 +22,11 @@ from shim.protos.mesos_pb2 import (
     ExecutorInfo,
     Resource,
     TaskInfo,
+    TaskState,
     TaskStatus,
     Volume,
 )
-from tests.core.executor_harness import ExecutorShim, inner_task
+from tests.core.executor_harness import ExecutorShim, inner_task, update_of
 from tests.core.harness import Shim, container, framework_info, of, sent
 from tests.core.reserved import (
     OWNER,
@@ -388,6 +389,25 @@ def test_a_custom_executor_mounts_its_volumes_and_those_of_its_first_task() -> N
     ]
     given = shim.removed(launched.ref).orders
     assert of(RemoveVolume, given) == [RemoveVolume(name_of("first"))]
+
+
+def test_an_executor_keeps_the_volumes_of_its_first_task_through_a_restart() -> None:
+    """The task that brought them has ended meanwhile."""
+    shim = ExecutorShim(info=info_with_disk(), shim_id=OWNER)
+    with_volume(shim, "first")
+    shim.run_inside(inner_with(volume("first")))
+    shim.executor_started()
+    shim.subscribe()
+    shim.report(update_of("t", TaskState.TASK_FINISHED))
+    shim.acknowledge_all("t")
+    ref = shim.custom().ref
+    shim.restart(container_of_executor(ref))
+    shim.register()
+    shim.subscribe()
+    shim.run_inside(inner_with(volume("first"), name="t2"), launch=False)
+    assert not shim.statuses
+    shim.receive(m.CheckpointResourcesMessage())
+    assert not of(RemoveVolume, shim.decision.orders), "its container mounts it"
 
 
 def test_the_field_of_an_executor_or_of_a_member_is_named() -> None:

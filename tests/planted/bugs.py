@@ -472,6 +472,13 @@ BUGS = (
         (MAPPING,),
     ),
     Bug(
+        "a restart forgets which volumes an executor's container mounts",
+        "shim/core/agent.py",
+        "self.volumes.hold_named(custom.ref.container_id, custom.volumes)",
+        "pass",
+        ("tests/core/test_volumes.py",),
+    ),
+    Bug(
         "after a restart of the engine a volume is another agent's",
         "shim/engine/docker.py",
         'answer = await self._http.json("create_volume", "GET", path)',
