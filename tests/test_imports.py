@@ -71,6 +71,7 @@ ALLOWED = {
     "run.command": {"config.libprocess", "errors"},
     "run.logs": {"client.files", "errors"},
     "run.stages": {"client.progress"},
+    "run.driver": {"client.tls_tunnel", "errors"},
     "run.runner": {
         "client.progress",
         "client.task_table",

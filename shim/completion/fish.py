@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from shim.completion.syntax import CommandSyntax, Kind, Option, Value
+from shim.completion.syntax import CommandOption, CommandSyntax, Kind, Value
 from shim.completion.text import brief
 
 _HEAD = """\
@@ -44,7 +44,7 @@ def _completions(command: CommandSyntax) -> Iterator[str]:
         yield _value(command.first)
 
 
-def _option(option: Option) -> Iterator[str]:
+def _option(option: CommandOption) -> Iterator[str]:
     long = [name.removeprefix("--") for name in option.names if name.startswith("--")]
     short = [name.removeprefix("-") for name in option.names if not name.startswith("--")]
     spelled = " ".join([f"-l {name}" for name in long] + [f"-s {name}" for name in short])

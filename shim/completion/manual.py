@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from shim import __version__
 from shim.client.commands import EXIT_CODES
-from shim.completion.syntax import CommandSyntax, Option, flag_groups
+from shim.completion.syntax import CommandOption, CommandSyntax, flag_groups
 from shim.completion.text import plain
 from shim.config.flags import PREFIX
 
@@ -78,7 +78,7 @@ def _command(command: CommandSyntax) -> Iterator[str]:
             yield from _option(option)
 
 
-def _option(option: Option) -> Iterator[str]:
+def _option(option: CommandOption) -> Iterator[str]:
     text = plain(option.help)
     if option.default:
         text = f"{text} ({plain(option.default)})"

@@ -41,7 +41,7 @@ FILE = Value(Kind.FILE)
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class CommandOption:
     names: tuple[str, ...]
     """With their dashes."""
     help: str
@@ -60,7 +60,7 @@ class Option:
 @dataclass(frozen=True, slots=True)
 class OptionGroup:
     title: str
-    options: tuple[Option, ...]
+    options: tuple[CommandOption, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class CommandSyntax:
     """Whether it takes the agent's flags as well; a manual need not repeat them."""
 
     @property
-    def options(self) -> tuple[Option, ...]:
+    def options(self) -> tuple[CommandOption, ...]:
         return tuple(option for group in self.groups for option in group.options)
 
 
@@ -91,7 +91,7 @@ def _command(name: str, text: str) -> CommandSyntax:
         case "agent":
             return CommandSyntax(name, text, flag_groups())
         case "check":
-            own = OptionGroup("", (Option(("--json",), "for programs", None),))
+            own = OptionGroup("", (CommandOption(("--json",), "for programs", None),))
             return CommandSyntax(name, text, (own, *flag_groups()), shares_flags=True)
         case "dev":
             own = OptionGroup("", tuple(_options(dev_parser())))
@@ -137,13 +137,13 @@ def flag_groups(without: Iterable[str] = ()) -> tuple[OptionGroup, ...]:
     )
 
 
-def _flag_option(flag: Flag) -> Option:
+def _flag_option(flag: Flag) -> CommandOption:
     default = flag.default if flag.default is not None else flag.absent
     if flag.is_boolean:
         names = (f"--{flag.name}", f"--no-{flag.name}")
-        return Option(names, flag.help, None, default=default)
+        return CommandOption(names, flag.help, None, default=default)
     placeholder = flag.kind.placeholder
-    return Option((f"--{flag.name}",), flag.help, _value(placeholder), placeholder, default)
+    return CommandOption((f"--{flag.name}",), flag.help, _value(placeholder), placeholder, default)
 
 
 def _value(placeholder: str) -> Value:
@@ -170,13 +170,13 @@ def _from_parser(name: str, text: str, parser: argparse.ArgumentParser) -> Comma
     )
 
 
-def _options(parser: argparse.ArgumentParser) -> Iterable[Option]:
+def _options(parser: argparse.ArgumentParser) -> Iterable[CommandOption]:
     for action in parser._actions:
         if action.option_strings and action.dest != "help":
             takes_value = action.nargs != 0
             placeholder = _placeholder(action) if takes_value else ""
             value = _option_value(action.dest, placeholder) if takes_value else None
-            yield Option(tuple(action.option_strings), action.help or "", value, placeholder)
+            yield CommandOption(tuple(action.option_strings), action.help or "", value, placeholder)
 
 
 def _option_value(dest: str, placeholder: str) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from shim.completion.syntax import CommandSyntax, Kind, Option, Value
+from shim.completion.syntax import CommandOption, CommandSyntax, Kind, Value
 from shim.completion.text import brief
 
 _HEAD = """\
@@ -67,7 +67,7 @@ def _specs(command: CommandSyntax) -> Iterator[str]:
         yield f"{'*' if command.repeats else '1'}:argument:{_action(command.first)}"
 
 
-def _spec(name: str, option: Option) -> str:
+def _spec(name: str, option: CommandOption) -> str:
     # One that may be repeated is not told from the others: an asterisk for each costs nothing.
     text = re.sub(r"([\[\]\\:])", r"\\\1", brief(option.help))
     if option.value is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from shim.config.libprocess import tls_settings
 from shim.errors import ConfigError, FatalError
 from shim.run import runner
+from shim.run.driver import framework_info
 from shim.run.logs import TaskLogs
 from shim.run.task_spec import PortMapping, TaskSpec
 
@@ -118,7 +119,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.port and arguments.network in ("host", "none"):
         raise ConfigError(f"--port needs a network of its own, not --network={arguments.network}")
     spec = task_spec(arguments)
-    info = runner.framework_info(
+    info = framework_info(
         runner.framework_name(spec),
         getpass.getuser(),
         arguments.role,

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from shim.client.tls_tunnel import TlsTunnel
 from shim.config.libprocess import tls_settings
-from shim.run import http_parser_compat, runner
+from shim.run import driver, http_parser_compat
 from shim.wire.tls import Tls
 
 http_parser_compat.provide()
@@ -463,7 +463,7 @@ def main() -> None:
     Handler.apps = apps
     tls = tls_settings(os.environ)
     tunnel = None if tls is None else TlsTunnel(Tls(tls))
-    runner.connect(apps, FRAMEWORK, os.environ["MARATHON_MASTER"], None, tunnel).start()
+    driver.connect(apps, FRAMEWORK, os.environ["MARATHON_MASTER"], None, tunnel).start()
     if path := os.environ.get("MARATHON_SSL_KEYSTORE_PATH"):
         serve_https(path)
     address = os.environ.get("MARATHON_HTTP_ADDRESS", "0.0.0.0")

@@ -20,7 +20,7 @@ from shim.dev.master.dev_master import DevMaster
 from shim.errors import ConfigError, FatalError
 from shim.protos import mesos_pb2 as mesos
 from shim.protos import messages_pb2 as internal
-from shim.run import command, runner
+from shim.run import command, driver, runner
 from shim.run.task_spec import TaskSpec, task_info
 from tests.dev.master.fake_agent import FakeAgent
 from tests.support.forkserver import ROOT
@@ -144,9 +144,9 @@ def test_a_driver_that_failed_is_no_interrupt() -> None:
     interrupted = threading.Event()
     interrupted.set()
     run = runner.Run(TaskSpec("busybox", "web"), 1, print)
-    driver = cast(runner.Driver, SimpleNamespace(aborted=True, error="Failed with HTTP 400"))
+    failed = cast(driver.Driver, SimpleNamespace(aborted=True, error="Failed with HTTP 400"))
     with pytest.raises(FatalError, match="Failed with HTTP 400"):
-        runner.follow(run, driver, interrupted, lambda: None)
+        runner.follow(run, failed, interrupted, lambda: None)
 
 
 async def test_an_error_that_ends_the_driver_is_one_line() -> None:
@@ -260,4 +260,4 @@ def test_without_pymesos_the_error_says_how_to_install_it(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "pymesos", None)
     run = runner.Run(TaskSpec("busybox", "web"), 1, print)
     with pytest.raises(FatalError, match="pip install --no-deps pymesos"):
-        runner.connect(run, {}, "127.0.0.1:1", None)
+        driver.connect(run, {}, "127.0.0.1:1", None)
