@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from shim import limits
@@ -483,6 +485,53 @@ def test_an_update_of_another_sender_is_ignored() -> None:
     shim.report_v0(update_of("t", TaskState.TASK_FAILED, 2), Pid("executor(1)", "172.17.0.9", 1))
     assert not of(orders.Send, shim.decision.orders)
     assert shim.core.ctx.counters["false_executors"] == 1
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["of another process", "of no executor"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        m.StatusUpdateMessage(),
+        m.ExecutorToFrameworkMessage(data=b"hi"),
+        m.RegisterExecutorMessage(),
+        m.ReregisterExecutorMessage(),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_no_v0_message_of_another_process_has_an_effect(message: Any, *, known: bool) -> None:
+    shim = ExecutorShim()
+    shim.running_v0()
+    said = type(message)()
+    said.CopyFrom(message)
+    inner = said
+    if isinstance(said, m.StatusUpdateMessage):
+        inner = said.update
+        inner.uuid, inner.timestamp = update_of("t", TaskState.TASK_FAILED, 2).uuid, 1.0
+        inner.status.CopyFrom(update_of("t", TaskState.TASK_FAILED, 2))
+    elif isinstance(said, m.ExecutorToFrameworkMessage):
+        said.slave_id.value = "S1"
+    inner.framework_id.value, inner.executor_id.value = "F", "E" if known else "X"
+    impostor = Pid("executor(1)", "172.17.0.9", 40001)
+    decision = shim.receive(said, impostor)
+    assert decision.records == []
+    told = {(order.to, type(order.message)) for order in of(orders.Send, decision.orders)}
+    assert told <= {(impostor, m.ShutdownExecutorMessage)}
+    assert shim.custom().pid == V0
+    assert shim.task().wire.state == TaskState.TASK_RUNNING
+
+
+def test_an_executor_that_dies_between_launch_and_running_fails_its_task() -> None:
+    shim = ExecutorShim()
+    shim.run_inside()
+    shim.executor_started()
+    shim.subscribe()
+    assert shim.events == ["SUBSCRIBED", "LAUNCH"]
+    shim.executor_exited(137)
+    (status,) = shim.statuses
+    assert status.state == TaskState.TASK_FAILED
+    assert status.reason == Reason.REASON_EXECUTOR_TERMINATED
+    assert status.message.startswith("Executor terminated")
+    assert shim.exits == [9]
 
 
 def test_an_executor_cannot_speak_for_the_task_of_another_one() -> None:

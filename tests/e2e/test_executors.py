@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.client import Framework, Json
 from tests.e2e.conftest import System
-from tests.e2e.executors.image import executor_image
+from tests.e2e.executors.image import executor_image, gateway
 from tests.e2e.volumes import (
     ROLE,
     create,
@@ -35,11 +35,9 @@ def image(docker_client: docker.DockerClient) -> str:
     return executor_image(docker_client)
 
 
-@pytest.fixture(scope="session")
-def gateway(docker_client: docker.DockerClient) -> str:
-    """Where containers of the default bridge reach processes of this machine."""
-    found: str = docker_client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
-    return found
+@pytest.fixture(scope="session", name="gateway")
+def reached_at(docker_client: docker.DockerClient) -> str:
+    return gateway(docker_client)
 
 
 def scalars(**amounts: float) -> list[Json]:

@@ -128,6 +128,13 @@ BUGS = (
         (EXECUTORS,),
     ),
     Bug(
+        "a kill inside an executor does not wait until its task has left Consul",
+        "shim/agent/dispatcher.py",
+        "        self._when_withdrawn(refs, self._streams.send, order.stream, order.event)\n",
+        "        self._streams.send(order.stream, order.event)\n",
+        ("tests/agent/test_dispatcher.py",),
+    ),
+    Bug(
         "an exit that was told to nobody is not told after the registration",
         "shim/core/executor_exits.py",
         """        for key, status in self._told.items():
@@ -945,9 +952,11 @@ BUGS = (
         "shim/core/master_messages.py",
         """            self._operations.registered()
             self._status_updates.resume()
+            self._executors.exits.tell_again()
 
     def _reregistered""",
         """            self._operations.registered()
+            self._executors.exits.tell_again()
 
     def _reregistered""",
     ),
@@ -1332,7 +1341,7 @@ BUGS = (
     Bug(
         "a stop does not wait until its task has left Consul",
         "shim/agent/dispatcher.py",
-        "        if withdrawal is None:\n",
+        "        if not waits:\n",
         "        if True:\n",
         ("tests/agent/test_dispatcher.py",),
     ),

@@ -19,7 +19,12 @@ _OURS = ("shim/protos", "shim/__init__.py")
 
 def executor_image(client: docker.DockerClient) -> str:
     """The name of the image; made when the engine has none of the same content."""
-    scripts = [HERE / "v0.py", HERE / "v1.py", ROOT / "shim/run/http_parser_compat.py"]
+    scripts = [
+        HERE / "v0.py",
+        HERE / "v1.py",
+        HERE / "diary.py",
+        ROOT / "shim/run/http_parser_compat.py",
+    ]
     own = [path for name in _OURS for path in _files(ROOT / name)]
 
     def fill(tree: Tree) -> None:
@@ -46,6 +51,12 @@ def executor_image(client: docker.DockerClient) -> str:
     with machine_lock("executor image"):
         changes = ["ENV PYTHONPATH=/site:/", "ENV PATH=/bin", "WORKDIR /"]
         return made(client, "executors", tuple(texts), fill, changes)
+
+
+def gateway(client: docker.DockerClient) -> str:
+    """Where containers of the default bridge reach processes of this machine."""
+    found: str = client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    return found
 
 
 def _files(path: Path) -> list[Path]:

@@ -1,7 +1,8 @@
 """A v0 executor in a container: libprocess over plain sockets, as Mesos' own driver speaks it.
 
-It registers, runs each task until it is killed, sends framework messages back, registers again when
-the agent asks for it, and keeps an update until the agent has acknowledged it.
+It registers, runs each task until it is killed, or as TaskInfo.data says (``quick``, ``failing``),
+sends framework messages back, registers again when the agent asks for it, and keeps an update until
+the agent has acknowledged it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import threading
 import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import diary  # type: ignore[import-not-found]
 from google.protobuf.message import Message
 
 from shim.protos import messages_pb2 as m
@@ -28,15 +31,22 @@ class V0Executor:
         self.tasks: dict[str, TaskInfo] = {}
         """Without an acknowledged update."""
         self.updates: dict[bytes, m.StatusUpdate] = {}
+        self.live: set[str] = set()
+        self.registered = False
 
     def send(self, message: Message) -> None:
         name, _, address = self.agent.partition("@")
         connection = http.client.HTTPConnection(address, timeout=10)
         path = f"/{name}/{message.DESCRIPTOR.full_name}"
         headers = {"Libprocess-From": self.pid, "User-Agent": "libprocess/" + self.pid}
-        connection.request("POST", path, message.SerializeToString(), headers)
-        assert connection.getresponse().status == 202
-        connection.close()
+        try:
+            connection.request("POST", path, message.SerializeToString(), headers)
+            assert connection.getresponse().status == 202
+        except (OSError, http.client.HTTPException) as error:
+            # The agent is away: what it misses it is told when it asks to register again.
+            print(type(message).__name__, "is lost:", error, flush=True)
+        finally:
+            connection.close()
 
     def register(self) -> None:
         message = m.RegisterExecutorMessage()
@@ -53,10 +63,28 @@ class V0Executor:
         task_id = message.task.task_id.value
         assert task_id not in self.tasks, "a driver aborts"
         self.tasks[task_id] = message.task
+        self.live.add(task_id)
+        diary.say(task_id, "started")
         self.report(task_id, TaskState.TASK_RUNNING)
+        if message.task.data == b"quick":
+            threading.Timer(0.2, self.end, (task_id, TaskState.TASK_FINISHED)).start()
+        elif message.task.data == b"failing":
+            self.end(task_id, TaskState.TASK_FAILED, 3)
 
     def on_KillTaskMessage(self, message: m.KillTaskMessage, sender: str) -> None:  # noqa: N802
-        self.report(message.task_id.value, TaskState.TASK_KILLED)
+        self.end(message.task_id.value, TaskState.TASK_KILLED)
+
+    def end(self, task_id: str, state: TaskState.ValueType, code: int = 0) -> None:
+        """Without effect when the task has ended."""
+        if task_id in self.live:
+            diary.say(task_id, "ended", str(code))
+            self.report(task_id, state, f"Container exited with status {code}")
+            self.live.discard(task_id)
+
+    def on_ExecutorRegisteredMessage(  # noqa: N802
+        self, message: m.ExecutorRegisteredMessage, sender: str
+    ) -> None:
+        self.registered = True
 
     def on_FrameworkToExecutorMessage(  # noqa: N802
         self, message: m.FrameworkToExecutorMessage, sender: str
@@ -86,13 +114,14 @@ class V0Executor:
     ) -> None:
         os._exit(0)
 
-    def report(self, task_id: str, state: TaskState.ValueType) -> None:
+    def report(self, task_id: str, state: TaskState.ValueType, text: str = "") -> None:
         message = m.StatusUpdateMessage(pid=self.pid)
         update = message.update
         update.framework_id.value, update.executor_id.value = FRAMEWORK, EXECUTOR
         update.slave_id.value = os.environ["MESOS_SLAVE_ID"]
         update.timestamp, update.uuid = time.time(), uuid.uuid4().bytes
         update.status.task_id.value, update.status.state = task_id, state
+        update.status.message = text
         update.status.slave_id.CopyFrom(update.slave_id)
         self.updates[update.uuid] = update
         self.send(message)
@@ -130,6 +159,7 @@ def main() -> None:
         probe.connect((agent_ip, 9))
         own = probe.getsockname()[0]
     executor = V0Executor(f"executor(1)@{own}:{server.server_port}")
+    diary.watch(lambda: executor.registered, lambda: bool(executor.live or executor.updates))
     executor.register()
     server.serve_forever()
 

@@ -7,6 +7,8 @@ from the engine, and the ensemble loses its quorum. ``--pairs`` of agents go on 
 ``scripts/faults --volumes``: kills at the steps of persistent volumes, and an engine that is away
 while volumes are made, used and destroyed.
 
+``scripts/faults --executors``: kills at the steps of custom executors, v0 and v1 in turn.
+
 Each point has a system of its own: a master (the embedded one, or a real one with
 MESOS_MASTER_BIN), an agent on the real engine, an ordinary framework, and tasks that keep
 diaries. Ends with 1 when anything was lost, told twice, started twice or left over.
@@ -29,7 +31,9 @@ from pathlib import Path
 import docker
 
 from tests.e2e.conftest import System, taken_down
-from tests.e2e.faults.crashing import MOMENTS, POINTS, VOLUME_POINTS
+from tests.e2e.executors.image import executor_image, gateway
+from tests.e2e.faults.crashing import EXECUTOR_POINTS, MOMENTS, POINTS, VOLUME_POINTS
+from tests.e2e.faults.executor_load import ExecutorLoad
 from tests.e2e.faults.load import Load
 from tests.e2e.faults.masters import MASTER, new_master
 from tests.e2e.faults.proxy import DockerProxy
@@ -76,10 +80,13 @@ async def kill_at(point: str, moment: str, times: int, seed: int, shim_id: str) 
             ):
                 await survive(system, volumes, crashes)
                 return f"{dict(volumes.done)}"
-        await mortal_agent(system)
+        custom = point in EXECUTOR_POINTS
+        await mortal_agent(system, *([f"--ip={gateway(system.engine)}"] if custom else []))
         async with (
             system.framework() as framework,
-            Load(framework, system.image, diaries) as load,
+            ExecutorLoad(framework, executor_image(system.engine), diaries)
+            if custom
+            else Load(framework, system.image, diaries) as load,
         ):
             await survive(system, load, crashes)
             return f"{len(load.launched)} tasks, {load.told_again()} updates told again"
@@ -128,9 +135,10 @@ async def run(points: list[str], times: int, seed: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
     parser.add_argument("--times", type=int, default=20, help="kills before and after each step")
-    names = sorted({**POINTS, **VOLUME_POINTS})
+    names = sorted({**POINTS, **VOLUME_POINTS, **EXECUTOR_POINTS})
     parser.add_argument("--point", choices=names, action="append", help="only this one")
     parser.add_argument("--volumes", action="store_true", help="instead: of persistent volumes")
+    parser.add_argument("--executors", action="store_true", help="instead: of custom executors")
     parser.add_argument("--takeovers", type=int, help="instead: this many, of two agents")
     parser.add_argument("--pairs", type=int, default=3, help="side by side, for --takeovers")
     parser.add_argument("--servers", type=int, default=3, help="of ZooKeeper, for --takeovers")
@@ -139,7 +147,8 @@ def main() -> None:
     if given.takeovers:
         asyncio.run(run_take_overs(given.takeovers, given.servers, given.pairs, given.seed))
         return
-    points = given.point or list(VOLUME_POINTS if given.volumes else POINTS)
+    whose = VOLUME_POINTS if given.volumes else EXECUTOR_POINTS if given.executors else POINTS
+    points = given.point or list(whose)
     failed = asyncio.run(run(points, given.times, given.seed))
     if given.volumes and not given.point:
         shown = asyncio.run(engine_away(given.times, f"faults-{os.getpid()}"))

@@ -21,11 +21,16 @@ from typing import Any, NamedTuple
 
 from shim import cli
 from shim.agent import journal
+from shim.agent.dispatcher import OrderDispatcher
 from shim.agent.journal import SqliteJournal
+from shim.core.custom_executors import CustomExecutors
 from shim.core.master_messages import MasterMessageHandler
 from shim.core.operations import Operations
 from shim.engine.docker import DockerEngine
-from shim.model.records import Record, SaveOperation
+from shim.model.orders import Order, Send, SendExecutorEvent
+from shim.model.records import AddUpdate, Record, SaveOperation
+from shim.protos import messages_pb2 as m
+from shim.protos.executor_pb2 import Event
 
 VARIABLE = "CRASH_AT"
 TOLD_ALL = "those were all tasks\n"
@@ -92,6 +97,25 @@ def _records_operation(journal: SqliteJournal, batch: Sequence[Record]) -> bool:
     return any(isinstance(record, SaveOperation) for record in batch)
 
 
+def _hands_over(dispatcher: OrderDispatcher, order: Order) -> bool:
+    """A task is sent to its executor, v1 or v0."""
+    if isinstance(order, SendExecutorEvent):
+        return order.event.type == Event.LAUNCH
+    return isinstance(order, Send) and isinstance(order.message, m.RunTaskMessage)
+
+
+def _stores_update(journal: SqliteJournal, batch: Sequence[Record]) -> bool:
+    return any(isinstance(record, AddUpdate) for record in batch)
+
+
+def _acknowledges_executor(dispatcher: OrderDispatcher, order: Order) -> bool:
+    """An update is acknowledged to its executor."""
+    if isinstance(order, SendExecutorEvent):
+        return order.event.type == Event.ACKNOWLEDGED
+    acknowledgement = m.StatusUpdateAcknowledgementMessage
+    return isinstance(order, Send) and isinstance(order.message, acknowledgement)
+
+
 POINTS = {
     "accept": Point(MasterMessageHandler, "_run_task", 6),
     "journal": Point(SqliteJournal, "commit", 12),
@@ -115,7 +139,14 @@ VOLUME_POINTS = {
     "volume-remove": Point(DockerEngine, "remove_volume", 2),
 }
 """Reached only where frameworks make and destroy persistent volumes."""
-ALL_POINTS = {**POINTS, **GROUP_POINTS, **VOLUME_POINTS}
+EXECUTOR_POINTS = {
+    "register": Point(CustomExecutors, "_welcome", 2),
+    "hand-over": Point(OrderDispatcher, "dispatch", 4, _hands_over),
+    "store-update": Point(SqliteJournal, "commit", 4, _stores_update),
+    "executor-ack": Point(OrderDispatcher, "dispatch", 4, _acknowledges_executor),
+}
+"""Reached only where tasks run in custom executors."""
+ALL_POINTS = {**POINTS, **GROUP_POINTS, **VOLUME_POINTS, **EXECUTOR_POINTS}
 MOMENTS = ("before", "after")
 
 

@@ -17,6 +17,9 @@ ORDER = ("TASK_STARTING", "TASK_RUNNING", "TASK_KILLING")
 NEVER_RAN = {"TASK_DROPPED", "TASK_LOST"}
 """Words that promise that a task did not run (and, here, nobody else ends tasks)."""
 
+REFUSED = NEVER_RAN | {"TASK_ERROR"}
+"""The same of a master. TASK_ERROR: the offer was too small for a task and its new executor."""
+
 INSIDE = "/evidence"
 
 
@@ -76,8 +79,9 @@ def _of(statuses: Sequence[Json], diary: Diary) -> Iterable[str]:
         yield f"{len(ends)} terminal updates: {states}"
     elif ends and masters - {ends[0]["state"]}:
         yield f"the agent ended it as {states}, the master as {masters}"
-    elif not ends and (len(masters) != 1 or not masters <= NEVER_RAN or diary.starts):
-        yield f"no end: {states}, master {masters}, started {diary.starts} times"
+    elif not ends and (len(masters) != 1 or not masters <= REFUSED or diary.starts):
+        said = {s.get("message", "") for s in statuses if s["source"] == "SOURCE_MASTER"}
+        yield f"no end: {states}, master {masters} {said}, started {diary.starts} times"
     elif ends:
         yield from _order(states)
         yield from _truth(ends[0], states, diary)
@@ -112,12 +116,24 @@ def _truth(end: Json, states: Sequence[str], diary: Diary) -> Iterable[str]:
         yield f"told as running, but it never started: {states}"
     if state == "TASK_FINISHED" and diary.codes != (0,):
         yield f"finished, and yet it left with {diary.codes}"
-    if state == "TASK_FAILED" and message != f"Container exited with status {_code(diary)}":
+    # An executor that ends, as one without an agent does, takes along what it has not reported.
+    with_executor = end.get("reason") == "REASON_EXECUTOR_TERMINATED" and _is_inside(end)
+    if (
+        state == "TASK_FAILED"
+        and not with_executor
+        and message != f"Container exited with status {_code(diary)}"
+    ):
         yield f"failed ({message}), and yet it left with {diary.codes}"
     if state not in NEVER_RAN | {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED"}:
         yield f"ended as {state} ({message})"
     if diary.codes and state not in ("TASK_KILLED", "TASK_FINISHED", "TASK_FAILED"):
         yield f"left with {diary.codes}, told as {state}"
+
+
+def _is_inside(end: Json) -> bool:
+    """Whether the task ran in a custom executor: that of a command task has the task's id."""
+    inside: bool = end.get("executor_id", end["task_id"]) != end["task_id"]
+    return inside
 
 
 def _code(diary: Diary) -> int | None:

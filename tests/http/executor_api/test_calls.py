@@ -75,6 +75,10 @@ def test_bytes_that_are_not_utf_8_do_not_break_anything() -> None:
         (JSON, b"\xff", 400, "Failed to parse body into JSON"),
         (JSON, b"[" * 100_000, 400, "Failed to parse body into JSON"),
         (JSON, b"[]", 400, "Failed to convert JSON into Call protobuf"),
+        # Calls are no RecordIO: only events are.
+        ("application/recordio", b"2\n{}", 415, "application/json or application/x-protobuf"),
+        (JSON, b'20\n{"type":"SUBSCRIBE"}', 400, "Failed to parse body into JSON"),
+        (PROTOBUF, b"99\n\x08\x01", 400, "Failed to parse body into Call protobuf"),
         (JSON, b'{"type": "SUBSCRIBE"}', 400, "Missing required fields: executor_id"),
         (JSON, b'{"executor_id": {"value": 5}}', 400, "Failed to convert JSON into Call protobuf"),
     ],

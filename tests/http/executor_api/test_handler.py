@@ -202,6 +202,28 @@ async def test_an_executor_that_proved_itself_has_to_do_so_with_each_call(agent:
     assert (await agent.send(update(), **agent.token())).status == 202
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        call(subscribe={}),
+        update(task_id={"value": "t"}),
+        call("MESSAGE", message={"data": "aGk="}),
+    ],
+    ids=["SUBSCRIBE", "UPDATE", "MESSAGE"],
+)
+async def test_no_call_has_an_effect_with_a_wrong_token_or_without_one(
+    agent: Agent, body: dict[str, Any]
+) -> None:
+    agent.launch()
+    assert (await agent.subscribe(**agent.token())).status == 200
+    agent.facts.clear()
+    token = agent.token()["Authorization"]
+    for wrong in ("", "Bearer", "Bearer " + token[7:-2], "Basic " + token[7:], token + "x"):
+        answer = await agent.send(body, **({"Authorization": wrong} if wrong else {}))
+        assert answer.status == 401
+    assert agent.facts == []
+
+
 async def test_a_token_can_be_required() -> None:
     agent = Agent(token_required=True)
     async with agent.client:
