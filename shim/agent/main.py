@@ -156,7 +156,12 @@ class _Agent:
     def _starting_router(self) -> Router:
         leadership = self._standby.description if self._standby else alone
         texts = self._config.texts
-        return self._router(starting_pages(MESOS_VERSION, texts, self._endpoint_wait, leadership))
+        return self._router(starting_pages(MESOS_VERSION, texts, self._waits_for, leadership))
+
+    def _waits_for(self) -> list[str]:
+        """Why a starting agent does not get on, for ``/health``."""
+        journal = self._standby.problems() if self._standby else []
+        return [*journal, *self._endpoint_wait.problems()]
 
     def _router(self, pages: Mapping[str, Page]) -> Router:
         apis = {executor_service.PATH: recovering}

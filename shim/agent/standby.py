@@ -72,7 +72,7 @@ class Standby:
         return self.journal.lock.lost
 
     def problems(self) -> list[str]:
-        """Why a standby could not take over, for ``/health``."""
+        """Why a standby could not take over, or a leader sends nothing, for ``/health``."""
         return [self.journal.problem] if self.journal.problem else []
 
     def description(self) -> Mapping[str, Any]:

@@ -66,7 +66,7 @@ class ZooKeeperJournal:
                 self.lock.step_back()
                 await asyncio.sleep(limits.ZK_NEW_SESSION)
             except (OperationRefused, DecodeError, UnicodeDecodeError) as error:
-                raise FatalError(f"--journal={self._url}: {error}") from error
+                raise FatalError(f"--journal={self._url}: {_reason(error)}") from error
 
     async def _load(self) -> Snapshot:
         began = self.lock.clock()
@@ -167,6 +167,12 @@ class ZooKeeperJournal:
 
     def _delete(self, number: int) -> Delete:
         return Delete(self._node(number))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OperationRefused) and error.refusal is Refusal.NO_AUTH:
+        return f"another user or password than the journal was made with ({error})"
+    return str(error)
 
 
 def zookeeper_journal(

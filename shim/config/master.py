@@ -26,6 +26,8 @@ _FORMS = (
 )
 _HOST_PORT = re.compile(r"(?:(?P<id>[^@/]+)@)?(?P<host>[^@/:\s]+):(?P<port>\d{1,5})")
 _ZK = re.compile(r"zk://(?:(?P<auth>.+)@)?(?P<hosts>[^@/\s]+)(?P<path>/\S*)?")
+_ZK_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f-\x9f]+)+")
+"""ZooKeeper has no ``.``, ``..``, empty names or control characters."""
 _ZK_PORT = 2181
 
 
@@ -74,7 +76,7 @@ def _zookeeper(found: re.Match[str]) -> tuple[tuple[str, ...], str, str | None] 
     path = (found["path"] or "").rstrip("/")
     hosts = tuple(_with_port(host) for host in found["hosts"].split(","))
     credentials = found["auth"]
-    if not path or "//" in path or None in hosts or (credentials and ":" not in credentials):
+    if not _ZK_PATH.fullmatch(path) or None in hosts or (credentials and ":" not in credentials):
         return None
     return tuple(filter(None, hosts)), path, credentials
 

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from shim.http.files import FilesPages
-from shim.http.health import EndpointWait
 from shim.http.live.assets import assets
 from shim.http.live.feed import LiveFeed
 from shim.http.live.task_page import task_json
@@ -70,12 +69,12 @@ def _standby_text(leadership: Mapping[str, Any]) -> str:
 def starting_pages(
     version: str,
     flags: Mapping[str, str],
-    endpoint_wait: EndpointWait,
+    problems: Callable[[], Sequence[str]],
     leadership: Leadership,
 ) -> Mapping[str, Page]:
     """Until the endpoint answers. Pages about tasks answer 503."""
     return {
-        **_general_pages(version, flags, endpoint_wait.problems, leadership),
+        **_general_pages(version, flags, problems, leadership),
         **dict.fromkeys(_ABOUT_TASKS, _recovering),
     }
 

@@ -122,6 +122,14 @@ async def test_an_agent_that_lost_the_lead_ends_with_one_line_whatever_its_work_
     assert caplog.text == "", "the error was not left to the event loop"
 
 
+def test_a_starting_leader_says_that_zookeeper_is_away_as_well() -> None:
+    agent = _Agent.__new__(_Agent)
+    agent._standby = SimpleNamespace(problems=lambda: ["no quorum"])  # type: ignore[assignment]
+    waiting = SimpleNamespace(problems=lambda: ["no endpoint"])
+    agent._endpoint_wait = waiting  # type: ignore[assignment]
+    assert agent._waits_for() == ["no quorum", "no endpoint"]
+
+
 async def test_a_task_from_launch_to_kill_is_shown_and_counted(
     start: Start, engine: FakeEngine, master: RecordingMaster
 ) -> None:

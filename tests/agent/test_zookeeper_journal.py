@@ -16,7 +16,7 @@ from shim.errors import FatalError, Transient
 from shim.model.ids import FrameworkId, TaskId, TaskKey
 from shim.model.records import AddTask, Record, SaveShimId, SaveTask, Snapshot
 from shim.model.settings import ZooKeeperUrl
-from shim.wire.zookeeper_client import Create, Operation, SetData
+from shim.wire.zookeeper_client import Create, Operation, OperationRefused, Refusal, SetData
 from tests.fakes.clock import timeless
 from tests.fakes.zookeeper import FakeEnsemble, FakeZooKeeper
 
@@ -224,6 +224,18 @@ async def test_a_journal_that_was_removed_ends_the_agent(ensemble: FakeEnsemble)
     ensemble.nodes.clear()
     with pytest.raises(FatalError, match="removed from ZooKeeper"):
         await one.journal.commit([task("a")])
+
+
+@timeless
+async def test_a_wrong_password_is_named(ensemble: FakeEnsemble) -> None:
+    one = Agent(ensemble, 1)
+
+    async def refuse(*operations: Operation) -> None:
+        raise OperationRefused(Refusal.NO_AUTH, "multi (NoAuthError)")
+
+    one.zk.multi = refuse  # type: ignore[method-assign]
+    with pytest.raises(FatalError, match=r"--journal=zk.*: another user or password than .*made"):
+        await one.lead()
 
 
 # --- a standby ------------------------------------------------------------------------------

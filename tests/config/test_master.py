@@ -105,7 +105,10 @@ def test_a_journal_is_sqlite_or_a_path_in_zookeeper() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "postgres", "zk://z1", "zk://z1/", "zk://u@z1/x", "zk://z:0/x", "zk://u:hunter2@/x"],
+    [
+        *("", "postgres", "zk://z1", "zk://z1/", "zk://u@z1/x", "zk://z:0/x", "zk://u:hunter2@/x"),
+        *("zk://z1/a//b", "zk://z1/..", "zk://z1/./x", "zk://z1/a\0", "zk://u:hunter2@z1/a/../b"),
+    ],
 )
 def test_another_journal_is_an_error_without_its_password(text: str) -> None:
     with pytest.raises(ConfigError, match="--journal=") as error:

@@ -37,7 +37,7 @@ async def serving(
 @asynccontextmanager
 async def serving_start(wait: EndpointWait) -> AsyncIterator[Client]:
     """A client of an agent that waits for its Docker endpoint."""
-    pages = starting_pages("1.11.0", {"port": "5051"}, wait, alone)
+    pages = starting_pages("1.11.0", {"port": "5051"}, wait.problems, alone)
     async with _client(pages, BasicAuth({}, frozenset())) as client:
         yield client
 
