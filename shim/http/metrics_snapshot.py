@@ -10,12 +10,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from shim.core.task import Task
 from shim.core.view import AgentView
 from shim.http.amounts import ALWAYS, Amount
 from shim.http.task_json_cache import TaskJsonCache
 from shim.http.view import FetchStats, View
+from shim.model.ids import FrameworkId
 from shim.protos.mesos_pb2 import TaskState
 
 _TERMINAL = ("FINISHED", "FAILED", "KILLED", "LOST", "GONE")
@@ -34,9 +35,9 @@ async def snapshot(view: View, cache: TaskJsonCache) -> dict[str, float]:
     """All metrics by name."""
     agent = view.agent
     used = await cache.allocated()
-    tasks = list(agent.tasks.values())
+    counts = await _counts(view)
     found = dict.fromkeys(_ALWAYS_ZERO, 0.0)
-    found.update(_tasks(tasks, agent.ended_by_state))
+    found.update(_tasks(counts, agent.ended_by_state))
     _add_custom_executors(found, agent)
     found.update(_resources(Amount(agent.info.resources), used))
     found.update(_fetches(view.fetch_stats))
@@ -44,19 +45,39 @@ async def snapshot(view: View, cache: TaskJsonCache) -> dict[str, float]:
     found["slave/uptime_secs"] = time.time() - view.started
     found["slave/registered"] = float(agent.connected)
     found["slave/recovery_time_secs"] = 0.0
-    found["slave/frameworks_active"] = float(len({task.key.framework_id for task in tasks}))
+    found["slave/frameworks_active"] = float(len(counts.frameworks))
     found["slave/container_launch_errors"] = float(view.launch_stats.launches_failed)
     found["slave/valid_status_updates"] = float(view.launch_stats.updates)
     return found
 
 
-def _tasks(tasks: list[Task], totals: Mapping[TaskState.ValueType, int]) -> dict[str, float]:
-    current = _named(Counter(task.wire.state for task in tasks if task.live))
+@dataclass(slots=True)
+class _Counts:
+    """Of the tasks that the agent has."""
+
+    live: Counter[TaskState.ValueType] = field(default_factory=Counter)
+    running_containers: int = 0
+    frameworks: set[FrameworkId] = field(default_factory=set)
+
+
+async def _counts(view: View) -> _Counts:
+    counts, time_slice = _Counts(), view.time_slicer.begin()
+    for task in list(view.agent.tasks.values()):
+        await time_slice.checkpoint()
+        counts.frameworks.add(task.key.framework_id)
+        counts.running_containers += task.container_running
+        if task.live:
+            counts.live[task.wire.state] += 1
+    return counts
+
+
+def _tasks(counts: _Counts, totals: Mapping[TaskState.ValueType, int]) -> dict[str, float]:
+    current = _named(counts.live)
     found = {f"slave/tasks_{name.lower()}": float(current[f"TASK_{name}"]) for name in _CURRENT}
     ended = _named(totals)
     found.update({f"slave/tasks_{n.lower()}": float(ended[f"TASK_{n}"]) for n in _TERMINAL})
     found["slave/tasks_gone"] += ended["TASK_GONE_BY_OPERATOR"]
-    found["slave/executors_running"] = float(sum(task.container_running for task in tasks))
+    found["slave/executors_running"] = float(counts.running_containers)
     found["slave/executors_terminating"] = found["slave/tasks_killing"]
     found["slave/executors_terminated"] = float(sum(totals.values()))
     return found

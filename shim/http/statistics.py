@@ -42,7 +42,9 @@ class StatisticsPages:
         if given not in _FILTERS:
             text = "Expecting container_id, or framework_id with or without executor_id\n"
             raise HttpError(400, text)
-        tasks = [task for task in self._view.agent.running_tasks() if _matches(task, query)]
+        tasks = self._view.agent.running_tasks()
+        if given:
+            tasks = [task for task in tasks if _matches(task, query)]
         usages = await self._view.usages([task.ref for task in tasks] if given else None)
         return self._answer(tasks, usages, with_status=True)
 

@@ -13,6 +13,7 @@ import gc
 import itertools
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Collection
@@ -28,6 +29,7 @@ from shim.http.basic_auth import BasicAuth
 from shim.http.files import FilesPages
 from shim.http.health import Liveness
 from shim.http.log_ring import LogRing
+from shim.http.operator_api.handler import PATH, Access, OperatorApi
 from shim.http.pages import agent_pages
 from shim.http.router import Router
 from shim.http.task_json_cache import TaskJsonCache
@@ -41,6 +43,7 @@ from tests.bench.kit import rss_kb
 from tests.http.page_data import FakeFetchStats, FakeFiles, FakeOutputs, registered_core, run_tasks
 
 STREAMS, STREAMS_SECONDS = 20, 20.0
+CALLS = ("GET_STATE", "GET_TASKS", "GET_EXECUTORS", "GET_CONTAINERS")
 PAGES = ("/state", "/monitor/statistics", "/containers", "/metrics/snapshot", "/files/debug")
 
 
@@ -102,13 +105,15 @@ async def medians(url: str, rounds: int, *options: str) -> str:
 
 
 async def start(view: View, cache: TaskJsonCache) -> Listener:
-    pages = agent_pages(view, cache, FilesPages(view, LogRing()))
-    router = Router(pages, Metrics(), BasicAuth({}, frozenset()), "slave(1)")
+    files, auth = FilesPages(view, LogRing()), BasicAuth({}, frozenset())
+    pages = agent_pages(view, cache, files)
 
     def add_routes(app: web.Application) -> None:
         app.router.add_route("*", "/{path:.*}", router.handle)
 
-    inbox = Inbox(lambda process: False, lambda *_: None)
+    operator_api = OperatorApi(view, cache, files, None, Access(auth, False, ()))
+    router = Router(pages, Metrics(), auth, "slave(1)", {PATH: operator_api.handle})
+    inbox = Inbox(lambda process: True, lambda *_: None)
     return await serve(add_routes, inbox, bind("127.0.0.1", 0))
 
 
@@ -147,6 +152,9 @@ async def measure(count: int, rounds: int) -> None:
         print(f"  beside {(loaded - before) / count:.1f} kB a task of the core's")
         for path in PAGES:
             print(f"{path}: {await medians(base + path, rounds)}, {stalls.take()}")
+        for call in CALLS:
+            given = ("-d", f'{{"type":"{call}"}}', "-H", "Content-Type: application/json")
+            print(f"{call}: {await medians(base + PATH, rounds, *given)}, {stalls.take()}")
         took = await medians(f"{base}/state", rounds, "--compressed")
         print(f"/state, gzip: {took}, {stalls.take()}")
         began = time.perf_counter()
@@ -162,7 +170,7 @@ async def measure(count: int, rounds: int) -> None:
 async def measure_streams(base: str, core: Core, refs: list[Ref]) -> None:
     """What event streams of the live page cost, while ten tasks change each second."""
     changing = asyncio.create_task(_change(core, refs))
-    idle, _ = await _worked()
+    idle, before = await _worked(base)
     readers = [
         await asyncio.create_subprocess_exec(
             *("curl", "-sN", "-o", "/dev/null", f"{base}/live/events")
@@ -170,24 +178,57 @@ async def measure_streams(base: str, core: Core, refs: list[Ref]) -> None:
         for _ in range(STREAMS)
     ]
     await asyncio.sleep(5.0)
-    busy, stalled = await _worked()
+    busy, during = await _worked(base)
     for reader in readers:
         reader.terminate()
         await reader.wait()
     changing.cancel()
-    print(f"{STREAMS} event streams: {100 * (busy - idle):.1f} % of a core, {stalled}")
+    print(f"{STREAMS} event streams: {100 * (busy - idle):.1f} % of a core; {during}")
+    print(f"  without them: {before}")
 
 
-async def _worked() -> tuple[float, str]:
-    """The share of a core that this process used, and the longest part without a pause."""
+async def _worked(base: str) -> tuple[float, str]:
+    """The share of a core that this process used, and for how long it let others wait.
+
+    Another process sends pings as a master does. On a busy machine its wait is longer than the
+    work of this process: how long the loop worked without a pause is shown beside it.
+    """
+    pings = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _PINGS, base.rpartition(":")[2], str(STREAMS_SECONDS)),
+        stdout=asyncio.subprocess.PIPE,
+    )
     before, longest = time.process_time(), 0.0
     end = time.perf_counter() + STREAMS_SECONDS
     while time.perf_counter() < end:
         cpu = time.thread_time()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.005)
         longest = max(longest, time.thread_time() - cpu)
     share = (time.process_time() - before) / STREAMS_SECONDS
-    return share, f"the loop is busy for {longest * 1000:.0f} ms at most"
+    answered = (await pings.communicate())[0].decode().strip()
+    return share, f"pings: {answered}; the loop is busy for {longest * 1000:.0f} ms at most"
+
+
+_PINGS = """
+import socket, sys, time
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+ping = b"POST /slave(1)/PING HTTP/1.1\\r\\nHost: a\\r\\nUser-Agent: libprocess/m@127.0.0.1:1\\r\\n"
+ping += b"Connection: Keep-Alive\\r\\nContent-Length: 0\\r\\n\\r\\n"
+waited, end = [], time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    began = time.perf_counter()
+    connection.sendall(ping)
+    answer = b""
+    while b"\\r\\n\\r\\n" not in answer:
+        answer += connection.recv(4096)
+    assert b" 202 " in answer, answer
+    waited.append(time.perf_counter() - began)
+    time.sleep(0.01)
+waited.sort()
+shown = (waited[len(waited) // 2], waited[int(len(waited) * 0.99)], waited[-1])
+print("%d, answered in %.1f ms (median), %.1f (99 of 100), %.1f (longest)"
+      % (len(waited), *(1000 * each for each in shown)))
+"""
+"""The pings of a master, from a process of their own."""
 
 
 async def _change(core: Core, refs: list[Ref]) -> None:

@@ -18,6 +18,7 @@ from tests.e2e.conftest import System
 from tests.e2e.datacenter import shim
 from tests.e2e.tasks import a_task, docker_task, running
 from tests.http.operator_api.conftest import INPUT, JSON, STREAM, Input, Records
+from tests.support.chromium import browser
 from tests.support.wait import until
 from tests.triton.simulator import TritonSimulator
 
@@ -151,6 +152,35 @@ async def _killed_with_its_client(
     assert await client.wait(container_id) == 9
 
 
+@pytest.mark.needs_docker
+@pytest.mark.needs_busybox
+@pytest.mark.needs_chromium
+async def test_a_terminal_in_the_page_of_a_task(system: System) -> None:
+    """A shell on a real terminal; then the task is killed, and its output is still there."""
+    agent = await system.agent("--unsafe_exec")
+    status = "document.querySelector('.terminal .status').textContent"
+    screen = "document.querySelector('.screen').innerText"
+    async with system.framework() as framework, browser() as page:
+        await running(system, framework, a_task(system, "plain"))
+        await page.open(f"http://127.0.0.1:{agent.port}/?task=plain")
+        await page.until("Boolean(document.querySelector('.command'))")
+        await page.evaluate("document.querySelector('.command').requestSubmit()")
+        await page.until(f"{status}.startsWith('Running') && {screen}.includes('#')")
+        await page.type("stty size; echo $((6*7))-$(id -u)")
+        await page.press("Enter")
+        await page.until(f"/\\n\\d\\d \\d\\d+\\n42-0/.test({screen})")
+        await page.type("exit 5")
+        await page.press("Enter")
+        await page.until(f"{status} === 'The command has ended with exit status 5.'")
+        await page.click("button.kill")
+        await page.evaluate("document.querySelector('dialog select').value = '9'")
+        await page.click("dialog button[value=send]")
+        assert (await framework.end("plain"))["state"] == "TASK_FAILED"
+        shown = "document.getElementById('task').textContent"
+        await page.until(f"!document.querySelector('.terminal') && {shown}.includes('failed')")
+    assert "anonymous at 127.0.0.1 runs sh in task" in agent.log
+
+
 async def test_commands_run_in_tasks_on_triton(triton: TritonSimulator, tmp_path: Path) -> None:
     triton.options.provision_seconds = 0.1
     async with shim(triton, tmp_path, "one", "--unsafe_exec") as (master, agent):
@@ -167,6 +197,9 @@ async def test_commands_run_in_tasks_on_triton(triton: TritonSimulator, tmp_path
             assert await client.send(source) == 200
             assert await records.output(b"TLS\n") == {"STDOUT": b"over TLS\n"}
             records.answer.close()
+            own = await client.attach(parent)
+            assert own.answer.status == 200
+            own.answer.close()
             ended = {"value": "exit", "parent": parent}
             assert await (await client.exec(ended, "sh", "-c", "exit 5")).output() == {}
             assert await client.wait(ended) == 5 << 8

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from shim import limits
@@ -81,10 +82,17 @@ class Sampler:
 
     async def _sample_all(self) -> None:
         """Sample every container once, the oldest sample first."""
-        present = dict.fromkeys(self._running())
-        for ref in [ref for ref in self._samples if ref not in present]:
-            del self._samples[ref]
-        due = iter(sorted(present, key=self._taken_s))
+        kept: dict[Ref, _Sample] = {}
+        ages: list[tuple[float, Ref]] = []
+        for number, ref in enumerate(self._running()):
+            if number % limits.STATS_SLICE == 0:
+                await asyncio.sleep(0)
+            if (sample := self._samples.get(ref)) is not None:
+                kept[ref] = sample
+            ages.append((0.0 if sample is None else sample.taken_s, ref))
+        self._samples = kept
+        ages.sort(key=itemgetter(0))
+        due = iter([ref for _, ref in ages])
         async with asyncio.TaskGroup() as group:
             for _ in range(limits.STATS_AT_ONCE):
                 group.create_task(self._sample_next(due))

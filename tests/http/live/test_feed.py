@@ -205,6 +205,7 @@ async def test_one_task_in_full_without_secrets(page_data: PageData, client: Cli
     assert "do-not-tell" not in text
     found = json.loads(text)
     assert found["stage"] == "", "it runs"
+    assert (found["exec_in"], found["may_touch"]) == ({"value": ref.container_id}, False)
     assert [status["state"] for status in found["statuses"]] == ["TASK_STARTING", "TASK_RUNNING"]
     assert [(step["stage"], step["seconds"]) for step in found["launch"]] == [
         ("accepted", 2.0),

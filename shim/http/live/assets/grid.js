@@ -12,13 +12,18 @@ const COLUMNS = [
   ["framework", "Framework", (row) => row.framework],
   ["image", "Image", (row) => (row.isGroup ? row.type : row.image)],
   ["cpus", "CPUs", (row, { use }) => (use?.cpus == null ? String(row.cpus) : `${use.cpus.toFixed(2)} of ${row.cpus}`), "cpu"],
-  ["mem", "Memory", (row, { use }) => (use ? `${megabytes(use.mem)} of ${megabytes(row.mem)}` : megabytes(row.mem)), "memory"],
+  ["mem", "Memory", (row, { use }) => (use ? `${used(use.mem, row.mem)} of ${megabytes(row.mem)}` : megabytes(row.mem)), "memory"],
   ["address", "Address", (row) => row.addresses.join(", ")],
   ["service", "Service", (row) => (row.services || []).join(", ")],
   ["package", "Package", (row) => row.package || ""],
   ["since", "Since", (row, { now }) => age(now - (row.since || row.accepted))],
   ["message", "What happens", happens],
 ];
+
+// The unit once, where both amounts have the same.
+function used(amount, of) {
+  return of < 1024 && amount < 1024 ? String(Math.round(amount)) : megabytes(amount);
+}
 
 function happens(row, { now }) {
   if (row.isGroup) return row.phase;

@@ -23,7 +23,7 @@ export function drawOverview(summary, tasks, search) {
   part("frameworks", "Frameworks", list(summary.frameworks.map(({ id, name, tasks: count, cpus, mem }) =>
     item(link(`${count} ${name}`, `framework:${id}`), ` ${cpus} cpus, ${megabytes(mem)}`))));
   part("failures", "Failures of the last hour", list(summary.failures.map(({ count, message, state }) =>
-    element("li", { title: message }, link(`${count} × `, failed(message)), message || state))));
+    element("li", { title: message }, link(`${count} ×`, failed(message)), ` ${message || state}`))));
   part("costs", "Triton", summary.triton && costs(summary.triton));
 }
 
