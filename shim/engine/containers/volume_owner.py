@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from shim.engine.api import Engine, PathModes
 from shim.engine.fetch.sandbox_archive import is_root
-from shim.errors import NotFound, Transient
+from shim.errors import NotFound, Permanent, Transient
 
 log = logging.getLogger(__name__)
 
@@ -112,10 +112,10 @@ def _entries(lines: Sequence[str], numbers_end: int) -> list[list[str]]:
 
 
 async def _lines(engine: Engine, container: str, path: str) -> Sequence[str]:
-    """The lines of a text file of the container; none of one that it does not have."""
+    """The lines of a text file of the container; none of one that is missing or too large."""
     try:
         data = await engine.get_archive(container, path, _ACCOUNT_FILE_BYTES)
-    except NotFound:
+    except (NotFound, Permanent):
         return []
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         content = next((tar.extractfile(member) for member in tar if member.isreg()), None)

@@ -81,6 +81,11 @@ async def test_root_and_an_unknown_user_are_given_nothing(user: str) -> None:
     assert await owners(user, passwd=PASSWD) == FRESH
 
 
+async def test_a_list_of_users_that_is_too_large_is_not_read() -> None:
+    assert await owners("postgres", passwd=PASSWD * 10_000) == FRESH
+    assert await owners("70:71", passwd=PASSWD * 10_000) == {"/data": (70, 71, 0o700)}
+
+
 async def test_a_volume_that_is_mounted_read_only_keeps_its_owner() -> None:
     assert await owners("1000", mode="RO") == FRESH
 
