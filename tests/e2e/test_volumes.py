@@ -115,6 +115,7 @@ async def test_data_outlives_task_and_agent_and_ends_with_destroy(stateful: Syst
             "test $(cat /db/file) = kept && ! touch /db/new",
             volume("v1", 64, "/db", "RO"),
         )
+        await everything(framework, 1000)
         await finishes(framework, launch(read), task="read")
         assert reserved_disk(await everything(framework, 1000)) == 64
 
@@ -129,6 +130,7 @@ async def test_data_outlives_task_and_agent_and_ends_with_destroy(stateful: Syst
             return not await asyncio.to_thread(volumes_of, system)
 
         await until(gone, "the removal of the volume")
+        await everything(framework, 1000)
         empty = task_with(
             system, "empty", 'test -z "$(ls -A $MESOS_SANDBOX/data)"', volume("v1", 64)
         )
