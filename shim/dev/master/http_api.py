@@ -60,13 +60,15 @@ class HttpApi:
         return web.Response(status=307, headers={"Location": f"//{ip}:{port}"})
 
     async def _home(self, request: web.Request) -> web.Response:
-        """The live page of the only agent; else what this master is."""
+        """The live page of the only agent; else what this master is, with a link to each."""
         agents = list(self._master.state.agents.values())
-        if len(agents) == 1:
-            ip, port = agents[0].pid.address
-            headers = {"Location": f"{request.scheme}://{ip}:{port}/"}
-            return web.Response(status=307, headers=headers)
-        return web.Response(text=state_json.HOME, content_type="text/html")
+        links = {
+            f"{request.scheme}://{agent.pid.ip}:{agent.pid.port}/": agent.info.hostname
+            for agent in agents
+        }
+        if len(links) == 1:
+            return web.Response(status=307, headers={"Location": next(iter(links))})
+        return web.Response(text=state_json.home(links), content_type="text/html")
 
     def _page(self, page: Callable[[MasterState], Json]) -> Any:
         async def handler(request: web.Request) -> web.Response:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import html
+from collections.abc import Iterable, Mapping
 
 from google.protobuf.message import Message
 
@@ -207,7 +208,16 @@ def tasks(master: MasterState) -> Json:
     return {"tasks": [task_json(task) for task in [*known, *done, *removed]]}
 
 
-HOME = """<!doctype html>
+def home(pages: Mapping[str, str]) -> str:
+    """The page ``/``: addresses of the agents' live pages -> their hostnames."""
+    links = (
+        f'<li><a href="{html.escape(url)}">{html.escape(hostname)}</a></li>\n'
+        for url, hostname in pages.items()
+    )
+    return f"{_HOME}<h2>Agents</h2>\n<ul>{''.join(links)}</ul>\n" if pages else _HOME
+
+
+_HOME = """<!doctype html>
 <title>mesos-shim development master - NOT FOR PRODUCTION</title>
 <h1>Embedded Mesos master for development</h1>
 <p>For laptops and tests, never for production: point the agent at a real master there.</p>

@@ -70,7 +70,7 @@ async def test_a_session_on_a_terminal_from_its_first_key_to_its_exit_status(pag
         process = await run(page, api, "cat")
         await page.evaluate("document.querySelector('.command button:not([hidden])').click()")
         await until(lambda: process.code == 128 + 9)
-        await page.until(f"{STATUS}.includes('the command is ended')")
+        await page.until(f"{STATUS} === 'The command was ended.'")
         await page.click(".command input")
         await page.evaluate("document.activeElement.value = 'none'")
         api.engine.away = True

@@ -88,8 +88,11 @@ function closed() {
 function openLinked() {
   const wanted = address.task;
   if (!wanted || panel.id) return;
-  const named = [...tasks.rows.values()].filter((row) => `${row.framework_id}/${row.task}` === wanted || row.task === wanted);
-  const found = tasks.rows.get(wanted) || named.find((row) => row.live) || named.at(-1);
+  const rows = [...tasks.rows.values()];
+  const named = rows.filter((row) => `${row.framework_id}/${row.task}` === wanted || row.task === wanted);
+  // A link to an executor opens the first of its tasks.
+  const inside = rows.filter((row) => row.pod && `${row.framework_id}/${row.pod}` === wanted);
+  const found = tasks.rows.get(wanted) || named.find((row) => row.live) || named.at(-1) || inside.find((row) => row.live);
   if (found) grid.choose(found.id, true);
 }
 

@@ -3,6 +3,7 @@
 
 const API = "api/v1";
 const RECORDIO = "application/recordio";
+const LENGTH_MAX = 20;
 const RECORD_MAX = 16 * 1024 * 1024;
 const WAITING_MAX = 1024 * 1024;
 const SIGNALS = { 2: "SIGINT", 3: "SIGQUIT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM" };
@@ -32,6 +33,7 @@ export class Records {
     let at = 0;
     for (;;) {
       const end = all.indexOf(10, at);
+      if (end < 0 && all.length - at > LENGTH_MAX) throw new Error("the answer is not RecordIO");
       if (end < 0) break;
       const length = Number(new TextDecoder().decode(all.subarray(at, end)));
       if (!(length >= 0 && length <= RECORD_MAX)) throw new Error("the answer is not RecordIO");
@@ -71,7 +73,8 @@ export class ExecSession {
     try {
       await this.read(answer.body.getReader());
     } catch (error) {
-      return `The connection to the agent is gone (${error.message}); the command is ended.`;
+      if (this.aborting.signal.aborted) return "The command was ended.";
+      return `The connection to the agent is gone (${error.message}): the agent ends the command.`;
     } finally {
       this.ended = true;
     }

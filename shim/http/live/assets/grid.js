@@ -96,10 +96,7 @@ export class Grid {
   }
 
   newRow() {
-    const cells = this.columns.map(([, , , charted]) => {
-      const made = element("span", { role: "gridcell", class: charted ? "number" : null });
-      return made;
-    });
+    const cells = this.columns.map(([, , , charted]) => element("span", { role: "gridcell", class: charted ? "number" : null }));
     const made = element("div", { role: "row", class: "row", onclick: () => this.click(made.dataset.id) }, ...cells);
     return made;
   }
@@ -123,15 +120,17 @@ export class Grid {
       if (cell.title !== value) {
         cell.textContent = value;
         cell.title = value;
+        cell.charted = null;
       }
-      if (charted) this.chart(cell, shown.use?.[charted], `${key} over the last minutes`);
+      if (charted) this.chart(cell, row.id, shown.use?.[charted], `${key} over the last minutes`);
       if (key === "state") cell.className = row.isGroup ? (row.bad ? "bad" : "") : stateClass(row);
     });
   }
 
-  chart(cell, values, label) {
-    if (cell.values === values?.length + String(values?.at(-1))) return;
-    cell.values = values?.length + String(values?.at(-1));
+  chart(cell, id, values, label) {
+    const charted = `${id} ${values?.length} ${values?.at(-1)}`;
+    if (cell.charted === charted) return;
+    cell.charted = charted;
     cell.querySelector("svg")?.remove();
     if (values?.length > 1) cell.prepend(chart(values, label));
   }
