@@ -312,6 +312,7 @@ class MasterMessageHandler:
         keys = [task_key(framework_id, info) for info in tasks]
         executor_id = ExecutorId(message.executor.executor_id.value)
         if self._tasks.is_repeated(keys, ExecutorKey(framework_id, executor_id)):
+            self._tasks.note_repetition(keys)
             return
         if rejection is None and (used := self._tasks.in_use(keys)) is not None:
             rejection = rejections.invalid_group(f"task_group: task_id {used!r} is in use")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from shim.core import rejections, status
-from shim.core.context import Context, PodNetwork
+from shim.core.context import Context
 from shim.core.default_executor import (
     ExecutorAction,
     ExecutorEvent,
@@ -24,23 +24,21 @@ from shim.core.default_executor import (
 )
 from shim.core.executors import Executor, ExecutorPhase, Executors
 from shim.core.frameworks import Framework
+from shim.core.group_admission import GroupAdmission
 from shim.core.lifecycle import Event, TaskPhase
 from shim.core.reservations import Reservations
 from shim.core.status import Report
 from shim.core.task import Task
 from shim.core.tasks import Tasks
-from shim.core.volumes import PersistentVolumes, problem_of_executor
+from shim.core.volumes import PersistentVolumes
 from shim.model import facts
 from shim.model.container import Container, Phase, Ref
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId, TaskId, TaskKey
-from shim.model.orders import AllowCreate, CancelLaunch, Launch, LaunchExecutor, MemberOf, Watch
+from shim.model.orders import AllowCreate, CancelLaunch, LaunchExecutor, Watch
 from shim.protos import journal_pb2
 from shim.protos.journal_pb2 import Cause
 from shim.protos.mesos_pb2 import ExecutorInfo, TaskInfo, TaskState
 from shim.protos.messages_pb2 import RunTaskGroupMessage
-
-_UNUSED = ContainerId("00000000-0000-0000-0000-000000000000")
-"""Of the launches that are only looked at, and not ordered."""
 
 
 class TaskGroups:
@@ -55,8 +53,8 @@ class TaskGroups:
         self._ctx = ctx
         self._tasks = tasks
         self._executors = executors
-        self._reservations = reservations
         self._volumes = volumes
+        self._admission = GroupAdmission(ctx, tasks, reservations, volumes)
         self._executor_actions: dict[ExecutorAction, Callable[[Executor, object], None]] = {
             ExecutorAction.IGNORE: self._ignore,
             ExecutorAction.ALLOW_CREATE: self._allow_create,
@@ -86,9 +84,10 @@ class TaskGroups:
         key = ExecutorKey(framework_id, ExecutorId(message.executor.executor_id.value))
         infos = {task_key(framework_id, info): info for info in message.task_group.tasks}
         if self._tasks.is_repeated(infos, key):
+            self._tasks.note_repetition(infos)
             return
         known_executor = self._executors.get(key)
-        report = unavailable or self._rejection(framework, message, infos, known_executor)
+        report = unavailable or self._admission.rejection(framework, message, infos, known_executor)
         if report is None:
             report = self._executor_rejection(framework, message, known_executor)
         if report is None:
@@ -98,71 +97,6 @@ class TaskGroups:
             self._tasks.reporter.reject(framework, rejected, report, key.executor_id)
         if known_executor is None and _launches_executor(message):
             self._executors.send_exited(key)
-
-    def _rejection(
-        self,
-        framework: Framework,
-        message: RunTaskGroupMessage,
-        infos: Mapping[TaskKey, TaskInfo],
-        executor: Executor | None,
-    ) -> Report | None:
-        """Why this agent cannot run the group, whatever runs here; None when it can."""
-        settings, info = self._ctx.settings, message.executor
-        if settings.pod_network is None:
-            return rejections.invalid_group(settings.pods_refused)
-        problem = _malformed(framework, message) or self._conflict(info, infos, executor)
-        if problem:
-            return rejections.invalid_group(problem)
-        resources = list(info.resources)
-        for task_info in infos.values():
-            resources += task_info.resources
-        if problem := problem_of_executor(info, infos.values(), framework.info.role):
-            return rejections.invalid_group(problem)
-        known = self._reservations.resources
-        return rejections.unknown_resources(framework, resources, known) or self._unfit(
-            infos, info, executor
-        )
-
-    def _conflict(
-        self, info: ExecutorInfo, infos: Mapping[TaskKey, TaskInfo], executor: Executor | None
-    ) -> str:
-        """What else here has the id of one of the tasks, or of the executor; empty: nothing."""
-        if (used := self._tasks.in_use(infos)) is not None:
-            return f"task_group: task_id {used!r} is in use"
-        key = ExecutorKey(next(iter(infos)).framework_id, ExecutorId(info.executor_id.value))
-        custom = key in self._tasks.custom_executors.table
-        if custom or (executor is not None and not _equal(executor.info, info)):
-            return f"executor: differs from executor {info.executor_id.value!r} that runs here"
-        return ""
-
-    def _unfit(
-        self,
-        infos: Mapping[TaskKey, TaskInfo],
-        info: ExecutorInfo,
-        executor: Executor | None,
-    ) -> Report | None:
-        """One task that cannot run here is enough: nothing of the group starts."""
-        ctx = self._ctx
-        key = ExecutorKey(next(iter(infos)).framework_id, ExecutorId(info.executor_id.value))
-        others = [] if executor is None else self._tasks_of(executor)
-        # Containers differ by their ids, also those that may never exist.
-        new = [
-            (Ref(task, ContainerId(f"{_UNUSED}{number}")), infos[task])
-            for number, task in enumerate(infos)
-        ]
-        group = (*((task.ref, task.info) for task in others), *new)
-        mounts = self._volumes.mounts
-        volumes = mounts(info.resources)
-        infra = self._has_infra(info)
-        member = MemberOf(Ref(key, _UNUSED), info, infra, group=group, volumes=volumes)
-        for ref, task_info in new:
-            if too_large := rejections.too_large(task_info, ctx.settings.max_task_bytes):
-                return rejections.invalid_group(f"task {ref.task_key.task_id!r}: {too_large}")
-            own = mounts(task_info.resources)
-            launch = Launch(ref, task_info, str(ctx.agent_id), member, volumes=own)
-            if problem := ctx.settings.launch_problem(launch):
-                return rejections.invalid_group(f"task {ref.task_key.task_id!r}: {problem}")
-        return None
 
     def _executor_rejection(
         self, framework: Framework, message: RunTaskGroupMessage, executor: Executor | None
@@ -185,11 +119,6 @@ class TaskGroups:
             return rejections.executor_terminated(framework, f"Executor {executor.phase.value}")
         return None
 
-    def _has_infra(self, info: ExecutorInfo) -> bool:
-        """As in Mesos, an executor that names no network is on the host's."""
-        shared = self._ctx.settings.pod_network is PodNetwork.SHARED
-        return shared and any(network.name for network in info.container.network_infos)
-
     def _accept(
         self,
         framework: Framework,
@@ -200,7 +129,7 @@ class TaskGroups:
         launched = executor is None
         if executor is None:
             framework_id = FrameworkId(framework.info.id.value)
-            has_infra = self._has_infra(info)
+            has_infra = self._admission.has_infra(info)
             executor = self._executors.add(info, framework_id, has_container=has_infra)
             self._volumes.hold(executor.container_id, info.resources)
         executor.groups += 1
@@ -445,36 +374,9 @@ def task_key(framework_id: FrameworkId, info: TaskInfo) -> TaskKey:
     return TaskKey(framework_id, TaskId(info.task_id.value))
 
 
-def _malformed(framework: Framework, message: RunTaskGroupMessage) -> str:
-    """What no master lets through, with the name of the field; empty: nothing."""
-    info, tasks = message.executor, message.task_group.tasks
-    if info.type != ExecutorInfo.DEFAULT:
-        return "executor.type: not DEFAULT"
-    framework_id, named = framework.info.id.value, info.framework_id.value
-    if info.HasField("framework_id") and named != framework_id:
-        return f"executor.framework_id: {named!r}, and the framework is {framework_id!r}"
-    if len({task.task_id.value for task in tasks}) < len(tasks):
-        return "task_group: two of its tasks have the same task_id"
-    executor_id = info.executor_id.value
-    for task in tasks:
-        own = task.executor.executor_id.value
-        if task.HasField("executor") and own != executor_id:
-            field = f"task {task.task_id.value!r}: executor.executor_id"
-            return f"{field}: {own!r}, and the executor of the group is {executor_id!r}"
-    return ""
-
-
 def _launches_executor(message: RunTaskGroupMessage) -> bool:
     """Whether the master booked the executor for this launch. Old masters do not say."""
     return message.launch_executor if message.HasField("launch_executor") else True
-
-
-def _equal(known: ExecutorInfo, other: ExecutorInfo) -> bool:
-    """The master compares as well, so a difference comes from a bug or from another sender."""
-    copy = ExecutorInfo()
-    copy.CopyFrom(other)
-    copy.framework_id.value = known.framework_id.value
-    return copy == known
 
 
 def _is_broken(task: Task) -> bool:

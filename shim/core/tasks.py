@@ -189,12 +189,13 @@ class Tasks:
         """
         known = [task for key in keys if (task := self.table.get(key)) is not None]
         same = any(task.belongs_to(executor) for task in known)
-        if not same and not all(map(self._status_updates.closed, keys)):
-            return False
+        return same or all(map(self._status_updates.closed, keys))
+
+    def note_repetition(self, keys: Iterable[TaskKey]) -> None:
+        """A launch came twice: the master has the tasks."""
         for key in keys:
             self.resume_updates(key)
         self._ctx.counters["duplicate_launches"] += 1
-        return True
 
     def in_use(self, keys: Iterable[TaskKey]) -> str | None:
         """The id of the first task that is here, or whose end waits for an acknowledgement."""

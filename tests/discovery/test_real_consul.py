@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +14,17 @@ from shim import limits
 from shim.discovery.desired_state import ENDING
 from shim.discovery.services import ServiceContext, agent_service, task_services
 from shim.errors import Permanent, Transient
+from shim.model.container import Container
 from shim.model.orders import Publish
 from shim.model.settings import CheckMode
+from tests.agent.in_process import IMAGE, in_process_agent
+from tests.dev.master.conftest import Embedded
+from tests.dev.master.raw_framework import RawFramework
 from tests.discovery.real_consul import RealConsul
 from tests.discovery.running import client_of, in_sync, running
 from tests.discovery.tasks import CONTEXT, discovery, publish, ref, task
+from tests.e2e import client
+from tests.fakes.engine import Box, FakeEngine
 from tests.support.wait import PATIENCE, until
 
 pytestmark = pytest.mark.needs_consul
@@ -290,3 +298,95 @@ async def test_consul_accepts_every_kind_of_check(
             assert len(await client.checks(context.prefix)) == 1
     await client.deregister(wanted[0].id)
     await client.close()
+
+
+# --- a whole agent ---------------------------------------------------------------------------
+
+POD = "10.7.7.7"
+
+
+class AddressedEngine(FakeEngine):
+    """Its containers have addresses."""
+
+    @staticmethod
+    def _describe(box: Box, *, full: bool) -> Container:
+        return replace(FakeEngine._describe(box, full=full), addresses=(POD,))
+
+
+def pod_member(name: str, port: int, host_port: int, **fields: Any) -> dict[str, Any]:
+    image = {"type": "DOCKER", "docker": {"name": IMAGE}}
+    ports = [{"number": host_port, "protocol": "tcp", "name": name}]
+    return {
+        **client.task(name),
+        "command": {"shell": False, "value": "sleep"},
+        "container": {"type": "MESOS", "mesos": {"image": image}},
+        "discovery": {"visibility": "FRAMEWORK", "ports": {"ports": ports}},
+        **fields,
+    }
+
+
+def pod_executor(framework: RawFramework) -> dict[str, Any]:
+    mapped = [
+        {"host_port": 31000, "container_port": 8080, "protocol": "tcp"},
+        {"host_port": 31001, "container_port": 5432, "protocol": "tcp"},
+    ]
+    amounts = {"cpus": 0.1, "mem": 32, "disk": 10}
+    scalars = [
+        {"name": name, "type": "SCALAR", "scalar": {"value": value}}
+        for name, value in amounts.items()
+    ]
+    ports = {
+        "name": "ports",
+        "type": "RANGES",
+        "ranges": {"range": [{"begin": 31000, "end": 31001}]},
+    }
+    return {
+        "type": "DEFAULT",
+        "executor_id": {"value": "pod"},
+        "framework_id": framework.id,
+        "resources": [*scalars, ports],
+        "container": {
+            "type": "MESOS",
+            "network_infos": [{"name": "bridge", "port_mappings": mapped}],
+        },
+    }
+
+
+async def test_tasks_of_a_pod_are_registered_at_its_address_until_they_end(
+    plain_consul: RealConsul, tmp_path: Path
+) -> None:
+    engine = AddressedEngine(f"pod-{uuid.uuid4().hex[:8]}")
+    web, db = f"web-{engine.shim_id}", f"db-{engine.shim_id}"
+    check = {"type": "COMMAND", "command": {"shell": False, "value": "false"}}
+    policy = {"delay_seconds": 0, "interval_seconds": 0.05, "grace_period_seconds": 0}
+    members = [
+        pod_member(
+            web, 8080, 31000, health_check={**check, **policy, "consecutive_failures": 1000}
+        ),
+        pod_member(db, 5432, 31001),
+    ]
+    async with (
+        Embedded(port=0) as master,
+        in_process_agent(
+            master.address,
+            engine,
+            tmp_path,
+            consul=plain_consul.address,
+            ports="[31000-31001]",
+        ),
+        RawFramework(master.address) as framework,
+    ):
+        launch = {"executor": pod_executor(framework), "task_group": {"tasks": members}}
+        operation = {"type": "LAUNCH_GROUP", "launch_group": launch}
+        assert (await framework.accept(await framework.offer(), operation))[0] == 202
+        await until(lambda: plain_consul.passing(db) == [(POD, 5432)])
+        assert services(plain_consul, web) == [(POD, 8080)], "its own port only"
+        assert plain_consul.passing(web) == [], "it is not healthy"
+        await framework.call("KILL", {"task_id": {"value": db}})
+        await until(lambda: services(plain_consul, web) + services(plain_consul, db) == [])
+        await until(lambda: not engine.boxes)
+
+
+def services(consul: RealConsul, name: str) -> list[tuple[str, int]]:
+    found = consul.call("GET", f"/v1/catalog/service/{name}")
+    return [(each["ServiceAddress"], each["ServicePort"]) for each in found]

@@ -93,6 +93,16 @@ class System:
 
         await until(none, left)
 
+    async def no_volumes(self) -> None:
+        """Wait for the end of all volumes of executors."""
+
+        async def none() -> bool:
+            found = await asyncio.to_thread(self.engine.volumes.list, filters={"label": LABEL_SHIM})
+            labels = [volume.attrs.get("Labels") or {} for volume in found]
+            return not any(each.get(LABEL_SHIM) == self.shim_id for each in labels)
+
+        await until(none, "the end of all volumes")
+
     async def agent_id(self) -> str:
         (agent,) = await agents_of(self.direct or self.master)
         return str(agent["id"])

@@ -13,10 +13,13 @@ BRIDGE: Json = {"type": "MESOS", "network_infos": [{"name": "bridge"}]}
 
 def member(system: System, task_id: str, command: str, **container: Any) -> Json:
     """A task of a group, in the system's image; ``container`` are fields of its ContainerInfo."""
-    info = task(task_id, command, image=system.image)
-    image = {"type": "DOCKER", "docker": {"name": system.image}}
-    info["container"] = {"type": "MESOS", "mesos": {"image": image}, **container}
-    return info
+    return in_pod(task(task_id, command), system.image, **container)
+
+
+def in_pod(info: Json, image: str, **container: Any) -> Json:
+    """The task as one of a group."""
+    mesos = {"image": {"type": "DOCKER", "docker": {"name": image}}}
+    return {**info, "container": {"type": "MESOS", "mesos": mesos, **container}}
 
 
 def shared_volume(name: str, path: str) -> Json:

@@ -81,11 +81,12 @@ async def test_one_that_fails_ends_its_group_on_the_hosts_network_as_well(shared
 
 
 KILLED_AT = [
-    Crash("group", "after", 1),  # accepted, and not durable
+    Crash("pod-accept", "after", 1),  # accepted, and not durable
     Crash("create", "before", 1),  # accepted
     Crash("create", "after", 1),  # the infra container is created
     Crash("create", "after", 2),  # the first of the tasks is created
     Crash("start", "after", 4),  # all run
+    Crash("acknowledgement", "before", 4),  # the first TASK_RUNNING is stored and told
 ]
 
 

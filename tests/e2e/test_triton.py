@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from shim.protos.mesos_pb2 import TaskState
-from tests.bench.kit import run_task
+from tests.bench.kit import ThinMaster, run_task
 from tests.bench.pods import run_group
 from tests.e2e.datacenter import page, shim
 from tests.support.wait import PATIENCE, until
@@ -181,6 +181,23 @@ async def test_pods_run_without_a_common_localhost_only_if_the_flag_says_so(
             for address in network["ip_addresses"]
         }
         assert len(addresses) == len(names)
+        await agent.kill()
+        master.registered.clear()
+        await agent.start()
+        await asyncio.wait_for(master.registered.wait(), PATIENCE)
+        assert len(triton.remaining) == len(names), "the pod outlives its agent"
+        await triton.datacenter.crash(triton.datacenter.machines[0])
+        await until(lambda: len(ended(master, names, FAILED)) == 1, "a failure")
+        await until(lambda: len(ended(master, names, KILLED)) == 2, "the end of its group")
+        await until(lambda: triton.remaining == [], "nothing left")
+
+        message, names = run_group(master.agent_id, "second", IMAGE)
+        master.tell(message)
+        await master.until(master.reached(names, RUNNING))
         master.kill(names[0])
         await master.until(master.reached(names, KILLED))
         await until(lambda: triton.remaining == [], "nothing left")
+
+
+def ended(master: ThinMaster, names: list[str], state: TaskState.ValueType) -> list[str]:
+    return [name for name in names if (name, state) in master.seen]

@@ -397,14 +397,14 @@ BUGS = (
     ),
     Bug(
         "task groups: a pod and a custom executor share an id",
-        "shim/core/task_groups.py",
+        "shim/core/group_admission.py",
         "        if custom or (executor is not None and not _equal(executor.info, info)):\n",
         "        if executor is not None and not _equal(executor.info, info):\n",
         (GROUPS,),
     ),
     Bug(
         "task groups: one unfit task does not refuse its group",
-        "shim/core/task_groups.py",
+        "shim/core/group_admission.py",
         "            if problem := ctx.settings.launch_problem(launch):\n",
         "            if False and (problem := ctx.settings.launch_problem(launch)):\n",
         (GROUPS,),

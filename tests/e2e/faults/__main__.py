@@ -4,6 +4,9 @@
 killed, ended, stopped for longer than its session, or cut off from ZooKeeper, from the master or
 from the engine, and the ensemble loses its quorum. ``--pairs`` of agents go on side by side.
 
+``scripts/faults --pods``: kills at the steps of pods of three tasks, which share a network and a
+volume.
+
 ``scripts/faults --volumes``: kills at the steps of persistent volumes, and an engine that is away
 while volumes are made, used and destroyed.
 
@@ -32,10 +35,18 @@ import docker
 
 from tests.e2e.conftest import System, taken_down
 from tests.e2e.executors.image import executor_image, gateway
-from tests.e2e.faults.crashing import EXECUTOR_POINTS, MOMENTS, POINTS, VOLUME_POINTS
+from tests.e2e.faults.crashing import (
+    ALL_POINTS,
+    EXECUTOR_POINTS,
+    MOMENTS,
+    POD_POINTS,
+    POINTS,
+    VOLUME_POINTS,
+)
 from tests.e2e.faults.executor_load import ExecutorLoad
 from tests.e2e.faults.load import Load
 from tests.e2e.faults.masters import MASTER, new_master
+from tests.e2e.faults.pod_load import PodLoad
 from tests.e2e.faults.proxy import DockerProxy
 from tests.e2e.faults.survival import mortal_agent, plan, survive
 from tests.e2e.faults.takeover_runs import run_take_overs
@@ -82,13 +93,11 @@ async def kill_at(point: str, moment: str, times: int, seed: int, shim_id: str) 
                 return f"{dict(volumes.done)}"
         custom = point in EXECUTOR_POINTS
         await mortal_agent(system, *([f"--ip={gateway(system.engine)}"] if custom else []))
-        async with (
-            system.framework() as framework,
-            ExecutorLoad(framework, executor_image(system.engine), diaries)
-            if custom
-            else Load(framework, system.image, diaries) as load,
-        ):
+        kind = PodLoad if point in POD_POINTS else ExecutorLoad if custom else Load
+        image = executor_image(system.engine) if custom else system.image
+        async with system.framework() as framework, kind(framework, image, diaries) as load:
             await survive(system, load, crashes)
+            await system.no_volumes()
             return f"{len(load.launched)} tasks, {load.told_again()} updates told again"
 
 
@@ -135,8 +144,9 @@ async def run(points: list[str], times: int, seed: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
     parser.add_argument("--times", type=int, default=20, help="kills before and after each step")
-    names = sorted({**POINTS, **VOLUME_POINTS, **EXECUTOR_POINTS})
+    names = sorted(ALL_POINTS)
     parser.add_argument("--point", choices=names, action="append", help="only this one")
+    parser.add_argument("--pods", action="store_true", help="instead: of pods")
     parser.add_argument("--volumes", action="store_true", help="instead: of persistent volumes")
     parser.add_argument("--executors", action="store_true", help="instead: of custom executors")
     parser.add_argument("--takeovers", type=int, help="instead: this many, of two agents")
@@ -148,6 +158,7 @@ def main() -> None:
         asyncio.run(run_take_overs(given.takeovers, given.servers, given.pairs, given.seed))
         return
     whose = VOLUME_POINTS if given.volumes else EXECUTOR_POINTS if given.executors else POINTS
+    whose = POD_POINTS if given.pods else whose
     points = given.point or list(whose)
     failed = asyncio.run(run(points, given.times, given.seed))
     if given.volumes and not given.point:

@@ -127,8 +127,14 @@ POINTS = {
     "stop": Point(DockerEngine, "stop", 2),
     "remove": Point(DockerEngine, "remove", 3),
 }
-GROUP_POINTS = {"group": Point(MasterMessageHandler, "_run_task_group", 1)}
-"""Reached only where task groups are launched."""
+POD_POINTS = {
+    "pod-accept": Point(MasterMessageHandler, "_run_task_group", 3),
+    **{f"pod-{name}": point for name, point in POINTS.items() if name != "accept"},
+    # Several pods at once: first their infra containers, then their tasks.
+    "pod-create": Point(DockerEngine, "create", 12),
+    "pod-start": Point(DockerEngine, "start", 12),
+}
+"""The same with task groups: the first is reached only where they are launched."""
 VOLUME_POINTS = {
     "operation": Point(MasterMessageHandler, "_apply_operation", 4),
     "operation-record": Point(SqliteJournal, "commit", 4, _records_operation),
@@ -146,7 +152,7 @@ EXECUTOR_POINTS = {
     "executor-ack": Point(OrderDispatcher, "dispatch", 4, _acknowledges_executor),
 }
 """Reached only where tasks run in custom executors."""
-ALL_POINTS = {**POINTS, **GROUP_POINTS, **VOLUME_POINTS, **EXECUTOR_POINTS}
+ALL_POINTS = {**POINTS, **POD_POINTS, **VOLUME_POINTS, **EXECUTOR_POINTS}
 MOMENTS = ("before", "after")
 
 

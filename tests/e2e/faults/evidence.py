@@ -54,8 +54,13 @@ class Diary:
         return cls(sum(word[0] == "started" for word in words), codes)
 
 
-def complaints(task_ids: Iterable[str], events: Sequence[Json], directory: Path) -> list[str]:
-    """Everything that is not as it must be; empty: all is well."""
+def complaints(
+    task_ids: Iterable[str], events: Sequence[Json], directory: Path, exit_text: str
+) -> list[str]:
+    """Everything that is not as it must be; empty: all is well.
+
+    ``exit_text`` is what TASK_FAILED says to have exited.
+    """
     heard: dict[str, list[Json]] = {task_id: [] for task_id in task_ids}
     for event in events:
         if event["event"] == "update":
@@ -63,11 +68,11 @@ def complaints(task_ids: Iterable[str], events: Sequence[Json], directory: Path)
     return [
         f"{task_id}: {text}"
         for task_id, statuses in heard.items()
-        for text in _of(statuses, Diary.read(directory / task_id))
+        for text in _of(statuses, Diary.read(directory / task_id), exit_text)
     ]
 
 
-def _of(statuses: Sequence[Json], diary: Diary) -> Iterable[str]:
+def _of(statuses: Sequence[Json], diary: Diary, exit_text: str) -> Iterable[str]:
     """The agent's words are held against the diary, the master's against the agent's."""
     ours = [s for s in _distinct(statuses) if s["source"] != "SOURCE_MASTER"]
     masters = {s["state"] for s in statuses if s["source"] == "SOURCE_MASTER"} & TERMINAL
@@ -84,7 +89,7 @@ def _of(statuses: Sequence[Json], diary: Diary) -> Iterable[str]:
         yield f"no end: {states}, master {masters} {said}, started {diary.starts} times"
     elif ends:
         yield from _order(states)
-        yield from _truth(ends[0], states, diary)
+        yield from _truth(ends[0], states, diary, exit_text)
 
 
 def _order(states: Sequence[str]) -> Iterable[str]:
@@ -107,7 +112,7 @@ def _distinct(statuses: Sequence[Json]) -> list[Json]:
     return result
 
 
-def _truth(end: Json, states: Sequence[str], diary: Diary) -> Iterable[str]:
+def _truth(end: Json, states: Sequence[str], diary: Diary, exit_text: str) -> Iterable[str]:
     state, message = end["state"], end.get("message", "")
     if state in NEVER_RAN and diary.starts:
         yield f"{state} ({message}), and yet it started"
@@ -121,7 +126,7 @@ def _truth(end: Json, states: Sequence[str], diary: Diary) -> Iterable[str]:
     if (
         state == "TASK_FAILED"
         and not with_executor
-        and message != f"Container exited with status {_code(diary)}"
+        and message != f"{exit_text} exited with status {_code(diary)}"
     ):
         yield f"failed ({message}), and yet it left with {diary.codes}"
     if state not in NEVER_RAN | {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED"}:

@@ -43,6 +43,9 @@ NO_GRACE = {"grace_period": {"nanoseconds": 1_000_000_000}}
 class Load:
     """``async with``: keeps some tasks under way until :meth:`drain`."""
 
+    exit_text = "Container"
+    """What TASK_FAILED says to have exited."""
+
     def __init__(self, framework: Framework, image: str, directory: Path) -> None:
         self._framework = framework
         self._image = image
@@ -59,7 +62,8 @@ class Load:
         directory.mkdir(exist_ok=True)
 
     async def __aenter__(self) -> Load:
-        self.lasting = [await self._launch("lasting") for _ in range(3)]
+        for _ in range(3):
+            self.lasting += await self._launch("lasting")
         self._working = asyncio.create_task(self._work(), name="load")
         return self
 
@@ -115,7 +119,8 @@ class Load:
 
     def complaints(self) -> list[str]:
         """What the checker has to say; call it after :meth:`drain`."""
-        return evidence.complaints(self.launched, self._framework.events, self._directory)
+        events, directory = self._framework.events, self._directory
+        return evidence.complaints(self.launched, events, directory, self.exit_text)
 
     async def _work(self) -> None:
         while True:
@@ -142,18 +147,30 @@ class Load:
         if state in TERMINAL:
             self.open.discard(task_id)
             self._kills.pop(task_id, None)
-        elif state == "TASK_RUNNING" and task_id.startswith("killed"):
+        elif state == "TASK_RUNNING" and self._is_victim(task_id):
             self._kills.setdefault(task_id, 0.0)
 
-    async def _launch(self, kind: str) -> str:
-        task_id = f"{kind}-{next(self._numbers)}"
-        self.launched.append(task_id)
-        self.open.add(task_id)
-        kill = [task_id] if kind == "hasty" else []
+    async def _launch(self, kind: str) -> list[str]:
+        tasks = self._names(f"{kind}-{next(self._numbers)}")
+        self.launched += tasks
+        self.open.update(tasks)
+        kill = tasks[:1] if kind == "hasty" else []
         self._kills.update(dict.fromkeys(kill, time.monotonic()))
-        launch = {"type": "LAUNCH", "launch": {"task_infos": [self._task(task_id, kind)]}}
+        launch = self._operation(tasks, kind)
         await self._framework.do("accept", operations=[launch], kill=kill)
-        return task_id
+        return tasks
+
+    def _names(self, name: str) -> list[str]:
+        """The tasks of one launch."""
+        return [name]
+
+    def _is_victim(self, task_id: str) -> bool:
+        """Whether the framework kills the task once it runs."""
+        return task_id.startswith("killed")
+
+    def _operation(self, tasks: list[str], kind: str) -> Json:
+        infos = [self._task(task_id, kind) for task_id in tasks]
+        return {"type": "LAUNCH", "launch": {"task_infos": infos}}
 
     def _task(self, task_id: str, kind: str) -> Json:
         info = task(
