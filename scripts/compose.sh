@@ -172,7 +172,7 @@ compose_start() {
   if ! { ha_close_secrets && ha_consul && compose "$UP_SECONDS" up -d && join_default_network "$(service_container consul)" &&
     compose_wait; }; then
     compose 120 ps || true
-    compose 120 logs --tail=3 || true
+    compose 120 logs --no-color --tail=3 || true
     die "not all services started; logs: bash start.sh logs -p $PROJECT; remove them:" \
       "bash start.sh stop -p $PROJECT"
   fi
