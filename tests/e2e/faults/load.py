@@ -23,7 +23,7 @@ from tests.e2e.client import TERMINAL, Framework, Json, task
 from tests.e2e.faults import evidence
 from tests.support.wait import until
 
-UNTIL_TERM = "trap 'leave 0' TERM; sleep 1000 & wait"
+UNTIL_TERM = "trap 'leave 0' TERM; sleep 100000 & wait"
 KINDS = {
     "quick": "sleep 0.2; leave 0",
     "failing": "leave 3",
