@@ -154,6 +154,7 @@ class Endpoint:
         route("/version", self._version)
         route("/{api}/info", self._info)
         route("/{api}/containers/json", self._listed)
+        route("/{api}/volumes", self._volumes)
         route("/{api}/containers/{name}/json", self._inspect)
         route("/{api}/events", self._events)
         runner = web.AppRunner(app, access_log=None)
@@ -168,6 +169,9 @@ class Endpoint:
 
     async def _listed(self, request: web.Request) -> web.Response:
         return web.Response(body=self._list, content_type="application/json")
+
+    async def _volumes(self, request: web.Request) -> web.Response:
+        return web.json_response({"Volumes": []})
 
     async def _inspect(self, request: web.Request) -> web.Response:
         body = self._inspects[request.match_info["name"]]
