@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 from shim import limits
@@ -96,7 +97,12 @@ class OrderDispatcher:
         )
         task = self._start(withdrawal)
         self._withdrawals[order.ref] = task
-        task.add_done_callback(lambda _: self._withdrawals.pop(order.ref, None))
+        task.add_done_callback(partial(self._withdrawn, order.ref))
+
+    def _withdrawn(self, ref: Ref, task: asyncio.Task[Any]) -> None:
+        # A later withdrawal of the same task may be under way.
+        if self._withdrawals.get(ref) is task:
+            del self._withdrawals[ref]
 
     def _stop(self, order: orders.Stop) -> None:
         """Stop the container after its services have left Consul, or after WITHDRAW_TIMEOUT.

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from shim import limits
 from shim.discovery.consul_client import ConsulClient
@@ -92,13 +93,16 @@ class ConsulSync:
             services = ()
         self._enqueue(self._desired.publish(order.ref, services))
 
-    async def withdraw(self, ref: Ref, timeout: float, *, inside: bool = False) -> bool:
+    def withdraw(
+        self, ref: Ref, timeout: float, *, inside: bool = False
+    ) -> Coroutine[Any, Any, bool]:
         """Put the task's services into maintenance and deregister them.
 
-        Waits at most ``timeout`` seconds, and not at all while Consul is down. The removal goes
-        on after the timeout. True when the services are gone.
+        A publish after this call counts, also before the coroutine begins. The coroutine waits at
+        most ``timeout`` seconds, and not at all while Consul is down. The removal goes on after the
+        timeout. True when the services are gone.
         """
-        return await self._wait_removed(self._desired.withdraw(ref, inside=inside), timeout)
+        return self._wait_removed(self._desired.withdraw(ref, inside=inside), timeout)
 
     async def withdraw_agent(self, timeout: float) -> bool:
         """Deregister the agent's own service, when the agent leaves for good."""

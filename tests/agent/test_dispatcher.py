@@ -193,6 +193,22 @@ async def test_a_kill_inside_an_executor_waits_for_the_withdrawal_and_nothing_el
     assert services.containerizer_orders == [stop], "its tasks are in the executor's container"
 
 
+async def test_a_stop_waits_for_the_later_of_two_withdrawals_of_its_task() -> None:
+    discovery = FakeDiscovery()
+    services, stop = Services(discovery), orders.Stop(REF, 5.0)
+    services.dispatch(orders.Withdraw(REF))
+    await asyncio.sleep(0)
+    discovery.withdrawn, first = asyncio.Event(), discovery.withdrawn
+    services.dispatch(orders.Withdraw(REF))
+    first.set()
+    await asyncio.sleep(0.01)
+    services.dispatch(stop)
+    assert services.containerizer_orders == []
+    discovery.withdrawn.set()
+    await asyncio.sleep(0.01)
+    assert services.containerizer_orders == [stop]
+
+
 async def test_a_stop_after_the_withdrawal_is_immediate() -> None:
     discovery = FakeDiscovery()
     services, stop = Services(discovery), orders.Stop(REF, 5.0)

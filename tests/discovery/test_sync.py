@@ -62,6 +62,19 @@ async def test_register_update_and_withdraw_of_a_task(fake: FakeConsul) -> None:
         assert fake.writes == {"register": 1, "report": 1, "maintenance": 1, "deregister": 1}
 
 
+async def test_a_task_that_is_published_after_its_withdrawal_is_registered(
+    fake: FakeConsul,
+) -> None:
+    """An executor reports TASK_STARTING and TASK_RUNNING at once: one order after the other."""
+    async with running(address(fake), CONTEXT) as sync:
+        await until(lambda: sync.stats.connected)
+        withdrawal = sync.withdraw(ref(), timeout=PATIENCE)
+        sync.publish(order())
+        assert await withdrawal, "there was nothing to withdraw"
+        await until(lambda: list(fake.services) == [service().id])
+        assert in_sync(sync)
+
+
 async def test_ten_thousand_services_and_nothing_to_write(
     fake: FakeConsul, monkeypatch: pytest.MonkeyPatch
 ) -> None:

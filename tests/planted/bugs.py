@@ -135,6 +135,24 @@ BUGS = (
         ("tests/agent/test_dispatcher.py",),
     ),
     Bug(
+        "a task that is published after its withdrawal is taken out again",
+        "shim/discovery/sync.py",
+        "        return self._wait_removed(self._desired.withdraw(ref, inside=inside), timeout)\n",
+        """        async def later() -> bool:
+            return await self._wait_removed(self._desired.withdraw(ref, inside=inside), timeout)
+
+        return later()
+""",
+        ("tests/discovery/test_sync.py",),
+    ),
+    Bug(
+        "the end of a withdrawal is taken for that of a later one of the same task",
+        "shim/agent/dispatcher.py",
+        "        if self._withdrawals.get(ref) is task:\n",
+        "        if ref in self._withdrawals:\n",
+        ("tests/agent/test_dispatcher.py",),
+    ),
+    Bug(
         "an exit that was told to nobody is not told after the registration",
         "shim/core/executor_exits.py",
         """        for key, status in self._told.items():

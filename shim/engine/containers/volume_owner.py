@@ -86,12 +86,12 @@ def find_account(
     A user that is only a number, without a group, is in group 0. None: the container has no such
     user or group, and will not start.
     """
-    uid, gid = (int(user) if user.isdecimal() else None), 0
+    uid, gid = (int(user) if _is_id(user) else None), 0
     for fields in _entries(passwd, 4):
         if fields[0] == user or (uid is not None and fields[2] == str(uid)):
             uid, gid = int(fields[2]), int(fields[3])
             break
-    if group.isdecimal():
+    if _is_id(group):
         gid = int(group)
     elif group:
         named = [int(fields[2]) for fields in _entries(groups, 3) if fields[0] == group]
@@ -101,13 +101,19 @@ def find_account(
     return None if uid is None else Account(uid, gid)
 
 
+def _is_id(text: str) -> bool:
+    """An engine starts no container with another user or group id than from 0 to 2147483647."""
+    is_number = text.isascii() and text.isdecimal()
+    return is_number and len(text) <= 10 and int(text) < 2**31
+
+
 def _entries(lines: Sequence[str], numbers_end: int) -> list[list[str]]:
     """The fields of each line whose fields from the third on, up to ``numbers_end``, are ids."""
     entries = [line.split(":") for line in lines]
     return [
         entry
         for entry in entries
-        if len(entry) >= numbers_end and all(map(str.isdecimal, entry[2:numbers_end]))
+        if len(entry) >= numbers_end and all(map(_is_id, entry[2:numbers_end]))
     ]
 
 
