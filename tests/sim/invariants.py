@@ -17,7 +17,7 @@
 10. An executor whose resources the master has booked is reported, or its end is.
 
 What tasks find in volumes, and which volumes are removed: see ``volumes.py``. What custom executors
-are told, and what is believed of others: see ``executors.py``.
+are sent, and whose messages count: see ``executor_invariants.py``.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Invariants:
         """After each commit: the tasks of a group run together, and end together."""
         if not self._world.disk.executors:
             return
-        self._world.programs.check_groups()
+        self._world.executors.invariants.check_groups()
         groups: dict[tuple[FrameworkId, str, int], list[tuple[TaskKey, journal_pb2.TaskState]]] = {}
         for key, state in _states(self._world.disk.tasks.items()):
             if state.group:
@@ -131,7 +131,7 @@ class Invariants:
         An infra container may be created again: nothing runs in it.
         """
         if not isinstance(ref.key, TaskKey):
-            self._world.programs.check_create(ref)
+            self._world.executors.invariants.check_create(ref)
             return
         saved = self._world.disk.tasks.get(ref.task_key)
         phase = None if saved is None else journal_pb2.TaskState.FromString(saved[1]).phase
@@ -170,7 +170,7 @@ class Invariants:
         if state in TERMINAL and self._world.engine.running(key):
             name = TaskState.Name(state)
             raise Violation(f"{key} is reported {name} while its container runs")
-        if state in TERMINAL and self._world.programs.runs(key):
+        if state in TERMINAL and self._world.executors.runs(key):
             name = TaskState.Name(state)
             raise Violation(f"{key} is reported {name} while its executor runs it")
 

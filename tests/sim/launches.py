@@ -22,6 +22,19 @@ def executor_message(
     return message
 
 
+def custom_executor(framework_id: str, number: int) -> ExecutorInfo:
+    """The framework's executor of this number in the plan."""
+    info = ExecutorInfo(type=ExecutorInfo.CUSTOM)
+    info.executor_id.value, info.framework_id.value = f"custom{number}", framework_id
+    info.command.value = "./executor"
+    info.container.type = ContainerInfo.DOCKER
+    info.container.docker.image = "image"
+    for name, value in (("cpus", 0.1), ("mem", 32.0)):
+        resource = info.resources.add(name=name, type=Value.SCALAR)
+        resource.scalar.value, resource.allocation_info.role = value, "prod"
+    return info
+
+
 def group_message(
     scheduler: Scheduler, infos: Sequence[TaskInfo], executor: ExecutorInfo
 ) -> m.RunTaskGroupMessage:

@@ -109,7 +109,7 @@ class Master:
             case m.UpdateSlaveMessage():
                 self._compare_operations(message)
             case m.ExecutorToFrameworkMessage():
-                self._world.programs.echoed(message)
+                self._world.executors.invariants.check_returned(message)
             case _:
                 raise Violation(f"a master does not expect {type(message).__name__}")
 
@@ -320,8 +320,8 @@ class Master:
                 self.agent.tasks[member] = MasterTask()
             executor = ExecutorKey(scheduler.id, ExecutorId(launch.executor.executor_id.value))
             self._book(launch, executor)
-        elif isinstance(launch, m.RunTaskMessage) and key in self._world.programs.executor_of:
-            self._book(launch, self._world.programs.executor_of[key])
+        elif isinstance(launch, m.RunTaskMessage) and key in self._world.executors.executor_of:
+            self._book(launch, self._world.executors.executor_of[key])
         self._send(launch)
         if self._world.rng.random() < self._world.faults["launch_doubled"]:
             self._send(launch)

@@ -158,14 +158,14 @@ class Process:
         if world.trace is not None and not isinstance(order, orders.Pong):
             world.say("order", order)
         match order:
-            case orders.Send() if world.programs.is_executor(order.to):
-                world.programs.send(order.to, order.message)
+            case orders.Send() if world.executors.is_executor(order.to):
+                world.executors.send(order.to, order.message)
             case orders.SendExecutorEvent():
-                world.programs.send_event(order.stream, order.event)
+                world.executors.send_event(order.stream, order.event)
             case orders.EndStream():
-                world.programs.end_stream(order.stream)
+                world.executors.end_stream(order.stream)
             case orders.ExplainSilence():
-                world.programs.explain(self, order)
+                world.executors.explain(self, order)
             case orders.Send():
                 world.invariants.check_sent(order.message)
                 world.network.to_master(order.to, order.message)

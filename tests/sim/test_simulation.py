@@ -64,8 +64,8 @@ def test_300_seeds_cover_every_event_and_every_terminal_state() -> None:
         tasks += len(world.disk.accepted)
         written += len(world.volumes.written)
         destroyed += len(world.volumes.destroyed)
-        handed_over += world.programs.handed_over
-        executor_updates += world.programs.acknowledged
+        handed_over += world.executors.invariants.handed_over
+        executor_updates += world.executors.invariants.acknowledged
         processes += world._processes
         masters += world._masters
     ends = {TaskState.Name(state) for state in TERMINAL}

@@ -26,9 +26,16 @@ from shim.protos.mesos_pb2 import (
 from tests.sim.clock import Clock, Crash, Violation
 from tests.sim.disk import Disk
 from tests.sim.engine import Behaviour, Engine
-from tests.sim.executors import ExecutorPrograms
+from tests.sim.executor_faults import ExecutorFaults
+from tests.sim.executors import ExecutorProcesses
 from tests.sim.invariants import Invariants
-from tests.sim.launches import executor_message, group_message, launch_message, reservation
+from tests.sim.launches import (
+    custom_executor,
+    executor_message,
+    group_message,
+    launch_message,
+    reservation,
+)
 from tests.sim.master import Master, Registry, executor_info, task_info, volume_resource
 from tests.sim.network import Network
 from tests.sim.plan import Plan
@@ -56,8 +63,9 @@ class World:
         self.invariants = Invariants(self)
         self.engine = Engine(self.clock, plan, Random(f"engine {plan.seed}"), self.say)
         self.engine.changed = self._container_changed
-        self.programs = ExecutorPrograms(self)
-        self.engine.executor_started = self.programs.started
+        self.executors = ExecutorProcesses(self)
+        self._executor_faults = ExecutorFaults(self.executors)
+        self.engine.executor_started = self.executors.started
         self.volumes = VolumeHistory(self.say)
         self.engine.mounted = self.volumes.mounted
         self.engine.destroyed = self.volumes.removed
@@ -165,7 +173,7 @@ class World:
         if self._wiping:
             self._lose_disk()
         self.network.agent_died()
-        self.programs.agent_died()
+        self.executors.agent_died()
         if self.clock.now >= self.network.incoming.cut_until:
             self.clock.after(0.01, self._break_link_after_death, self._processes)
         # A request on its way to the endpoint arrives before the next life looks at it.
@@ -196,7 +204,7 @@ class World:
         if self.process is process:
             self.process = None
             self.network.agent_died()
-            self.programs.agent_died()
+            self.executors.agent_died()
             self.clock.after(0.01, self._break_link_after_death, self._processes)
             self.clock.after(max(1.0, self.plan.slow + 0.1), self._boot)
 
@@ -395,8 +403,8 @@ class World:
             infos[member] = task_info(member, master.agent.id)
         scheduler.launched.update(infos)
         if "custom" in kind:
-            self.programs.launched(infos, executor, Behaviour(**behaviour))
-            custom = self.programs.info(scheduler.id, executor)
+            self.executors.launched(infos, executor, Behaviour(**behaviour))
+            custom = custom_executor(scheduler.id, executor)
             message = executor_message(scheduler, list(infos.values()), custom, kind)
         elif kind == "group":
             default = executor_info(scheduler.id, pod)
@@ -458,10 +466,10 @@ class World:
     # --- custom executors ------------------------------------------------------------------
 
     def executor_exit(self, framework: int, executor: int) -> None:
-        self.programs.exit(self._executor(framework, f"custom{executor}"))
+        self._executor_faults.exit(self._executor(framework, f"custom{executor}"))
 
     def executor_break(self, framework: int, executor: int) -> None:
-        self.programs.break_link(self._executor(framework, f"custom{executor}"))
+        self._executor_faults.break_link(self._executor(framework, f"custom{executor}"))
 
     def executor_removal(self, framework: int, executor: int) -> None:
         for name in self._containers_of_executor(self._executor(framework, f"custom{executor}")):
@@ -481,7 +489,7 @@ class World:
             master.tell(message)
 
     def impersonate(self, framework: int, executor: int) -> None:
-        self.programs.impersonate(self._executor(framework, f"custom{executor}"))
+        self._executor_faults.impersonate(self._executor(framework, f"custom{executor}"))
 
     # --- frameworks: subscriptions ---------------------------------------------------------
 
@@ -535,7 +543,7 @@ class World:
     def exit(self, task: int, code: int) -> None:
         for name in self._containers_of(task):
             self.engine.exit(name, code)
-        self.programs.end_tasks(lambda key: _is_of(key, task), code)
+        self.executors.end_tasks(lambda key: _is_of(key, task), code)
 
     def foreign_removal(self, task: int) -> None:
         for name in self._containers_of(task):
@@ -587,7 +595,7 @@ class World:
             key = container.ref.key
             if isinstance(key, TaskKey) and not self.invariants.ends_with_group(key):
                 self.engine.exit(container.ref.name, 0)
-        self.programs.settle()
+        self.executors.settle()
         master = self.master
         assert master is not None
         for scheduler in self.schedulers.values():
