@@ -45,7 +45,7 @@ class CustomExecutorEvent(enum.Enum):
 
 
 class CustomExecutorAction(enum.Enum):
-    """What the core does; each is one method of ``core.custom_executors.CustomExecutors``."""
+    """What the core does: ``core.custom_executors.CustomExecutors`` has the method of each."""
 
     IGNORE = "do nothing"
     WELCOME = "settle which tasks it has, then hand over the queued ones"

@@ -62,7 +62,7 @@ class ExecutorCalls:
             # It ended after the call was checked.
             self._executors.channel.turn_away(Contact(stream=fact.stream))
         elif call.type == Call.SUBSCRIBE:
-            self._executors.register(executor, self._contact(executor, fact))
+            self._executors.registration.register(executor, self._contact(executor, fact))
         elif executor.stream is None:
             self._ctx.counters["unexpected_messages"] += 1
         elif call.type == Call.UPDATE:
@@ -95,7 +95,7 @@ class ExecutorCalls:
             self._ctx.notice(Level.WARNING, text)
             self._executors.channel.turn_away(contact)
         else:
-            self._executors.register(executor, contact)
+            self._executors.registration.register(executor, contact)
 
     def _reregister(self, sender: Pid, message: messages_pb2.ReregisterExecutorMessage) -> None:
         executor = self._named(message.framework_id.value, message.executor_id.value)
@@ -112,7 +112,7 @@ class ExecutorCalls:
             if executor.pid != sender:
                 self._executors.channel.turn_away(contact)
         else:
-            self._executors.register(executor, contact)
+            self._executors.registration.register(executor, contact)
 
     def _status_update(self, sender: Pid, message: messages_pb2.StatusUpdateMessage) -> None:
         update = message.update

@@ -95,9 +95,9 @@ class ExecutorRecovery:
             executor.reconnecting = True
             timeout = self._ctx.settings.executor_reregistration_timeout
             executor.retry_until = self._ctx.now.mono + timeout
-            self._executors.await_reconnection(executor)
+            self._executors.registration.await_reconnection(executor)
         elif executor.started:
-            self._executors.await_registration(executor)
+            self._executors.registration.await_registration(executor)
         else:
             self._ctx.counters["launches_adopted"] += 1
             self._executors.started(executor.ref, container)

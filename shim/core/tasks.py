@@ -476,7 +476,7 @@ class Tasks:
 
     def _kill_inside(self, task: Task, detail: object) -> None:
         assert detail is None or isinstance(detail, KillPolicy)
-        self.custom_executors.kill(task, detail)
+        self.custom_executors.delivery.kill(task, detail)
 
     # --- ends -----------------------------------------------------------------------------
 

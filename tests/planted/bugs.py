@@ -22,6 +22,12 @@ WORKERS = "tests/engine/containers"
 PODS = "tests/engine/containers/test_pods.py"
 MAPPING = "tests/engine/mapping"
 EXECUTORS = "tests/core/test_custom_executors.py"
+DELIVERY = "tests/core/test_task_delivery.py"
+EXECUTOR_CALLS = "tests/core/test_executor_calls.py"
+EXECUTOR_LAUNCHES = "tests/core/test_executor_launches.py"
+EXECUTOR_RECOVERY = "tests/core/test_executor_recovery.py"
+EXECUTOR_REGISTRATION = "tests/core/test_executor_registration.py"
+EXECUTOR_UPDATES = "tests/core/test_executor_updates.py"
 EXECUTOR_API = "tests/http/executor_api"
 GROUPS = "tests/core/test_task_groups.py"
 
@@ -44,57 +50,57 @@ BUGS = (
         "shim/core/executor_updates.py",
         "            self._store(executor, task, update)\n",
         "            pass\n",
-        (EXECUTORS, SIM),
+        (EXECUTOR_UPDATES, SIM),
     ),
     Bug(
         "an executor speaks for the task of another one",
         "shim/core/executor_updates.py",
         "if task is not None and task.executor_key != executor.key:",
         "if False:",
-        (EXECUTORS,),
+        (EXECUTOR_UPDATES,),
     ),
     Bug(
         "a state that only masters set is sent on",
         "shim/core/executor_updates.py",
         "if reported.state in _NOT_OF_EXECUTORS:",
         "if False:",
-        (EXECUTORS,),
+        (EXECUTOR_UPDATES,),
     ),
     Bug(
         "a repeated update of an executor is stored again",
         "shim/core/executor_updates.py",
         "if not task.live or any(known.uuid == update.uuid for known in task.wire.statuses):",
         "if not task.live:",
-        (EXECUTORS, SIM),
+        (EXECUTOR_UPDATES, SIM),
     ),
     Bug(
         "a task is handed over before it is durable that it was",
-        "shim/core/custom_executors.py",
+        "shim/core/task_delivery.py",
         """            task.addresses = executor.addresses
             self._tasks.reporter.save(task)""",
         """            task.addresses = executor.addresses""",
-        (EXECUTORS, SIM),
+        (DELIVERY, SIM),
     ),
     Bug(
         "a task is handed over before its executor's container has grown",
-        "shim/core/custom_executors.py",
+        "shim/core/task_delivery.py",
         "        if needed != executor.size:",
         "        if False:",
-        (EXECUTORS,),
+        (DELIVERY,),
     ),
     Bug(
         "a task that never reached its executor is waited for",
-        "shim/core/custom_executors.py",
+        "shim/core/executor_registration.py",
         "            if lost and task.key.task_id not in contact.tasks:",
         "            if False:",
-        (EXECUTORS, SIM),
+        (EXECUTOR_REGISTRATION, SIM),
     ),
     Bug(
         "an executor registers from any address",
-        "shim/core/custom_executors.py",
+        "shim/core/executor_registration.py",
         "if contact.pid.ip not in known and contact.pid.ip != host:",
         "if False:",
-        (EXECUTORS,),
+        (EXECUTOR_REGISTRATION,),
     ),
     Bug(
         "an executor that no task is left for keeps being launched",
@@ -172,9 +178,9 @@ BUGS = (
     ),
     Bug(
         "a task that is killed inside an executor stays in service discovery",
-        "shim/core/custom_executors.py",
+        "shim/core/task_delivery.py",
         """            self._tasks.reporter.save(task)
-            self.services.withdraw(task)""",
+            self._executors.services.withdraw(task)""",
         """            self._tasks.reporter.save(task)""",
         ("tests/core/test_executor_services.py",),
     ),
@@ -202,10 +208,10 @@ BUGS = (
     ),
     Bug(
         "a kill that the executor missed is not repeated",
-        "shim/core/custom_executors.py",
+        "shim/core/executor_registration.py",
         "if task.phase is TaskPhase.DELIVERED and task.cause != Cause.NONE:",
         "if False:",
-        (EXECUTORS,),
+        (EXECUTOR_REGISTRATION,),
     ),
     Bug(
         "an executor is forgotten before the last update of its tasks is acknowledged",
@@ -219,28 +225,28 @@ BUGS = (
         "shim/core/executor_calls.py",
         "if executor is not None and executor.pid == sender:",
         "if executor is not None:",
-        (EXECUTORS,),
+        (EXECUTOR_CALLS,),
     ),
     Bug(
         "the launch of an executor whose create was under way is repeated",
         "shim/core/executor_recovery.py",
         "            if not executor.creating:",
         "            if True:",
-        (EXECUTORS,),
+        (EXECUTOR_RECOVERY,),
     ),
     Bug(
         "an executor is not asked to register again after a restart",
         "shim/core/executor_recovery.py",
-        "            self._executors.await_reconnection(executor)\n",
+        "            self._executors.registration.await_reconnection(executor)\n",
         "            pass\n",
-        (EXECUTORS,),
+        (EXECUTOR_RECOVERY,),
     ),
     Bug(
         "another ExecutorInfo of the same id is taken",
         "shim/core/executor_admission.py",
         "if not same_executor(executor.info, info):",
         "if False:",
-        (EXECUTORS,),
+        (EXECUTOR_LAUNCHES,),
     ),
     Bug(
         "the token of an earlier container is good",
