@@ -111,9 +111,9 @@ REREGISTER_DELAY = 10.0
 """Delay of a re-registration that settles which tasks the agent has. Messages on their way have
 arrived by then."""
 EXIT_RETRY = 10.0
-"""After the link to the master broke, until lost exits of executors are told again."""
+"""After the link to the master broke, until lost exits of executors are reported again."""
 EXECUTOR_EXITS = 1_000
-"""Exits that may be told again. A master that missed more frees the rest at the next
+"""Exits that may be reported again. A master that missed more frees the rest at the next
 re-registration."""
 REJECTION_AGE = 14 * 24 * 3600.0
 """A rejection is forgotten after this time without an acknowledgement. A master sends no message

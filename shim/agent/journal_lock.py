@@ -1,7 +1,7 @@
 """Who leads: the lock, the epoch and the lease of a journal in ZooKeeper.
 
-The lock is an ephemeral node; whoever creates it raises the epoch and leads. From then on every
-write carries a check of the epoch. ``lease.py`` holds the decisions and names the nodes.
+The lock is an ephemeral node. The machine that creates it raises the epoch and leads. From then on
+every write carries a check of the epoch. ``lease.py`` holds the decisions and names the nodes.
 """
 
 from __future__ import annotations

@@ -191,8 +191,8 @@ def _kill(client: AgentClient, given: argparse.Namespace) -> int:
     for row in found:
         body = {"container_id": {"value": row["container_id"]}, "signal": number}
         client.call("KILL_CONTAINER", body)
-        told = {"task": row["task"], "id": row["id"], "signal": number}
-        print(text.json_line(told) if given.json else text.printable(row["task"]))
+        sent = {"task": row["task"], "id": row["id"], "signal": number}
+        print(text.json_line(sent) if given.json else text.printable(row["task"]))
     return 0
 
 

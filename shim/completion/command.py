@@ -15,7 +15,7 @@ from shim.completion.zsh import zsh_completion
 from shim.errors import ShimError
 
 TIMEOUT = 2.0
-"""Seconds that somebody at a keyboard waits for the ids of tasks."""
+"""Longest wait for the ids of tasks, in seconds: a user waits at the keyboard."""
 
 _SAFE = re.compile(r"[\w.:@%+,/-]+", re.ASCII)
 """An id that no shell takes for more than a word."""

@@ -12,8 +12,9 @@ from shim.completion.text import plain
 from shim.config.flags import PREFIX
 
 _DESCRIPTION = (
-    "One process that is the Mesos agent of a whole datacenter: it turns the launches and kills of "
-    "an unmodified Mesos master into calls of a Docker remote API, a local Docker Engine or Triton."
+    "One process that is the Mesos agent of a whole datacenter: it carries out the launches and "
+    "kills of an unmodified Mesos master through a Docker remote API, a local Docker Engine or "
+    "Triton."
 )
 _ENVIRONMENT = (
     (f"{PREFIX}NAME", "any flag of the agent, as MESOS_WORK_DIR for --work_dir"),

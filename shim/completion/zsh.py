@@ -68,7 +68,7 @@ def _specs(command: CommandSyntax) -> Iterator[str]:
 
 
 def _spec(name: str, option: CommandOption) -> str:
-    # One that may be repeated is not told from the others: an asterisk for each costs nothing.
+    # `*` offers an option again. Every option with a value has it: none has to be listed.
     text = re.sub(r"([\[\]\\:])", r"\\\1", brief(option.help))
     if option.value is None:
         return f"{name}[{text}]"

@@ -3,7 +3,7 @@
 A master that removed the agent as unreachable admits it again by the oldest re-registration request
 that reaches it. The request may have been sent before the task's end was acknowledged, and may be
 one of an earlier process. The master then takes the task for a running one, and asks the agent to
-reconcile it. A framework that knows the task's end must not be told another one: the agent
+reconcile it. A framework that knows the task's end must not be sent another one: the agent
 answers with the very same update.
 
 So the end of a task that a request lists is kept while such a request may be on its way. Most tasks

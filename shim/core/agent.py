@@ -229,7 +229,7 @@ class Core:
             case OperationRetry(uuid):
                 self.operations.retry(uuid)
             case ExitTimer.RETRY:
-                self.executors.exits.tell_again()
+                self.executors.exits.report_again()
             case RegistrationTimer.SEND_REQUEST:
                 self.registration.send_request()
             case RegistrationTimer.NO_ANSWER:

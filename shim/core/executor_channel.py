@@ -102,7 +102,7 @@ class ExecutorChannel:
         self._send(executor, message, Event(type=Event.SHUTDOWN))
 
     def turn_away(self, contact: Contact) -> None:
-        """Tell a process that is not the registered executor to shut down."""
+        """Order a process that is not the registered executor to shut down."""
         if contact.stream is not None:
             self._ctx.order(SendExecutorEvent(contact.stream, Event(type=Event.SHUTDOWN)))
             self._ctx.order(EndStream(contact.stream))

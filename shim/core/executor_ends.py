@@ -97,7 +97,7 @@ def report(executor: CustomExecutor, detail: object) -> Report:
 
 
 def wait_status(detail: object) -> int:
-    """As wait(2) gives it; -1 when unknown. Docker tells a signal as 128 and its number."""
+    """As wait(2) gives it; -1 when unknown. Docker gives a signal as 128 plus its number."""
     if not isinstance(detail, ContainerExited) or detail.exit_code is None:
         return -1
     code = detail.exit_code & 0xFF

@@ -62,7 +62,7 @@ class ExecutorLaunches:
         for task in tasks:
             task_key = TaskKey(framework_id, TaskId(task.task_id.value))
             self._tasks.reporter.reject(framework, task_key, rejection, key.executor_id)
-        self._tell_master(key, executor, launch_executor)
+        self._inform_master(key, executor, launch_executor)
 
     def _problem(
         self,
@@ -98,7 +98,7 @@ class ExecutorLaunches:
             report = executor_admission.too_large(executor, needed)
         return report
 
-    def _tell_master(
+    def _inform_master(
         self, key: ExecutorKey, executor: CustomExecutor | None, launch_executor: bool | None
     ) -> None:
         """Free what the master booked for an executor that is not launched.
@@ -108,6 +108,6 @@ class ExecutorLaunches:
         if launch_executor is False or (launch_executor is None and executor is not None):
             return
         if executor is not None and executor.phase is not ExecutorPhase.TERMINATED:
-            self._executors.shut_down(executor, "the master launches it anew")
+            self._executors.shut_down(executor, "the master launches it again")
         else:
             self._all_executors.send_exited(key)

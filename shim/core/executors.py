@@ -155,7 +155,7 @@ class Executors(Mapping[ExecutorKey, Executor]):
 
     def send_exited(self, key: ExecutorKey, status: int = -1) -> None:
         """Have the master free what it booked for the executor."""
-        self.exits.tell(key, status)
+        self.exits.report(key, status)
 
     def restore(self, saved: Mapping[ContainerId, bytes]) -> None:
         """Of the journal's executors, the DEFAULT ones."""

@@ -1,7 +1,7 @@
 """Whether a task group is accepted: one unfit task refuses the whole group.
 
-What is refused is told by its field, to each task of the group. What depends on the state of the
-executor is the business of :class:`shim.core.task_groups.TaskGroups`.
+The update of each task of the group names the field that is refused. What depends on the state of
+the executor is the business of :class:`shim.core.task_groups.TaskGroups`.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class MasterMessageHandler:
         if self._ctx.connected and not already:
             self._operations.registered()
             self._status_updates.resume()
-            self._executors.exits.tell_again()
+            self._executors.exits.report_again()
 
     def _reregistered(self, message: messages_pb2.SlaveReregisteredMessage) -> None:
         if message.slave_id.value != self._ctx.agent_id:
@@ -153,7 +153,7 @@ class MasterMessageHandler:
         if self._ctx.connected and not already:
             self._operations.registered()
             self._status_updates.resume()
-            self._executors.exits.tell_again()
+            self._executors.exits.report_again()
         for reconciliation in message.reconciliations:
             self._reconcile(reconciliation)
 

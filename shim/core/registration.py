@@ -84,7 +84,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 class Registration:
     """The agent's side of the registration; see the module's docstring.
 
-    ``add_agent_state`` adds tasks, frameworks and resources to a request. ``has_updates`` tells
+    ``add_agent_state`` adds tasks, frameworks and resources to a request. ``has_updates``:
     whether status updates under the present agent id are not yet acknowledged.
     """
 

@@ -164,7 +164,7 @@ def command_ended(info: TaskInfo, exit_code: int | None, *, oom_killed: bool, er
 
 
 def command_text(exit_code: int | None, error: str) -> str:
-    """An exit code above 128 is Docker's way to tell of a signal."""
+    """An exit code above 128 is Docker's form of a signal: 128 plus its number."""
     if exit_code is None:
         text = "Command terminated with unknown status"
     elif (name := _SIGNALS.get(exit_code - 128)) is not None:

@@ -79,7 +79,7 @@ class StatusReporter:
         """The master asks about a task that may have ended here: repeat its end, or reject it.
 
         A master may fall back to what an old re-registration request reported. A framework that
-        knows the task's end must not be told another one.
+        knows the task's end must not be sent another one.
         """
         if key not in self._accepted and self._status_updates.repeat_end(key):
             framework.task_keys.add(key)

@@ -39,7 +39,7 @@ class ExecutorTimer:
 
 
 class ExitTimer(enum.Enum):
-    RETRY = "tell the master again which executors exited"
+    RETRY = "report the exits of executors to the master again"
 
 
 class RegistrationTimer(enum.Enum):

@@ -57,8 +57,8 @@ class Links:
     ) -> None:
         """Queue the message behind all earlier ones to the same address. Never blocks.
 
-        The message may be lost. It is dropped if ``may_send`` is false when its turn comes. Raises
-        ValueError for an id or name that a request cannot carry.
+        The message may be lost. It is dropped if ``may_send`` is false when it is next in the
+        queue. Raises ValueError for an id or name that a request cannot carry.
         """
         data = encode_request(to, sender, name, body)
         if to.address not in self._links:

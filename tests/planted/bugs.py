@@ -127,7 +127,7 @@ BUGS = (
         (EXECUTORS, SIM),
     ),
     Bug(
-        "the master is not told that an executor exited",
+        "the exit of an executor is not reported to the master",
         "shim/core/custom_executors.py",
         "        self._executors.send_exited(executor.key, executor_ends.wait_status(detail))\n",
         "",
@@ -159,19 +159,19 @@ BUGS = (
         ("tests/agent/test_dispatcher.py",),
     ),
     Bug(
-        "an exit that was told to nobody is not told after the registration",
+        "an exit that no master got is not reported after the registration",
         "shim/core/executor_exits.py",
-        """        for key, status in self._told.items():
+        """        for key, status in self._reported.items():
             self._send(key, status)""",
         """        for key, status in ():
             self._send(key, status)""",
         ("tests/core/test_executor_exits.py", SIM),
     ),
     Bug(
-        "the exit of an executor is told when another of its id runs",
+        "the exit of an executor is reported when another of its id runs",
         "shim/core/executor_exits.py",
         """        \"\"\"An executor of this id is launched.\"\"\"
-        self._told.pop(key, None)""",
+        self._reported.pop(key, None)""",
         """        \"\"\"An executor of this id is launched.\"\"\"
         pass""",
         ("tests/core/test_executor_exits.py",),
@@ -976,11 +976,11 @@ BUGS = (
         "shim/core/master_messages.py",
         """            self._operations.registered()
             self._status_updates.resume()
-            self._executors.exits.tell_again()
+            self._executors.exits.report_again()
 
     def _reregistered""",
         """            self._operations.registered()
-            self._executors.exits.tell_again()
+            self._executors.exits.report_again()
 
     def _reregistered""",
     ),

@@ -10,7 +10,7 @@ from shim.protos import messages_pb2 as internal
 
 
 def drain(master: MasterState, agent: Agent, config: mesos.DrainConfig) -> None:
-    """Stop offering the agent and tell it to kill its tasks."""
+    """Stop offering the agent and order it to kill its tasks."""
     agent.drain = Drain(config)
     agent.deactivated = True
     master.registry.drains[agent.id] = agent.drain

@@ -252,7 +252,7 @@ ORDERS: dict[WorkerStep, dict[type[ContainerOrder], OrderEffect]] = {
         AllowCreate: OrderEffect.ALLOW,
         CancelLaunch: OrderEffect.CANCEL,
         Remove: OrderEffect.CANCEL,
-        # The launch may come to nothing: the stop is answered after it.
+        # The launch may fail: the stop is answered after it.
         Stop: _KEEP,
     },
     WorkerStep.CLEANING: {

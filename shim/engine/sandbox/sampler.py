@@ -126,7 +126,7 @@ class Sampler:
 def usage_of(answer: Mapping[str, Any], now: float) -> Usage:
     """Return the usage in an answer of ``GET /containers/{id}/stats``. Missing values are 0.
 
-    Triton does not tell user from system time: all of it is the user's.
+    Triton gives no separate system time: all of it counts as the user's.
     """
     cpu = _object(_object(answer, "cpu_stats"), "cpu_usage")
     user, kernel = _number(cpu, "usage_in_usermode"), _number(cpu, "usage_in_kernelmode")

@@ -16,7 +16,7 @@ function ask(task, status, button) {
   const choice = element("select", { "aria-label": "Signal" }, ...SIGNALS.map(([value, text]) => element("option", { value }, text)));
   const dialog = element("dialog", { class: "ask", "aria-label": "Kill the task?" },
     element("form", { method: "dialog" },
-      element("p", {}, `Send a signal to the process of ${task.task}? Its framework sees how it ends, and may start it anew.`),
+      element("p", {}, `Send a signal to the process of ${task.task}? Its framework sees how it ends, and may start it again.`),
       choice, element("p", {}, element("button", { value: "send" }, "Send"), " ", element("button", { value: "", autofocus: true }, "Cancel"))));
   dialog.addEventListener("keydown", (event) => event.stopPropagation());
   dialog.addEventListener("close", async () => {
