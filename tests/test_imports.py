@@ -162,6 +162,7 @@ PURE = {
     "heapq",
     "ipaddress",
     "itertools",
+    "json",
     "math",
     "re",
     "shim",
@@ -171,7 +172,7 @@ PURE = {
     "uuid",
 }
 #: Pure modules that only the mapping of tasks needs: they parse texts.
-PURE_PARSERS = {"csv", "decimal", "difflib", "json", "posixpath"}
+PURE_PARSERS = {"csv", "decimal", "difflib", "posixpath"}
 #: of a module that is let in, what would be chance or a clock
 IMPURE_NAMES = {"uuid1", "uuid4", "getnode", "now", "time", "random", "urandom"}
 

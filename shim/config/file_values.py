@@ -16,6 +16,7 @@ from shim import limits
 from shim.config.resources.value_parsers import parse_json
 from shim.config.values import PATH
 from shim.engine.images.credentials import DockerConfig, docker_config_of_agent
+from shim.model.json_text import LONE_SURROGATE, has_lone_surrogate
 from shim.model.settings import Credential
 
 log = logging.getLogger(__name__)
@@ -137,6 +138,8 @@ def _object(document: str) -> Mapping[str, Any]:
         raise ValueError(f"not JSON{where}") from None
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
+    if has_lone_surrogate(value):
+        raise ValueError(LONE_SURROGATE)
     return value
 
 

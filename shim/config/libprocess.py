@@ -6,6 +6,7 @@ libprocess ignores the case of a name behind its prefix, and an empty value.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -58,7 +59,7 @@ class Environment:
     def number(self, name: str, default: int) -> int:
         """A count. Raises ConfigError with variable and value."""
         variable, value = self._values.get(name, ("", str(default)))
-        if not (value.isascii() and value.isdigit()):
+        if not re.fullmatch(r"[0-9]{1,9}", value):
             raise ConfigError(f"{variable}={value}: not a whole number")
         return int(value)
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from shim.model.json_text import LONE_SURROGATE, has_lone_surrogate
 from shim.model.protojson import Json as Json
 from shim.model.protojson import Writer
 
@@ -42,6 +43,8 @@ def from_json(value: object, message: M) -> M:
     """Fill ``message`` from v1 JSON. Unknown fields are ignored. Raises InvalidJson."""
     if not isinstance(value, Mapping):
         raise InvalidJson(f"Expecting an object for {message.DESCRIPTOR.name}, not {value!r:.60}")
+    if has_lone_surrogate(value):
+        raise InvalidJson(LONE_SURROGATE)
     try:
         json_format.ParseDict(_v0(value), message, ignore_unknown_fields=True)
     except (json_format.ParseError, ValueError, TypeError) as error:

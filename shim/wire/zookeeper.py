@@ -7,7 +7,6 @@ lost, or when the connection is lost for as long as a session lasts.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable
@@ -21,6 +20,7 @@ from kazoo.handlers.threading import KazooTimeoutError
 from shim import limits
 from shim.errors import PeerError
 from shim.model.ids import Pid
+from shim.model.json_text import load_json
 from shim.model.settings import ZooKeeperMaster
 from shim.protos import mesos_pb2 as mesos
 from shim.wire.detect import OnChange
@@ -58,7 +58,7 @@ def pid_in(node: str, data: bytes) -> Pid:
     try:
         match label:
             case "json.info":
-                return Pid.parse(json.loads(data)["pid"])
+                return Pid.parse(load_json(data)["pid"])
             case "info":
                 return Pid.parse(mesos.MasterInfo.FromString(data).pid)
             case None:

@@ -38,6 +38,7 @@ def test_json_and_file_are_the_same(document: object, tmp_path: Path) -> None:
         ('{"type": "MESOS"}', "mesos.image.docker.name is missing"),
         ('{"type": "DOCKER", "docker": {"image": "A B"}}', "lower case"),
         ('{"type": "DOCKER", "nosuch": 1}', "nosuch"),
+        (r'{"\ud800": 1}', "lone surrogate"),
     ],
 )
 def test_errors_name_the_flag_and_the_field(text: str, said: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,19 @@ def test_the_environment_of_executors_is_a_json_object() -> None:
 def test_what_is_no_environment(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a JSON object|not JSON|not a text|cannot be"):
         environment_variables(text)
+
+
+@pytest.mark.parametrize(
+    ("parser", "text"),
+    [
+        (environment_variables, r'{"A": "se\ud800cret"}'),
+        (volume_driver_options, r'{"\ud800": "x"}'),
+        (credential, r'{"principal": "\ud800", "secret": "secret"}'),
+    ],
+)
+def test_a_text_that_no_message_can_hold_is_refused_at_the_start(
+    parser: Callable[[str], object], text: str
+) -> None:
+    with pytest.raises(ValueError, match=r"lone surrogate") as caught:
+        parser(text)
+    assert "cret" not in str(caught.value)

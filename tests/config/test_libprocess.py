@@ -106,6 +106,7 @@ def test_choices_of_tls(files: dict[str, str]) -> None:
         ("HOSTNAME_VALIDATION_SCHEME", "none", "neither legacy nor openssl"),
         ("ENABLE_SSL_V3", "1", "SSL 3"),
         ("VERIFICATION_DEPTH", "-1", "not a whole number"),
+        ("VERIFICATION_DEPTH", "9" * 5000, "not a whole number"),
         ("ENABLE_TLS_V1_2", "0", "no version of TLS is left"),
     ],
 )

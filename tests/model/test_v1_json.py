@@ -74,6 +74,8 @@ def test_defaults_are_written_except_the_deprecated_role() -> None:
         ({"name": "a"}, "task_id"),
         ({**TASK, "agent_id": {}}, "agent_id"),
         ({**TASK, "data": 7}, "data"),
+        ({**TASK, "\ud800": 7}, "lone surrogate"),
+        ({**TASK, "name": "\ud800"}, "lone surrogate"),
     ],
 )
 def test_invalid_json_is_an_error_with_the_field(body: object, word: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from shim.model.json_text import LONE_SURROGATE, has_lone_surrogate
+
 Ranges = tuple[tuple[int, int], ...]
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
@@ -59,9 +61,12 @@ def parse_items(text: str) -> list[str]:
 def parse_json(text: str) -> Any:
     """Any JSON. ValueError also for JSON that is nested too deep."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from None
+    if has_lone_surrogate(value):
+        raise ValueError(LONE_SURROGATE)
+    return value
 
 
 def fill(document: Any, message: Message) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import email.utils
 import html
-import json
 import re
 import time
 from collections.abc import Mapping
 
 from shim import limits
 from shim.errors import Ambiguous, NameTaken, NotFound, Permanent, ShimError, Transient
+from shim.model.json_text import load_json
 
 NO_SUCH_CONTAINER = re.compile(r"no such container", re.IGNORECASE)
 NO_SUCH_IMAGE = re.compile(
@@ -46,7 +46,7 @@ def message_of(body: bytes) -> str:
     """The error text of an answer: ``message`` of a JSON answer, else the body as text."""
     text = body.decode("utf-8", "replace").strip()
     try:
-        answer = json.loads(text)
+        answer = load_json(text)
     except ValueError:
         return strip_html(text)
     if isinstance(answer, dict) and isinstance(answer.get("message"), str):

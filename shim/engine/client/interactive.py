@@ -7,7 +7,6 @@ inspected, so it is inspected once.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -17,6 +16,7 @@ from shim.engine.client.http_engine import HttpEngine, measured
 from shim.engine.client.process_stream import UpgradedProcess
 from shim.engine.client.transport import parsing
 from shim.errors import NotFound
+from shim.model.json_text import load_json
 
 _DETACH_KEYS = "ctrl-@,ctrl-^,ctrl-@"
 """In place of Docker's ctrl-p ctrl-q, which would hold back each ctrl-p that is typed."""
@@ -49,7 +49,7 @@ class InteractiveHttpEngine(HttpEngine):
         }
         if user:
             body["User"] = user
-        created = json.loads(await self._call("exec", "POST", name, "/exec", json=body))
+        created = load_json(await self._call("exec", "POST", name, "/exec", json=body))
         with parsing("exec"):
             path = f"/exec/{created['Id']}"
         return await self._start(path, tty=tty)
@@ -71,7 +71,7 @@ class InteractiveHttpEngine(HttpEngine):
 
     @measured
     async def attach(self, name: str, *, stdin: bool, output: bool = True) -> ProcessStream:
-        raw = json.loads(await self._call("inspect", "GET", name, "/json"))
+        raw = load_json(await self._call("inspect", "GET", name, "/json"))
         with parsing("inspect"):
             config = dict(raw["Config"])
         tty, has_stdin = bool(config.get("Tty")), stdin and bool(config.get("OpenStdin"))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shim.model.container import Container, ContainerPort, Phase
+from shim.model.json_text import load_json
 from shim.model.volume import Volume
 
 _PHASES = {
@@ -34,7 +35,7 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 def from_inspect(raw: bytes) -> Container:
     """From the answer of ``GET /containers/{name}/json``. ValueError for anything else."""
-    data = json.loads(raw)
+    data = load_json(raw)
     try:
         state, name, identity = data["State"], data["Name"], data["Id"]
         phase = _phase(state)

@@ -35,6 +35,7 @@ from shim.engine.client.endpoint import Endpoint
 from shim.engine.client.errors import error_for
 from shim.engine.client.guard import MayAct, always, request_class
 from shim.errors import Permanent, ShimError, Transient, error_text
+from shim.model.json_text import load_json
 
 API_NEWEST = (1, 51)
 """The newest Docker API that this code is written against. A newer engine is asked to speak it."""
@@ -166,7 +167,7 @@ class Transport:
         """The answer's JSON. Transient for anything else, such as the page of a proxy."""
         body = await self.call(verb, method, path, **kwargs)
         try:
-            return json.loads(body)
+            return load_json(body)
         except ValueError:
             raise Transient(
                 f"{verb}: the endpoint's answer is not Docker's: {body[:200]!r}"
@@ -286,7 +287,7 @@ async def json_lines(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str
     async for line in response.content:
         if line.strip():
             with parsing("stream"):
-                piece = dict(json.loads(line))
+                piece = dict(load_json(line))
             yield piece
 
 

@@ -7,7 +7,6 @@ cannot be remapped is a 500. So code and words decide before the status does.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from shim.errors import (
     ShimError,
     Transient,
 )
+from shim.model.json_text import load_json
 
 TEXT = re.compile(
     r"(?:\((?P<code>[A-Za-z]\w*)\) )?(?P<message>.*?)(?: \((?P<request>[0-9a-fA-F-]{16,})\))?",
@@ -79,7 +79,7 @@ def parse_error(body: bytes) -> ErrorText:
     """From plain text as Triton sends it, from JSON with a ``message``, or from a proxy's HTML."""
     text = body.decode("utf-8", "replace").strip()
     try:
-        answer = json.loads(text)
+        answer = load_json(text)
     except ValueError:
         answer = None
     if isinstance(answer, dict) and isinstance(answer.get("message"), str):

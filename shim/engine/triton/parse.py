@@ -10,6 +10,7 @@ from typing import Any
 from shim.engine.client.frames import seconds
 from shim.engine.client.parse import inspected_ports, listed_ports
 from shim.model.container import Container, Phase
+from shim.model.json_text import load_json
 
 EXITED = re.compile(r"Exited(?: \((-?\d+)\))?")
 PROVISIONING_ID = 32
@@ -59,7 +60,7 @@ def from_list(entry: Mapping[str, Any]) -> Container:
 
 def from_inspect(raw: bytes) -> Container:
     """From the answer of an inspect. ValueError for anything else."""
-    data = json.loads(raw)
+    data = load_json(raw)
     try:
         state, settings = data["State"], data.get("NetworkSettings") or {}
         phase = _phase(data["Id"], state)

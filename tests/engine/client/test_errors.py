@@ -73,6 +73,12 @@ def test_an_answer_without_message_is_quoted(body: bytes) -> None:
     assert "plain words" in str(error_for("start", 400, body, {}))
 
 
+def test_half_of_a_surrogate_pair_is_no_part_of_an_error() -> None:
+    """Half of a pair, as of a text that was cut, would fit into no status update."""
+    error = error_for("start", 400, rb'{"message": "cut \ud83d"}', {})
+    assert str(error).endswith("cut \ufffd")
+
+
 def test_an_answer_without_text_names_call_and_status() -> None:
     assert (
         str(error_for("start", 418, b"", {}))
