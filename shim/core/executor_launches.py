@@ -103,9 +103,13 @@ class ExecutorLaunches:
     ) -> None:
         """Free what the master booked for an executor that is not launched.
 
-        A master that wants to launch an executor that runs has lost it: that one is ended.
+        A master that wants to launch an executor that runs has lost it: that one is ended. The
+        exit of a DEFAULT executor with this id is told when it has ended.
         """
         if launch_executor is False or (launch_executor is None and executor is not None):
+            return
+        default = self._all_executors.get(key)
+        if default is not None and default.phase is not ExecutorPhase.TERMINATED:
             return
         if executor is not None and executor.phase is not ExecutorPhase.TERMINATED:
             self._executors.shut_down(executor, "the master launches it again")

@@ -95,6 +95,9 @@ class TaskGroups:
             return
         for rejected in infos:
             self._tasks.reporter.reject(framework, rejected, report, key.executor_id)
+        custom = self._tasks.custom_executors.table.get(key)
+        if custom is not None and custom.live:
+            return  # Its exit is told when it has ended.
         if known_executor is None and _launches_executor(message):
             self._executors.send_exited(key)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from shim import limits
-from shim.core.context import Decision
+from shim.core.context import Decision, PodNetwork
 from shim.model import facts
 from shim.model.ids import ExecutorId, ExecutorKey, FrameworkId, Pid
 from shim.protos import messages_pb2 as m
+from shim.protos.mesos_pb2 import TaskState
 from tests.core.executor_harness import ExecutorShim
-from tests.core.harness import MASTER, sent
+from tests.core.harness import MASTER, sent, statuses
 
 
 def exits(decision: Decision) -> list[str]:
@@ -69,6 +70,23 @@ def test_an_exit_is_not_taken_for_that_of_the_next_executor_of_the_same_id() -> 
     shim.run_inside("u", launch=True)
     shim.handle(facts.LinkBroke(MASTER.address))
     assert not sent(m.ExitedExecutorMessage, shim.wait(limits.EXIT_RETRY))
+
+
+def test_a_rejected_launch_does_not_free_a_living_default_executor_of_the_same_id() -> None:
+    shim = ExecutorShim(pod_network=PodNetwork.SHARED)
+    shim.running_group("a", executor="E")
+    given = shim.run_inside("t", launch=True)
+    assert [status.state for status in statuses(given.orders)] == [TaskState.TASK_FAILED]
+    assert exits(given) == []
+    shim.handle(facts.LinkBroke(MASTER.address))
+    assert not sent(m.ExitedExecutorMessage, shim.wait(limits.EXIT_RETRY))
+
+
+def test_a_rejected_group_does_not_free_a_living_custom_executor_of_the_same_id() -> None:
+    shim = ExecutorShim(pod_network=PodNetwork.SHARED)
+    shim.running_v1()
+    assert exits(shim.run_group("a", executor="E")) == []
+    assert exits(shim.executor_exited(1)) == ["E"]
 
 
 def test_only_so_many_exits_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
