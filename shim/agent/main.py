@@ -320,7 +320,7 @@ class _Agent:
                 await services.close(leaving=self._leave.is_set())
 
     def _link_broke(self, address: tuple[str, int]) -> None:
-        log.info("link to %s:%d broke", *address)
+        log.info("messages to %s:%d may be lost", *address)
         self._post(LinkBroke(address))
 
     async def _follow_master(self, runtime: Runtime) -> None:

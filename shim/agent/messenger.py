@@ -88,8 +88,8 @@ class Messenger:
             return None
 
     def _queue(self, to: Pid, message: Message, body: bytes | None) -> None:
-        # Encoding takes a while: the lease may have ended meanwhile.
-        if body is not None and self._may_act():
+        # The lease may have ended meanwhile: the link holds the message back then.
+        if body is not None:
             self._links.send(to, self._pid, codec.name_of(message), body, self._may_act)
 
     def pong(self, to: Pid) -> None:

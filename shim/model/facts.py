@@ -160,7 +160,7 @@ class ContainerVanished:
 
 @dataclass(frozen=True, slots=True)
 class LinkBroke:
-    """The connection to this host and port broke: messages to it may be lost."""
+    """The connection to this host and port broke, or a message was held back: some may be lost."""
 
     address: tuple[str, int]
 

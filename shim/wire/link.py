@@ -35,7 +35,10 @@ def always() -> bool:
 
 
 class Links:
-    """All outgoing links. ``on_broken(address)`` is called on the loop when one breaks."""
+    """All outgoing links.
+
+    ``on_broken(address)`` is called on the loop when one breaks, and when it held a message back.
+    """
 
     def __init__(
         self,
@@ -62,7 +65,7 @@ class Links:
         """
         data = encode_request(to, sender, name, body)
         if to.address not in self._links:
-            link = _Link(to.address, self._connect, self._idle, self._drop, self._link_broke)
+            link = _Link(to.address, self._connect, self._idle, self._drop, self._messages_lost)
             task = asyncio.get_running_loop().create_task(self._run_link(link), name=f"link {to}")
             self._links[to.address] = link, task
         self.sent += 1
@@ -78,7 +81,7 @@ class Links:
     def _drop(self, count: int) -> None:
         self.dropped += count
 
-    def _link_broke(self, address: Address) -> None:
+    def _messages_lost(self, address: Address) -> None:
         # Called later: a full queue breaks the link during the owner's own send().
         asyncio.get_running_loop().call_soon(self._on_broken, address)
 
@@ -104,13 +107,13 @@ class _Link:
         connect: Connect,
         idle: float,
         drop: Callable[[int], None],
-        broke: Callable[[Address], None],
+        lost: Callable[[Address], None],
     ) -> None:
         self.address = address
         self._connect = connect
         self._idle = idle
         self._drop = drop
-        self._link_broke = broke
+        self._messages_lost = lost
         self._queue: deque[tuple[bytes, MaySend]] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -196,7 +199,7 @@ class _Link:
 
     def _take(self) -> bytes:
         """The oldest messages of the queue that may be sent, in order."""
-        taken, size = [], 0
+        taken, size, held_back = [], 0, 0
         while self._queue and size < limits.LINK_WRITE_BYTES:
             data, may_send = self._queue.popleft()
             self._bytes -= len(data)
@@ -204,7 +207,11 @@ class _Link:
                 taken.append(data)
                 size += len(data)
             else:
-                self._drop(1)
+                held_back += 1
+        if held_back:
+            # As lost as those of a broken link: whoever must repeat them has to know.
+            self._drop(held_back)
+            self._messages_lost(self.address)
         return b"".join(taken)
 
     async def _has_work(self) -> bool:
@@ -228,4 +235,4 @@ class _Link:
         self._queue.clear()
         self._bytes = 0
         self._drop(dropped)
-        self._link_broke(self.address)
+        self._messages_lost(self.address)

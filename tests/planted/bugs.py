@@ -152,6 +152,13 @@ BUGS = (
         ("tests/discovery/test_sync.py",),
     ),
     Bug(
+        "an exit that the lease held back is not told again",
+        "shim/wire/link.py",
+        "            self._drop(held_back)\n            self._messages_lost(self.address)\n",
+        "            self._drop(held_back)\n",
+        ("tests/wire/test_link.py",),
+    ),
+    Bug(
         "the end of a withdrawal is taken for that of a later one of the same task",
         "shim/agent/dispatcher.py",
         "        if self._withdrawals.get(ref) is task:\n",

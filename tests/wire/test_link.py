@@ -117,7 +117,7 @@ async def test_messages_arrive_in_order_on_one_connection(master: Master, links:
 
 
 async def test_a_message_that_may_not_be_sent_when_its_turn_comes_is_dropped(
-    master: Master, links: Links
+    master: Master, links: Links, broken: Broken
 ) -> None:
     """It waited for its connection, and the agent's lease ended meanwhile."""
     leads = True
@@ -128,6 +128,7 @@ async def test_a_message_that_may_not_be_sent_when_its_turn_comes_is_dropped(
     await master.until(lambda: len(master.data) >= len(expected))
     assert bytes(master.data) == expected
     assert (links.sent, links.dropped) == (2, 1)
+    assert broken == [master.pid().address], "it is lost as by a link that broke"
 
 
 async def test_messages_arrive_at_the_inbox(links: Links) -> None:
