@@ -87,6 +87,8 @@ class Tasks:
         self.history = History()
         self.table: dict[TaskKey, Task] = {}
         """Accepted tasks, oldest first, until their terminal update is acknowledged."""
+        self.by_container: dict[ContainerId, Task] = {}
+        """Those of :attr:`table` that have a container of their own."""
         self.changed_members: list[Task] = []
         """Tasks of groups that an event of this decision was about, for TaskGroups."""
         self.reporter = StatusReporter(ctx, frameworks, status_updates, self.table)
@@ -149,10 +151,15 @@ class Tasks:
         self._register(framework, task)
 
     def _register(self, framework: Framework, task: Task) -> None:
-        self.table[task.key] = task
+        self._insert(task)
         framework.task_keys.add(task.key)
         info, state = task.info.SerializeToString(), task.journal_state()
         self._ctx.record(AddTask(task.key, info, state))
+
+    def _insert(self, task: Task) -> None:
+        self.table[task.key] = task
+        if task.executor_key is None:
+            self.by_container[task.ref.container_id] = task
 
     def launch_order(self, task: Task) -> Launch:
         assert self._ctx.agent_id is not None
@@ -568,6 +575,8 @@ class Tasks:
     def forget(self, key: TaskKey) -> None:
         """Drop the task's record: no update about it is pending any more."""
         if (task := self.table.pop(key, None)) is not None:
+            if task.executor_key is None:
+                del self.by_container[task.ref.container_id]
             self._ctx.record(DropTask(key))
             if task.group is not None:
                 del task.group.executor.task_keys[key]
@@ -588,7 +597,7 @@ class Tasks:
         for key, (info, state) in tasks.items():
             task = Task.restore(key, self._ctx.agent_id, info, state, group_of)
             task.listed = True
-            self.table[key] = task
+            self._insert(task)
             if task.live:
                 self._volumes.hold(task.ref.container_id, task.info.resources)
             self._frameworks.table[key.framework_id].task_keys.add(key)

@@ -131,6 +131,10 @@ class AgentView:
 
     # --- tasks ----------------------------------------------------------------------------
 
+    def task_in(self, container_id: str) -> Task | None:
+        """The task whose own container this is: those of a custom executor have none."""
+        return self._tasks.by_container.get(ContainerId(container_id))
+
     def running_tasks(self) -> list[Task]:
         """Tasks whose container was seen running and has not ended."""
         return [task for task in self.tasks.values() if task.container_running]

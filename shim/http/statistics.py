@@ -42,9 +42,12 @@ class StatisticsPages:
         if given not in _FILTERS:
             text = "Expecting container_id, or framework_id with or without executor_id\n"
             raise HttpError(400, text)
-        tasks = self._view.agent.running_tasks()
-        if given:
-            tasks = [task for task in tasks if _matches(task, query)]
+        if "container_id" in given:
+            found = self._view.agent.task_in(query["container_id"])
+            tasks = [found] if found is not None and found.container_running else []
+        else:
+            running = self._view.agent.running_tasks()
+            tasks = [task for task in running if _matches(task, query)]
         usages = await self._view.usages([task.ref for task in tasks] if given else None)
         return self._answer(tasks, usages, with_status=True)
 
@@ -67,8 +70,7 @@ class StatisticsPages:
 
 def _matches(task: Task, query: Mapping[str, str]) -> bool:
     return (
-        query.get("container_id", task.ref.container_id) == task.ref.container_id
-        and query.get("framework_id", task.key.framework_id) == task.key.framework_id
+        query.get("framework_id", task.key.framework_id) == task.key.framework_id
         and query.get("executor_id", task.executor_id) == task.executor_id
     )
 

@@ -1535,9 +1535,9 @@ BUGS = (
     ),
     Bug(
         "a task of a custom executor is taken for the container of its executor",
-        "shim/http/operator_api/containers.py",
-        "task.ref.container_id == container_id.value and task.executor_key is None:",
-        "task.ref.container_id == container_id.value:",
+        "shim/core/tasks.py",
+        "if task.executor_key is None:\n            self.by_container[",
+        "if True:\n            self.by_container[",
         (OPERATOR,),
     ),
     Bug(
@@ -1557,7 +1557,7 @@ BUGS = (
     Bug(
         "a reader that takes no events keeps its place",
         "shim/http/router.py",
-        "loop.call_later(limits.LIVE_WRITE_TIMEOUT,",
+        "loop.call_later(limits.STREAM_WRITE_TIMEOUT,",
         "loop.call_later(86400.0,",
         ("tests/http/test_router.py",),
     ),

@@ -672,6 +672,7 @@ class World:
         }
         left = {
             "tasks in memory": core.tasks.table,
+            "tasks by container": core.tasks.by_container,
             "executors in memory": [*core.executors, *core.custom_executors.table],
             "streams": len(core.status_updates) - len(undeliverable),
             "frameworks in memory": core.frameworks.table if not undeliverable else None,

@@ -37,6 +37,9 @@ def _find_live(view: View, query: Mapping[str, str]) -> Task | None:
     tasks = view.agent.tasks
     if "id" not in query:
         return tasks.get(_key(query))
+    container_id, slash, _ = query["id"].partition("/")
+    if not slash:
+        return view.agent.task_in(container_id)
     meant = (t for t in tasks.values() if _is_meant(query, t.ref, executor_of(t, view.agent)))
     return next(meant, None)
 

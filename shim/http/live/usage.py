@@ -17,8 +17,9 @@ async def usage_json(view: View, container_ids: Collection[str]) -> Json:
 
     Ids of containers that do not run, or have no sample yet, are left out.
     """
-    wanted = set(list(container_ids)[: limits.LIVE_USAGES])
-    tasks = [task for task in view.agent.running_tasks() if task.ref.container_id in wanted]
+    wanted = dict.fromkeys(list(container_ids)[: limits.LIVE_USAGES])
+    found = (view.agent.task_in(container_id) for container_id in wanted)
+    tasks = [task for task in found if task is not None and task.container_running]
     usages = await view.usages([task.ref for task in tasks])
     return {
         task.ref.container_id: _sample(task, usages[task.ref])

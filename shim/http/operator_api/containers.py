@@ -12,7 +12,6 @@ from shim import limits
 from shim.core.custom_executor import CustomExecutor
 from shim.core.executors import ExecutorPhase
 from shim.core.status import exit_code_in
-from shim.core.task import Task
 from shim.core.view import AgentView
 from shim.errors import NotFound, Permanent, ShimError
 from shim.http.executor import AnyExecutor, known_executors
@@ -54,7 +53,7 @@ class Containers:
         It is a task's or an executor's own. The container of a task in a group has its executor's
         container as parent.
         """
-        task = self._task(container_id)
+        task = self._agent.task_in(container_id.value)
         if task is not None:
             return task.ref if task.container_running else None
         executor = self._executor(container_id)
@@ -85,7 +84,7 @@ class Containers:
     ) -> Response.WaitContainer:
         def ended() -> WireTask | None:
             """Raises HttpError (404)."""
-            task = self._task(container_id)
+            task = self._agent.task_in(container_id.value)
             found = self._completed(container_id) if task is None else task.wire
             if found is None:
                 raise HttpError(404, not_found(id_text(container_id)))
@@ -95,13 +94,6 @@ class Containers:
         return termination(ended() or WireTask())
 
     # --- looking up -------------------------------------------------------------------------
-
-    def _task(self, container_id: ContainerID) -> Task | None:
-        """The task whose own container it is: those of a custom executor have none."""
-        for task in self._agent.tasks.values():
-            if task.ref.container_id == container_id.value and task.executor_key is None:
-                return task
-        return None
 
     def _completed(self, container_id: ContainerID) -> WireTask | None:
         for framework_id in self._agent.completed_frameworks:
@@ -159,7 +151,7 @@ class Containers:
             body = Call.RemoveContainer(container_id=call.remove_nested_container.container_id)
         session = self._sessions.find(body.container_id)
         is_root = not body.container_id.HasField("parent")
-        if session is None and (is_root or self._task(body.container_id) is not None):
+        if session is None and (is_root or self._agent.task_in(body.container_id.value)):
             raise HttpError(500, "Containers of tasks are removed by the agent")
         if session is not None and session.phase is not SessionPhase.ENDED:
             raise HttpError(500, "Nested container has not terminated yet")
