@@ -22,13 +22,14 @@ _DEPRECATED = {"mesos.FrameworkInfo.role", "mesos.Resource.role"}
 _Convert = Callable[[Any], Any]
 
 
-class _Field(NamedTuple):
-    name: str
-    key: str
-    """The name in JSON."""
-    is_repeated: bool
-    shows_default: bool
-    convert: _Convert
+class _Plan(NamedTuple):
+    """What becomes of one kind of message."""
+
+    fields: dict[FieldDescriptor, tuple[str, _Convert]]
+    """The name in JSON, and how the value becomes JSON."""
+    defaults: list[tuple[str, Any]]
+    """Name and JSON of the fields that are written even when unset."""
+    redact: Callable[[Json], None] | None
 
 
 def _same(value: Any) -> Any:
@@ -51,32 +52,37 @@ class Writer:
         self._key = key
         self._enum_value = enum_value
         self._redactions = redactions or {}
-        self._plans: dict[type[Message], list[_Field]] = {}
+        self._plans: dict[type[Message], _Plan] = {}
 
     def to_json(self, message: Message) -> Json:
         plan = self._plans.get(type(message))
         if plan is None:
-            fields = cast("list[FieldDescriptor]", message.DESCRIPTOR.fields)
-            plan = self._plans[type(message)] = [self._field(field) for field in fields]
+            plan = self._plans[type(message)] = self._plan(message)
+        # Of the many fields of a message few are set: only those are looked at.
+        fields = plan.fields
         result: Json = {}
-        for name, key, is_repeated, shows_default, convert in plan:
-            if is_repeated:
-                if values := getattr(message, name):
-                    result[key] = convert(values)
-            elif shows_default or message.HasField(name):
-                result[key] = convert(getattr(message, name))
-        redact = self._redactions.get(message.DESCRIPTOR.full_name)
-        if redact is not None:
-            redact(result)
+        for field, value in message.ListFields():
+            key, convert = fields[field]
+            result[key] = convert(value)
+        for key, default in plan.defaults:
+            result.setdefault(key, default)
+        if plan.redact is not None:
+            plan.redact(result)
         return result
 
-    def _field(self, field: FieldDescriptor) -> _Field:
-        return _Field(
-            field.name,
-            self._key(field.name),
-            field.is_repeated,
-            field.has_default_value and field.full_name not in _DEPRECATED,
-            self._of_many(field) if field.is_repeated else self._of_one(field),
+    def _plan(self, message: Message) -> _Plan:
+        fields = cast("list[FieldDescriptor]", message.DESCRIPTOR.fields)
+        defaults = (f for f in fields if f.has_default_value and f.full_name not in _DEPRECATED)
+        return _Plan(
+            {
+                field: (
+                    self._key(field.name),
+                    self._of_many(field) if field.is_repeated else self._of_one(field),
+                )
+                for field in fields
+            },
+            [(self._key(f.name), self._of_one(f)(f.default_value)) for f in defaults],
+            self._redactions.get(message.DESCRIPTOR.full_name),
         )
 
     def _of_many(self, field: FieldDescriptor) -> _Convert:
