@@ -526,6 +526,8 @@ PAGE_SLICE_SECONDS = 0.004
 """Work on a page before other coroutines run. A page of 10,000 tasks has many slices."""
 PAGE_SLICE_BYTES = 256 * 1024
 """Of a page that are sent at once."""
+STREAM_WRITE_TIMEOUT = 60.0
+"""For a reader that takes nothing of a large page or an event stream: it holds what others need."""
 PAGE_WARM_INTERVAL = 2.0
 """Between two rounds that build the JSON of changed tasks, so that no request waits for it."""
 FILE_READ_BYTES = 65_536
@@ -579,8 +581,6 @@ LIVE_MESSAGE = 300
 """Characters of a status message in a row. The page of the task has all of it."""
 LAUNCH_STEPS = 12
 """Stages of one launch that pages show. Most launches have three; repeated ones have more."""
-LIVE_WRITE_TIMEOUT = 60.0
-"""For a reader of an event stream that takes nothing. Its place is then free for another."""
 LIVE_USAGES = 100
 """Containers whose use one request asks for: the rows in sight."""
 LIVE_FAILURES = 20

@@ -127,7 +127,7 @@ async def send(request: web.Request, response: Response, callback: str = "") -> 
     if isinstance(body, bytes):
         return _whole(request, response.status, headers, body)
     if response.is_event_stream:
-        return await _stream(request, response.status, headers, unless_stuck(request, body))
+        return await _stream(request, response.status, headers, body)
     compress = response.is_json and _accepts_gzip(request)
     if compress:
         headers["Content-Encoding"] = "gzip"
@@ -140,40 +140,43 @@ async def _stream(
 ) -> web.StreamResponse:
     stream = web.StreamResponse(status=status, headers=headers)
     await stream.prepare(request)
+    pieces = unless_stuck(request, body)
     try:
-        async for piece in body:
+        async for piece in pieces:
             await stream.write(piece)
         await stream.write_eof()
     except ConnectionError as error:
         log.debug("%s: the reader is gone: %s", request.path, error)
     finally:
         # A reader that is gone ends the page at once, and not when it is collected as garbage.
-        if isinstance(body, AsyncGenerator):
-            await body.aclose()
+        await pieces.aclose()
     return stream
 
 
-async def unless_stuck(request: web.Request, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same events, and the connection cut when its reader takes none of them for a minute.
+async def unless_stuck(
+    request: web.Request, pieces: AsyncIterator[bytes]
+) -> AsyncGenerator[bytes, None]:
+    """The same pieces, and the connection cut when its reader takes none of them for a minute.
 
-    The time between two requests for an event is that of the write: a reader that is connected
-    and reads nothing would keep its place among the streams for ever.
+    The time between two requests for a piece is that of the write: a reader that is connected
+    and reads nothing would keep what its page is made of, or its place among the streams, for
+    ever.
     """
     loop = asyncio.get_running_loop()
     try:
-        async for event in events:
-            stuck = loop.call_later(limits.LIVE_WRITE_TIMEOUT, _cut, request)
+        async for piece in pieces:
+            stuck = loop.call_later(limits.STREAM_WRITE_TIMEOUT, _cut, request)
             try:
-                yield event
+                yield piece
             finally:
                 stuck.cancel()
     finally:
-        if isinstance(events, AsyncGenerator):
-            await events.aclose()
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
 
 
 def _cut(request: web.Request) -> None:
-    log.debug("%s: the reader takes no events: cut off", request.path)
+    log.debug("%s: the reader takes nothing: cut off", request.path)
     if request.transport is not None:
         request.transport.abort()
 

@@ -236,7 +236,7 @@ async def test_prometheus_has_only_its_exact_paths(client: Client) -> None:
 
 
 async def test_a_reader_that_takes_no_events_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "LIVE_WRITE_TIMEOUT", 0.05)
+    monkeypatch.setattr(limits, "STREAM_WRITE_TIMEOUT", 0.05)
     request, closed = mock.Mock(spec=web.Request, path="/live/events"), asyncio.Event()
 
     async def events() -> AsyncIterator[bytes]:
@@ -252,5 +252,5 @@ async def test_a_reader_that_takes_no_events_is_cut_off(monkeypatch: pytest.Monk
     request.transport.abort.assert_not_called()
     await asyncio.sleep(0.1)
     request.transport.abort.assert_called_once_with()
-    await reading.aclose()  # type: ignore[attr-defined]
+    await reading.aclose()
     assert closed.is_set()

@@ -30,6 +30,7 @@ export class TaskPanel {
       return;
     }
     const task = await answer.json();
+    if (this.id !== id) return;
     this.outputs = ["stdout", "stderr"].map((name) => new Output(task.directory, name));
     this.facts = element("div", {});
     this.use = element("div", {});
