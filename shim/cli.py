@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +22,32 @@ Command = Callable[[Sequence[str]], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code of the process."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # A character that the terminal does not have is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = _call(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
+    except ShimError as error:
+        return _report(error)
+    except ExceptionGroup as group:
+        return _report(_first_error(group))
+    except BrokenPipeError:
+        _drop_output()
+        return 0
+    except SystemExit:
+        # argparse has printed its help, or what is wrong.
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _drop_output()
+        raise
+    except KeyboardInterrupt:
+        return 130
+
+
+def _call(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if arguments else 2
@@ -31,20 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         return _print_error(f"no command {name!r}: {', '.join(COMMANDS)}", 2)
-    try:
-        code = COMMANDS[name][0](rest)
-        sys.stdout.flush()
-        return code
-    except ShimError as error:
-        return _report(error)
-    except ExceptionGroup as group:
-        return _report(_first_error(group))
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough; Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return 130
+    return COMMANDS[name][0](rest)
+
+
+def _drop_output() -> None:
+    """The reader of a pipe has seen enough: Python must not complain at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def usage() -> str:
@@ -75,7 +93,9 @@ def _first_error(group: ExceptionGroup[Exception]) -> ShimError:
 
 
 def _print_error(reason: str, code: int) -> int:
-    line = " ".join(reason.split())
+    from shim.client.text import printable
+
+    line = printable(" ".join(reason.split()))
     print(f"mesos-shim: {line}", file=sys.stderr)
     return code
 

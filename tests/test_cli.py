@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -104,3 +106,24 @@ def test_python_m_shim_is_the_command() -> None:
     )
     assert done.returncode == 2
     assert done.stderr.startswith("mesos-shim: unknown flag --nonsense")
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["certs", "--help"]])
+def test_help_for_a_reader_that_has_seen_enough_is_no_error(argv: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "shim", *argv], stdout=write, stderr=subprocess.PIPE, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_character_that_the_terminal_does_not_have_is_escaped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii"))
+    monkeypatch.setitem(cli.COMMANDS, "ps", (lambda argv: print("a…b"), ""))
+    cli.main(["ps"])
+    assert output.getvalue() == b"a\\u2026b\n"

@@ -71,10 +71,12 @@ ALLOWED = {
     "run.command": {"config.libprocess", "errors"},
     "run.logs": {"client.files", "errors"},
     "run.stages": {"client.progress"},
+    "run.tracker": {"client.text"},
     "run.driver": {"client.tls_tunnel", "errors"},
     "run.runner": {
         "client.progress",
         "client.task_table",
+        "client.text",
         "client.tls_tunnel",
         "errors",
         "model.settings",

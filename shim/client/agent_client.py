@@ -23,6 +23,7 @@ Json = Mapping[str, Any]
 DEFAULT_PORT = 5051
 OPERATOR_API = "/api/v1"
 JSON = "application/json"
+NOT_A_SHIM = "not the answer of a mesos-shim"
 TIMEOUT = 30.0
 """Seconds without a byte. The live page sends an event each second, a session of exec a heartbeat
 every 15 s."""
@@ -82,7 +83,7 @@ class AgentClient:
             try:
                 return json.load(answer)
             except ValueError:
-                raise FatalError(f"{self.url}{path}: not the answer of a mesos-shim") from None
+                raise FatalError(f"{self.url}{path}: {NOT_A_SHIM}") from None
 
     def read_file(self, path: str, offset: int) -> tuple[int, bytes]:
         """Offset and bytes of at most 64 kB of a sandbox file; -1 asks for the file's size."""
@@ -92,7 +93,7 @@ class AgentClient:
     def events(self) -> Iterator[tuple[str, Any]]:
         """Name and data of the live page's events, without an end. Raises FatalError."""
         name = ""
-        with self._open("/live/events", {}) as answer:
+        with self._open_events() as answer:
             try:
                 for line in answer:
                     text = line.decode().rstrip("\n")
@@ -102,7 +103,15 @@ class AgentClient:
                         yield name, json.loads(text.removeprefix("data: "))
             except (OSError, HTTPException) as error:
                 raise FatalError(f"{self.url}: {error_text(error)}") from None
+            except ValueError:
+                raise FatalError(f"{self.url}/live/events: {NOT_A_SHIM}") from None
         raise FatalError(f"{self.url}: the agent ended the connection")
+
+    def _open_events(self) -> HTTPResponse:
+        try:
+            return self._open("/live/events", {})
+        except NotFound:
+            raise FatalError(f"{self.url}: {NOT_A_SHIM}; is --agent right?") from None
 
     def snapshot(self) -> tuple[Json, list[Row]]:
         """The agent's summary and all its tasks, at one moment."""
@@ -138,7 +147,8 @@ class AgentClient:
         request = urllib.request.Request(f"{url}{path}{question}", data, dict(headers or {}))
         if self.credentials:
             encoded = base64.b64encode(self.credentials.encode()).decode()
-            request.add_header("Authorization", f"Basic {encoded}")
+            # It is for the agent, not for another server that it may name.
+            request.add_unredirected_header("Authorization", f"Basic {encoded}")
         try:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             return cast(HTTPResponse, opener.open(request, timeout=self.timeout))

@@ -48,7 +48,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     try:
         return ACTIONS[name](open_client(given), given)
     except NotFound as error:
-        print(f"mesos-shim: {error}", file=sys.stderr)
+        print(text.printable(f"mesos-shim: {error}"), file=sys.stderr)
         return NO_SUCH_TASK
 
 
@@ -72,7 +72,7 @@ def _ps(client: AgentClient, given: argparse.Namespace) -> int:
     if given.json:
         print(text.json_line(shown))
     elif given.quiet:
-        print("\n".join(row["task"] for row in shown))
+        print("\n".join(text.printable(row["task"]) for row in shown))
     else:
         print(task_table(shown, summary["now"]))
     return 0
@@ -175,7 +175,7 @@ def _exec(client: AgentClient, given: argparse.Namespace) -> int:
         )
         return session.run(command, user=given.user, env=env)
     except (NotFound, FatalError) as error:
-        print(f"mesos-shim: {error}", file=sys.stderr)
+        print(text.printable(f"mesos-shim: {error}"), file=sys.stderr)
         return NOT_RUN
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import sys
+from io import BytesIO
 from typing import Protocol
 
 from shim.client.agent_client import AgentClient
@@ -53,13 +54,15 @@ class LogReader:
 
     def _last_lines(self, count: int) -> bytes:
         size, _ = self._client.read_file(self._path, -1)
-        begin, data = size, b""
+        begin, data, length = size, b"", CHUNK
         while begin > 0 and data.count(b"\n") <= count:
-            begin = max(0, begin - CHUNK)
+            # As one range: an answer that begins within a character has no more of it.
+            begin, length = max(0, size - length), 2 * length
             data = self._range(begin, size)
         self._offset = size
-        lines = data.splitlines(keepends=True)
-        return b"".join(lines[len(lines) - count :]) if count else b""
+        # Only line feeds end a line: a progress bar with carriage returns is one.
+        lines = BytesIO(data).readlines()
+        return b"".join(lines[-count:]) if count else b""
 
     def _range(self, begin: int, end: int) -> bytes:
         data = b""

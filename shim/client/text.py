@@ -24,8 +24,9 @@ def printable(text: str) -> str:
 
 
 def json_line(value: object) -> str:
-    """For programs: one document on one line."""
-    return json.dumps(value, ensure_ascii=False)
+    """For programs: one document on one line, whose control characters are escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def age(seconds: float) -> str:

@@ -17,8 +17,8 @@ from shim.errors import ShimError
 TIMEOUT = 2.0
 """Longest wait for the ids of tasks, in seconds: a user waits at the keyboard."""
 
-_SAFE = re.compile(r"[\w.:@%+,/-]+", re.ASCII)
-"""An id that no shell takes for more than a word."""
+_SAFE = re.compile(r"[\w.:@%+,/][\w.:@%+,/-]*", re.ASCII)
+"""An id that no shell takes for more than a word, and no command for an option."""
 
 WRITERS: Mapping[str, Callable[[Sequence[CommandSyntax]], str]] = {
     "bash": bash_completion,

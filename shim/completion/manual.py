@@ -92,6 +92,7 @@ def _definitions(pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Escaped: backslashes, dashes that are typed, and what would begin a request."""
+    """Escaped: backslashes, dashes that are typed, all but ASCII, what would begin a request."""
     escaped = text.replace("\\", r"\e").replace("-", r"\-").replace('"', r"\(dq")
+    escaped = re.sub(r"[^\x00-\x7f]", lambda found: rf"\[u{ord(found[0]):04X}]", escaped)
     return re.sub(r"^([.\'])", r"\\&\1", escaped)

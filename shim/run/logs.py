@@ -27,9 +27,13 @@ MAX_READS = 1000
 """The most reads of one file in a row, so that the other tasks are read as well."""
 
 
-def fetch(url: str) -> bytes:
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""An agent is reached as its master is: without a proxy."""
+
+
+def fetch(url: str, timeout: float = TIMEOUT) -> bytes:
     """The body of a 200 answer. Raises OSError for any other answer."""
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+    with _direct.open(url, timeout=timeout) as response:
         body: bytes = response.read()
         return body
 

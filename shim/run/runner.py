@@ -14,6 +14,7 @@ from typing import Any
 
 from shim.client.progress import Progress
 from shim.client.task_table import task_table
+from shim.client.text import printable
 from shim.client.tls_tunnel import TlsTunnel
 from shim.errors import FatalError
 from shim.model.settings import TlsSettings
@@ -256,7 +257,7 @@ def _kill_and_wait(run: Run, driver: Driver) -> int:
 
 
 def _print_error(text: str) -> None:
-    print(f"mesos-shim run: {text}", file=sys.stderr, flush=True)
+    print(printable(f"mesos-shim run: {text}"), file=sys.stderr, flush=True)
 
 
 def catch_signals(interrupted: threading.Event) -> None:

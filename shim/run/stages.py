@@ -9,10 +9,10 @@ import json
 import time
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 
 from shim.client.progress import Progress
+from shim.run import logs
 
 Fetch = Callable[[str], bytes]
 
@@ -27,9 +27,7 @@ TIMEOUT = 2.0
 
 def fetch(url: str) -> bytes:
     """The body of a 200 answer. Raises OSError for any other answer."""
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-        body: bytes = response.read()
-        return body
+    return logs.fetch(url, TIMEOUT)
 
 
 class LaunchStages:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shim.client.text import printable
+
 Json = Mapping[str, Any]
 
 TERMINAL = frozenset(
@@ -87,4 +89,4 @@ def describe(status: Json) -> str:
         parts.append(reason)
     line = " ".join(parts)
     message = status.get("message")
-    return f"{line}: {message}" if message else line
+    return printable(f"{line}: {message}" if message else line)

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import TestServer
+from aiohttp.web import Application, HTTPFound, HTTPNotFound, Request, Response
 
 from shim import cli, limits
 from shim.client import status
@@ -155,6 +157,24 @@ async def test_errors_have_their_exit_codes(web: Ref, capsys: pytest.CaptureFixt
     assert await call("logs", "web", "--tail=-1") == 2
 
 
+async def test_a_server_that_is_no_mesos_shim_learns_no_password(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+
+    async def page(request: Request) -> Response:
+        seen.append(request.headers.get("Authorization"))
+        raise HTTPFound("/other") if request.path == "/live/events" else HTTPNotFound()
+
+    app = Application()
+    app.router.add_get("/{path:.*}", page)
+    monkeypatch.setenv("MESOS_AGENT_CREDENTIALS", "me:secret")
+    async with TestServer(app) as server:
+        assert await call("status", f"--agent=127.0.0.1:{server.port}") == 1
+    assert "not the answer of a mesos-shim; is --agent right?" in capsys.readouterr().err
+    assert seen == ["Basic bWU6c2VjcmV0", None]
+
+
 @pytest.mark.parametrize(
     ("flags", "out", "err"),
     [
@@ -162,6 +182,7 @@ async def test_errors_have_their_exit_codes(web: Ref, capsys: pytest.CaptureFixt
         (("--stdout",), "one\ntwo\nthree\n", ""),
         (("--stderr",), "", "warning\n"),
         (("--tail=2", "--stdout"), "two\nthree\n", ""),
+        (("--tail=4", "--stdout"), "one\ntwo\nthree\n", ""),
         (("--tail=0",), "", ""),
         (("--tail=99",), "one\ntwo\nthree\n", "warning\n"),
     ],
@@ -199,6 +220,9 @@ async def test_long_output_and_its_last_lines(
     assert capfd.readouterr().out == text
     assert await call("logs", "web", "--stdout", "--tail=20000") == 0
     assert capfd.readouterr().out == "".join(f"line {n}\n" for n in range(20_000, 40_000))
+    page_data.outputs.texts["stdout"] = "".join(f"{n} %\r" for n in range(100)).encode() + b"\n"
+    assert await call("logs", "web", "--stdout", "--tail=1") == 0
+    assert capfd.readouterr().out.count("%") == 100
 
 
 async def test_logs_follow_a_task_to_its_end(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shim.client.text import age, megabytes, printable, table
+from shim.client.text import age, json_line, megabytes, printable, table
 
 
 def test_columns_are_as_wide_as_their_longest_value() -> None:
@@ -14,6 +14,8 @@ def test_columns_are_as_wide_as_their_longest_value() -> None:
 def test_a_value_cannot_move_the_cursor() -> None:
     assert printable("a\x1b[2Jb\n\u202ec") == "a?[2Jb??c"
     assert table(("A",), [("\x1b]0;x\x07",)])[1] == "?]0;x?"
+    line = json_line({"a": "\x1b\x9b\u202eö"})
+    assert line == r'{"a": "\u001b\u009b\u202eö"}'
 
 
 @pytest.mark.parametrize(

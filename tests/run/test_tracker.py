@@ -53,3 +53,8 @@ def test_a_running_task_is_printed_with_its_address() -> None:
 def test_a_terminal_state_is_printed_with_its_reason() -> None:
     line = describe(status("a", "TASK_FAILED", reason="REASON_X", message="gone"))
     assert line == "a TASK_FAILED REASON_X: gone"
+
+
+def test_a_message_cannot_move_the_cursor() -> None:
+    status = {"task_id": {"value": "web-1"}, "state": "TASK_FAILED", "message": "\x1b]0;x\x07"}
+    assert describe(status) == "web-1 TASK_FAILED: ?]0;x?"
