@@ -16,6 +16,8 @@ MASTER_SHUTDOWN     no           suppressed          no            1
 LEAVING             yes          sent                yes           0
 CLEANUP             no           suppressed          no            0
 ==================  ===========  ==================  ============  ===========
+
+A ShutdownMessage turns LEAVING into MASTER_SHUTDOWN.
 """
 
 from __future__ import annotations
@@ -82,8 +84,10 @@ class Shutdown:
         return self._plan is not None
 
     def begin(self, mode: Mode, reason: str, *, forget: bool) -> None:
-        """Kill all tasks, then exit. A second call has no effect."""
-        if self._plan is not None:
+        """Kill all tasks and executors, then exit. A second call has no effect, with one exception:
+        a master that orders a shutdown takes no updates of an agent that leaves any more.
+        """
+        if self._plan is not None and not self._is_overruled_by(mode):
             return
         self._plan = _Plan(mode, reason, forget)
         self._ctx.notice(Level.WARNING, f"ending all tasks: {reason}")
@@ -94,8 +98,14 @@ class Shutdown:
                 self._tasks.kill(task, Cause.KILL, None)
             else:
                 self._tasks.end_without_updates(task)
-        if mode is not Mode.LEAVING:
-            self._tasks.custom_executors.shut_down_all()
+        # After the kills: one that does not act on them is stopped after its grace period.
+        self._tasks.custom_executors.shut_down_all()
+
+    def _is_overruled_by(self, mode: Mode) -> bool:
+        plan = self._plan
+        if plan is None or plan.phase is _Phase.FINISHED:
+            return False
+        return plan.mode is Mode.LEAVING and mode is Mode.MASTER_SHUTDOWN
 
     def advance(self) -> None:
         """Enter the next phases whose conditions hold. Called after every fact."""

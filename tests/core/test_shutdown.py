@@ -11,6 +11,7 @@ from shim.model.ids import ContainerId
 from shim.model.orders import Exit, Launch, Remove, RemoveOrphan, Send, Stop
 from shim.model.records import Snapshot
 from shim.protos import messages_pb2 as m
+from tests.core.executor_harness import ExecutorShim
 from tests.core.harness import AGENT_ID, Shim, container, key_of, of, running, sent
 
 GONE = "Agent has been marked gone"
@@ -122,6 +123,27 @@ def test_leaving_twice_has_no_further_effect() -> None:
     leave(shim)
     leave(shim)
     assert not shim.decision.orders
+
+
+def test_a_leaving_agent_stops_an_executor_that_ignores_kills() -> None:
+    shim = ExecutorShim(shutdown_grace=5.0)
+    shim.running_v1()
+    leave(shim)
+    assert shim.events == ["KILL", "SHUTDOWN"]
+    assert [order.ref for order in of(Stop, shim.wait(5.0))] == [shim.custom().ref]
+
+
+def test_a_shutdown_by_the_master_overrules_that_the_agent_leaves() -> None:
+    shim = Shim()
+    ref = shim.running_task()
+    leave(shim)
+    shim.receive(m.ShutdownMessage(message=GONE))
+    shim.exited(code=143)
+    assert not sent(m.StatusUpdateMessage, shim.decision.orders)
+    shim.removed(ref)
+    order = shim.last(Exit)
+    assert (order.code, GONE in order.reason) == (1, True)
+    assert shim.disk.snapshot() == Snapshot()
 
 
 # --- dismissed ----------------------------------------------------------------------------------

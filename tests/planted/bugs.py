@@ -1196,6 +1196,19 @@ BUGS = (
         "",
     ),
     Bug(
+        "an executor that ignores kills keeps an agent that leaves",
+        "shim/core/shutdown.py",
+        "        # After the kills: one that does not act on them is stopped after its grace period.\n"
+        "        self._tasks.custom_executors.shut_down_all()\n",
+        "",
+    ),
+    Bug(
+        "an agent that leaves ignores that it is marked gone",
+        "shim/core/shutdown.py",
+        "not self._is_overruled_by(mode)",
+        "True",
+    ),
+    Bug(
         "tasks of a former agent id are kept",
         "shim/core/shutdown.py",
         "            self._tasks.drop_all_frameworks()\n",

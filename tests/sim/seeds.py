@@ -40,4 +40,7 @@ WITHOUT_EXECUTORS: dict[int, str] = {
 
 CORPUS: dict[int, str] = {
     **WITHOUT_EXECUTORS,
+    30288177: "an agent that leaves is marked gone while an executor ignores the kill of its task",
+    30297318: "an agent leaves while an executor ignores the kill of its task",
+    30316631: "an executor that ignores kills keeps an agent that is marked gone",
 }
