@@ -99,8 +99,8 @@ class ConsulSync:
         """Put the task's services into maintenance and deregister them.
 
         A publish after this call counts, also before the coroutine begins. The coroutine waits at
-        most ``timeout`` seconds, and not at all while Consul is down. The removal goes on after the
-        timeout. True when the services are gone.
+        most ``timeout`` seconds, and not at all while Consul is down. The removal continues after
+        the timeout. True when the services are gone.
         """
         return self._wait_removed(self._desired.withdraw(ref, inside=inside), timeout)
 

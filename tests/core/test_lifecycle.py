@@ -18,7 +18,7 @@ from tests.core.harness import Shim, container, executor_info, running
 
 PAIRS = list(itertools.product(TaskPhase, Event))
 INSIDE = (TaskPhase.QUEUED, TaskPhase.DELIVERED)
-"""Phases of tasks of custom executors: ``test_custom_executors`` has their updates."""
+"""Phases of tasks of custom executors: ``test_executor_updates`` has their updates."""
 OWN_CONTAINER = [phase for phase in TaskPhase if phase not in INSIDE]
 
 
