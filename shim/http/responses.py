@@ -15,6 +15,7 @@ _TEXTS = {
     401: "401 Unauthorized.",
     403: "403 Forbidden.",
     404: "404 Not Found.",
+    501: "501 Not Implemented.",
 }
 
 
@@ -26,6 +27,12 @@ class HttpError(Exception):
         self.status = status
         self.text = text or _TEXTS.get(status, "")
         self.headers = dict(headers or {})
+
+
+def method_not_allowed(method: str) -> HttpError:
+    """The answer of a page that takes POST alone."""
+    text = f"405 Method Not Allowed. Expecting one of {{ 'POST' }}, but received '{method}'."
+    return HttpError(405, text, {"Allow": "POST"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,18 @@ def test_agent_in_v1_is_slave_in_v0() -> None:
     assert to_json(info) == TASK
 
 
+def test_nesting_ends_at_the_depth_of_mesos_parser() -> None:
+    def nested(depth: int) -> dict[str, object]:
+        value: list[object] = []
+        for _ in range(depth - 2):
+            value = [value]
+        return {**TASK, "unknown": value}
+
+    assert from_json(nested(200), mesos.TaskInfo()).name == "web"
+    with pytest.raises(InvalidJson, match="nested deeper than 200 levels"):
+        from_json(nested(201), mesos.TaskInfo())
+
+
 def test_large_numbers_stay_numbers() -> None:
     text = json.dumps(to_json(from_json(TASK, mesos.TaskInfo())))
     assert '"end": 9223372036854775808' in text

@@ -19,13 +19,12 @@ from shim.core.view import AgentView
 from shim.http.executor_api import calls
 from shim.http.executor_api.executor_streams import EventStream, ExecutorStreams
 from shim.http.executor_api.token import Claims, InvalidToken, verify
-from shim.http.responses import HttpError
+from shim.http.responses import HttpError, method_not_allowed
 from shim.model.facts import ExecutorCalled, Fact
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId
 from shim.protos.executor_pb2 import Call
 
 REALM = "mesos-agent-executor"
-_METHODS = "POST"
 _RECOVERING = "Agent has not finished recovery"
 
 
@@ -58,9 +57,8 @@ class ExecutorApi:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self._agent.recovering:
             raise HttpError(503, _RECOVERING)
-        if request.method != _METHODS:
-            text = f"Expecting one of {{ '{_METHODS}' }}, but received '{request.method}'."
-            raise HttpError(405, text, {"Allow": _METHODS})
+        if request.method != "POST":
+            raise method_not_allowed(request.method)
         call = await _read_call(request)
         accept = request.headers.get("Accept")
         content_type = calls.event_type(accept) if call.type == Call.SUBSCRIBE else ""
@@ -70,7 +68,7 @@ class ExecutorApi:
         if call.type == Call.SUBSCRIBE:
             return await self._subscribe(request, key, call, content_type)
         if call.type == Call.UNKNOWN:
-            raise HttpError(501, "501 Not Implemented.")
+            raise HttpError(501)
         self._post(ExecutorCalled(key, call))
         return web.Response(status=202)
 

@@ -7,7 +7,7 @@ by one while the answer is sent. Secrets are hidden in both formats.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.internal.encoder import _VarintBytes as varint  # type: ignore[attr-defined]
@@ -16,8 +16,13 @@ from google.protobuf.message import Message
 from shim.http.protojson import REDACTIONS, Json, dump, hide_secrets
 from shim.http.responses import JSON, Response
 from shim.http.time_slicer import TimeSlice, json_array
+from shim.model.resource_sets import upgraded
 from shim.model.v1_json import v1_writer
 from shim.protos import agent_pb2
+from shim.protos.mesos_pb2 import ExecutorInfo, SlaveInfo
+from shim.protos.mesos_pb2 import Task as WireTask
+
+M = TypeVar("M", ExecutorInfo, SlaveInfo, WireTask)
 
 Listing: TypeAlias = "Mapping[str, Iterable[Message] | Listing]"
 """Repeated fields by name, or messages of such by name."""
@@ -29,6 +34,15 @@ _DELIMITED = 2
 def _without_checkpoint(agent: Json) -> None:
     """v1 has no such field."""
     agent.pop("checkpoint", None)
+
+
+def with_reservations(message: M) -> M:
+    """A copy whose ``resources`` have ``reservations`` in place of a role, as everywhere in v1."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    copy.ClearField("resources")
+    copy.resources.extend(map(upgraded, message.resources))
+    return copy
 
 
 v1_json = v1_writer({**REDACTIONS, "mesos.SlaveInfo": _without_checkpoint}).to_json

@@ -119,8 +119,6 @@ class Containers:
             body = Call.KillContainer()
             body.MergeFromString(call.kill_nested_container.SerializeToString())
         signal = body.signal if body.HasField("signal") else SIGKILL
-        if signal not in _SIGNALS:
-            raise HttpError(400, f"{signal} is no signal")
         text = id_text(body.container_id)
         log.info("%s sends signal %d to container %s", who, signal, text)
         try:
@@ -138,10 +136,12 @@ class Containers:
         if session := self._sessions.find(container_id):
             if session.phase is not SessionPhase.RUNNING:
                 return False
+            _check_signal(signal)
             return await signal_session(self._processes, session, signal)
         ref = self.running(container_id)
         if ref is None:
             return False
+        _check_signal(signal)
         await self._processes.kill(ref.name, signal)
         return True
 
@@ -155,7 +155,19 @@ class Containers:
             raise HttpError(500, "Containers of tasks are removed by the agent")
         if session is not None and session.phase is not SessionPhase.ENDED:
             raise HttpError(500, "Nested container has not terminated yet")
+        if session is None and self.running(_root(body.container_id)) is None:
+            raise HttpError(500, "Unknown root container")
         self._sessions.remove(body.container_id)
+
+
+def _check_signal(signal: int) -> None:
+    """Raises HttpError (400)."""
+    if signal not in _SIGNALS:
+        raise HttpError(400, f"{signal} is no signal")
+
+
+def _root(container_id: ContainerID) -> ContainerID:
+    return _root(container_id.parent) if container_id.HasField("parent") else container_id
 
 
 def has_running_container(executor: AnyExecutor) -> bool:

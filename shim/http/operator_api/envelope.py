@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from shim.http.operator_api.validation import problem_of
-from shim.http.responses import JSON, HttpError
+from shim.http.responses import JSON, HttpError, method_not_allowed
 from shim.model.v1_json import InvalidJson, from_json
 from shim.protos.agent_pb2 import Call
 
 PROTOBUF = "application/x-protobuf"
 RECORDIO = "application/recordio"
 
-_METHODS = "POST"
+_NO_CALL = "Failed to parse body into a protobuf object"
 _STREAMED_ANSWERS = (Call.ATTACH_CONTAINER_OUTPUT, Call.LAUNCH_NESTED_CONTAINER_SESSION)
 
 
@@ -41,9 +41,8 @@ class MediaTypes:
 
 def media_types(method: str, headers: Mapping[str, str]) -> MediaTypes:
     """``headers`` ignores case. Raises HttpError."""
-    if method != _METHODS:
-        text = f"Expecting one of {{ '{_METHODS}' }}, but received '{method}'."
-        raise HttpError(405, text, {"Allow": _METHODS})
+    if method != "POST":
+        raise method_not_allowed(method)
     content = headers.get("Content-Type")
     if content is None:
         raise HttpError(400, "Expecting 'Content-Type' to be present")
@@ -91,7 +90,7 @@ def accepts(headers: Mapping[str, str], media_type: str, header: str = "Accept")
     for entry in text.split(","):
         name, *parameters = (part.strip().lower() for part in entry.split(";"))
         refused = any(each.replace(" ", "") in _ZERO for each in parameters)
-        if not refused and name in (media_type, f"{main}/*", "*/*", "*"):
+        if not refused and name in (media_type, f"{main}/*", "*/*"):
             return True
     return False
 
@@ -106,7 +105,9 @@ def parse_call(body: bytes, media_type: str) -> Call:
         try:
             call.MergeFromString(body)
         except DecodeError:
-            raise HttpError(400, "Failed to parse body into a protobuf object") from None
+            raise HttpError(400, _NO_CALL) from None
+        if not call.IsInitialized():
+            raise HttpError(400, _NO_CALL)
     else:
         _merge_json(body, call)
     if problem := problem_of(call):
@@ -116,15 +117,20 @@ def parse_call(body: bytes, media_type: str) -> Call:
 
 def _merge_json(body: bytes, call: Call) -> None:
     try:
-        value = json.loads(body)
+        # A stock agent takes no byte order mark, no other encoding and no NaN.
+        value = json.loads(body.decode(), parse_constant=_no_constant)
         from_json(value, call)
     except InvalidJson as error:
-        raise HttpError(400, f"Failed to convert JSON into Call protobuf: {error}") from None
+        raise HttpError(400, str(error)) from None
     except ValueError as error:
         raise HttpError(400, f"Failed to parse body into JSON: {error}") from None
     except RecursionError:
         # Raised by the JSON parser, or by code that walks the parsed document.
         raise HttpError(400, "Failed to parse body into JSON: nested too deep") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def check_streaming(call: Call, types: MediaTypes) -> None:

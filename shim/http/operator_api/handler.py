@@ -26,7 +26,7 @@ from shim.http.operator_api.processes import Processes
 from shim.http.operator_api.reads import Reads
 from shim.http.operator_api.rights import check_origin, check_right
 from shim.http.operator_api.sessions import Sessions
-from shim.http.operator_api.streams import CallRecords
+from shim.http.operator_api.streams import EOF, CallRecords
 from shim.http.responses import HttpError
 from shim.http.router import send
 from shim.http.task_json_cache import TaskJsonCache
@@ -88,7 +88,7 @@ class OperatorApi:
             records = CallRecords(request, types.content_record)
             call = await records.next()
             if call is None:
-                raise HttpError(400, "Received EOF while reading request body")
+                raise HttpError(400, EOF)
             self._check(call, types)
             return await self._exec_calls().attach_input(call, records, who)
         call = parse_call(await _body(request), types.content)
@@ -98,6 +98,8 @@ class OperatorApi:
     def _check(self, call: Call, types: MediaTypes) -> None:
         check_streaming(call, types)
         name = Call.Type.Name(call.type)
+        if call.type == Call.UNKNOWN:
+            raise HttpError(501)
         if not is_supported(call.type):
             raise HttpError(501, f"{name} is not supported by this agent")
         if call.type in TOUCHING:

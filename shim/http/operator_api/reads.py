@@ -15,7 +15,7 @@ from shim.core.task import Task
 from shim.http.executor import AnyExecutor, executor_name, executor_of, known_executors
 from shim.http.files import FilesPages, entry_path
 from shim.http.metrics_snapshot import snapshot
-from shim.http.operator_api.answers import Listing
+from shim.http.operator_api.answers import Listing, with_reservations
 from shim.http.operator_api.containers import has_running_container
 from shim.http.operator_api.log_level import LogLevel
 from shim.http.operator_api.sessions import Sessions
@@ -90,23 +90,24 @@ class Reads:
         info.ClearField("checkpoint")
         if self._agent.agent_id is not None:
             info.id.value = self._agent.agent_id
-        body = Response.GetAgent(slave_info=info)
+        body = Response.GetAgent(slave_info=with_reservations(info))
         if self._agent.drain_config is not None:
             body.drain_config.CopyFrom(self._agent.drain_config)
         return body
 
-    async def operations(self, call: Call) -> Listing:
+    async def operations(self, call: Call) -> Message:
         """An agent without resource providers keeps none."""
-        return {"operations": ()}
+        return Response.GetOperations()
 
     async def resource_providers(self, call: Call) -> Message:
         return Response.GetResourceProviders()
 
     # --- files ------------------------------------------------------------------------------
 
-    async def list_files(self, call: Call) -> Listing:
+    async def list_files(self, call: Call) -> Message | Listing:
         path = call.list_files.path
-        return {"file_infos": [file_info(path, e) for e in await self._files.entries(path)]}
+        found = [file_info(path, entry) for entry in await self._files.entries(path)]
+        return {"file_infos": found} if found else Response.ListFiles()
 
     async def read_file(self, call: Call) -> Message:
         wanted = call.read_file
@@ -175,10 +176,10 @@ class Reads:
                 launched.append(task.wire)
         return {
             "pending_tasks": (),
-            "queued_tasks": queued,
-            "launched_tasks": launched,
-            "terminated_tasks": terminated,
-            "completed_tasks": [completed.wire for completed in self._completed()],
+            "queued_tasks": map(with_reservations, queued),
+            "launched_tasks": map(with_reservations, launched),
+            "terminated_tasks": map(with_reservations, terminated),
+            "completed_tasks": [with_reservations(each.wire) for each in self._completed()],
         }
 
     def _completed(self) -> Iterator[CompletedTask]:
@@ -192,7 +193,7 @@ class Reads:
 
     # --- containers -------------------------------------------------------------------------
 
-    async def containers(self, call: Call) -> Listing:
+    async def containers(self, call: Call) -> Message | Listing:
         """Of tasks, and of executors that have one; sessions of exec are nested ones."""
         usages = await self._view.usages()
         agent = self._agent
@@ -203,7 +204,9 @@ class Reads:
         executors = filter(has_running_container, known_executors(agent))
         own = [_own_container(executor) for executor in executors]
         nested = list(self._nested()) if call.get_containers.show_nested else []
-        return {"containers": chain(found, own, nested)}
+        every = chain(found, own, nested)
+        first = next(every, None)
+        return Response.GetContainers() if first is None else {"containers": chain([first], every)}
 
     def _nested(self) -> Iterator[Message]:
         for session in self._sessions.running():
@@ -223,7 +226,7 @@ _ExecutorOf: TypeAlias = Task | CompletedTask | AnyExecutor
 def _executor(of: _ExecutorOf) -> Message:
     if isinstance(of, Task | CompletedTask):
         return Response.GetExecutors.Executor(executor_info=command_executor(of.info, of.wire))
-    return Response.GetExecutors.Executor(executor_info=of.info)
+    return Response.GetExecutors.Executor(executor_info=with_reservations(of.info))
 
 
 def command_executor(info: TaskInfo, wire: WireTask) -> ExecutorInfo:

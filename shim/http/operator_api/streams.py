@@ -21,6 +21,9 @@ from shim.http.responses import HttpError
 from shim.protos.agent_pb2 import Call, ProcessIO
 from shim.protos.mesos_pb2 import TTYInfo
 
+EOF = "Received EOF while reading request body"
+"""Of a request that ends before its first record, or inside a record."""
+
 _WINDOW_MAX = 65_535
 """Rows or columns: a terminal keeps them in 16 bits."""
 
@@ -147,7 +150,7 @@ class CallRecords:
             if not data:
                 if self._decoder.is_between_records:
                     return None
-                raise HttpError(400, "Received EOF inside a record")
+                raise HttpError(400, EOF)
             try:
                 self._records.extend(self._decoder.feed(data))
             except MalformedRecord as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from shim.protos.agent_pb2 import Call, ProcessIO
-from shim.protos.mesos_pb2 import CommandInfo, ContainerID, Environment
+from shim.protos.mesos_pb2 import CommandInfo, ContainerID, ContainerInfo, Environment
 
 _ID_BYTES = 242
 """Of one ContainerID: file systems allow names of 255 bytes."""
@@ -15,6 +15,8 @@ _NEEDS = (
     Call.SET_LOGGING_LEVEL,
     Call.LIST_FILES,
     Call.READ_FILE,
+    Call.LAUNCH_CONTAINER,
+    Call.LAUNCH_NESTED_CONTAINER,
     Call.LAUNCH_NESTED_CONTAINER_SESSION,
     Call.ATTACH_CONTAINER_INPUT,
     Call.ATTACH_CONTAINER_OUTPUT,
@@ -24,16 +26,24 @@ _NEEDS = (
     Call.WAIT_NESTED_CONTAINER,
     Call.KILL_NESTED_CONTAINER,
     Call.REMOVE_NESTED_CONTAINER,
+    Call.ADD_RESOURCE_PROVIDER_CONFIG,
+    Call.UPDATE_RESOURCE_PROVIDER_CONFIG,
+    Call.REMOVE_RESOURCE_PROVIDER_CONFIG,
+    Call.MARK_RESOURCE_PROVIDER_GONE,
 )
 """Calls with a body of their own name that must be there."""
 
 _NESTED = (
+    Call.LAUNCH_NESTED_CONTAINER,
     Call.LAUNCH_NESTED_CONTAINER_SESSION,
     Call.WAIT_NESTED_CONTAINER,
     Call.KILL_NESTED_CONTAINER,
     Call.REMOVE_NESTED_CONTAINER,
 )
 """Calls about a container that must have a parent."""
+
+
+_CONFIGS = (Call.ADD_RESOURCE_PROVIDER_CONFIG, Call.UPDATE_RESOURCE_PROVIDER_CONFIG)
 
 
 def problem_of(call: Call) -> str:
@@ -51,6 +61,8 @@ def problem_of(call: Call) -> str:
     if call.type == Call.ATTACH_CONTAINER_INPUT:
         return _input_problem(call.attach_container_input)
     body = getattr(call, name)
+    if call.type in _CONFIGS and body.info.HasField("id"):
+        return f"Expecting '{name}.info.id' to be unset"
     if "container_id" not in body.DESCRIPTOR.fields_by_name:
         return ""
     if problem := id_problem(body.container_id):
@@ -72,6 +84,8 @@ def id_problem(container_id: ContainerID) -> str:
     value = container_id.value
     if not value:
         return "ID must not be empty"
+    if value in (".", ".."):
+        return f"'{value}' is disallowed"
     if any(ord(c) < 0x20 or ord(c) == 0x7F or c in "/\\" for c in value):
         return f"'{value}' contains invalid characters"
     if len(value.encode(errors="replace")) > _ID_BYTES:
@@ -89,12 +103,24 @@ def _launch_problem(launch: Call.LaunchNestedContainerSession) -> str:
         return f"Expecting '{name}.command' to be present"
     if problem := _command_problem(launch.command):
         return f"'{name}.command' is invalid: {problem}"
+    if launch.HasField("container") and (problem := _container_problem(launch.container)):
+        return f"'{name}.container' is invalid: {problem}"
     linux_info = launch.container.linux_info
     if launch.container.HasField("linux_info") and not linux_info.share_cgroups:
         return (
             f"'{name}.container.linux_info' is invalid: 'share_cgroups' cannot be set to 'false' "
             "for nested container sessions"
         )
+    return ""
+
+
+def _container_problem(container: ContainerInfo) -> str:
+    if container.type != ContainerInfo.DOCKER:
+        return ""
+    if not container.HasField("docker"):
+        return "DockerInfo 'docker' is not set for DOCKER typed ContainerInfo"
+    if any(parameter.key == "name" for parameter in container.docker.parameters):
+        return "Parameter in DockerInfo must not be 'name'"
     return ""
 
 

@@ -139,7 +139,8 @@ async def test_a_protobuf_executor_gets_protobuf_events(agent: Agent) -> None:
 async def test_the_checks_come_in_the_order_of_a_stock_agent(agent: Agent) -> None:
     get = await agent.client.get("/api/v1/executor")
     assert (get.status, get.headers["Allow"]) == (405, "POST")
-    assert await get.text() == "Expecting one of { 'POST' }, but received 'GET'."
+    text = "405 Method Not Allowed. Expecting one of { 'POST' }, but received 'GET'."
+    assert await get.text() == text
     refused = await agent.subscribe(Accept="text/html")
     assert refused.status == 406
     assert (await agent.send(call("HEARTBEAT"))).status == 202, "its ids may be dummies"

@@ -59,6 +59,11 @@ async def test_unknown_containers_are_not_found(api: Api) -> None:
     where = {"container_id": {"value": "nothing"}}
     text = "Container 'nothing' cannot be found (or is already killed)"
     assert await api.refused({"type": "KILL_CONTAINER", "kill_container": where}) == (404, text)
+    body = {"type": "KILL_CONTAINER", "kill_container": {**where, "signal": 99}}
+    assert await api.refused(body) == (404, text)
+    child = {"container_id": {"value": "child", "parent": {"value": "nothing"}}}
+    body = {"type": "REMOVE_CONTAINER", "remove_container": child}
+    assert await api.refused(body) == (500, "Unknown root container")
     text = "Container nothing cannot be found"
     assert await api.refused({"type": "WAIT_CONTAINER", "wait_container": where}) == (404, text)
     attach = {"type": "ATTACH_CONTAINER_OUTPUT", "attach_container_output": where}
@@ -70,6 +75,8 @@ async def test_the_agent_removes_the_containers_of_tasks(api: Api) -> None:
     text = "Containers of tasks are removed by the agent"
     body = {"type": "REMOVE_CONTAINER", "remove_container": where}
     assert await api.refused(body) == (500, text)
+    child = {"container_id": {"value": "child", "parent": where["container_id"]}}
+    assert await api.call("REMOVE_CONTAINER", **child) is None
 
 
 async def test_an_executor_s_own_container_is_signalled_and_waited_for(

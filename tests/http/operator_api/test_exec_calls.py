@@ -263,7 +263,7 @@ async def test_input_for_a_session_that_ended_is_refused(api: Api) -> None:
         (b"9999999999\n{}", "A record of 9999999999 bytes is longer than 1048576"),
         (b"-5\n{}", "Failed to decode length '-5'"),
         (b"2\n{}", "Failed to validate agent::Call: Expecting 'type' to be present"),
-        (b"5\n{", "Received EOF inside a record"),
+        (b"5\n{", "Received EOF while reading request body"),
         (
             b'21\n{"type":"GET_HEALTH"}',
             "Expecting 'type' to be ATTACH_CONTAINER_INPUT, not GET_HEALTH",

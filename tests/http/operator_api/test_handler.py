@@ -33,6 +33,7 @@ BASIC = {"Authorization": "Basic YWxpY2U6c2VjcmV0"}
             f"Expecting 'Message-Content-Type' of {JSON} or {PROTOBUF}",
         ),
         ({"Accept": "text/html"}, 406, f"Expecting 'Accept' to allow {JSON} or {PROTOBUF}"),
+        ({"Accept": "*"}, 406, f"Expecting 'Accept' to allow {JSON} or {PROTOBUF}"),
         ({"Message-Accept": JSON}, 406, "Expecting 'Message-Accept' to be not set"),
         (
             {"Accept": RECORDIO, "Message-Accept": "text/html"},
@@ -58,7 +59,14 @@ async def test_wrong_headers_are_refused(
         (b"{", "Failed to parse body into JSON: "),
         (b"[" * 100_000, "Failed to parse body into JSON: nested too deep"),
         (b'{"a":' * 100_000, "Failed to parse body into JSON: nested too deep"),
-        (b"[]", "Failed to convert JSON into Call protobuf: "),
+        (b"[]", "Expecting a JSON object"),
+        (b'{"type":1}', "Not expecting a JSON number for field 'type'"),
+        (b'{"type":true}', "Not expecting a JSON boolean for field 'type'"),
+        (b'{"type":["GET_HEALTH"]}', "Not expecting a JSON array for field 'type'"),
+        (b'{"type":"1"}', "Failed to validate agent::Call: Expecting 'type' to be present"),
+        (b'{"type":"GET_HEALTH","x":NaN}', "Failed to parse body into JSON: "),
+        (b'\xef\xbb\xbf{"type":"GET_HEALTH"}', "Failed to parse body into JSON: "),
+        ('{"type":"GET_HEALTH"}'.encode("utf-16"), "Failed to parse body into JSON: "),
         (b"{}", "Failed to validate agent::Call: Expecting 'type' to be present"),
         (b'{"type":"NO_CALL"}', "Failed to validate agent::Call: Expecting 'type' to be present"),
         (
@@ -67,9 +75,9 @@ async def test_wrong_headers_are_refused(
         ),
         (
             b'{"type":"READ_FILE","read_file":{"path":"a"}}',
-            "Failed to convert JSON into Call protobuf: Missing required fields: ",
+            "Missing required fields: read_file.offset",
         ),
-        (b'{"type":"LIST_FILES","list_files":5}', "Failed to convert JSON into Call protobuf: "),
+        (b'{"type":"LIST_FILES","list_files":5}', "Not expecting a JSON number for field"),
         (b"\xff\xfe", "Failed to parse body into JSON: "),
     ],
 )
@@ -82,7 +90,8 @@ async def test_a_body_that_is_no_call_is_refused(api: Api, body: bytes, text: st
 async def test_only_post_with_a_content_type_is_a_call(api: Api) -> None:
     answer = await api.client.get("/slave(1)/api/v1")
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
-    assert await answer.text() == "Expecting one of { 'POST' }, but received 'GET'."
+    text = "405 Method Not Allowed. Expecting one of { 'POST' }, but received 'GET'."
+    assert await answer.text() == text
     answer = await api.client.post("/api/v1", data=b"{}", skip_auto_headers=["Content-Type"])
     assert answer.status == 400
     assert await answer.text() == "Expecting 'Content-Type' to be present"
@@ -112,10 +121,32 @@ async def test_a_recovering_agent_answers_no_call(api: Api) -> None:
 
 
 async def test_calls_without_a_meaning_here_are_refused_by_name(api: Api) -> None:
-    for kind, number in Call.Type.items():
-        if not is_supported(number):
-            status, text = await api.refused({"type": kind})
-            assert (status, text) == (501, f"{kind} is not supported by this agent")
+    info = {"type": "a", "name": "b"}
+    nested = {"container_id": {"value": "c", "parent": {"value": "p"}}}
+    bodies: dict[str, Any] = {
+        "LAUNCH_CONTAINER": {"container_id": {"value": "c"}},
+        "LAUNCH_NESTED_CONTAINER": nested,
+        "ADD_RESOURCE_PROVIDER_CONFIG": {"info": info},
+        "UPDATE_RESOURCE_PROVIDER_CONFIG": {"info": info},
+        "REMOVE_RESOURCE_PROVIDER_CONFIG": info,
+        "MARK_RESOURCE_PROVIDER_GONE": {"resource_provider_id": {"value": "a"}},
+    }
+    for kind, body in bodies.items():
+        assert not is_supported(Call.Type.Value(kind))
+        needed = f"Failed to validate agent::Call: Expecting '{kind.lower()}' to be present"
+        assert await api.refused({"type": kind}) == (400, needed)
+        status, text = await api.refused({"type": kind, kind.lower(): body})
+        assert (status, text) == (501, f"{kind} is not supported by this agent")
+    supported = {kind for kind, number in Call.Type.items() if is_supported(number)}
+    assert set(Call.Type.keys()) - supported - bodies.keys() == {"UNKNOWN"}
+    assert await api.refused({"type": "UNKNOWN"}) == (501, "501 Not Implemented.")
+
+
+async def test_a_protobuf_without_a_required_field_is_no_call(api: Api) -> None:
+    call = Call(type=Call.READ_FILE)
+    call.read_file.path = "a"
+    status, text = await api.refused(call.SerializePartialToString(), {"Content-Type": PROTOBUF})
+    assert (status, text) == (400, "Failed to parse body into a protobuf object")
 
 
 async def test_every_call_that_reads_answers_in_both_formats(api: Api) -> None:

@@ -38,8 +38,10 @@ async def test_the_agent_is_described(api: Api) -> None:
         "type": "SCALAR",
         "scalar": {"value": 64.0},
     }
-    assert await api.call("GET_OPERATIONS") == {"operations": []}
+    assert await api.call("GET_OPERATIONS") == {}
     assert await api.call("GET_RESOURCE_PROVIDERS") == {}
+    assert await api.call("GET_CONTAINERS") == {}
+    assert await api.call("LIST_FILES", path="/slave/log") == {}
     assert await api.call("PRUNE_IMAGES") is None
 
 

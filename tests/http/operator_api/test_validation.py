@@ -33,6 +33,7 @@ def test_a_session_needs_no_more_than_an_id_and_a_command() -> None:
     ("value", "problem"),
     [
         ("", "ID must not be empty"),
+        ("..", "'..' is disallowed"),
         ("a/b", "'a/b' contains invalid characters"),
         ("a\\b", "'a\\b' contains invalid characters"),
         ("a\nb", "'a\nb' contains invalid characters"),
@@ -76,6 +77,20 @@ def test_other_ids_are_fine(value: str) -> None:
             "'NAME.command' is invalid: 'A=B' is no name of an environment variable",
         ),
         (
+            {"container": {"type": "DOCKER"}},
+            "'NAME.container' is invalid: DockerInfo 'docker' is not set for DOCKER typed"
+            " ContainerInfo",
+        ),
+        (
+            {
+                "container": {
+                    "type": "DOCKER",
+                    "docker": {"image": "a", "parameters": [{"key": "name", "value": "b"}]},
+                }
+            },
+            "'NAME.container' is invalid: Parameter in DockerInfo must not be 'name'",
+        ),
+        (
             {"container": {"type": "MESOS", "linux_info": {"share_cgroups": False}}},
             "'NAME.container.linux_info' is invalid: 'share_cgroups' cannot be set to 'false' for"
             " nested container sessions",
@@ -85,6 +100,14 @@ def test_other_ids_are_fine(value: str) -> None:
 def test_what_a_session_cannot_be(body: dict[str, Any], problem: str) -> None:
     name = "launch_nested_container_session"
     assert problem_of(call(launch(**body))) == problem.replace("NAME", name)
+
+
+@pytest.mark.parametrize("kind", ["ADD", "UPDATE"])
+def test_a_new_resource_provider_has_no_id(kind: str) -> None:
+    kind += "_RESOURCE_PROVIDER_CONFIG"
+    info = {"type": "a", "name": "b", "id": {"value": "c"}}
+    text = f"Expecting '{kind.lower()}.info.id' to be unset"
+    assert problem_of(call({"type": kind, kind.lower(): {"info": info}})) == text
 
 
 def test_a_session_without_a_command_is_none() -> None:
