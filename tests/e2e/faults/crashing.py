@@ -23,7 +23,7 @@ from shim import cli
 from shim.agent import journal
 from shim.agent.dispatcher import OrderDispatcher
 from shim.agent.journal import SqliteJournal
-from shim.core.custom_executors import CustomExecutors
+from shim.core.executor_registration import ExecutorRegistration
 from shim.core.master_messages import MasterMessageHandler
 from shim.core.operations import Operations
 from shim.engine.docker import DockerEngine
@@ -146,7 +146,7 @@ VOLUME_POINTS = {
 }
 """Reached only where frameworks make and destroy persistent volumes."""
 EXECUTOR_POINTS = {
-    "register": Point(CustomExecutors, "_welcome", 2),
+    "register": Point(ExecutorRegistration, "welcome", 2),
     "hand-over": Point(OrderDispatcher, "dispatch", 4, _hands_over),
     "store-update": Point(SqliteJournal, "commit", 4, _stores_update),
     "executor-ack": Point(OrderDispatcher, "dispatch", 4, _acknowledges_executor),
