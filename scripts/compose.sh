@@ -302,7 +302,8 @@ compose_status() {
   tell "Consul has a leader: $(consul_url)/ui/" "Consul does NOT answer" consul_leads
   tell "$AGENTS agent(s) registered: $(master_url)/" "NOT all agents are registered" agents_are_there
   ha_status
-  tell "Marathon answers: $(marathon_url)/ui/$(monitoring_lines)" "Marathon does NOT answer" marathon_answers
+  tell "Marathon answers: $(marathon_url)/ui/" "Marathon does NOT answer" marathon_answers
+  monitoring_status
   probe tasks "$(master_url)/tasks" || echo "the master does NOT answer"
   probe queue "$(marathon_url)/v2/queue" "$OFFERED_PORTS" || true
 }
