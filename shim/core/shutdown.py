@@ -114,10 +114,7 @@ class Shutdown:
             return
         if any(task.live for task in self._tasks.table.values()):
             return
-        if self._tasks.custom_executors.live:
-            self._tasks.custom_executors.shut_down_all()
-            return
-        if self._tasks.pending_removals:
+        if self._tasks.custom_executors.live or self._tasks.pending_removals:
             return
         if plan.mode is Mode.LEAVING and len(self._status_updates):
             if plan.phase is _Phase.KILLING:
