@@ -98,7 +98,6 @@ class DesiredState:
         """Registered services by id."""
         self._context = context
         self._tasks: dict[Ref, tuple[str, ...]] = {}
-        self._names: dict[Ref, tuple[str, ...]] = {}
         self._removing: set[str] = set()
         """Ids to deregister."""
         self._orphans: set[str] = set()
@@ -114,7 +113,8 @@ class DesiredState:
 
     def names_of(self, ref: Ref) -> tuple[str, ...]:
         """The distinct names under which a container is or will be registered."""
-        return self._names.get(ref, ())
+        names = (self.services[key].name for key in self._tasks.get(ref, ()))
+        return tuple(dict.fromkeys(names))
 
     def enable_orphan_removal(self) -> None:
         """Every running task has been published: orphans may be removed from now on."""
@@ -125,7 +125,6 @@ class DesiredState:
         new = {service.id: service for service in services}
         old = self._tasks.get(ref, ())
         self._tasks[ref] = tuple(new)
-        self._names[ref] = tuple(dict.fromkeys(service.name for service in new.values()))
         changed = [key for key, service in new.items() if self.services.get(key) != service]
         for key in changed:
             self.add_service(new[key])
@@ -133,7 +132,6 @@ class DesiredState:
 
     def withdraw(self, ref: Ref, *, inside: bool = False) -> list[str]:
         """Remove a task's services, also those that an earlier run of the agent registered."""
-        self._names.pop(ref, None)
         ids = self._tasks.pop(ref, None)
         if ids is None:
             prefix = service_prefix(self._context, ref, inside=inside)

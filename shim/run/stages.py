@@ -11,16 +11,13 @@ import urllib.error
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 
-from shim.client.progress import Progress
+from shim.client.progress import BARS, Progress
 from shim.run import logs
 
 Fetch = Callable[[str], bytes]
 
 INTERVAL = 1.0
 """Seconds between two questions about a task."""
-
-MOST = 8
-"""Tasks that are asked about at once, as many as have bars."""
 
 TIMEOUT = 2.0
 
@@ -65,7 +62,7 @@ class LaunchStages:
 
     def _asked(self, launches: Mapping[str, str]) -> Iterable[tuple[str, str]]:
         known = [(task, agent) for task, agent in launches.items() if agent not in self._silent]
-        return known[:MOST]
+        return known[:BARS]
 
     def _show(self, task_id: str, stage: str) -> None:
         self._progress.update(task_id, stage)

@@ -5,8 +5,8 @@ import io
 import json
 import urllib.error
 
-from shim.client.progress import Progress
-from shim.run.stages import INTERVAL, MOST, LaunchStages
+from shim.client.progress import BARS, Progress
+from shim.run.stages import INTERVAL, LaunchStages
 
 AGENT = "http://10.0.0.1:5051"
 
@@ -54,7 +54,7 @@ def test_an_agent_is_asked_once_an_interval_and_about_few_tasks() -> None:
     agents = Agents()
     for _ in range(3):
         agents.stages.poll(dict.fromkeys(map(str, range(50)), AGENT), "F-1")
-    assert len(agents.asked) == MOST
+    assert len(agents.asked) == BARS
 
 
 def test_a_task_that_the_agent_does_not_know_yet_is_asked_for_again() -> None:
