@@ -218,7 +218,7 @@ BUGS = (
         "shim/core/executor_registration.py",
         "if task.phase is TaskPhase.DELIVERED and task.cause != Cause.NONE:",
         "if False:",
-        (EXECUTOR_REGISTRATION,),
+        (EXECUTOR_RECOVERY,),
     ),
     Bug(
         "an executor is forgotten before the last update of its tasks is acknowledged",
