@@ -197,6 +197,9 @@ COMPLETED_TASKS = 150
 
 DEFAULT_EXECUTOR_GRACE = 3.0
 """Between the signals to a task of a task group: Mesos' default executor has this constant."""
+EXECUTOR_CONTACTS = 16
+"""Addresses from which a process may register as one executor before its container was seen
+running. One of them is the executor's."""
 EXECUTOR_RECONNECT_INTERVAL = 1.0
 """After a restart, between two requests to a v0 executor to register again."""
 EXECUTOR_SILENCE_TIMEOUT = 10.0

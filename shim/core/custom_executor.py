@@ -143,6 +143,8 @@ class Contact:
     """Of a v0 executor."""
     stream: int | None = None
     """Of a v1 executor."""
+    authenticated: bool = False
+    """A v1 executor showed the token of its container."""
     again: bool = False
     """A v0 executor registers again, after the agent asked it to."""
     tasks: frozenset[TaskId] = frozenset()
@@ -171,6 +173,8 @@ class CustomExecutor:
     """The event stream of a subscribed v1 executor; never of an earlier process of the agent."""
     subscribed: bool = False
     """It is a v1 executor."""
+    authenticated: bool = False
+    """It subscribed with its token: nobody subscribes as it without one."""
     used: bool = False
     """It was handed a task."""
     size: Size = field(default_factory=Size)
@@ -187,8 +191,9 @@ class CustomExecutor:
     """Its tasks that the agent has a record of, oldest first."""
     reconnecting: bool = False
     """The agent restarted: it was registered, and is expected back."""
-    waiting: Contact | None = None
-    """It registered before its container was seen running: its address was not known yet."""
+    waiting: dict[str, Contact] = field(default_factory=dict)
+    """Who registered before the container was seen running, and its address known: one contact of
+    each address, oldest first. The key of a v1 executor is empty."""
     explaining: bool = False
     """It is overdue; the reason is being looked for."""
     retry_until: float = 0.0
@@ -229,6 +234,7 @@ class CustomExecutor:
         saved.custom.creating = self.creating
         saved.custom.started = self.started
         saved.custom.subscribed = self.subscribed
+        saved.custom.authenticated = self.authenticated
         saved.custom.used = self.used
         saved.custom.cpus, saved.custom.mem = self.size.cpus, self.size.mem
         saved.custom.volumes.extend(self.volumes)
@@ -256,6 +262,7 @@ class CustomExecutor:
             pid=Pid.parse(custom.pid) if custom.HasField("pid") else None,
             volumes=tuple(custom.volumes),
             subscribed=custom.subscribed,
+            authenticated=custom.authenticated,
             used=custom.used,
             size=Size(custom.cpus, custom.mem),
             groups=saved.groups,

@@ -75,6 +75,7 @@ class ExecutorCalls:
         subscribe, now = fact.call.subscribe, self._ctx.now.wall
         return Contact(
             stream=fact.stream,
+            authenticated=fact.authenticated,
             tasks=frozenset(TaskId(t.task_id.value) for t in subscribe.unacknowledged_tasks),
             updates=tuple(
                 from_v1(executor, update.status, now) for update in subscribe.unacknowledged_updates

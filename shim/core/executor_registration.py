@@ -40,24 +40,42 @@ class ExecutorRegistration:
 
     def register(self, executor: CustomExecutor, contact: Contact) -> None:
         """The executor registered or subscribed. It waits until its container was seen running."""
-        if executor.phase is ExecutorPhase.REGISTERING and not executor.started:
-            self.turn_away_waiting(executor)
-            executor.waiting = contact
-        else:
-            self._arrive(executor, contact)
+        if contact.stream is not None and executor.authenticated and not contact.authenticated:
+            self._turn_away(executor, contact, "which has shown its token")
+        elif executor.phase is ExecutorPhase.REGISTERING and not executor.started:
+            self._wait(executor, contact)
+        elif self._is_of(executor, contact):
+            self._executors.apply(executor, CustomExecutorEvent.REGISTERED, contact)
 
-    def _arrive(self, executor: CustomExecutor, contact: Contact) -> None:
+    def _wait(self, executor: CustomExecutor, contact: Contact) -> None:
+        """Of one address the first v0 executor counts, and the last subscription of a v1 one."""
+        executor.authenticated |= contact.authenticated
+        sender = "" if contact.pid is None else contact.pid.ip
+        earlier = executor.waiting.get(sender)
+        if earlier is None and len(executor.waiting) >= limits.EXECUTOR_CONTACTS:
+            self._turn_away(executor, contact, "for which too many have registered")
+        elif earlier is None or earlier.pid == contact.pid:
+            executor.waiting[sender] = contact
+            if earlier is not None and earlier.stream is not None:
+                self._executors.channel.turn_away(earlier)
+        else:
+            self._turn_away(executor, contact, f"as {earlier.pid} did before it")
+
+    def _is_of(self, executor: CustomExecutor, contact: Contact) -> bool:
         """A v0 executor proves itself by its address, which has to be its container's."""
         known = executor.addresses
-        if contact.pid is not None and known:
-            host = self._ctx.settings.engine_ip
-            if contact.pid.ip not in known and contact.pid.ip != host:
-                text = f"{contact.pid} registers as {executor}, whose container is at"
-                self._ctx.notice(Level.WARNING, f"{text} {', '.join(known)}: turned away")
-                self._ctx.counters["false_executors"] += 1
-                self._executors.channel.turn_away(contact)
-                return
-        self._executors.apply(executor, CustomExecutorEvent.REGISTERED, contact)
+        if contact.pid is None or not known:
+            return True
+        if contact.pid.ip in known or contact.pid.ip == self._ctx.settings.engine_ip:
+            return True
+        self._turn_away(executor, contact, f"whose container is at {', '.join(known)}")
+        return False
+
+    def _turn_away(self, executor: CustomExecutor, contact: Contact, why: str) -> None:
+        who = contact.pid or "a process without a token"
+        self._ctx.notice(Level.WARNING, f"{who} registers as {executor}, {why}: turned away")
+        self._ctx.counters["false_executors"] += 1
+        self._executors.channel.turn_away(contact)
 
     def welcome(self, executor: CustomExecutor, detail: object) -> None:
         """The registration is accepted. ``detail`` is the Contact."""
@@ -67,6 +85,7 @@ class ExecutorRegistration:
         executors.channel.end_stream(executor)
         executor.stream, executor.pid = detail.stream, detail.pid
         executor.subscribed = detail.stream is not None
+        executor.authenticated |= detail.authenticated
         executor.reconnecting = False
         self._ctx.timers.cancel(ExecutorTimer(executor.ref))
         executors.save(executor)
@@ -96,10 +115,10 @@ class ExecutorRegistration:
         self._executors.channel.turn_away(detail)
 
     def turn_away_waiting(self, executor: CustomExecutor) -> None:
-        """A registration that came before its container was seen running is not accepted."""
-        if executor.waiting is not None:
-            self._executors.channel.turn_away(executor.waiting)
-            executor.waiting = None
+        """Who registered before the container was seen running is not accepted."""
+        for contact in executor.waiting.values():
+            self._executors.channel.turn_away(contact)
+        executor.waiting.clear()
 
     # --- timeouts -----------------------------------------------------------------------------
 
@@ -107,9 +126,12 @@ class ExecutorRegistration:
         """Start the timer of ``--executor_registration_timeout``, or go on if it has come first."""
         at = self._ctx.now.mono + self._ctx.settings.executor_registration_timeout
         self._ctx.timers.set(ExecutorTimer(executor.ref), at)
-        contact, executor.waiting = executor.waiting, None
-        if contact is not None:
-            self._arrive(executor, contact)
+        for sender, contact in list(executor.waiting.items()):
+            del executor.waiting[sender]
+            if self._is_of(executor, contact):
+                self._executors.apply(executor, CustomExecutorEvent.REGISTERED, contact)
+                break
+        self.turn_away_waiting(executor)
 
     def await_reconnection(self, executor: CustomExecutor) -> None:
         """Ask a v0 executor to register again, and once more until it does."""

@@ -40,6 +40,8 @@ class ExecutorCalled:
     call: Call
     stream: int | None = None
     """The event stream that a SUBSCRIBE opened."""
+    authenticated: bool = False
+    """It showed the token of its container."""
 
 
 @dataclass(frozen=True, slots=True)

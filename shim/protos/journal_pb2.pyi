@@ -229,6 +229,7 @@ class CustomExecutor(_message.Message):
     MEM_FIELD_NUMBER: _builtins.int
     ENDED_BY_FIELD_NUMBER: _builtins.int
     VOLUMES_FIELD_NUMBER: _builtins.int
+    AUTHENTICATED_FIELD_NUMBER: _builtins.int
     creating: _builtins.bool
     """the create of its container is allowed"""
     started: _builtins.bool
@@ -242,6 +243,8 @@ class CustomExecutor(_message.Message):
     cpus: _builtins.int
     """What its container has, in thousandths of cpus and of MB."""
     mem: _builtins.int
+    authenticated: _builtins.bool
+    """a v1 executor had subscribed with its token"""
     @_builtins.property
     def ended_by(self) -> _mesos_pb2.TaskStatus:
         """state, reason and message for its tasks at its end"""
@@ -262,10 +265,11 @@ class CustomExecutor(_message.Message):
         mem: _builtins.int | None = ...,
         ended_by: _mesos_pb2.TaskStatus | None = ...,
         volumes: _abc.Iterable[_builtins.str] | None = ...,
+        authenticated: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "creating", b"creating", "ended_by", b"ended_by", "mem", b"mem", "pid", b"pid", "started", b"started", "subscribed", b"subscribed", "used", b"used"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authenticated", b"authenticated", "cpus", b"cpus", "creating", b"creating", "ended_by", b"ended_by", "mem", b"mem", "pid", b"pid", "started", b"started", "subscribed", b"subscribed", "used", b"used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "creating", b"creating", "ended_by", b"ended_by", "mem", b"mem", "pid", b"pid", "started", b"started", "subscribed", b"subscribed", "used", b"used", "volumes", b"volumes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authenticated", b"authenticated", "cpus", b"cpus", "creating", b"creating", "ended_by", b"ended_by", "mem", b"mem", "pid", b"pid", "started", b"started", "subscribed", b"subscribed", "used", b"used", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -108,13 +108,15 @@ class ExecutorShim(Shim):
         tasks: tuple[str, ...] = (),
         updates: tuple[TaskStatus, ...] = (),
         name: str = "E",
+        *,
+        authenticated: bool = False,
     ) -> Decision:
         call = Call(type=Call.SUBSCRIBE)
         call.subscribe.SetInParent()
         call.subscribe.unacknowledged_tasks.extend(inner_task(task) for task in tasks)
         for status in updates:
             call.subscribe.unacknowledged_updates.add().status.CopyFrom(status)
-        return self._call(call, name, stream)
+        return self._call(call, name, stream, authenticated=authenticated)
 
     def report(self, status: TaskStatus, name: str = "E") -> Decision:
         call = Call(type=Call.UPDATE)
@@ -126,10 +128,12 @@ class ExecutorShim(Shim):
         call.message.data = data
         return self._call(call, name)
 
-    def _call(self, call: Call, name: str, stream: int | None = None) -> Decision:
+    def _call(
+        self, call: Call, name: str, stream: int | None = None, *, authenticated: bool = False
+    ) -> Decision:
         call.framework_id.value, call.executor_id.value = "F", name
         key = ExecutorKey(FrameworkId("F"), ExecutorId(name))
-        return self.handle(facts.ExecutorCalled(key, call, stream))
+        return self.handle(facts.ExecutorCalled(key, call, stream, authenticated))
 
     # --- a v0 executor ----------------------------------------------------------------------
 

@@ -30,6 +30,18 @@ def test_a_v1_executor_that_comes_back_keeps_its_tasks() -> None:
     assert shim.task().wire.state == TaskState.TASK_RUNNING
 
 
+def test_an_executor_that_showed_its_token_has_to_show_it_after_a_restart_as_well() -> None:
+    shim = ExecutorShim()
+    shim.run_inside()
+    shim.executor_started()
+    shim.subscribe(authenticated=True)
+    shim.restart(container_of(shim.custom().ref, Phase.RUNNING))
+    shim.subscribe(stream=2)
+    assert shim.events == ["SHUTDOWN"]
+    shim.subscribe(stream=3, tasks=("t",), authenticated=True)
+    assert (shim.events, shim.custom().stream) == (["SUBSCRIBED"], 3)
+
+
 def test_a_v0_executor_is_asked_to_register_again_until_it_does() -> None:
     shim = ExecutorShim()
     shim.running_v0()

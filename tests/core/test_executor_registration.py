@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from shim import limits
 from shim.core.executors import ExecutorPhase
 from shim.model import facts, orders
 from shim.model.ids import Pid
 from shim.protos import messages_pb2 as m
 from shim.protos.mesos_pb2 import TaskState, TaskStatus
-from tests.core.executor_harness import ExecutorShim, event_types
+from tests.core.executor_harness import V0, ExecutorShim, event_types
 from tests.core.harness import of
 
 Reason = TaskStatus.Reason
+_SHUTDOWN = m.ShutdownExecutorMessage
 
 
 def test_a_registration_waits_for_the_sight_of_the_container() -> None:
@@ -66,6 +69,58 @@ def test_who_registers_from_another_address_is_not_the_executor() -> None:
     assert shim.custom().phase is ExecutorPhase.REGISTERING
     shim.register_v0(Pid("executor(1)", "10.9.9.9", 40000))
     assert shim.custom().phase is ExecutorPhase.RUNNING, "it may advertise its host's address"
+
+
+def test_the_address_decides_who_of_those_that_registered_early_is_the_executor() -> None:
+    shim = ExecutorShim()
+    shim.run_inside()
+    early, late = (Pid("executor(1)", ip, 40000) for ip in ("10.6.6.6", "10.6.6.7"))
+    for sender in (early, V0, V0, late):
+        shim.register_v0(sender)
+        assert shim.decision.orders == [], "nobody is turned away before the address is known"
+    shim.executor_started()
+    assert shim.custom().pid == V0
+    away = [o.to for o in of(orders.Send, shim.decision.orders) if isinstance(o.message, _SHUTDOWN)]
+    assert away == [early, late]
+    assert shim.custom().waiting == {}
+
+
+def test_of_one_address_the_first_is_the_executor() -> None:
+    shim = ExecutorShim()
+    shim.run_inside()
+    other = Pid("executor(1)", V0.ip, V0.port + 1)
+    shim.register_v0()
+    shim.register_v0(other)
+    assert [order.to for order in of(orders.Send, shim.decision.orders)] == [other]
+    shim.executor_started()
+    assert shim.custom().pid == V0
+
+
+def test_registrations_that_wait_are_bounded() -> None:
+    shim = ExecutorShim()
+    shim.run_inside()
+    shim.register_v0()
+    for number in range(2 * limits.EXECUTOR_CONTACTS):
+        shim.register_v0(Pid("executor(1)", f"10.6.6.{number}", 40000))
+    assert len(shim.custom().waiting) == limits.EXECUTOR_CONTACTS
+    assert of(orders.Send, shim.decision.orders), "the last one is turned away at once"
+    shim.executor_started()
+    assert shim.custom().pid == V0
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["early", "late"])
+def test_nobody_subscribes_without_a_token_as_an_executor_that_has_shown_it(started: bool) -> None:
+    shim = ExecutorShim()
+    shim.run_inside()
+    if started:
+        shim.executor_started()
+    shim.subscribe(stream=1, authenticated=True)
+    shim.subscribe(stream=2)
+    assert event_types(shim.decision.orders) == ["SHUTDOWN"]
+    assert {order.stream for order in of(orders.SendExecutorEvent, shim.decision.orders)} == {2}
+    if not started:
+        shim.executor_started()
+    assert shim.custom().stream == 1
 
 
 def test_the_last_subscription_counts() -> None:

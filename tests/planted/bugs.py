@@ -98,9 +98,23 @@ BUGS = (
     Bug(
         "an executor registers from any address",
         "shim/core/executor_registration.py",
-        "if contact.pid.ip not in known and contact.pid.ip != host:",
-        "if False:",
+        "if contact.pid is None or not known:",
+        "if True:",
         (EXECUTOR_REGISTRATION,),
+    ),
+    Bug(
+        "a process that registers early as an executor displaces it",
+        "shim/core/executor_registration.py",
+        "            if self._is_of(executor, contact):\n",
+        "            if len(executor.waiting) == 0 and self._is_of(executor, contact):\n",
+        (EXECUTOR_REGISTRATION,),
+    ),
+    Bug(
+        "an executor's token counts no more after a restart",
+        "shim/core/custom_executor.py",
+        "            authenticated=custom.authenticated,\n",
+        "",
+        (EXECUTOR_RECOVERY,),
     ),
     Bug(
         "an executor that no task is left for keeps being launched",

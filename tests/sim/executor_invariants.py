@@ -5,7 +5,8 @@
    a group are handed over together.
 3. An update is acknowledged to its executor when it is durable, or when its task has ended.
 4. Framework messages arrive as they were sent.
-5. Another process that registers as an executor is sent nothing but the order to shut down.
+5. Another process that registers as an executor is sent nothing but the order to shut down, and
+   the executor itself is sent that order only when it is to end.
 """
 
 from __future__ import annotations
@@ -92,6 +93,14 @@ class ExecutorInvariants:
             framework_id, task_id = message.framework_id.value, message.task_id.value
             key = TaskKey(FrameworkId(framework_id), TaskId(task_id))
             self._check_acknowledged(key, message.uuid)
+
+    def check_shutdown(self, ref: Ref, message: Message) -> None:
+        """The agent sends this to the executor in this container: to an ending one, a shutdown."""
+        record = self._disk.executors.get(ref.container_id)
+        if isinstance(message, m.ShutdownExecutorMessage) and record is not None:
+            phase = journal_pb2.Executor.FromString(record).phase
+            if phase in (ExecutorPhase.REGISTERING.value, ExecutorPhase.RUNNING.value):
+                raise Violation(f"{ref} is {phase}, and is turned away")
 
     def check_v1(self, framework_id: FrameworkId, event: Event) -> None:
         """The agent sends this to a v1 executor of the framework."""

@@ -109,6 +109,7 @@ class ExecutorProcesses:
         self.invariants.check_v0(message, impostor=to == IMPOSTOR)
         for process in list(self._running()):
             if isinstance(process, V0Executor) and process.pid == to:
+                self.invariants.check_shutdown(process.ref, message)
                 process.send(message)
 
     def open_stream(self, executor: V1Executor) -> int:

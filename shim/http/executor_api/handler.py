@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -45,8 +46,6 @@ class ExecutorApi:
         self._post = post
         self._secret = secret
         self._token_required = token_required
-        self._proved: dict[ExecutorKey, ContainerId] = {}
-        """Executors that subscribed with their token."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -64,30 +63,28 @@ class ExecutorApi:
         content_type = calls.event_type(accept) if call.type == Call.SUBSCRIBE else ""
         if call.type == Call.HEARTBEAT:
             return web.Response(status=202)
-        key = self._admit(call, request.headers.get("Authorization", ""))
+        claims = self._claims(request.headers.get("Authorization", ""))
+        key = self._admit(call, claims)
+        called = ExecutorCalled(key, call, authenticated=claims is not None)
         if call.type == Call.SUBSCRIBE:
-            return await self._subscribe(request, key, call, content_type)
+            return await self._subscribe(request, called, content_type)
         if call.type == Call.UNKNOWN:
             raise HttpError(501)
-        self._post(ExecutorCalled(key, call))
+        self._post(called)
         return web.Response(status=202)
 
-    def _admit(self, call: Call, authorization: str) -> ExecutorKey:
+    def _admit(self, call: Call, claims: Claims | None) -> ExecutorKey:
         """The calling executor. Raises HttpError for an unknown or a false one."""
         framework_id = FrameworkId(call.framework_id.value)
         key = ExecutorKey(framework_id, ExecutorId(call.executor_id.value))
-        claims = self._claims(authorization)
         if framework_id not in self._agent.frameworks:
             raise HttpError(400, "Framework cannot be found")
         executor = self._agent.custom_executors.get(key)
         if executor is None:
             raise HttpError(400, "Executor cannot be found")
-        container_id = executor.ref.container_id
         if claims is not None:
-            _check_claims(claims, key, container_id)
-            if call.type == Call.SUBSCRIBE:
-                self._prove(key, container_id)
-        elif self._token_required or self._proved.get(key) == container_id:
+            _check_claims(claims, key, executor.ref.container_id)
+        elif self._token_required or executor.authenticated:
             raise _unauthorized()
         if call.type != Call.SUBSCRIBE and not executor.is_subscribed:
             raise HttpError(403, "Executor is not subscribed")
@@ -103,20 +100,15 @@ class ExecutorApi:
         except InvalidToken as error:
             raise _unauthorized(str(error)) from None
 
-    def _prove(self, key: ExecutorKey, container_id: ContainerId) -> None:
-        for known in [k for k in self._proved if k not in self._agent.custom_executors]:
-            del self._proved[known]
-        self._proved[key] = container_id
-
     async def _subscribe(
-        self, request: web.Request, key: ExecutorKey, call: Call, content_type: str
+        self, request: web.Request, called: ExecutorCalled, content_type: str
     ) -> web.StreamResponse:
         """Write the events of the executor until either side ends the stream."""
         response = web.StreamResponse(headers={"Content-Type": content_type})
         response.enable_chunked_encoding()
         await response.prepare(request)
-        number, stream = self._streams.open(content_type, str(key))
-        self._post(ExecutorCalled(key, call, number))
+        number, stream = self._streams.open(content_type, str(called.key))
+        self._post(replace(called, stream=number))
         try:
             await _write(request, response, stream)
         finally:
