@@ -100,6 +100,8 @@ class DesiredState:
         self._tasks: dict[Ref, tuple[str, ...]] = {}
         self._removing: set[str] = set()
         """Ids to deregister."""
+        self._undesired: set[str] = set()
+        """Ids that the last resync showed and no task wanted then."""
         self._orphans: set[str] = set()
         """Ids that the last resync showed as orphans for the first time."""
         self._written: set[str] = set()
@@ -135,7 +137,9 @@ class DesiredState:
         ids = self._tasks.pop(ref, None)
         if ids is None:
             prefix = service_prefix(self._context, ref, inside=inside)
-            ids = tuple(key for key in self.registered if key.startswith(prefix))
+            # Without a publish none of its services is desired: all others are passed over.
+            found = (key for key in self._undesired | self._removing if key.startswith(prefix))
+            ids = tuple(key for key in found if key in self.registered)
         return self._remove(ids)
 
     def add_service(self, service: Service) -> None:
@@ -232,7 +236,8 @@ class DesiredState:
         return removed
 
     def _collect_orphans(self) -> None:
-        orphans = {key for key in self.registered if key not in self.services} - self._removing
+        self._undesired = {key for key in self.registered if key not in self.services}
+        orphans = self._undesired - self._removing
         if self._may_remove_orphans:
             self._removing |= orphans & self._orphans
             self._orphans = orphans

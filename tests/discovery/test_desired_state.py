@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -143,6 +144,28 @@ def test_withdraw_after_a_restart_finds_the_services_by_their_id() -> None:
     desired = DesiredState(CONTEXT)
     resync(desired, registered(*services(80)) | registered(*services(80, number=2)))
     assert desired.withdraw(ref()) == [services(80)[0].id]
+
+
+def test_a_second_withdraw_finds_services_that_are_still_registered() -> None:
+    desired = DesiredState(CONTEXT)
+    keys = desired.publish(ref(), services(80))
+    write_all(desired, keys)
+    assert desired.withdraw(ref()) == desired.withdraw(ref()) == keys
+    resync(desired, registered(*services(80)))
+    assert desired.withdraw(ref()) == keys
+    write_all(desired, keys)
+    assert desired.withdraw(ref()) == []
+
+
+def test_a_withdraw_without_a_publish_looks_at_no_desired_service() -> None:
+    class Scanned(dict[str, Registered]):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("all registered services are looked through")
+
+    desired = DesiredState(CONTEXT)
+    write_all(desired, desired.publish(ref(1), services(80, number=1)))
+    desired.registered = Scanned(desired.registered)
+    assert desired.withdraw(ref(2)) == []
 
 
 def test_tasks_in_the_container_of_one_executor_are_apart() -> None:
