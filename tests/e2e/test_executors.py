@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from tests.discovery.real_consul import RealConsul
 from tests.e2e.client import Framework, Json
 from tests.e2e.conftest import System
 from tests.e2e.executors.image import executor_image, gateway
@@ -25,6 +28,7 @@ from tests.e2e.volumes import (
     volume,
     volumes_of,
 )
+from tests.support.tools import have
 from tests.support.wait import until
 
 LABEL_EXECUTOR = "org.apache.mesos.executor_id"
@@ -149,30 +153,69 @@ async def test_the_driver_of_pymesos_runs_tasks_and_survives_the_agent(
         await until(gone, "the end of the executor's volumes")
 
 
+@pytest.fixture
+def consul(tmp_path: Path) -> Iterator[RealConsul | None]:
+    """A Consul that the test starts; None where there is none to start."""
+    (tmp_path / "consul").mkdir()
+    made = RealConsul(tmp_path / "consul") if have("consul") else None
+    yield made
+    if made is not None:
+        made.kill()
+
+
 async def test_an_executor_that_speaks_v0_runs_tasks_and_follows_the_agent(
-    system: System, image: str, gateway: str
+    system: System, image: str, gateway: str, consul: RealConsul | None
 ) -> None:
-    agent = await system.agent(f"--ip={gateway}")
+    flags = [f"--consul={consul.address}"] if consul is not None else []
+    starting = asyncio.create_task(asyncio.to_thread(consul.start)) if consul is not None else None
+    agent = await system.agent(f"--ip={gateway}", *flags)
     async with system.framework() as framework:
         info = executor("V0", framework, image, "exec python3 v0.py")
-        await framework.launch(inner("a", info), inner("b", info))
+        await framework.launch(with_port(inner("a", info), 81), with_port(inner("b", info), 82))
         status = await framework.state("a", "TASK_RUNNING")
         await framework.state("b", "TASK_RUNNING")
         assert await message(framework, status["agent_id"]["value"], "V0", "ping") == "ping"
         container = container_of(system, "V0")
+        address = container.attrs["NetworkSettings"]["IPAddress"]
+        if starting is not None:
+            await starting
+        await found_in(consul, a=[(address, 81)], b=[(address, 82)])
         await agent.kill()
         await agent.start()
         await until(
             lambda: "ExecutorReregisteredMessage" in container.logs().decode(), "its return"
         )
+        await found_in(consul, a=[(address, 81)], b=[(address, 82)])
         await framework.kill("a")
         assert (await framework.end("a"))["state"] == "TASK_KILLED"
+        await found_in(consul, a=[], b=[(address, 82)])
         assert framework.states("b") == ["TASK_RUNNING"]
         variables = container.attrs["Config"]["Env"]
         token = next(v for v in variables if v.startswith("MESOS_EXECUTOR_AUTHENTICATION_TOKEN="))
         assert token.count(".") == 2
         assert token not in agent.log
+        container.kill()
+        end = await framework.end("b")
+        assert (end["state"], end["reason"]) == ("TASK_FAILED", "REASON_EXECUTOR_TERMINATED")
+        await found_in(consul, a=[], b=[])
         await framework.stop()
+
+
+def with_port(task: Json, number: int) -> Json:
+    ports = {"ports": [{"number": number, "protocol": "tcp"}]}
+    return {**task, "discovery": {"visibility": "FRAMEWORK", "ports": ports}}
+
+
+async def found_in(consul: RealConsul | None, **expected: list[tuple[str, int]]) -> None:
+    """Wait until clients of Consul find these services at these addresses."""
+    if consul is None:
+        return
+
+    async def found() -> bool:
+        names = {name: await asyncio.to_thread(consul.passing, name) for name in expected}
+        return names == expected
+
+    await until(found, f"{expected} in Consul")
 
 
 async def test_an_executor_that_cannot_reach_the_agent_is_told_so(

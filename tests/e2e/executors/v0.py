@@ -142,8 +142,10 @@ def main() -> None:
             executor.receive(self.headers["Libprocess-From"], name, body)
 
         def _chunks(self) -> bytes:
-            """libprocess sends every body in chunks."""
+            """libprocess sends every body in chunks, but an empty one without a header for it."""
             body = b""
+            if self.headers["Transfer-Encoding"] != "chunked":
+                return body
             while size := int(self.rfile.readline(), 16):
                 body += self.rfile.read(size)
                 self.rfile.readline()
