@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 from shim import limits
@@ -16,12 +16,6 @@ from shim.errors import ShimError
 from shim.model.container import Ref, Usage
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    usage: Usage
-    taken_s: float
 
 
 class Sampler:
@@ -34,7 +28,9 @@ class Sampler:
         """``running`` returns the present containers. Needs a running loop."""
         self._engine = engine
         self._running = running
-        self._samples: dict[Ref, _Sample] = {}
+        self._samples: dict[Ref, Usage] = {}
+        self._taken_s: dict[Ref, float] = {}
+        """When each of the samples was taken, by the monotonic clock."""
         self._task: asyncio.Task[None] | None = None
         self._finished_s = 0.0
         self._under_way: dict[Ref, asyncio.Task[None]] = {}
@@ -43,30 +39,37 @@ class Sampler:
         self._slots = asyncio.Semaphore(limits.STATS_AT_ONCE)
 
     async def usages(self, refs: Collection[Ref] | None = None) -> Mapping[Ref, Usage]:
-        """The last sample of these running containers, or of all. Those without are left out."""
+        """The last sample of these running containers, or of all. Those without are left out.
+
+        The samples of all are no copy, which would take milliseconds: newer ones appear in it.
+        """
         if refs is not None:
             return await self._usages_of(refs)
         if time.monotonic() - self._finished_s > limits.STATS_AGE:
             await self._refresh()
-        return {ref: sample.usage for ref, sample in self._samples.items()}
+        return MappingProxyType(self._samples)
 
     async def _usages_of(self, refs: Collection[Ref]) -> Mapping[Ref, Usage]:
         self._forget_ended()
         oldest = time.monotonic() - limits.STATS_AGE_OF_ONE
         for ref in refs:
-            if self._taken_s(ref) < oldest and ref not in self._under_way:
+            if self._taken_s.get(ref, 0.0) < oldest and ref not in self._under_way:
                 sampling = asyncio.create_task(self._sample_one(ref), name="stats of one")
                 self._under_way[ref] = sampling
         if waiting := {self._under_way[ref] for ref in refs if ref in self._under_way}:
             await asyncio.wait(waiting, timeout=limits.STATS_TIMEOUT)
-        return {ref: self._samples[ref].usage for ref in refs if ref in self._samples}
+        return {ref: self._samples[ref] for ref in refs if ref in self._samples}
 
     def _forget_ended(self) -> None:
         """Drop samples of ended containers, at times: a look at all running ones takes long."""
         if len(self._samples) >= self._forget_at:
             running = set(self._running())
-            self._samples = {ref: each for ref, each in self._samples.items() if ref in running}
+            self._keep({ref: each for ref, each in self._samples.items() if ref in running})
             self._forget_at = 2 * len(self._samples) + limits.STATS_AT_ONCE
+
+    def _keep(self, samples: dict[Ref, Usage]) -> None:
+        self._samples = samples
+        self._taken_s = {ref: self._taken_s[ref] for ref in samples}
 
     async def _sample_one(self, ref: Ref) -> None:
         try:
@@ -82,25 +85,22 @@ class Sampler:
 
     async def _sample_all(self) -> None:
         """Sample every container once, the oldest sample first."""
-        kept: dict[Ref, _Sample] = {}
+        kept: dict[Ref, Usage] = {}
+        taken_s: dict[Ref, float] = {}
         ages: list[tuple[float, Ref]] = []
         for number, ref in enumerate(self._running()):
             if number % limits.STATS_SLICE == 0:
                 await asyncio.sleep(0)
             if (sample := self._samples.get(ref)) is not None:
-                kept[ref] = sample
-            ages.append((0.0 if sample is None else sample.taken_s, ref))
-        self._samples = kept
+                kept[ref], taken_s[ref] = sample, self._taken_s[ref]
+            ages.append((taken_s.get(ref, 0.0), ref))
+        self._samples, self._taken_s = kept, taken_s
         ages.sort(key=itemgetter(0))
         due = iter([ref for _, ref in ages])
         async with asyncio.TaskGroup() as group:
             for _ in range(limits.STATS_AT_ONCE):
                 group.create_task(self._sample_next(due))
         self._finished_s = time.monotonic()
-
-    def _taken_s(self, ref: Ref) -> float:
-        sample = self._samples.get(ref)
-        return 0.0 if sample is None else sample.taken_s
 
     async def _sample_next(self, due: Iterable[Ref]) -> None:
         for ref in due:
@@ -110,7 +110,8 @@ class Sampler:
     async def _sample(self, ref: Ref) -> None:
         try:
             answer = await self._engine.stats(ref.name)
-            self._samples[ref] = _Sample(usage_of(answer, time.time()), time.monotonic())
+            self._samples[ref] = usage_of(answer, time.time())
+            self._taken_s[ref] = time.monotonic()
         except ShimError as error:
             # The container has ended, or the endpoint is away: the last sample stays.
             log.debug("no statistics of %s: %s", ref, error)
