@@ -7,6 +7,7 @@ asks, sends launches when told to, and acknowledges every update at once.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 import uuid
@@ -129,6 +130,43 @@ class ThinMaster:
     def reached(self, names: list[str], *states: TaskState.ValueType) -> Callable[[], bool]:
         """Whether every one of the tasks was in one of the states."""
         return lambda: all(any((name, state) in self.seen for state in states) for name in names)
+
+
+class LoopProbe:
+    """How long the event loop is held: a callback asks to be called every millisecond.
+
+    ``held`` is the longest time between two calls, ``worked`` the longest in which this thread
+    computed without a pause; the rest of ``held`` belongs to other processes. ``collected`` is the
+    longest garbage collection. All in seconds.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._collecting = 0.0
+        gc.callbacks.append(self._on_collection)
+        self.reset()
+        self._timer = self._loop.call_soon(self._tick)
+
+    def reset(self) -> None:
+        self.held = self.worked = self.collected = 0.0
+        self._before, self._cpu = time.perf_counter(), time.thread_time()
+
+    def _tick(self) -> None:
+        now, cpu = time.perf_counter(), time.thread_time()
+        self.held = max(self.held, now - self._before - 0.001)
+        self.worked = max(self.worked, cpu - self._cpu)
+        self._before, self._cpu = now, cpu
+        self._timer = self._loop.call_later(0.001, self._tick)
+
+    def _on_collection(self, phase: str, info: object) -> None:
+        if phase == "start":
+            self._collecting = time.perf_counter()
+        else:
+            self.collected = max(self.collected, time.perf_counter() - self._collecting)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        gc.callbacks.remove(self._on_collection)
 
 
 def framework_info() -> FrameworkInfo:

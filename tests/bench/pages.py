@@ -1,8 +1,10 @@
-"""How long pages of 10,000 tasks take, and for how long they block the event loop.
+"""How long pages of 10,000 tasks take, and for how long they hold the event loop.
 
-One process holds the agent's core with simulated running tasks, its pages, and a coroutine that
-measures stalls of the loop. ``curl`` in another process reads the pages. Medians are printed, and
-the longest stall.
+One process holds the agent's core with simulated running tasks, its pages, and a probe of the loop.
+``curl`` in another process reads the pages. A row for each page has medians of the time that a
+reader waited and that this process worked, and the longest time for which the loop was held, how
+much of it this process computed, and the longest garbage collection. ``nice -n -10`` gives figures
+like those of an idle machine.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import asyncio
 import gc
 import itertools
 import os
+import shlex
 import statistics
 import sys
 import tempfile
@@ -25,6 +28,8 @@ from aiohttp import web
 from shim import limits
 from shim.core.agent import Core
 from shim.core.lifecycle import Event
+from shim.dev.master.dev_master import serve as dev_master
+from shim.dev.master.master_state import MasterFramework, TaskEntry
 from shim.http.basic_auth import BasicAuth
 from shim.http.files import FilesPages
 from shim.http.health import Liveness
@@ -33,18 +38,32 @@ from shim.http.operator_api.handler import PATH, Access, OperatorApi
 from shim.http.pages import agent_pages
 from shim.http.router import Router
 from shim.http.task_json_cache import TaskJsonCache
+from shim.http.task_metrics import TaskMetrics
 from shim.http.view import View
 from shim.model import facts
 from shim.model.container import Ref, Usage
+from shim.model.ids import FrameworkId
+from shim.model.resource_sets import Resources
 from shim.telemetry.launch_stats import LaunchStats
 from shim.telemetry.metrics import Metrics
 from shim.wire.server import Inbox, Listener, bind, serve
-from tests.bench.kit import rss_kb
-from tests.http.page_data import FakeFetchStats, FakeFiles, FakeOutputs, registered_core, run_tasks
+from tests.bench.kit import LoopProbe, rss_kb
+from tests.http.page_data import (
+    FRAMEWORK,
+    FakeFetchStats,
+    FakeFiles,
+    FakeOutputs,
+    framework_info,
+    registered_core,
+    run_tasks,
+)
 
 STREAMS, STREAMS_SECONDS = 20, 20.0
-CALLS = ("GET_STATE", "GET_TASKS", "GET_EXECUTORS", "GET_CONTAINERS")
+CALLS = ("GET_STATE", "GET_TASKS", "GET_EXECUTORS", "GET_CONTAINERS", "GET_METRICS")
 PAGES = ("/state", "/monitor/statistics", "/containers", "/metrics/snapshot", "/files/debug")
+MASTER_PAGES = ("/state", "/tasks", "/frameworks", "/slaves")
+METRICS_MAX_TASKS = 1000
+"""The default of ``--metrics_max_tasks``."""
 
 
 class Samples:
@@ -57,51 +76,72 @@ class Samples:
         return self._usages if refs is None else {ref: self._usages[ref] for ref in refs}
 
 
-@dataclass
-class Stalls:
-    """How late a coroutine wakes up that sleeps for a millisecond, again and again.
+@dataclass(frozen=True)
+class Reading:
+    """How one page is read: a name for the table, and what ``curl`` is given."""
 
-    ``work`` is the part of it in which this thread computed; the rest belongs to other processes.
-    """
+    name: str
+    path: str
+    options: tuple[str, ...] = ()
+    readers: int = 1
+    """At once."""
 
-    longest: float = 0.0
-    work: float = 0.0
-
-    async def watch(self) -> None:
-        before, cpu_before = time.perf_counter(), time.thread_time()
-        while True:
-            await asyncio.sleep(0.001)
-            now, cpu_now = time.perf_counter(), time.thread_time()
-            self.longest = max(self.longest, now - before - 0.001)
-            self.work = max(self.work, cpu_now - cpu_before)
-            before, cpu_before = now, cpu_now
-
-    def take(self) -> str:
-        """The longest stall as text; begins anew."""
-        longest, work = self.longest * 1000, self.work * 1000
-        self.longest = self.work = 0.0
-        return f"longest stall {longest:.0f} ms ({work:.0f} ms of it ours)"
+    @classmethod
+    def call(cls, kind: str, media_type: str = "application/json") -> Reading:
+        given = ("-d", f'{{"type":"{kind}"}}', "-H", "Content-Type: application/json")
+        short = media_type.removeprefix("application/").removeprefix("x-")
+        return cls(f"{kind}, {short}", PATH, (*given, "-H", f"Accept: {media_type}"))
 
 
-async def fetch(url: str, *options: str) -> tuple[float, int]:
-    """Seconds until the end of the answer, and its bytes."""
-    output = "%{time_total} %{size_download}"
-    process = await asyncio.create_subprocess_exec(
-        "curl", "-s", "-o", "/dev/null", "-w", output, *options, url, stdout=asyncio.subprocess.PIPE
-    )
-    out, _ = await process.communicate()
-    seconds, size = out.split()
-    return float(seconds), int(size)
+class Reader:
+    """A shell of its own that runs ``curl``: to start a process here would hold the loop."""
+
+    def __init__(self, shell: asyncio.subprocess.Process) -> None:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        self._shell, self._stdin, self._stdout = shell, shell.stdin, shell.stdout
+
+    @classmethod
+    async def start(cls) -> Reader:
+        piped = asyncio.subprocess.PIPE
+        return cls(await asyncio.create_subprocess_exec("bash", stdin=piped, stdout=piped))
+
+    async def read(self, base: str, reading: Reading) -> int:
+        """Return the bytes of one answer, once all of its readers have theirs."""
+        curl = ("curl", "-s", "-o", "/dev/null", "-w", "%{size_download}\\n")
+        line = shlex.join([*curl, *reading.options, base + reading.path])
+        self._stdin.write(f"{f'{line} & ' * reading.readers} wait\n".encode())
+        sizes = [int(await self._stdout.readline()) for _ in range(reading.readers)]
+        return max(sizes)
+
+    async def stop(self) -> None:
+        self._stdin.close()
+        await self._shell.wait()
 
 
-async def medians(url: str, rounds: int, *options: str) -> str:
-    """Of the time the reader waited, and of the time this process worked."""
-    waited, worked = [], []
+HEAD = f"{'page':32}{'kB':>8}{'waited':>9}{'work':>8}{'held':>8}{'of ours':>9}{'gc':>8}   (ms)"
+
+
+async def show(base: str, reading: Reading, rounds: int, reader: Reader, probe: LoopProbe) -> None:
+    """A row of the table: medians of waiting and of this process' work, then longest times."""
+    waited, worked, size = [], [], 0
+    probe.reset()
     for _ in range(rounds):
-        before = time.process_time()
-        waited.append((await fetch(url, *options))[0] * 1000)
-        worked.append((time.process_time() - before) * 1000)
-    return f"{statistics.median(waited):.0f} ms ({statistics.median(worked):.0f} ms of work)"
+        before, cpu = time.perf_counter(), time.process_time()
+        size = await reader.read(base, reading)
+        waited.append(time.perf_counter() - before)
+        worked.append(time.process_time() - cpu)
+        await asyncio.sleep(0.05)
+    row(reading.name, size, waited, worked, probe)
+
+
+def row(name: str, size: int, waited: list[float], worked: list[float], probe: LoopProbe) -> None:
+    times = (statistics.median(waited), statistics.median(worked))
+    longest = (probe.held, probe.worked, probe.collected)
+    cells = "{:>9.0f}{:>8.0f}{:>8.1f}{:>9.1f}{:>8.1f}".format(
+        *(1000 * each for each in (*times, *longest))
+    )
+    print(f"{name:32}{size / 1000:>8.0f}{cells}", flush=True)
 
 
 async def start(view: View, cache: TaskJsonCache) -> Listener:
@@ -112,17 +152,19 @@ async def start(view: View, cache: TaskJsonCache) -> Listener:
         app.router.add_route("*", "/{path:.*}", router.handle)
 
     operator_api = OperatorApi(view, cache, files, None, Access(auth, False, ()))
-    router = Router(pages, Metrics(), auth, "slave(1)", {PATH: operator_api.handle})
+    task_metrics = TaskMetrics(view.agent, view.usages, METRICS_MAX_TASKS, view.time_slicer)
+    apis = {PATH: operator_api.handle}
+    router = Router(pages, Metrics(), auth, "slave(1)", apis, task_metrics)
     inbox = Inbox(lambda process: True, lambda *_: None)
     return await serve(add_routes, inbox, bind("127.0.0.1", 0))
 
 
 async def measure(count: int, rounds: int) -> None:
+    gc.set_threshold(*limits.GC_THRESHOLDS)
     before = rss_kb(os.getpid())
     core = registered_core()
     refs = run_tasks(core, count)
     loaded = rss_kb(os.getpid())
-    gc.freeze()
     with tempfile.TemporaryDirectory() as directory:
         view = View(
             agent=core.view,
@@ -139,32 +181,58 @@ async def measure(count: int, rounds: int) -> None:
         cache = TaskJsonCache(view)
         listener = await start(view, cache)
         base = f"http://127.0.0.1:{listener.port}"
-        stalls = Stalls()
-        watching = asyncio.create_task(stalls.watch())
-        seconds, size = await fetch(f"{base}/state")
-        print(f"{count} tasks; /state has {size / 2**20:.1f} MB")
-        print(f"/state, nothing prepared: {seconds * 1000:.0f} ms, {stalls.take()}")
+        reader, probe = await Reader.start(), LoopProbe()
+        print(HEAD)
+        await show(base, Reading("/state, nothing prepared", "/state"), 1, reader, probe)
         warming = asyncio.create_task(cache.keep_warm())
         began = time.perf_counter()
         await asyncio.sleep(2 * limits.PAGE_WARM_INTERVAL + 1)
-        print(f"kept prepared for {time.perf_counter() - began:.0f} s: {stalls.take()}")
+        row("kept prepared", 0, [time.perf_counter() - began], [0.0], probe)
+        for reading in readings(refs):
+            await show(base, reading, rounds, reader, probe)
         print(f"memory: {(rss_kb(os.getpid()) - loaded) / count:.1f} kB a task for pages,")
         print(f"  beside {(loaded - before) / count:.1f} kB a task of the core's")
-        for path in PAGES:
-            print(f"{path}: {await medians(base + path, rounds)}, {stalls.take()}")
-        for call in CALLS:
-            given = ("-d", f'{{"type":"{call}"}}', "-H", "Content-Type: application/json")
-            print(f"{call}: {await medians(base + PATH, rounds, *given)}, {stalls.take()}")
-        took = await medians(f"{base}/state", rounds, "--compressed")
-        print(f"/state, gzip: {took}, {stalls.take()}")
-        began = time.perf_counter()
-        await asyncio.gather(*(fetch(base + "/state") for _ in range(8)))
-        took = f"{(time.perf_counter() - began) * 1000:.0f} ms"
-        print(f"8 readers of /state: {took}, {stalls.take()}")
-        watching.cancel()
         await measure_streams(base, core, refs)
         warming.cancel()
         await listener.close()
+        await measure_master(core, refs, rounds, reader, probe)
+        probe.close()
+        await reader.stop()
+
+
+def readings(refs: list[Ref]) -> list[Reading]:
+    ids = ",".join(ref.container_id for ref in refs[:50])
+    return [
+        *(Reading(path, path) for path in PAGES),
+        Reading("/containers of a framework", f"/containers?framework_id={FRAMEWORK}"),
+        Reading("/metrics of 1,000 tasks", "/metrics"),
+        Reading("/live/task", f"/live/task?id={refs[-1].container_id}"),
+        Reading("/live/usage", f"/live/usage?ids={ids}"),
+        # It ends when curl has waited for a second.
+        Reading("/live/events, the first second", "/live/events", ("-sN", "-m", "1")),
+        *(Reading.call(kind) for kind in CALLS),
+        *(Reading.call(kind, "application/x-protobuf") for kind in CALLS),
+        Reading("/state, gzip", "/state", ("--compressed",)),
+        Reading("/containers, gzip", "/containers", ("--compressed",)),
+        Reading("8 readers of /state", "/state", readers=8),
+        Reading("20 of /live/events", "/live/events", ("-sN", "-m", "1"), readers=STREAMS),
+    ]
+
+
+async def measure_master(
+    core: Core, refs: list[Ref], rounds: int, reader: Reader, probe: LoopProbe
+) -> None:
+    """The pages of the embedded master, with the same tasks."""
+    async with dev_master("127.0.0.1", 0) as master:
+        framework = MasterFramework(FrameworkId(FRAMEWORK), framework_info(), time.time())
+        for ref in refs:
+            wire = core.view.tasks[ref.task_key].wire
+            entry = TaskEntry(wire, Resources.of(wire.resources))
+            framework.tasks[ref.task_key.task_id] = entry
+        master.state.frameworks[framework.id] = framework
+        for path in MASTER_PAGES:
+            reading = Reading(f"embedded master's {path}", path)
+            await show(master.url, reading, rounds, reader, probe)
 
 
 async def measure_streams(base: str, core: Core, refs: list[Ref]) -> None:
