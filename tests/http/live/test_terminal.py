@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -140,6 +141,13 @@ SCREENS: list[tuple[str, list[str]]] = [
     ("a\r\nb\r\nc\x1b[1;1H\x1b[M", ["b", "c"]),
     ("a\x1b[?1049h\x1b[Hother\x1b[?1049lb", ["ab"]),
     ("\x1b7abc\x1b8x\x1b[3b", ["xxxx"]),
+    ("x\x1b[99999999b\x1b[9by\x1b[4h\r\x1b[2b", ["xxxxxxxxxx", "yyxxxxxxxx"]),
+    ("\u65e5\x1b[1G\x1b[Px", ["x"]),
+    ("\u65e5\x1b[9b.", ["\u65e5" * 5, "."]),
+    ("a\u65e5b\x1b[2D\x1b[@\x1b[P\x1b[1G\x1b[2P\x1b[1Gx", ["xb"]),
+    ("a\u65e5\x1b[1;2H\x1b[1K\x1b[1;1H\x1b[P\x1b[1Gx", ["x"]),
+    ("abc\x1b[2;3r\x1b[7m\x1b[4h\x1b[!px", ["xbc"]),
+    ("\x1b[9999\x18ok\x1b[9\x1aay\x1b]0;\x1a.", ["okay."]),
     ("a\tb\x1b[Zc", ["a       c"]),
     ("\x1b(0lqk\x1b(Bq", ["\u250c\u2500\u2510q"]),
     ("\u65e5\u672c\x1b[2Dx", ["\u65e5x"]),
@@ -171,3 +179,65 @@ async def test_the_screen_shows_what_control_sequences_say(page: Page) -> None:
     for (output, expected), found in zip(SCREENS, shown, strict=True):
         full: Any = expected + [""] * (4 - len(expected))
         assert found == [full, full], repr(output[:100])
+
+
+MARKS = ["", "", "", "?", ">", "=", "<"]
+NUMBERS = ["", "0", "1", "2", "3", "7", "25", "38", "47", "1049", "9999", "99999999999", "-1"]
+ODD = [
+    "\u65e5",
+    "e\u0301",
+    "\u202e",
+    "\U0001f469\u200d\U0001f467",
+    "\ufeff",
+    "\x18",
+    "\x7f",
+    "text\r\n",
+]
+
+
+def odd_sequence(random: Random) -> str:
+    """One of any kind: known or not, complete or not, with counts and strings of any length."""
+    match random.randrange(10):
+        case 0:
+            return f"\x1b{chr(random.randrange(0x20, 0x7F))}{random.choice('0AB8')}"
+        case 1:
+            text = "52;c;" + "A" * random.randrange(300)
+            return random.choice("\x9d\x90\x9e") + text + random.choice(["\x07", "\x1b\\", ""])
+        case 2:
+            return chr(random.choice([random.randrange(0xA0), random.randrange(0xE000, 0x110000)]))
+        case 3:
+            return random.choice(ODD) * random.randrange(20)
+    numbers = ";".join(random.choice(NUMBERS) for _ in range(random.randrange(4)))
+    middle = random.choice(["", "", "", " ", "$", "!", "\r"])
+    return f"\x1b[{random.choice(MARKS)}{numbers}{middle}{chr(random.randrange(0x40, 0x7F))}"
+
+
+async def test_no_output_disturbs_the_screen_or_keeps_the_page_busy(page: Page) -> None:
+    """Kilobytes of sequences with large counts take less than 440 kB of text; random ones."""
+    busy = [f"\x1b[9999{final}" * 145 for final in "bSTLM@PXABCDEFGHZd"]
+    others = ("\x1b[2J", "\x1b[J", "\x1bc", "\x1b[?47h\x1b[?47l", "\n")
+    busy += [one * (1000 // len(one)) for one in others]
+    random = Random(14)
+    outputs = [odd_sequence(random) for _ in range(2000)]
+    async with serving_api() as api:
+        await page.open("about:blank")
+        await page.open(str(api.client.make_url("/live/index.html")))
+        wrong, share = await page.evaluate(
+            "import('/live/screen.js').then(({ Screen }) => {"
+            "  const screen = new Screen(200, 500), wrong = [];"
+            "  const seconds = (write) => { const begun = performance.now(); write();"
+            "    return performance.now() - begun; };"
+            "  const text = seconds(() => screen.write('some text\\r\\n'.repeat(4e4)));"
+            f"  const busy = seconds(() => {json.dumps(busy)}.forEach((one) => screen.write(one)));"
+            f"  {json.dumps(outputs)}.forEach((output, i) => {{"
+            "    screen.write(`x${output}`);"
+            "    if (i % 200 === 199) screen.resize(1 + (i % 130), 1 + (i % 370));"
+            "    const { lines, row, rows, column, columns, scrolled } = screen;"
+            "    const inside = row >= 0 && row < rows && column >= 0 && column < columns;"
+            "    const whole = i % 50 || lines.every(({ cells }) => cells.length === columns);"
+            "    if (!inside || !whole || lines.length !== rows || scrolled.length > 2000)"
+            "      wrong.push(output);"
+            "  }); return [wrong, busy / text]; })"
+        )
+    assert wrong == []
+    assert share < 1

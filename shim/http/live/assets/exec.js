@@ -6,6 +6,7 @@ const RECORDIO = "application/recordio";
 const LENGTH_MAX = 20;
 const RECORD_MAX = 16 * 1024 * 1024;
 const WAITING_MAX = 1024 * 1024;
+const TURN_MS = 30;
 const SIGNALS = { 2: "SIGINT", 3: "SIGQUIT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM" };
 
 export async function call(type, body, more = {}) {
@@ -84,10 +85,17 @@ export class ExecSession {
 
   async read(reader) {
     const records = new Records();
+    let begun = performance.now();
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      for (const record of records.feed(value)) if (record.type === "DATA") this.show(record.data);
+      for (const record of records.feed(value)) {
+        if (record.type === "DATA") this.show(record.data);
+        // Much output at once leaves the page its turns.
+        if (performance.now() - begun < TURN_MS) continue;
+        await new Promise((resolve) => { setTimeout(resolve); });
+        begun = performance.now();
+      }
     }
   }
 

@@ -13,15 +13,77 @@ const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff
 
 const cell = (text, style) => ({ text, style });
 
+// Cells are never changed, only replaced: equal ones may be one object.
 class Line {
   constructor(columns, style = PLAIN) {
-    this.cells = Array.from({ length: columns }, () => cell(" ", style));
+    this.columns = columns;
+    this.clear(style);
+  }
+
+  // A line without text has no cells until one is asked for: a screen is cleared in no time.
+  clear(style) {
+    this.blank = style;
+    this.made = null;
     this.dirty = true;
   }
 
-  fill(from, to, style) {
-    for (let i = Math.max(0, from); i < Math.min(to, this.cells.length); i += 1) this.cells[i] = cell(" ", style);
+  get cells() {
+    return (this.made ||= new Array(this.columns).fill(cell(" ", this.blank)));
+  }
+
+  resize(columns) {
+    if (this.made) {
+      const missing = Math.max(0, columns - this.columns);
+      this.made = this.made.slice(0, columns).concat(new Array(missing).fill(cell(" ", PLAIN)));
+    }
+    this.columns = columns;
     this.dirty = true;
+  }
+
+  // `count` characters of `width` cells each, of which all have room.
+  put(at, text, width, count, style) {
+    const { cells } = this;
+    const end = at + width * count;
+    this.part(at);
+    this.part(end);
+    cells.fill(cell(text, style), at, end);
+    if (width === 2) for (let i = at + 1; i < end; i += 2) cells[i] = cell("", style);
+    this.dirty = true;
+  }
+
+  erase(from, to, style) {
+    if (from <= 0 && to >= this.columns) {
+      this.clear(style);
+      return;
+    }
+    this.part(from);
+    this.part(to);
+    this.cells.fill(cell(" ", style), from, to);
+    this.dirty = true;
+  }
+
+  insert(at, count, style) {
+    this.part(at);
+    this.cells.splice(at, 0, ...new Array(Math.min(count, this.columns - at)).fill(cell(" ", style)));
+    this.cells.length = this.columns;
+    this.dirty = true;
+  }
+
+  remove(at, count, style) {
+    const gone = Math.min(count, this.columns - at);
+    this.part(at);
+    this.part(at + gone);
+    this.cells.splice(at, gone);
+    this.cells.push(...new Array(gone).fill(cell(" ", style)));
+    this.dirty = true;
+  }
+
+  // A character of two cells that loses one is gone.
+  part(column) {
+    const { cells } = this;
+    if (!column || cells[column]?.text !== "") return;
+    cells[column - 1] = cell(" ", cells[column - 1].style);
+    cells[column] = cell(" ", cells[column].style);
   }
 
   get text() {
@@ -42,6 +104,15 @@ export class Screen {
   reset() {
     this.lines = this.blank();
     this.row = this.column = 0;
+    this.wrapping = false;
+    this.main = null;
+    this.last = null;
+    this.parser = new Parser(this);
+    this.softReset();
+  }
+
+  // Text and cursor stay.
+  softReset() {
     this.style = PLAIN;
     this.top = 0;
     this.bottom = this.rows - 1;
@@ -49,10 +120,6 @@ export class Screen {
     this.modes = { wrap: true, cursor: true, applicationKeys: false, bracketedPaste: false, insert: false };
     this.drawing = [false, false];
     this.shifted = 0;
-    this.wrapping = false;
-    this.main = null;
-    this.last = "";
-    this.parser = new Parser(this);
   }
 
   blank() {
@@ -65,7 +132,7 @@ export class Screen {
 
   // Lines that left the screen since the last call.
   takeScrolled() {
-    const { scrolled } = this;
+    const scrolled = this.scrolled.slice(-SCROLLBACK);
     this.scrolled = [];
     return scrolled;
   }
@@ -80,11 +147,7 @@ export class Screen {
         this.row -= 1;
       }
     }
-    for (const line of [...this.lines, ...(this.main?.lines || [])]) {
-      line.cells.length = Math.min(line.cells.length, columns);
-      while (line.cells.length < columns) line.cells.push(cell(" ", PLAIN));
-      line.dirty = true;
-    }
+    for (const line of [...this.lines, ...(this.main?.lines || [])]) line.resize(columns);
     this.rows = rows;
     this.columns = columns;
     while (this.lines.length < rows) this.lines.push(new Line(columns));
@@ -103,6 +166,16 @@ export class Screen {
       else if (ZERO_WIDTH.test(character)) return this.combine(character);
     }
     const width = code > 0x7f && WIDE.test(character) && this.columns > 1 ? 2 : 1;
+    this.place(text, width, 1);
+    this.last = { text, width };
+  }
+
+  // The last character once more, up to the end of its line: programs fill lines so.
+  repeat(count) {
+    if (this.last) this.place(this.last.text, this.last.width, count);
+  }
+
+  place(text, width, count) {
     if (this.wrapping || this.column + width > this.columns) {
       if (this.modes.wrap) {
         this.goto(this.row, 0);
@@ -110,22 +183,12 @@ export class Screen {
       } else this.column = this.columns - width;
     }
     const line = this.lines[this.row];
-    if (this.modes.insert) this.insertCells(width);
-    this.part(line, this.column);
-    this.part(line, this.column + width);
-    line.cells[this.column] = cell(text, this.style);
-    if (width === 2) line.cells[this.column + 1] = cell("", this.style);
-    line.dirty = true;
-    this.last = character;
-    this.wrapping = this.column + width >= this.columns;
-    this.column = Math.min(this.columns - 1, this.column + width);
-  }
-
-  // A character of two cells that loses one is gone.
-  part(line, column) {
-    if (line.cells[column]?.text !== "") return;
-    line.cells[column - 1] = cell(" ", line.cells[column - 1].style);
-    line.cells[column] = cell(" ", line.cells[column].style);
+    const fitting = Math.min(count, Math.floor((this.columns - this.column) / width));
+    const end = this.column + width * fitting;
+    if (this.modes.insert) line.insert(this.column, width * fitting, this.erased());
+    line.put(this.column, text, width, fitting, this.style);
+    this.wrapping = end >= this.columns;
+    this.column = Math.min(this.columns - 1, end);
   }
 
   combine(mark) {
@@ -163,26 +226,20 @@ export class Screen {
 
   // Up by `count` lines, or down by as many when it is negative.
   scroll(count, from = this.top) {
-    const size = this.bottom - from + 1;
-    for (let i = 0; i < Math.min(size, Math.abs(count)); i += 1) {
-      const line = new Line(this.columns, this.erased());
-      if (count > 0) {
-        const [gone] = this.lines.splice(from, 1);
-        if (from === 0 && !this.main) this.keep(gone);
-        this.lines.splice(this.bottom, 0, line);
-      } else {
-        this.lines.splice(this.bottom, 1);
-        this.lines.splice(from, 0, line);
-      }
-    }
-    for (const line of this.lines) line.dirty = true;
+    const size = Math.min(this.bottom - from + 1, Math.abs(count));
+    const style = this.erased();
+    const made = Array.from({ length: size }, () => new Line(this.columns, style));
+    const below = this.bottom - size + 1;
+    const gone = this.lines.splice(count > 0 ? from : below, size);
+    this.lines.splice(count > 0 ? below : from, 0, ...made);
+    if (count > 0 && from === 0 && !this.main) gone.forEach((line) => this.keep(line));
     this.wrapping = false;
   }
 
   keep(line) {
     line.dirty = true;
     this.scrolled.push(line);
-    if (this.scrolled.length > SCROLLBACK) this.scrolled.shift();
+    if (this.scrolled.length > 2 * SCROLLBACK) this.scrolled = this.scrolled.slice(-SCROLLBACK);
   }
 
   // --- erasing, inserting -------------------------------------------------------------------
@@ -193,29 +250,28 @@ export class Screen {
 
   eraseInLine(what) {
     const [from, to] = [[this.column, this.columns], [0, this.column + 1], [0, this.columns]][what] || [0, 0];
-    this.lines[this.row].fill(from, to, this.erased());
+    if (to) this.eraseCells(from, to);
     this.wrapping = false;
   }
 
   eraseInScreen(what) {
     if (what < 2) this.eraseInLine(what);
+    const style = this.erased();
     this.lines.forEach((line, row) => {
-      if (what === 2 || (what === 0 && row > this.row) || (what === 1 && row < this.row)) line.fill(0, this.columns, this.erased());
+      if (what === 2 || (what === 0 && row > this.row) || (what === 1 && row < this.row)) line.clear(style);
     });
   }
 
+  eraseCells(from, to) {
+    this.lines[this.row].erase(from, Math.min(to, this.columns), this.erased());
+  }
+
   insertCells(count) {
-    const { cells } = this.lines[this.row];
-    cells.splice(this.column, 0, ...Array.from({ length: Math.min(count, this.columns) }, () => cell(" ", this.erased())));
-    cells.length = this.columns;
-    this.lines[this.row].dirty = true;
+    this.lines[this.row].insert(this.column, count, this.erased());
   }
 
   deleteCells(count) {
-    const { cells } = this.lines[this.row];
-    cells.splice(this.column, count);
-    while (cells.length < this.columns) cells.push(cell(" ", this.erased()));
-    this.lines[this.row].dirty = true;
+    this.lines[this.row].remove(this.column, count, this.erased());
   }
 
   editLines(count) {

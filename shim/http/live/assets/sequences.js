@@ -3,6 +3,7 @@
 
 const SEQUENCE = 256;
 const COUNT = 10000;
+const CANCEL = "\x18\x1a";
 
 // Characters in, calls of the screen out. `state` is the method that takes the next character.
 export class Parser {
@@ -58,6 +59,7 @@ export class Parser {
   }
 
   csi(character) {
+    if (CANCEL.includes(character)) this.state = this.ground;
     if (character < " ") return void this.control(character);
     if (character < "@" || character > "~") {
       this.sequence = (this.sequence + character).slice(0, SEQUENCE);
@@ -66,7 +68,7 @@ export class Parser {
     this.state = this.ground;
     const [, mark, parameters, rest] = /^([<-?]*)([0-9;:]*)(.*)$/s.exec(this.sequence);
     const numbers = parameters.split(";").map((text) => Math.min(COUNT, parseInt(text, 10) || 0));
-    if (rest === "!" && character === "p") this.screen.reset();
+    if (rest === "!" && character === "p") this.screen.softReset();
     if (rest) return;
     if (mark === "") SEQUENCES[character]?.(this.screen, numbers, parameters);
     if (mark === "?" && "hl".includes(character)) for (const number of numbers) this.screen.setMode(number, character === "h");
@@ -75,7 +77,7 @@ export class Parser {
 
   // OSC, DCS and such: titles, links, colours of the terminal. Nothing in them is taken.
   string(character) {
-    if (character === "\x07" || character === "\x9c" || character === "\x18") this.state = this.ground;
+    if (character === "\x07" || character === "\x9c" || CANCEL.includes(character)) this.state = this.ground;
     else if (character === "\x1b") {
       this.sequence = "";
       this.state = this.escape;
@@ -148,11 +150,9 @@ const SEQUENCES = {
   P: (screen, [count]) => screen.deleteCells(count || 1),
   S: (screen, [count]) => screen.scroll(count || 1),
   T: (screen, [count]) => screen.scroll(-(count || 1)),
-  X: (screen, [count]) => screen.lines[screen.row].fill(screen.column, screen.column + (count || 1), screen.erased()),
+  X: (screen, [count]) => screen.eraseCells(screen.column, screen.column + (count || 1)),
   Z: (screen, [count]) => screen.goto(screen.row, (Math.ceil(screen.column / 8) - (count || 1)) * 8),
-  b(screen, [count]) {
-    if (screen.last) for (let i = 0; i < Math.min(count || 1, screen.columns * screen.rows); i += 1) screen.put(screen.last);
-  },
+  b: (screen, [count]) => screen.repeat(count || 1),
   c: (screen) => screen.reply("\x1b[?1;2c"),
   d: (screen, [row]) => screen.goto((row || 1) - 1, screen.column),
   h: (screen, numbers) => { if (numbers.includes(4)) screen.modes.insert = true; },

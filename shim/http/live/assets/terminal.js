@@ -7,6 +7,8 @@ import { element, printable } from "./text.js";
 const SPOKEN = 1000;
 const SPEAK_MS = 400;
 const PASTE_MAX = 256 * 1024;
+const SPANS_MAX = 50000;
+const PAUSES = 3;
 
 const CURSOR_KEYS = { ArrowUp: "A", ArrowDown: "B", ArrowRight: "C", ArrowLeft: "D", Home: "H", End: "F" };
 const KEYS = {
@@ -43,6 +45,8 @@ export class Terminal {
     this.session = null;
     this.elements = new WeakMap();
     this.unspoken = "";
+    this.spans = 0;
+    this.pause = 0;
     this.scrollback = element("div", {});
     this.lines = element("div", {});
     this.input = element("textarea", {
@@ -79,6 +83,7 @@ export class Terminal {
     if (!argv.length || this.session) return;
     this.view.hidden = false;
     this.scrollback.replaceChildren();
+    this.spans = 0;
     this.screen = new Screen(24, 80, (answer) => this.session?.send(answer));
     this.session = new ExecSession(this.container, (text) => this.write(text), (text) => this.say(text));
     const size = this.measure();
@@ -156,17 +161,19 @@ export class Terminal {
   draw() {
     if (this.drawing || !this.screen) return;
     this.drawing = true;
-    requestAnimationFrame(() => {
+    // A screen of many colours takes long to draw: the rest of the page has its turn between.
+    setTimeout(() => requestAnimationFrame(() => {
       this.drawing = false;
+      const begun = performance.now();
       this.drawNow();
-    });
+      this.pause = PAUSES * (performance.now() - begun);
+    }), this.pause);
   }
 
   drawNow() {
     const { screen, view } = this;
     const atEnd = view.scrollTop + view.clientHeight >= view.scrollHeight - 4;
-    this.scrollback.append(...screen.takeScrolled().map((line) => this.lineElement(line, -1)));
-    while (this.scrollback.childElementCount > SCROLLBACK) this.scrollback.firstChild.remove();
+    this.keep(screen.takeScrolled().map((line) => this.lineElement(line, -1)));
     if (this.cursorLine) this.cursorLine.dirty = true;
     this.cursorLine = screen.lines[screen.row];
     this.cursorLine.dirty = true;
@@ -175,6 +182,17 @@ export class Terminal {
     // Input methods show what is being typed at the cursor.
     this.input.style.top = `${this.lines.children[screen.row].offsetTop}px`;
     if (atEnd) view.scrollTop = view.scrollHeight;
+  }
+
+  // Lines that left the screen, the newest ones: fewer of many colours.
+  keep(lines) {
+    const { scrollback } = this;
+    scrollback.append(...lines);
+    for (const line of lines) this.spans += line.childElementCount;
+    while (scrollback.childElementCount > SCROLLBACK || this.spans > SPANS_MAX) {
+      this.spans -= scrollback.firstChild.childElementCount;
+      scrollback.firstChild.remove();
+    }
   }
 
   lineElement(line, cursor) {
