@@ -279,7 +279,7 @@ BUGS = (
     Bug(
         "an executor with a token may be spoken for without it",
         "shim/http/executor_api/handler.py",
-        "elif self._token_required or self._proved.get(key) == container_id:",
+        "elif self._token_required or executor.authenticated:",
         "elif self._token_required:",
         (EXECUTOR_API,),
     ),
