@@ -1,4 +1,4 @@
-"""The list of planted bugs is in step with the code. ``scripts/planted`` shows that each is found."""
+"""The list of planted bugs is in step with the code; ``scripts/planted`` finds each."""
 
 from __future__ import annotations
 
