@@ -76,8 +76,24 @@ DNS_RETRY = 2.0
 """Between two attempts to resolve the master's name."""
 
 KEEPALIVE = 10 * 365 * 24 * 3600.0
-"""The server never closes an idle connection. When the master's connection breaks, the master
-counts the agent as disconnected, and tasks of frameworks without checkpointing are lost."""
+"""The server never closes an idle connection of a master. When it breaks, the master counts the
+agent as disconnected, and tasks of frameworks without checkpointing are lost."""
+
+ACCEPT_BACKLOG = 128
+"""Connections that wait to be taken, as aiohttp's."""
+
+HEAD_TIMEOUT = 60.0
+"""From the first byte of a connection to the end of its first request's head."""
+
+REQUEST_BODY_TIMEOUT = 300.0
+"""For the whole body of a call that is no stream."""
+
+OUTPUT_TIMEOUT = 600.0
+"""For a client to take what waits for it. As SESSION_WRITE_TIMEOUT: ctrl-s stops a terminal."""
+
+IDLE_TIMEOUT = 600.0
+"""Between two requests of a client that is neither a master, nor a framework or executor. Longer
+than proxies keep an idle connection, which would else close it while they send."""
 
 SERVER_CLOSE = 1.0
 """At exit, for requests under way."""

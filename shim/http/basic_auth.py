@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from collections.abc import Mapping
 
@@ -36,7 +35,7 @@ class BasicAuth:
             return None
         try:
             principal, _, secret = base64.b64decode(encoded, validate=True).partition(b":")
-        except binascii.Error:
+        except ValueError:
             return None
         # An unknown principal is compared as well: timing must not reveal which principals exist.
         name = principal.decode(errors="replace")

@@ -71,7 +71,7 @@ class Router:
             callback = _callback(request.query)
             response = await self._pages[path](request.query)
         except HttpError as error:
-            return web.Response(status=error.status, text=error.text, headers=error.headers)
+            return refusal(error)
         return await send(request, response, callback)
 
     def _find(self, path: str) -> str:
@@ -104,6 +104,14 @@ class Router:
 
 
 # --- sending ------------------------------------------------------------------------------------
+
+
+def refusal(error: HttpError) -> web.Response:
+    """The answer is the last one of its connection: who is refused waits, or comes with another
+    request, and keeps no connection meanwhile."""
+    response = web.Response(status=error.status, text=error.text, headers=error.headers)
+    response.force_close()
+    return response
 
 
 def _callback(query: Mapping[str, str]) -> str:

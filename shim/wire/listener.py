@@ -17,6 +17,7 @@ from aiohttp import web
 
 from shim import limits
 from shim.errors import PeerError
+from shim.wire.connection_guard import ConnectionGuard
 from shim.wire.tls import HANDSHAKE, Tls, verify_connection
 from shim.wire.tls_errors import handshake_problem
 
@@ -30,7 +31,7 @@ class Acceptor:
         self._runner = runner
         self._listening = listening
         self._tls = tls
-        self._site: web.SockSite | None = None
+        self._server: asyncio.Server | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._opening: set[asyncio.Task[None]] = set()
         """Connections whose handshake is under way."""
@@ -38,22 +39,29 @@ class Acceptor:
 
     async def start(self) -> None:
         if self._tls is None:
-            self._site = web.SockSite(self._runner, self._listening)
-            await self._site.start()
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(
+                self._guarded, sock=self._listening, backlog=limits.ACCEPT_BACKLOG
+            )
             return
         self._listening.setblocking(False)
         self._accepting = asyncio.create_task(self._accept(self._tls), name="TLS listener")
 
     async def close(self) -> None:
         """Take no further connection."""
-        if self._site is not None:
-            await self._site.stop()
+        if self._server is not None:
+            self._server.close()
         if self._accepting is not None:
             opening = [self._accepting, *self._opening]
             for task in opening:
                 task.cancel()
             await asyncio.gather(*opening, return_exceptions=True)
             self._listening.close()
+
+    def _guarded(self) -> asyncio.Protocol:
+        """The protocol of one connection."""
+        assert self._runner.server is not None
+        return ConnectionGuard(self._runner.server())
 
     async def _accept(self, tls: Tls) -> None:
         loop = asyncio.get_running_loop()
@@ -98,11 +106,10 @@ class Acceptor:
 
     async def _serve(self, connection: socket.socket, peer: str, tls: Tls | None) -> None:
         loop = asyncio.get_running_loop()
-        server = cast(Callable[[], asyncio.Protocol], self._runner.server)
         if tls is None:
-            await loop.connect_accepted_socket(server, connection)
+            await loop.connect_accepted_socket(self._guarded, connection)
             return
-        gate = _VerifiedPeer(server)
+        gate = _VerifiedPeer(self._guarded)
         transport, _ = await loop.connect_accepted_socket(
             lambda: gate,
             connection,

@@ -2,8 +2,9 @@
 
 A message is read, delivered and answered with 202 before the next one of its connection is read.
 A master regards the connection that it opened as its link to the agent: when the connection
-breaks, the agent counts as disconnected. So the server never closes a connection: neither an idle
-one, nor after an oversized body, nor after a failed delivery.
+breaks, the agent counts as disconnected. So the server never closes a connection on which a message
+came, or nothing yet: neither an idle one, nor after an oversized body, nor after a failed delivery.
+``connection_guard`` ends the connections of other clients.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from aiohttp.http_exceptions import HttpProcessingError
 from shim import limits
 from shim.errors import PeerError
 from shim.model.ids import Pid
+from shim.wire.connection_guard import ConnectionGuard
 from shim.wire.framing import is_message, sender_of, target_of
 from shim.wire.listener import Acceptor
 from shim.wire.tls import Tls
 
 Deliver = Callable[[str, Pid, str, bytes], None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+LINKS = ("/api/v1/executor", "/api/v1/scheduler")
+"""Ends of paths. Who calls these subscribes again when one of its connections is closed."""
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +122,17 @@ async def _read_body(request: web.Request) -> bytes | None:
     return b"".join(parts) if size <= limits.MESSAGE_BYTES else None
 
 
+@web.middleware
+async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    guard = request.transport and request.transport.get_protocol()
+    if not isinstance(guard, ConnectionGuard):
+        # The connection is gone already.
+        return await handler(request)
+    is_link = is_message(request.method, request.headers) or request.path.endswith(LINKS)
+    with guard.serving(is_link=is_link):
+        return await handler(request)
+
+
 async def _not_found(request: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
 
@@ -158,7 +174,7 @@ async def serve(
     tls: Tls | None = None,
 ) -> Listener:
     """Answers on a socket of ``bind``; ``setup`` adds the ordinary routes."""
-    app = web.Application(middlewares=[inbox.middleware])
+    app = web.Application(middlewares=[_guarded, inbox.middleware])
     setup(app)
     # Without this route aiohttp would raise an exception for every message before its 404.
     app.router.add_route("*", "/{anything:.*}", _not_found)

@@ -31,6 +31,7 @@ def test_an_empty_secret_is_accepted() -> None:
         "",
         "Basic",
         "Basic !!!",
+        "Basic \u00e9",
         "Basic Ym9i",
         basic("bob:wrong"),
         basic("bob:"),

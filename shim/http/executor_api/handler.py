@@ -20,7 +20,8 @@ from shim.core.view import AgentView
 from shim.http.executor_api import calls
 from shim.http.executor_api.executor_streams import EventStream, ExecutorStreams
 from shim.http.executor_api.token import Claims, InvalidToken, verify
-from shim.http.responses import HttpError, method_not_allowed
+from shim.http.responses import HttpError, late_body, method_not_allowed
+from shim.http.router import refusal
 from shim.model.facts import ExecutorCalled, Fact
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId
 from shim.protos.executor_pb2 import Call
@@ -59,6 +60,15 @@ class ExecutorApi:
         if request.method != "POST":
             raise method_not_allowed(request.method)
         call = await _read_call(request)
+        try:
+            return await self._carry_out(request, call)
+        except HttpError as error:
+            if call.type != Call.SUBSCRIBE:
+                raise
+            # It connects again. Other calls keep their connection: its end ends a subscription.
+            return refusal(error)
+
+    async def _carry_out(self, request: web.Request, call: Call) -> web.StreamResponse:
         accept = request.headers.get("Accept")
         content_type = calls.event_type(accept) if call.type == Call.SUBSCRIBE else ""
         if call.type == Call.HEARTBEAT:
@@ -125,11 +135,15 @@ async def _read_call(request: web.Request) -> Call:
     """The call in the body. A large body is parsed in a thread. Raises HttpError."""
     parts: list[bytes] = []
     size = 0
-    async for part in request.content.iter_any():
-        size += len(part)
-        if size > limits.EXECUTOR_CALL_BYTES:
-            raise HttpError(413, f"A call has at most {limits.EXECUTOR_CALL_BYTES} bytes")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(limits.REQUEST_BODY_TIMEOUT):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > limits.EXECUTOR_CALL_BYTES:
+                    raise HttpError(413, f"A call has at most {limits.EXECUTOR_CALL_BYTES} bytes")
+                parts.append(part)
+    except TimeoutError:
+        raise late_body() from None
     content_type = request.headers.get("Content-Type")
     if size < limits.EXECUTOR_CALL_INLINE:
         return calls.parse(content_type, b"".join(parts))

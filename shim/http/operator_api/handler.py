@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -27,8 +28,8 @@ from shim.http.operator_api.reads import Reads
 from shim.http.operator_api.rights import check_origin, check_right
 from shim.http.operator_api.sessions import Sessions
 from shim.http.operator_api.streams import EOF, CallRecords
-from shim.http.responses import HttpError
-from shim.http.router import send
+from shim.http.responses import HttpError, late_body
+from shim.http.router import refusal, send
 from shim.http.task_json_cache import TaskJsonCache
 from shim.http.view import View
 from shim.protos.agent_pb2 import Call, Response
@@ -69,7 +70,7 @@ class OperatorApi:
         try:
             return await self._answer(request)
         except HttpError as error:
-            return web.Response(status=error.status, text=error.text, headers=error.headers)
+            return refusal(error)
 
     async def close(self) -> None:
         self._log_level.close()
@@ -149,18 +150,22 @@ class OperatorApi:
 
 
 async def _body(request: web.Request) -> bytes:
-    """The body of a call. Raises HttpError (413) for a large one as soon as it is known."""
+    """The body of a call. Raises HttpError (413) for a large one as soon as it is known, and
+    (408) for one that does not come."""
     too_large = HttpError(413, f"A call has at most {limits.API_CALL_BYTES} bytes")
     if (request.content_length or 0) > limits.API_CALL_BYTES:
         raise too_large
     parts: list[bytes] = []
     size = 0
     try:
-        async for part in request.content.iter_any():
-            size += len(part)
-            if size > limits.API_CALL_BYTES:
-                raise too_large
-            parts.append(part)
+        async with asyncio.timeout(limits.REQUEST_BODY_TIMEOUT):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > limits.API_CALL_BYTES:
+                    raise too_large
+                parts.append(part)
+    except TimeoutError:
+        raise late_body() from None
     except (ConnectionError, web.RequestPayloadError) as error:
         raise HttpError(400, f"The body cannot be read: {error}") from None
     return b"".join(parts)

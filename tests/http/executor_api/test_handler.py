@@ -146,12 +146,14 @@ async def test_the_checks_come_in_the_order_of_a_stock_agent(agent: Agent) -> No
     assert (await agent.send(call("HEARTBEAT"))).status == 202, "its ids may be dummies"
     unknown = await agent.subscribe()
     assert (unknown.status, await unknown.text()) == (400, "Framework cannot be found")
+    assert unknown.headers["Connection"] == "close"
     agent.launch()
     body = call(subscribe={}, executor_id={"value": "X"})
     unknown = await agent.send(body)
     assert (unknown.status, await unknown.text()) == (400, "Executor cannot be found")
     early = await agent.send(update())
     assert (early.status, await early.text()) == (403, "Executor is not subscribed")
+    assert "Connection" not in early.headers, "its end would end a subscription"
     assert (await agent.subscribe()).status == 200
     assert (await agent.send(call("UNKNOWN"))).status == 501
     agent.shim.core.registration.state = State.RECOVERING

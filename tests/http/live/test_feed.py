@@ -183,6 +183,7 @@ async def test_too_many_streams_are_refused(
         refused = await client.get("/live/events")
         assert refused.status == 503
         assert await refused.text() == "2 event streams are open already\n"
+        assert refused.headers["Connection"] == "close", "ten thousand would stay open"
         first.close()
         second.close()
 

@@ -291,6 +291,8 @@ async def test_streams_are_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) ->
     records = await exec_(api, ref, "cat")
     text = "1 streams of processes are open, the most there may be"
     assert await api.refused(launch(ref, "cat", value="b"), STREAM) == (503, text)
+    refused = await api.post(launch(ref, "cat", value="b"), STREAM)
+    assert refused.headers["Connection"] == "close"
     api.engine.processes[0].end(0)
     await records.output()
     assert await (await exec_(api, ref, "exit", "0", value="c")).output() == {}

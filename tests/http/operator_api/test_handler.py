@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
@@ -113,6 +114,18 @@ async def test_a_large_body_is_refused_before_it_is_read(api: Api) -> None:
     assert await api.refused(large) == (413, text)
     assert (await api.post(endless())).status == 413
     assert (await api.post(HEALTH)).status == 200
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "REQUEST_BODY_TIMEOUT", 0.05)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(0.2)
+
+    assert (await api.post(slow())).status == 408
 
 
 async def test_a_recovering_agent_answers_no_call(api: Api) -> None:
