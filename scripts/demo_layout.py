@@ -3,7 +3,7 @@
 demo_layout.py addresses SUBNET
     the gateway, the shim's fixed address, and the range that Docker may choose from
 demo_layout.py ha SUBNET
-    the fixed addresses of --ha: three masters, Marathon, two machines of the agent
+    the fixed addresses of --ha: three masters, Marathon, two machines of the agent, three Consuls
 demo_layout.py further SHIM_ADDRESS NUMBER
     the fixed address of agent NUMBER; SHIM_ADDRESS is the first agent's
 demo_layout.py share COUNT CPUS MEMORY_BYTES PORTS
@@ -20,8 +20,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-HA = range(2, 8)
-"""The places of --ha, counted from the network's address."""
+HA = (*range(2, 8), *range(11, 14))
+"""The places of --ha, counted from the network's address. The last three are else those of further
+agents."""
 FIXED = 10
 """The shim's place in its network, counted from the network's address."""
 SMALLEST_PREFIX = 26

@@ -42,10 +42,11 @@ ha_close_secrets() {
     >/dev/null 9>&-
 }
 
-# Consul first: the shim's token needs its permissions before the shim uses it.
+# Consul first: the shim's token needs its permissions before the shim uses it. ZooKeeper elects a leader
+# meanwhile.
 ha_consul() {
   [ "${HA:-}" = 1 ] || return 0
-  compose "$UP_SECONDS" up -d consul consul2 consul3 &&
+  compose "$UP_SECONDS" up -d consul consul2 consul3 zookeeper zookeeper2 zookeeper3 &&
     wait_for "three Consul servers to elect a leader and take the shim's token" \
       "$HA_CONSUL_SECONDS" ha_grant
 }

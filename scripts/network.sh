@@ -37,11 +37,13 @@ choose_network() {
   [ "${HA:-}" != 1 ] || choose_ha_addresses
 }
 
-# A certificate names the address of the server or machine that has it.
+# A certificate names the address of the server or machine that has it. A Consul server that comes back with
+# another address is refused, until the others have given up the old one after most of a minute.
 choose_ha_addresses() {
   read -r MASTER_ADDRESS MASTER2_ADDRESS MASTER3_ADDRESS MARATHON_ADDRESS MACHINE_ADDRESS \
-    MACHINE2_ADDRESS <<<"$(layout ha "$SUBNET")"
-  export MASTER_ADDRESS MASTER2_ADDRESS MASTER3_ADDRESS MARATHON_ADDRESS MACHINE_ADDRESS MACHINE2_ADDRESS
+    MACHINE2_ADDRESS CONSUL_ADDRESS CONSUL2_ADDRESS CONSUL3_ADDRESS <<<"$(layout ha "$SUBNET")"
+  export MASTER_ADDRESS MASTER2_ADDRESS MASTER3_ADDRESS MARATHON_ADDRESS MACHINE_ADDRESS MACHINE2_ADDRESS \
+    CONSUL_ADDRESS CONSUL2_ADDRESS CONSUL3_ADDRESS
 }
 
 # The address of published ports and HOST tasks, for containers and for a browser on that host.
