@@ -34,23 +34,32 @@ engine_host() {
   esac
 }
 
-# Sets COMPOSE. 1.28 is the first version that knows profiles.
+# Sets COMPOSE.
 find_compose() {
-  local version
   if limit "$ASK_SECONDS" docker compose version >/dev/null 2>&1; then
     COMPOSE=(docker compose)
-  elif version=$(limit "$ASK_SECONDS" docker-compose version --short 2>/dev/null); then
+  elif have docker-compose; then
     COMPOSE=(docker-compose)
-    case $version in
-    1.[0-9] | 1.[0-9].* | 1.1[0-9].* | 1.2[0-7].*)
-      WHY="docker-compose $version is too old: 1.28 or newer is needed"
-      return 1
-      ;;
-    esac
   else
     WHY="there is no Docker Compose (Debian: apt-get install docker-compose)"
     return 1
   fi
+}
+
+# 1.28 is the first version that knows profiles. Only a start asks: docker-compose takes half a second.
+compose_is_new_enough() {
+  local version
+  [ "${COMPOSE[0]}" = docker-compose ] || return 0
+  version=$(limit "$ASK_SECONDS" docker-compose version --short 2>/dev/null) || {
+    WHY="docker-compose does not run (Debian: apt-get install docker-compose)"
+    return 1
+  }
+  case $version in
+  1.[0-9] | 1.[0-9].* | 1.1[0-9].* | 1.2[0-7].*)
+    WHY="docker-compose $version is too old: 1.28 or newer is needed"
+    return 1
+    ;;
+  esac
 }
 
 compose_images() {
@@ -94,7 +103,7 @@ compose_is_possible() {
   local image
   have docker || { WHY="there is no docker command (Debian: docker.io or docker-cli)" && return 1; }
   have python3 || { WHY="there is no python3" && return 1; }
-  find_compose || return 1
+  find_compose && compose_is_new_enough || return 1
   ! on_triton || triton_is_consistent || return 1
   for image in $(compose_images); do
     have_image "$image" || return 1

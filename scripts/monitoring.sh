@@ -16,7 +16,7 @@ write_monitoring() {
   [ "${MONITORING:-}" = 1 ] || return 0
   local service
   {
-    echo "global: {scrape_interval: 15s, evaluation_interval: 15s}"
+    echo "global: {scrape_interval: 5s, evaluation_interval: 5s}"
     echo "rule_files: [mesos-shim.rules.yml]"
     echo "scrape_configs:"
     echo "  - job_name: mesos-shim"

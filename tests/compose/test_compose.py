@@ -8,6 +8,7 @@ import contextlib
 import json
 import re
 import ssl
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -160,7 +161,8 @@ def test_three_of_each_and_one_of_each_killed(demo: Demo, client: docker.DockerC
     again = demo("--ha", "--monitoring", *project)
     assert "running already" not in again.stderr
     assert first(lambda: people.peers() == 3, "three Consul servers")
-    first(lambda: roles(demo) == {leader: "stands by", standby: "leads"}, "a standby again")
+    first(lambda: people.answers(leader), f"{leader} answers")
+    assert roles(demo) == {leader: "stands by", standby: "leads"}
     check_monitoring(demo, agents=2)
     container.reload()
     assert container.status == "running"
@@ -220,10 +222,21 @@ class Operator:
         return found if len(found) == count else []
 
     def is_leader(self, machine: str) -> bool:
-        port = self._environ[{"shim": "AGENT_PORT", "shim2": "AGENT2_PORT"}[machine]]
         with contextlib.suppress(OSError):
-            return bool(self.ask(f"https://127.0.0.1:{port}/leader"))
+            return bool(self.ask(self._leader_page(machine)))
         return False
+
+    def answers(self, machine: str) -> bool:
+        """Whether it leads or stands by."""
+        try:
+            self.ask(self._leader_page(machine))
+        except OSError as error:
+            return isinstance(error, urllib.error.HTTPError) and error.code == 503
+        return True
+
+    def _leader_page(self, machine: str) -> str:
+        port = self._environ[{"shim": "AGENT_PORT", "shim2": "AGENT2_PORT"}[machine]]
+        return f"https://127.0.0.1:{port}/leader"
 
     def peers(self) -> int:
         return len(self._consul("/v1/status/peers"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -63,7 +64,8 @@ def ask() -> Iterator[Ask]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Marathon)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    serve = partial(server.serve_forever, poll_interval=0.01)
+    threading.Thread(target=serve, daemon=True).start()
 
     def lines(queue: list[Json], apps: list[Json], ports: str) -> list[str]:
         answers.update({"/v2/queue": {"queue": queue}, "/v2/apps": {"apps": apps}})
