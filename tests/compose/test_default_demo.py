@@ -106,7 +106,8 @@ def test_ordinary_apps_run_with_default_settings(demo: Demo, client: docker.Dock
 def test_couchbase_becomes_one_cluster(demo: Demo, client: docker.DockerClient) -> None:
     marathon, consul = (f"127.0.0.1:{demo.environ[f'{n}_PORT']}" for n in ("MARATHON", "CONSUL"))
     image = images.couchbase(client)
-    demo.script("compose/apps/couchbase.sh", marathon, consul, COUCHBASE_IMAGE=image)
+    done = demo.script("compose/apps/couchbase.sh", marathon, consul, COUCHBASE_IMAGE=image)
+    assert done.returncode == 0, done.stderr
     nodes = first(
         lambda: (
             len(found := ask(f"http://{consul}/v1/health/service/couchbase?passing")) == 3 and found
@@ -115,7 +116,8 @@ def test_couchbase_becomes_one_cluster(demo: Demo, client: docker.DockerClient) 
     )
     addresses = {node["Service"]["Address"] for node in nodes}
     members = f"http://{consul}/v1/kv/stub/members?keys"
-    joined = first(lambda: len(keys := ask(members)) == 3 and keys, "three members")
+    # A node is healthy before it is a member: at first Consul has no key.
+    joined = first(lambda: len(got := answer_or_none(members) or ()) == 3 and got, "three members")
     assert {key.rpartition("/")[2] for key in joined} == addresses
     load = first(lambda: answer_or_none(f"http://{consul}/v1/kv/stub/load?raw"), "load")
     assert load.split()[1].removesuffix(":8091") in addresses
