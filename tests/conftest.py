@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,19 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any speed")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection(session: pytest.Session) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """What is collected stays to the end: to look for garbage in it took a third of the time."""
+    compile_share()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def compile_share() -> None:
     """In a fresh checkout each worker compiles its share, and takes the others' from the cache."""
     number = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
     if not number or (HERE / "wire/__pycache__").exists():

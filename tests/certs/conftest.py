@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,29 @@ FORMATS = {
     "pkcs1": S.PrivateFormat.TraditionalOpenSSL,
     "pkcs8": S.PrivateFormat.PKCS8,
 }
-KEYS: dict[str, Any] = {
-    "rsa": rsa.generate_private_key(65537, 2048),
-    "rsa1024": rsa.generate_private_key(65537, 1024),
-    "p256": ec.generate_private_key(ec.SECP256R1()),
-    "p384": ec.generate_private_key(ec.SECP384R1()),
-    "p521": ec.generate_private_key(ec.SECP521R1()),
-    "ed25519": ed25519.Ed25519PrivateKey.generate(),
-    "dsa": dsa.generate_private_key(1024),
-    "p224": ec.generate_private_key(ec.SECP224R1()),
-    "secp256k1": ec.generate_private_key(ec.SECP256K1()),
-    "brainpool": ec.generate_private_key(ec.BrainpoolP256R1()),
+GENERATED: dict[str, Callable[[], Any]] = {
+    "rsa": partial(rsa.generate_private_key, 65537, 2048),
+    "rsa1024": partial(rsa.generate_private_key, 65537, 1024),
+    "p256": partial(ec.generate_private_key, ec.SECP256R1()),
+    "p384": partial(ec.generate_private_key, ec.SECP384R1()),
+    "p521": partial(ec.generate_private_key, ec.SECP521R1()),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+    "dsa": partial(dsa.generate_private_key, 1024),
+    "p224": partial(ec.generate_private_key, ec.SECP224R1()),
+    "secp256k1": partial(ec.generate_private_key, ec.SECP256K1()),
+    "brainpool": partial(ec.generate_private_key, ec.BrainpoolP256R1()),
 }
+
+
+class Keys(dict[str, Any]):
+    """One key of each kind, made when it is first asked for: every worker imports this."""
+
+    def __missing__(self, kind: str) -> Any:
+        self[kind] = GENERATED[kind]()
+        return self[kind]
+
+
+KEYS = Keys()
 
 WriteKey = Callable[..., Path]
 

@@ -143,7 +143,7 @@ async def test_dockerd_restarts(system: System, dockerd: Dockerd) -> None:
         await framework.accept(reserve(disk(16)), create(volume("v", 16)))
         script = evidence.script("goodbye", f"echo kept > data/file; {SAYS_GOODBYE}")
         info = task_with(system, "goodbye", f"cd $MESOS_SANDBOX; {script}", volume("v", 16))
-        info["container"]["docker"]["network"] = "NONE"
+        info["container"]["docker"]["network"] = "HOST"
         info["container"]["volumes"] = load.volumes
         await framework.do("accept", operations=[launch(info)], volume="v")
         # A signal that comes before the trap is ignored.
@@ -161,7 +161,7 @@ async def test_dockerd_restarts(system: System, dockerd: Dockerd) -> None:
         assert ended["message"] == "Container exited with status 7"
         await load.turnover(3)
         read = task_with(system, "read", "test $(cat /db/file) = kept", volume("v", 16, "/db"))
-        read["container"]["docker"]["network"] = "NONE"
+        read["container"]["docker"]["network"] = "HOST"
         await framework.do("accept", operations=[launch(read)], volume="v")
         status = await framework.end("read")
         assert status["state"] == "TASK_FINISHED", status["message"]

@@ -158,7 +158,7 @@ class VolumeLoad:
             body += f'echo {task_id} >> "{place}/log"\n'
         script = evidence.script(task_id, f"{body}leave 0")
         info = task_with(self._system, task_id, script, volume(name, SIZE, path, mode))
-        info["container"]["docker"]["network"] = "NONE"
+        info["container"]["docker"]["network"] = "HOST"
         host_path = str(self._directory)
         info["container"]["volumes"] = [
             {"container_path": evidence.INSIDE, "host_path": host_path, "mode": "RW"}
