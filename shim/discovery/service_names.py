@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from shim.discovery.task_ports import TaskPort
+from shim.discovery.task_ports import TaskPort, has_own_ports, main_port
 from shim.model.settings import RegisterMode
 from shim.protos.mesos_pb2 import TaskInfo
 
@@ -57,17 +58,42 @@ def base_name(task: TaskInfo, labels: Mapping[str, str], notes: list[str]) -> st
     return label
 
 
-def port_names(base: str, ports: list[TaskPort | None]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class PodMember:
+    """A task of a pod whose tasks all have the pod's name in their DiscoveryInfo."""
+
+    name: str
+    """The task's own name."""
+    main: int | None
+    """The container port that has the pod's plain name; None: no port has it."""
+
+
+def pod_member(task: TaskInfo, base: str) -> PodMember | None:
+    """None for a task whose name or ports are its own."""
+    shared, main = task.discovery.name, main_port(task)
+    is_pods = bool(shared) and dns_label(shared) == base and not has_own_ports(task)
+    if not is_pods or (shared == task.name and main is None):
+        return None
+    return PodMember(task.name, main)
+
+
+def port_names(
+    base: str, ports: list[TaskPort | None], member: PodMember | None = None
+) -> list[str]:
     """The service name of each port.
 
     The first port has the plain name. A further port has its own name, or its rank, appended.
+    In a pod one port of all its tasks has the plain name: clients of one task would else be
+    led to the ports of another. Any other port has its own name appended, or the task's name.
     """
-    names = []
+    names: list[str] = []
     for rank, port in enumerate(ports, 1):
         label_value = port.labels.get(LABEL, "") if port else ""
         own = "" if label_value.lower() in TRUE else dns_label(label_value)
         if own:
             names.append(own)
+        elif member is not None:
+            names.append(_pod_name(base, port, rank, member))
         elif port is None or rank == 1:
             names.append(base)
         else:
@@ -75,7 +101,18 @@ def port_names(base: str, ports: list[TaskPort | None]) -> list[str]:
     return names
 
 
+def _pod_name(base: str, port: TaskPort | None, rank: int, member: PodMember) -> str:
+    if port is not None and port.container == member.main:
+        return base
+    own = dns_label(port.name, NAME_LENGTH // 2) if port else ""
+    name = dns_label(member.name, NAME_LENGTH // 2) or distinct_label("task", member.name)
+    return _joined(base, own or (name if rank == 1 else f"{name}-port{rank}"))
+
+
 def _with_suffix(base: str, port: TaskPort, rank: int) -> str:
     """``base`` with the port's name, or with its rank when the name has no DNS label."""
-    suffix = f"-{dns_label(port.name, NAME_LENGTH // 2) or f'port{rank}'}"
-    return dns_label(base, NAME_LENGTH - len(suffix)) + suffix
+    return _joined(base, dns_label(port.name, NAME_LENGTH // 2) or f"port{rank}")
+
+
+def _joined(base: str, suffix: str) -> str:
+    return f"{dns_label(base, NAME_LENGTH - len(suffix) - 1)}-{suffix}"

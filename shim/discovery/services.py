@@ -17,6 +17,7 @@ from shim.discovery.service_names import (
     distinct_label,
     dns_label,
     is_registered,
+    pod_member,
     port_names,
 )
 from shim.discovery.tags import OWNER, REVISION, meta_of, tags_of
@@ -102,7 +103,9 @@ def task_services(order: Publish, context: ServiceContext) -> TaskServices:
     notes: list[str] = []
     addresses = list(_addresses(order, context, notes))
     ports = [address.task_port for address in addresses]
-    names = port_names(base_name(order.task, labels, notes), ports)
+    base = base_name(order.task, labels, notes)
+    in_pod = order.shares_network and not order.inside
+    names = port_names(base, ports, pod_member(order.task, base) if in_pod else None)
     check = task_check(
         order.task,
         order.healthy,

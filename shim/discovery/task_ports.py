@@ -14,7 +14,7 @@ from typing import TypeVar
 from shim.engine.mapping.values import ports as port_values
 from shim.engine.mapping.values import scalars
 from shim.model.container import ContainerPort
-from shim.protos.mesos_pb2 import ContainerInfo, Labels, NetworkInfo, Port, TaskInfo
+from shim.protos.mesos_pb2 import ContainerInfo, Labels, NetworkInfo, Port, Resource, TaskInfo
 
 _Mapping = ContainerInfo.DockerInfo.PortMapping | NetworkInfo.PortMapping
 _T = TypeVar("_T")
@@ -58,13 +58,30 @@ def task_ports(
         ordered = sorted(container, key=lambda port: (port.protocol != "tcp", port.number))
         found += [TaskPort(port.number, port.host, protocol=port.protocol) for port in ordered]
     if not found:
-        found = [TaskPort(number, number) for number in _port_resources(task)]
+        found = [TaskPort(number, number) for number in _port_numbers(task.resources)]
     unique: dict[tuple[int, str], TaskPort] = {}
     for port in found:
         known = unique.setdefault((port.container, port.protocol), port)
         if known.host is None and port.host is not None:
             unique[port.container, port.protocol] = replace(known, host=port.host)
     return tuple(unique.values())
+
+
+def main_port(task: TaskInfo) -> int | None:
+    """The container port that stands for the whole pod of a task; None: no port does.
+
+    It is the first that the pod's network maps, or the only one that its executor has.
+    """
+    mappings = _mappings(task)
+    if mappings:
+        return mappings[0].container_port
+    found = list(_port_numbers(task.executor.resources))
+    return found[0] if len(found) == 1 else None
+
+
+def has_own_ports(task: TaskInfo) -> bool:
+    """Whether the task's own resources have ports. Those of Marathon's pods are the executor's."""
+    return any(resource.name == "ports" for resource in task.resources)
 
 
 def labels_of(labels: Labels) -> dict[str, str]:
@@ -166,8 +183,8 @@ def _protocol(text: str) -> str:
     return text.partition(",")[0].strip().lower() or "tcp"
 
 
-def _port_resources(task: TaskInfo) -> Iterator[int]:
-    for resource in task.resources:
+def _port_numbers(resources: Iterable[Resource]) -> Iterator[int]:
+    for resource in resources:
         if resource.name == "ports":
             for span in resource.ranges.range:
                 yield from range(span.begin, span.end + 1)

@@ -13,6 +13,8 @@ from tests.discovery.tasks import CONTEXT, OWN, bridged, discovery, publish, ref
 WEB = bridged((31000, 80), (31001, 443)) + discovery(
     'number: 31000 name: "http"', 'number: 31001 name: "https"'
 )
+DISCOVERY_ALONE = 'discovery { visibility: FRAMEWORK name: "shop" }'
+PORTS = 'resources { name: "ports" type: RANGES ranges { range { begin: 31000 end: %d } } }'
 PREFIX = "mesos:shim-1:mesos-00000000-0000-0000-0000-000000000001:"
 
 
@@ -76,6 +78,40 @@ def test_an_unreachable_port_gives_a_note_and_no_service() -> None:
 def test_a_task_without_ports_is_one_service(addresses: tuple[str, ...], address: str) -> None:
     (service,) = task_services(publish(task(), addresses), CONTEXT).services
     assert (service.id, service.address, service.port) == (f"{PREFIX}0", address, 0)
+
+
+def member(name: str, number: int, port: str, mapped: str, *, own: str = "") -> list[str]:
+    """The service names of a task of Marathon's pod ``shop``."""
+    found = discovery(f'number: {number} name: "{port}"' if port else "", name="shop")
+    info = task(f"{mapped} {found if port else DISCOVERY_ALONE} {own}", name=name)
+    return [
+        s.name for s in task_services(replace(publish(info), shares_network=True), CONTEXT).services
+    ]
+
+
+def test_no_two_tasks_of_a_pod_are_one_service() -> None:
+    mapped = bridged((31000, 80), (31001, 5432))
+    assert member("web", 31000, "http", mapped) == ["shop"]
+    assert member("db", 31001, "pg", mapped) == ["shop-pg"]
+    assert member("log", 0, "", mapped) == ["shop-log"]
+    assert member("shop", 31001, "pg", mapped) == ["shop-pg"], "a task with the pod's name"
+    # In the host's network the ports are the executor's, in no certain order.
+    one, two = (
+        f"executor {{ executor_id {{ value: 'e' }} {PORTS % end} }}" for end in (31000, 31001)
+    )
+    assert member("web", 31000, "http", one) == ["shop"], "the only port"
+    assert member("log", 0, "", one) == ["shop-log"]
+    assert member("web", 31000, "http", two) == ["shop-http"]
+    assert member("db", 31001, "pg", two) == ["shop-pg"]
+    assert member("web", 8080, "http", "") == ["shop-http"], "no host port"
+    # A task whose ports or name are its own keeps its name.
+    assert member("web", 31000, "http", "", own=PORTS % 31000) == ["shop"]
+    assert member("shop", 8080, "http", "") == ["shop"]
+    labelled = task(
+        mapped + discovery('number: 31001 name: "pg"', name="shop"), labels={"consul": "pg"}
+    )
+    order = replace(publish(labelled), shares_network=True)
+    assert [s.name for s in task_services(order, CONTEXT).services] == ["pg"]
 
 
 def test_meta_names_owner_task_framework_agent_and_container() -> None:

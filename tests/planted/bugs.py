@@ -213,6 +213,13 @@ BUGS = (
         ("tests/discovery/test_desired_state.py",),
     ),
     Bug(
+        "all tasks of a pod are one service in Consul",
+        "shim/discovery/services.py",
+        "    in_pod = order.shares_network and not order.inside\n",
+        "    in_pod = False\n",
+        ("tests/discovery/test_services.py",),
+    ),
+    Bug(
         "the environment of the flag is forgotten",
         "shim/agent/executor_environment.py",
         """        **settings.variables,
