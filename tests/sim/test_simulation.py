@@ -8,6 +8,7 @@ import pytest
 
 from shim.model.states import TERMINAL
 from shim.protos.mesos_pb2 import TaskState
+from tests.sim.clock import Violation
 from tests.sim.disk import Disk
 from tests.sim.plan import EXECUTOR_EVENTS, THEMES, make
 from tests.sim.run import run_seed, shrink, violation
@@ -15,11 +16,12 @@ from tests.sim.seeds import CORPUS
 from tests.sim.sqlite_disk import SqliteDisk
 from tests.sim.world import World
 
-CHUNK = 100
+CHUNK = 50
 
 
-@pytest.mark.parametrize("first", range(0, 500, CHUNK))
+@pytest.mark.parametrize("first", range(300, 500, CHUNK))
 def test_seeds(first: int) -> None:
+    """Those before come below."""
     for seed in range(first, first + CHUNK):
         assert run_seed(seed) is None, f"seed {seed}: scripts/sim --seed {seed}"
 
@@ -50,14 +52,17 @@ def test_a_seed_is_the_same_run_each_time() -> None:
 
 
 def test_300_seeds_cover_every_event_and_every_terminal_state() -> None:
-    """Invariants hold trivially in a run without events."""
+    """Invariants, which have to hold in each of them, hold trivially in a run without events."""
     delivered: set[str] = set()
     events: set[str] = set()
     processes = masters = tasks = written = destroyed = handed_over = executor_updates = 0
     for seed in range(300):
         plan = make(seed)
         world = World(plan)
-        world.run()
+        try:
+            world.run()
+        except Violation as found:
+            pytest.fail(f"seed {seed}: {found}; scripts/sim --seed {seed}")
         events |= {event.name for event in plan.events}
         for states in world.invariants.delivered.values():
             delivered |= {TaskState.Name(state) for state in states.values()}

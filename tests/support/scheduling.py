@@ -27,8 +27,16 @@ SLOWEST_FIRST = (
     "tests/engine/triton",
     "tests/contract",
     "tests/compose/test_image.py",
+    "tests/http/live/test_browser.py",
+    "tests/discovery/test_sync.py",
+    "tests/engine/mapping/test_spec.py",
+    "tests/test_imports.py",
+    "tests/certs",
+    "tests/test_package.py",
+    "tests/engine/containers/test_launch.py",
 )
-"""Files and folders by how long their tests take; the rest follows."""
+"""Files and folders by how long their tests take; the rest follows. One that takes long and came
+last would keep one worker busy while the others have nothing left."""
 
 SERVICES = {
     "tests/discovery/test_real_consul.py": "consul",
@@ -42,6 +50,7 @@ ONE_BY_ONE = (
     "tests/dev/master",
     "tests/e2e",
     "tests/run",
+    "tests/sim",
 )
 """Their tests share nothing: each may run on any worker."""
 
