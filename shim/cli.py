@@ -6,9 +6,8 @@ package is imported only when the command is called.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -22,47 +21,64 @@ Command = Callable[[Sequence[str]], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code of the process."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # A character that the terminal does not have is no reason to fail.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A character that the terminal does not have is no reason to fail, nor is half of a pair.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = _call(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()
-        return code
-    except ShimError as error:
-        return _report(error)
-    except ExceptionGroup as group:
-        return _report(_first_error(group))
+        try:
+            return _run_command([_utf8(word) for word in (sys.argv[1:] if argv is None else argv)])
+        finally:
+            # Also after an exit of argparse, which has printed its help, or what is wrong.
+            sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
         return 0
-    except SystemExit:
-        # argparse has printed its help, or what is wrong.
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _drop_output()
-        raise
     except KeyboardInterrupt:
         return 130
 
 
+def _run_command(arguments: Sequence[str]) -> int:
+    try:
+        return _call(arguments)
+    except ShimError as error:
+        return _report(error)
+    except ExceptionGroup as group:
+        return _report(_first_error(group))
+
+
 def _call(arguments: Sequence[str]) -> int:
+    if len(arguments) > 1 and arguments[0] == "help":
+        arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if arguments else 2
     if arguments[0] in ("--version", "-V", "version"):
         print(f"mesos-shim {__version__}")
         return 0
+    # The agent's own log replaces it. The records of libraries are no lines of other commands.
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         return _print_error(f"no command {name!r}: {', '.join(COMMANDS)}", 2)
     return COMMANDS[name][0](rest)
 
 
+def _utf8(word: str) -> str:
+    """Of the command line. Python has half characters for bytes that are none in its locale."""
+    if word == word.encode(errors="ignore").decode():
+        return word
+    return os.fsencode(word).decode(errors="surrogateescape")
+
+
 def _drop_output() -> None:
     """The reader of a pipe has seen enough: Python must not complain at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
 
 
 def usage() -> str:
@@ -101,6 +117,8 @@ def _print_error(reason: str, code: int) -> int:
 
 
 def _agent(argv: Sequence[str]) -> int:
+    import asyncio
+
     from shim import config
     from shim.config.show import help_text
     from shim.telemetry import log
@@ -156,7 +174,9 @@ def _client(name: str) -> Command:
 
 def _with_parser(name: str, text: str, module: ModuleType, argv: Sequence[str]) -> int:
     """Call a module that has ``add_arguments(parser)`` and ``main(arguments)``."""
-    parser = argparse.ArgumentParser(prog=f"mesos-shim {name}", description=text)
+    from shim.client.parsers import CommandParser
+
+    parser = CommandParser(prog=f"mesos-shim {name}", description=text)
     module.add_arguments(parser)
     code: int = module.main(parser.parse_args(argv))
     return code

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -42,6 +43,11 @@ def test_help_of_a_command_names_its_flags(name: str, capsys: pytest.CaptureFixt
             "mesos-shim: --port=x: not a port from 0 to 65535\n",
         ),
         (["check", "--master=m"], "mesos-shim: --master=m: not host:port"),
+        (["ps", "--prot=1"], "mesos-shim: unrecognized arguments: --prot=1 (mesos-shim ps --help"),
+        (["run"], "mesos-shim: the following arguments are required: --master, --image (mesos"),
+        (["top", "--interval=nan"], "mesos-shim: argument --interval: 'nan' is not a positive"),
+        (["top", "--count=-1"], "mesos-shim: argument --count: '-1' is not a number"),
+        (["completion", "nosh"], "mesos-shim: argument what: invalid choice: 'nosh' (choose from"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_one_line(
@@ -87,6 +93,41 @@ def test_an_unexpected_exception_is_raised(
     monkeypatch.setitem(cli.COMMANDS, "agent", failing(error))
     with pytest.raises(type(error)):
         cli.main(["agent"])
+
+
+def test_libraries_write_nothing_between_the_lines_of_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(argv: Sequence[str]) -> int:
+        logging.getLogger("kazoo").warning("Connection dropped: socket connection refused")
+        logging.getLogger("asyncio").error("Task exception was never retrieved")
+        return 0
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setitem(cli.COMMANDS, "check", (command, ""))
+    assert cli.main(["check"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bytes_of_the_command_line_are_utf8_in_every_locale(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[str] = []
+
+    def command(argv: Sequence[str]) -> int:
+        given.extend(argv)
+        return 0
+
+    monkeypatch.setitem(cli.COMMANDS, "exec", (command, ""))
+    ascii_only = "ä日".encode().decode("ascii", "surrogateescape")
+    assert cli.main(["exec", "a", "ä日", ascii_only, "\udcff"]) == 0
+    assert given == ["a", "ä日", "ä日", "\udcff"]
+
+
+def test_help_of_a_command_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["help", "ps"])
+    assert capsys.readouterr().out.startswith("usage: mesos-shim ps ")
 
 
 def test_ctrl_c_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

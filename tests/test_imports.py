@@ -69,7 +69,7 @@ ALLOWED = {
     | {"engine.triton.certificate_info"},
     "run": {"errors"},
     "run.command": {"config.libprocess", "errors"},
-    "run.logs": {"client.files", "errors"},
+    "run.logs": {"client.files", "client.terminal", "errors"},
     "run.stages": {"client.progress"},
     "run.tracker": {"client.text"},
     "run.driver": {"client.tls_tunnel", "errors"},
@@ -86,7 +86,7 @@ ALLOWED = {
     "client.tls_tunnel": {"errors", "wire.connect", "wire.tls"},
     "client.exec_session": {"errors", "http.recordio"},
     "client.commands": {"config.libprocess", "errors", "wire.tls"},
-    "client.parsers": set[str](),
+    "client.parsers": {"errors"},
     "completion": set[str](),
     "completion.syntax": {"certs", "client.parsers", "client.selection", "config.flags"}
     | {"dev.command", "run"},
@@ -100,10 +100,12 @@ ALLOWED = {
     | {"wire.connect", "wire.tls"}
     | {"engine.client.endpoint", "engine.client.transport", "engine.connect"}
     | {"engine.triton.certificate_info", "engine.triton.login"},
+    "check.report": COMMON | {"client.text"},
     "check.pod_probe": COMMON
     | {"config", "engine.api", "engine.connect", "engine.images.image_reference"}
     | {"engine.infra.image"},
     "dev": COMMON | {"agent.main", "config", "telemetry", "wire.tls"},
+    "dev.command": COMMON | {"agent.main", "client.parsers", "config", "telemetry", "wire.tls"},
     "dev.master": COMMON | {"http.recordio", "wire"},
     "agent": COMMON | {"config", "core", "discovery", "engine", "http", "telemetry", "wire"},
     "agent.journal": {"model", "errors"},

@@ -14,7 +14,6 @@ from shim.check.volumes_probe import volumes
 from shim.config import Config, load
 from shim.config.resources import Ports
 from shim.config.show import help_text
-from shim.telemetry import log
 
 _JSON = "--json"
 
@@ -25,7 +24,6 @@ def main(argv: Sequence[str]) -> int:
         print(help_text("mesos-shim check [--json]"))
         return 0
     config = load([word for word in argv if word != _JSON])
-    log.start_logging("error", config.log_format, config.secrets)
     results = asyncio.run(_run_checks(config))
     print((results_json if _JSON in argv else results_text)(results))
     return 0 if all(result.ok for result in results) else 1

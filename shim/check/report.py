@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
 
 from shim import limits
+from shim.client.text import printable
 from shim.errors import AccessDenied, ShimError
 
 
@@ -67,6 +68,6 @@ def results_json(results: Iterable[CheckResult]) -> str:
 
 
 def _line(result: CheckResult) -> str:
-    text = " ".join(result.found.split())
+    text = printable(" ".join(result.found.split()))
     advice = f"; {result.advice}" if result.advice else ""
     return f"{'ok' if result.ok else 'FAIL':4}  {result.what:11}  {text}{advice}"

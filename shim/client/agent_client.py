@@ -7,11 +7,11 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from shim.client.files import parse_read
 from shim.client.selection import Row
@@ -19,6 +19,7 @@ from shim.client.tls_tunnel import TlsTunnel
 from shim.errors import ConfigError, FatalError, NotFound, error_text
 
 Json = Mapping[str, Any]
+T = TypeVar("T")
 
 DEFAULT_PORT = 5051
 OPERATOR_API = "/api/v1"
@@ -37,7 +38,10 @@ def agent_url(text: str, *, tls: bool) -> str:
         port = parts.port or DEFAULT_PORT
     except ValueError:
         raise ConfigError(f"--agent={text}: not host, host:port or http://host:port") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+    if "@" in parts.netloc:
+        raise ConfigError("--agent: takes no user and no password: give --credentials")
+    more = parts.path.strip("/") or parts.query or parts.fragment
+    if parts.scheme not in ("http", "https") or not parts.hostname or more:
         raise ConfigError(f"--agent={text}: not host, host:port or http://host:port")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port}"
@@ -79,21 +83,22 @@ class AgentClient:
 
     def get(self, path: str, **query: str) -> Any:
         """The JSON answer. Raises NotFound, FatalError."""
-        with self._open(path, query) as answer:
-            try:
-                return json.load(answer)
-            except ValueError:
-                raise FatalError(f"{self.url}{path}: {NOT_A_SHIM}") from None
+        return self._read(path, self._open(path, query), json.loads)
+
+    def page(self, path: str) -> Any:
+        """The JSON answer of a page that every agent has. Raises FatalError."""
+        return self._read(path, self._open_page(path), json.loads)
 
     def read_file(self, path: str, offset: int) -> tuple[int, bytes]:
         """Offset and bytes of at most 64 kB of a sandbox file; -1 asks for the file's size."""
-        with self._open("/files/read", {"path": path, "offset": str(offset)}) as answer:
-            return parse_read(answer.read())
+        page = "/files/read"
+        answer = self._open(page, {"path": path, "offset": str(offset)})
+        return self._read(page, answer, parse_read)
 
     def events(self) -> Iterator[tuple[str, Any]]:
         """Name and data of the live page's events, without an end. Raises FatalError."""
         name = ""
-        with self._open_events() as answer:
+        with self._open_page("/live/events") as answer:
             try:
                 for line in answer:
                     text = line.decode().rstrip("\n")
@@ -107,9 +112,9 @@ class AgentClient:
                 raise FatalError(f"{self.url}/live/events: {NOT_A_SHIM}") from None
         raise FatalError(f"{self.url}: the agent ended the connection")
 
-    def _open_events(self) -> HTTPResponse:
+    def _open_page(self, path: str) -> HTTPResponse:
         try:
-            return self._open("/live/events", {})
+            return self._open(path, {})
         except NotFound:
             raise FatalError(f"{self.url}: {NOT_A_SHIM}; is --agent right?") from None
 
@@ -125,15 +130,30 @@ class AgentClient:
 
     def call(self, kind: str, body: Json) -> Any:
         """The answer to a call of the operator API; None if it is empty."""
-        with self.post(json.dumps({"type": kind, kind.lower(): body}).encode()) as answer:
-            content = answer.read()
-        return json.loads(content)[kind.lower()] if content else None
+
+        def parse(content: bytes) -> Any:
+            return json.loads(content)[kind.lower()] if content else None
+
+        answer = self.post(json.dumps({"type": kind, kind.lower(): body}).encode())
+        return self._read(OPERATOR_API, answer, parse)
 
     def post(
         self, data: bytes | Iterable[bytes], headers: Mapping[str, str] | None = None
     ) -> HTTPResponse:
         """The answer to a call whose body may be a stream. Raises NotFound, FatalError."""
         return self._open(OPERATOR_API, {}, data, {"Content-Type": JSON, **(headers or {})})
+
+    def _read(self, path: str, answer: HTTPResponse, parse: Callable[[bytes], T]) -> T:
+        """The whole answer. Raises FatalError for one that breaks off, and for another's."""
+        try:
+            with answer:
+                content = answer.read()
+        except (OSError, HTTPException) as error:
+            raise FatalError(f"{self.url}{path}: {error_text(error)}") from None
+        try:
+            return parse(content)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise FatalError(f"{self.url}{path}: {NOT_A_SHIM}") from None
 
     def _open(
         self,
@@ -155,17 +175,29 @@ class AgentClient:
         except urllib.error.HTTPError as error:
             raise self._refused(path, error) from None
         except (OSError, HTTPException) as error:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            text = error_text(reason) if isinstance(reason, BaseException) else str(reason)
-            raise FatalError(f"{self.url}: {text}; is --agent right?") from None
+            raise FatalError(f"{self.url}: {self._problem(error)}") from None
+
+    @property
+    def _address(self) -> str:
+        return self.url.partition("://")[2]
 
     def _reachable_url(self) -> str:
         if self.tunnel is None:
             return self.url
-        return f"http://{self.tunnel.local_address(self.url.partition('://')[2])}"
+        return f"http://{self.tunnel.local_address(self._address)}"
+
+    def _problem(self, error: OSError | HTTPException) -> str:
+        if self.tunnel is not None and (text := self.tunnel.problems.get(self._address)):
+            return f"no TLS connection: {text}"
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        return f"{text}; is --agent right?"
 
     def _refused(self, path: str, error: urllib.error.HTTPError) -> NotFound | FatalError:
-        text = error.read(1000).decode(errors="replace").strip() or error.reason
+        try:
+            text = error.read(1000).decode(errors="replace").strip() or error.reason
+        except (OSError, HTTPException):
+            text = error.reason
         if error.code == 404:
             return NotFound(f"{self.url}{path}: {text}")
         text = text.removeprefix(f"{error.code} ").rstrip(".")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +16,13 @@ from typing import Any
 from shim.client import text
 from shim.client.agent_client import TIMEOUT, AgentClient, agent_url, credentials
 from shim.client.exec_session import NOT_RUN, ExecSession, signal_number
-from shim.client.log_reader import JsonOutput, LogReader, Output
+from shim.client.log_reader import JsonOutput, LogReader
 from shim.client.parsers import client_parser
-from shim.client.progress import Progress, step
-from shim.client.selection import find_task, matches
+from shim.client.progress import Progress, can_move, step
+from shim.client.selection import Row, find_task, matches, short_state
 from shim.client.status import status
 from shim.client.task_table import event_line, task_table
+from shim.client.terminal import Output, output_to, require_reader
 from shim.client.tls_tunnel import TlsTunnel
 from shim.client.usage import usage_rows
 from shim.config.libprocess import tls_settings
@@ -82,23 +84,27 @@ def _ps(client: AgentClient, given: argparse.Namespace) -> int:
 
 
 def _logs(client: AgentClient, given: argparse.Namespace) -> int:
-    if given.tail is not None and given.tail < 0:
-        raise ConfigError(f"--tail={given.tail}: not a number of lines")
     both = given.stdout == given.stderr
     names = [name for name in ("stdout", "stderr") if both or getattr(given, name)]
     row = find_task(client.snapshot()[1], given.task)
     found = client.get("/live/task", id=row["id"])
     readers = [LogReader(client, f"{found['directory']}/{name}") for name in names]
     outputs: list[Output] = [
-        JsonOutput(name) if given.json else getattr(sys, name).buffer for name in names
+        JsonOutput(name) if given.json else output_to(getattr(sys, name)) for name in names
     ]
-    for reader, output in zip(readers, outputs, strict=True):
-        reader.copy(output, tail=given.tail)
-    while given.follow and found["live"]:
-        time.sleep(1.0)
-        found = client.get("/live/task", id=row["id"])
-        for reader, output in zip(readers, outputs, strict=True):
-            reader.copy(output)
+    copies = list(zip(readers, outputs, strict=True))
+    try:
+        for reader, output in copies:
+            reader.copy(output, tail=given.tail)
+        while given.follow and found["live"]:
+            time.sleep(1.0)
+            require_reader(sys.stdout)
+            found = client.get("/live/task", id=row["id"])
+            for reader, output in copies:
+                reader.copy(output)
+    finally:
+        for output in outputs:
+            output.close()
     return 0
 
 
@@ -106,12 +112,10 @@ def _logs(client: AgentClient, given: argparse.Namespace) -> int:
 
 
 def _top(client: AgentClient, given: argparse.Namespace) -> int:
-    if given.interval <= 0 or given.count < 0:
-        raise ConfigError("--interval has to be positive, and --count not negative")
     before: dict[str, Any] = {}
     shown = 0
     while True:
-        samples = {one["container_id"]: one for one in client.get("/containers")}
+        samples = {one["container_id"]: one for one in client.page("/containers")}
         rows = usage_rows(samples, before)
         before = samples
         if given.json:
@@ -120,13 +124,23 @@ def _top(client: AgentClient, given: argparse.Namespace) -> int:
             lines = text.table(
                 ("TASK", "CPU", "OF", "MEMORY", "OF", "PROCESSES"), [row.text for row in rows]
             )
-            if sys.stdout.isatty():
+            if can_move(sys.stdout):
                 print("\x1b[H\x1b[2J", end="")
+                lines = _fitting(lines)
             print("\n".join(lines), flush=True)
         shown += 1
         if shown == given.count:
             return 0
         time.sleep(given.interval)
+
+
+def _fitting(lines: list[str]) -> list[str]:
+    """The head and the first rows, as many as a terminal shows without scrolling."""
+    size = shutil.get_terminal_size()
+    room = max(2, size.lines - 1)
+    if len(lines) > room:
+        lines = [*lines[: room - 1], f"and {len(lines) - room + 1} more tasks"]
+    return [text.shortened(line, size.columns) for line in lines]
 
 
 # --- events -------------------------------------------------------------------------------------
@@ -152,6 +166,7 @@ def _events(client: AgentClient, given: argparse.Namespace) -> int:
                 if changed:
                     progress.print(text.json_line(row) if given.json else event_line(row))
             progress.draw()
+            require_reader(sys.stdout)
     finally:
         progress.close()
     return 1
@@ -169,6 +184,7 @@ def _exec(client: AgentClient, given: argparse.Namespace) -> int:
         raise ConfigError(f"--env={wrong[0]}: not K=V")
     try:
         row = find_task(client.snapshot()[1], given.task)
+        _require_live(row)
         env = dict(pair.split("=", 1) for pair in given.env)
         session = ExecSession(
             client, row["container_id"], tty=given.tty, interactive=given.interactive
@@ -179,12 +195,18 @@ def _exec(client: AgentClient, given: argparse.Namespace) -> int:
         return NOT_RUN
 
 
+def _require_live(row: Row) -> None:
+    if not row["live"]:
+        raise NotFound(f"{row['task']} has ended: {short_state(row)}")
+
+
 def _kill(client: AgentClient, given: argparse.Namespace) -> int:
     """The containers of all tasks are found before the first is signalled."""
     number = signal_number(given.signal)
     rows = client.snapshot()[1]
     found = [find_task(rows, task) for task in given.task]
     for row in found:
+        _require_live(row)
         if row["id"] != row["container_id"]:
             shared = f"it shares the container of executor {row['executor']}"
             raise FatalError(f"{row['task']} cannot be signalled: {shared}")

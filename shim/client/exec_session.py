@@ -23,9 +23,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
-from shim.client.agent_client import JSON, AgentClient, Json
+from shim.client.agent_client import JSON, NOT_A_SHIM, AgentClient, Json
+from shim.client.terminal import Output, RawOutput, TerminalModes, output_to
 from shim.errors import ConfigError, FatalError, NotFound, error_text
-from shim.http.recordio import MalformedRecord, RecordDecoder, encode
+from shim.http.recordio import RecordDecoder, encode
 
 NOT_RUN = 125
 """Exit code when the command was not run, as of ``docker exec``."""
@@ -49,10 +50,11 @@ class ExecSession:
         self._tty = tty
         self._interactive = interactive
         self._input: queue.Queue[bytes | None] = queue.Queue(_INPUT_WAITING)
+        self._modes = TerminalModes()
 
     def run(self, argv: Sequence[str], *, user: str, env: Mapping[str, str]) -> int:
         """The exit code of the command. Raises FatalError, NotFound."""
-        with self._launch(argv, user, env) as answer, self._raw_terminal():
+        with self._launch(argv, user, env) as answer, self._terminal():
             if self._interactive:
                 threading.Thread(target=self._read_input, daemon=True).start()
                 threading.Thread(target=self._send_input, daemon=True).start()
@@ -76,19 +78,32 @@ class ExecSession:
         return self._client.post(call, {"Accept": RECORDIO, "Message-Accept": JSON})
 
     def _copy_output(self, answer: HTTPResponse) -> None:
-        outputs = {"STDOUT": sys.stdout.buffer, "STDERR": sys.stderr.buffer}
+        """On a terminal of its own, the command has this one as it is."""
+        make = RawOutput if self._tty else output_to
+        outputs: dict[str, Output] = {"STDOUT": make(sys.stdout), "STDERR": make(sys.stderr)}
+        try:
+            for name, data in self._pieces(answer):
+                if self._tty:
+                    self._modes.feed(data)
+                outputs[name].write(data)
+                outputs[name].flush()
+        finally:
+            for output in outputs.values():
+                output.close()
+
+    def _pieces(self, answer: HTTPResponse) -> Iterator[tuple[str, bytes]]:
+        """``STDOUT`` or ``STDERR``, and output. Raises FatalError."""
         decoder = RecordDecoder(_RECORD_MAX)
         try:
             while data := answer.read1(65_536):
                 for record in map(json.loads, decoder.feed(data)):
                     if record["type"] == "DATA":
-                        output = outputs[record["data"]["type"]]
-                        output.write(base64.b64decode(record["data"]["data"]))
-                        output.flush()
-        except BrokenPipeError:
-            raise
-        except (OSError, HTTPException, MalformedRecord) as error:
+                        found = record["data"]
+                        yield found["type"], base64.b64decode(found["data"])
+        except (OSError, HTTPException) as error:
             raise FatalError(f"{self._client.url}: {error_text(error)}") from None
+        except (ValueError, KeyError, TypeError):
+            raise FatalError(f"{self._client.url}: {NOT_A_SHIM}") from None
 
     # --- input ------------------------------------------------------------------------------
 
@@ -115,23 +130,43 @@ class ExecSession:
     # --- the terminal -------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _raw_terminal(self) -> Iterator[None]:
-        """Pass every key on, and each change of the window, while the command has a terminal."""
-        if not (self._tty and self._interactive):
-            yield
-            return
+    def _terminal(self) -> Iterator[None]:
+        """This terminal is the command's while it runs, and is set back after it."""
+        with self._raw() if self._tty and self._interactive else contextlib.nullcontext():
+            try:
+                yield
+            finally:
+                if (undo := self._modes.undo()) and sys.stdout.isatty():
+                    with contextlib.suppress(OSError):
+                        sys.stdout.write(undo)
+                        sys.stdout.flush()
+
+    @contextlib.contextmanager
+    def _raw(self) -> Iterator[None]:
+        """Pass every key on, and each change of the window."""
         fd = sys.stdin.fileno()
         before = termios.tcgetattr(fd)
+        handlers: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._handlers().items():
+                handlers[number] = signal.signal(number, handler)
         terminal_modes.setraw(fd)
-        watched = threading.current_thread() is threading.main_thread()
-        if watched:
-            signal.signal(signal.SIGWINCH, lambda *_: self._window_changed())
         try:
             yield
         finally:
-            if watched:
-                signal.signal(signal.SIGWINCH, signal.SIG_DFL)
-            termios.tcsetattr(fd, termios.TCSADRAIN, before)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+    def _handlers(self) -> dict[int, Any]:
+        """A signal that ends this process must not leave the terminal raw."""
+
+        def end(number: int, frame: object) -> None:
+            raise SystemExit(128 + number)
+
+        ends = (signal.SIGTERM, signal.SIGHUP)
+        return {signal.SIGWINCH: lambda *_: self._window_changed(), **dict.fromkeys(ends, end)}
 
     def _window_changed(self) -> None:
         size = {"type": "TTY_INFO", "tty_info": {"window_size": window_size()}}

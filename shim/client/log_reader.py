@@ -5,19 +5,13 @@ from __future__ import annotations
 import codecs
 import sys
 from io import BytesIO
-from typing import Protocol
 
 from shim.client.agent_client import AgentClient
+from shim.client.terminal import Output
 from shim.client.text import json_line
 
 CHUNK = 65_536
 """Bytes in one answer, as the agent bounds it."""
-
-
-class Output(Protocol):
-    def write(self, data: bytes, /) -> object: ...
-
-    def flush(self) -> None: ...
 
 
 class JsonOutput:
@@ -33,6 +27,8 @@ class JsonOutput:
 
     def flush(self) -> None:
         sys.stdout.flush()
+
+    close = flush
 
 
 class LogReader:

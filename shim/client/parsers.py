@@ -1,18 +1,32 @@
-"""The flags of the commands for a running agent. ``client.commands`` carries them out."""
+"""The flags of the commands for a running agent, which ``client.commands`` carries out; and the
+parser of every command that is no table of flags."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from shim.errors import ConfigError
 
 AddArguments = Callable[[argparse.ArgumentParser], None]
+
+LONGEST_INTERVAL = 1e6
+"""Seconds."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Wrong usage is a ConfigError of one line, as that of the agent's flags."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} ({self.prog} --help says what there is)")
 
 
 def client_parser(name: str) -> argparse.ArgumentParser:
     """Of ``ps``, ``status``, ... ``name`` is a key of :data:`COMMANDS`."""
     add_arguments, text = COMMANDS[name]
-    parser = argparse.ArgumentParser(prog=f"mesos-shim {name}", description=text)
+    parser = CommandParser(prog=f"mesos-shim {name}", description=text)
     add_agent(parser)
     if name != "exec":
         parser.add_argument("--json", action="store_true", help="for programs")
@@ -35,6 +49,22 @@ def add_agent(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return int(text)
+
+
+def _interval(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= LONGEST_INTERVAL:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return value
+
+
 def _ps(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", "--all", action="store_true", help="ended tasks as well")
     parser.add_argument("-q", "--quiet", action="store_true", help="task ids only")
@@ -51,7 +81,7 @@ def _status(parser: argparse.ArgumentParser) -> None:
 
 def _logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="until the task ends")
-    parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
+    parser.add_argument("--tail", type=_number, metavar="N", help="only the last N lines")
     parser.add_argument("--stdout", action="store_true", help="only stdout")
     parser.add_argument("--stderr", action="store_true", help="only stderr")
     parser.add_argument("task", help="the beginning of a task's id")
@@ -59,8 +89,9 @@ def _logs(parser: argparse.ArgumentParser) -> None:
 
 def _top(parser: argparse.ArgumentParser) -> None:
     interval = "between two tables (5)"
-    parser.add_argument("--interval", type=float, default=5.0, metavar="SECONDS", help=interval)
-    parser.add_argument("--count", type=int, default=0, metavar="N", help="tables; 0: without end")
+    parser.add_argument("--interval", type=_interval, default=5.0, metavar="SECONDS", help=interval)
+    number = "tables; 0: without end"
+    parser.add_argument("--count", type=_number, default=0, metavar="N", help=number)
 
 
 def _events(parser: argparse.ArgumentParser) -> None:

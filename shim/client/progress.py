@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -9,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from shim.client.text import age, printable
+from shim.client.text import age, padded, printable, shortened
+from shim.client.text import width as text_width
 
 BARS = 8
 """At most so many launches have a bar; the others are counted."""
@@ -54,6 +56,11 @@ class _Launch:
     said: float
 
 
+def can_move(output: TextIO) -> bool:
+    """Whether the cursor can be moved back: on a terminal that is not ``dumb``."""
+    return output.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
 class Progress:
     """Shows the stages of launches on ``output``. Other lines have to be printed by it as well."""
 
@@ -69,7 +76,7 @@ class Progress:
         self._launches: dict[str, _Launch] = {}
         self._drawn = 0
         """Lines of bars that are on the terminal."""
-        self.has_bars = output.isatty() if has_bars is None else has_bars
+        self.has_bars = can_move(output) if has_bars is None else has_bars
 
     def update(self, name: str, stage: str) -> None:
         """The stage of a launch; empty: the launch is over."""
@@ -91,9 +98,11 @@ class Progress:
             print(printable(f"{name} {stage}"), file=self._output, flush=True)
 
     def print(self, line: str) -> None:
-        """A line above the bars."""
+        """A line, or several, above the bars."""
         self._clear()
-        print(line, file=self._output, flush=True)
+        for each in line.split("\n"):
+            print(printable(each), file=self._output)
+        self._output.flush()
         self.draw()
 
     def draw(self) -> None:
@@ -101,7 +110,9 @@ class Progress:
         if not self.has_bars:
             return
         self._clear()
-        lines = list(self._lines(shutil.get_terminal_size().columns - 1))
+        size = shutil.get_terminal_size()
+        # Bars beyond the top of the terminal could not be taken off again.
+        lines = list(self._lines(size.columns - 1))[: max(1, size.lines - 1)]
         self._output.write("".join(f"{line}\n" for line in lines))
         self._output.flush()
         self._drawn = len(lines)
@@ -122,9 +133,10 @@ class Progress:
 
     def _lines(self, width: int) -> Iterator[str]:
         now, shown = self._clock(), list(self._launches.items())[:BARS]
-        widest = max((len(name) for name, _ in shown), default=0)
+        widest = max((text_width(name) for name, _ in shown), default=0)
         for name, launch in shown:
-            parts = (name.ljust(widest), bar(launch.stage), launch.stage, age(now - launch.begun))
-            yield printable("  ".join(filter(None, parts)))[:width]
+            since = age(now - launch.begun)
+            parts = (padded(name, widest), bar(launch.stage), launch.stage, since)
+            yield shortened(printable("  ".join(filter(None, parts))), width)
         if len(self._launches) > BARS:
             yield f"and {len(self._launches) - BARS} more launches"[:width]

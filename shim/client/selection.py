@@ -47,13 +47,18 @@ FILTER_WORDS = (*(f"{name}:" for name in _FIELDS), *(f"is:{name}" for name in _I
 
 
 def matches(row: Row, words: Iterable[str]) -> bool:
-    """Whether every word fits: ``state:running``, ``is:failed``, or a word anywhere in the row."""
+    """Whether every word fits: ``state:running``, ``is:failed``, or a word anywhere in the row.
+
+    Raises ConfigError for an unknown ``is:``.
+    """
     return all(_fits(row, word.lower()) for word in words)
 
 
 def _fits(row: Row, word: str) -> bool:
     key, colon, value = word.partition(":")
-    if colon and key == "is" and value in _IS:
+    if colon and key == "is":
+        if value not in _IS:
+            raise ConfigError(f"{word}: not one of {', '.join(f'is:{name}' for name in _IS)}")
         return _IS[value](row)
     if colon and key in _FIELDS:
         return value in _FIELDS[key](row).lower()
@@ -66,6 +71,9 @@ def find_task(rows: Sequence[Row], wanted: str) -> Row:
     Ids are those of tasks, of containers, and ``FRAMEWORK_ID/TASK_ID``. An exact one counts before
     a beginning, and a live task before an ended one.
     """
+    if not wanted:
+        # The beginning of every id; mostly a variable of a script that is not set.
+        raise ConfigError("an empty id names no task")
     exact = [row for row in rows if wanted in _ids(row)]
     found = exact or [row for row in rows if any(i.startswith(wanted) for i in _ids(row))]
     found = [row for row in found if row["live"]] or found

@@ -13,6 +13,7 @@ from shim.client.agent_client import AgentClient
 from shim.client.progress import Progress
 from shim.client.selection import Row, find_task, matches, short_state
 from shim.client.task_table import moment
+from shim.client.terminal import require_reader
 from shim.errors import NotFound
 
 Found = Mapping[str, Any]
@@ -47,6 +48,7 @@ def _follow_agent(client: AgentClient, given: argparse.Namespace) -> int:
     """A line for each signal that changes. Ends only with an error."""
     before: dict[str, bool] = {}
     for name, summary in client.events():
+        require_reader(sys.stdout)
         if name != "agent":
             continue
         well = {signal["name"]: signal["well"] for signal in summary["signals"]}
@@ -75,7 +77,8 @@ def _signal_line(signal: Mapping[str, Any]) -> str:
 
 def _agent_lines(summary: Mapping[str, Any]) -> list[str]:
     up = text.age(summary["now"] - summary["started"])
-    lines = [f"{summary['hostname']}, agent {summary['agent_id'] or 'without an id yet'}, up {up}"]
+    who = f"{summary['hostname']}, agent {summary['agent_id'] or 'without an id yet'}"
+    lines = [text.printable(f"{who}, up {up}")]
     lines += map(_signal_line, summary["signals"])
     for name, amount in summary["resources"].items():
         show = text.megabytes if name != "cpus" else lambda value: f"{value:g}"
@@ -103,6 +106,7 @@ def _follow_task(client: AgentClient, found: Found, *, as_json: bool) -> Found:
             if not found["live"]:
                 return found
             time.sleep(INTERVAL)
+            require_reader(sys.stdout)
             before = found
             try:
                 found = client.get("/live/task", id=found["id"])

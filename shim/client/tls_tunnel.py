@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 
 from shim.errors import PeerError, error_text
 from shim.wire.connect import connector
 from shim.wire.tls import Tls
-
-log = logging.getLogger(__name__)
 
 CHUNK = 65_536
 """Bytes read at once."""
@@ -22,6 +19,8 @@ class TlsTunnel:
     def __init__(self, tls: Tls) -> None:
         self._connect = connector(tls)
         self._local: dict[str, str] = {}
+        self.problems: dict[str, str] = {}
+        """By ``host:port``: why the last connection to it failed."""
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="TLS tunnel", daemon=True).start()
 
@@ -40,8 +39,9 @@ class TlsTunnel:
             try:
                 there = await self._connect(address)
             except (OSError, PeerError) as error:
-                log.error("%s cannot be reached over TLS: %s", peer, error_text(error))
+                self.problems[peer] = error_text(error)
             else:
+                self.problems.pop(peer, None)
                 await _carry_both_ways((reader, writer), there)
             finally:
                 writer.close()

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from shim.certs import command as certs
 from shim.client.parsers import COMMANDS as CLIENT_COMMANDS
-from shim.client.parsers import add_agent, client_parser
+from shim.client.parsers import CommandParser, add_agent, client_parser
 from shim.client.selection import FILTER_WORDS
 from shim.config.flags import GROUPS, Flag
 from shim.dev.command import OWN_FLAGS, dev_parser
@@ -114,7 +114,7 @@ SIGNALS = ("TERM", "KILL", "HUP", "INT", "QUIT", "USR1", "USR2", "STOP", "CONT")
 
 def completion_parser() -> argparse.ArgumentParser:
     """Of this package's own command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mesos-shim completion",
         description="Print the completion of a shell, the manual page, or the ids of live tasks.",
     )

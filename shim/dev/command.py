@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from shim.agent.main import run_agent
+from shim.client.parsers import CommandParser
 from shim.config import Config, load
 from shim.config.resources import domain_at
 from shim.config.values import ipv4, port
@@ -19,6 +21,8 @@ from shim.dev.master.dev_master import DevMaster
 from shim.errors import ConfigError, FatalError
 from shim.telemetry import log
 from shim.wire.tls import Tls
+
+T = TypeVar("T")
 
 OWN_FLAGS = ("ip", "port", "agent_port")
 """All others are the agent's."""
@@ -36,23 +40,35 @@ def main(argv: Sequence[str]) -> int:
 
 
 def dev_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mesos-shim dev",
         allow_abbrev=False,
         description="An embedded master and the agent on the local engine. Never for production.",
         epilog="Every flag of mesos-shim agent but --master is passed on to the agent.",
     )
     add = parser.add_argument
-    add("--ip", type=_address, default="127.0.0.1", help="address of master and agent")
-    add("--port", type=port, default=5050, help="the master's port (5050)")
-    add("--agent_port", type=port, default=5051, help="the agent's port (5051)")
+    add("--ip", type=_named(_address), default="127.0.0.1", help="address of master and agent")
+    add("--port", type=_named(port), default=5050, help="the master's port (5050)")
+    add("--agent_port", type=_named(port), default=5051, help="the agent's port (5051)")
     return parser
 
 
 def _address(text: str) -> str:
     if ipv4(text) == "0.0.0.0":
-        raise argparse.ArgumentTypeError("0.0.0.0 is not an address of this machine")
+        raise ValueError("not an address of this machine")
     return text
+
+
+def _named(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """argparse tells the text of this error alone."""
+
+    def parsed(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is {error}") from None
+
+    return parsed
 
 
 def _agent_flags(own: argparse.Namespace, passed: Sequence[str]) -> list[str]:

@@ -6,7 +6,6 @@ are UTF-8 or not, and may cut a character. The bytes of an answer are kept until
 
 from __future__ import annotations
 
-import codecs
 import sys
 import urllib.error
 import urllib.parse
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from shim.client.files import parse_read
+from shim.client.terminal import TerminalOutput
 from shim.errors import error_text
 
 Fetch = Callable[[str], bytes]
@@ -41,13 +41,9 @@ def fetch(url: str, timeout: float = TIMEOUT) -> bytes:
 @dataclass(slots=True)
 class _File:
     url: str
-    out: TextIO
+    out: TerminalOutput
     offset: int = 0
     error: str | None = "nothing was read"
-    decoder: codecs.IncrementalDecoder = field(
-        default_factory=lambda: codecs.getincrementaldecoder("utf-8")(errors="replace")
-    )
-    """Holds the beginning of a character whose rest is not read yet."""
 
 
 @dataclass(slots=True)
@@ -66,8 +62,8 @@ class TaskLogs:
         parts = ("frameworks", framework_id, "executors", task_id, "runs", "latest")
         directory = "/" + "/".join(parts)
         self._files[task_id] = [
-            _File(_read_url(agent, f"{directory}/stdout"), self.out),
-            _File(_read_url(agent, f"{directory}/stderr"), self.err),
+            _File(_read_url(agent, f"{directory}/{name}"), TerminalOutput(stream))
+            for name, stream in (("stdout", self.out), ("stderr", self.err))
         ]
 
     def poll(self) -> None:
@@ -81,8 +77,15 @@ class TaskLogs:
         files = self._files.pop(task_id, [])
         for file in files:
             self._print_new(file)
-            file.out.write(file.decoder.decode(b"", final=True))
+            file.out.close()
         return next((file.error for file in files if file.error), None)
+
+    def close(self) -> None:
+        """Of tasks that have not ended, no more is printed."""
+        for files in self._files.values():
+            for file in files:
+                file.out.close()
+        self._files.clear()
 
     def _print_new(self, file: _File) -> None:
         for _ in range(MAX_READS):
@@ -96,7 +99,7 @@ class TaskLogs:
             if not data:
                 return
             file.offset += len(data)
-            file.out.write(file.decoder.decode(data))
+            file.out.write(data)
             file.out.flush()
 
 

@@ -134,7 +134,9 @@ class Run:
     def waiting_for(self) -> str:
         """The reason why an instance is pending."""
         if not self._is_registered:
-            return "no answer of the master yet"
+            problems = dict(self._tunnel.problems) if self._tunnel is not None else {}
+            found = "; ".join(f"{peer}: {text}" for peer, text in problems.items())
+            return f"no answer of the master yet{found and f': {found}'}"
         spec = self.spec
         ports = "".join(f" port {p.host}" for p in spec.ports)
         return f"no offer with cpus={spec.cpus:g} mem={spec.mem:g}{ports} yet"
@@ -288,7 +290,7 @@ def run(
     """Run the framework. Returns the task's exit code, or that of the first failed task."""
     tunnel = None if tls is None else TlsTunnel(Tls(tls))
     # Bars and the output of tasks would write over each other.
-    progress = Progress(sys.stdout, has_bars=sys.stdout.isatty() and logs is None)
+    progress = Progress(sys.stdout, has_bars=False if logs else None)
     this = Run(spec, instances, progress.print, logs, tunnel, LaunchStages(progress))
     driver = connect(this, dict(info), master, secret, tunnel)
     interrupted = threading.Event()
@@ -298,5 +300,7 @@ def run(
         return follow(this, driver, interrupted, ready)
     finally:
         progress.close()
+        if logs is not None:
+            logs.close()
         driver.stop()
         driver.join()

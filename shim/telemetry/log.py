@@ -87,7 +87,7 @@ def start_logging(
     """Make the root logger write to ``stream`` (default: stderr).
 
     ``level`` is a name as in ``--log_level``; ``form`` is ``text`` or ``json``. Libraries that log
-    much at ``info`` log from ``warning`` on, unless ``level`` is ``debug``.
+    much at ``info`` log from ``warning`` on at most, unless ``level`` is ``debug``.
     """
     redact = Redactor(secrets)
     handler = logging.StreamHandler(stream or sys.stderr)
@@ -95,7 +95,7 @@ def start_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    quiet = logging.NOTSET if level == "debug" else logging.WARNING
+    quiet = logging.NOTSET if level == "debug" else max(logging.WARNING, root.level)
     for name in ("aiohttp.access", "asyncio", "kazoo", "urllib3"):
         logging.getLogger(name).setLevel(quiet)
 

@@ -155,6 +155,11 @@ async def test_errors_have_their_exit_codes(web: Ref, capsys: pytest.CaptureFixt
     assert "secret" not in (err := capsys.readouterr().err)
     assert "--credentials: takes the path of a file" in err
     assert await call("logs", "web", "--tail=-1") == 2
+    assert await call("ps", "--agent=me:secret@127.0.0.1") == 2
+    assert await call("ps", "is:nonsense") == 2
+    capsys.readouterr()
+    assert await call("kill", "") == 2
+    assert "an empty id names no task" in capsys.readouterr().err
 
 
 async def test_a_server_that_is_no_mesos_shim_learns_no_password(
@@ -170,6 +175,8 @@ async def test_a_server_that_is_no_mesos_shim_learns_no_password(
     app.router.add_get("/{path:.*}", page)
     monkeypatch.setenv("MESOS_AGENT_CREDENTIALS", "me:secret")
     async with TestServer(app) as server:
+        assert await call("top", f"--agent=127.0.0.1:{server.port}") == 1
+        del seen[:]
         assert await call("status", f"--agent=127.0.0.1:{server.port}") == 1
     assert "not the answer of a mesos-shim; is --agent right?" in capsys.readouterr().err
     assert seen == ["Basic bWU6c2VjcmV0", None]

@@ -18,6 +18,7 @@ from shim.client.exec_session import signal_number
 from shim.errors import ConfigError
 from tests.fakes.process import FakeProcess
 from tests.http.operator_api.conftest import Api, serving_api
+from tests.http.page_data import end_task
 from tests.support.wait import until
 
 
@@ -69,27 +70,33 @@ async def test_stdin_is_passed_on_to_its_end(
 
 
 async def test_a_terminal_has_this_terminal_s_size_and_every_key(
-    api: Api, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.run("web.1")
     keyboard, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
     before = termios.tcgetattr(terminal)
     try:
-        with stdin(os.dup(terminal), monkeypatch):
+        with stdin(os.dup(terminal), monkeypatch), os.fdopen(os.dup(terminal), "w") as screen:
+            monkeypatch.setattr("sys.stdout", screen)
             running = asyncio.create_task(call("exec", "-it", "web", "cat"))
             process = await process_of(api)
             await until(lambda: process.sizes == [(33, 77)], "the size")
             await until(lambda: termios.tcgetattr(terminal) != before, "the raw mode")
             os.write(keyboard, b"\x03x")
             await until(lambda: bytes(process.received) == b"\x03x", "the keys")
+            process.print(1, b"\x1b[?1049h\x1b]0;title\x07")
             process.end(5)
             assert await running == 5
+            seen = b""
+            while not seen.endswith(b"l"):
+                seen += await asyncio.to_thread(os.read, keyboard, 1000)
+            # As it came, and set back after it.
+            assert seen == b"\x03x\x1b[?1049h\x1b]0;title\x07\x1b[?1049l"
         assert termios.tcgetattr(terminal) == before
     finally:
         os.close(keyboard)
         os.close(terminal)
-    assert capfdbinary.readouterr().out == b"\x03x"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +129,11 @@ async def test_a_refusal_has_an_exit_code_of_its_own(
     api.engine.end(ref.name, 0)
     assert await call("exec", "web", "true") == 125
     assert f"400 Container {ref.name} is not running" in capsys.readouterr().err
+    end_task(api.data.core, api.run("ended.1"))
+    await asyncio.sleep(0.1)
+    assert await call("exec", "ended", "true") == 125
+    assert await call("kill", "ended") == 3
+    assert capsys.readouterr().err.count("ended.1 has ended: finished") == 2
     async with serving_api(may_touch=False) as closed:
         closed.run("web.1")
         at = f"--agent=127.0.0.1:{closed.client.port}"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from shim.client.agent_client import AgentClient
 from shim.client.tls_tunnel import TlsTunnel
 from shim.config.libprocess import tls_settings
 from shim.dev.master.dev_master import DevMaster
+from shim.errors import FatalError
 from shim.model.settings import TlsSettings
 from shim.wire.tls import Tls
 from tests.support.certificates import Authority, libprocess_environment
@@ -45,9 +46,8 @@ async def test_plain_requests_reach_a_master_behind_tls(settings: TlsSettings) -
 
 
 async def test_a_master_that_does_not_prove_itself_is_named(
-    settings: TlsSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    settings: TlsSettings, tmp_path: Path
 ) -> None:
-    caplog.set_level(logging.ERROR)
     (tmp_path / "other").mkdir()
     cert, key = Authority(tmp_path / "other").issue("forged", addresses=["127.0.0.1"])
     forged = Tls(replace(settings, cert_file=cert, key_file=key, require_client_cert=False))
@@ -56,5 +56,8 @@ async def test_a_master_that_does_not_prove_itself_is_named(
         local = await asyncio.to_thread(tunnel.local_address, master.address)
         with pytest.raises(OSError, match=r"closed connection|reset"):
             await get(f"http://{local}/version")
-        assert f"{master.address} cannot be reached over TLS: " in caplog.text
-        assert "its certificate is not valid: " in caplog.text
+        assert list(tunnel.problems) == [master.address]
+        assert "its certificate is not valid: " in tunnel.problems[master.address]
+        client = AgentClient(f"https://{master.address}", tunnel=tunnel)
+        with pytest.raises(FatalError, match="no TLS connection: its certificate is not valid: "):
+            await asyncio.to_thread(client.get, "/state")

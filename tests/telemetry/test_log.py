@@ -62,6 +62,15 @@ def logged(form: str, *secrets: str, error: Exception | None = None) -> str:
     return stream.getvalue()
 
 
+def test_no_library_logs_below_the_level_of_the_agent() -> None:
+    stream = io.StringIO()
+    start_logging("error", "text", (), stream)
+    logging.getLogger("kazoo").warning("Connection dropped")
+    logging.getLogger("kazoo").error("no way")
+    assert stream.getvalue().endswith("ERROR kazoo: no way\n")
+    assert stream.getvalue().count("\n") == 1
+
+
 def test_text_has_one_line_a_record() -> None:
     found = logged("text", "s3cret")
     assert found.count("\n") == 1
