@@ -226,9 +226,10 @@ EXECUTOR_REGISTRATION = 60.0
 LEAVE_TIMEOUT = 60.0
 """How long a leaving agent waits for the last acknowledgements after its last task ended."""
 
-GC_THRESHOLDS = (50_000, 20, 20)
-"""Python's default of (700, 10, 10) would walk the messages of all tasks all the time: 100 ms for
-10,000 tasks. The code makes hardly any reference cycles."""
+GC_THRESHOLDS = (2_000, 10, 1_000)
+"""Python's default of (700, 10, 10) would walk the objects of all tasks all the time: 45 ms for
+10,000 tasks. Here that comes once in twenty million new objects; the collections of younger
+objects take 3 ms at most. The code makes hardly any reference cycles."""
 
 # --- the engine -----------------------------------------------------------------------------
 
@@ -541,8 +542,9 @@ SUPERVISE_RETRY = 5.0
 
 # --- http -----------------------------------------------------------------------------------
 
-PAGE_SLICE_SECONDS = 0.004
-"""Work on a page before other coroutines run. A page of 10,000 tasks has many slices."""
+PAGE_SLICE_SECONDS = 0.003
+"""Work on a page before other coroutines run. A page of 10,000 tasks has many slices. The last
+piece of a slice, and its bytes on their way to the socket, make it up to twice as long."""
 PAGE_SLICE_BYTES = 256 * 1024
 """Of a page that are sent at once."""
 STREAM_WRITE_TIMEOUT = 60.0

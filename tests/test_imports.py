@@ -106,7 +106,9 @@ ALLOWED = {
     | {"engine.infra.image"},
     "dev": COMMON | {"agent.main", "config", "telemetry", "wire.tls"},
     "dev.command": COMMON | {"agent.main", "client.parsers", "config", "telemetry", "wire.tls"},
-    "dev.master": COMMON | {"http.recordio", "wire"},
+    "dev.master": COMMON
+    | {"http.protojson", "http.recordio", "http.responses", "http.router", "http.time_slicer"}
+    | {"wire"},
     "agent": COMMON | {"config", "core", "discovery", "engine", "http", "telemetry", "wire"},
     "agent.journal": {"model", "errors"},
     "agent.journal_codec": {"model", "protos"},

@@ -149,6 +149,7 @@ class HttpService:
                 OPERATOR_API: self._operator_api.handle,
             },
             task_metrics,
+            view.time_slicer,
         )
 
     async def close(self) -> None:

@@ -52,7 +52,12 @@ class Amount:
         for name, value in scalars:
             self.scalars[name] = self.scalars.get(name, 0.0) + value
         for name, begin, end in ranges:
-            self.ranges.setdefault(name, []).append((begin, end))
+            spans = self.ranges.setdefault(name, [])
+            # Tasks get neighbouring ports: ten thousand of them would be a long list to sort.
+            if spans and spans[-1][0] <= begin <= spans[-1][1] + 1:
+                spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+            else:
+                spans.append((begin, end))
         for name, item in sets:
             self.sets.setdefault(name, set()).add(item)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from shim.core.custom_executor import CustomExecutor
 from shim.core.executors import Executor
@@ -55,9 +55,15 @@ def executor_path(work_dir: str, agent_id: str, ref: Ref) -> str:
 AnyExecutor = Executor | CustomExecutor
 
 
-def known_executors(agent: AgentView) -> list[AnyExecutor]:
-    """Those that frameworks brought, also ended ones whose last update is unacknowledged."""
-    return [*agent.custom_executors.values(), *agent.executors.values()]
+def known_executors(agent: AgentView) -> Iterator[AnyExecutor]:
+    """Those that frameworks brought, also ended ones whose last update is unacknowledged.
+
+    The agent may change meanwhile.
+    """
+    yield from list(agent.custom_executors.values())
+    for key in list(agent.executors):
+        if (executor := agent.executors.get(key)) is not None:
+            yield executor
 
 
 def executor_of(task: CoreTask, agent: AgentView) -> AnyExecutor | None:

@@ -14,6 +14,7 @@ from shim.http.log_ring import LogRing
 from shim.http.paths import Inaccessible, SandboxPath, member_directories, resolve, task_paths
 from shim.http.protojson import Json, dump
 from shim.http.responses import HttpError, Response, json_response, json_stream
+from shim.http.time_slicer import json_array
 from shim.http.utf8 import decode
 from shim.http.view import FileOrDirectory, View
 from shim.model.container import OUTPUTS, Entry
@@ -51,7 +52,9 @@ class FilesPages:
 
     async def browse(self, query: Mapping[str, str]) -> Response:
         path = _path(query)
-        return json_response([_entry_json(path, entry) for entry in await self.entries(path)])
+        entries = await self.entries(path)
+        found = (dump(_entry_json(path, entry)) for entry in entries)
+        return json_stream(json_array(found, self._view.time_slicer.begin()))
 
     async def entries(self, path: str) -> list[Entry]:
         """The entries of a directory, by name; a file has none. Raises HttpError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from shim.core.custom_executor import CustomExecutor
 from shim.core.history import CompletedTask
@@ -12,6 +12,7 @@ from shim.http.amounts import Amount
 from shim.http.executor import AnyExecutor, allocation_role, executor_of, executor_path
 from shim.http.protojson import Json, dump, to_json
 from shim.http.task_json_cache import TaskJsonCache
+from shim.http.time_slicer import ArrayItem, TimeSlice, json_array
 from shim.model.ids import FrameworkId
 from shim.protos.mesos_pb2 import ExecutorInfo, TaskState
 
@@ -24,7 +25,9 @@ class ExecutorEntries:
         self._cache = cache
         self._work_dir = work_dir
 
-    def present(self, framework_id: FrameworkId, tasks: Iterable[Task]) -> Iterator[bytes]:
+    def present(
+        self, framework_id: FrameworkId, tasks: Iterable[Task], time_slice: TimeSlice
+    ) -> Iterator[ArrayItem]:
         """Of the tasks that the agent still has."""
         groups: dict[AnyExecutor, list[Task]] = {
             executor: []
@@ -37,6 +40,7 @@ class ExecutorEntries:
                 yield self._cache.executor_of(task)
             else:
                 groups.setdefault(executor, []).append(task)
+                yield None
         if not groups:
             return
         ended: dict[AnyExecutor, list[CompletedTask]] = {}
@@ -44,9 +48,9 @@ class ExecutorEntries:
             if completed.executor is not None:
                 ended.setdefault(completed.executor, []).append(completed)
         for executor, members in groups.items():
-            yield self._executor(executor, members, ended.get(executor, ()))
+            yield self._executor(executor, members, ended.get(executor, ()), time_slice)
 
-    def completed(self, framework_id: FrameworkId) -> Iterator[bytes]:
+    def completed(self, framework_id: FrameworkId, time_slice: TimeSlice) -> Iterator[ArrayItem]:
         """Of tasks that ended, and whose last update is acknowledged."""
         ended: dict[AnyExecutor, list[CompletedTask]] = {}
         for completed in self._completed(framework_id):
@@ -55,7 +59,7 @@ class ExecutorEntries:
             elif not self._is_present(completed.executor):
                 ended.setdefault(completed.executor, []).append(completed)
         for executor, members in ended.items():
-            yield self._executor(executor, (), members)
+            yield self._executor(executor, (), members, time_slice)
 
     def _is_present(self, executor: AnyExecutor) -> bool:
         key, agent = executor.key, self._agent
@@ -67,20 +71,27 @@ class ExecutorEntries:
             if task is None or task.ref != completed.ref:
                 yield completed
 
-    def _executor(
-        self, executor: AnyExecutor, members: Sequence[Task], ended: Iterable[CompletedTask]
-    ) -> bytes:
+    async def _executor(
+        self,
+        executor: AnyExecutor,
+        members: Sequence[Task],
+        ended: Iterable[CompletedTask],
+        time_slice: TimeSlice,
+    ) -> AsyncIterator[bytes]:
         is_live = bool(members) or (isinstance(executor, CustomExecutor) and executor.live)
         used = Amount(executor.info.resources if is_live else ())
         present: dict[str, list[bytes]] = {"tasks": [], "queued_tasks": [], "completed_tasks": []}
         present["completed_tasks"] += [self._cache.task_of_completed(each) for each in ended]
         for task in members:
+            await time_slice.checkpoint()
             used.add(self._cache.used_by(task))
             present[_list_of(task)].append(self._cache.task_of(task))
-        lists = b",".join(
-            b"%s:[%s]" % (dump(name), b",".join(entries)) for name, entries in present.items()
-        )
-        return b"%s,%s}" % (dump(self._head(executor, used))[:-1], lists)
+        yield dump(self._head(executor, used))[:-1]
+        for name, entries in present.items():
+            yield b",%s:" % dump(name)
+            async for piece in json_array(entries, time_slice):
+                yield piece
+        yield b"}"
 
     def _head(self, executor: AnyExecutor, used: Amount) -> Json:
         info, agent_id = executor.info, self._agent.agent_id or ""

@@ -11,15 +11,17 @@ import logging
 import re
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from itertools import chain
 
 from aiohttp import web
 
 from shim import limits
 from shim.http.basic_auth import READONLY, BasicAuth
+from shim.http.exposition import exposition
 from shim.http.pages import Page
 from shim.http.responses import HttpError, Response
 from shim.http.task_metrics import TaskMetrics
-from shim.http.time_slicer import coalesce
+from shim.http.time_slicer import TimeSlicer, coalesce
 from shim.telemetry.metrics import Metrics
 
 Api = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -49,12 +51,17 @@ class Router:
         process: str,
         apis: Mapping[str, Api] | None = None,
         task_metrics: TaskMetrics | None = None,
+        time_slicer: TimeSlicer | None = None,
     ) -> None:
-        """``pages`` and ``apis`` map paths without prefix; ``process`` is ``slave(1)``."""
+        """``pages`` and ``apis`` map paths without prefix; ``process`` is ``slave(1)``.
+
+        ``time_slicer`` is that of the pages; None: there are none with tasks.
+        """
         self._pages = pages
         self._apis = apis or {}
         self._metrics = metrics
         self._task_metrics = task_metrics
+        self._time_slicer = time_slicer or TimeSlicer()
         self._auth = auth
         self._prefix = f"/{process}"
 
@@ -97,9 +104,10 @@ class Router:
     async def _prometheus(self, request: web.Request) -> web.Response:
         self._check_password(request)
         accept = request.headers.get("Accept", "")
-        body, content_type = self._metrics.render(accept)
+        families = self._metrics.registry.collect()
         if self._task_metrics is not None:
-            body = await self._task_metrics.append(body, accept)
+            families = chain(families, await self._task_metrics.families())
+        body, content_type = await exposition(families, accept, self._time_slicer.begin())
         return web.Response(body=body, headers={"Content-Type": content_type})
 
 
@@ -133,7 +141,7 @@ async def send(request: web.Request, response: Response, callback: str = "") -> 
         else:
             body = _call(callback.encode(), body)
     if isinstance(body, bytes):
-        return _whole(request, response.status, headers, body)
+        return await _whole(request, response.status, headers, body)
     if response.is_event_stream:
         return await _stream(request, response.status, headers, body)
     compress = response.is_json and _accepts_gzip(request)
@@ -189,12 +197,15 @@ def _cut(request: web.Request) -> None:
         request.transport.abort()
 
 
-def _whole(
+async def _whole(
     request: web.Request, status: int, headers: dict[str, str], body: bytes
 ) -> web.StreamResponse:
     if len(body) >= _GZIP_FROM and _accepts_gzip(request):
         headers["Content-Encoding"] = "gzip"
-        body = zlib.compress(body, _GZIP_LEVEL, wbits=31)
+        if len(body) < limits.PAGE_SLICE_BYTES:
+            body = zlib.compress(body, _GZIP_LEVEL, wbits=31)
+        else:
+            body = await asyncio.to_thread(zlib.compress, body, _GZIP_LEVEL, 31)
     return web.Response(status=status, headers=headers, body=body)
 
 

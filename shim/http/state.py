@@ -30,7 +30,7 @@ class StatePage:
         """The whole page, in pieces whose concatenation is one JSON object."""
         allocated = await self._cache.allocated()
         yield dump(self._agent_json(allocated))[:-1]
-        tasks = self._tasks_by_framework()
+        tasks = await self._tasks_by_framework()
         frameworks, completed = self._agent.frameworks, self._agent.completed_frameworks
         active = {id_: frameworks[id_].info for id_ in tasks if id_ in frameworks}
         yield b',"frameworks":'
@@ -52,9 +52,10 @@ class StatePage:
             yield piece
         yield b"}"
 
-    def _tasks_by_framework(self) -> dict[FrameworkId, list[Task]]:
-        found = defaultdict(list)
-        for key, task in self._agent.tasks.items():
+    async def _tasks_by_framework(self) -> dict[FrameworkId, list[Task]]:
+        found, time_slice = defaultdict(list), self._time_slicer.begin()
+        for key, task in list(self._agent.tasks.items()):
+            await time_slice.checkpoint()
             found[key.framework_id].append(task)
         for executor_key, executor in self._agent.custom_executors.items():
             if executor.live:
@@ -71,11 +72,12 @@ class StatePage:
             separator = b","
             yield b',"executors":'
             time_slice = self._time_slicer.begin()
-            executors = self._executors.present(framework_id, tasks.get(framework_id, ()))
+            present = tasks.get(framework_id, ())
+            executors = self._executors.present(framework_id, present, time_slice)
             async for piece in json_array(executors, time_slice):
                 yield piece
             yield b',"completed_executors":'
-            completed = self._executors.completed(framework_id)
+            completed = self._executors.completed(framework_id, time_slice)
             async for piece in json_array(completed, time_slice):
                 yield piece
             yield b"}"

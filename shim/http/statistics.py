@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from shim.core.task import Task
 from shim.http.protojson import Json, dump, to_json
 from shim.http.responses import HttpError, Response, json_stream
 from shim.http.task_json_cache import TaskJsonCache
-from shim.http.time_slicer import json_array
+from shim.http.time_slicer import ArrayItem, json_array
 from shim.http.view import View
 from shim.model.container import Ref, Usage
 
@@ -35,7 +35,7 @@ class StatisticsPages:
 
     async def statistics(self, query: Mapping[str, str]) -> Response:
         usages = await self._view.usages()
-        return self._answer(self._view.agent.running_tasks(), usages, with_status=False)
+        return self._answer(list(self._view.agent.tasks.values()), usages, {}, with_status=False)
 
     async def containers(self, query: Mapping[str, str]) -> Response:
         given = {name for name in ("container_id", "framework_id", "executor_id") if name in query}
@@ -45,22 +45,35 @@ class StatisticsPages:
         if "container_id" in given:
             found = self._view.agent.task_in(query["container_id"])
             tasks = [found] if found is not None and found.container_running else []
+            usages = await self._view.usages([task.ref for task in tasks])
         else:
-            running = self._view.agent.running_tasks()
-            tasks = [task for task in running if _matches(task, query)]
-        usages = await self._view.usages([task.ref for task in tasks] if given else None)
-        return self._answer(tasks, usages, with_status=True)
+            tasks = list(self._view.agent.tasks.values())
+            usages = await self._view.usages()
+        return self._answer(tasks, usages, query, with_status=True)
 
     def _answer(
-        self, tasks: list[Task], usages: Mapping[Ref, Usage], *, with_status: bool
+        self,
+        tasks: Sequence[Task],
+        usages: Mapping[Ref, Usage],
+        query: Mapping[str, str],
+        *,
+        with_status: bool,
     ) -> Response:
-        entries = self._entries(tasks, usages, with_status=with_status)
+        entries = self._entries(tasks, usages, query, with_status=with_status)
         return json_stream(json_array(entries, self._view.time_slicer.begin()))
 
     def _entries(
-        self, tasks: list[Task], usages: Mapping[Ref, Usage], *, with_status: bool
-    ) -> Iterator[bytes]:
+        self,
+        tasks: Sequence[Task],
+        usages: Mapping[Ref, Usage],
+        query: Mapping[str, str],
+        *,
+        with_status: bool,
+    ) -> Iterator[ArrayItem]:
         for task in tasks:
+            if not (task.container_running and _matches(task, query)):
+                yield None
+                continue
             body: Json = {"statistics": statistics_of(task, usages.get(task.ref, NO_SAMPLE))}
             if with_status:
                 body["container_id"] = task.ref.container_id

@@ -11,11 +11,18 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from shim import limits
+from shim.core.executors import Executor
 from shim.core.history import CompletedTask
 from shim.core.lifecycle import TaskPhase
 from shim.core.task import Task
 from shim.http.amounts import Amount, FrozenAmount
-from shim.http.executor import AnyExecutor, executor_json, executor_of, task_json
+from shim.http.executor import (
+    AnyExecutor,
+    executor_json,
+    executor_of,
+    known_executors,
+    task_json,
+)
 from shim.http.protojson import Json, dump
 from shim.http.view import View
 from shim.model.container import Ref
@@ -67,10 +74,10 @@ class TaskJsonCache:
     async def allocated(self) -> Amount:
         """The sum of resources of all live tasks and executors."""
         time_slice, total = self._time_slicer.begin(), Amount()
-        for executor in list(self._agent.executors.values()):
-            total.add(Amount(executor.info.resources).frozen())
-        for custom in list(self._agent.custom_executors.values()):
-            total.add(Amount(custom.info.resources if custom.live else ()).frozen())
+        for executor in known_executors(self._agent):
+            await time_slice.checkpoint()
+            if isinstance(executor, Executor) or executor.live:
+                total.add(Amount(executor.info.resources).frozen())
         for task in list(self._agent.tasks.values()):
             await time_slice.checkpoint()
             total.add(self._of_task(task).used)
@@ -98,9 +105,10 @@ class TaskJsonCache:
             await time_slice.checkpoint()
             self.executor_of_completed(completed)
             present.add(completed.ref)
-        tasks = self._agent.tasks
-        for ref in [ref for ref in self._cached if ref not in present and ref.key not in tasks]:
-            del self._cached[ref]
+        for ref in list(self._cached):
+            await time_slice.checkpoint()
+            if ref not in present and ref.key not in self._agent.tasks:
+                self._cached.pop(ref, None)
 
     def _of_task(self, task: Task) -> _TaskJson:
         executor = executor_of(task, self._agent)

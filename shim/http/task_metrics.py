@@ -6,12 +6,9 @@ and a task beyond the bound gets its own once earlier ones have ended. A gauge c
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from shim.core.task import Task
@@ -26,9 +23,6 @@ Usages = Callable[[], Awaitable[Mapping[Ref, Usage]]]
 _Family = GaugeMetricFamily | CounterMetricFamily
 
 _LABELS = ("framework", "framework_id", "task_id")
-_END = b"# EOF\n"
-"""The last line in the format of OpenMetrics."""
-
 _Read = Callable[[Json], float | None]
 """From the values of ``/monitor/statistics``."""
 
@@ -68,24 +62,19 @@ class TaskMetrics:
         self._max_tasks = max_tasks
         self._time_slicer = time_slicer
 
-    async def append(self, body: bytes, accept: str) -> bytes:
-        """``body``, the other metrics for a request with this ``Accept`` header, and these."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Families(await self._families()))
-        encode, _ = choose_encoder(accept)
-        # Thousands of lines: the event loop stays free meanwhile.
-        return body.removesuffix(_END) + await asyncio.to_thread(encode, registry)
-
-    async def _families(self) -> list[Metric]:
+    async def families(self) -> list[Metric]:
+        """For one scrape."""
         usages = await self._usages() if self._max_tasks else {}
         families: dict[str, _Family] = {}
         families |= {name: _gauge(name, text) for name, text, _ in (*LIMITS, *USED)}
         families |= {name: _counter(name, text) for name, text, _ in USED_TOTAL}
         healthy = _gauge("task_healthy", "1 if a task with a health check is healthy")
-        tasks = tasks_with_metrics(self._agent, self._max_tasks)
-        time_slice = self._time_slicer.begin()
-        for task in tasks:
+        time_slice, running = self._time_slicer.begin(), 0
+        for task in list(self._agent.tasks.values()):
             await time_slice.checkpoint()
+            running += task.container_running
+            if not task.container_running or running > self._max_tasks:
+                continue
             labels, usage = self._labels(task), usages.get(task.ref)
             values = statistics_of(task, usage or NO_SAMPLE)
             for name, _, read in (*LIMITS, *(() if usage is None else (*USED, *USED_TOTAL))):
@@ -94,7 +83,7 @@ class TaskMetrics:
             if (health := _health(task)) is not None:
                 healthy.add_metric(labels, health)
         without = _gauge("tasks_without_metrics", "Running tasks beyond --metrics_max_tasks", ())
-        without.add_metric((), len(self._agent.running_tasks()) - len(tasks))
+        without.add_metric((), max(0, running - self._max_tasks))
         return [without, *families.values(), healthy]
 
     def _labels(self, task: Task) -> Sequence[str]:
@@ -102,16 +91,6 @@ class TaskMetrics:
         framework = self._agent.frameworks.get(framework_id)
         name = framework.info.name if framework is not None else ""
         return name, framework_id, task.key.task_id
-
-
-class _Families:
-    """A collector of families that are complete."""
-
-    def __init__(self, families: Sequence[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
 
 
 def _health(task: Task) -> bool | None:

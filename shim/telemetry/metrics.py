@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 LAUNCH_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -57,11 +56,6 @@ class Metrics:
     def counters(self, name: str, text: str, label: str, read: ReadMany) -> None:
         """Register one counter for each value of ``label``: the keys of what ``read`` returns."""
         self._collector.add(lambda: _labelled(CounterMetricFamily, name, text, label, read()))
-
-    def render(self, accept: str = "") -> tuple[bytes, str]:
-        """Body and content type for a request with this ``Accept`` header."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
 
 
 class _Collector:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from shim.core.lifecycle import Event
+from shim.http.exposition import exposition
 from shim.http.task_metrics import TaskMetrics, tasks_with_metrics
 from shim.http.time_slicer import TimeSlicer
 from shim.model import facts
@@ -30,10 +31,15 @@ def metrics_of(page_data: PageData, max_tasks: int) -> TaskMetrics:
     return TaskMetrics(page_data.core.view, page_data.view.usages, max_tasks, TimeSlicer())
 
 
+async def text_of(metrics: TaskMetrics) -> str:
+    body, _ = await exposition(await metrics.families(), "", TimeSlicer().begin())
+    return body.decode()
+
+
 async def samples(metrics: TaskMetrics) -> Mapping[str, dict[str, float]]:
     """Value by task, by metric."""
     found: dict[str, dict[str, float]] = {}
-    for family in parse((await metrics.append(b"", "")).decode()):
+    for family in parse(await text_of(metrics)):
         for sample in family.samples:
             found.setdefault(sample.name, {})[sample.labels.get("task_id", "")] = sample.value
     return found
@@ -56,7 +62,7 @@ async def test_limits_use_and_health_of_a_task() -> None:
     assert [found[name]['web."1"'] for name in USED] == [1.75, 2**25, 3, 7, 8]
     assert all("batch" not in found[name] for name in USED), "a counter never begins with a zero"
     assert found["mesos_shim_task_healthy"] == {"batch": 0.0}
-    body = (await metrics_of(page_data, 10).append(b"", "")).decode()
+    body = await text_of(metrics_of(page_data, 10))
     labels = f'framework="marathon",framework_id="{FRAMEWORK}",task_id="batch"'
     assert f"mesos_shim_task_cpus_limit{{{labels}}} 0.5\n" in body
 
@@ -87,13 +93,3 @@ async def test_none_at_all_asks_for_no_usage() -> None:
     metrics = TaskMetrics(page_data.core.view, never, 0, TimeSlicer())
     found = await samples(metrics)
     assert set(found) == {"mesos_shim_tasks_without_metrics"}
-
-
-async def test_openmetrics_ends_once() -> None:
-    page_data = PageData()
-    running(page_data, "a")
-    accept = "application/openmetrics-text; version=1.0.0"
-    body = await metrics_of(page_data, 1).append(b"first 1.0\n# EOF\n", accept)
-    assert body.startswith(b"first 1.0\n# HELP")
-    assert body.endswith(b"# EOF\n")
-    assert body.count(b"# EOF") == 1

@@ -44,6 +44,32 @@ class Bug:
 
 
 BUGS = (
+    # --- pages
+    Bug(
+        "slices of two pages stand one behind the other",
+        "shim/http/time_slicer.py",
+        "            await asyncio.sleep(0)\n            await asyncio.sleep(0)\n",
+        "            await asyncio.sleep(0)\n",
+        ("tests/http/test_time_slicer.py",),
+    ),
+    Bug(
+        "tasks that /containers leaves out are looked through in one piece",
+        "shim/http/statistics.py",
+        "                yield None\n",
+        "",
+        ("tests/http/test_time_slicer.py",),
+    ),
+    Bug(
+        "a stream that is read slowly never hears of a row that left meanwhile",
+        "shim/http/live/feed.py",
+        "            changed[name], sent[name] = table.changed_since(sent[name]), table.number\n"
+        "        return self._events_of(None if is_new else gone, changed)\n",
+        "            changed[name] = table.changed_since(sent[name])\n"
+        "        yield from self._events_of(None if is_new else gone, changed)\n"
+        "        for name, table in self._tables.items():\n"
+        "            sent[name] = table.number\n",
+        ("tests/http/live/test_feed.py",),
+    ),
     # --- custom executors
     Bug(
         "an update of an executor is acknowledged to it and not stored",

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 from shim.discovery.sync import SyncStats
 from shim.protos.mesos_pb2 import TASK_FAILED
@@ -53,8 +54,7 @@ class FakeSandboxes:
 def shown() -> list[str]:
     metrics = Metrics()
     install(metrics, sources())
-    body, _ = metrics.render()
-    return body.decode().splitlines()
+    return generate_latest(metrics.registry).decode().splitlines()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ from shim.dev.master import frameworks, operator_api, scheduler_api, state_json
 from shim.dev.master.event_streams import EventStreams, write_events
 from shim.dev.master.master_state import VERSION, MasterState
 from shim.dev.master.scheduler_api import CallRejected
+from shim.http.responses import json_stream
+from shim.http.router import send
+from shim.http.time_slicer import TimeSlice, TimeSlicer, json_tree
 from shim.model.v1_json import Json
 
 
@@ -31,6 +34,7 @@ class HttpApi:
     def __init__(self, master: MasterAccess, streams: EventStreams) -> None:
         self._master = master
         self._streams = streams
+        self._time_slicer = TimeSlicer()
 
     def add_routes(self, app: web.Application) -> None:
         for prefix in ("", "/master"):
@@ -70,9 +74,11 @@ class HttpApi:
             return web.Response(status=307, headers={"Location": next(iter(links))})
         return web.Response(text=state_json.home(links), content_type="text/html")
 
-    def _page(self, page: Callable[[MasterState], Json]) -> Any:
-        async def handler(request: web.Request) -> web.Response:
-            return web.json_response(page(self._master.state))
+    def _page(self, page: _StatePage) -> Any:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            time_slice = self._time_slicer.begin()
+            pieces = json_tree(page(self._master.state, time_slice), time_slice)
+            return await send(request, json_stream(pieces))
 
         return handler
 
@@ -150,11 +156,14 @@ async def _call(request: web.Request) -> Json:
     return call
 
 
-def _version(state: MasterState) -> Json:
+def _version(state: MasterState, time_slice: TimeSlice) -> Json:
     return {"version": VERSION, "build_user": "mesos-shim development master"}
 
 
-_PAGES: dict[str, Callable[[MasterState], Json]] = {
+_StatePage = Callable[[MasterState, TimeSlice], Json]
+"""An object; its iterators are arrays."""
+
+_PAGES: dict[str, _StatePage] = {
     "state": state_json.state,
     "state.json": state_json.state,
     "slaves": state_json.slaves,

@@ -1,9 +1,12 @@
-"""JSON of ``/state``, ``/slaves``, ``/frameworks`` and ``/tasks``, with a master's keys."""
+"""JSON of ``/state``, ``/slaves``, ``/frameworks`` and ``/tasks``, with a master's keys.
+
+The pages are made in slices of the event loop's time: agents are pinged from the same loop.
+"""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
 from google.protobuf.message import Message
 
@@ -15,6 +18,9 @@ from shim.dev.master.master_state import (
     MasterState,
     TaskEntry,
 )
+from shim.http.protojson import dump
+from shim.http.time_slicer import ArrayItem, TimeSlice, json_tree
+from shim.model.ids import FrameworkId, TaskId
 from shim.model.resource_sets import Resources
 from shim.model.v1_json import Json, to_json
 from shim.protos import mesos_pb2 as mesos
@@ -108,13 +114,28 @@ def _attribute(attribute: mesos.Attribute) -> object:
     return attribute.text.value
 
 
-def _tasks(entries: Iterable[TaskEntry]) -> list[Json]:
-    return [task_json(entry.task) for entry in entries]
+def _tasks(tasks: Iterable[mesos.Task]) -> Iterator[bytes]:
+    return (dump(task_json(task)) for task in list(tasks))
 
 
-def framework_json(master: MasterState, framework: MasterFramework) -> Json:
+def _entries(entries: Mapping[TaskId, TaskEntry]) -> Iterator[bytes]:
+    return _tasks(entry.task for entry in entries.values())
+
+
+async def _used(framework: MasterFramework, time_slice: TimeSlice) -> Resources:
+    used = Resources()
+    for entry in list(framework.tasks.values()):
+        await time_slice.checkpoint()
+        if not entry.terminal:
+            used += entry.resources
+    return used
+
+
+async def framework_json(
+    master: MasterState, framework: MasterFramework, time_slice: TimeSlice
+) -> AsyncIterator[bytes]:
     info = framework.info
-    used = sum((e.resources for e in framework.tasks.values() if not e.terminal), Resources())
+    used = await _used(framework, time_slice)
     offered = sum(
         (o.resources for o in master.offers.values() if o.framework_id == framework.id), Resources()
     )
@@ -136,18 +157,25 @@ def framework_json(master: MasterState, framework: MasterFramework) -> Json:
         "used_resources": resources_json(used),
         "offered_resources": resources_json(offered),
         "resources": resources_json(used + offered),
-        "tasks": _tasks(framework.tasks.values()),
-        "unreachable_tasks": _tasks(framework.unreachable_tasks.values()),
-        "completed_tasks": [task_json(task) for task in framework.completed_tasks],
+        "tasks": _entries(framework.tasks),
+        "unreachable_tasks": _entries(framework.unreachable_tasks),
+        "completed_tasks": _tasks(framework.completed_tasks),
         "executors": [],
     }
     body["roles" if info.roles else "role"] = list(info.roles) if info.roles else info.role
     if framework.removed_at is not None:
         body["unregistered_time"] = framework.removed_at
-    return body
+    async for piece in json_tree(body, time_slice):
+        yield piece
 
 
-def state(master: MasterState) -> Json:
+def _frameworks(
+    master: MasterState, found: Mapping[FrameworkId, MasterFramework], time_slice: TimeSlice
+) -> Iterator[ArrayItem]:
+    return (framework_json(master, each, time_slice) for each in list(found.values()))
+
+
+def state(master: MasterState, time_slice: TimeSlice) -> Json:
     """``/state``, plus ``refusals`` (dropped messages) and ``aborted`` for tests."""
     return {
         "id": master.id,
@@ -164,8 +192,8 @@ def state(master: MasterState) -> Json:
         "unreachable_slaves": len(master.registry.unreachable),
         "slaves": [agent_json(master, agent) for agent in master.agents.values()],
         "recovered_slaves": [{"id": i} for i in master.recovered],
-        "frameworks": [framework_json(master, f) for f in master.frameworks.values()],
-        "completed_frameworks": [framework_json(master, f) for f in master.completed.values()],
+        "frameworks": _frameworks(master, master.frameworks, time_slice),
+        "completed_frameworks": _frameworks(master, master.completed, time_slice),
         "unregistered_frameworks": [],
         "orphan_tasks": [],
         "flags": {},
@@ -186,26 +214,26 @@ def _leader(master: MasterState) -> Json:
     }
 
 
-def slaves(master: MasterState) -> Json:
+def slaves(master: MasterState, time_slice: TimeSlice) -> Json:
     return {
         "slaves": [agent_json(master, agent) for agent in master.agents.values()],
         "recovered_slaves": [{"id": i} for i in master.recovered],
     }
 
 
-def frameworks(master: MasterState) -> Json:
+def frameworks(master: MasterState, time_slice: TimeSlice) -> Json:
     return {
-        "frameworks": [framework_json(master, f) for f in master.frameworks.values()],
-        "completed_frameworks": [framework_json(master, f) for f in master.completed.values()],
+        "frameworks": _frameworks(master, master.frameworks, time_slice),
+        "completed_frameworks": _frameworks(master, master.completed, time_slice),
         "unregistered_frameworks": [],
     }
 
 
-def tasks(master: MasterState) -> Json:
+def tasks(master: MasterState, time_slice: TimeSlice) -> Json:
     known = [e.task for f in master.frameworks.values() for e in f.tasks.values()]
     done = [t for f in master.frameworks.values() for t in f.completed_tasks]
     removed = [t for f in master.completed.values() for t in f.completed_tasks]
-    return {"tasks": [task_json(task) for task in [*known, *done, *removed]]}
+    return {"tasks": _tasks([*known, *done, *removed])}
 
 
 def home(pages: Mapping[str, str]) -> str:

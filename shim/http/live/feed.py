@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from shim import limits
+from shim.core.executors import ExecutorPhase
 from shim.core.history import CompletedTask
 from shim.core.task import Task
 from shim.http.executor import AnyExecutor, executor_of, known_executors
-from shim.http.live.rows import RowTable, completed_row, executor_row, row_id, task_row
-from shim.http.live.summary import summary
+from shim.http.live.rows import (
+    MachineTime,
+    RowTable,
+    completed_row,
+    executor_row,
+    row_id,
+    task_row,
+)
+from shim.http.live.summary import OverviewCounts, summary
 from shim.http.protojson import dump
 from shim.http.time_slicer import TimeSlice
 from shim.http.view import View
+from shim.model.container import Ref
 from shim.model.ids import FrameworkId
 
 
@@ -33,6 +42,10 @@ class LiveFeed:
         self._clock = clock
         self._table = RowTable()
         self._executors = RowTable()
+        self._tables = {"executors": self._executors, "tasks": self._table}
+        """By the name of their events."""
+        self._sending = view.time_slicer.begin()
+        """Of all streams: two hundred of them have something to write at the end of a round."""
         self._shown: dict[str, tuple[object, ...]] = {}
         """What each row of a task was made of; compared by identity where it can be."""
         self._shown_executors: dict[str, tuple[object, ...]] = {}
@@ -76,25 +89,45 @@ class LiveFeed:
     # --- one stream -------------------------------------------------------------------------
 
     async def _stream(self) -> AsyncIterator[bytes]:
-        tables = {"executors": self._executors, "tasks": self._table}
-        sent, shown = dict.fromkeys(tables, -1), b""
+        sent, shown = dict.fromkeys(self._tables, -1), b""
         while True:
-            gone = {name: table.gone_since(sent[name]) for name, table in tables.items()}
-            if min(sent.values()) < 0 or None in gone.values():
-                yield event("reset", b"{}")
-                sent = dict.fromkeys(tables, 0)
-            elif ids := [each for found in gone.values() for each in found or ()]:
-                yield event("gone", dump(ids))
-            for name, table in tables.items():
-                rows, sent[name] = table.changed_since(sent[name]), table.number
-                for start in range(0, len(rows), limits.LIVE_ROWS):
-                    piece = rows[start : start + limits.LIVE_ROWS]
-                    yield event(name, b"[%s]" % b",".join(piece))
+            # All streams wake at once; each then looks through what changed.
+            await self._sending.checkpoint()
+            for name, rows in self._changes(sent):
+                await self._sending.checkpoint()
+                yield event(name, rows)
             if self._summary != shown:
                 # Last: a reader that wants one moment of the agent has all of it now.
                 shown = self._summary
                 yield event("agent", shown)
             await self._round_done()
+
+    def _changes(self, sent: dict[str, int]) -> Iterator[tuple[str, bytes]]:
+        """Name and data of the events that bring a stream up to date.
+
+        ``sent`` are the numbers of the last changes that it got, by table; updated. All tables are
+        read before the first event: a reader may take each of them only after further rounds.
+        """
+        gone = {name: table.gone_since(sent[name]) for name, table in self._tables.items()}
+        is_new = min(sent.values()) < 0 or None in gone.values()
+        if is_new:
+            sent.update(dict.fromkeys(sent, 0))
+        changed: dict[str, list[bytes]] = {}
+        for name, table in self._tables.items():
+            changed[name], sent[name] = table.changed_since(sent[name]), table.number
+        return self._events_of(None if is_new else gone, changed)
+
+    def _events_of(
+        self, gone: Mapping[str, list[str] | None] | None, changed: Mapping[str, list[bytes]]
+    ) -> Iterator[tuple[str, bytes]]:
+        """``gone`` None: the reader forgets what it has."""
+        if gone is None:
+            yield "reset", b"{}"
+        elif ids := [each for found in gone.values() for each in found or ()]:
+            yield "gone", dump(ids)
+        for name, rows in changed.items():
+            for start in range(0, len(rows), limits.LIVE_ROWS):
+                yield name, b"[%s]" % b",".join(rows[start : start + limits.LIVE_ROWS])
 
     async def _round_done(self) -> None:
         await self._next_round.wait()
@@ -110,68 +143,91 @@ class LiveFeed:
 
     async def _round(self) -> None:
         time_slice = self._view.time_slicer.begin()
+        counts = OverviewCounts(self._clock())
         present: set[str] = set()
         for task in list(self._agent.tasks.values()):
             await time_slice.checkpoint()
+            counts.tasks[task.key.framework_id] += 1
             executor = executor_of(task, self._agent)
             present.add(id_ := row_id(task.ref, executor))
             self._compare(id_, task, executor)
         for framework_id, info in self._agent.completed_frameworks.items():
-            await time_slice.checkpoint()
             for completed in self._agent.completed_tasks(framework_id):
+                await time_slice.checkpoint()
+                counts.add_completed(completed)
                 id_ = row_id(completed.ref, completed.executor)
                 if id_ not in present:
                     present.add(id_)
                     self._compare_completed(id_, completed, info.name)
-        _remove_all_but(present, self._shown, self._table)
+        await _remove_all_but(present, self._shown, self._table, time_slice)
         await self._round_of_executors(time_slice)
         await time_slice.checkpoint()
         used = [self._table.used, self._executors.used]
-        self._summary = dump(summary(self._view, used, self._clock()))
+        self._summary = dump(summary(self._view, used, counts))
 
     async def _round_of_executors(self, time_slice: TimeSlice) -> None:
         present: set[str] = set()
         for executor in known_executors(self._agent):
             await time_slice.checkpoint()
             present.add(id_ := executor.container_id)
-            made_of = (executor, executor.phase, executor.addresses)
+            live = executor.phase is not ExecutorPhase.TERMINATED
+            paid = self._paid(executor.ref, live=live)
+            made_of = (executor, executor.phase, executor.addresses, paid)
             if self._shown_executors.get(id_) != made_of:
                 self._shown_executors[id_] = made_of
                 name = self._name(executor.key.framework_id)
-                self._executors.put(executor_row(executor, name))
-        _remove_all_but(present, self._shown_executors, self._executors)
+                self._executors.put(executor_row(executor, name, self._machine(executor.ref, paid)))
+        await _remove_all_but(present, self._shown_executors, self._executors, time_slice)
 
     def _compare(self, id_: str, task: Task, executor: AnyExecutor | None) -> None:
         shown = self._shown.get(id_)
         # A task gets another message with each status, so its identity says enough.
-        services, package = self._view.services(task.ref), self._package(task)
-        changing = (task.phase, task.stage, services, package)
+        services, paid = self._view.services(task.ref), self._paid(task.ref, live=task.live)
+        changing = (task.phase, task.stage, services, paid)
         if shown is not None and shown[0] is task.wire and shown[1:] == changing:
             return
         self._shown[id_] = (task.wire, *changing)
         name = self._name(task.key.framework_id)
-        self._table.put(task_row(task, name, executor, services, package))
-
-    def _package(self, task: Task) -> str | None:
-        billing = self._view.billing
-        paid = billing.paid(task.ref.name) if billing is not None else None
-        return str(paid.get("package", "")) if paid else None
+        machine = self._machine(task.ref, paid)
+        self._table.put(task_row(task, name, executor, services, machine))
 
     def _compare_completed(self, id_: str, task: CompletedTask, framework: str) -> None:
-        shown = self._shown.get(id_)
-        if shown is None or shown[0] is not task:
-            self._shown[id_] = (task,)
-            self._table.put(completed_row(task, framework))
+        shown, paid = self._shown.get(id_), self._paid(task.ref, live=False)
+        if shown is None or shown[0] is not task or shown[1:] != (paid,):
+            self._shown[id_] = (task, paid)
+            machine = self._machine(task.ref, paid)
+            self._table.put(completed_row(task, framework, machine))
+
+    def _paid(self, ref: Ref, *, live: bool) -> tuple[str, bool] | None:
+        """The package of its machine, and whether the machine exists; None: nothing is known."""
+        billing = self._view.billing
+        paid = billing.paid(ref.name) if billing is not None else None
+        if not paid:
+            return None
+        exists = live or ref.container_id in self._agent.pending_removals
+        return str(paid.get("package", "")), exists
+
+    def _machine(self, ref: Ref, paid: tuple[str, bool] | None) -> MachineTime | None:
+        billing = self._view.billing
+        bill = billing.bill_of(ref.name) if billing is not None and paid is not None else None
+        if paid is None or bill is None:
+            return None
+        package, exists = paid
+        return MachineTime(package, bill["machine_seconds"], self._clock() if exists else None)
 
     def _name(self, framework_id: FrameworkId) -> str:
         framework = self._agent.frameworks.get(framework_id)
         return framework.info.name if framework is not None else ""
 
 
-def _remove_all_but(
-    present: AbstractSet[str], shown: dict[str, tuple[object, ...]], table: RowTable
+async def _remove_all_but(
+    present: AbstractSet[str],
+    shown: dict[str, tuple[object, ...]],
+    table: RowTable,
+    time_slice: TimeSlice,
 ) -> None:
     for id_ in shown.keys() - present:
+        await time_slice.checkpoint()
         del shown[id_]
         table.remove(id_)
 

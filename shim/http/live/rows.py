@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 from shim import limits
 from shim.core.custom_executor import CustomExecutor
@@ -23,6 +22,17 @@ SCALARS = ("cpus", "mem", "disk")
 _NONE = (0.0,) * len(SCALARS)
 
 
+@dataclass(frozen=True, slots=True)
+class MachineTime:
+    """What is paid for a container on Triton. The page adds what passes after ``at``."""
+
+    package: str
+    seconds: float
+    """From its creation until ``at``, or until its removal."""
+    at: float | None
+    """Seconds since the epoch; None: the machine is removed."""
+
+
 def row_id(ref: Ref, executor: AnyExecutor | None) -> str:
     """The id of a task's container; the tasks of a custom executor share its container."""
     if isinstance(executor, CustomExecutor):
@@ -35,32 +45,32 @@ def task_row(
     framework: str,
     executor: AnyExecutor | None,
     services: Sequence[str],
-    package: str | None,
+    machine: MachineTime | None,
 ) -> Json:
-    """``framework`` is its name, ``services`` its names in Consul, ``package`` is Triton's."""
+    """``framework`` is its name, ``services`` its names in Consul, ``machine`` is Triton's."""
     row = _row(task.ref, task.info, task.wire, framework, executor)
+    row.update(_machine_json(machine))
     row["accepted"] = task.accepted
     row["live"] = task.live
     row["addresses"] = list(task.addresses)
     if services:
         row["services"] = list(services)
-    if package:
-        row["package"] = package
     if stage := stage_of(task):
         row["stage"] = stage
         row["stage_since"] = task.steps[-1].began if task.steps else task.accepted
     return row
 
 
-def completed_row(task: CompletedTask, framework: str) -> Json:
+def completed_row(task: CompletedTask, framework: str, machine: MachineTime | None) -> Json:
     row = _row(task.ref, task.info, task.wire, framework, task.executor)
+    row.update(_machine_json(machine))
     row["accepted"] = task.accepted
     row["live"] = False
     row["addresses"] = []
     return row
 
 
-def executor_row(executor: AnyExecutor, framework: str) -> Json:
+def executor_row(executor: AnyExecutor, framework: str, machine: MachineTime | None) -> Json:
     """An executor of a framework, under which the page groups its tasks."""
     amounts = Amount(executor.info.resources).scalars
     return {
@@ -75,7 +85,18 @@ def executor_row(executor: AnyExecutor, framework: str) -> Json:
         "live": executor.phase is not ExecutorPhase.TERMINATED,
         "addresses": list(executor.addresses),
         **{name: round(amounts[name], 3) for name in SCALARS},
+        **_machine_json(machine),
     }
+
+
+def _machine_json(machine: MachineTime | None) -> Json:
+    """``machine_at`` is there while the machine is: the seconds were counted then, and grow."""
+    if machine is None:
+        return {}
+    body: Json = {"package": machine.package, "machine_seconds": round(machine.seconds, 1)}
+    if machine.at is not None:
+        body["machine_at"] = round(machine.at, 1)
+    return body
 
 
 def _row(
@@ -172,13 +193,24 @@ class RowTable:
 
     def changed_since(self, number: int) -> list[bytes]:
         """The rows whose last change came after ``number``, oldest change first."""
-        newest_first: Iterator[Row] = reversed(self.rows.values())
-        changed = [row.body for row in takewhile(lambda row: row.number > number, newest_first)]
+        changed: list[bytes] = []
+        for row in reversed(self.rows.values()):
+            if row.number <= number:
+                break
+            changed += (row.body,)
         changed.reverse()
         return changed
 
     def gone_since(self, number: int) -> list[str] | None:
-        """Rows removed after ``number``. None: too long ago, all rows have to be sent again."""
+        """Rows removed after ``number``, newest first.
+
+        None: too long ago, all rows have to be sent again.
+        """
         if self._gone.maxlen == len(self._gone) and self._gone[0][0] > number:
             return None
-        return [id_ for at, id_ in self._gone if at > number]
+        gone: list[str] = []
+        for at, id_ in reversed(self._gone):
+            if at <= number:
+                break
+            gone.append(id_)
+        return gone

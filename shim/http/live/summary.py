@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 from shim import limits
@@ -15,6 +15,7 @@ from shim.http.health import Liveness
 from shim.http.live.rows import SCALARS
 from shim.http.protojson import Json
 from shim.http.view import View
+from shim.model.ids import FrameworkId
 from shim.protos.mesos_pb2 import TaskState
 
 FAILURES = frozenset(
@@ -40,12 +41,36 @@ class Signal:
         return {"name": self.name, "well": self.well, "text": self.text}
 
 
+@dataclass(slots=True)
+class OverviewCounts:
+    """What a walk over all tasks counts. It is made in slices of time."""
+
+    now: float
+    """Seconds since the epoch."""
+    tasks: Counter[FrameworkId] = field(default_factory=Counter)
+    """Those that the agent has."""
+    failed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Tasks that failed in the last hour, by state and message."""
+
+    def add_completed(self, task: CompletedTask) -> None:
+        if task.wire.state in FAILURES and self.now - task.ended <= limits.LIVE_FAILURES_AGE:
+            text = task.wire.statuses[-1].message if task.wire.statuses else ""
+            self.failed[TaskState.Name(task.wire.state), text[: limits.LIVE_MESSAGE]] += 1
+
+    def failures(self) -> list[Json]:
+        """The most frequent first."""
+        return [
+            {"state": state, "message": text, "count": count}
+            for (state, text), count in self.failed.most_common(limits.LIVE_FAILURES)
+        ]
+
+
 Used = Mapping[str, Sequence[float]]
 """Sums of :data:`SCALARS` by framework id."""
 
 
-def summary(view: View, used: Iterable[Used], now: float) -> Json:
-    """``used``: by tasks, and by executors. ``now``: seconds since the epoch."""
+def summary(view: View, used: Iterable[Used], counts: OverviewCounts) -> Json:
+    """``used``: by tasks, and by executors."""
     agent = view.agent
     total = Amount(agent.info.resources).json()
     by_framework: dict[str, list[float]] = {}
@@ -64,11 +89,11 @@ def summary(view: View, used: Iterable[Used], now: float) -> Json:
         "version": agent.version,
         "started": view.started,
         "may_touch": view.may_touch,
-        "now": now,
+        "now": counts.now,
         "signals": [signal.json() for signal in signals(view)],
         "resources": resources,
-        "frameworks": _frameworks(agent, by_framework),
-        "failures": failures(_completed(agent), now),
+        "frameworks": _frameworks(agent, by_framework, counts.tasks),
+        "failures": counts.failures(),
         "unacknowledged": agent.unacknowledged_updates,
         "to_remove": len(agent.pending_removals),
         "ended": {TaskState.Name(s): count for s, count in agent.ended_by_state.items()},
@@ -111,29 +136,10 @@ def _master(agent: AgentView) -> Signal:
     return Signal("master", False, f"not registered with {agent.master} yet")
 
 
-def _frameworks(agent: AgentView, used: Used) -> list[Json]:
-    live = Counter(key.framework_id for key in agent.tasks)
+def _frameworks(agent: AgentView, used: Used, tasks: Counter[FrameworkId]) -> list[Json]:
     found: list[Json] = []
     for id_, framework in agent.frameworks.items():
         amounts = dict(zip(SCALARS, used.get(id_, ()), strict=False))
         shown = {name: round(amounts.get(name, 0.0), 3) for name in SCALARS}
-        found.append({"id": id_, "name": framework.info.name, "tasks": live[id_], **shown})
+        found.append({"id": id_, "name": framework.info.name, "tasks": tasks[id_], **shown})
     return found
-
-
-def _completed(agent: AgentView) -> Iterable[CompletedTask]:
-    for framework_id in agent.completed_frameworks:
-        yield from agent.completed_tasks(framework_id)
-
-
-def failures(completed: Iterable[CompletedTask], now: float) -> list[Json]:
-    """Failed tasks of the last hour by message, the most frequent first."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for task in completed:
-        if task.wire.state in FAILURES and now - task.ended <= limits.LIVE_FAILURES_AGE:
-            text = task.wire.statuses[-1].message if task.wire.statuses else ""
-            counts[TaskState.Name(task.wire.state), text[: limits.LIVE_MESSAGE]] += 1
-    return [
-        {"state": state, "message": text, "count": count}
-        for (state, text), count in counts.most_common(limits.LIVE_FAILURES)
-    ]

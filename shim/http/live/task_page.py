@@ -26,26 +26,32 @@ def task_json(view: View, query: Mapping[str, str]) -> Json | None:
     """
     if (found := _find_live(view, query)) is not None:
         return _live(view, found)
+    wanted = query.get("id"), _key(query)
     for framework_id in view.agent.completed_frameworks:
         for completed in reversed(view.agent.completed_tasks(framework_id)):
-            if _is_meant(query, completed.ref, completed.executor):
+            if _is_meant(*wanted, completed.ref, completed.executor):
                 return _completed(view, completed)
     return None
 
 
 def _find_live(view: View, query: Mapping[str, str]) -> Task | None:
-    tasks = view.agent.tasks
+    agent = view.agent
     if "id" not in query:
-        return tasks.get(_key(query))
-    container_id, slash, _ = query["id"].partition("/")
+        return agent.tasks.get(_key(query))
+    container_id, slash, task_id = query["id"].partition("/")
     if not slash:
-        return view.agent.task_in(container_id)
-    meant = (t for t in tasks.values() if _is_meant(query, t.ref, executor_of(t, view.agent)))
-    return next(meant, None)
+        return agent.task_in(container_id)
+    for executor in agent.custom_executors.values():
+        if executor.container_id == container_id:
+            task = agent.tasks.get(TaskKey(executor.key.framework_id, TaskId(task_id)))
+            if task is not None and executor_of(task, agent) is executor:
+                return task
+    return None
 
 
-def _is_meant(query: Mapping[str, str], ref: Ref, executor: AnyExecutor | None) -> bool:
-    return row_id(ref, executor) == query["id"] if "id" in query else ref.key == _key(query)
+def _is_meant(id_: str | None, key: TaskKey, ref: Ref, executor: AnyExecutor | None) -> bool:
+    """Whether a completed task has this id of its row, or this key if no id is given."""
+    return ref.key == key if id_ is None else row_id(ref, executor) == id_
 
 
 def _key(query: Mapping[str, str]) -> TaskKey:

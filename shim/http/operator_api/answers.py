@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from shim.http.protojson import REDACTIONS, Json, dump, hide_secrets
 from shim.http.responses import JSON, Response
-from shim.http.time_slicer import TimeSlice, json_array
+from shim.http.time_slicer import TimeSlice, coalesce, json_array
 from shim.model.resource_sets import upgraded
 from shim.model.v1_json import v1_writer
 from shim.protos import agent_pb2
@@ -104,10 +104,11 @@ async def _protobuf_response(
     time_slice: TimeSlice,
 ) -> AsyncIterator[bytes]:
     field = agent_pb2.Response.DESCRIPTOR.fields_by_name[name]
-    content = [piece async for piece in _protobuf(body, field, time_slice)]
+    content = [piece async for piece in coalesce(_protobuf(body, field, time_slice))]
     yield agent_pb2.Response(type=kind).SerializeToString()
     yield _field_head(field, sum(map(len, content)))
     for piece in content:
+        await time_slice.checkpoint()
         yield piece
 
 
@@ -122,9 +123,10 @@ async def _protobuf(
     for name, items in body.items():
         field = of.message_type.fields_by_name[name]
         if isinstance(items, Mapping):
-            inner = [piece async for piece in _protobuf(items, field, time_slice)]
+            inner = [piece async for piece in coalesce(_protobuf(items, field, time_slice))]
             yield _field_head(field, sum(map(len, inner)))
             for piece in inner:
+                await time_slice.checkpoint()
                 yield piece
             continue
         for item in items:

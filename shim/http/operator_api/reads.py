@@ -106,8 +106,9 @@ class Reads:
 
     async def list_files(self, call: Call) -> Message | Listing:
         path = call.list_files.path
-        found = [file_info(path, entry) for entry in await self._files.entries(path)]
-        return {"file_infos": found} if found else Response.ListFiles()
+        entries = await self._files.entries(path)
+        found = (file_info(path, entry) for entry in entries)
+        return {"file_infos": found} if entries else Response.ListFiles()
 
     async def read_file(self, call: Call) -> Message:
         wanted = call.read_file
@@ -142,10 +143,11 @@ class Reads:
         """Those of frameworks, and the command executor of each other task."""
         live: dict[ContainerId, _ExecutorOf] = {}
         ended: dict[ContainerId, _ExecutorOf] = {}
+        time_slice = self._view.time_slicer.begin()
         for known in known_executors(self._agent):
+            await time_slice.checkpoint()
             is_ended = known.phase is ExecutorPhase.TERMINATED
             (ended if is_ended else live)[known.container_id] = known
-        time_slice = self._view.time_slicer.begin()
         for task in list(self._agent.tasks.values()):
             await time_slice.checkpoint()
             if not task.wire.HasField("executor_id"):
@@ -179,7 +181,7 @@ class Reads:
             "queued_tasks": map(with_reservations, queued),
             "launched_tasks": map(with_reservations, launched),
             "terminated_tasks": map(with_reservations, terminated),
-            "completed_tasks": [with_reservations(each.wire) for each in self._completed()],
+            "completed_tasks": (with_reservations(each.wire) for each in self._completed()),
         }
 
     def _completed(self) -> Iterator[CompletedTask]:
@@ -199,10 +201,10 @@ class Reads:
         agent = self._agent
         found: Iterable[Message] = (
             _container(task, executor_of(task, agent), usages.get(task.ref, NO_SAMPLE))
-            for task in agent.running_tasks()
+            for task in list(agent.tasks.values())
+            if task.container_running
         )
-        executors = filter(has_running_container, known_executors(agent))
-        own = [_own_container(executor) for executor in executors]
+        own = map(_own_container, filter(has_running_container, known_executors(agent)))
         nested = list(self._nested()) if call.get_containers.show_nested else []
         every = chain(found, own, nested)
         first = next(every, None)

@@ -102,6 +102,22 @@ async def test_rows_leave_with_the_oldest_completed_tasks(
     await feed.close()
 
 
+async def test_a_row_that_leaves_during_a_slow_read_leaves_the_reader(
+    page_data: PageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "COMPLETED_TASKS", 0)
+    monkeypatch.setattr(limits, "LIVE_ROWS", 1)
+    refs = run_tasks(page_data.core, 3)
+    feed = LiveFeed(page_data.view)
+    stream = Stream(feed.events())
+    await stream.until_rows(1)
+    end_task(page_data.core, refs[0], acknowledged=True)
+    await until(lambda: len(feed._table.rows) == 2)
+    while set(stream.rows) != {ref.container_id for ref in refs[1:]}:
+        await stream.read()
+    await feed.close()
+
+
 async def test_executors_come_and_go_with_their_tasks(page_data: PageData) -> None:
     launch_group(page_data.core, "pod", "a", "b")
     feed = LiveFeed(page_data.view)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from shim import limits
-from shim.http.live.rows import RowTable, completed_row, task_row
+from shim.http.live.rows import MachineTime, RowTable, completed_row, task_row
 from shim.http.protojson import Json
 from shim.model.ids import FrameworkId
 from tests.http.page_data import FRAMEWORK, PageData, accept_task, end_task, run_task
@@ -28,7 +28,7 @@ def test_a_running_task(page_data: PageData) -> None:
     ref = accept_task(page_data.core, "web.1")
     run_task(page_data.core, ref)
     task = page_data.core.view.tasks[ref.task_key]
-    found = task_row(task, "marathon", None, ("web",), "g4-small")
+    found = task_row(task, "marathon", None, ("web",), MachineTime("g4-small", 60.04, 1.7e9))
     assert found["since"] == found["accepted"] == 1_700_000_000.0
     del found["since"], found["accepted"]
     assert found == {
@@ -48,6 +48,8 @@ def test_a_running_task(page_data: PageData) -> None:
         "addresses": ["192.168.128.7"],
         "services": ["web"],
         "package": "g4-small",
+        "machine_seconds": 60.0,
+        "machine_at": 1.7e9,
     }
 
 
@@ -56,10 +58,12 @@ def test_an_ended_task_has_no_address_and_its_last_words(page_data: PageData) ->
     run_task(page_data.core, ref)
     end_task(page_data.core, ref, acknowledged=True)
     (completed,) = page_data.core.view.completed_tasks(FrameworkId(FRAMEWORK))
-    found = completed_row(completed, "marathon")
+    found = completed_row(completed, "marathon", MachineTime("g4-small", 61.0, None))
     assert (found["state"], found["live"]) == ("TASK_FINISHED", False)
     assert found["addresses"] == []
     assert found["message"]
+    assert found["machine_seconds"] == 61.0
+    assert "machine_at" not in found, "the machine is removed"
 
 
 def test_only_live_tasks_use_resources() -> None:

@@ -9,8 +9,9 @@ import pytest
 from shim.core.lifecycle import Event
 from shim.core.registration import State
 from shim.http.health import Liveness
-from shim.http.live.summary import signals, summary
+from shim.http.live.summary import OverviewCounts, signals, summary
 from shim.model import facts
+from shim.model.ids import FrameworkId
 from tests.http.page_data import PageData, accept_task, run_task
 
 NOW = 1_700_000_100.0
@@ -57,7 +58,13 @@ def test_failures_of_the_last_hour_are_grouped_by_their_message(page_data: PageD
         run_task(core, ref)
         core.tasks.apply(ref, Event.EXITED, facts.ContainerExited(ref, code))
     used = {"4f3e-0001": (1.0, 0.0, 0.0)}
-    found = summary(page_data.view, (used, {"4f3e-0001": (0.5, 32.0, 0.0)}), NOW)
+    view, counts = page_data.view, OverviewCounts(NOW)
+    counts.tasks.update(key.framework_id for key in view.agent.tasks)
+    late = OverviewCounts(NOW + 7200.0)
+    for completed in view.agent.completed_tasks(FrameworkId("4f3e-0001")):
+        counts.add_completed(completed)
+        late.add_completed(completed)
+    found = summary(view, (used, {"4f3e-0001": (0.5, 32.0, 0.0)}), counts)
     assert [(one["count"], one["state"]) for one in found["failures"]] == [
         (2, "TASK_FAILED"),
         (1, "TASK_FAILED"),
@@ -68,4 +75,4 @@ def test_failures_of_the_last_hour_are_grouped_by_their_message(page_data: PageD
     assert found["frameworks"] == [
         {"id": "4f3e-0001", "name": "marathon", "tasks": 4, "cpus": 1.5, "mem": 32.0, "disk": 0.0}
     ]
-    assert summary(page_data.view, (), NOW + 7200.0)["failures"] == []
+    assert late.failures() == []

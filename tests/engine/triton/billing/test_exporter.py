@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 
 from shim import limits
 from shim.engine.api import ContainerSpec
@@ -55,7 +56,7 @@ async def test_the_days_left_of_the_certificate_are_a_metric(
 ) -> None:
     metrics = Metrics()
     publish_certificate(engine.login, metrics)
-    text = metrics.render()[0].decode()
+    text = generate_latest(metrics.registry).decode()
     figure = re.search(r"^mesos_shim_triton_certificate_days_left (\S+)$", text, re.MULTILINE)
     assert figure
     assert float(figure[1]) == pytest.approx(3650, abs=0.1)
@@ -72,7 +73,7 @@ async def test_metrics_and_state_show_machine_seconds_and_costs(engine: TritonEn
     await engine.create(spec())
     await engine.inspect("mesos-1")
     now[0] += 3600
-    text = metrics.render()[0].decode()
+    text = generate_latest(metrics.registry).decode()
     assert 'mesos_shim_triton_machines{package="sample-1G"} 1.0' in text
     assert "mesos_shim_triton_cost_per_hour 0.5" in text
     assert "mesos_shim_triton_containers_without_task 0.0" in text
@@ -101,7 +102,9 @@ async def test_a_package_without_price_is_logged_once(
     await engine.create(spec())
     await engine.list()
     await engine.list()
-    assert "mesos_shim_triton_packages_without_price 1.0" in metrics.render()[0].decode()
+    assert (
+        "mesos_shim_triton_packages_without_price 1.0" in generate_latest(metrics.registry).decode()
+    )
     assert caplog.text.count("--triton_prices: no price of sample-1G, which counts as free") == 1
 
 
