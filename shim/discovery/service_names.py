@@ -60,7 +60,7 @@ def base_name(task: TaskInfo, labels: Mapping[str, str], notes: list[str]) -> st
 
 @dataclass(frozen=True, slots=True)
 class PodMember:
-    """A task of a pod whose tasks all have the pod's name in their DiscoveryInfo."""
+    """A task of a pod whose tasks all have the pod's name: its label, or their DiscoveryInfo's."""
 
     name: str
     """The task's own name."""
@@ -68,10 +68,10 @@ class PodMember:
     """The container port that has the pod's plain name; None: no port has it."""
 
 
-def pod_member(task: TaskInfo, base: str) -> PodMember | None:
-    """None for a task whose name or ports are its own."""
+def pod_member(task: TaskInfo, base: str, label: str) -> PodMember | None:
+    """None for a task whose name or ports are its own. ``label`` is the pod's."""
     shared, main = task.discovery.name, main_port(task)
-    is_pods = bool(shared) and dns_label(shared) == base and not has_own_ports(task)
+    is_pods = base in (dns_label(label), dns_label(shared)) and not has_own_ports(task)
     if not is_pods or (shared == task.name and main is None):
         return None
     return PodMember(task.name, main)

@@ -13,6 +13,7 @@ from shim.discovery.service_checks import ConsulCheck, task_check, ttl_check
 from shim.discovery.service_names import (
     FALSE,
     LABEL,
+    TRUE,
     base_name,
     distinct_label,
     dns_label,
@@ -97,15 +98,20 @@ class _ServiceAddress:
 
 def task_services(order: Publish, context: ServiceContext) -> TaskServices:
     """The services of a running task; none when its label or ``--consul_register`` opts out."""
-    labels = labels_of(order.task.labels)
+    in_pod = order.shares_network and not order.inside
+    own = labels_of(order.task.labels)
+    of_pod = labels_of(order.task.executor.labels) if in_pod else {}
+    labels = {**of_pod, **own}
     if not is_registered(labels, context.register):
         return TaskServices()
     notes: list[str] = []
     addresses = list(_addresses(order, context, notes))
     ports = [address.task_port for address in addresses]
     base = base_name(order.task, labels, notes)
-    in_pod = order.shares_network and not order.inside
-    names = port_names(base, ports, pod_member(order.task, base) if in_pod else None)
+    member = None
+    if in_pod and own.get(LABEL, "").lower() in TRUE:
+        member = pod_member(order.task, base, of_pod.get(LABEL, ""))
+    names = port_names(base, ports, member)
     check = task_check(
         order.task,
         order.healthy,

@@ -114,6 +114,25 @@ def test_no_two_tasks_of_a_pod_are_one_service() -> None:
     assert [s.name for s in task_services(order, CONTEXT).services] == ["pg"]
 
 
+def test_the_labels_of_a_pod_are_those_of_its_tasks() -> None:
+    mapped = bridged((31000, 80), (31001, 5432))
+    pod = 'executor { executor_id { value: "e" } labels { labels { key: "consul" value: "%s" } } }'
+
+    def names(label: str, port: int, mode: RegisterMode, **own: str) -> list[str]:
+        found = discovery(f'number: {port} name: "pg"', name="shop")
+        info = task(f"{mapped} {found} {pod % label}", name="db", labels=own)
+        order = replace(publish(info), shares_network=True)
+        return [s.name for s in task_services(order, replace(CONTEXT, register=mode)).services]
+
+    assert names("store", 31000, RegisterMode.LABELLED) == ["store"]
+    assert names("store", 31001, RegisterMode.LABELLED) == ["store-pg"]
+    assert names("true", 31001, RegisterMode.LABELLED) == ["shop-pg"]
+    assert names("false", 31001, RegisterMode.ALL) == []
+    assert names("store", 31001, RegisterMode.ALL, consul="shop") == ["shop"], "its own label"
+    assert names("false", 31001, RegisterMode.ALL, consul="true") == ["shop-pg"]
+    assert names("store", 31001, RegisterMode.ALL, consul="false") == []
+
+
 def test_meta_names_owner_task_framework_agent_and_container() -> None:
     (service,) = task_services(publish(task(labels={"version": "3"})), CONTEXT).services
     assert service.meta == {
