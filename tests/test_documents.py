@@ -7,10 +7,11 @@ begins with a program of this repository. It is run in its dry form: ``--help`` 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 import subprocess
-import sys
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 
 from shim.config import load
 from shim.config.flags import FLAGS
+from tests.support import forkserver
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -159,6 +161,21 @@ def help_of(*words: str) -> str:
     return done.stdout
 
 
+@cache
+def help_of_module(*words: str) -> str:
+    """Of ``python -m WORDS``."""
+
+    async def ask(output: int) -> int:
+        return await (await forkserver.spawn(*words, "--help", output=output)).wait()
+
+    with tempfile.TemporaryFile("w+") as file:
+        code = asyncio.run(ask(file.fileno()))
+        file.seek(0)
+        text = file.read()
+    assert code == 0, f"{words}: {text}"
+    return text
+
+
 def long_flags(words: list[str]) -> list[str]:
     return [word.split("=")[0] for word in words if re.match(r"^--[a-z]", word)]
 
@@ -183,7 +200,7 @@ def test_a_quoted_command_is_understood(label: str) -> None:
 def check_mesos_shim(words: list[str]) -> None:
     command = next((word for word in words if not word.startswith("-")), "")
     if command == "":
-        help_of(sys.executable, "-m", "shim")
+        help_of_module("shim")
         return
     if command in ("agent", "check"):
         flags = [word for word in words if word.startswith("--") and word != "--json"]
@@ -196,7 +213,7 @@ def check_mesos_shim(words: list[str]) -> None:
             given.append("--master=127.0.0.1:5050")
         load(given, {})
     else:
-        check_flags(words, help_of(sys.executable, "-m", "shim", command))
+        check_flags(words, help_of_module("shim", command))
 
 
 def check_flags(words: list[str], text: str) -> None:
@@ -209,8 +226,8 @@ def check_script(program: str, words: list[str]) -> None:
     source = (ROOT / "scripts" / program).read_text(encoding="utf-8")
     module = re.search(r"-m (tests[\w.]+)", source)
     if program == "bench" and words and not words[0].startswith("-"):
-        check_flags(words[1:], help_of(sys.executable, "-m", f"tests.bench.{words[0]}"))
+        check_flags(words[1:], help_of_module(f"tests.bench.{words[0]}"))
     elif module and program != "bench":
-        check_flags(words, help_of(sys.executable, "-m", module[1]))
+        check_flags(words, help_of_module(module[1]))
     else:
         assert run("bash", "-n", f"scripts/{program}").returncode == 0
