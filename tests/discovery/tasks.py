@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from google.protobuf import text_format
 
@@ -19,12 +20,15 @@ OWN = ("10.0.0.7",)
 def task(text: str = "", *, name: str = "web", labels: Mapping[str, str] | None = None) -> TaskInfo:
     """A TaskInfo from protobuf text, completed with the required fields."""
     info = TaskInfo()
-    text_format.Parse(
-        f'name: "{name}" task_id {{ value: "{name}.1" }} slave_id {{ value: "S0" }} {text}', info
-    )
+    info.CopyFrom(_parsed(f'name: "{name}" task_id {{ value: "{name}.1" }} {text}'))
     for key, value in (labels or {}).items():
         info.labels.labels.add(key=key, value=value)
     return info
+
+
+@cache
+def _parsed(text: str) -> TaskInfo:
+    return text_format.Parse(f'{text} slave_id {{ value: "S0" }}', TaskInfo())
 
 
 def bridged(*mappings: tuple[int, int], protocol: str = "") -> str:
