@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from shim.core.agent import Core
 from shim.core.context import CoreSettings, Now, PodNetwork
@@ -12,6 +13,7 @@ from shim.core.lifecycle import Event
 from shim.core.registration import State
 from shim.errors import NotFound
 from shim.http.health import Liveness
+from shim.http.protojson import Json
 from shim.http.view import View
 from shim.model import facts
 from shim.model.container import OUTPUTS, Container, Entry, Phase, Ref, Usage
@@ -191,6 +193,39 @@ class FakeFiles:
 
 
 @dataclass
+class FakeBilling:
+    """Of machines of one package, at 3600 an hour: each second costs 1."""
+
+    seconds: dict[str, float]
+    """By the name of the container."""
+
+    def paid(self, name: str) -> Mapping[str, Any] | None:
+        return {"package": "g4-small", "mem": 1024} if name in self.seconds else None
+
+    def bill_of(self, name: str) -> Json | None:
+        seconds = self.seconds[name]
+        return {"package": "g4-small", "machine_seconds": seconds, "cost": seconds}
+
+    def tasks(self) -> Iterator[Json]:
+        return iter(())
+
+    def state(self) -> Json:
+        return {
+            "containers_without_task": [],
+            "cost_per_hour": 3600.0 * len(self.seconds),
+            "frameworks": {FRAMEWORK: sum(self.seconds.values())},
+            "packages": {
+                "g4-small": {
+                    "machine_seconds": sum(self.seconds.values()),
+                    "machines": len(self.seconds),
+                    "mem": 1024,
+                    "price_per_hour": 3600.0,
+                }
+            },
+        }
+
+
+@dataclass
 class PageData:
     """All that a View needs. ``liveness`` may be replaced at any time."""
 
@@ -203,6 +238,7 @@ class PageData:
     fetch_stats: FakeFetchStats = field(default_factory=FakeFetchStats)
     services: dict[Ref, list[str]] = field(default_factory=dict)
     may_touch: bool = False
+    billing: FakeBilling | None = None
 
     @property
     def view(self) -> View:
@@ -219,6 +255,7 @@ class PageData:
             fetch_stats=self.fetch_stats,
             services=lambda ref: self.services.get(ref, ()),
             may_touch=self.may_touch,
+            billing=self.billing,
         )
 
     async def _usages(self, refs: Collection[Ref] | None = None) -> Mapping[Ref, Usage]:

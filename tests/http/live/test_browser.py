@@ -18,6 +18,7 @@ from shim.model.container import Entry, Usage
 from tests.http.conftest import Client, serving, serving_start
 from tests.http.page_data import (
     FRAMEWORK,
+    FakeBilling,
     FakeFile,
     PageData,
     accept_task,
@@ -75,6 +76,7 @@ async def test_ten_thousand_tasks(page: Page, page_data: PageData) -> None:
         await page.until(count_is(f"{COUNT} tasks"))
         worst = await page.evaluate(_SCROLL)
         print(f"the longest frame while scrolling took {worst:.0f} ms")
+        assert await page.evaluate(_ROWS_IN_ORDER), "rows that only moved stand in their order"
         page_data.core.ctx.now = Now(0.0, time.time())
         page_data.core.tasks.apply(
             refs[7], Event.EXITED, facts.ContainerExited(refs[7], 137, oom_killed=True)
@@ -96,6 +98,23 @@ _SCROLL = """(async () => {
     before = now;
   }
   return worst;
+})()"""
+
+
+_ROWS_IN_ORDER = """(async () => {
+  const table = document.getElementById('table');
+  for (const step of [28, 84, -56, 700, -2000]) {
+    table.scrollTop += step;
+    await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);
+  }
+  const rows = [...document.querySelectorAll('.row')];
+  const indices = rows.map((row) => Number(row.getAttribute('aria-rowindex')));
+  const names = rows.map((row) => row.children[1].textContent);
+  return indices.every((index, i) => index === indices[0] + i)
+    && rows.every((row, i) => row.offsetTop === 28 * (indices[i] - 2))
+    && names.every((name, i) => i === 0 || names[i - 1] < name)
+    && indices[0] * 28 - 56 <= table.scrollTop && 28 * indices.at(-1) > table.scrollTop + 300;
 })()"""
 
 
@@ -121,7 +140,7 @@ async def test_one_task_with_the_keyboard_live_and_after_its_end(
     page_data.usages[ref] = Usage(1.0, 2.0, 3.0, 64 * 2**20, 64 * 2**20, 5)
     async with serving(page_data) as client:
         await open_page(page, client)
-        await page.until(count_is("1 tasks"))
+        await page.until(count_is("1 task"))
         await page.evaluate("document.getElementById('table').focus()")
         await page.press("ArrowDown")
         await page.press("Enter")
@@ -157,9 +176,12 @@ async def test_a_pod_is_a_group_of_its_tasks(page: Page, page_data: PageData) ->
     ref = accept_task(page_data.core, "alone")
     run_task(page_data.core, ref)
     rows = "[...document.querySelectorAll('.row > :nth-child(2)')].map((e) => e.textContent).join()"
+    names = [task.ref.name for task in page_data.core.view.tasks.values()]
+    page_data.billing = FakeBilling(dict(zip(names, (10.0, 4000.0, 7200.0), strict=True)))
     async with serving(page_data) as client:
         await open_page(page, client)
         await page.until(f"{rows} === 'alone,pod,back,front'")
+        await _machines_and_cost(page, rows)
         group = "document.querySelector('.group')"
         assert await page.evaluate(f"{group}.getAttribute('aria-expanded')") == "true"
         assert (await page.evaluate(f"{group}.textContent")).startswith("2 runningpod")
@@ -172,6 +194,24 @@ async def test_a_pod_is_a_group_of_its_tasks(page: Page, page_data: PageData) ->
         await _filter(page, "task:front")
         await page.until(f"{rows} === 'pod,front'")
         await page.until(count_is("1 of 3 tasks"))
+
+
+async def _machines_and_cost(page: Page, rows: str) -> None:
+    """Of three tasks whose machines cost 1 a second; they go on while the page is looked at."""
+    columns = "[...document.querySelectorAll('#head button')].map((e) => e.textContent).join()"
+    await page.until(f"{columns}.includes('Package,Machine time,Cost')")
+    cells = "[...document.querySelectorAll('.row')].map((e) => e.textContent)"
+    shown = await page.evaluate(cells)
+    assert all("g4-small" in text for text in shown)
+    assert "2.00 h720" in shown[0], shown
+    assert "1.11 h401" in shown[1], "a pod has what its tasks have together"
+    await page.click("#head [data-key=cost]")
+    assert await page.evaluate(rows) == "pod,front,back,alone"
+    assert await page.evaluate("document.activeElement.dataset.key") == "cost"
+    assert "sort=cost" in await page.evaluate("location.search")
+    await page.click("#head [data-key=cost]")
+    assert (await page.evaluate(rows)).startswith("alone,pod")
+    await page.click("#head [data-key=task]")
 
 
 async def test_hostile_names_stay_text(page: Page, page_data: PageData) -> None:
@@ -198,7 +238,12 @@ async def test_an_agent_that_is_away_is_told(page: Page, page_data: PageData) ->
         await open_page(page, client)
         await page.until(count_is("0 tasks"))
         assert await page.evaluate("document.getElementById('connection').textContent") == ""
+        assert await page.evaluate("document.getElementById('none').textContent") == (
+            "There are no tasks."
+        )
     await page.until("document.getElementById('connection').textContent.includes('No connection')")
+    assert await page.evaluate("document.title.startsWith('▲')")
+    assert await page.evaluate("document.body.className") == "lost", "no signal is shown as well"
 
 
 async def test_a_starting_agent_says_so(page: Page) -> None:

@@ -30,7 +30,8 @@ function schedule() {
     const all = tasks.rows.size;
     const shown = tasks.matching;
     const count = document.getElementById("count");
-    const text = shown === all ? `${all} tasks` : `${shown} of ${all} tasks`;
+    const tasksText = all === 1 ? "1 task" : `${all} tasks`;
+    const text = shown === all ? tasksText : `${shown} of ${tasksText}`;
     if (count.textContent !== text) count.textContent = text;
   });
 }
@@ -51,8 +52,7 @@ function readAddress() {
   const query = new URLSearchParams(location.search);
   const sort = query.get("sort") || "task";
   tasks.filter = filter.value = query.get("filter") || "";
-  tasks.sort = { key: sort.replace(/^-/, ""), down: sort.startsWith("-") };
-  tasks.dirty = true;
+  tasks.sortBy({ key: sort.replace(/^-/, ""), down: sort.startsWith("-") });
   grid.drawHead();
   address.task = query.get("task") || linkedTask(location.hash);
 }
@@ -109,8 +109,15 @@ const connection = document.getElementById("connection");
 const handlers = {
   reset: () => tasks.reset(),
   agent(summary) {
-    grid.now = summary.now;
-    grid.hide([...(summary.triton ? [] : ["package"]), ...(summary.signals.some(({ name }) => name === "consul") ? [] : ["service"])]);
+    tasks.complete();
+    grid.now = tasks.now = summary.now;
+    const packages = Object.entries(summary.triton?.packages || {});
+    tasks.prices = Object.fromEntries(packages.map(([name, used]) => [name, used.price_per_hour]));
+    grid.hide([
+      ...(summary.signals.some(({ name }) => name === "consul") ? [] : ["service"]),
+      ...(summary.triton ? [] : ["package", "machine"]),
+      ...(Object.values(tasks.prices).some((price) => price != null) ? [] : ["cost"]),
+    ]);
     drawOverview(summary, tasks, search);
     openLinked();
   },
@@ -130,8 +137,14 @@ function connect() {
       schedule();
     });
   }
-  events.onopen = () => { connection.textContent = ""; };
+  events.onopen = () => {
+    connection.textContent = "";
+    document.body.classList.remove("lost");
+  };
   events.onerror = async () => {
+    // What was well may not be so any more.
+    document.body.classList.add("lost");
+    if (!document.title.startsWith("▲")) document.title = `▲ ${document.title}`;
     connection.textContent = "No connection to the agent. What follows may be old; trying again.";
     // A browser tries again by itself only after a broken connection, not after a refusal.
     if (events.readyState !== EventSource.CLOSED) return;

@@ -1,24 +1,28 @@
 // The table of tasks, each executor's under a row of its own. Only the rows in sight are elements of
 // the document.
 
-import { age, chart, element, megabytes, shortState, stateClass } from "./text.js";
+import { age, chart, element, machineTime, megabytes, money, shortState, stateClass } from "./text.js";
 
 const HEIGHT = 28;
 const SPARE = 10;
 
+// Their least width in rem, and their share of the room that is left.
 const COLUMNS = [
-  ["state", "State", (row) => (row.isGroup ? row.states : shortState(row.state) + (row.healthy === false ? ", unhealthy" : ""))],
-  ["task", "Task", (row) => row.task],
-  ["framework", "Framework", (row) => row.framework],
-  ["image", "Image", (row) => (row.isGroup ? row.type : row.image)],
-  ["cpus", "CPUs", (row, { use }) => (use?.cpus == null ? String(row.cpus) : `${use.cpus.toFixed(2)} of ${row.cpus}`), "cpu"],
-  ["mem", "Memory", (row, { use }) => (use ? `${used(use.mem, row.mem)} of ${megabytes(row.mem)}` : megabytes(row.mem)), "memory"],
-  ["address", "Address", (row) => row.addresses.join(", ")],
-  ["service", "Service", (row) => (row.services || []).join(", ")],
-  ["package", "Package", (row) => row.package || ""],
-  ["since", "Since", (row, { now }) => age(now - (row.since || row.accepted))],
-  ["message", "What happens", happens],
+  { key: "state", title: "State", width: 7.5, text: (row) => (row.isGroup ? row.states : shortState(row.state) + (row.healthy === false ? ", unhealthy" : "")) },
+  { key: "task", title: "Task", width: 11, share: 1.6, text: (row) => row.task },
+  { key: "framework", title: "Framework", width: 6.5, share: 0.7, text: (row) => row.framework },
+  { key: "image", title: "Image", width: 7, share: 0.8, text: (row) => (row.isGroup ? row.type : row.image) },
+  { key: "cpus", title: "CPUs", width: 9.5, number: true, chart: "cpu", text: (row, { use }) => (use?.cpus == null ? String(row.cpus) : `${use.cpus.toFixed(2)} of ${row.cpus}`) },
+  { key: "mem", title: "Memory", width: 11, number: true, chart: "memory", text: (row, { use }) => (use ? `${used(use.mem, row.mem)} of ${megabytes(row.mem)}` : megabytes(row.mem)) },
+  { key: "address", title: "Address", width: 8.5, share: 0.8, text: (row) => row.addresses.join(", ") },
+  { key: "service", title: "Service", width: 7, text: (row) => (row.services || []).join(", ") },
+  { key: "package", title: "Package", width: 7, text: (row) => row.package || "" },
+  { key: "machine", title: "Machine time", width: 8, number: true, text: (row, { tasks }) => machineTime(tasks.machineSeconds(row)) },
+  { key: "cost", title: "Cost", width: 6.5, number: true, text: (row, { tasks }) => money(tasks.cost(row)) },
+  { key: "since", title: "Since", width: 4, text: (row, { now }) => age(now - (row.since || row.accepted)) },
+  { key: "message", title: "What happens", width: 14, share: 2, text: happens },
 ];
+const OPTIONAL = ["service", "package", "machine", "cost"];
 
 // The unit once, where both amounts have the same.
 function used(amount, of) {
@@ -38,83 +42,125 @@ export class Grid {
     this.table = document.getElementById("table");
     this.rows = document.getElementById("rows");
     this.head = document.getElementById("head");
+    this.none = document.getElementById("none");
     this.usage = { of: () => null };
     this.chosen = null;
     this.now = 0;
-    this.pool = [];
     this.columns = COLUMNS;
-    this.table.addEventListener("scroll", () => this.draw(), { passive: true });
+    // Elements of the rows from `first` on, in their order.
+    this.pool = [];
+    this.first = 0;
+    this.part = [];
+    this.height = this.table.clientHeight;
+    this.table.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.table.addEventListener("keydown", (event) => this.key(event));
-    new ResizeObserver(() => this.draw()).observe(this.table);
-    this.hide(["service", "package"]);
+    new ResizeObserver(() => {
+      this.height = this.table.clientHeight;
+      this.draw();
+    }).observe(this.table);
+    this.hide(OPTIONAL);
   }
 
   // Columns that this agent has nothing for are left out.
   hide(names) {
-    const columns = COLUMNS.filter(([key]) => !names.includes(key));
+    const columns = COLUMNS.filter(({ key }) => !names.includes(key));
     if (this.head.childElementCount && columns.length === this.columns.length) return;
     this.columns = columns;
     this.pool = [];
-    for (const name of ["service", "package"]) this.table.classList.toggle(`no-${name}`, names.includes(name));
+    const tracks = columns.map(({ width, share }) => (share ? `minmax(${width}rem, ${share}fr)` : `${width}rem`));
+    this.table.style.setProperty("--columns", tracks.join(" "));
+    this.table.style.setProperty("--width", `${columns.reduce((sum, { width }) => sum + width, 0)}rem`);
     this.drawHead();
     this.draw();
   }
 
   drawHead() {
-    this.head.replaceChildren(...this.columns.map(([key, title]) => {
+    const focused = document.activeElement?.closest("#head button")?.dataset.key;
+    this.head.replaceChildren(...this.columns.map(({ key, title, number }) => {
       const { sort } = this.tasks;
       const order = sort.key !== key ? "none" : sort.down ? "descending" : "ascending";
-      const button = element("button", { type: "button", onclick: () => this.sortBy(key) }, title);
-      return element("span", { role: "columnheader", "aria-sort": order }, button);
+      const button = element("button", { type: "button", "data-key": key, onclick: () => this.sortBy(key) }, title);
+      return element("span", { role: "columnheader", "aria-sort": order, class: number ? "number" : null }, button);
     }));
+    if (focused) this.head.querySelector(`[data-key=${focused}]`)?.focus();
   }
 
   sortBy(key) {
     const { sort } = this.tasks;
-    this.tasks.sort = { key, down: sort.key === key && !sort.down };
-    this.tasks.dirty = true;
+    this.tasks.sortBy({ key, down: sort.key === key && !sort.down });
     this.drawHead();
     this.draw();
     this.sorted();
   }
 
   inSight() {
-    return this.part || [];
+    return this.part;
   }
 
+  // Everything in sight, anew.
   draw() {
     const shown = this.tasks.update();
     this.rows.style.height = `${shown.length * HEIGHT}px`;
-    this.table.setAttribute("aria-rowcount", shown.length + 1);
-    const first = Math.max(0, Math.floor(this.table.scrollTop / HEIGHT) - SPARE);
-    const count = Math.ceil(this.table.clientHeight / HEIGHT) + 2 * SPARE;
+    set(this.table, "aria-rowcount", shown.length + 1);
+    this.place(shown);
+    this.part.forEach((row, i) => this.fill(this.pool[i], row, this.first + i));
+    this.none.hidden = shown.length > 0 || !this.now;
+    this.none.textContent = this.tasks.rows.size ? "No task matches the filter." : "There are no tasks.";
+  }
+
+  // The rows that come into sight; the others only move.
+  scrolled() {
+    const before = new Map(this.part.map((row, i) => [this.pool[i], row]));
+    this.place(this.tasks.update());
+    this.part.forEach((row, i) => {
+      if (before.get(this.pool[i]) !== row) this.fill(this.pool[i], row, this.first + i);
+    });
+  }
+
+  // Which rows are in sight, and an element for each of them: one that shows its row already, if
+  // there is one. The elements stay in the order of the rows, for those who have the page read out.
+  place(shown) {
+    const count = Math.ceil(this.height / HEIGHT) + 2 * SPARE;
+    const top = Math.floor(this.table.scrollTop / HEIGHT) - SPARE;
+    const first = Math.max(0, Math.min(top, shown.length - count));
     this.part = shown.slice(first, first + count);
+    const moved = first - this.first;
+    this.first = first;
+    if (moved > 0 && moved < this.pool.length) {
+      const left = this.pool.splice(0, moved);
+      this.rows.append(...left);
+      this.pool.push(...left);
+    } else if (moved < 0 && -moved < this.pool.length) {
+      const left = this.pool.splice(moved);
+      this.rows.prepend(...left);
+      this.pool.unshift(...left);
+    }
     while (this.pool.length < this.part.length) this.pool.push(this.newRow());
-    this.part.forEach((row, i) => this.fill(this.pool[i], row, first + i));
     const wanted = this.pool.slice(0, this.part.length);
-    if (this.rows.childElementCount !== wanted.length || this.rows.firstChild !== wanted[0]) this.rows.replaceChildren(...wanted);
+    const { children } = this.rows;
+    if (children.length !== wanted.length || wanted.some((made, i) => children[i] !== made)) this.rows.replaceChildren(...wanted);
   }
 
   newRow() {
-    const cells = this.columns.map(([, , , charted]) => element("span", { role: "gridcell", class: charted ? "number" : null }));
+    const cells = this.columns.map(({ number }) => element("span", { role: "gridcell", class: number ? "number" : null }));
     const made = element("div", { role: "row", class: "row", onclick: () => this.click(made.dataset.id) }, ...cells);
     return made;
   }
 
   fill(made, row, index) {
-    const shown = { now: this.now, use: row.isGroup ? null : this.usage.of(row.id) };
+    const shown = { now: this.now, tasks: this.tasks, use: row.isGroup ? null : this.usage.of(row.id) };
     made.dataset.id = row.id;
     made.id = `row-${row.id}`;
-    made.style.transform = `translateY(${index * HEIGHT}px)`;
-    made.setAttribute("aria-rowindex", index + 2);
-    made.setAttribute("aria-level", row.pod ? 2 : 1);
-    made.setAttribute("aria-selected", row.id === this.chosen);
-    if (row.isGroup) made.setAttribute("aria-expanded", row.open);
+    made.style.top = `${index * HEIGHT}px`;
+    set(made, "aria-rowindex", index + 2);
+    set(made, "aria-level", row.pod ? 2 : 1);
+    set(made, "aria-selected", row.id === this.chosen);
+    if (row.isGroup) set(made, "aria-expanded", row.open);
     else made.removeAttribute("aria-expanded");
     made.classList.toggle("chosen", row.id === this.chosen);
     made.classList.toggle("member", Boolean(row.pod));
     made.classList.toggle("group", Boolean(row.isGroup));
-    this.columns.forEach(([key, , text, charted], i) => {
+    this.columns.forEach(({ key, text, chart: charted }, i) => {
       const cell = made.children[i];
       const value = text(row, shown);
       if (cell.title !== value) {
@@ -155,7 +201,7 @@ export class Grid {
 
   key(event) {
     const { shown } = this.tasks;
-    const page = Math.max(1, Math.floor(this.table.clientHeight / HEIGHT) - 2);
+    const page = Math.max(1, Math.floor(this.height / HEIGHT) - 2);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.target.closest("#head")) return;
     if (event.key === "Enter" && this.chosen) return this.click(this.chosen);
@@ -165,7 +211,7 @@ export class Grid {
     const now = shown.findIndex((row) => row.id === this.chosen);
     const index = Math.min(shown.length - 1, Math.max(0, (now < 0 && steps[event.key] > 0 ? -1 : now) + steps[event.key]));
     const top = index * HEIGHT;
-    const room = this.table.clientHeight - this.head.offsetHeight - HEIGHT;
+    const room = this.height - this.head.offsetHeight - HEIGHT;
     if (top < this.table.scrollTop) this.table.scrollTop = top;
     else if (top > this.table.scrollTop + room) this.table.scrollTop = top - room;
     this.choose(shown[index].id, false);
@@ -180,4 +226,10 @@ export class Grid {
     this.tasks.toggle(group, event.key === "ArrowRight");
     this.choose(event.key === "ArrowLeft" ? group : this.chosen, false);
   }
+}
+
+// Another value only: the browser looks at styles and tells screen readers at each.
+function set(made, name, value) {
+  const text = String(value);
+  if (made.getAttribute(name) !== text) made.setAttribute(name, text);
 }

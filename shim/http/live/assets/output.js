@@ -44,8 +44,8 @@ export class Files {
   }
 
   async open(directory, focus = false) {
-    const answer = await fetch(`files/browse?path=${encodeURIComponent(directory)}`);
-    if (!answer.ok) return;
+    const answer = await fetch(`files/browse?path=${encodeURIComponent(directory)}`).catch(() => null);
+    if (!answer?.ok) return;
     const files = await answer.json();
     const rows = files.map((file) => this.row(directory, file));
     if (directory !== this.root) {

@@ -1,6 +1,6 @@
 // The head of the page: is the agent well, what is in use, what failed lately, what it costs.
 
-import { age, chart, element, megabytes } from "./text.js";
+import { age, chart, element, machineTime, megabytes, money } from "./text.js";
 
 const KEPT = 120;
 const SAMPLE_S = 5;
@@ -19,7 +19,7 @@ export function drawOverview(summary, tasks, search) {
   if (!history.length || summary.now - history.at(-1).at >= SAMPLE_S) history.push({ at: summary.now, ...summary.resources });
   history.splice(0, history.length - KEPT);
   part("resources", "Resources", element("table", {}, ...Object.entries(summary.resources).map(resourceRow)));
-  part("states", "Tasks", element("ul", {}, ...tasks.countByState().map(([state, count]) => item(link(`${count} ${state}`, `state:${state}`)))));
+  part("states", "Tasks", list(tasks.countByState().map(([state, count]) => item(link(`${count} ${state}`, `state:${state}`)))));
   part("frameworks", "Frameworks", list(summary.frameworks.map(({ id, name, tasks: count, cpus, mem }) =>
     item(link(`${count} ${name}`, `framework:${id}`), ` ${cpus} cpus, ${megabytes(mem)}`))));
   part("failures", "Failures of the last hour", list(summary.failures.map(({ count, message, state }) =>
@@ -62,11 +62,10 @@ function resourceRow([name, { used, total }]) {
 }
 
 function costs(triton) {
-  const money = (amount) => (amount == null ? "" : amount.toFixed(4));
   const row = (...cells) => element("tr", {}, ...cells.map((cell, i) => element("td", { class: i ? "number" : null }, cell)));
   const head = (...names) => element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
   const packages = Object.entries(triton.packages).map(([name, used]) =>
-    row(name, String(used.machines), `${(used.machine_seconds / 3600).toFixed(2)} h`, money(used.price_per_hour)));
+    row(name, String(used.machines), machineTime(used.machine_seconds), money(used.price_per_hour)));
   const frameworks = Object.entries(triton.frameworks).map(([name, cost]) => row(name, money(cost)));
   const lost = triton.containers_without_task.length;
   return element("div", {},

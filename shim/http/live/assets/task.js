@@ -3,7 +3,7 @@
 import { killButton } from "./kill.js";
 import { Files, Output } from "./output.js";
 import { Terminal } from "./terminal.js";
-import { age, chart, element, megabytes, shortState, stateClass } from "./text.js";
+import { age, chart, element, megabytes, money, shortState, stateClass } from "./text.js";
 
 const NO_RIGHT = "Read only: commands and signals need --http_credentials with --authenticate_http_readwrite, or --unsafe_exec.";
 
@@ -22,11 +22,13 @@ export class TaskPanel {
   async open(id) {
     this.stop();
     this.id = id;
-    const answer = await fetch(`live/task?id=${encodeURIComponent(id)}`);
+    const answer = await fetch(`live/task?id=${encodeURIComponent(id)}`).catch(() => null);
     if (this.id !== id) return;
     this.panel.hidden = false;
-    if (!answer.ok) {
-      this.panel.replaceChildren(this.closer(), "The agent does not know this task any more.");
+    if (!answer?.ok) {
+      const text = answer?.status === 404 ? "The agent does not know this task any more." : "The agent does not answer.";
+      this.panel.replaceChildren(this.closer(), text);
+      this.panel.querySelector(".close").focus();
       return;
     }
     const task = await answer.json();
@@ -73,8 +75,8 @@ export class TaskPanel {
   }
 
   async refresh(id) {
-    const answer = await fetch(`live/task?id=${encodeURIComponent(id)}`);
-    if (answer.ok && this.id === id) this.fill(await answer.json());
+    const answer = await fetch(`live/task?id=${encodeURIComponent(id)}`).catch(() => null);
+    if (answer?.ok && this.id === id) this.fill(await answer.json());
   }
 
   async poll(id) {
@@ -155,6 +157,6 @@ function launch(stages) {
 }
 
 function bill({ package: name, machine_seconds: seconds, cost }) {
-  const paid = cost == null ? "" : `, ${cost.toFixed(4)} so far`;
+  const paid = cost == null ? "" : `, ${money(cost)} so far`;
   return `package ${name}, ${Math.round(seconds)} machine-seconds${paid}`;
 }

@@ -35,6 +35,8 @@ const KEYS = {
   address: (row) => row.addresses[0] || "",
   service: (row) => row.services?.[0] || "",
   package: (row) => row.package || "",
+  machine: (row, tasks) => tasks.machineSeconds(row) ?? -1,
+  cost: (row, tasks) => tasks.cost(row) ?? -1,
   since: (row) => -(row.since || row.accepted),
   message: (row) => row.stage || row.message || "",
 };
@@ -52,34 +54,54 @@ export function predicate(text) {
   return (row) => tests.every((test) => test(row));
 }
 
+const total = (rows, of) => rows.map(of).reduce((sum, one) => (one == null ? sum : (sum ?? 0) + one), null);
+
 export class Tasks {
   constructor() {
     this.rows = new Map();
     this.executors = new Map();
     this.closed = new Set();
+    // Rows of an earlier stream that the present one has not sent yet.
+    this.old = new Set();
     this.filter = "";
     this.sort = { key: "task", down: false };
+    // All rows as they were sorted last.
+    this.sorted = [];
+    this.unsorted = false;
     this.shown = [];
     this.matching = 0;
     this.dirty = true;
+    // Seconds since the epoch, and prices of packages by the hour.
+    this.now = 0;
+    this.prices = {};
   }
 
+  // All rows come again. Those shown stay until then, so that the table does not jump.
   reset() {
-    this.rows.clear();
-    this.executors.clear();
-    this.dirty = true;
+    this.old = new Set([...this.rows.keys(), ...this.executors.keys()]);
+  }
+
+  // All rows have come.
+  complete() {
+    if (this.old.size) this.remove(this.old);
+    this.old = new Set();
   }
 
   put(rows) {
     for (const row of rows) {
       row.words = Object.values(FIELDS).map((field) => field(row)).join(" ").toLowerCase();
+      row.order = `${row.pod || row.task} ${row.task}`;
       this.rows.set(row.id, row);
+      this.old.delete(row.id);
     }
-    this.dirty = true;
+    this.unsorted = this.dirty = true;
   }
 
   putExecutors(rows) {
-    for (const row of rows) this.executors.set(row.id, row);
+    for (const row of rows) {
+      this.executors.set(row.id, row);
+      this.old.delete(row.id);
+    }
     this.dirty = true;
   }
 
@@ -88,7 +110,12 @@ export class Tasks {
       this.rows.delete(id);
       this.executors.delete(id);
     }
-    this.dirty = true;
+    this.unsorted = this.dirty = true;
+  }
+
+  sortBy(sort) {
+    this.sort = sort;
+    this.unsorted = this.dirty = true;
   }
 
   toggle(id, open) {
@@ -97,26 +124,55 @@ export class Tasks {
     this.dirty = true;
   }
 
+  // What a task's machine has been paid for until now; of an executor with those of its tasks.
+  machineSeconds(row) {
+    if (row.machines) return total(row.machines, (one) => this.machineSeconds(one));
+    if (row.machine_seconds == null) return null;
+    return row.machine_seconds + (row.machine_at == null ? 0 : Math.max(0, this.now - row.machine_at));
+  }
+
+  // null without a price.
+  cost(row) {
+    if (row.machines) return total(row.machines, (one) => this.cost(one));
+    const price = this.prices[row.package];
+    const seconds = this.machineSeconds(row);
+    return price == null || seconds == null ? null : (seconds / 3600) * price;
+  }
+
   // Filters and sorts, if anything changed since the last call. Tasks of an executor stay together,
   // under a row of their executor, where the first of them would stand.
   update() {
     if (!this.dirty) return this.shown;
     this.dirty = false;
-    const test = predicate(this.filter);
+    if (this.unsorted) this.sortRows();
+    const found = this.filter.trim() ? this.sorted.filter(predicate(this.filter)) : this.sorted;
+    this.matching = found.length;
+    this.shown = this.grouped(found);
+    return this.shown;
+  }
+
+  // From the order of the last time, which is nearly the new one after a change of a few rows.
+  sortRows() {
+    this.unsorted = false;
+    const rows = [];
+    for (const { id } of this.sorted) {
+      const row = this.rows.get(id);
+      if (row) rows.push(row);
+    }
+    if (rows.length < this.rows.size) {
+      const known = new Set(rows);
+      for (const row of this.rows.values()) if (!known.has(row)) rows.push(row);
+    }
     const key = KEYS[this.sort.key] || KEYS.task;
     const sign = this.sort.down ? -1 : 1;
-    const found = [];
-    for (const row of this.rows.values()) if (test(row)) found.push([key(row), row]);
-    found.sort(([a, one], [b, other]) => {
+    const keyed = rows.map((row) => [key(row, this), row]);
+    keyed.sort(([a, one], [b, other]) => {
       if (a < b) return -sign;
       if (a > b) return sign;
-      const left = `${one.pod || one.task} ${one.task}`;
-      const right = `${other.pod || other.task} ${other.task}`;
-      return left < right ? -1 : left > right ? 1 : one.id < other.id ? -1 : 1;
+      if (one.order !== other.order) return one.order < other.order ? -1 : 1;
+      return one.id < other.id ? -1 : 1;
     });
-    this.matching = found.length;
-    this.shown = this.grouped(found.map(([, row]) => row));
-    return this.shown;
+    this.sorted = keyed.map(([, row]) => row);
   }
 
   grouped(rows) {
@@ -134,6 +190,7 @@ export class Tasks {
       }
       groups.get(id).push(row);
     }
+    if (!groups.size) return shown;
     return shown.flatMap((row) => {
       if (!row.members) return row;
       const open = !this.closed.has(row.id);
@@ -156,6 +213,8 @@ export class Tasks {
 function groupRow(id, members, executor) {
   const counts = new Map();
   for (const { state } of members) counts.set(shortState(state), (counts.get(shortState(state)) || 0) + 1);
+  const machines = executor ? [executor, ...members] : members;
+  const packages = new Set(machines.map((one) => one.package).filter(Boolean));
   const sum = (name) => members.reduce((total, row) => total + (row.live ? row[name] : 0), executor?.live ? executor[name] : 0);
   return {
     id,
@@ -169,6 +228,8 @@ function groupRow(id, members, executor) {
     cpus: Math.round(1000 * sum("cpus")) / 1000,
     mem: sum("mem"),
     addresses: executor?.addresses || [],
+    machines,
+    package: [...packages].sort().join(", "),
     accepted: Math.min(...members.map((row) => row.accepted), executor?.accepted ?? Infinity),
   };
 }

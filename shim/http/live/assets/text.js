@@ -23,6 +23,13 @@ export function megabytes(amount) {
   return amount >= 1024 ? `${(amount / 1024).toFixed(1)} GB` : `${Math.round(amount)} MB`;
 }
 
+export function machineTime(seconds) {
+  if (seconds == null) return "";
+  return seconds < 3600 ? `${Math.floor(seconds)} s` : `${(seconds / 3600).toFixed(2)} h`;
+}
+
+export const money = (amount) => (amount == null ? "" : amount.toFixed(amount < 100 ? 4 : 2));
+
 export const shortState = (state) => state.replace(/^TASK_/, "").toLowerCase();
 
 const FAILED = new Set(["failed", "lost", "error", "dropped", "gone", "gone_by_operator", "unreachable"]);
