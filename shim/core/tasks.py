@@ -471,12 +471,17 @@ class Tasks:
         self._ctx.order(Stop(task.ref, task.grace))
 
     def _report(self, task: Task, detail: object) -> None:
+        """After a restart of the agent the checks begin anew: what was reported is not news."""
         reason = status.Reason.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED
         if isinstance(detail, facts.HealthReported):
+            if detail.healthy and task.healthy:
+                return
             task.healthy = detail.healthy
             self._publish(task)
         else:
             assert isinstance(detail, facts.CheckReported)
+            if detail.status == task.check_status:
+                return
             task.check_status = detail.status
             reason = status.Reason.REASON_TASK_CHECK_STATUS_UPDATED
         self.reporter.report(task, Report(TaskState.TASK_RUNNING, reason=reason))

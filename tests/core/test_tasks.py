@@ -7,13 +7,22 @@ from dataclasses import replace
 import pytest
 
 from shim import limits
+from shim.core.context import Decision
 from shim.core.task import Task
 from shim.core.timers import TaskExpiry
 from shim.model import facts
 from shim.model.container import ContainerPort, Phase, Ref
 from shim.model.ids import AgentId, ContainerId
-from shim.model.orders import CancelLaunch, Publish, Remove, StartChecks, Stop, StopChecks, Watch
-from shim.protos.mesos_pb2 import CheckInfo, HealthCheck, TaskInfo, TaskState
+from shim.model.orders import (
+    CancelLaunch,
+    Publish,
+    Remove,
+    StartChecks,
+    Stop,
+    StopChecks,
+    Watch,
+)
+from shim.protos.mesos_pb2 import CheckInfo, CheckStatusInfo, HealthCheck, TaskInfo, TaskState
 from tests.core.harness import Shim, container, key_of, of, running, task_info
 
 
@@ -156,6 +165,25 @@ def test_checks_continue_after_a_restart() -> None:
     assert shim.last(StartChecks).was_healthy
     assert shim.last(Publish).healthy is True
     assert shim.last(Watch).ref == ref
+
+
+def test_a_result_that_was_reported_before_a_restart_is_not_reported_again() -> None:
+    shim = Shim()
+    info = task_info()
+    info.health_check.type = HealthCheck.COMMAND
+    info.check.type = CheckInfo.COMMAND
+    ref = shim.running_task(info)
+    result = CheckStatusInfo(type=CheckInfo.COMMAND)
+    result.command.exit_code = 3
+    checked = facts.CheckReported(ref, result.SerializeToString())
+    for fact in (facts.HealthReported(ref, healthy=True), checked):
+        shim.handle(fact)
+        shim.acknowledge_all()
+    shim.restart(running(ref))
+    for fact in (facts.HealthReported(ref, healthy=True), checked):
+        assert shim.handle(fact) == Decision()
+    for healthy in (False, False, True):
+        assert shim.handle(facts.HealthReported(ref, healthy=healthy)).records
 
 
 def test_a_health_result_is_published() -> None:

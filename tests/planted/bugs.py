@@ -239,6 +239,13 @@ BUGS = (
         ("tests/discovery/test_desired_state.py",),
     ),
     Bug(
+        "a health result is reported again after a restart",
+        "shim/core/tasks.py",
+        "            if detail.healthy and task.healthy:\n",
+        "            if False:\n",
+        ("tests/core/test_tasks.py",),
+    ),
+    Bug(
         "all tasks of a pod are one service in Consul",
         "shim/discovery/services.py",
         "    in_pod = order.shares_network and not order.inside\n",
