@@ -191,7 +191,10 @@ class AgentClient:
             return f"no TLS connection: {text}"
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        return f"{text}; is --agent right?"
+        hint = "is --agent right?"
+        if self.tunnel is None and isinstance(reason, (ConnectionResetError, HTTPException)):
+            hint = "is --agent right, or does it want TLS (LIBPROCESS_SSL_ENABLED)?"
+        return f"{text}; {hint}"
 
     def _refused(self, path: str, error: urllib.error.HTTPError) -> NotFound | FatalError:
         try:

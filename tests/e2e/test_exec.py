@@ -13,6 +13,7 @@ import pytest
 from aiohttp import encode_basic_auth
 
 from shim.protos.mesos_pb2 import TaskState
+from tests.bench.kit import run_task
 from tests.e2e.agents import AgentProcess
 from tests.e2e.conftest import System
 from tests.e2e.datacenter import shim
@@ -181,28 +182,62 @@ async def test_a_terminal_in_the_page_of_a_task(system: System) -> None:
     assert "anonymous at 127.0.0.1 runs sh in task" in agent.log
 
 
+async def _attached_on_triton(
+    client: Operator, agent: AgentProcess, triton: TritonSimulator
+) -> None:
+    """Output and input of the task itself, each over a connection of its own, and its terminal."""
+    parent = await container_of(agent, "terminal")
+    output = await client.attach(parent)
+    source = Input(parent)
+    source.size(33, 77)
+    source.data("ping ä\r".encode())
+    source.end()
+    assert await client.send(source) == 200
+    again = Input(parent)
+    again.data(b"pong\r")
+    again.end()
+    assert await client.send(again) == 200, "the end of a request is none of the input"
+    assert await output.output(b"pong\r") == {"STDOUT": "ping ä\rpong\r".encode()}
+    output.answer.close()
+    (machine,) = [each for each in triton.datacenter.machines if each.tty]
+    assert machine.sizes == [(33, 77)]
+    child = {"value": "terminal", "parent": parent}
+    records = await client.exec(child, "cat", container=TTY)
+    keys = Input(child)
+    keys.size(24, 80)
+    keys.data(b"keys\r")
+    keys.end()
+    assert await client.send(keys) == 200
+    assert await records.output(b"keys\r") == {"STDOUT": b"keys\r"}
+    records.answer.close()
+    assert machine.sizes == [(33, 77), (24, 80)]
+
+
 async def test_commands_run_in_tasks_on_triton(triton: TritonSimulator, tmp_path: Path) -> None:
     triton.options.provision_seconds = 0.1
     async with shim(triton, tmp_path, "one", "--unsafe_exec") as (master, agent):
         assert "--unsafe_exec: everybody who reaches" in agent.log
+        terminal = run_task(master.agent_id, "terminal", "busybox:latest", "cat")
+        terminal.task.container.tty_info.SetInParent()
+        master.tell(terminal)
         master.launch("plain", "busybox:latest")
-        await master.until(master.reached(["plain"], TaskState.TASK_RUNNING))
+        await master.until(master.reached(["plain", "terminal"], TaskState.TASK_RUNNING))
         async with operator(agent) as client:
             parent = await container_of(agent, "plain")
             container_id = {"value": "cat", "parent": parent}
             records = await client.exec(container_id, "cat")
             source = Input(container_id)
-            source.data(b"over TLS\n")
+            source.data("over TLS ä\n".encode())
+            source.data(b"")
             source.end()
             assert await client.send(source) == 200
-            assert await records.output(b"TLS\n") == {"STDOUT": b"over TLS\n"}
-            records.answer.close()
-            own = await client.attach(parent)
-            assert own.answer.status == 200
-            own.answer.close()
+            assert await records.output() == {"STDOUT": "over TLS ä\n".encode()}
+            assert await client.wait(container_id) == 0, "it read the end of its input"
+            await _attached_on_triton(client, agent, triton)
             ended = {"value": "exit", "parent": parent}
             assert await (await client.exec(ended, "sh", "-c", "exit 5")).output() == {}
             assert await client.wait(ended) == 5 << 8
-        master.kill("plain")
-        await master.until(master.reached(["plain"], TaskState.TASK_KILLED))
+        for task_id in ("plain", "terminal"):
+            master.kill(task_id)
+        await master.until(master.reached(["plain", "terminal"], TaskState.TASK_KILLED))
         await until(lambda: triton.remaining == [], "nothing left")

@@ -86,6 +86,7 @@ class SimulatedBackend:
         self._timers: dict[Machine, asyncio.TimerHandle] = {}
         self._exited: dict[Machine, OnExit] = {}
         self._output: dict[Machine, list[Line]] = {}
+        self._attached: dict[Machine, list[Callable[[bytes], None]]] = {}
         self._files: dict[tuple[Machine, str], bytes] = {}
         """Uploaded archives, by the directory that they were unpacked in."""
 
@@ -161,8 +162,10 @@ class SimulatedBackend:
     ) -> int:
         """``cat`` repeats its input, as a machine with an open stdin does."""
         machine, body = entry["machine"], entry.get("body")
-        tty = machine.tty if body is None else bool(body.get("Tty"))
-        if body is None or body["Cmd"] == ["cat"]:
+        if body is None:
+            return await self._attach(machine, read, write)
+        tty = bool(body.get("Tty"))
+        if body["Cmd"] == ["cat"]:
             while data := await _until_down(machine, read):
                 write(data if tty else output_frame(1, data))
             return 137 if machine.down.is_set() else 0
@@ -171,8 +174,27 @@ class SimulatedBackend:
             write(output if tty else output_frame(1, output))
         return code
 
+    async def _attach(
+        self,
+        machine: Machine,
+        read: Callable[[], Awaitable[bytes]],
+        write: Callable[[bytes], None],
+    ) -> int:
+        """Whatever ``stdout`` and ``stdin`` of the call are: every client sees all output, and
+        that ends with the machine."""
+        attached = self._attached.setdefault(machine, [])
+        attached.append(write)
+        try:
+            while data := await _until_down(machine, read):
+                for each in attached:
+                    each(data if machine.tty else output_frame(1, data))
+            await machine.down.wait()
+        finally:
+            attached.remove(write)
+        return 137
+
     async def resize(self, entry: dict[str, Any], rows: int, columns: int) -> None:
-        entry["size"] = rows, columns
+        entry["machine"].sizes.append((rows, columns))
 
     async def put_archive(self, machine: Machine, path: str, tar: bytes) -> None:
         self._files[machine, path] = tar

@@ -211,7 +211,7 @@ async def put_archive(call: Call) -> web.StreamResponse:
 async def exec_create(call: Call) -> web.StreamResponse:
     machine, body = call.running, await call.body()
     ident = uuid.uuid4().hex * 2
-    call.execs[ident] = {"machine": machine, "body": body, "running": False, "code": 0}
+    call.execs[ident] = {"machine": machine, "body": body, "running": False, "code": None}
     return _json({"Id": ident})
 
 
@@ -227,7 +227,8 @@ async def exec_start(call: Call) -> web.StreamResponse:
 async def exec_inspect(call: Call) -> web.StreamResponse:
     entry = _exec(call)
     del call.execs[call.params["id"]]
-    return _json({"Running": entry["running"], "ExitCode": entry["code"]})
+    found = {"Running": entry["running"], "ExitCode": entry["code"]}
+    return _json({name: value for name, value in found.items() if value is not None})
 
 
 async def exec_resize(call: Call) -> web.StreamResponse:
@@ -240,8 +241,7 @@ async def attach(call: Call) -> web.StreamResponse:
 
 
 async def resize(call: Call) -> web.StreamResponse:
-    entry = {"machine": call.running}
-    await call.datacenter.backend.resize(entry, int(call.query("h")), int(call.query("w")))
+    call.running.next_size = int(call.query("h")), int(call.query("w"))
     return _empty(200)
 
 

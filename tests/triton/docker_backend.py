@@ -130,18 +130,21 @@ class DockerBackend:
         head = f"POST {path} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
-        await reader.readuntil(b"\r\n\r\n")
 
         async def pass_input() -> None:
             while data := await read():
                 writer.write(data)
+            writer.write_eof()
 
-        passing = asyncio.create_task(pass_input())
+        passing: asyncio.Task[None] | None = None
         try:
+            await reader.readuntil(b"\r\n\r\n")
+            passing = asyncio.create_task(pass_input())
             while data := await reader.read(65536):
                 write(data)
         finally:
-            passing.cancel()
+            if passing is not None:
+                passing.cancel()
             writer.close()
         if "native" not in entry:
             return 0

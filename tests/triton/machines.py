@@ -49,6 +49,10 @@ class Machine:
     """Its restart policy does not start it again."""
     down: asyncio.Event = field(default_factory=asyncio.Event)
     address: str = ""
+    next_size: tuple[int, int] | None = None
+    """Of its terminal: rows and columns, which wait for input."""
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    """That its terminal was given."""
 
     @property
     def id(self) -> str:

@@ -55,11 +55,29 @@ class RawInput:
 
     def __init__(self, request: web.Request) -> None:
         self._pieces: asyncio.Queue[bytes] = asyncio.Queue()
+        self.lost = asyncio.Event()
+        """The connection is gone, in both directions."""
         protocol: Any = request.protocol
         protocol.set_parser(self)
+        self._keep_open(request.transport)
+
+    def _keep_open(self, transport: Any) -> None:
+        """An end of the input leaves the output open. asyncio's TLS would end both with it."""
+        tls = getattr(transport, "_ssl_protocol", None)
+        if tls is None:
+            return
+        shut_down = tls._start_shutdown
+
+        def start_shutdown() -> None:
+            if transport.is_closing():
+                shut_down()
+            else:
+                self._pieces.put_nowait(b"")
+
+        tls._start_shutdown = start_shutdown
 
     async def read(self) -> bytes:
-        """Empty at the end of the connection."""
+        """Empty at the end."""
         return await self._pieces.get()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
@@ -68,6 +86,7 @@ class RawInput:
 
     def feed_eof(self) -> None:
         self._pieces.put_nowait(b"")
+        self.lost.set()
 
     def set_exception(self, *_: Any) -> None:
         self.feed_eof()
@@ -76,15 +95,33 @@ class RawInput:
 async def send_exec(
     request: web.Request, datacenter: Datacenter, entry: dict[str, Any]
 ) -> web.StreamResponse:
-    """The process of an exec, or, without a ``body``, the machine's own."""
+    """The process of an exec, or, without a ``body``, the machine's own.
+
+    The head has no ``Connection`` and no ``Upgrade``. An attached exec is inspected as one that
+    does not run, without a code before its end.
+    """
     transport = request.transport
     assert transport is not None
     source = RawInput(request)
-    transport.write(b"HTTP/1.1 101 UPGRADED\r\nContent-Type: " + RAW)
-    transport.write(b"\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
-    entry["running"] = True
-    entry["code"] = await datacenter.backend.talk(entry, source.read, transport.write)
-    entry["running"] = False
+    transport.write(b"HTTP/1.1 101 UPGRADED\r\nContent-Type: " + RAW + b"\r\n\r\n")
+    machine: Machine = entry["machine"]
+
+    async def read() -> bytes:
+        """The size of a machine's terminal is set with the next input after it was sent."""
+        data = await source.read()
+        if data and "body" not in entry and machine.tty and machine.next_size is not None:
+            size, machine.next_size = machine.next_size, None
+            await datacenter.backend.resize(entry, *size)
+        return data
+
+    talking = asyncio.ensure_future(datacenter.backend.talk(entry, read, transport.write))
+    lost = asyncio.ensure_future(source.lost.wait())
+    await asyncio.wait({talking, lost}, return_when=asyncio.FIRST_COMPLETED)
+    lost.cancel()
+    if talking.done():
+        entry["code"] = talking.result()
+    else:
+        talking.cancel()
     return _close(transport)
 
 

@@ -26,8 +26,26 @@ async def write_eof(writer: asyncio.StreamWriter) -> None:
         if not protocol._incoming.pending:
             break
         await asyncio.sleep(limits.HALF_CLOSE_PAUSE)
+    _read_to_the_end(protocol._sslobj)
     try:
         protocol._sslobj.unwrap()
     except ssl.SSLWantReadError:
         # The alert is written; the peer's own has not come yet.
         protocol._process_outgoing()
+
+
+def _read_to_the_end(connection: Any) -> None:
+    """The peer's own alert is the end of its data.
+
+    After an alert of this side, ``ssl`` raises an error in place of the end, which costs asyncio's
+    reader the data that it holds.
+    """
+    read = connection.read
+
+    def read_or_end(*where: Any) -> Any:
+        try:
+            return read(*where)
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    connection.read = read_or_end
