@@ -15,7 +15,7 @@ import pytest
 from tests.dev.master.conftest import BOTH
 from tests.dev.master.raw_framework import RawFramework
 from tests.e2e.agents import AgentProcess, agents_of
-from tests.e2e.client import TERMINAL, Json
+from tests.e2e.client import TERMINAL, Json, on_host
 from tests.e2e.conftest import System
 from tests.e2e.tasks import AT_ONCE, STUBBORN, a_task, running
 from tests.support.wait import until
@@ -43,7 +43,7 @@ ODD_IDS = [
 async def test_odd_ids(system: System) -> None:
     agent = await system.agent()
     async with system.framework() as framework:
-        await framework.launch(*(a_task(system, task_id) for task_id in ODD_IDS))
+        await framework.launch(*(on_host(a_task(system, task_id)) for task_id in ODD_IDS))
         for task_id in ODD_IDS:
             await framework.state(task_id, "TASK_RUNNING")
         await agent.kill()
@@ -99,7 +99,7 @@ async def test_an_id_is_used_again_right_after_its_end(shared: System) -> None:
         for turn in range(1, 9):
             before = len(framework.events)
             while True:
-                await framework.launch(a_task(shared, "again", f"exit {turn}"))
+                await framework.launch(on_host(a_task(shared, "again", f"exit {turn}")))
                 ended = await framework.until(lambda e: is_end_of(e, "again"), after=before)
                 if ended["status"]["state"] != "TASK_ERROR":
                     break
@@ -311,7 +311,7 @@ async def test_kills_of_all_kinds(shared: System) -> None:
     names = ["at-once", "negative", "for-centuries", "thrice", "by-executor"]
     async with RawFramework(shared.master) as framework:
         offer = await framework.offer()
-        tasks = [a_task(shared, name, STUBBORN, mem=16) for name in names]
+        tasks = [on_host(a_task(shared, name, STUBBORN, mem=16)) for name in names]
         await framework.accept(offer, {"type": "LAUNCH", "launch": {"task_infos": tasks}})
         for _ in names:
             await framework.reaches("TASK_RUNNING")

@@ -17,9 +17,8 @@ import asyncio
 import time
 from itertools import count, cycle
 from pathlib import Path
-from typing import Any
 
-from tests.e2e.client import TERMINAL, Framework, Json, task
+from tests.e2e.client import TERMINAL, Framework, Json, on_host, task
 from tests.e2e.faults import evidence
 from tests.support.wait import until
 
@@ -180,8 +179,5 @@ class Load:
             cpus=0.01,
             kill_policy=NO_GRACE if kind == "hasty" else GRACE,
         )
-        container: dict[str, Any] = info["container"]
-        # Without a namespace of its own for the network, a container takes half the CPU.
-        container["docker"]["network"] = "HOST"
-        container["volumes"] = self.volumes
-        return info
+        info["container"]["volumes"] = self.volumes
+        return on_host(info)

@@ -15,6 +15,7 @@ import aiohttp
 import docker
 import pytest
 
+from tests.e2e.client import on_host
 from tests.e2e.conftest import System
 from tests.e2e.faults import evidence
 from tests.e2e.faults.load import Load
@@ -142,8 +143,8 @@ async def test_dockerd_restarts(system: System, dockerd: Dockerd) -> None:
         await load.turnover(3)
         await framework.accept(reserve(disk(16)), create(volume("v", 16)))
         script = evidence.script("goodbye", f"echo kept > data/file; {SAYS_GOODBYE}")
-        info = task_with(system, "goodbye", f"cd $MESOS_SANDBOX; {script}", volume("v", 16))
-        info["container"]["docker"]["network"] = "HOST"
+        text = f"cd $MESOS_SANDBOX; {script}"
+        info = on_host(task_with(system, "goodbye", text, volume("v", 16)))
         info["container"]["volumes"] = load.volumes
         await framework.do("accept", operations=[launch(info)], volume="v")
         # A signal that comes before the trap is ignored.
@@ -160,8 +161,8 @@ async def test_dockerd_restarts(system: System, dockerd: Dockerd) -> None:
         assert diary.codes == (7,)
         assert ended["message"] == "Container exited with status 7"
         await load.turnover(3)
-        read = task_with(system, "read", "test $(cat /db/file) = kept", volume("v", 16, "/db"))
-        read["container"]["docker"]["network"] = "HOST"
+        text = "test $(cat /db/file) = kept"
+        read = on_host(task_with(system, "read", text, volume("v", 16, "/db")))
         await framework.do("accept", operations=[launch(read)], volume="v")
         status = await framework.end("read")
         assert status["state"] == "TASK_FINISHED", status["message"]

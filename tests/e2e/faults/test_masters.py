@@ -12,7 +12,7 @@ from kazoo.client import KazooClient
 
 from tests.e2e import tasks
 from tests.e2e.agents import AgentProcess, agents_of
-from tests.e2e.client import TERMINAL, Framework, Json
+from tests.e2e.client import TERMINAL, Framework, Json, on_host
 from tests.e2e.conftest import System
 from tests.e2e.faults.conftest import NewMaster
 from tests.e2e.faults.masters import CREDENTIALS, Gate, Master, is_active, operate
@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_busybox]
 
 
 def a_task(system: System, name: str, command: str = GENTLE) -> Json:
-    """One of many: the smallest share of a CPU."""
-    return tasks.a_task(system, name, command, cpus=0.01)
+    """One of many: the smallest share of a CPU, and cheap to start."""
+    return on_host(tasks.a_task(system, name, command, cpus=0.01))
 
 
 async def run(system: System, framework: Framework, *names: str) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 
-from tests.e2e.client import Framework, Json
+from tests.e2e.client import Framework, Json, on_host
 from tests.e2e.conftest import System
 from tests.e2e.faults import evidence
 from tests.e2e.volumes import (
@@ -157,8 +157,7 @@ class VolumeLoad:
         if kind == "write":
             body += f'echo {task_id} >> "{place}/log"\n'
         script = evidence.script(task_id, f"{body}leave 0")
-        info = task_with(self._system, task_id, script, volume(name, SIZE, path, mode))
-        info["container"]["docker"]["network"] = "HOST"
+        info = on_host(task_with(self._system, task_id, script, volume(name, SIZE, path, mode)))
         host_path = str(self._directory)
         info["container"]["volumes"] = [
             {"container_path": evidence.INSIDE, "host_path": host_path, "mode": "RW"}
