@@ -15,11 +15,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from aiohttp import web
+
 from shim import limits
+from shim.wire.framing import is_message
+
+LINKS = ("/api/v1/executor", "/api/v1/scheduler")
+"""Ends of paths. Who calls these subscribes again when one of its connections is closed."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger(__name__)
 
@@ -117,3 +125,15 @@ class ConnectionGuard(asyncio.Protocol):
             peer = self._transport.get_extra_info("peername")
             log.debug("connection from %s is closed: %s", peer, why)
             self._transport.abort()
+
+
+@web.middleware
+async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The first middleware of every server whose connections an ``Acceptor`` takes."""
+    guard = request.transport and request.transport.get_protocol()
+    if not isinstance(guard, ConnectionGuard):
+        # The connection is gone already.
+        return await handler(request)
+    is_link = is_message(request.method, request.headers) or request.path.endswith(LINKS)
+    with guard.serving(is_link=is_link):
+        return await handler(request)

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from shim import limits
 from shim.errors import PeerError
-from shim.wire.connection_guard import ConnectionGuard
+from shim.wire.connection_guard import ConnectionGuard, guarded
 from shim.wire.tls import HANDSHAKE, Tls, verify_connection
 from shim.wire.tls_errors import handshake_problem
 
@@ -28,6 +28,8 @@ class Acceptor:
     """Connections of one listening socket, until :meth:`close`. They stay open after it."""
 
     def __init__(self, runner: web.AppRunner, listening: socket.socket, tls: Tls | None) -> None:
+        # It tells a connection's guard of its requests, without which all would end.
+        assert guarded in runner.app.middlewares
         self._runner = runner
         self._listening = listening
         self._tls = tls

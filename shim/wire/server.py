@@ -20,16 +20,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from shim import limits
 from shim.errors import PeerError
 from shim.model.ids import Pid
-from shim.wire.connection_guard import ConnectionGuard
+from shim.wire.connection_guard import guarded
 from shim.wire.framing import is_message, sender_of, target_of
 from shim.wire.listener import Acceptor
 from shim.wire.tls import Tls
 
 Deliver = Callable[[str, Pid, str, bytes], None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-LINKS = ("/api/v1/executor", "/api/v1/scheduler")
-"""Ends of paths. Who calls these subscribes again when one of its connections is closed."""
 
 log = logging.getLogger(__name__)
 
@@ -122,17 +119,6 @@ async def _read_body(request: web.Request) -> bytes | None:
     return b"".join(parts) if size <= limits.MESSAGE_BYTES else None
 
 
-@web.middleware
-async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    guard = request.transport and request.transport.get_protocol()
-    if not isinstance(guard, ConnectionGuard):
-        # The connection is gone already.
-        return await handler(request)
-    is_link = is_message(request.method, request.headers) or request.path.endswith(LINKS)
-    with guard.serving(is_link=is_link):
-        return await handler(request)
-
-
 async def _not_found(request: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
 
@@ -174,7 +160,7 @@ async def serve(
     tls: Tls | None = None,
 ) -> Listener:
     """Answers on a socket of ``bind``; ``setup`` adds the ordinary routes."""
-    app = web.Application(middlewares=[_guarded, inbox.middleware])
+    app = web.Application(middlewares=[guarded, inbox.middleware])
     setup(app)
     # Without this route aiohttp would raise an exception for every message before its 404.
     app.router.add_route("*", "/{anything:.*}", _not_found)

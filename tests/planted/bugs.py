@@ -1509,7 +1509,7 @@ BUGS = (
     ),
     Bug(
         "an executor between two calls counts as idle",
-        "shim/wire/server.py",
+        "shim/wire/connection_guard.py",
         " or request.path.endswith(LINKS)",
         "",
         ("tests/wire/test_connection_guard.py",),

@@ -38,6 +38,7 @@ from shim.errors import PeerError
 from shim.model.ids import Pid
 from shim.wire import codec
 from shim.wire.connect import Address, connector
+from shim.wire.connection_guard import guarded
 from shim.wire.link import Links
 from shim.wire.listener import Acceptor
 from shim.wire.server import Inbox, bind
@@ -127,7 +128,7 @@ class DevMaster:
         inbox = Inbox(
             self._has_process, self._deliver, require_peer_ip_match=self._require_peer_ip_match
         )
-        app = web.Application(middlewares=[inbox.middleware, self._api.unless_aborted])
+        app = web.Application(middlewares=[guarded, inbox.middleware, self._api.unless_aborted])
         self._api.add_routes(app)
         # A closed connection must end a framework's stream at once, so its handler is cancelled.
         # Messages are delivered without an await; a cancellation cannot cut them in half.
