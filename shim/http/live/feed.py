@@ -39,6 +39,7 @@ class LiveFeed:
     def __init__(self, view: View, clock: Callable[[], float] = time.time) -> None:
         self._view = view
         self._agent = view.agent
+        self._billing = view.billing
         self._clock = clock
         self._table = RowTable()
         self._executors = RowTable()
@@ -145,9 +146,9 @@ class LiveFeed:
         time_slice = self._view.time_slicer.begin()
         counts = OverviewCounts(self._clock())
         present: set[str] = set()
-        for task in list(self._agent.tasks.values()):
+        for key, task in list(self._agent.tasks.items()):
             await time_slice.checkpoint()
-            counts.tasks[task.key.framework_id] += 1
+            counts.tasks[key.framework_id] += 1
             executor = executor_of(task, self._agent)
             present.add(id_ := row_id(task.ref, executor))
             self._compare(id_, task, executor)
@@ -182,7 +183,8 @@ class LiveFeed:
     def _compare(self, id_: str, task: Task, executor: AnyExecutor | None) -> None:
         shown = self._shown.get(id_)
         # A task gets another message with each status, so its identity says enough.
-        services, paid = self._view.services(task.ref), self._paid(task.ref, live=task.live)
+        services = self._view.services(task.ref)
+        paid = self._paid(task.ref, live=task.live) if self._billing is not None else None
         changing = (task.phase, task.stage, services, paid)
         if shown is not None and shown[0] is task.wire and shown[1:] == changing:
             return
@@ -200,17 +202,16 @@ class LiveFeed:
 
     def _paid(self, ref: Ref, *, live: bool) -> tuple[str, bool] | None:
         """The package of its machine, and whether the machine exists; None: nothing is known."""
-        billing = self._view.billing
-        paid = billing.paid(ref.name) if billing is not None else None
+        paid = self._billing.paid(ref.name) if self._billing is not None else None
         if not paid:
             return None
         exists = live or ref.container_id in self._agent.pending_removals
         return str(paid.get("package", "")), exists
 
     def _machine(self, ref: Ref, paid: tuple[str, bool] | None) -> MachineTime | None:
-        billing = self._view.billing
-        bill = billing.bill_of(ref.name) if billing is not None and paid is not None else None
-        if paid is None or bill is None:
+        if paid is None or self._billing is None:
+            return None
+        if (bill := self._billing.bill_of(ref.name)) is None:
             return None
         package, exists = paid
         return MachineTime(package, bill["machine_seconds"], self._clock() if exists else None)
