@@ -74,8 +74,8 @@ async def test_ten_thousand_tasks(page: Page, page_data: PageData) -> None:
         assert "filter=web." in await page.evaluate("location.search")
         await _filter(page, "state:running web")
         await page.until(count_is(f"{COUNT} tasks"))
-        worst = await page.evaluate(_SCROLL)
-        print(f"the longest frame while scrolling took {worst:.0f} ms")
+        median, most, worst = await page.evaluate(_SCROLL)
+        print(f"frames while scrolling: {median:.1f} ms, 95 of 100 {most:.1f}, longest {worst:.0f}")
         assert await page.evaluate(_ROWS_IN_ORDER), "rows that only moved stand in their order"
         page_data.core.ctx.now = Now(0.0, time.time())
         page_data.core.tasks.apply(
@@ -89,15 +89,17 @@ async def test_ten_thousand_tasks(page: Page, page_data: PageData) -> None:
 
 _SCROLL = """(async () => {
   const table = document.getElementById('table');
-  let worst = 0, before = performance.now();
+  const frames = [];
+  let before = performance.now();
   for (let i = 1; i <= 60; i += 1) {
-    table.scrollTop = i * 4000;
+    table.scrollTop += i % 2 ? 84 : 8000;
     await new Promise(requestAnimationFrame);
     const now = performance.now();
-    worst = Math.max(worst, now - before);
+    frames.push(now - before);
     before = now;
   }
-  return worst;
+  frames.sort((a, b) => a - b);
+  return [frames[30], frames[57], frames[59]];
 })()"""
 
 

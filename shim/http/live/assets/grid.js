@@ -135,10 +135,11 @@ export class Grid {
       this.rows.prepend(...left);
       this.pool.unshift(...left);
     }
+    this.pool.length = Math.min(this.pool.length, this.part.length);
     while (this.pool.length < this.part.length) this.pool.push(this.newRow());
-    const wanted = this.pool.slice(0, this.part.length);
     const { children } = this.rows;
-    if (children.length !== wanted.length || wanted.some((made, i) => children[i] !== made)) this.rows.replaceChildren(...wanted);
+    const differs = children.length !== this.pool.length || this.pool.some((made, i) => children[i] !== made);
+    if (differs) this.rows.replaceChildren(...this.pool);
   }
 
   newRow() {
