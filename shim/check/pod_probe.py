@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shim.check.report import behind_endpoint
 from shim.config import Config
 from shim.engine.api import Engine, ImageLoader
 from shim.engine.connect import connect
@@ -13,11 +14,12 @@ _UNUSED_ID = "mesos-shim-check"
 
 async def pods(config: Config) -> str:
     """The infra image can be loaded, or is there, or is pulled by the first task group."""
-    engine = await connect(config, config.shim_id or _UNUSED_ID)
-    try:
-        return await _described(engine, config)
-    finally:
-        await engine.close()
+    with behind_endpoint():
+        engine = await connect(config, config.shim_id or _UNUSED_ID)
+        try:
+            return await _described(engine, config)
+        finally:
+            await engine.close()
 
 
 async def _described(engine: Engine, config: Config) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from shim import limits
 from shim.client.text import printable
-from shim.errors import AccessDenied, ShimError
+from shim.errors import AccessDenied, Ambiguous, ShimError, Transient
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,18 @@ class Check:
         except TimeoutError:
             text = f"no answer within {limits.CHECK_TIMEOUT:g} s"
             return CheckResult(self.what, False, text, self.advice)
+
+
+@contextlib.contextmanager
+def behind_endpoint() -> Iterator[None]:
+    """For a check that needs the endpoint: that of the endpoint says why it does not answer."""
+    try:
+        yield
+    except Ambiguous:
+        raise
+    except Transient:
+        advice = "correct that first"
+        raise CheckFailed("not checked: the check of the endpoint failed", advice) from None
 
 
 class CheckFailed(ShimError):

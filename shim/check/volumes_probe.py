@@ -7,7 +7,7 @@ import asyncio
 from shim import limits
 from shim.agent.identity import shim_id
 from shim.agent.journal import peek
-from shim.check.report import CheckFailed
+from shim.check.report import CheckFailed, behind_endpoint
 from shim.config import Config
 from shim.config.addresses import find_addresses
 from shim.engine.api import Engine
@@ -21,15 +21,16 @@ from shim.model.volume import Volume, is_persistent, volume_prefix
 async def volumes(config: Config) -> str:
     """The driver makes a volume; every persistent volume of this agent is known to its journal."""
     snapshot, owner = await asyncio.to_thread(_journal, config)
-    engine = await connect(config, owner)
-    try:
-        missing = await engine.volumes_missing()
-        if missing:
-            return f"none: {missing}; tasks with persistent volumes are refused by name"
-        await _try_driver(config, engine, owner)
-        found = [v.name for v in await engine.list_volumes() if is_persistent(v.name, owner)]
-    finally:
-        await engine.close()
+    with behind_endpoint():
+        engine = await connect(config, owner)
+        try:
+            missing = await engine.volumes_missing()
+            if missing:
+                return f"none: {missing}; tasks with persistent volumes are refused by name"
+            await _try_driver(config, engine, owner)
+            found = [v.name for v in await engine.list_volumes() if is_persistent(v.name, owner)]
+        finally:
+            await engine.close()
     made = "tritonnfs" if engine.kind == "triton" else config.volume_driver
     text = f"{made}: {len(found)} persistent volumes of this agent"
     if config.journal is not None:

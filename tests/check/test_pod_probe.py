@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shim.check import pod_probe
+from shim.check.report import CheckFailed
 from shim.config import Config, load
 from shim.engine.infra.image import IMAGE
 from shim.errors import Permanent
@@ -33,6 +34,9 @@ async def test_a_missing_infra_image_is_loaded(engine: FakeEngine) -> None:
     engine.images.clear()
     engine.fail("load_image", Permanent("no space left on device"))
     with pytest.raises(Permanent, match="no space left"):
+        await pod_probe.pods(config())
+    engine.away = True
+    with pytest.raises(CheckFailed, match="not checked: the check of the endpoint failed"):
         await pod_probe.pods(config())
 
 
