@@ -246,6 +246,13 @@ BUGS = (
         ("tests/core/test_tasks.py",),
     ),
     Bug(
+        "a create that the engine still works on fails the launch",
+        "shim/engine/containers/launch.py",
+        "            raise Transient(str(conflict)) from None\n",
+        "            raise Ambiguous(str(conflict)) from None\n",
+        (f"{WORKERS}/test_launch.py",),
+    ),
+    Bug(
         "all tasks of a pod are one service in Consul",
         "shim/discovery/services.py",
         "    in_pod = order.shares_network and not order.inside\n",

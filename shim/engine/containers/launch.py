@@ -311,7 +311,8 @@ class LaunchAttempt:
         try:
             found = await self._deps.engine.inspect(spec.name)
         except NotFound:
-            raise Ambiguous(str(conflict)) from None
+            # The engine still works on an earlier create, whose answer was lost, or on a removal.
+            raise Transient(str(conflict)) from None
         owner = spec.body["Labels"][LABEL_SHIM]
         if found.owner != owner or found.container_id != self._order.ref.container_id:
             raise Permanent(f"name taken by a container that is not this task's: {conflict}")

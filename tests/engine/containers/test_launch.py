@@ -10,7 +10,15 @@ import pytest
 
 from shim import limits
 from shim.engine.api import Auth, ImageRef
-from shim.errors import AccessDenied, Ambiguous, InvalidTask, NotFound, Permanent, Transient
+from shim.errors import (
+    AccessDenied,
+    Ambiguous,
+    InvalidTask,
+    NameTaken,
+    NotFound,
+    Permanent,
+    Transient,
+)
 from shim.model.container import Phase, Ref
 from shim.model.facts import (
     ContainerExited,
@@ -145,6 +153,20 @@ async def test_a_create_whose_answer_was_lost_is_adopted() -> None:
         await h.until(ContainerStarted, ref)
         assert h.engine.boxes[ref.name].starts == 1
         assert len(h.engine.boxes) == 1
+
+
+@timeless
+async def test_a_launch_waits_for_a_create_that_the_engine_still_works_on() -> None:
+    async with harness() as h:
+        h.engine.fail("create")
+        h.engine.fail("create", NameTaken("the name is in use"), times=10)
+        ref = h.launch()
+        await h.until(ContainerStarted, ref)
+        assert "LaunchFailed" not in h.kinds(ref)
+        h.engine.fail("create", NameTaken("the name is in use"), times=10_000)
+        failed = await h.until(LaunchFailed, h.launch("u"), seconds=LAUNCH_TIMEOUT + 5)
+        assert failed.failure is Failure.TIMEOUT
+        assert "the name is in use" in failed.message
 
 
 @pytest.mark.parametrize("verb", ["create", "start", "inspect", "has_image"])
