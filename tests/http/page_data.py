@@ -203,7 +203,8 @@ class FakeBilling:
         return {"package": "g4-small", "mem": 1024} if name in self.seconds else None
 
     def bill_of(self, name: str) -> Json | None:
-        seconds = self.seconds[name]
+        if (seconds := self.seconds.get(name)) is None:
+            return None
         return {"package": "g4-small", "machine_seconds": seconds, "cost": seconds}
 
     def tasks(self) -> Iterator[Json]:

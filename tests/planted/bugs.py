@@ -46,6 +46,13 @@ class Bug:
 BUGS = (
     # --- pages
     Bug(
+        "a machine that waits for its removal costs nothing on the live page",
+        "shim/http/live/feed.py",
+        "exists = live or ref.container_id in self._agent.pending_removals",
+        "exists = live",
+        ("tests/http/live/test_feed.py",),
+    ),
+    Bug(
         "slices of two pages stand one behind the other",
         "shim/http/time_slicer.py",
         "            await asyncio.sleep(0)\n            await asyncio.sleep(0)\n",

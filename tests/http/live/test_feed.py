@@ -16,6 +16,7 @@ from shim.model import facts
 from tests.core.executor_harness import ExecutorShim
 from tests.http.conftest import Client, serving
 from tests.http.page_data import (
+    FakeBilling,
     PageData,
     accept_task,
     end_task,
@@ -114,6 +115,33 @@ async def test_a_row_that_leaves_during_a_slow_read_leaves_the_reader(
     end_task(page_data.core, refs[0], acknowledged=True)
     await until(lambda: len(feed._table.rows) == 2)
     while set(stream.rows) != {ref.container_id for ref in refs[1:]}:
+        await stream.read()
+    await feed.close()
+
+
+async def test_the_time_of_a_machine_grows_until_it_is_removed(page_data: PageData) -> None:
+    ref = accept_task(page_data.core, "web.1")
+    page_data.billing = FakeBilling({})
+    feed = LiveFeed(page_data.view, clock=lambda: 50.0)
+    stream = Stream(feed.events())
+
+    def shown() -> tuple[Any, Any, Any]:
+        row = stream.rows[ref.container_id]
+        return row["live"], row.get("machine_seconds"), row.get("machine_at")
+
+    await stream.until_rows(1)
+    assert shown() == (True, None, None), "it has no machine yet"
+    page_data.billing.seconds[ref.name] = 1.0
+    run_task(page_data.core, ref)
+    while shown() != (True, 1.0, 50.0):
+        await stream.read()
+    page_data.billing.seconds[ref.name] = 7.0
+    end_task(page_data.core, ref, acknowledged=True)
+    while shown() != (False, 7.0, 50.0):
+        await stream.read()
+    page_data.billing.seconds[ref.name] = 9.0
+    page_data.core.tasks.pending_removals.removed(ref)
+    while shown() != (False, 9.0, None):
         await stream.read()
     await feed.close()
 
