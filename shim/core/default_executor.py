@@ -181,11 +181,16 @@ def shares_network(info: TaskInfo) -> bool:
     return not any(network.name for network in info.container.network_infos)
 
 
-def with_executors_network(info: TaskInfo, executor: Executor) -> TaskInfo:
-    """The TaskInfo for service discovery, of a task that shares the network of its executor."""
+def discovered_info(info: TaskInfo, executor: Executor) -> TaskInfo:
+    """The TaskInfo for service discovery: with its executor's network, if it shares it, and with
+    the labels and resources of its executor."""
     own = TaskInfo()
     own.CopyFrom(info)
-    own.container.type = ContainerInfo.MESOS
-    del own.container.network_infos[:]
-    own.container.network_infos.extend(executor.info.container.network_infos)
+    own.executor.executor_id.CopyFrom(executor.info.executor_id)
+    own.executor.labels.CopyFrom(executor.info.labels)
+    own.executor.resources.extend(executor.info.resources)
+    if shares_network(info):
+        own.container.type = ContainerInfo.MESOS
+        del own.container.network_infos[:]
+        own.container.network_infos.extend(executor.info.container.network_infos)
     return own

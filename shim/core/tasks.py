@@ -18,8 +18,8 @@ from shim.core.context import Context
 from shim.core.default_executor import (
     Group,
     GroupPhase,
+    discovered_info,
     shares_network,
-    with_executors_network,
 )
 from shim.core.executors import Executor
 from shim.core.frameworks import Framework, Frameworks
@@ -371,8 +371,9 @@ class Tasks:
 
     def _publish(self, task: Task) -> None:
         info, shared = task.info, False
-        if task.group is not None and shares_network(task.info):
-            info, shared = with_executors_network(task.info, task.group.executor), True
+        if task.group is not None:
+            shared = shares_network(info)
+            info = discovered_info(info, task.group.executor)
         self._ctx.order(Publish(task.ref, info, task.addresses, task.healthy, task.ports, shared))
 
     def _publish_and_check(self, task: Task) -> None:

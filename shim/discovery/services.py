@@ -100,7 +100,7 @@ def task_services(order: Publish, context: ServiceContext) -> TaskServices:
     """The services of a running task; none when its label or ``--consul_register`` opts out."""
     in_pod = order.shares_network and not order.inside
     own = labels_of(order.task.labels)
-    of_pod = labels_of(order.task.executor.labels) if in_pod else {}
+    of_pod = labels_of(order.task.executor.labels)
     labels = {**of_pod, **own}
     if not is_registered(labels, context.register):
         return TaskServices()

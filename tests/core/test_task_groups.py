@@ -384,10 +384,11 @@ def test_after_an_unhealthy_task_all_ends_of_the_executor_say_so() -> None:
     assert (status.HasField("healthy"), status.healthy) == (True, False)
 
 
-def test_a_task_is_published_with_the_network_of_its_pod() -> None:
+def test_a_task_is_published_with_the_network_and_the_labels_of_its_pod() -> None:
     shim = shim_with()
     executor = executor_info()
     executor.container.network_infos[0].port_mappings.add(host_port=31000, container_port=80)
+    executor.labels.labels.add(key="consul", value="shop")
     web = task_info("web")
     web.discovery.visibility = DiscoveryInfo.CLUSTER
     web.discovery.ports.ports.add(number=31000, name="http")
@@ -402,8 +403,13 @@ def test_a_task_is_published_with_the_network_of_its_pod() -> None:
     (network,) = own.task.container.network_infos
     assert (network.name, network.port_mappings[0].container_port) == ("bridge", 80)
     assert (own.shares_network, other.shares_network) == (True, False)
-    assert other.task == apart
-    assert not shim.task("web").info.container.network_infos, "the task itself is unchanged"
+    assert other.task.container == apart.container
+    for order in (own, other):
+        assert order.task.executor.labels == executor.labels
+        assert list(order.task.executor.resources) == list(executor.resources)
+    task = shim.task("web").info
+    assert not task.container.network_infos, "the task itself is unchanged"
+    assert not task.HasField("executor")
 
 
 # --- several groups, and the end of the executor ----------------------------------------------
