@@ -260,6 +260,13 @@ BUGS = (
         (f"{WORKERS}/test_launch.py",),
     ),
     Bug(
+        "a short check never leaves an address that does not answer",
+        "shim/engine/checks/network_probe.py",
+        "min(timeout / 2, limits.CHECK_CONNECT_TIMEOUT)",
+        "min(2 * timeout, limits.CHECK_CONNECT_TIMEOUT)",
+        ("tests/engine/checks/test_network_probe.py",),
+    ),
+    Bug(
         "all tasks of a pod are one service in Consul",
         "shim/discovery/services.py",
         "    in_pod = order.shares_network and not order.inside\n",

@@ -39,7 +39,8 @@ class NetworkProbe:
 
         ``timeout`` is in seconds, for the whole probe. Raises nothing.
         """
-        connecting = min(timeout, limits.CHECK_CONNECT_TIMEOUT)
+        # Of a check that has little time as well: else who is out of reach seems to be too slow.
+        connecting = min(timeout / 2, limits.CHECK_CONNECT_TIMEOUT)
         try:
             async with asyncio.timeout(timeout):
                 if isinstance(target, TcpCheck):

@@ -167,19 +167,24 @@ async def test_a_closed_port_is_refused(
     assert str(port) in found.detail
 
 
+@pytest.mark.parametrize(("timeout", "connecting"), [(0.8, 0.8), (5.0, 0.3)])
 @pytest.mark.parametrize("kind", [HttpCheck, TcpCheck])
 async def test_an_address_without_an_answer_is_unreachable(
-    network: NetworkProbe, kind: type[HttpCheck] | type[TcpCheck], monkeypatch: pytest.MonkeyPatch
+    network: NetworkProbe,
+    kind: type[HttpCheck] | type[TcpCheck],
+    timeout: float,
+    connecting: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A listener with a full queue drops connection attempts, as a firewall does."""
-    monkeypatch.setattr(limits, "CHECK_CONNECT_TIMEOUT", 0.3)
+    monkeypatch.setattr(limits, "CHECK_CONNECT_TIMEOUT", connecting)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         port = full.getsockname()[1]
         clients = [socket.socket() for _ in range(4)]
         for one in clients:
             one.setblocking(False)
             one.connect_ex(("127.0.0.1", port))
-        found = await network.probe(kind(port), "127.0.0.1", port, 5)
+        found = await network.probe(kind(port), "127.0.0.1", port, timeout)
         for one in clients:
             one.close()
     assert found.status is ProbeStatus.UNREACHABLE
