@@ -25,9 +25,13 @@ with_curl() {
     -w '\nHTTP/ %{http_code}\n' "$url"
 }
 with_wget() {
-  set -- -S -t 1 -T "$seconds" -O /dev/null
+  set -- -S -t 1 -O /dev/null
   [ "$scheme" = https ] && set -- --no-check-certificate "$@"
-  wget "$@" "$url"
+  wget -T "$seconds" "$@" "$url"
+  code=$?
+  # A static busybox may crash on -T: Debian's 1.35 does.
+  [ "$code" -lt 128 ] || { timeout "$seconds" wget "$@" "$url"; code=$?; }
+  return "$code"
 }
 with_bash() {
   bash -c 'exec 3<>"/dev/tcp/$0/$1" || exit 7

@@ -11,6 +11,8 @@ import pytest
 
 from shim.engine.api import ContainerSpec
 from shim.engine.checks.checker import Checker
+from shim.engine.checks.exec_probe import script
+from shim.engine.checks.spec import HttpCheck
 from shim.engine.client.endpoint import resolve
 from shim.engine.docker import DockerEngine
 from shim.engine.images.image_reference import parse_image
@@ -108,6 +110,10 @@ async def test_a_server_on_loopback_only_is_healthy(
     world.checker.start(order_for(name, text, *addresses))
     await until(lambda: (True, False) in world.health)
     assert "a probe inside the container from now on" in caplog.text
+    if kind == "HTTP http":
+        within_a_second = script(HttpCheck(8080), 1.0)
+        found = await world.engine.exec(name, within_a_second, {}, PATIENCE)
+        assert found.output.endswith(b"= wget 0\n"), "nc takes a whole second"
 
 
 async def test_a_container_without_a_network_is_probed_inside(world: World) -> None:
