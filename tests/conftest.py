@@ -24,6 +24,14 @@ HERE = Path(__file__).parent
 TEST_SHIMS = f"test-{os.getpid()}-{uuid.uuid4().hex[:6]}-"
 """Every shim id of this process begins so: what is left over at the end is of this process."""
 
+SETTINGS = ("MESOS_", "LIBPROCESS_", "CONSUL_", "NO_COLOR", "COLUMNS", "LINES")
+"""Beginnings of variables that commands read. Tests begin without those of the caller's shell."""
+
+for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+    if name != "MESOS_MASTER_BIN":
+        del os.environ[name]
+os.environ["TERM"] = "xterm"
+
 # An example may take any time: the machine may be busy.
 hypothesis.settings.register_profile(
     "any speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
