@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shim import limits
 from shim.http.protojson import dump
 
 JSON = "application/json"
@@ -34,12 +33,6 @@ def method_not_allowed(method: str) -> HttpError:
     """The answer of a page that takes POST alone."""
     text = f"405 Method Not Allowed. Expecting one of {{ 'POST' }}, but received '{method}'."
     return HttpError(405, text, {"Allow": "POST"})
-
-
-def late_body() -> HttpError:
-    """The answer to a call whose body does not come."""
-    text = f"The body did not come within {limits.REQUEST_BODY_TIMEOUT:g} s"
-    return HttpError(408, text)
 
 
 @dataclass(frozen=True, slots=True)

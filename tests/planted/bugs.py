@@ -353,8 +353,8 @@ BUGS = (
     ),
     Bug(
         "a call of any size is read",
-        "shim/http/executor_api/handler.py",
-        "if size > limits.EXECUTOR_CALL_BYTES:",
+        "shim/http/request_body.py",
+        "if size > most:",
         "if False:",
         (EXECUTOR_API,),
     ),

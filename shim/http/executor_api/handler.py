@@ -20,7 +20,8 @@ from shim.core.view import AgentView
 from shim.http.executor_api import calls
 from shim.http.executor_api.executor_streams import EventStream, ExecutorStreams
 from shim.http.executor_api.token import Claims, InvalidToken, verify
-from shim.http.responses import HttpError, late_body, method_not_allowed
+from shim.http.request_body import read_body
+from shim.http.responses import HttpError, method_not_allowed
 from shim.http.router import refusal
 from shim.model.facts import ExecutorCalled, Fact
 from shim.model.ids import ContainerId, ExecutorId, ExecutorKey, FrameworkId
@@ -133,21 +134,11 @@ async def recovering(request: web.Request) -> web.StreamResponse:
 
 async def _read_call(request: web.Request) -> Call:
     """The call in the body. A large body is parsed in a thread. Raises HttpError."""
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(limits.REQUEST_BODY_TIMEOUT):
-            async for part in request.content.iter_any():
-                size += len(part)
-                if size > limits.EXECUTOR_CALL_BYTES:
-                    raise HttpError(413, f"A call has at most {limits.EXECUTOR_CALL_BYTES} bytes")
-                parts.append(part)
-    except TimeoutError:
-        raise late_body() from None
+    body = await read_body(request, limits.EXECUTOR_CALL_BYTES)
     content_type = request.headers.get("Content-Type")
-    if size < limits.EXECUTOR_CALL_INLINE:
-        return calls.parse(content_type, b"".join(parts))
-    return await asyncio.to_thread(calls.parse, content_type, b"".join(parts))
+    if len(body) < limits.EXECUTOR_CALL_INLINE:
+        return calls.parse(content_type, body)
+    return await asyncio.to_thread(calls.parse, content_type, body)
 
 
 def _check_claims(claims: Claims, key: ExecutorKey, container_id: ContainerId) -> None:

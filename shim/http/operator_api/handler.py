@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -28,7 +27,8 @@ from shim.http.operator_api.reads import Reads
 from shim.http.operator_api.rights import check_origin, check_right
 from shim.http.operator_api.sessions import Sessions
 from shim.http.operator_api.streams import EOF, CallRecords
-from shim.http.responses import HttpError, late_body
+from shim.http.request_body import read_body, too_large
+from shim.http.responses import HttpError
 from shim.http.router import refusal, send
 from shim.http.task_json_cache import TaskJsonCache
 from shim.http.view import View
@@ -152,20 +152,9 @@ class OperatorApi:
 async def _body(request: web.Request) -> bytes:
     """The body of a call. Raises HttpError (413) for a large one as soon as it is known, and
     (408) for one that does not come."""
-    too_large = HttpError(413, f"A call has at most {limits.API_CALL_BYTES} bytes")
     if (request.content_length or 0) > limits.API_CALL_BYTES:
-        raise too_large
-    parts: list[bytes] = []
-    size = 0
+        raise too_large(limits.API_CALL_BYTES)
     try:
-        async with asyncio.timeout(limits.REQUEST_BODY_TIMEOUT):
-            async for part in request.content.iter_any():
-                size += len(part)
-                if size > limits.API_CALL_BYTES:
-                    raise too_large
-                parts.append(part)
-    except TimeoutError:
-        raise late_body() from None
+        return await read_body(request, limits.API_CALL_BYTES)
     except (ConnectionError, web.RequestPayloadError) as error:
         raise HttpError(400, f"The body cannot be read: {error}") from None
-    return b"".join(parts)
