@@ -32,6 +32,13 @@ def limited(seconds: float) -> TaskInfo:
     return info
 
 
+def task_with_both_checks() -> TaskInfo:
+    info = task_info()
+    info.health_check.type = HealthCheck.COMMAND
+    info.check.type = CheckInfo.COMMAND
+    return info
+
+
 # --- records come with what they justify --------------------------------------------------------
 
 
@@ -169,10 +176,7 @@ def test_checks_continue_after_a_restart() -> None:
 
 def test_a_result_that_was_reported_before_a_restart_is_not_reported_again() -> None:
     shim = Shim()
-    info = task_info()
-    info.health_check.type = HealthCheck.COMMAND
-    info.check.type = CheckInfo.COMMAND
-    ref = shim.running_task(info)
+    ref = shim.running_task(task_with_both_checks())
     result = CheckStatusInfo(type=CheckInfo.COMMAND)
     result.command.exit_code = 3
     checked = facts.CheckReported(ref, result.SerializeToString())
@@ -253,10 +257,7 @@ def test_the_stage_of_a_launch_is_noted() -> None:
 
 def test_a_task_is_restored_unchanged() -> None:
     shim = Shim()
-    info = task_info()
-    info.health_check.type = HealthCheck.COMMAND
-    info.check.type = CheckInfo.COMMAND
-    ref = shim.running_task(info)
+    ref = shim.running_task(task_with_both_checks())
     shim.handle(facts.HealthReported(ref, healthy=True))
     shim.drain(grace=3.0)
     before = shim.task()

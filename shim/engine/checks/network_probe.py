@@ -39,7 +39,7 @@ class NetworkProbe:
 
         ``timeout`` is in seconds, for the whole probe. Raises nothing.
         """
-        # Of a check that has little time as well: else who is out of reach seems to be too slow.
+        # Shorter than the whole probe: an address out of reach must not look like a slow server.
         connecting = min(timeout / 2, limits.CHECK_CONNECT_TIMEOUT)
         try:
             async with asyncio.timeout(timeout):
